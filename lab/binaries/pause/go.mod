@@ -1,0 +1,3 @@
+module slipway.dev/lab/binaries/pause
+
+go 1.26

@@ -1,0 +1,36 @@
+"""Where the project keeps what it builds, what it downloads and what it remembers.
+
+Nothing is written into the checkout: builds and downloads lie in the user's cache
+folder, a lab's state and Pulumi's local state in the user's state folder
+(https://specifications.freedesktop.org/basedir-spec/latest/).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The checkout."""
+
+
+def _base(variable: str, default: str) -> Path:
+    value = os.environ.get(variable, "")
+    # The specification says that a relative path is to be ignored.
+    base = Path(value) if value.startswith("/") else Path.home() / default
+    return base / "slipway"
+
+
+def cache() -> Path:
+    """Builds and downloads; may be deleted at any time at the price of remaking them."""
+    return _base("XDG_CACHE_HOME", ".cache")
+
+
+def state() -> Path:
+    """The lab's disks and Pulumi's local state; deleting it loses the lab."""
+    return _base("XDG_STATE_HOME", ".local/state")
+
+
+def lab_state() -> Path:
+    """State of the lab's hosts: disks, process ids, keys, kubeconfig."""
+    return state() / "lab"

@@ -1,0 +1,1 @@
+"""The operator's command: `slipway up|preview|refresh|destroy|render|images ...`."""
