@@ -1,0 +1,52 @@
+"""Removes all that the project keeps on this machine; standard library only.
+
+    python3 -m slipway.clean
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from lab import paths
+
+GENERATED = (".venv", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis")
+
+
+def size_bytes(folder: Path) -> int:
+    """Bytes of all files below a folder, links not followed."""
+    return sum(
+        os.lstat(os.path.join(root, name)).st_size  # noqa: PTH118
+        for root, _, names in os.walk(folder)
+        for name in names
+    )
+
+
+def main() -> int:
+    python = paths.ROOT / ".venv" / "bin" / "python"
+    if paths.state().exists() and python.exists():
+        # Hosts that run keep their disks mounted: stop them before anything goes.
+        done = subprocess.run([python, "-m", "lab", "wipe", "--all"], check=False)
+        if done.returncode:
+            print("error: the lab could not be stopped, so nothing was removed")
+            return 1
+    total = 0
+    targets = [paths.cache(), paths.state()]
+    targets += [paths.ROOT / name for name in (*GENERATED, "rendered")]
+    for target in targets:
+        if target.is_symlink():
+            target.unlink()
+        elif target.exists():
+            size = size_bytes(target)
+            shutil.rmtree(target)
+            total += size
+            print(f"removed {target} ({size / 1e6:,.0f} MB)")
+    print(f"{total / 1e9:.2f} GB freed")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

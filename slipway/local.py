@@ -1,0 +1,192 @@
+"""`slipway local`: everything on this machine, from nothing to a served model.
+
+The phases of `up`, each skipped where its result stands: Debian packages, programs built
+from Go modules, the model, the lab's hosts and cluster, container images, the stacks
+`platform.lab` and `models.lab`, and one real prediction through the gateway.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+import httpx
+from rich.console import Console
+from rich.table import Table
+
+import lab
+from lab import builds, requirements
+from lab.settings import LabSettings
+from slipway import images, progress
+from slipway.engine import Engine
+
+STACKS = ("platform.lab", "models.lab")
+PREDICTION_PATH = "/employment/v1/infer"
+READY_TIMEOUT_SECONDS = 120.0
+
+
+@dataclass
+class Phases:
+    """What `up` has done so far: seconds and whether anything changed, by phase."""
+
+    console: Console
+    done: list[tuple[str, float, str]] = field(default_factory=list)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[Callable[[str], None]]:
+        """Times the block; the block says what it changed, nothing means no change."""
+        changes: list[str] = []
+        start = time.monotonic()
+        self.console.print(f"[bold]{name}[/bold] ...")
+        yield changes.append
+        seconds = time.monotonic() - start
+        said = ", ".join(changes)
+        self.done.append((name, seconds, said))
+        self.console.print(f"  {said or 'nothing to do'} ({seconds:.1f} s)")
+
+    @property
+    def changed(self) -> bool:
+        return any(said for _, _, said in self.done)
+
+
+def programs() -> dict[str, float]:
+    """Builds the lab's programs that are missing; seconds by group, 0.0 where cached."""
+    with progress.packages() as report:
+        return builds.build_all(builds.groups(), report)
+
+
+def predict(url: str, row: list[float]) -> httpx.Response:
+    """Asks the model for one row; waits while the gateway takes its first routes."""
+    body = {
+        "inputs": [
+            {"name": "input", "shape": [1, len(row)], "datatype": "FP32", "data": row}
+        ]
+    }
+    deadline = time.monotonic() + READY_TIMEOUT_SECONDS
+    while True:
+        try:
+            response = httpx.post(url, json=body, timeout=5)
+            if response.status_code == httpx.codes.OK:
+                return response
+            problem = f"{response.status_code} {response.text[:200]}"
+        except httpx.HTTPError as error:
+            problem = str(error)
+        if time.monotonic() > deadline:
+            raise click.ClickException(
+                f"{url} gave no prediction within {READY_TIMEOUT_SECONDS:.0f} s: "
+                f"{problem}\nLook: slipway local status; kubectl -n models get pods"
+            )
+        time.sleep(1)
+
+
+def up(console: Console) -> Phases:
+    """Brings all up; running it again repairs what is missing and changes no more."""
+    phases = Phases(console)
+    with phases.phase("Debian packages") as say:
+        if missing := requirements.missing():
+            requirements.install(missing)
+            say(f"installed {' '.join(missing)}")
+    with phases.phase("Programs from Go modules") as say:
+        built = [name for name, seconds in programs().items() if seconds]
+        if built:
+            say(f"built {' '.join(built)}")
+    with phases.phase("Container images, the model among them") as say:
+        if made := images.build():
+            say(f"built {' '.join(made)}")
+        images.host_archives()
+    with phases.phase("Hosts and Kubernetes") as say:
+        if changed := lab.Lab().up():
+            say(changed)
+    with phases.phase("Images into the lab's registry") as say:
+        if pushed := images.push():
+            say(f"pushed {' '.join(pushed)}")
+    for stack in STACKS:
+        with phases.phase(f"Stack {stack}") as say:
+            result = Engine(console=console).up(stack)
+            changes = {k: n for k, n in result.changes.items() if k != "same" and n}
+            if changes:
+                say(", ".join(f"{n} {what}" for what, n in changes.items()))
+    return phases
+
+
+def urls(settings: LabSettings) -> dict[str, str]:
+    """Addresses on loopback by name."""
+    return {
+        name: f"{'https' if name == 'api' else 'http'}://127.0.0.1:{port}"
+        for name, port in settings.ports().items()
+    }
+
+
+def example_row() -> list[float]:
+    """One real row of the model's reference statistics: its typical person."""
+    path = images.model_folder("employment") / "reference.json"
+    row: list[float] = json.loads(path.read_text())["example"]
+    return row
+
+
+def print_prediction(console: Console, settings: LabSettings) -> None:
+    url = urls(settings)["gateway"] + PREDICTION_PATH
+    response = predict(url, example_row())
+    answer: dict[str, Any] = response.json()
+    probability = next(o for o in answer["outputs"] if o["name"] == "probability")
+    console.print(
+        f"\n[bold]One prediction[/bold]: POST {url}\n"
+        f"  employed with probability {probability['data'][-1]:.3f}, "
+        f"model {answer['model_name']} version {answer['model_version']}, "
+        f"revision {response.headers['x-model-revision']}, "
+        f"request {response.headers['x-request-id']}"
+    )
+
+
+def print_summary(console: Console, phases: Phases, settings: LabSettings) -> None:
+    table = Table("phase", "seconds", "changed", title="What was done")
+    for name, seconds, said in phases.done:
+        table.add_row(name, f"{seconds:.1f}", said or "-")
+    total = sum(seconds for _, seconds, _ in phases.done)
+    table.add_row("[bold]all[/bold]", f"[bold]{total:.1f}[/bold]", "")
+    console.print(table)
+    for name, url in urls(settings).items():
+        console.print(f"  {name:14} {url}")
+    console.print(f"  {'kubeconfig':14} {lab.Lab().kubeconfig}")
+    if not phases.changed:
+        console.print("Nothing changed: all of it was up as asked.")
+
+
+@click.group(name="local")
+def command() -> None:
+    """All of it on this one machine: hosts, Kubernetes, stacks, a served model."""
+
+
+@command.command("up")
+def up_command() -> None:
+    """Bring everything up; a second run changes nothing."""
+    console = Console()
+    phases = up(console)
+    settings = LabSettings.from_environment()
+    print_prediction(console, settings)
+    print_summary(console, phases, settings)
+
+
+@command.command("down")
+@click.option("--wipe", is_flag=True, help="Delete the hosts' disks and stack state.")
+def down_command(wipe: bool) -> None:
+    """Stop the lab's hosts and leave no process, mount or namespace behind."""
+    (lab.Lab().wipe if wipe else lab.Lab().down)()
+    if wipe:
+        Engine().forget("lab")
+    Console().print("The lab is down" + (", its disks are deleted." if wipe else "."))
+
+
+@command.command("status")
+def status_command() -> None:
+    """Show hosts, pods and addresses."""
+    console = Console()
+    for line in lab.Lab().status():
+        console.print(line)
+    for name, url in urls(LabSettings.from_environment()).items():
+        console.print(f"  {name:14} {url}")
