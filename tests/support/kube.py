@@ -1,0 +1,82 @@
+"""kubectl as a function: what the cluster tests ask of the API server."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lab import builds
+
+
+@dataclass(frozen=True)
+class Kube:
+    """A cluster by its kubeconfig."""
+
+    kubeconfig: Path
+
+    def run(
+        self, *arguments: str, text: str = "", check: bool = True
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs kubectl; AssertionError with its error text if `check` and it fails."""
+        done = subprocess.run(
+            [builds.group("kubernetes").binary("kubectl"), *arguments],
+            env={"KUBECONFIG": str(self.kubeconfig), "HOME": "/nonexistent"},
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert not (check and done.returncode), f"kubectl {arguments}: {done.stderr}"
+        return done
+
+    def get(self, kind: str, name: str = "", namespace: str = "models") -> Any:
+        """The object, or the list of items without a name."""
+        names = [name] if name else []
+        answer = self.run("get", kind, *names, "-n", namespace, "-o", "json")
+        found = json.loads(answer.stdout)
+        return found if name else found["items"]
+
+    def apply(self, *objects: dict[str, Any]) -> None:
+        documents = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+        self.run("apply", "-f", "-", text=json.dumps(documents))
+
+    def delete(self, *objects: dict[str, Any]) -> None:
+        documents = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
+        arguments = ("delete", "--ignore-not-found", "--wait=true", "-f", "-")
+        self.run(*arguments, text=json.dumps(documents))
+
+    def rollout(self, deployment: str, namespace: str = "models") -> None:
+        """Waits until the deployment is rolled out."""
+        target = f"deployment/{deployment}"
+        self.run("rollout", "status", target, "-n", namespace, "--timeout=180s")
+
+    def ready_pods(self, selector: str, namespace: str = "models") -> list[Any]:
+        """Pods of a label selector that are Ready and not being deleted."""
+        answer = self.run("get", "pods", "-n", namespace, "-l", selector, "-o", "json")
+        return [
+            pod
+            for pod in json.loads(answer.stdout)["items"]
+            if "deletionTimestamp" not in pod["metadata"]
+            and any(
+                c["type"] == "Ready" and c["status"] == "True"
+                for c in pod["status"].get("conditions", [])
+            )
+        ]
+
+
+def wait_until(
+    condition: Callable[[], Any], seconds: float, what: str, pause: float = 1.0
+) -> Any:
+    """The condition's first true answer; AssertionError naming `what` after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        time.sleep(pause)
