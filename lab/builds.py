@@ -172,7 +172,12 @@ def _environment() -> dict[str, str]:
 
 def _go(arguments: list[str], work: Path) -> str:
     done = subprocess.run(
-        ["go", *arguments], cwd=work, env=_environment(), capture_output=True, text=True
+        ["go", *arguments],
+        check=False,
+        cwd=work,
+        env=_environment(),
+        capture_output=True,
+        text=True,
     )
     if done.returncode:
         raise BuildError(
@@ -269,7 +274,7 @@ def _copy(source: Path, target: Path) -> None:
 def _size(folder: Path) -> int:
     size = 0
     for root, _, names in os.walk(folder):
-        size += sum(os.lstat(os.path.join(root, name)).st_size for name in names)
+        size += sum(Path(root, name).lstat().st_size for name in names)
     return size
 
 
@@ -277,12 +282,14 @@ def _size(folder: Path) -> int:
 def _lock() -> Iterator[None]:
     """One build at a time per user: two would fight over cores and the caches."""
     paths.cache().mkdir(parents=True, exist_ok=True)
-    with open(paths.cache() / "build.lock", "w") as handle:
+    with (paths.cache() / "build.lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
-def build_all(names: Iterable[str], report: Report = lambda *_: None) -> dict[str, float]:
+def build_all(
+    names: Iterable[str], report: Report = lambda *_: None
+) -> dict[str, float]:
     """Builds the named groups in order; returns seconds by group, 0.0 where cached.
 
     Go's caches are deleted at the end, so that only the binaries stay.

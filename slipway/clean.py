@@ -1,6 +1,6 @@
 """Removes all that the project keeps on this machine; standard library only.
 
-    python3 -m slipway.clean
+python3 -m slipway.clean
 """
 
 from __future__ import annotations

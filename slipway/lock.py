@@ -1,6 +1,6 @@
 """Resolves requirements-dev.txt anew and writes every version into constraints.txt.
 
-    python -m slipway.lock
+python -m slipway.lock
 """
 
 from __future__ import annotations
