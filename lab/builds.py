@@ -110,12 +110,13 @@ def _table() -> dict[str, Any]:
 def groups() -> dict[str, Group]:
     """All groups of groups.toml by name, in the order of the file."""
     return {
-        name: Group(
-            name=name,
-            **{k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()},
-        )
+        name: Group(name=name, **{k: _frozen(v) for k, v in entry.items()})
         for name, entry in _table().items()
     }
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def group(name: str) -> Group:

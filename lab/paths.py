@@ -22,7 +22,7 @@ def _base(variable: str, default: str) -> Path:
 
 
 def cache() -> Path:
-    """Builds and downloads; may be deleted at any time at the price of remaking them."""
+    """Builds and downloads; may be deleted at the price of making them anew."""
     return _base("XDG_CACHE_HOME", ".cache")
 
 

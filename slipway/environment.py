@@ -56,11 +56,9 @@ def create(target: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     venv.create(target, with_pip=True, symlinks=True)
     python = target / "bin" / "python"
-    subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        + ["--requirement", paths.ROOT / "requirements-dev.txt"],
-        check=True,
-    )
+    pip = [str(python), "-m", "pip", "install", "--quiet"]
+    requirements = str(paths.ROOT / "requirements-dev.txt")
+    subprocess.run([*pip, "--requirement", requirements], check=True)
     script = target / "bin" / "slipway"
     script.write_text(SCRIPT.format(python=python))
     script.chmod(0o755)

@@ -1,8 +1,8 @@
 """`slipway local`: everything on this machine, from nothing to a served model.
 
-The phases of `up`, each skipped where its result stands: Debian packages, programs built
-from Go modules, the model, the lab's hosts and cluster, container images, the stacks
-`platform.lab` and `models.lab`, and one real prediction through the gateway.
+The phases of `up`, each skipped where its result stands: Debian packages, programs
+built from Go modules, container images with the model among them, the lab's hosts and
+cluster, the stacks `platform.lab` and `models.lab`, and one real prediction.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Phases:
 
 
 def programs() -> dict[str, float]:
-    """Builds the lab's programs that are missing; seconds by group, 0.0 where cached."""
+    """Builds the programs that are missing; seconds by group, 0.0 where cached."""
     with progress.packages() as report:
         return builds.build_all(builds.groups(), report)
 

@@ -25,6 +25,7 @@ class Kube:
         """Runs kubectl; AssertionError with its error text if `check` and it fails."""
         done = subprocess.run(
             [builds.group("kubernetes").binary("kubectl"), *arguments],
+            check=False,
             env={"KUBECONFIG": str(self.kubeconfig), "HOME": "/nonexistent"},
             input=text,
             capture_output=True,
@@ -72,7 +73,7 @@ class Kube:
 def wait_until(
     condition: Callable[[], Any], seconds: float, what: str, pause: float = 1.0
 ) -> Any:
-    """The condition's first true answer; AssertionError naming `what` after `seconds`."""
+    """The first true answer; AssertionError naming `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
         answer = condition()
