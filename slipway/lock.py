@@ -23,10 +23,10 @@ def resolve() -> list[str]:
             text = (paths.ROOT / name).read_text()
             (Path(folder) / name).write_text(text.replace("-c constraints.txt", ""))
         report = Path(folder) / "report.json"
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run"]
+        wanted = str(Path(folder) / "requirements-dev.txt")
         subprocess.run(
-            [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run"]
-            + ["--ignore-installed", "--report", report]
-            + ["--requirement", Path(folder) / "requirements-dev.txt"],
+            [*pip, "--ignore-installed", "--report", str(report), "-r", wanted],
             check=True,
         )
         found = json.loads(report.read_text())["install"]

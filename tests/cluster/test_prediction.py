@@ -1,0 +1,85 @@
+"""What a caller gets through the gateway, against scikit-learn on real census rows."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import numpy as np
+
+from slipway import images
+from tests.cluster.conftest import Cluster
+from tests.support import oip
+from tests.support.kube import wait_until
+
+TOLERANCE = 1e-6
+
+
+def test_a_thousand_real_rows_equal_scikit_learn(cluster: Cluster) -> None:
+    rows, expected = images.real_rows("employment", 1000)
+    got = []
+    for part in np.array_split(rows, 10):
+        response = httpx.post(cluster.infer, content=oip.request(part), timeout=20)
+        assert response.status_code == 200, response.text
+        got.append(oip.output(response.json(), "probability"))
+    difference = np.abs(np.concatenate(got) - expected).max()
+    assert expected.shape == (1000, 2)
+    assert difference <= TOLERANCE, difference
+
+
+def test_the_answer_names_request_version_and_revision(cluster: Cluster) -> None:
+    rows, _ = images.real_rows("employment", 1)
+    response = httpx.post(
+        cluster.infer,
+        content=oip.request(rows),
+        headers={"x-request-id": "cluster-test-1"},
+        timeout=20,
+    )
+    answer = response.json()
+    assert response.headers["x-request-id"] == "cluster-test-1"
+    assert answer["model_name"] == "employment"
+    assert answer["model_version"] == response.headers["x-model-version"]
+    assert len(response.headers["x-model-revision"]) >= 12
+
+
+def test_a_caller_mistake_is_told_clearly(cluster: Cluster) -> None:
+    body = {"inputs": [{"name": "nope", "datatype": "FP32", "shape": [1], "data": [1]}]}
+    response = httpx.post(cluster.infer, json=body, timeout=20)
+    assert response.status_code == 400
+    assert "nope" in response.json()["error"]
+    unknown = httpx.post(
+        cluster.infer.replace("/infer", "/v2/models/none/infer"), json=body, timeout=20
+    )
+    assert unknown.status_code == 404
+    assert "none" in unknown.json()["error"]
+
+
+def test_each_prediction_is_logged_once(cluster: Cluster) -> None:
+    rows, _ = images.real_rows("employment", 1)
+    identity = "cluster-test-log-7"
+    httpx.post(
+        cluster.infer,
+        content=oip.request(rows),
+        headers={"x-request-id": identity},
+        timeout=20,
+    ).raise_for_status()
+
+    def records() -> list[str]:
+        found: list[str] = []
+        for pod in cluster.kube.ready_pods("app.kubernetes.io/instance=employment"):
+            name = pod["metadata"]["name"]
+            # Base images have no shell: python, which runs the server, reads the files.
+            script = (
+                "import glob,sys\n"
+                "for f in glob.glob('/var/log/predictions/**/*.json*',recursive=True):\n"
+                "  sys.stdout.writelines(open(f))"
+            )
+            said = cluster.kube.run(
+                "exec", "-n", "models", name, "--", "python3", "-c", script
+            )
+            found += [line for line in said.stdout.splitlines() if identity in line]
+        return found
+
+    lines = wait_until(records, 15, f"a prediction record of {identity}")
+    assert len(lines) == 1
+    assert json.loads(lines[0])["model"] == "employment"
