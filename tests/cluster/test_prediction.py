@@ -70,9 +70,9 @@ def test_each_prediction_is_logged_once(cluster: Cluster) -> None:
             name = pod["metadata"]["name"]
             # Base images have no shell: python, which runs the server, reads the files.
             script = (
-                "import glob,sys\n"
-                "for f in glob.glob('/var/log/predictions/**/*.json*',recursive=True):\n"
-                "  sys.stdout.writelines(open(f))"
+                "import pathlib\n"
+                "for f in pathlib.Path('/var/log/predictions').rglob('*.json*'):\n"
+                "  print(f.read_text(), end='')"
             )
             said = cluster.kube.run(
                 "exec", "-n", "models", name, "--", "python3", "-c", script

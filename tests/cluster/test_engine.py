@@ -1,0 +1,151 @@
+"""The engine on a real cluster: killed, run again, rendered, destroyed, elsewhere."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lab import paths
+from slipway.engine import Engine
+from slipway.render import render
+from tests.cluster.conftest import Cluster
+from tests.support.kube import wait_until
+
+SLIPWAY = Path(sys.executable).with_name("slipway")
+
+
+def slipway(
+    *arguments: str, environment: dict[str, str] | None = None
+) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [SLIPWAY, *arguments],
+        cwd=paths.ROOT,
+        env=os.environ | (environment or {}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finished(process: subprocess.Popen[str]) -> str:
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    return said
+
+
+def own_objects(cluster: Cluster, kinds: tuple[str, ...]) -> list[Any]:
+    """Objects in `models` that a stack made, without what controllers added."""
+    return [
+        o
+        for kind in kinds
+        for o in cluster.kube.get(kind)
+        if o["metadata"].get("labels", {}).get("app.kubernetes.io/managed-by")
+        == "pulumi"
+    ]
+
+
+KINDS = (
+    "deployment",
+    "service",
+    "serviceaccount",
+    "poddisruptionbudget",
+    "networkpolicy",
+    "hpa",
+    "httproute",
+)
+
+
+def contains(live: Any, wanted: Any, path: str = "") -> list[str]:
+    """Paths at which `live` lacks or changes what `wanted` asks for."""
+    if isinstance(wanted, dict):
+        if not isinstance(live, dict):
+            return [path]
+        return [
+            p
+            for key, value in wanted.items()
+            for p in contains(live.get(key), value, f"{path}.{key}")
+        ]
+    if isinstance(wanted, list):
+        if not isinstance(live, list) or len(live) != len(wanted):
+            return [path]
+        return [
+            p
+            for i, (a, b) in enumerate(zip(live, wanted, strict=True))
+            for p in contains(a, b, f"{path}[{i}]")
+        ]
+    return [] if live == wanted else [f"{path}: {live!r} instead of {wanted!r}"]
+
+
+@pytest.mark.parametrize("stack", ["platform.lab", "models.lab"])
+def test_what_is_rendered_is_what_the_engine_created(
+    cluster: Cluster, stack: str
+) -> None:
+    rendered = render(stack).manifests
+    differences = []
+    for wanted in rendered:
+        metadata = wanted["metadata"]
+        group = wanted["apiVersion"].rpartition("/")
+        kind = wanted["kind"] + (f".{group[2]}.{group[0]}" if group[0] else "")
+        namespace = metadata.get("namespace", "default")
+        live = cluster.kube.get(kind, metadata["name"], namespace)
+        differences += contains(live, wanted, f"{wanted['kind']}/{metadata['name']}")
+    assert differences == []
+    created = Engine().objects(stack)
+    names = {(m["kind"], m["metadata"]["name"]) for m in rendered}
+    assert {(o["kind"], o["metadata"]["name"]) for o in created} == names
+
+
+def test_a_second_up_changes_nothing(cluster: Cluster) -> None:
+    for stack in ("platform.lab", "models.lab"):
+        changes = Engine().up(stack).changes
+        assert {k for k, n in changes.items() if n} == {"same"}, changes
+
+
+@pytest.fixture
+def restored(cluster: Cluster) -> Iterator[None]:
+    yield
+    Engine().up("models.lab")
+    cluster.kube.rollout("employment")
+
+
+def test_destroy_empties_and_a_killed_up_is_repaired(
+    cluster: Cluster, restored: None
+) -> None:
+    finished(slipway("destroy", "models.lab", "--yes"))
+    assert own_objects(cluster, KINDS) == []
+    wait_until(lambda: not cluster.kube.get("pod"), 90, "no pod left in models")
+
+    killed = slipway("up", "models.lab")
+    wait_until(
+        lambda: own_objects(cluster, ("serviceaccount", "networkpolicy", "service")),
+        120,
+        "the first object of the stack",
+        pause=0.05,
+    )
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.communicate()
+    time.sleep(1)
+
+    finished(slipway("up", "models.lab"))
+    cluster.kube.rollout("employment")
+    assert len(own_objects(cluster, KINDS)) >= len(KINDS) - 1
+    assert set(Engine().up("models.lab").changes) <= {"same"}
+
+
+def test_a_cluster_by_its_kubeconfig_alone(cluster: Cluster, tmp_path: Path) -> None:
+    """`*.mine` finds the lab as it would find anybody's cluster; preview only reads."""
+    environment = {
+        "KUBECONFIG": str(cluster.kube.kubeconfig),
+        "PULUMI_BACKEND_URL": f"file://{tmp_path}",
+    }
+    said = finished(slipway("preview", "models.mine", environment=environment))
+    assert "create" in said
