@@ -206,19 +206,19 @@ def _compile(group: Group, work: Path, output: Path, report: Report) -> None:
     flags += ["-ldflags", " ".join(["-s -w", *map(group.expand, group.ldflags)])]
     flags += ["-tags", ",".join(group.tags)] if group.tags else []
     total = len(_go(["list", "-deps", *flags[-2:], *group.packages], work).split())
-    process = subprocess.Popen(
+    lines: list[str] = []
+    with subprocess.Popen(
         ["go", "build", "-v", *flags, "-o", f"{output}/", *group.packages],
         cwd=work,
         env=_environment(),
         stderr=subprocess.PIPE,
         text=True,
-    )
-    lines: list[str] = []
-    assert process.stderr is not None
-    for count, line in enumerate(process.stderr, start=1):
-        lines.append(line)
-        report(group.name, min(count, total), total)
-    if process.wait():
+    ) as process:
+        assert process.stderr is not None
+        for count, line in enumerate(process.stderr, start=1):
+            lines.append(line)
+            report(group.name, min(count, total), total)
+    if process.returncode:
         raise BuildError(
             f"{group.name} did not build ({group.source}/go.mod):\n"
             + "".join(lines[-30:])
