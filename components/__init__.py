@@ -1,0 +1,1 @@
+"""The reusable component resources and the facts they rest on."""

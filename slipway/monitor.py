@@ -1,0 +1,149 @@
+"""Pulumi's test monitor, made to record a program's resources as the engine gets them.
+
+`pulumi.runtime.mocks.MockMonitor` answers a program in the engine's place. This one
+keeps what it is told, names resources as the engine does, and refuses what the engine
+refuses.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+from google.protobuf import empty_pb2  # type: ignore[import-untyped]
+from pulumi.runtime import mocks, rpc
+from pulumi.runtime.proto import engine_pb2
+from pulumi.runtime.settings import get_project, get_stack
+
+STACK_TYPE = "pulumi:pulumi:Stack"
+KUBERNETES = "kubernetes:"
+
+
+class DuplicateResourceError(Exception):
+    """Two resources of one program have the same URN."""
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One resource as the program registered it."""
+
+    urn: str
+    type: str
+    name: str
+    inputs: dict[str, Any]
+    """By the names that the provider knows (camelCase), plain values, no nulls."""
+    custom: bool
+    """False for components, which only group others."""
+    parent: str = ""
+    provider: str = ""
+    has_secrets: bool = False
+    ignore_changes: tuple[str, ...] = ()
+    protect: bool = False
+    depends_on: tuple[str, ...] = ()
+
+
+@dataclass
+class Recording:
+    """What one run of a program registered."""
+
+    resources: list[Resource] = field(default_factory=list)
+    outputs: dict[str, Any] = field(default_factory=dict)
+    messages: list[str] = field(default_factory=list)
+    """Warnings and errors that the program logged."""
+
+
+def plain(value: Any) -> Any:
+    """Numbers that are whole as int: the protocol knows only floating point numbers."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+class _Answers(mocks.Mocks):
+    """Each resource gets its inputs as outputs, and the id that it would have."""
+
+    def call(self, _: mocks.MockCallArgs) -> tuple[dict[Any, Any], None]:
+        return {}, None
+
+    def new_resource(
+        self, args: mocks.MockResourceArgs
+    ) -> tuple[str | None, dict[Any, Any]]:
+        identifier = args.resource_id or f"{args.name}-id"
+        if args.typ.startswith(KUBERNETES):
+            metadata = args.inputs.get("metadata") or {}
+            parts = [metadata.get("namespace"), metadata.get("name", args.name)]
+            identifier = "/".join(part for part in parts if part)
+        return identifier, args.inputs
+
+
+class RecordingMonitor(mocks.MockMonitor):
+    """Answers a program in the engine's place and records what it registers."""
+
+    def __init__(self, recording: Recording) -> None:
+        super().__init__(_Answers())
+        self.recording = recording
+        self._urns: set[str] = set()
+        self._lock = threading.Lock()
+
+    def make_urn(self, parent: str, type_: str, name: str) -> str:
+        # As the engine does (sdk/go/common/resource/urn, 2025): the types of all
+        # parents but the stack, where the base class takes only the direct parent's.
+        parents = parent.split("::")[2] if parent else STACK_TYPE
+        if parents != STACK_TYPE:
+            type_ = f"{parents}${type_}"
+        return "::".join([f"urn:pulumi:{get_stack()}", get_project(), type_, name])
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802
+        if request.type != STACK_TYPE:
+            self._record(request)
+        return super().RegisterResource(request)  # type: ignore[no-untyped-call]
+
+    def _record(self, request: Any) -> None:
+        inputs, has_secrets = rpc.deserialize_properties_unwrap_secrets(request.object)
+        urn = self.make_urn(request.parent, request.type, request.name)
+        with self._lock:
+            if urn in self._urns:
+                raise DuplicateResourceError(
+                    f"two resources are called {request.name!r} ({urn}): "
+                    "give one of them another name"
+                )
+            self._urns.add(urn)
+            self.recording.resources.append(
+                Resource(
+                    urn=urn,
+                    type=request.type,
+                    name=request.name,
+                    inputs=plain(inputs),
+                    custom=request.custom,
+                    parent=request.parent,
+                    provider=request.provider,
+                    has_secrets=has_secrets,
+                    ignore_changes=tuple(request.ignoreChanges),
+                    protect=request.protect,
+                    depends_on=tuple(sorted(request.dependencies)),
+                )
+            )
+
+    def RegisterResourceOutputs(self, request: Any) -> Any:  # noqa: N802
+        if f"::{STACK_TYPE}::" in request.urn:
+            outputs, _ = rpc.deserialize_properties_unwrap_secrets(request.outputs)
+            self.recording.outputs.update(plain(outputs))
+        return empty_pb2.Empty()
+
+
+class RecordingEngine(mocks.MockEngine):
+    """Keeps what a program logs."""
+
+    def __init__(self, recording: Recording) -> None:
+        super().__init__(None)
+        self.recording = recording
+
+    def Log(self, request: Any) -> Any:  # noqa: N802
+        if request.severity in (engine_pb2.WARNING, engine_pb2.ERROR):
+            self.recording.messages.append(request.message)
+        return empty_pb2.Empty()

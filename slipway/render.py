@@ -1,0 +1,224 @@
+"""`slipway render`: a stack's program run in this process under Pulumi's test monitor.
+
+Gives apply-ready manifests and the list of cloud resources. Nothing is deployed, no
+cluster, cloud or network is touched, and neither Pulumi's CLI nor a provider is needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import json
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pulumi.runtime import config as runtime_config
+from pulumi.runtime.settings import Settings, configure
+from pulumi.runtime.stack import run_in_stack
+
+from slipway import manifests, stack_files
+from slipway.monitor import (
+    KUBERNETES,
+    Recording,
+    RecordingEngine,
+    RecordingMonitor,
+    Resource,
+)
+from stacks import layers
+
+T = TypeVar("T")
+HEADER = "# Rendered by `slipway render {stack}`; do not edit.\n"
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What a stack consists of."""
+
+    stack: str
+    resources: tuple[Resource, ...]
+    """All resources, components and providers among them, by URN."""
+    outputs: dict[str, Any]
+    messages: tuple[str, ...] = ()
+    """Warnings that the program logged."""
+
+    @cached_property
+    def manifests(self) -> list[dict[str, Any]]:
+        """Every Kubernetes object, in an order in which they can be applied."""
+        return manifests.in_order(self.resources)
+
+    @cached_property
+    def cloud(self) -> list[dict[str, Any]]:
+        """Every other resource that a provider would make: type, name, inputs."""
+        return [
+            {"type": r.type, "name": r.name, "urn": r.urn, "inputs": r.inputs}
+            for r in self.resources
+            if r.custom
+            and not manifests.is_object(r)
+            and not r.type.startswith("pulumi:")
+        ]
+
+    @property
+    def urns(self) -> list[str]:
+        return [resource.urn for resource in self.resources]
+
+    @property
+    def uses_kubernetes(self) -> bool:
+        """Whether the engine needs the Kubernetes provider for this stack."""
+        return any(
+            r.type.startswith((KUBERNETES, "pulumi:providers:kubernetes"))
+            for r in self.resources
+        )
+
+    def files(self) -> dict[str, str]:
+        """Content of every manifest's file by its name."""
+        header = HEADER.format(stack=self.stack)
+        return {
+            manifests.file_name(m): header + manifests.to_yaml(m)
+            for m in self.manifests
+        }
+
+    def write(self, out: Path) -> list[Path]:
+        """Writes `<out>/<stack>/`, and `<out>/<stack>.cloud.json` if there is any.
+
+        Files of an earlier rendering that no longer belong are deleted; files that
+        `render` did not write are left alone.
+        """
+        folder = out / self.stack
+        folder.mkdir(parents=True, exist_ok=True)
+        content = {folder / name: text for name, text in self.files().items()}
+        for old in set(folder.glob("*.yaml")) - set(content):
+            if old.read_text().startswith(HEADER.partition("{")[0]):
+                old.unlink()
+        cloud = out / f"{self.stack}.cloud.json"
+        if self.cloud:
+            content[cloud] = json.dumps(self.cloud, indent=2, sort_keys=True) + "\n"
+        else:
+            cloud.unlink(missing_ok=True)
+        for path, text in content.items():
+            path.write_text(text)
+        return list(content)
+
+
+def render(
+    stack_name: str,
+    config: dict[str, Any] | None = None,
+    images: dict[str, str] | None = None,
+    program: layers.Program | None = None,
+) -> Rendered:
+    """Runs the stack's program and returns what it registered.
+
+    `config` stands in for the stack file (field or `namespace:key` to value), `images`
+    for images.lock (name to reference), `program` for the module of the stack's layer.
+    Raises what the program raises, SettingsError among them. May be called any number
+    of times in one process: each run has Pulumi's global state to itself.
+    """
+    values = (
+        stack_files.program_config(stack_name)
+        if config is None
+        else stack_files.encoded(config)
+    )
+    run = program or layers.program(stack_name)
+    recording = Recording()
+    with _images(images):
+        _in_new_thread(lambda: _run(stack_name, values, run, recording))
+    return Rendered(
+        stack=stack_name,
+        resources=tuple(sorted(recording.resources, key=lambda r: r.urn)),
+        outputs=recording.outputs,
+        messages=tuple(recording.messages),
+    )
+
+
+def _run(
+    stack: str, config: dict[str, str], program: layers.Program, recording: Recording
+) -> None:
+    # The same steps as the Automation API's language server takes for an inline
+    # program (pulumi/automation/_server.py), with the monitor in the engine's place.
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    loop.set_exception_handler(lambda *_: None)  # all errors are raised below
+    # One worker: the monitor is asked in the order of the program.
+    worker = ThreadPoolExecutor(max_workers=1)
+    loop.set_default_executor(worker)
+    configure(
+        Settings(
+            project=stack_files.project_name(),
+            stack=stack,
+            monitor=RecordingMonitor(recording),
+            engine=RecordingEngine(recording),
+            dry_run=False,
+            organization="organization",
+        )
+    )
+    runtime_config.set_all_config(config, [])
+    try:
+        loop.run_until_complete(run_in_stack(program))
+    finally:
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0))
+        worker.submit(_close_own_loop).result()
+        worker.shutdown()
+        asyncio.set_event_loop(None)
+        loop.close()
+
+
+def _close_own_loop() -> None:
+    """Closes the loop that the test monitor makes in the thread that asks it."""
+    with suppress(RuntimeError, DeprecationWarning):
+        asyncio.get_event_loop_policy().get_event_loop().close()
+    asyncio.set_event_loop(None)
+
+
+def _in_new_thread(function: Callable[[], T]) -> T:
+    """Calls the function where Pulumi's state is new.
+
+    All of Pulumi's global state is in context variables and in the thread's event loop:
+    a new thread with an empty context has none of an earlier program, and leaves none.
+    """
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            results.append(contextvars.Context().run(function))
+        except BaseException as error:  # noqa: BLE001 raised again by the caller
+            errors.append(error)
+
+    thread = threading.Thread(target=call, name="slipway-render")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+_images_lock = threading.Lock()
+
+
+@contextmanager
+def _images(images: dict[str, str] | None) -> Iterator[None]:
+    """Puts a lock file of its own in place of images.lock while a program runs."""
+    if images is None:
+        yield
+        return
+    variable = "SLIPWAY_IMAGES_LOCK"
+    with _images_lock, tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "images.lock"
+        file.write_text(json.dumps(images))
+        before = os.environ.get(variable)
+        os.environ[variable] = str(file)
+        try:
+            yield
+        finally:
+            os.environ.pop(variable)
+            if before is not None:
+                os.environ[variable] = before

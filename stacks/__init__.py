@@ -1,0 +1,1 @@
+"""The Pulumi programs, one module per layer: wiring only."""
