@@ -1,0 +1,1 @@
+"""Measurements: ratios between servers of the same model, taken in one run."""

@@ -1,0 +1,211 @@
+"""Zero-wait micro-batching: what is queued runs as one batch, nothing waits for more.
+
+The event loop reads all sockets that are ready, then calls `_flush`, so requests that
+arrived together share one model run. A model that takes longer than `INLINE_SECONDS`
+for a full batch runs on a thread, so that probes, new requests and refusals go on
+meanwhile; requests that arrive during a run form the next batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from model_server.errors import RequestError, overloaded
+from model_server.metrics import Histogram, ModelMetrics
+from model_server.model import Array, Model
+from model_server.protocol import Inference, rows_as_text
+
+INLINE_SECONDS = 0.002
+
+Outputs = Sequence[Sequence[bytes]]
+Done = Callable[["Job", Outputs | RequestError], None]
+
+logger = logging.getLogger("model_server.batching")
+
+
+class Job:
+    """One request in the queue; `done` is called once, in the event loop."""
+
+    __slots__ = (
+        "done",
+        "endpoint",
+        "inference",
+        "request_id",
+        "respond",
+        "started_at",
+    )
+
+    def __init__(
+        self,
+        endpoint: Any,
+        *,
+        inference: Inference,
+        request_id: str,
+        respond: Callable[..., None],
+        done: Done,
+        started_at: float,
+    ) -> None:
+        self.endpoint = endpoint
+        self.inference = inference
+        self.request_id = request_id
+        self.respond = respond
+        self.done = done
+        self.started_at = started_at
+
+
+class Batcher:
+    """The queue before one model."""
+
+    def __init__(
+        self,
+        model: Model,
+        metrics: ModelMetrics,
+        *,
+        max_batch_rows: int,
+        max_queue_rows: int,
+        inline: bool,
+    ) -> None:
+        self._model = model
+        self._max_batch_rows = max_batch_rows
+        self.max_queue_rows = max_queue_rows
+        self.queued_rows = 0
+        self._queue: deque[Job] = deque()
+        self._is_scheduled = False
+        self._loop = asyncio.get_running_loop()
+        self._batch_rows: Histogram = metrics.batch_rows
+        self._queue_seconds: Histogram = metrics.queue_seconds
+        self._thread = None if inline else ThreadPoolExecutor(1, "model-run")
+
+    def submit(self, job: Job) -> None:
+        """Queue a job; raise `RequestError` when the queue is full."""
+        rows = job.inference.rows
+        if self.queued_rows + rows > self.max_queue_rows:
+            raise overloaded(f"{self.queued_rows} rows wait for the model already")
+        self.queued_rows += rows
+        self._queue.append(job)
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            self._loop.call_soon(self._flush)
+
+    def close(self) -> None:
+        """Let the thread end; queued jobs have been answered before this is called."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=False)
+
+    def _flush(self) -> None:
+        jobs, rows = self._take()
+        if self._thread is None:
+            results = self._compute(jobs)
+            self._finish(jobs, rows, results)
+            return
+        future = self._loop.run_in_executor(self._thread, self._compute, jobs)
+        future.add_done_callback(lambda done: self._finish(jobs, rows, done.result()))
+
+    def _take(self) -> tuple[list[Job], int]:
+        """Take jobs up to the batch limit; one larger than it goes alone."""
+        queue = self._queue
+        now = time.perf_counter()
+        jobs = [queue.popleft()]
+        rows = jobs[0].inference.rows
+        observe = self._queue_seconds.observe
+        observe(now - jobs[0].started_at)
+        while queue and rows + queue[0].inference.rows <= self._max_batch_rows:
+            job = queue.popleft()
+            observe(now - job.started_at)
+            jobs.append(job)
+            rows += job.inference.rows
+        return jobs, rows
+
+    def _finish(
+        self, jobs: list[Job], rows: int, results: list[Outputs | RequestError]
+    ) -> None:
+        self.queued_rows -= rows
+        self._batch_rows.observe(rows)
+        if self._queue:
+            self._loop.call_soon(self._flush)
+        else:
+            self._is_scheduled = False
+        for job, result in zip(jobs, results, strict=True):
+            job.done(job, result)
+
+    def _compute(self, jobs: list[Job]) -> list[Outputs | RequestError]:
+        """Run jobs as one batch; a batch that fails is run again one by one."""
+        try:
+            return self._run(jobs)
+        except Exception as error:
+            if len(jobs) == 1:
+                logger.exception(
+                    "the model raised", extra={"request_id": jobs[0].request_id}
+                )
+                return [RequestError(500, "model_failed", f"the model raised: {error}")]
+        return [self._compute([job])[0] for job in jobs]
+
+    def _run(self, jobs: list[Job]) -> list[Outputs | RequestError]:
+        inputs = [job.inference for job in jobs]
+        if len(inputs) == 1:
+            buffers = list(inputs[0].buffers)
+        else:
+            buffers = [
+                b"".join(parts)
+                for parts in zip(*[item.buffers for item in inputs], strict=True)
+            ]
+        rows = sum([item.rows for item in inputs])
+        arrays = self._run_in_parts(buffers, rows)
+        texts = [rows_as_text(array) for array in arrays]
+        if len(inputs) == 1:
+            results: list[Outputs | RequestError] = [texts]
+        else:
+            results = []
+            start = 0
+            for item in inputs:
+                stop = start + item.rows
+                results.append([text[start:stop] for text in texts])
+                start = stop
+        if not all(map(_is_finite, arrays)):
+            _refuse_non_finite(inputs, arrays, results)
+        return results
+
+    def _run_in_parts(self, buffers: list[bytes], rows: int) -> list[Array]:
+        """Run the model on at most the batch limit of rows at a time."""
+        limit = self._max_batch_rows
+        if rows <= limit:
+            return self._model.run(buffers)
+        sizes = [len(buffer) // rows for buffer in buffers]
+        parts = [
+            self._model.run(
+                [
+                    buffer[start * size : (start + limit) * size]
+                    for buffer, size in zip(buffers, sizes, strict=True)
+                ]
+            )
+            for start in range(0, rows, limit)
+        ]
+        return [np.concatenate(pieces) for pieces in zip(*parts, strict=True)]
+
+
+def _is_finite(array: Array) -> bool:
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
+
+
+def _refuse_non_finite(
+    inputs: list[Inference],
+    arrays: list[Array],
+    results: list[Outputs | RequestError],
+) -> None:
+    """Turn the answers that hold a value JSON cannot into errors, in place."""
+    start = 0
+    for index, item in enumerate(inputs):
+        stop = start + item.rows
+        if not all(_is_finite(array[start:stop]) for array in arrays):
+            results[index] = RequestError(
+                500, "model_failed", "the model gave a value that is not finite"
+            )
+        start = stop

@@ -1,0 +1,108 @@
+"""Start and stop of the process: sockets first, models next, and the drain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+
+import uvicorn
+
+from model_server.config import Config
+from model_server.manifest import ModelError
+from model_server.service import Service
+
+LOG_FLUSH_SECONDS = 2.0
+SAMPLE_SECONDS = 1.0
+
+logger = logging.getLogger("model_server")
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server without its own handling of signals."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Lifecycle:
+    """Runs a service in a server until a signal or a fault ends it."""
+
+    def __init__(self, config: Config, service: Service, server: Server) -> None:
+        self._config = config
+        self._service = service
+        self._server = server
+        self._exit_code = 0
+        self._stopping: asyncio.Task[None] | None = None
+
+    async def run(self) -> int:
+        """Serve; return the process's exit code."""
+        listener = _listen(self._config.host, self._config.port)
+        host, port = listener.getsockname()[:2]
+        logger.info("listening", extra={"host": host, "port": port})
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._stop, True)
+        loop.add_signal_handler(signal.SIGINT, self._stop, False)
+        loading = asyncio.create_task(self._load())
+        sampling = asyncio.create_task(self._sample())
+        await self._server.serve(sockets=[listener])
+        for task in (loading, sampling):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        await asyncio.to_thread(self._service.close, LOG_FLUSH_SECONDS)
+        logger.info("stopped", extra={"exit_code": self._exit_code})
+        return self._exit_code
+
+    async def _load(self) -> None:
+        try:
+            await self._service.load()
+        except ModelError as error:
+            for problem in error.problems:
+                logger.error(problem)  # noqa: TRY400, the reason says it all
+            self._fail()
+        except Exception:
+            logger.exception("the models could not be loaded")
+            self._fail()
+
+    def _fail(self) -> None:
+        self._exit_code = 1
+        self._server.should_exit = True
+
+    async def _sample(self) -> None:
+        while True:
+            await asyncio.sleep(SAMPLE_SECONDS)
+            self._service.sample_usage()
+
+    def _stop(self, deregister: bool) -> None:
+        if self._stopping:
+            logger.warning("a second signal: leaving without waiting")
+            self._server.force_exit = True
+            self._server.should_exit = True
+            return
+        self._stopping = asyncio.create_task(self._drain(deregister=deregister))
+
+    async def _drain(self, *, deregister: bool) -> None:
+        """Stay ready while load balancers learn; then finish what is in flight."""
+        seconds = self._config.deregistration_seconds if deregister else 0.0
+        logger.info(
+            "draining", extra={"seconds": seconds, "inflight": self._service.inflight}
+        )
+        self._service.is_draining = True
+        await asyncio.sleep(seconds)
+        self._service.stop_taking()
+        logger.info("closing", extra={"inflight": self._service.inflight})
+        self._server.should_exit = True
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    listener.setblocking(False)
+    return listener

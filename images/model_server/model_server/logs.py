@@ -1,0 +1,68 @@
+"""Structured logs: one JSON object per line on standard output."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import sys
+import time
+
+import orjson
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+_QUIET_SECONDS = 1.0
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats a record and its `extra` fields as JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = dt.datetime.fromtimestamp(record.created, dt.UTC)
+        content: dict[str, object] = {
+            "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        content |= {
+            key: value for key, value in vars(record).items() if key not in _STANDARD
+        }
+        if record.exc_info:
+            content["traceback"] = self.formatException(record.exc_info)
+        return orjson.dumps(content, default=str).decode()
+
+
+class RepeatFilter(logging.Filter):
+    """Lets the same message pass once a second and says how many it held back.
+
+    An overloaded server must not spend its time, or its disk, on saying so.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        key = (record.name, record.msg if isinstance(record.msg, str) else "")
+        last, held = self._last.get(key, (0.0, 0))
+        now = time.monotonic()
+        if last and now - last < _QUIET_SECONDS:
+            self._last[key] = (last, held + 1)
+            return False
+        if len(self._last) > 1000:
+            self._last.clear()
+        self._last[key] = (now, 0)
+        if held:
+            record.held_back = held
+        return True
+
+
+def configure(level: str) -> None:
+    """Send all logs of this process to standard output as JSON."""
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(JsonFormatter())
+    handler.addFilter(RepeatFilter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.captureWarnings(capture=True)
+    # Whatever a client can provoke is counted, not logged.
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)
