@@ -1,0 +1,109 @@
+"""`slipway images build|push|list|context`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from lab.builds import BuildError
+from lab.errors import LabError
+from slipway.images import lock, models, records
+from slipway.images.build import build, context
+from slipway.images.errors import ImageError, Report
+from slipway.images.registry import Registry, push
+from slipway.images.table import images, select
+
+
+@contextmanager
+def _progress(console: Console) -> Iterator[Report]:
+    """A line that changes with each step; a lasting one for each image that is done."""
+    with console.status("") as status:
+
+        def report(image: str, text: str) -> None:
+            if text.startswith(("built", "pushed")):
+                console.print(f"{image}: {text}", highlight=False)
+            else:
+                status.update(f"{image}: {text}")
+                if not console.is_terminal:
+                    console.print(f"{image}: {text}", highlight=False, markup=False)
+
+        try:
+            yield report
+        except (ImageError, BuildError, LabError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(name="images")
+def command() -> None:
+    """Container images: build what changed, push by digest, list."""
+
+
+@command.command("build")
+@click.argument("names", nargs=-1)
+def build_command(names: tuple[str, ...]) -> None:
+    """Build the images NAMES, or all, whose inputs have changed."""
+    console, start = Console(), time.monotonic()
+    with _progress(console) as report:
+        made = build(names or None, report)
+    console.print(
+        f"{len(made)} built, {len(select(names or None))} in all "
+        f"({time.monotonic() - start:.1f} s)"
+    )
+    if "employment" in made:
+        console.print(models.training_log("employment"), highlight=False)
+
+
+@command.command("push")
+@click.argument("names", nargs=-1)
+@click.option("--registry", default="", help="host:port[/path]; the lab's if not given")
+@click.option(
+    "--as", "cluster_host", default="", help="the registry's name in the cluster"
+)
+@click.option("--plain-http", is_flag=True, help="the registry has no TLS")
+def push_command(
+    names: tuple[str, ...], registry: str, cluster_host: str, plain_http: bool
+) -> None:
+    """Push what the registry lacks and write images.lock."""
+    console, start = Console(), time.monotonic()
+    target = (
+        Registry.at(registry, cluster_host, plain_http=plain_http) if registry else None
+    )
+    with _progress(console) as report:
+        pushed = push(target, names or None, report)
+    seconds = time.monotonic() - start
+    console.print(f"{len(pushed)} pushed ({seconds:.1f} s), {lock.lock_path()}")
+
+
+@command.command("list")
+def list_command() -> None:
+    """Show each image, whether it is built, and its reference in images.lock."""
+    table = Table("image", "version", "built", "reference")
+    known, references = records.read(), lock.read()
+    for name, image in images().items():
+        state = known[name].id[:12] if name in known else "-"
+        version = known and image.version
+        table.add_row(name, version or image.version, state, references.get(name, "-"))
+    Console().print(table)
+
+
+@command.command("context")
+@click.argument("name")
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+def context_command(name: str, folder: Path) -> None:
+    """Write the folder that NAME is built from, for `docker build FOLDER`."""
+    console = Console()
+    if folder.exists() and any(folder.iterdir()):
+        raise click.ClickException(f"{folder} is not empty; name a new folder")
+    with _progress(console):
+        (image,) = select([name])
+        context(image, folder)
+        arguments = f"--build-arg VERSION={image.label_version()}"
+    if image.base:
+        arguments += " --build-arg BASE=<reference of the base image>"
+    console.print(f"docker build -f {folder}/Containerfile {arguments} {folder}")

@@ -1,0 +1,16 @@
+"""What goes wrong with images, and how progress is told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Report = Callable[[str, str], None]
+"""Called with (image, what happens) as work goes on."""
+
+
+class ImageError(Exception):
+    """An image could not be made or pushed; the text says which, why, what to do."""
+
+
+def silent(_image: str, _text: str) -> None:
+    """A report that goes nowhere."""

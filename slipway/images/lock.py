@@ -1,0 +1,34 @@
+"""images.lock: the reference with digest of every pushed image, by short name."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from lab import paths
+from slipway.images.records import write_atomically
+
+VARIABLE = "SLIPWAY_IMAGES_LOCK"
+
+
+def lock_path() -> Path:
+    """Where the lock lies; the stacks read it from there."""
+    return Path(os.environ.get(VARIABLE, "") or paths.state() / "images.lock")
+
+
+def read() -> dict[str, str]:
+    """References by short name; empty if nothing was pushed yet."""
+    try:
+        found: dict[str, str] = json.loads(lock_path().read_text())
+    except FileNotFoundError:
+        return {}
+    return found
+
+
+def write(references: dict[str, str]) -> None:
+    """Replaces the lock as a whole, only if it changes."""
+    text = json.dumps(references, indent=2, sort_keys=True) + "\n"
+    path = lock_path()
+    if not path.is_file() or path.read_text() != text:
+        write_atomically(path, text)
