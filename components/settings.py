@@ -1,13 +1,26 @@
-"""Turns raw configuration into frozen typed settings, or says all that is wrong."""
+"""Turns raw configuration into frozen typed settings, or says all that is wrong.
+
+Configuration is parsed once, before the first resource. What is wrong is reported
+together, each problem with its path, value, reason and fix.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from components import setting_problems
 
 Model = TypeVar("Model", bound=BaseModel)
+
+ABSENT = "(absent)"
+"""Stands for the value of a setting that is required and not given."""
+_REFUSAL = "slipway_refusal"
+_LONGEST_VALUE = 80
 
 
 @dataclass(frozen=True)
@@ -19,6 +32,10 @@ class Problem:
     reason: str
     fix: str
 
+    def __str__(self) -> str:
+        shown = self.value if self.value is ABSENT else _short(self.value)
+        return f"  {self.path}: {shown}\n    reason: {self.reason}\n    fix: {self.fix}"
+
 
 class SettingsError(Exception):
     """All problems of one configuration, found before anything was touched."""
@@ -26,22 +43,85 @@ class SettingsError(Exception):
     def __init__(self, where: str, problems: list[Problem]) -> None:
         self.where = where
         self.problems = problems
-        lines = [f"{p.path}: {p.value!r}: {p.reason}; {p.fix}" for p in problems]
-        super().__init__("\n".join([f"{where}: {len(problems)} problems", *lines]))
+        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
+        head = f"{where}: {count}, nothing was touched"
+        super().__init__("\n".join([head, *map(str, problems)]))
 
 
-def parse(model: type[Model], raw: dict[str, Any], where: str) -> Model:
-    """The settings of `raw`; SettingsError with every problem at once."""
+class Settings(BaseModel):
+    """Base of all settings: frozen, unknown keys refused, fields described.
+
+    Text under a field is its description; the reference is made from it.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        validate_default=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+    )
+
+    def contradictions(self) -> Iterator[Problem]:
+        """What is wrong between fields that are right each by itself.
+
+        Paths are relative to this object.
+        """
+        yield from ()
+
+    @model_validator(mode="after")
+    def _no_contradictions(self) -> Settings:
+        if found := list(self.contradictions()):
+            raise _refusal(found)
+        return self
+
+
+def refuse(reason: str, fix: str) -> NoReturn:
+    """For validators of one value: refuses it with a reason and a fix."""
+    raise _refusal([Problem(path="", value=None, reason=reason, fix=fix)])
+
+
+def parse(model: type[Model], raw: Mapping[str, Any], where: str) -> Model:
+    """The settings that `raw` says; SettingsError with every problem at once.
+
+    `where` names the source in the error's text, for example the stack file.
+    """
     try:
-        return model.model_validate(raw)
+        return model.model_validate(dict(raw))
     except ValidationError as error:
-        problems = [
-            Problem(
-                path=".".join(str(part) for part in e["loc"]),
-                value=e["input"],
-                reason=e["msg"],
-                fix="see docs/reference",
-            )
-            for e in error.errors()
-        ]
+        problems = [p for e in error.errors() for p in _problems(model, e)]
         raise SettingsError(where, problems) from None
+
+
+def _refusal(problems: list[Problem]) -> PydanticCustomError:
+    text = "; ".join(
+        f"{p.path}: {p.reason}, {p.fix}".removeprefix(": ") for p in problems
+    )
+    # The text is no template: braces of a value must not be taken for one's fields.
+    template = "{text}"
+    return PydanticCustomError(_REFUSAL, template, {"text": text, "problems": problems})
+
+
+def _problems(model: type[BaseModel], error: ErrorDetails) -> Iterator[Problem]:
+    location = [str(part) for part in error["loc"] if part != "[key]"]
+    if error["type"] == _REFUSAL:
+        for problem in error["ctx"]["problems"]:
+            path = ".".join([*location, *filter(None, [problem.path])])
+            value = problem.value if problem.path else error["input"]
+            yield replace(problem, path=path, value=value)
+        return
+    reason, fix = setting_problems.explain(model, error)
+    missing = error["type"] == "missing"
+    yield Problem(
+        path=".".join(location) or "(all)",
+        value=ABSENT if missing else error["input"],
+        reason=reason,
+        fix=fix,
+    )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    if len(text) <= _LONGEST_VALUE:
+        return text
+    return f"{text[: _LONGEST_VALUE - 4]} ..."

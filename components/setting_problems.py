@@ -1,0 +1,198 @@
+"""Says in plain words why pydantic refused a value, and what to write instead."""
+
+from __future__ import annotations
+
+import difflib
+import types
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+Words = tuple[str, str]
+"""Reason and fix."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A refused value: pydantic's error, the class it lies in, and its field."""
+
+    error: ErrorDetails
+    owner: type[BaseModel]
+    field: FieldInfo | None
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """The bounds and choices that pydantic names."""
+        return self.error.get("ctx", {})
+
+    @property
+    def meaning(self) -> str:
+        """First sentence of the field's description, or nothing."""
+        text = (self.field.description or "") if self.field else ""
+        return text.partition("\n")[0].rstrip(".;")
+
+
+def explain(model: type[BaseModel], error: ErrorDetails) -> Words:
+    """Reason and fix for one error of pydantic's, met while parsing `model`."""
+    location = error["loc"]
+    owner, field = find(model, location)
+    return _WORDS.get(error["type"], _other)(Refused(error, owner, field))
+
+
+def find(
+    model: type[BaseModel], location: tuple[int | str, ...]
+) -> tuple[type[BaseModel], FieldInfo | None]:
+    """The settings class in which the location's last name lies, and its field."""
+    owner, field = model, None
+    within: Any = model
+    for part in location:
+        if isinstance(within, type) and issubclass(within, BaseModel):
+            owner = within
+            field = owner.model_fields.get(str(part))
+            within = _bare(field.annotation) if field else None
+        else:
+            field = None
+            within = _item(within)
+    return owner, field
+
+
+def _bare(annotation: Any) -> Any:
+    """The annotation without `| None` and without metadata."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        choices = [a for a in get_args(annotation) if a is not type(None)]
+        return _bare(choices[0])
+    if hasattr(annotation, "__metadata__"):
+        return _bare(get_args(annotation)[0])
+    return annotation
+
+
+def _item(annotation: Any) -> Any:
+    """What a mapping, list or tuple holds."""
+    arguments = [a for a in get_args(annotation) if a is not Ellipsis]
+    return _bare(arguments[-1]) if arguments else None
+
+
+def nearest(wrong: str, known: Iterable[str]) -> str | None:
+    """The known name that was probably meant."""
+    matches = difflib.get_close_matches(wrong, list(known), n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+def range_of(field: FieldInfo | None) -> str:
+    """The field's bounds in words: ` from 1 to 64`, ` of at least 1`, or nothing."""
+    low: Any = None
+    high: Any = None
+    for rule in field.metadata if field else ():
+        low = getattr(rule, "ge", low)
+        high = getattr(rule, "le", high)
+    if low is not None and high is not None:
+        return f" from {low} to {high}"
+    if low is not None:
+        return f" of at least {low}"
+    return f" of at most {high}" if high is not None else ""
+
+
+def _missing(refused: Refused) -> Words:
+    fix = f"set it: {refused.meaning}" if refused.meaning else "set it"
+    return "it is required", fix
+
+
+def _unknown(refused: Refused) -> Words:
+    name = str(refused.error["loc"][-1])
+    meant = nearest(name, refused.owner.model_fields)
+    known = ", ".join(sorted(refused.owner.model_fields))
+    fix = f"did you mean {meant}?" if meant else f"remove it; known here: {known}"
+    return "there is no such setting", fix
+
+
+def _bound(refused: Refused) -> Words:
+    context = refused.context
+    reasons = {
+        "ge": "it is less than {}",
+        "gt": "it is not more than {}",
+        "le": "it is more than {}",
+        "lt": "it is not less than {}",
+        "multiple_of": "it is not a multiple of {}",
+    }
+    key, limit = next((k, v) for k, v in context.items() if k in reasons)
+    return reasons[key].format(
+        _number(limit)
+    ), f"give a number{range_of(refused.field)}"
+
+
+def _number(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _kind(reason: str, fix: str) -> Callable[[Refused], Words]:
+    """The value is of another kind than the setting; `{}` in fix: the range."""
+
+    def say(refused: Refused) -> Words:
+        return reason, fix.format(range_of(refused.field))
+
+    return say
+
+
+def _choice(refused: Refused) -> Words:
+    annotation = _bare(refused.field.annotation) if refused.field else None
+    choices: list[str] = []
+    if get_origin(annotation) is Literal:
+        choices = [str(choice) for choice in get_args(annotation)]
+    listed = ", ".join(choices) or str(refused.context["expected"])
+    meant = nearest(str(refused.error["input"]), choices)
+    hint = f"did you mean {meant}? " if meant else ""
+    return "it is none of the choices", f"{hint}give one of: {listed}"
+
+
+def _length(refused: Refused) -> Words:
+    context = refused.context
+    if "min_length" in context:
+        least = context["min_length"]
+        return f"it has fewer than {least}", f"give at least {least}"
+    most = context["max_length"]
+    return f"it has more than {most}", f"give at most {most}"
+
+
+def _other(refused: Refused) -> Words:
+    fix = f"give: {refused.meaning}" if refused.meaning else "see docs/reference"
+    return refused.error["msg"], fix
+
+
+_WHOLE = _kind("it is not a whole number", "give a whole number{}")
+_DECIMAL = _kind("it is not a number", "give a number{}")
+_MAPPING = _kind("it is not a mapping", "give `name: value` pairs")
+_LIST = _kind("it is not a list", "give a list")
+_BOOLEAN = _kind("it is neither true nor false", "give true or false")
+_STRING = _kind("it is not text", "give text, in quotes if it looks like a number")
+
+_WORDS: dict[str, Callable[[Refused], Words]] = {
+    "missing": _missing,
+    "extra_forbidden": _unknown,
+    "literal_error": _choice,
+    "enum": _choice,
+    **dict.fromkeys(
+        (
+            "greater_than",
+            "greater_than_equal",
+            "less_than",
+            "less_than_equal",
+            "multiple_of",
+        ),
+        _bound,
+    ),
+    **dict.fromkeys(
+        ("int_type", "int_parsing", "int_parsing_size", "int_from_float"), _WHOLE
+    ),
+    **dict.fromkeys(("float_type", "float_parsing", "finite_number"), _DECIMAL),
+    **dict.fromkeys(("bool_type", "bool_parsing"), _BOOLEAN),
+    **dict.fromkeys(("model_type", "dict_type", "mapping_type"), _MAPPING),
+    **dict.fromkeys(("list_type", "tuple_type", "set_type"), _LIST),
+    **dict.fromkeys(("string_type", "string_unicode"), _STRING),
+    **dict.fromkeys(
+        ("too_short", "too_long", "string_too_short", "string_too_long"), _length
+    ),
+}
