@@ -31,9 +31,9 @@ class Refused:
 
     @property
     def meaning(self) -> str:
-        """First sentence of the field's description, or nothing."""
+        """The field's description as one line, or nothing."""
         text = (self.field.description or "") if self.field else ""
-        return text.partition("\n")[0].rstrip(".;")
+        return " ".join(text.split()).rstrip(".")
 
 
 def explain(model: type[BaseModel], error: ErrorDetails) -> Words:

@@ -1,0 +1,56 @@
+"""Names that layers share, and the labels that every object bears."""
+
+from __future__ import annotations
+
+GATEWAY_NAMESPACE = "slipway-gateway"
+"""Envoy Gateway, its proxies and the Gateway object."""
+MONITORING_NAMESPACE = "slipway-monitoring"
+"""Prometheus, Alertmanager and the rules of every model."""
+MODELS_NAMESPACE = "models"
+"""Model servers, unless a stack says otherwise."""
+GATEWAY = "slipway"
+"""The Gateway and its GatewayClass."""
+GATEWAY_LISTENER = "http"
+
+ROUTES_LABEL = "slipway.dev/routes"
+"""On a namespace, "true": its HTTPRoutes may attach to the Gateway."""
+RULES_LABEL = "slipway.dev/prometheus-rules"
+"""On a ConfigMap in the monitoring namespace, "true": Prometheus loads its files."""
+
+PART_OF = "slipway"
+MANAGED_BY = "pulumi"
+_LABEL = "app.kubernetes.io"
+
+
+def labels(
+    name: str, *, instance: str | None = None, component: str, version: str = ""
+) -> dict[str, str]:
+    """The common labels of an object.
+
+    `name` is the program (`model-server`), `instance` which of its kind
+    (`employment`; default: the name), `component` its role (`server`).
+    https://kubernetes.io/docs/concepts/overview/working-with-objects/common-labels/
+    """
+    found = {
+        **selector(name, instance=instance),
+        f"{_LABEL}/component": component,
+        f"{_LABEL}/part-of": PART_OF,
+        f"{_LABEL}/managed-by": MANAGED_BY,
+    }
+    if version:
+        found[f"{_LABEL}/version"] = version
+    return found
+
+
+def selector(name: str, *, instance: str | None = None) -> dict[str, str]:
+    """The labels that pods are selected by: those that never change."""
+    return {f"{_LABEL}/name": name, f"{_LABEL}/instance": instance or name}
+
+
+def scrape_annotations(port: int, path: str = "/metrics") -> dict[str, str]:
+    """What makes Prometheus scrape a pod, in any namespace."""
+    return {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": str(port),
+        "prometheus.io/path": path,
+    }

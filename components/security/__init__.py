@@ -1,0 +1,1 @@
+"""What makes workloads hard to abuse, in one place for all components."""
