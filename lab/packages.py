@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Sequence
@@ -58,6 +57,23 @@ def versions(folder: Path) -> dict[str, str]:
     return held
 
 
+def download_with_dependencies(
+    names: Sequence[str], suite: str, status: Path, target: Path
+) -> None:
+    """Fetches packages and what they need on a system with that dpkg status file."""
+    archives = target / "archives"
+    (archives / "partial").mkdir(parents=True)
+    install = ["--option", f"Dir::State::Status={status}"]
+    install += ["--option", f"Dir::Cache::Archives={archives}", "--download-only"]
+    install += ["--yes", "--no-install-recommends", "install", *names]
+    with locked(_root() / "apt" / suite / "lock"):
+        apt = _isolated_apt(suite)
+        commands.run([*apt, *install], timeout_seconds=TIMEOUT_SECONDS)
+    for deb in archives.glob("*.deb"):
+        deb.rename(target / deb.name)
+    shutil.rmtree(archives)
+
+
 def _root() -> Path:
     return paths.cache() / "debian"
 
@@ -72,19 +88,20 @@ def _name_and_version(deb: Path) -> tuple[str, str]:
 
 
 def _download(names: Sequence[str], suite: str, target: Path) -> list[Path]:
-    apt = _isolated_apt(suite)
     target.mkdir()
     wanted = [f"{name}/{suite}" for name in names]
-    # apt's own user could not write into a folder below root's home.
-    commands.run(
-        [*apt, "download", *wanted], cwd=target, timeout_seconds=TIMEOUT_SECONDS
-    )
+    with locked(_root() / "apt" / suite / "lock"):
+        apt = _isolated_apt(suite)
+        commands.run(
+            [*apt, "download", *wanted], cwd=target, timeout_seconds=TIMEOUT_SECONDS
+        )
     return sorted(target.glob("*.deb"))
 
 
 def _isolated_apt(suite: str) -> list[str]:
     """Command of an apt whose lists hold one suite and are at most a day old."""
     folder = _root() / "apt" / suite
+    folder.mkdir(parents=True, exist_ok=True)
     for name in ("lists/partial", "cache/archives/partial", "state"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     sources = folder / "sources.list"
@@ -97,7 +114,8 @@ def _isolated_apt(suite: str) -> list[str]:
         "Dir::State::Lists": folder / "lists",
         "Dir::State::Status": status,
         "Dir::Cache": folder / "cache",
-        "APT::Sandbox::User": _user(),
+        # apt's own user could not write into a folder below root's home.
+        "APT::Sandbox::User": "root",
     }
     apt = ["apt-get", "--quiet"]
     for key, value in options.items():
@@ -114,7 +132,3 @@ def _isolated_apt(suite: str) -> list[str]:
         commands.run([*apt, "update"], timeout_seconds=TIMEOUT_SECONDS)
         stamp.touch()
     return apt
-
-
-def _user() -> str:
-    return "root" if os.geteuid() == 0 else ""

@@ -1,0 +1,163 @@
+"""Leads ports of the machine's loopback into the lab; one process for all of a lab.
+
+    python -m lab.forward FOLDER OFFSET
+
+The listening sockets are made first and stay in the machine's network namespace; the
+process then enters the lab's one, from where it connects to the hosts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+from lab import linux, ports, services
+from lab.network import Network
+from lab.processes import ProcessRecord, alive
+from lab.settings import FORWARDS, LabSettings
+
+_HIGH_WATER_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Forwards:
+    """The forwards of the lab whose state lies in `folder`."""
+
+    folder: Path
+
+    @property
+    def record(self) -> Path:
+        return self.folder / "forward.json"
+
+    @property
+    def process(self) -> ProcessRecord | None:
+        return alive(self.record)
+
+    def up(self, settings: LabSettings) -> bool:
+        """Starts the process unless it runs with these ports and this network."""
+        wanted = self._wanted(settings)
+        kept = self.folder / "forward.wanted"
+        if self.process and kept.is_file() and kept.read_text() == wanted:
+            return False
+        self.down()
+        ports.check_free(settings.ports())
+        log = self.folder / "forward.log"
+        arguments = [str(self.folder), str(settings.port_offset)]
+        services.start("lab.forward", arguments, self.record, log)
+        kept.write_text(wanted)
+        return True
+
+    def down(self) -> None:
+        process = self.process
+        if process:
+            process.signal(signal.SIGKILL)
+            process.wait(5.0)
+
+    def _wanted(self, settings: LabSettings) -> str:
+        return f"{settings.ports()} {Network(self.folder).holder}"
+
+
+class _Pipe(asyncio.Protocol):
+    """One end of a forwarded connection; what it reads is written to its peer."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.peer: _Pipe | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(high=_HIGH_WATER_BYTES)
+
+    def data_received(self, data: bytes) -> None:
+        if self.peer and self.peer.transport:
+            self.peer.transport.write(data)
+
+    def eof_received(self) -> bool:
+        if self.peer and self.peer.transport and self.peer.transport.can_write_eof():
+            with contextlib.suppress(OSError):
+                self.peer.transport.write_eof()
+        return True  # the other direction goes on
+
+    def connection_lost(self, _: Exception | None) -> None:
+        if self.peer and self.peer.transport:
+            self.peer.transport.close()
+
+    def pause_writing(self) -> None:
+        if self.peer and self.peer.transport:
+            self.peer.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self.peer and self.peer.transport:
+            self.peer.transport.resume_reading()
+
+
+class _Listener(_Pipe):
+    """The end that a client of the machine connected to."""
+
+    def __init__(self, host: str, port: int) -> None:
+        super().__init__()
+        self._target = (host, port)
+        self._task: asyncio.Task[None] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        assert self.transport
+        self.transport.pause_reading()
+        self._task = asyncio.get_running_loop().create_task(self._connect())
+
+    async def _connect(self) -> None:
+        assert self.transport
+        try:
+            _, peer = await asyncio.get_running_loop().create_connection(
+                _Pipe, *self._target
+            )
+        except OSError:
+            self.transport.abort()  # the client sees a reset, as if nothing listened
+            return
+        if self.transport.is_closing():
+            assert peer.transport
+            peer.transport.close()
+            return
+        peer.peer, self.peer = self, peer
+        self.transport.resume_reading()
+
+
+async def _serve(listeners: list[tuple[socket.socket, str, int]], ready: Path) -> None:
+    loop = asyncio.get_running_loop()
+    for listener, host, port in listeners:
+        await loop.create_server(partial(_Listener, host, port), sock=listener)
+    services.ready(ready)
+    await asyncio.Event().wait()
+
+
+def main(folder: Path, offset: int) -> None:
+    """Serves until it is killed."""
+    services.join(folder / "cgroups.json")
+    settings = LabSettings(port_offset=offset)
+    control_plane = settings.hosts()[0].address
+    by_name = settings.ports()
+    listeners = [
+        (ports.listen(by_name[forward.name]), control_plane, forward.target_port)
+        for forward in FORWARDS
+    ]
+    network = Network(folder)
+    holder = network.holder
+    if holder is None:
+        sys.exit("Error: the lab's network is down")
+    linux.enter_network(holder.pid)
+    asyncio.run(_serve(listeners, Forwards(folder).record))
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(ImportError):
+        import uvloop
+
+        uvloop.install()
+    main(Path(sys.argv[1]), int(sys.argv[2]))

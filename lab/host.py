@@ -1,0 +1,174 @@
+"""One host of a lab: boots, stops, and runs commands in it."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import services
+from lab.cgroups import Cgroups
+from lab.errors import LabError
+from lab.host_spec import HostSpec
+from lab.network import Network
+from lab.processes import ProcessRecord, alive
+
+BOOT_SECONDS = 60.0
+STOP_SECONDS = 10.0
+_POLL_SECONDS = 0.1
+PATH = "/opt/slipway/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+@dataclass(frozen=True)
+class Host:
+    """The host whose disk and records lie in `folder`, named after it."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def spec_path(self) -> Path:
+        return self.folder / "spec.json"
+
+    @property
+    def upper(self) -> Path:
+        """What the host wrote over the shared base; readable while it runs."""
+        return self.folder / "upper"
+
+    @property
+    def supervisor(self) -> ProcessRecord | None:
+        return alive(self.folder / "supervisor.json")
+
+    @property
+    def init(self) -> ProcessRecord | None:
+        """The host's process 1 as the machine sees it; None if it is down."""
+        return alive(self.folder / "init.json")
+
+    def spec(self) -> HostSpec | None:
+        """As it was booted last; None if never."""
+        if not self.spec_path.is_file():
+            return None
+        return HostSpec.parse(self.spec_path.read_text())
+
+    def start(self, spec: HostSpec) -> bool:
+        """Boots the host and waits until systemd is done; False if it already was so.
+
+        A host that runs with another specification is booted anew; one that runs is
+        plugged in again if its network was lost.
+        """
+        text = spec.text()
+        same = self.spec_path.is_file() and self.spec_path.read_text() == text
+        init = self.init
+        if same and init and self.supervisor and self.state() == "running":
+            Network(spec.lab).link(spec.host, init.pid, spec.others)
+            return False
+        self.stop()
+        for name in ("upper", "work", "root"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        part = self.spec_path.with_suffix(".part")
+        part.write_text(text)
+        part.replace(self.spec_path)
+        services.start(
+            "lab.supervisor",
+            [str(self.spec_path)],
+            self.folder / "supervisor.json",
+            self.folder / "supervisor.log",
+        )
+        self.wait_until_booted()
+        return True
+
+    def wait_until_booted(self) -> None:
+        """Waits until systemd has started all units; LabError names those failed."""
+        deadline = time.monotonic() + BOOT_SECONDS
+        while (state := self.state()) not in ("running", "degraded"):
+            if time.monotonic() > deadline or self.supervisor is None:
+                log = self.folder / "supervisor.log"
+                said = "\n".join(log.read_text().splitlines()[-10:])
+                raise LabError(
+                    f"host {self.name} did not boot (systemd says {state or 'nothing'}"
+                    f"; {log}):\n{said}"
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def state(self) -> str:
+        """What `systemctl is-system-running` says; empty if there is no answer."""
+        if self.init is None:
+            return ""
+        done = self.run(["systemctl", "is-system-running"], check=False)
+        return done.stdout.strip()
+
+    def failed_units(self) -> list[str]:
+        lines = self.run(["systemctl", "--failed", "--plain", "--no-legend"]).stdout
+        return [line.split()[0] for line in lines.splitlines()]
+
+    def command(self, words: Sequence[str]) -> list[str]:
+        """The command that runs `words` inside the host, in all its namespaces."""
+        init = self.init
+        if init is None:
+            raise LabError(f"host {self.name} is down; run `python -m lab up`")
+        enter = ["nsenter", "--target", str(init.pid), "--root", "--wd=/"]
+        enter += ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"]
+        clean = ["env", "--ignore-environment", "HOME=/root", f"PATH={PATH}"]
+        return [*enter, *clean, "TERM=dumb", "LANG=C.UTF-8", *words]
+
+    def run(
+        self,
+        words: Sequence[str],
+        *,
+        check: bool = True,
+        timeout_seconds: float = 60,
+        text: str | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs a command in the host; `text` is its standard input."""
+        try:
+            done = subprocess.run(
+                self.command(words),
+                input=text or "",
+                capture_output=True,
+                text=True,
+                timeout=timeout_seconds,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise LabError(
+                f"{self.name}: {' '.join(words)} did not end in {timeout_seconds:.0f} s"
+            ) from error
+        if check and done.returncode:
+            raise LabError(
+                f"{self.name}: {' '.join(words)} ended with {done.returncode}:\n"
+                f"{done.stderr.strip() or done.stdout.strip()}"
+            )
+        return done
+
+    def stop(self) -> bool:
+        """Ends the host at once, as if its plug were pulled; False if it was down.
+
+        Process 1 ends by SIGKILL and its whole pid namespace with it.
+        """
+        init, supervisor = self.init, self.supervisor
+        if init:
+            init.signal(signal.SIGKILL)
+        if init and not init.wait(STOP_SECONDS):
+            raise LabError(f"host {self.name}: process {init.pid} does not end")
+        if supervisor and not supervisor.wait(1.0):
+            supervisor.signal(signal.SIGKILL)
+            supervisor.wait(STOP_SECONDS)
+        spec = self.spec()
+        if spec:
+            groups = Cgroups(spec.hierarchies)
+            groups.kill(spec.group)
+            groups.remove(spec.group)
+        for name in ("init.json", "supervisor.json"):
+            (self.folder / name).unlink(missing_ok=True)
+        return bool(init or supervisor)
+
+    def delete(self) -> None:
+        """Deletes the stopped host's disk."""
+        shutil.rmtree(self.folder)

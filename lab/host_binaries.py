@@ -1,0 +1,52 @@
+"""The folder of programs that hosts see at /opt/slipway/bin, read-only."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+from lab import builds, packages, paths
+from lab.locks import locked
+
+GROUPS = ("kubernetes", "containerd")
+SUITE = "trixie"
+"""Of the Debian release whose etcd and CNI plugins serve this Kubernetes."""
+DEBIAN = {
+    "etcd-server": {"usr/bin/etcd": "etcd"},
+    "etcd-client": {"usr/bin/etcdctl": "etcdctl"},
+    "containernetworking-plugins": {"usr/lib/cni": "cni"},
+}
+
+
+def make(report: builds.Report = lambda *_: None) -> Path:
+    """Gathers the programs; builds or fetches what is missing."""
+    for name in GROUPS:
+        builds.build(builds.group(name), report)
+    debian = packages.unpack(list(DEBIAN), suite=SUITE)
+    words = [*(builds.group(name).key() for name in GROUPS), debian.name, str(DEBIAN)]
+    key = hashlib.sha256(" ".join(words).encode()).hexdigest()[:16]
+    target = paths.cache() / "hosts-bin" / key
+    with locked(target.parent / "lock"):
+        if target.is_dir():
+            return target
+        part = target.with_name(target.name + ".part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir()
+        for name in GROUPS:
+            group = builds.group(name)
+            for binary in group.binaries:
+                os.link(group.binary(binary), part / binary)
+        for places in DEBIAN.values():
+            for source, place in places.items():
+                _link(debian / source, part / place)
+        part.rename(target)
+    return target
+
+
+def _link(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, copy_function=os.link)
+    else:
+        os.link(source, target)

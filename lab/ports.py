@@ -1,0 +1,72 @@
+"""Whether the loopback ports that the lab wants are free, and who has them if not."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from lab.errors import LabError
+from lab.settings import PORT_OFFSET_VARIABLE
+
+LOOPBACK = "127.0.0.1"
+_LISTENING = "0A"
+
+
+def listen(port: int) -> socket.socket:
+    """A socket listening on loopback; OSError if the port is taken."""
+    listener = socket.socket()
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((LOOPBACK, port))
+        listener.listen(1024)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def check_free(ports: Mapping[str, int]) -> None:
+    """Raises LabError naming each busy port, its owner, and what to do."""
+    busy = []
+    for name, port in ports.items():
+        try:
+            listen(port).close()
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            busy.append(f"  {port} ({name}): {owner(port) or 'owner not found'}")
+    if busy:
+        raise LabError(
+            f"ports on {LOOPBACK} that the lab needs are busy:\n"
+            + "\n".join(busy)
+            + f"\nEnd their owners, or set {PORT_OFFSET_VARIABLE} (such as 1000): it "
+            "is added to all ports of the lab"
+        )
+
+
+def owner(port: int) -> str:
+    """The process listening on a port of this network namespace, as far as visible."""
+    inodes = set()
+    for table in ("tcp", "tcp6"):
+        path = Path("/proc/self/net", table)
+        lines = path.read_text().splitlines()[1:] if path.exists() else []
+        for line in lines:
+            fields = line.split()
+            if (
+                fields[3] == _LISTENING
+                and int(fields[1].rpartition(":")[2], 16) == port
+            ):
+                inodes.add(f"socket:[{fields[9]}]")
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            held = {str(link.readlink()) for link in (process / "fd").iterdir()}
+            name = (process / "comm").read_text().strip()
+        except OSError:
+            continue
+        if held & inodes:
+            who = "this process" if process.name == str(os.getpid()) else name
+            return f"{who}, process {process.name}"
+    return ""

@@ -1,0 +1,64 @@
+"""A flat apt repository with what the roles install: hosts have no way out.
+
+The packages and those they depend on, less what the base holds, as signed by Debian
+when they were fetched; hosts see the folder read-only at /opt/slipway/repo.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+from lab import commands, packages, paths, rootfs
+from lab.locks import locked
+
+PACKAGES = ("docker-registry", "runc", "socat")
+_FORMAT = 1
+
+
+def key() -> str:
+    """Digest of what decides the result."""
+    words = json.dumps([PACKAGES, rootfs.key(), _FORMAT])
+    return hashlib.sha256(words.encode()).hexdigest()[:16]
+
+
+def folder() -> Path:
+    """Where the repository lies, made or not."""
+    return paths.cache() / "debian" / "repository" / key()
+
+
+def is_made() -> bool:
+    return (folder() / "Packages.gz").is_file()
+
+
+def make() -> Path:
+    """Makes the repository unless it stands; the base must be made before."""
+    target = folder()
+    with locked(target.parent / "lock"):
+        if not is_made():
+            part = target.with_name(target.name + ".part")
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir(parents=True)
+            status = rootfs.folder() / "var/lib/dpkg/status"
+            packages.download_with_dependencies(PACKAGES, rootfs.SUITE, status, part)
+            _index(part)
+            shutil.rmtree(target, ignore_errors=True)
+            part.rename(target)
+    return target
+
+
+def _index(repository: Path) -> None:
+    entries = []
+    for deb in sorted(repository.glob("*.deb")):
+        content = deb.read_bytes()
+        control = commands.run(["dpkg-deb", "--field", deb]).strip()
+        entries.append(
+            f"{control}\nFilename: ./{deb.name}\nSize: {len(content)}\n"
+            f"SHA256: {hashlib.sha256(content).hexdigest()}\n"
+        )
+    text = "\n".join(entries).encode()
+    (repository / "Packages").write_bytes(text)
+    (repository / "Packages.gz").write_bytes(gzip.compress(text, mtime=0))
