@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pulumi_kubernetes as kubernetes
+from pulumi_kubernetes.core import v1 as core
 
-core = kubernetes.core.v1
 
 USER = 10001
 """User and group of our images; over 10000, so that it is nobody on the host."""
