@@ -113,7 +113,7 @@ class Host:
         init = self.init
         if init is None:
             raise LabError(f"host {self.name} is down; run `python -m lab up`")
-        enter = ["nsenter", "--target", str(init.pid), "--root", "--wd=/"]
+        enter = ["nsenter", "--target", str(init.pid), "--root", "--wd"]
         enter += ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"]
         clean = ["env", "--ignore-environment", "HOME=/root", f"PATH={PATH}"]
         return [*enter, *clean, "TERM=dumb", "LANG=C.UTF-8", *words]

@@ -85,11 +85,8 @@ def _process_file_system(root: Path) -> None:
     # can (LXC calls this proc:mixed).
     for name in ("sys", "sysrq-trigger", "irq", "bus", "fs"):
         if (proc / name).exists():
-            bind(proc / name, proc / name, read_only=True)
-    net = proc / "sys/net"
-    bind(net, net)
-    writable = MountFlags.REMOUNT | MountFlags.BIND | _SAFE
-    mount("none", net, flags=writable)
+            bind(proc / name, proc / name, read_only=True, flags=_SAFE)
+    bind(proc / "sys/net", proc / "sys/net", flags=_SAFE)
 
 
 def _shadow_sysctls(root: Path) -> None:

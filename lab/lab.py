@@ -126,7 +126,7 @@ class Lab:
         requirements.check()
         phases = _Phases(report)
         with self._locked():
-            if not self._forwards.process:
+            if self.settings.kubernetes and not self._forwards.process:
                 ports.check_free(self.settings.ports())
             with phases.phase("base and packages"):
                 binds = self._prepare()

@@ -78,11 +78,18 @@ def mount(
     _check(result, f"mount {source} on {target} ({kind or flags!r})")
 
 
-def bind(source: str | Path, target: str | Path, *, read_only: bool = False) -> None:
+def bind(
+    source: str | Path,
+    target: str | Path,
+    *,
+    read_only: bool = False,
+    flags: MountFlags = MountFlags.NONE,
+) -> None:
     """Makes `source` visible at `target` too; both exist."""
     mount(source, target, flags=MountFlags.BIND)
-    if read_only:
-        again = MountFlags.REMOUNT | MountFlags.BIND | MountFlags.READ_ONLY
+    flags |= MountFlags.READ_ONLY if read_only else MountFlags.NONE
+    if flags:
+        again = MountFlags.REMOUNT | MountFlags.BIND | flags
         mount("none", target, flags=again)
 
 

@@ -10,13 +10,14 @@ import gzip
 import hashlib
 import json
 import shutil
+import time
 from pathlib import Path
 
 from lab import commands, packages, paths, rootfs
 from lab.locks import locked
 
 PACKAGES = ("docker-registry", "runc", "socat")
-_FORMAT = 1
+_FORMAT = 2
 
 
 def key() -> str:
@@ -31,7 +32,7 @@ def folder() -> Path:
 
 
 def is_made() -> bool:
-    return (folder() / "Packages.gz").is_file()
+    return (folder() / "Release").is_file()
 
 
 def make() -> Path:
@@ -62,3 +63,12 @@ def _index(repository: Path) -> None:
     text = "\n".join(entries).encode()
     (repository / "Packages").write_bytes(text)
     (repository / "Packages.gz").write_bytes(gzip.compress(text, mtime=0))
+    sums = [
+        f" {hashlib.sha256(path.read_bytes()).hexdigest()} {path.stat().st_size} "
+        f"{path.name}\n"
+        for path in sorted(repository.glob("Packages*"))
+    ]
+    date = time.strftime("%a, %d %b %Y %H:%M:%S UTC", time.gmtime())
+    (repository / "Release").write_text(
+        f"Origin: Slipway lab\nSuite: lab\nDate: {date}\nSHA256:\n{''.join(sums)}"
+    )
