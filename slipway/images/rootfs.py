@@ -24,14 +24,14 @@ LEFT_OUT = (
 HOOKS = (
     # A build sets all file times to 0, which would make time-checked .pyc files stale
     # and each start slow: compile anew with the sources' hashes in place of times.
-    """find "$1" -name __pycache__ -prune -exec rm -rf {} +""",
+    """find "$1/usr" -xdev -name __pycache__ -prune -exec rm -rf {} +""",
     """chroot "$1" python3 -m compileall -q --invalidation-mode unchecked-hash \\
        /usr/lib/python3.11 /usr/lib/python3""",
     # Files that differ from one run to the next.
     """rm -rf "$1"/var/log/* "$1"/var/cache/* "$1"/var/lib/apt/lists/* \\
        "$1"/etc/machine-id "$1"/var/lib/dbus/machine-id""",
     # Nobody logs in here: no file keeps setuid or setgid.
-    """find "$1" -xdev -type f -perm /6000 -exec chmod a-s {} +""",
+    """find "$1/usr" -xdev -type f -perm /6000 -exec chmod a-s {} +""",
 )
 
 
