@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import socket
 import sys
 from dataclasses import dataclass
@@ -18,9 +17,10 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-from lab import linux, ports, services
+from lab import linux, ports
 from lab.network import Network
-from lab.processes import ProcessRecord, alive
+from lab.processes import ProcessRecord
+from lab.services import Service
 from lab.settings import FORWARDS, LabSettings
 
 _HIGH_WATER_BYTES = 256 * 1024
@@ -33,12 +33,12 @@ class Forwards:
     folder: Path
 
     @property
-    def record(self) -> Path:
-        return self.folder / "forward.json"
+    def service(self) -> Service:
+        return Service(self.folder, self.folder, "forward", "lab.forward")
 
     @property
     def process(self) -> ProcessRecord | None:
-        return alive(self.record)
+        return self.service.process
 
     def up(self, settings: LabSettings) -> bool:
         """Starts the process unless it runs with these ports and this network."""
@@ -46,19 +46,11 @@ class Forwards:
         kept = self.folder / "forward.wanted"
         if self.process and kept.is_file() and kept.read_text() == wanted:
             return False
-        self.down()
+        self.service.stop()
         ports.check_free(settings.ports())
-        log = self.folder / "forward.log"
-        arguments = [str(self.folder), str(settings.port_offset)]
-        services.start("lab.forward", arguments, self.record, log)
+        self.service.start(self.folder, str(settings.port_offset))
         kept.write_text(wanted)
         return True
-
-    def down(self) -> None:
-        process = self.process
-        if process:
-            process.signal(signal.SIGKILL)
-            process.wait(5.0)
 
     def _wanted(self, settings: LabSettings) -> str:
         return f"{settings.ports()} {Network(self.folder).holder}"
@@ -129,17 +121,20 @@ class _Listener(_Pipe):
         self.transport.resume_reading()
 
 
-async def _serve(listeners: list[tuple[socket.socket, str, int]], ready: Path) -> None:
+async def _serve(
+    listeners: list[tuple[socket.socket, str, int]], service: Service
+) -> None:
     loop = asyncio.get_running_loop()
     for listener, host, port in listeners:
         await loop.create_server(partial(_Listener, host, port), sock=listener)
-    services.ready(ready)
+    service.ready()
     await asyncio.Event().wait()
 
 
 def main(folder: Path, offset: int) -> None:
     """Serves until it is killed."""
-    services.join(folder / "cgroups.json")
+    service = Forwards(folder).service
+    service.hold()
     settings = LabSettings(port_offset=offset)
     control_plane = settings.hosts()[0].address
     by_name = settings.ports()
@@ -152,7 +147,7 @@ def main(folder: Path, offset: int) -> None:
     if holder is None:
         sys.exit("Error: the lab's network is down")
     linux.enter_network(holder.pid)
-    asyncio.run(_serve(listeners, Forwards(folder).record))
+    asyncio.run(_serve(listeners, service))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import services
 from lab.cgroups import Cgroups
 from lab.errors import LabError
 from lab.host_spec import HostSpec
@@ -75,12 +74,7 @@ class Host:
         part = self.spec_path.with_suffix(".part")
         part.write_text(text)
         part.replace(self.spec_path)
-        services.start(
-            "lab.supervisor",
-            [str(self.spec_path)],
-            self.folder / "supervisor.json",
-            self.folder / "supervisor.log",
-        )
+        spec.service.start(self.spec_path)
         self.wait_until_booted()
         return True
 
@@ -157,14 +151,15 @@ class Host:
             init.signal(signal.SIGKILL)
         if init and not init.wait(STOP_SECONDS):
             raise LabError(f"host {self.name}: process {init.pid} does not end")
-        if supervisor and not supervisor.wait(1.0):
-            supervisor.signal(signal.SIGKILL)
-            supervisor.wait(STOP_SECONDS)
+        if supervisor:
+            supervisor.wait(1.0)
         spec = self.spec()
         if spec:
+            # Whatever a killed command left half started: supervisor, then host.
             groups = Cgroups(spec.hierarchies)
-            groups.kill(spec.group)
-            groups.remove(spec.group)
+            for group in (spec.service.group, spec.group):
+                groups.kill(group)
+                groups.remove(group)
         for name in ("init.json", "supervisor.json"):
             (self.folder / name).unlink(missing_ok=True)
         return bool(init or supervisor)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.cgroups import Hierarchy
+from lab.services import Service
 from lab.settings import CONTROL_PLANE, REGISTRY_NAME, HostSettings
 
 
@@ -36,6 +37,11 @@ class HostSpec:
     def group(self) -> str:
         """The host's control group within the lab's one."""
         return f"hosts/{self.host.name}"
+
+    @property
+    def service(self) -> Service:
+        """The host's supervisor."""
+        return Service(self.lab, self.folder, "supervisor", "lab.supervisor")
 
     @property
     def machine_id(self) -> str:

@@ -285,7 +285,6 @@ class Lab:
             tree = Cgroups.read(self.folder / "cgroups.json")
             trees = [tree] if tree else []
             trees.append(Cgroups.discover(self._identity))
-            self._forwards.down()
             hosts = self.hosts()
             if hosts:
                 with ThreadPoolExecutor(len(hosts)) as pool:

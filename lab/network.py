@@ -13,9 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import commands, linux, services
+from lab import commands, linux
 from lab.errors import LabError
-from lab.processes import ProcessRecord, alive
+from lab.processes import ProcessRecord
+from lab.services import Service
 from lab.settings import BRIDGE_ADDRESS, HostSettings
 
 BRIDGE = "lab0"
@@ -29,13 +30,13 @@ class Network:
     folder: Path
 
     @property
-    def record(self) -> Path:
-        """Names the process that holds the namespace."""
-        return self.folder / "network.json"
+    def service(self) -> Service:
+        """The process that holds the namespace."""
+        return Service(self.folder, self.folder, "network", "lab.network")
 
     @property
     def holder(self) -> ProcessRecord | None:
-        return alive(self.record)
+        return self.service.process
 
     def command(self, words: Sequence[str | Path]) -> list[str]:
         """The command that runs `words` inside the lab's network."""
@@ -49,8 +50,7 @@ class Network:
         """Makes namespace and bridge; returns whether there was anything to make."""
         made = self.holder is None
         if made:
-            log = self.folder / "network.log"
-            services.start("lab.network", [str(self.folder)], self.record, log)
+            self.service.start(self.folder)
         return made
 
     def link(self, host: HostSettings, init: int, others: list[HostSettings]) -> None:
@@ -89,7 +89,7 @@ class Network:
 def main(folder: Path) -> None:
     """Becomes the process that holds the namespace."""
     network = Network(folder)
-    services.join(folder / "cgroups.json")
+    lock = network.service.hold()
     linux.unshare(linux.Namespaces.NETWORK)
     for words in (
         ["link", "set", "lo", "up"],
@@ -98,7 +98,8 @@ def main(folder: Path) -> None:
         ["link", "set", BRIDGE, "up"],
     ):
         commands.run(["ip", *words])
-    services.ready(network.record)
+    network.service.ready()
+    os.set_inheritable(lock, True)
     # The same process, so its record stays true, in a hundredth of the memory.
     os.execvp("sleep", ["sleep", "infinity"])  # noqa: S606
 

@@ -1,53 +1,117 @@
-"""Starts the lab's long-lived processes so that they outlive the command."""
+"""Starts the lab's long-lived processes so that they outlive the command.
+
+Each has a control group of its own, which it enters before it does anything, and holds
+a lock for as long as it lives: however a command that starts it is killed, there is one
+of it at most, and it is found again.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shlex
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from lab import cgroups, commands, paths
+from lab.cgroups import Cgroups
 from lab.errors import LabError
 from lab.processes import ProcessRecord, alive
 
-START_SECONDS = 20.0
+START_SECONDS = 30.0
+STOP_SECONDS = 10.0
 _POLL_SECONDS = 0.02
 
 
-def start(module: str, arguments: list[str], record: Path, log: Path) -> ProcessRecord:
-    """Runs `python -m module arguments` as a process of its own session.
+@dataclass(frozen=True)
+class Service:
+    """A process of the lab whose state lies in `lab`: `python -m module arguments`.
 
-    The module calls `ready` once it does its work; waits for that. Raises LabError
-    with its last lines if it does not come.
+    `folder` takes its files: NAME.json says which process it is, once it is ready.
     """
-    record.unlink(missing_ok=True)
-    log.write_text("")
-    redirected = 'exec "$@" </dev/null >"$0" 2>&1'
-    program = [sys.executable, "-m", module, *arguments]
-    commands.run(
-        ["setsid", "--fork", "sh", "-c", redirected, log, *program], cwd=paths.ROOT
-    )
-    deadline = time.monotonic() + START_SECONDS
-    while (started := alive(record)) is None:
-        if time.monotonic() > deadline or "Error" in log.read_text():
+
+    lab: Path
+    folder: Path
+    name: str
+    module: str
+
+    @property
+    def record(self) -> Path:
+        return self.folder / f"{self.name}.json"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / f"{self.name}.log"
+
+    @property
+    def group(self) -> str:
+        return f"{cgroups.SERVICES}/{self.folder.name}-{self.name}"
+
+    @property
+    def process(self) -> ProcessRecord | None:
+        """The process, if it is ready and alive."""
+        return alive(self.record)
+
+    def start(self, *arguments: str | Path) -> ProcessRecord:
+        """Starts it anew and waits until it is ready.
+
+        Raises LabError with its last lines if that does not come.
+        """
+        tree = self._tree()
+        self.stop()
+        tree.create(self.group)
+        self.log.write_text("")
+        program = [sys.executable, "-m", self.module, *map(str, arguments)]
+        enter = "".join(
+            f"echo $$ >{shlex.quote(str(h.path(self.group) / 'cgroup.procs'))} && "
+            for h in tree.hierarchies
+        )
+        into = f"exec </dev/null >{shlex.quote(str(self.log))} 2>&1; "
+        script = f"{into}{enter}exec {shlex.join(program)}"
+        commands.run(["setsid", "--fork", "sh", "-c", script], cwd=paths.ROOT)
+        deadline = time.monotonic() + START_SECONDS
+        while (started := self.process) is None:
+            said = self.log.read_text()
+            if time.monotonic() > deadline or "Error" in said:
+                last = "\n".join(said.splitlines()[-10:])
+                raise LabError(f"{self.module} did not start ({self.log}):\n{last}")
             time.sleep(_POLL_SECONDS)
-            said = "\n".join(log.read_text().splitlines()[-10:])
-            raise LabError(f"{module} did not start ({log}):\n{said}")
-        time.sleep(_POLL_SECONDS)
-    return started
+        return started
 
+    def stop(self) -> None:
+        """Ends it, and whatever of it a killed command left half started."""
+        self.record.unlink(missing_ok=True)
+        self._tree().kill(self.group)
 
-def join(groups: Path) -> None:
-    """First act of such a process: it enters the lab's group, where it is found."""
-    tree = cgroups.Cgroups.read(groups)
-    if tree is None:
-        raise LabError(f"{groups} is missing; run `python -m lab up`")
-    tree.join(cgroups.SERVICES)
+    def _tree(self) -> Cgroups:
+        tree = Cgroups.read(self.lab / "cgroups.json")
+        if tree is None:
+            raise LabError("the lab is down; run `python -m lab up`")
+        return tree
 
+    # Called by the process itself
 
-def ready(record: Path) -> None:
-    """Says that this process does its work, and which process it is."""
-    own = ProcessRecord.of(os.getpid())
-    assert own is not None
-    own.write(record)
+    def hold(self) -> int:
+        """First act of the process: takes its lock, or ends as there is one already.
+
+        Returns the descriptor that holds the lock.
+        """
+        lock = os.open(self.folder / f"{self.name}.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        deadline = time.monotonic() + STOP_SECONDS
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    sys.exit(f"Error: another {self.module} holds {self.folder}")
+                time.sleep(_POLL_SECONDS)
+            else:
+                return lock
+
+    def ready(self) -> None:
+        """Says that this process does its work, and which process it is."""
+        own = ProcessRecord.of(os.getpid())
+        assert own is not None
+        own.write(self.record)

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
-from lab import host_root, linux, services
+from lab import host_root, linux
 from lab.cgroups import Cgroups
 from lab.host_spec import HostSpec
 from lab.network import Network
@@ -31,7 +31,7 @@ _LINK_MINIMUM_SECONDS = 1.0
 
 def main(spec_path: Path) -> None:
     """Runs the host until it powers off or is killed."""
-    services.join(HostSpec.parse(spec_path.read_text()).lab / "cgroups.json")
+    HostSpec.parse(spec_path.read_text()).service.hold()
     while True:
         # Read anew at each boot: what changed takes effect then.
         spec = HostSpec.parse(spec_path.read_text())
@@ -67,7 +67,7 @@ def boot(spec: HostSpec) -> int:
                 record.write(init_record)
             go.write("go\n")
     if line:
-        services.ready(spec.folder / "supervisor.json")
+        spec.service.ready()
     status = os.waitstatus_to_exitcode(os.waitpid(parent, 0)[1])
     init_record.unlink(missing_ok=True)
     return status
