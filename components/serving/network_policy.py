@@ -1,0 +1,58 @@
+"""Who may talk to a model server, and to whom it may talk: deny, but for these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pulumi_kubernetes.meta import v1 as meta
+from pulumi_kubernetes.networking import v1 as networking
+
+from components.serving.surroundings import Surroundings
+
+_NAMESPACE_LABEL = "kubernetes.io/metadata.name"
+"""Set by the API server on each namespace, so that nobody else can claim a name."""
+_DNS_LABELS = {"k8s-app": "kube-dns"}
+_DNS_PORT = 53
+
+
+def _namespace(
+    name: str, pods: Mapping[str, str] | None = None
+) -> networking.NetworkPolicyPeerArgs:
+    return networking.NetworkPolicyPeerArgs(
+        namespace_selector=meta.LabelSelectorArgs(
+            match_labels={_NAMESPACE_LABEL: name}
+        ),
+        pod_selector=meta.LabelSelectorArgs(match_labels=dict(pods)) if pods else None,
+    )
+
+
+def policy_spec(
+    selector: Mapping[str, str], port: int, surroundings: Surroundings
+) -> networking.NetworkPolicySpecArgs:
+    """In: the gateway and Prometheus, to the server's port. Out: the cluster's DNS.
+
+    Both directions are named in `policy_types`, so that all else is refused; a node's
+    kubelet, which runs the probes, is let in by every network plugin.
+    """
+    return networking.NetworkPolicySpecArgs(
+        pod_selector=meta.LabelSelectorArgs(match_labels=dict(selector)),
+        policy_types=["Ingress", "Egress"],
+        ingress=[
+            networking.NetworkPolicyIngressRuleArgs(
+                from_=[
+                    _namespace(surroundings.gateway_namespace),
+                    _namespace(surroundings.monitoring_namespace),
+                ],
+                ports=[networking.NetworkPolicyPortArgs(protocol="TCP", port=port)],
+            )
+        ],
+        egress=[
+            networking.NetworkPolicyEgressRuleArgs(
+                to=[_namespace(surroundings.dns_namespace, _DNS_LABELS)],
+                ports=[
+                    networking.NetworkPolicyPortArgs(protocol=protocol, port=_DNS_PORT)
+                    for protocol in ("UDP", "TCP")
+                ],
+            )
+        ],
+    )

@@ -1,0 +1,43 @@
+"""What model servers find in their cluster: made by the platform stack, or brought."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from components import naming
+from components.setting_types import DnsLabel
+from components.settings import Problem, Settings
+
+SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+
+
+class Surroundings(Settings):
+    """Names of what the cluster has; the defaults are those of the platform stack."""
+
+    namespace: DnsLabel = naming.MODELS_NAMESPACE
+    """Namespace of the model servers."""
+    gateway: DnsLabel = naming.GATEWAY
+    """Gateway that routes attach to."""
+    gateway_namespace: DnsLabel = naming.GATEWAY_NAMESPACE
+    """Namespace of the Gateway and of its proxies."""
+    gateway_listener: DnsLabel = naming.GATEWAY_LISTENER
+    """Listener of the Gateway that routes attach to."""
+    monitoring_namespace: DnsLabel = naming.MONITORING_NAMESPACE
+    """Namespace of Prometheus; the alert rules are put there."""
+    dns_namespace: DnsLabel = "kube-system"
+    """Namespace of the cluster's DNS."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        """Model servers among what the cluster itself runs, or what serves them."""
+        taken = {
+            **dict.fromkeys(SYSTEM_NAMESPACES, "Kubernetes' own"),
+            self.gateway_namespace: "the gateway's",
+            self.monitoring_namespace: "the monitoring's",
+        }
+        if self.namespace in taken:
+            yield Problem(
+                "namespace",
+                self.namespace,
+                f"it is {taken[self.namespace]}; policies and quotas would mix",
+                f"give one for models alone, such as {naming.MODELS_NAMESPACE}",
+            )

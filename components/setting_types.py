@@ -1,0 +1,62 @@
+"""Kinds of values that settings are made of; each refuses with a reason and a fix."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator
+
+from components.settings import refuse
+
+_DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+_LONGEST_LABEL = 63
+_LONGEST_MODEL_NAME = 40
+_PATH_PREFIX = re.compile(r"(/[A-Za-z0-9][A-Za-z0-9._~-]*)+")
+_LONGEST_PREFIX = 200
+
+
+def _not_boolean(value: Any) -> Any:
+    # Python counts with booleans, YAML's writers do not.
+    if isinstance(value, bool):
+        refuse("it is true or false where a number belongs", "give a number")
+    return value
+
+
+def _dns_label(text: str, longest: int = _LONGEST_LABEL) -> str:
+    if not _DNS_LABEL.fullmatch(text):
+        refuse(
+            "it is not a name that Kubernetes takes",
+            "use a-z, 0-9 and - between them, with a letter first",
+        )
+    if len(text) > longest:
+        refuse(f"it is longer than {longest} characters", "shorten it")
+    return text
+
+
+def _model_name(text: str) -> str:
+    return _dns_label(text, _LONGEST_MODEL_NAME)
+
+
+def _path_prefix(text: str) -> str:
+    if not _PATH_PREFIX.fullmatch(text):
+        refuse(
+            "it is not a path prefix",
+            "give one like /employment/v1: a leading slash, no trailing one, "
+            "letters, digits and . _ ~ - between slashes",
+        )
+    if len(text) > _LONGEST_PREFIX:
+        refuse(f"it is longer than {_LONGEST_PREFIX} characters", "shorten it")
+    return text
+
+
+Whole = Annotated[int, BeforeValidator(_not_boolean)]
+"""A whole number; bounds are the field's own."""
+Decimal = Annotated[float, BeforeValidator(_not_boolean)]
+"""A number; bounds are the field's own."""
+DnsLabel = Annotated[str, AfterValidator(_dns_label)]
+"""A name of a namespace or of an object (RFC 1035 label)."""
+ModelName = Annotated[str, AfterValidator(_model_name)]
+"""A model's name: short enough for the names made from it."""
+PathPrefix = Annotated[str, AfterValidator(_path_prefix)]
+"""The path below which a model answers; no trailing slash."""
