@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 from skl2onnx import to_onnx
 from sklearn.base import ClassifierMixin
 
@@ -55,7 +56,7 @@ def write_model_folder(
 
 def made_up_rows(
     rows: int, columns: int, seed: int = 7
-) -> tuple[np.ndarray[tuple[int, int], np.dtype[np.float32]], np.ndarray[tuple[int], np.dtype[np.int64]]]:
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return rows of floats and a 0/1 label that depends on them."""
     source = np.random.default_rng(seed)
     values = source.normal(size=(rows, columns)).astype(np.float32)

@@ -15,6 +15,7 @@ import uvloop
 from model_server import logs
 from model_server.app import App
 from model_server.config import Config, ConfigError, read
+from model_server.connection import Connection
 from model_server.lifecycle import Lifecycle, Server
 from model_server.log_files import LogFiles
 from model_server.prediction_log import PredictionLog
@@ -71,7 +72,7 @@ def _prediction_log(config: Config) -> PredictionLog | None:
 def _uvicorn_config(config: Config, app: App) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=Connection.bind(app.service),
         ws="none",
         lifespan="on",
         interface="asgi3",

@@ -6,14 +6,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
+from model_server.endpoint import Endpoint
 from model_server.errors import RequestError, overloaded
-from model_server.service import CLOSE, Endpoint, Fields, Headers, Service
+from model_server.http import CLOSE, Answer, Fields, Headers
+from model_server.pages import Pages
+from model_server.service import Service
 
 Message = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Answer = tuple[int, Headers, bytes]
 
 
 class ClientGoneError(Exception):
@@ -25,6 +27,7 @@ class App:
 
     def __init__(self, service: Service) -> None:
         self.service = service
+        self.pages = Pages(service)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -43,12 +46,12 @@ class App:
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         fields: Fields = dict(scope["headers"])
-        route = self.service.routes.get(scope["path"])
-        if route is None or route.endpoint is None or scope["method"] != "POST":
-            answer = self.service.page(scope["method"], scope["path"], fields)
+        endpoint = self.service.models_by_path.get(scope["path"])
+        if endpoint is None or scope["method"] != "POST":
+            answer = self.pages.answer(scope["method"], scope["path"], fields)
         else:
             try:
-                answer = await self._infer(route.endpoint, fields, receive)
+                answer = await self._infer(endpoint, fields, receive)
             except ClientGoneError:
                 return
         status, headers, body = answer

@@ -12,11 +12,13 @@ from collections.abc import Iterator
 import uvicorn
 
 from model_server.config import Config
+from model_server.connection import Connection
 from model_server.manifest import ModelError
 from model_server.service import Service
 
 LOG_FLUSH_SECONDS = 2.0
 SAMPLE_SECONDS = 1.0
+CHECK_SECONDS = 0.25
 
 logger = logging.getLogger("model_server")
 
@@ -36,12 +38,22 @@ class Lifecycle:
         self._config = config
         self._service = service
         self._server = server
+        service.count_connections = lambda: len(server.server_state.connections)
         self._exit_code = 0
         self._stopping: asyncio.Task[None] | None = None
 
     async def run(self) -> int:
         """Serve; return the process's exit code."""
-        listener = _listen(self._config.host, self._config.port)
+        try:
+            listener = _listen(self._config.host, self._config.port)
+        except OSError as error:
+            logger.error(  # noqa: TRY400, the reason says it all
+                "cannot listen on MODEL_SERVER_HOST=%s MODEL_SERVER_PORT=%s: %s",
+                self._config.host,
+                self._config.port,
+                error,
+            )
+            return 2
         host, port = listener.getsockname()[:2]
         logger.info("listening", extra={"host": host, "port": port})
         loop = asyncio.get_running_loop()
@@ -49,8 +61,9 @@ class Lifecycle:
         loop.add_signal_handler(signal.SIGINT, self._stop, False)
         loading = asyncio.create_task(self._load())
         sampling = asyncio.create_task(self._sample())
+        checking = asyncio.create_task(self._check_connections())
         await self._server.serve(sockets=[listener])
-        for task in (loading, sampling):
+        for task in (loading, sampling, checking):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
@@ -77,6 +90,15 @@ class Lifecycle:
         while True:
             await asyncio.sleep(SAMPLE_SECONDS)
             self._service.sample_usage()
+
+    async def _check_connections(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            now = loop.time()
+            for connection in list(self._server.server_state.connections):
+                if isinstance(connection, Connection):
+                    connection.check(now)
 
     def _stop(self, deregister: bool) -> None:
         if self._stopping:

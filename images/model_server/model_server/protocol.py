@@ -200,10 +200,9 @@ class _TensorReader:
         """Return the rows of a shape that is the model's."""
         if (
             type(shape) is not list
-            or len(shape) != self._rank
-            or shape[1:] != self._tail
-            or any(type(size) is not int for size in shape)
+            or set(map(type, shape)) != {int}
             or shape[0] < 1
+            or shape[1:] != self._tail
         ):
             raise invalid(
                 f"{path}.shape",
@@ -337,13 +336,17 @@ class Writer:
 
 
 def rows_as_text(array: Array) -> list[bytes]:
-    """Return each row's values as JSON text joined by commas."""
+    """Return each row's values as JSON text joined by commas.
+
+    A value that is not finite shows as null.
+    """
     if array.dtype == object:
         flat = array.reshape(len(array), -1)
         return [orjson.dumps(list(row))[1:-1] for row in flat]
     if array.ndim == 1:
         text = orjson.dumps(array, option=orjson.OPT_SERIALIZE_NUMPY)
         return text[1:-1].split(b",")
-    flat = np.ascontiguousarray(array.reshape(len(array), -1))
-    text = orjson.dumps(flat, option=orjson.OPT_SERIALIZE_NUMPY)
+    if array.ndim > 2:
+        array = array.reshape(len(array), -1)
+    text = orjson.dumps(array, option=orjson.OPT_SERIALIZE_NUMPY)
     return text[2:-2].split(b"],[")

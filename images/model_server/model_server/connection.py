@@ -1,0 +1,250 @@
+"""uvicorn's HTTP/1.1 protocol with limits, and a short way for inference requests.
+
+uvicorn bounds neither the size nor the duration of what a client sends or leaves
+unread; this class does. It also spares the ordinary inference request (a small body of
+known length, nothing else under way on the connection) the ASGI scope, its task and
+its events: the body goes straight to the service and the answer straight to the
+transport, in less than half the time (docs/benchmarks.md). All else takes uvicorn's
+way to the ASGI application, and so does pipelining.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import ClassVar
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from model_server.endpoint import Endpoint
+from model_server.errors import RequestError, overloaded
+from model_server.http import Headers
+from model_server.service import Service
+
+SHORT_WAY_BYTES = 65536
+MAX_PIPELINED = 64
+GRACE_SECONDS = 1.0
+
+
+class _NoEvent:
+    """Stands where uvicorn wakes the task of a request; here there is none."""
+
+    def set(self) -> None:
+        pass
+
+
+class _Exchange:
+    """The request under way on the short way, as uvicorn's protocol looks at it."""
+
+    __slots__ = ("disconnected", "keep_alive", "message_event", "response_complete")
+
+    def __init__(self) -> None:
+        self.response_complete = True
+        self.disconnected = False
+        self.keep_alive = True
+        self.message_event = _NoEvent()
+
+
+class Connection(HttpToolsProtocol):
+    """One client connection. `bind` makes the class of one service's connections."""
+
+    service: ClassVar[Service]
+
+    @classmethod
+    def bind(cls, service: Service) -> type[Connection]:
+        return type("BoundConnection", (cls,), {"service": service})
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._exchange = _Exchange()
+        self._endpoint: Endpoint | None = None
+        self._body: bytes | bytearray = b""
+        self._head_bytes = 0
+        self._is_in_head = True
+        self._refusal: RequestError | None = None
+        self._idle_since = 0.0
+        self._stalled_since = 0.0
+        self._closing_since = 0.0
+        # A new connection must send its first request in the same time as any other.
+        self._receiving_since = self.loop.time()
+        if len(self.connections) > self.service.config.max_connections:
+            self._refuse(overloaded("too many connections are open"))
+
+    # What the parser calls
+
+    def on_message_begin(self) -> None:
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+        self._head_bytes = 0
+        self._is_in_head = True
+        self._idle_since = 0.0
+        self._receiving_since = self.loop.time()
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+        self._count_head(len(url))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count_head(len(name) + len(value) + 4)
+        super().on_header(name, value)
+
+    def _count_head(self, size: int) -> None:
+        self._head_bytes += size
+        limit = self.service.config.max_header_bytes
+        if self._head_bytes > limit:
+            self._refusal = RequestError(
+                431,
+                "headers_too_large",
+                f"the request line and headers may have at most {limit} bytes",
+            )
+            raise self._refusal
+
+    def on_headers_complete(self) -> None:
+        self._is_in_head = False
+        endpoint = self._short_way()
+        if endpoint is not None:
+            self._endpoint = endpoint
+            self._body = b""
+            exchange = self._exchange
+            exchange.response_complete = False
+            exchange.keep_alive = self.parser.should_keep_alive()
+            self.cycle = exchange  # type: ignore[assignment]
+            return
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self._refusal = overloaded(f"{MAX_PIPELINED} requests wait on a connection")
+            raise self._refusal
+        url, headers, expect = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expect
+        self.headers += headers
+        super().on_headers_complete()
+
+    def _short_way(self) -> Endpoint | None:
+        """Return the model of an ordinary inference request, else None."""
+        if (
+            (self.cycle is not None and not self.cycle.response_complete)
+            or self.flow.write_paused
+            or self.parser.get_method() != b"POST"
+        ):
+            return None
+        endpoint = self.service.models_by_path.get(self.url.decode("latin-1"))
+        if (
+            endpoint is None
+            or self.expect_100_continue
+            or self.parser.get_http_version() != "1.1"
+            or self.parser.should_upgrade()
+        ):
+            return None
+        self._fields = dict(self.headers)
+        length = self._fields.get(b"content-length", b"")
+        if not length.isdigit() or len(length) > 5 or int(length) > SHORT_WAY_BYTES:
+            return None
+        return endpoint if int(length) <= self.service.config.max_body_bytes else None
+
+    def on_body(self, body: bytes) -> None:
+        if self._endpoint is None:
+            super().on_body(body)
+        elif not self._body:
+            self._body = body
+        else:
+            if isinstance(self._body, bytes):
+                self._body = bytearray(self._body)
+            self._body += body
+
+    def on_message_complete(self) -> None:
+        self._receiving_since = 0.0
+        self._is_in_head = True
+        endpoint = self._endpoint
+        if endpoint is None:
+            super().on_message_complete()
+            return
+        self._endpoint = None
+        self.service.infer(endpoint, self._fields, self._body, self._respond)
+
+    # What is sent
+
+    def _respond(self, status: int, headers: Headers, body: bytes) -> None:
+        """Answer the request of the short way."""
+        exchange = self._exchange
+        exchange.response_complete = True
+        if self.transport.is_closing():
+            return
+        parts = [STATUS_LINE[status]]
+        for name, value in (*self.server_state.default_headers, *headers):
+            parts += (name, b": ", value, b"\r\n")
+        keep_alive = exchange.keep_alive and not self.service.is_draining
+        parts += (b"\r\n" if keep_alive else self._end(headers), body)
+        self.transport.write(b"".join(parts))
+        if not keep_alive:
+            self.transport.close()
+        elif self.pipeline:
+            self.on_response_complete()
+        else:
+            self._idle_since = self.loop.time()
+
+    @staticmethod
+    def _end(headers: Headers) -> bytes:
+        if any(name == b"connection" for name, _ in headers):
+            return b"\r\n"
+        return b"connection: close\r\n\r\n"
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what uvicorn cannot parse, or what this class refused to."""
+        self._refuse(self._refusal or RequestError(400, "bad_request", msg))
+
+    def _refuse(self, error: RequestError) -> None:
+        """Answer outside any request and close."""
+        if self.transport.is_closing():
+            return
+        body = error.body()
+        self.service.count_http_error(error.status)
+        parts = [STATUS_LINE[error.status]]
+        for name, value in (*self.server_state.default_headers, *error.headers):
+            parts += (name, b": ", value, b"\r\n")
+        parts.append(
+            b"content-type: application/json\r\ncontent-length: %d\r\n"
+            b"connection: close\r\n\r\n%b" % (len(body), body)
+        )
+        self.transport.write(b"".join(parts))
+        self.transport.close()
+
+    # What takes too long
+
+    def pause_writing(self) -> None:
+        self._stalled_since = self.loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self._stalled_since = 0.0
+        super().resume_writing()
+
+    def check(self, now: float) -> None:
+        """Close the connection if the client takes too long; call now and then."""
+        config = self.service.config
+        limit = config.request_timeout_seconds
+        if self.transport.is_closing():
+            # The client does not read, so what is left to write stays.
+            self._closing_since = self._closing_since or now
+            if now - self._closing_since > limit:
+                self.transport.abort()
+        elif self._stalled_since and now - self._stalled_since > limit:
+            self.transport.abort()
+        elif self._receiving_since and now - self._receiving_since > limit:
+            self._expire(now)
+        elif self._idle_since and now - self._idle_since > config.keepalive_seconds:
+            self.transport.close()
+
+    def _expire(self, now: float) -> None:
+        limit = self.service.config.request_timeout_seconds
+        is_answering = self.cycle is not None and not self.cycle.response_complete
+        if self._endpoint is not None or (self._is_in_head and not is_answering):
+            self._refuse(
+                RequestError(
+                    408,
+                    "request_timeout",
+                    f"the request took longer to arrive than {limit:g} s",
+                )
+            )
+        elif now - self._receiving_since > limit + GRACE_SECONDS:
+            # The application has given its own answer, if one was due.
+            self.transport.abort()
