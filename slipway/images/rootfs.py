@@ -15,6 +15,7 @@ from lab.mirror import DebianMirror
 from slipway.images.errors import ImageError
 
 SUITE = "bookworm"
+MERGED_USR = "/usr/share/mmdebstrap/hooks/merged-usr"
 LEFT_OUT = (
     "/usr/share/man/*",
     "/usr/share/doc/*",
@@ -36,7 +37,9 @@ HOOKS = (
 
 
 def _recipe(wanted: Sequence[str]) -> list[str]:
-    options = ["--variant=minbase", f"--include={','.join(sorted(wanted))}"]
+    # usr-is-merged, on a system merged from the start, saves usrmerge with all of Perl.
+    included = ",".join(sorted([*wanted, "usr-is-merged"]))
+    options = ["--variant=minbase", f"--include={included}", f"--hook-dir={MERGED_USR}"]
     options += ['--aptopt=APT::Install-Recommends "false"']
     options += [f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT]
     options += ["--dpkgopt=path-include=/usr/share/doc/*/copyright"]
