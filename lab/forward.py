@@ -97,12 +97,24 @@ class _Listener(_Pipe):
         super().__init__()
         self._target = (host, port)
         self._task: asyncio.Task[None] | None = None
+        self._early = b""
+        self._early_end = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        assert self.transport
-        self.transport.pause_reading()
         self._task = asyncio.get_running_loop().create_task(self._connect())
+
+    def data_received(self, data: bytes) -> None:
+        if self.peer:
+            super().data_received(data)
+        elif self.transport:
+            # Not paused before it began: uvloop 0.22 would never begin.
+            self._early += data
+            self.transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        self._early_end = self.peer is None
+        return super().eof_received()
 
     async def _connect(self) -> None:
         assert self.transport
@@ -118,7 +130,11 @@ class _Listener(_Pipe):
             peer.transport.close()
             return
         peer.peer, self.peer = self, peer
-        self.transport.resume_reading()
+        if self._early:
+            super().data_received(self._early)
+            self.transport.resume_reading()
+        if self._early_end:
+            super().eof_received()
 
 
 async def _serve(

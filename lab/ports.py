@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import socket
@@ -61,12 +62,17 @@ def owner(port: int) -> str:
             ):
                 inodes.add(f"socket:[{fields[9]}]")
     for process in Path("/proc").glob("[0-9]*"):
-        try:
-            held = {str(link.readlink()) for link in (process / "fd").iterdir()}
+        if inodes & _open_files(process):
             name = (process / "comm").read_text().strip()
-        except OSError:
-            continue
-        if held & inodes:
             who = "this process" if process.name == str(os.getpid()) else name
             return f"{who}, process {process.name}"
     return ""
+
+
+def _open_files(process: Path) -> set[str]:
+    found = set()
+    with contextlib.suppress(OSError):  # it ended, or is another user's
+        for link in (process / "fd").iterdir():
+            with contextlib.suppress(OSError):
+                found.add(str(link.readlink()))
+    return found

@@ -8,12 +8,16 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from lab import cgroups, paths, requirements
+from lab import cgroups, paths, ports, requirements
+from lab.errors import LabError
+from lab.forward import Forwards
 from lab.lab import Lab
 from lab.processes import ProcessRecord
 from lab.settings import LabSettings
@@ -129,6 +133,41 @@ def test_a_host_cannot_change_the_machines_kernel(lab: Lab) -> None:
     assert Path("/proc/sys/kernel/panic").read_text() == panic
     refused = host.run(["sysctl", "-w", "vm.swappiness=1"], check=False)
     assert refused.returncode != 0
+
+
+def test_a_loopback_port_leads_into_the_lab(lab: Lab) -> None:
+    settings = replace(SETTINGS, port_offset=20000)
+    serve = "python3 -m http.server --directory /etc/apt 6443"
+    lab.host("cp1").run(["systemd-run", "--unit=web", *serve.split()])
+    forwards = Forwards(lab.folder)
+    try:
+        assert forwards.up(settings)
+        assert not forwards.up(settings)
+        first = forwards.process
+        assert first
+        assert "file:/opt/slipway/repo" in fetched(settings, "/sources.list")
+        with pytest.raises(LabError, match=r"26443 \(api\): \S+, process \d+"):
+            ports.check_free(settings.ports())
+        os.kill(first.pid, signal.SIGKILL)
+        assert forwards.up(settings)
+        assert "file:/opt/slipway/repo" in fetched(settings, "/sources.list")
+    finally:
+        forwards.service.stop()
+        lab.host("cp1").run(["systemctl", "stop", "web"])
+    ports.check_free(settings.ports())
+
+
+def fetched(settings: LabSettings, path: str) -> str:
+    """What a web server on the control plane's 6443 answers; waits for its start."""
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            address = f"http://127.0.0.1:{settings.ports()['api']}{path}"
+            with urllib.request.urlopen(address, timeout=5) as response:
+                return str(response.read().decode())
+        except OSError:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
 
 
 def test_up_again_changes_nothing(lab: Lab) -> None:
