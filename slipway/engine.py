@@ -1,0 +1,358 @@
+"""Runs stacks on Pulumi's engine: its Automation API with the programs of `stacks/`.
+
+    Engine().up("platform.lab")
+
+The program runs in this process, so no language host is needed. State lies in a file
+backend of ours unless PULUMI_BACKEND_URL says otherwise. A run that is killed at any
+point is repaired by the next one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pulumi import automation as auto
+from pulumi.automation.errors import CommandError
+from rich.console import Console
+
+from slipway import (
+    locks,
+    processes,
+    progress,
+    recovery,
+    render,
+    stack_files,
+    toolchain,
+    workspace,
+)
+from slipway.monitor import KUBERNETES
+from slipway.progress import COUNTED, EngineProgress, clean
+from slipway.results import EngineError, StackResult
+from stacks import layers
+
+DOING = {
+    "up": "updating",
+    "preview": "previewing",
+    "refresh": "refreshing",
+    "destroy": "destroying",
+}
+
+SECRET_OUTPUT = "[secret]"  # noqa: S105
+
+
+@dataclass
+class _Session:
+    """One stack, opened for the engine."""
+
+    stack: auto.Stack
+    work: Path
+    environment: dict[str, str]
+
+
+class Engine:
+    """Plans and makes changes to stacks; every method takes a stack's name.
+
+    `programs` stands in for the modules of `stacks/`, by stack; `root` for the
+    checkout: tests use both.
+    """
+
+    def __init__(
+        self,
+        console: Console | None = None,
+        programs: Mapping[str, layers.Program] | None = None,
+        root: Path | None = None,
+    ) -> None:
+        self.console = console or Console(stderr=True)
+        self.programs = dict(programs or {})
+        self.root = root
+        self._toolchain: toolchain.Toolchain | None = None
+        self._checked: dict[str, render.Rendered] = {}
+
+    def check(self, stack: str) -> render.Rendered:
+        """Runs the stack's program without the engine, to find what is wrong with it.
+
+        Raises SettingsError and whatever else the program raises, before anything is
+        touched.
+        """
+        if stack not in self._checked:
+            self._checked[stack] = render.render(
+                stack,
+                stack_files.load(stack, self.root).get("config") or {},
+                program=self.programs.get(stack),
+            )
+        return self._checked[stack]
+
+    def up(self, stack: str) -> StackResult:
+        """Creates and updates the stack's resources until they are as declared."""
+
+        def run(session: _Session, follow: EngineProgress) -> dict[str, Any]:
+            refresh = self._recover(stack, session)
+            done = session.stack.up(
+                refresh=refresh, on_event=follow.on_event, suppress_outputs=True
+            )
+            return _public(done.outputs)
+
+        return self._run("up", stack, run)
+
+    def preview(self, stack: str) -> StackResult:
+        """Finds out what `up` would change; changes nothing."""
+
+        def run(session: _Session, follow: EngineProgress) -> dict[str, Any]:
+            session.stack.preview(on_event=follow.on_event)
+            return {}
+
+        return self._run("preview", stack, run)
+
+    def refresh(self, stack: str) -> StackResult:
+        """Reads the real resources anew into the state."""
+
+        def run(session: _Session, follow: EngineProgress) -> dict[str, Any]:
+            self._recover(stack, session)
+            session.stack.refresh(on_event=follow.on_event, suppress_outputs=True)
+            return {}
+
+        return self._run("refresh", stack, run)
+
+    def destroy(self, stack: str) -> StackResult:
+        """Deletes all resources of the stack; its settings are not looked at."""
+
+        def run(session: _Session, follow: EngineProgress) -> dict[str, Any]:
+            if self._recover(stack, session):
+                session.stack.refresh(suppress_outputs=True)
+            session.stack.destroy(on_event=follow.on_event, suppress_outputs=True)
+            return {}
+
+        return self._run("destroy", stack, run)
+
+    def objects(self, stack: str) -> list[dict[str, Any]]:
+        """Kubernetes objects that the engine made, as it remembers them."""
+        return [
+            resource["outputs"]
+            for resource in self._resources(stack, self._open(stack))
+            if resource["type"].startswith(KUBERNETES) and resource.get("custom")
+        ]
+
+    def forget(self, environment: str) -> None:
+        """Removes the state of `<layer>.<environment>` stacks whose cluster is gone."""
+        names = [
+            f"{layer}.{environment}"
+            for layer in layers.LAYERS
+            if workspace.folder(f"{layer}.{environment}").exists()
+        ]
+        for stack in names:
+            session = self._open(stack)
+            self._clear_locks(stack)
+            session.stack.workspace.remove_stack(stack, force=True)
+            shutil.rmtree(session.work)
+
+    def _run(
+        self,
+        verb: str,
+        stack: str,
+        operation: Callable[[_Session, EngineProgress], dict[str, Any]],
+    ) -> StackResult:
+        expected = None
+        if verb in ("up", "preview"):
+            rendered = self.check(stack)
+            expected = len(rendered.resources) + 1
+            if rendered.uses_kubernetes:
+                self._ensure_kubernetes()
+        follow = EngineProgress(self.console, stack, DOING[verb], expected)
+        with follow, _signals(self.console) as signals:
+            try:
+                self._clear_locks(stack)
+                session = self._open(stack)
+                if expected is None and self._uses_kubernetes(stack, session):
+                    self._ensure_kubernetes()
+                outputs = operation(session, follow)
+            except CommandError as error:
+                raise EngineError(
+                    stack,
+                    verb,
+                    _once(follow.errors) or [("", _error_text(error))],
+                    changes=_counts(follow),
+                    seconds=follow.seconds,
+                    interrupted=signals.received,
+                ) from None
+            except locks.LockedError as error:
+                raise EngineError(stack, verb, [("", str(error))]) from None
+        return StackResult(
+            stack=stack,
+            verb=verb,
+            changes=_counts(follow),
+            seconds=follow.seconds,
+            outputs=outputs,
+            steps=tuple(follow.steps),
+            warnings=tuple(dict.fromkeys(follow.warnings)),
+        )
+
+    def _find(self) -> toolchain.Toolchain:
+        if self._toolchain is None:
+            with progress.packages(self.console) as report:
+                self._toolchain = toolchain.find(self.console.print, report)
+        return self._toolchain
+
+    def _ensure_kubernetes(self) -> None:
+        with progress.packages(self.console) as report:
+            toolchain.ensure_kubernetes(self._find(), self.console.print, report)
+
+    def _open(self, stack: str) -> _Session:
+        found = self._find()
+        work = workspace.prepare(stack, self.root)
+        environment = {
+            **found.environment,
+            **workspace.environment(),
+            processes.RUN_VARIABLE: processes.own_mark(),
+        }
+        options = auto.LocalWorkspaceOptions(
+            work_dir=str(work),
+            pulumi_home=str(found.home),
+            env_vars=environment,
+            pulumi_command=found.command,
+        )
+        program = self.programs.get(stack) or layers.program(stack)
+        opened = auto.create_or_select_stack(
+            stack,
+            project_name=stack_files.project_name(self.root),
+            program=program,
+            opts=options,
+        )
+        return _Session(opened, work, environment)
+
+    def _clear_locks(self, stack: str) -> None:
+        backend = workspace.backend_folder()
+        if backend is not None:
+            project = stack_files.project_name(self.root)
+            locks.clear_stale(backend, project, stack, self.console.print)
+
+    def _state(self, stack: str, session: _Session) -> dict[str, Any]:
+        # Not Stack.export_stack(): that one asks for the secrets in plain text.
+        command = session.stack.workspace.pulumi_command
+        text = command.run(
+            ["stack", "export", "--stack", stack],
+            cwd=str(session.work),
+            additional_env=session.environment,
+        ).stdout
+        state: dict[str, Any] = json.loads(text)
+        return state
+
+    def _resources(self, stack: str, session: _Session) -> list[dict[str, Any]]:
+        deployment = self._state(stack, session).get("deployment") or {}
+        return list(deployment.get("resources") or [])
+
+    def _uses_kubernetes(self, stack: str, session: _Session) -> bool:
+        return any(
+            resource["type"].startswith((KUBERNETES, "pulumi:providers:kubernetes"))
+            for resource in self._resources(stack, session)
+        )
+
+    def _recover(self, stack: str, session: _Session) -> bool:
+        """Repairs the state of a killed run; whether a refresh has to follow."""
+        if not self._may_have_pending(stack):
+            return False
+        state = self._state(stack, session)
+        if not recovery.pending(state):
+            return False
+        recovered = recovery.recover(state)
+        if recovered.unknown:
+            raise EngineError(
+                stack,
+                "up",
+                [
+                    (
+                        urn,
+                        "its creation was interrupted, and only its provider's own "
+                        "tools can tell whether it exists. Look there, then run "
+                        "pulumi refresh in " + str(session.work),
+                    )
+                    for urn in recovered.unknown
+                ],
+            )
+        recovery.report(recovered, self.console.print)
+        with tempfile.NamedTemporaryFile("w", dir=session.work, suffix=".json") as file:
+            json.dump(recovered.state, file)
+            file.flush()
+            session.stack.workspace.pulumi_command.run(
+                ["stack", "import", "--stack", stack, "--file", file.name],
+                cwd=str(session.work),
+                additional_env=session.environment,
+            )
+        return True
+
+    def _may_have_pending(self, stack: str) -> bool:
+        """False only where a look at a file backend, the quicker way, rules it out."""
+        backend = workspace.backend_folder()
+        if backend is None:
+            return True
+        project = stack_files.project_name(self.root)
+        file = backend / ".pulumi" / "stacks" / project / f"{stack}.json"
+        return file.is_file() and '"pending_operations"' in file.read_text()
+
+
+def _public(outputs: Mapping[str, auto.OutputValue]) -> dict[str, Any]:
+    return {
+        name: SECRET_OUTPUT if output.secret else output.value
+        for name, output in outputs.items()
+    }
+
+
+def _counts(follow: EngineProgress) -> dict[str, int]:
+    return {kind: follow.counts[kind] for kind in COUNTED if kind in follow.counts}
+
+
+def _once(errors: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Errors without repetitions, and without the engine's own closing line."""
+    specific = [e for e in errors if e[1] not in ("update failed", "preview failed")]
+    return list(dict.fromkeys(specific or errors))
+
+
+def _error_text(error: CommandError) -> str:
+    """What the CLI said, from its error on."""
+    text = clean(str(error))
+    _, found, rest = text.rpartition("stderr:")
+    lines = [line for line in (rest if found else text).splitlines() if line.strip()]
+    return "\n".join(lines).strip().removeprefix("error: ")
+
+
+@dataclass
+class _Signals:
+    received: bool = False
+
+
+@contextmanager
+def _signals(console: Console) -> Iterator[_Signals]:
+    """Lets the engine finish what is in flight when this run is asked to stop.
+
+    On a terminal Ctrl-C reaches the engine too, which then stops after the operations
+    that run; a second one ends it at once. A signal for this process alone is passed
+    on. Only the main thread may handle signals; elsewhere nothing is done.
+    """
+    state = _Signals()
+    if threading.current_thread() is not threading.main_thread():
+        yield state
+        return
+
+    def stop(number: int, _: Any) -> None:
+        state.received = True
+        console.print("Stopping after the operations that run now ...")
+        if number == signal.SIGTERM or not console.is_terminal:
+            for pid in processes.children("pulumi"):
+                with contextlib.suppress(ProcessLookupError):
+                    processes.interrupt(pid)
+
+    before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield state
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,212 @@
+"""Shows long work as it happens: a live line on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from pulumi.automation.events import EngineEvent, StepEventMetadata
+from rich.console import Console
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn
+from rich.progress import Progress as Bars
+from rich.spinner import Spinner
+from rich.text import Text
+
+SHOWN_AT_ONCE = 3
+REFRESH_PER_SECOND = 8
+PLAIN_LINE_SECONDS = 15.0
+
+OPERATIONS = {
+    "create": "create",
+    "update": "update",
+    "delete": "delete",
+    "same": "same",
+    "replace": "replace",
+    "create-replacement": "replace",
+    "import": "create",
+    "import-replacement": "replace",
+}
+"""The engine's operations by what they mean to a reader; all others are not counted."""
+
+COUNTED = ("create", "update", "replace", "delete", "same")
+DOING = {
+    "create": "creating",
+    "update": "updating",
+    "replace": "replacing",
+    "delete": "deleting",
+    "delete-replaced": "deleting",
+    "create-replacement": "replacing",
+    "refresh": "reading",
+    "read": "reading",
+}
+
+_COLOR = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;]*m")
+
+
+def clean(text: str) -> str:
+    """The engine's text without its colour marks."""
+    return _COLOR.sub("", text).strip()
+
+
+def label(urn: str) -> str:
+    """A resource as people call it: kind and name, such as `Deployment employment`."""
+    parts = urn.split("::")
+    if len(parts) < 4:
+        return urn
+    return f"{parts[2].split('$')[-1].split(':')[-1]} {parts[3]}"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change that was made, or that a preview found."""
+
+    operation: str
+    urn: str
+    keys: tuple[str, ...] = ()
+    """Top-level properties that change; those that force a replacement among them."""
+
+
+@dataclass
+class EngineProgress:
+    """Follows one run of the engine: what it does now, what it did, what went wrong."""
+
+    console: Console
+    stack: str
+    doing: str
+    """What the run does, for the reader: `updating`, `previewing`."""
+    expected: int | None = None
+    """How many resources the stack has, if known."""
+    steps: list[Step] = field(default_factory=list)
+    errors: list[tuple[str, str]] = field(default_factory=list)
+    """Resource (or nothing) and what went wrong."""
+    warnings: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.start = time.monotonic()
+        self._done: dict[str, str] = {}
+        self._running: dict[str, tuple[str, float]] = {}
+        self._status: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._spinner = Spinner("dots")
+        self._live: Live | None = None
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self._live = Live(
+                console=self.console,
+                get_renderable=self._render,
+                refresh_per_second=REFRESH_PER_SECOND,
+                transient=True,
+            )
+            self._live.start()
+        else:
+            self.console.print(f"{self.stack}: {self.doing} ...")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.start
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Resources by what was done to them, unchanged ones too."""
+        return Counter(self._done.values())
+
+    def on_event(self, event: EngineEvent) -> None:
+        """Takes one event of the engine; called from other threads."""
+        with self._lock:
+            if event.resource_pre_event:
+                self._begin(event.resource_pre_event.metadata)
+            elif event.res_outputs_event:
+                self._end(event.res_outputs_event.metadata)
+            elif event.res_op_failed_event:
+                self._running.pop(event.res_op_failed_event.metadata.urn, None)
+            elif event.diagnostic_event:
+                self._diagnose(event.diagnostic_event)
+
+    def _begin(self, step: StepEventMetadata) -> None:
+        if step.op.value in DOING:
+            self._running[step.urn] = (step.op.value, time.monotonic())
+
+    def _end(self, step: StepEventMetadata) -> None:
+        self._status.pop(step.urn, None)
+        began = self._running.pop(step.urn, None)
+        operation = OPERATIONS.get(step.op.value)
+        if operation is None or step.op.value == "create-replacement":
+            return  # a replacement is told by its `replace` step
+        told = self._done.get(step.urn) == operation  # a preview tells all twice
+        self._done[step.urn] = operation
+        if operation == "same" or told:
+            return
+        self.steps.append(Step(operation, step.urn, tuple(step.diffs or ())))
+        if not self.console.is_terminal:
+            took = f" ({time.monotonic() - began[1]:.1f} s)" if began else ""
+            self.console.print(f"  {operation} {label(step.urn)}{took}")
+
+    def _diagnose(self, event: Any) -> None:
+        message = clean(event.message)
+        if event.severity == "error" and message:
+            self.errors.append((event.urn or "", message))
+        elif event.severity == "warning" and message:
+            self.warnings.append(message)
+        elif event.ephemeral and event.urn:
+            self._status[event.urn] = message
+
+    def _render(self) -> Spinner:
+        with self._lock:
+            done = len(self._done)
+            of = f" of {max(self.expected, done)}" if self.expected else ""
+            running = sorted(self._running.items(), key=lambda item: item[1][1])
+            lines = [f"{self.stack}  {self.doing}  {done}{of}  {self.seconds:.0f} s"]
+            for urn, (operation, began) in running[:SHOWN_AT_ONCE]:
+                seconds = time.monotonic() - began
+                status = self._status.get(urn, "")
+                lines.append(
+                    f"    {DOING[operation]} {label(urn)} {seconds:.0f} s  {status}"
+                )
+            if len(running) > SHOWN_AT_ONCE:
+                lines.append(f"    and {len(running) - SHOWN_AT_ONCE} more")
+        text = Text("\n".join(lines), overflow="ellipsis", no_wrap=True)
+        self._spinner.update(text=text)
+        return self._spinner
+
+
+@contextmanager
+def packages(
+    console: Console | None = None,
+) -> Iterator[Callable[[str, int, int], None]]:
+    """Yields `report(group, packages compiled, packages in all)` for builds."""
+    console = console or Console(stderr=True)
+    if console.is_terminal:
+        columns = ("{task.description}", BarColumn(), MofNCompleteColumn())
+        with Bars(*columns, TimeElapsedColumn(), console=console) as bars:
+            tasks: dict[str, Any] = {}
+
+            def show(group: str, done: int, total: int) -> None:
+                if group not in tasks:
+                    tasks[group] = bars.add_task(group, total=total)
+                bars.update(tasks[group], completed=done, total=total)
+
+            yield show
+        return
+    said: dict[str, float] = {}
+
+    def say(group: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        last = said.get(group)
+        if last is None or now - last > PLAIN_LINE_SECONDS or done == total:
+            said[group] = now
+            console.print(f"  {group}: {done} of {total} packages compiled")
+
+    yield say

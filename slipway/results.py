@@ -1,0 +1,104 @@
+"""What a run of the engine gives back, and how it says that it failed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from slipway.progress import COUNTED, Step, label
+
+WORDS = {
+    "create": "created",
+    "update": "updated",
+    "replace": "replaced",
+    "delete": "deleted",
+    "same": "unchanged",
+}
+
+_NO_CLUSTER = (
+    "The cluster does not answer: is it up, and is `cluster.kubeconfig` of the stack "
+    "file the right one? For the lab: slipway local status."
+)
+_OTHER_PHRASE = (
+    "The state was encrypted with another passphrase: set PULUMI_CONFIG_PASSPHRASE or "
+    "PULUMI_CONFIG_PASSPHRASE_FILE to that one."
+)
+_LOCKED = (
+    "Another run changes this stack. Wait until it ends; if it was killed on another "
+    "host: pulumi cancel."
+)
+HINTS = {
+    "incorrect passphrase": _OTHER_PHRASE,
+    "unreachable cluster": _NO_CLUSTER,
+    "cluster is unreachable": _NO_CLUSTER,
+    "currently locked by": _LOCKED,
+}
+"""Words of an engine's error and what they mean for the reader."""
+
+
+@dataclass(frozen=True)
+class StackResult:
+    """What one run did to one stack."""
+
+    stack: str
+    verb: str
+    """`up`, `preview`, `refresh` or `destroy`."""
+    changes: dict[str, int]
+    """Resources by create, update, replace, delete and same; only what is not 0."""
+    seconds: float
+    outputs: dict[str, Any] = field(default_factory=dict)
+    """Stack outputs; secret ones are replaced by `[secret]`."""
+    steps: tuple[Step, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> bool:
+        return any(n for kind, n in self.changes.items() if kind != "same")
+
+
+class EngineError(Exception):
+    """A run failed: what went wrong, what is left, and how to go on."""
+
+    def __init__(
+        self,
+        stack: str,
+        verb: str,
+        errors: Sequence[tuple[str, str]],
+        *,
+        changes: dict[str, int] | None = None,
+        seconds: float = 0.0,
+        interrupted: bool = False,
+    ) -> None:
+        self.stack, self.verb, self.seconds = stack, verb, seconds
+        self.errors = list(errors)
+        self.changes = changes or {}
+        self.interrupted = interrupted
+        super().__init__(self._text())
+
+    def _text(self) -> str:
+        how = "was interrupted" if self.interrupted else "failed"
+        lines = [f"{self.stack}: {self.verb} {how} after {self.seconds:.1f} s"]
+        for urn, message in self.errors:
+            where = f"{label(urn)}: " if urn else ""
+            first, *rest = message.strip().splitlines() or [""]
+            lines += [f"  {where}{first}", *(f"    {line.strip()}" for line in rest)]
+        return "\n".join([*lines, *self._what_is_left()])
+
+    def _what_is_left(self) -> list[str]:
+        texts = " ".join(message for _, message in self.errors)
+        hints = dict.fromkeys(hint for words, hint in HINTS.items() if words in texts)
+        again = f"slipway {self.verb} {self.stack}"
+        if self.verb == "preview":
+            return ["Nothing was changed.", *hints]
+        done = describe({k: n for k, n in self.changes.items() if k != "same"})
+        lines = [f"Done before that, and recorded: {done or 'nothing'}.", *hints]
+        lines.append(f"To go on where it stopped: {again}")
+        if self.verb == "up":
+            lines.append(f"To take away what was made: slipway destroy {self.stack}")
+        return lines
+
+
+def describe(changes: dict[str, int]) -> str:
+    """Counts as words, such as `3 created, 1 updated`."""
+    return ", ".join(f"{changes[k]} {WORDS[k]}" for k in COUNTED if changes.get(k))

@@ -1,0 +1,105 @@
+"""Where the engine works: state, passphrase, and a copy of the project's files.
+
+The engine writes into the folder it works in (a stack file gets its `encryptionsalt`),
+so it works on copies in the user's state folder and the checkout is never changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlparse
+
+import yaml
+
+from lab import paths
+from slipway import stack_files
+
+KEPT_KEYS = ("encryptionsalt", "encryptedkey", "secretsprovider")
+"""What the engine adds to a stack file; kept from run to run in the copy."""
+
+PASSPHRASE_VARIABLES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
+
+
+def backend_url() -> str:
+    """The user's backend, else a folder in the state folder."""
+    return os.environ.get("PULUMI_BACKEND_URL") or f"file://{_own_backend()}"
+
+
+def _own_backend() -> Path:
+    return paths.state() / "pulumi"
+
+
+def backend_folder() -> Path | None:
+    """The folder of a file backend; None for any other kind."""
+    url = urlparse(backend_url())
+    if url.scheme != "file":
+        return None
+    return Path(unquote(url.netloc + url.path)).expanduser()
+
+
+def environment() -> dict[str, str]:
+    """Backend and passphrase for the engine's environment; no secret is among them."""
+    values = {"PULUMI_BACKEND_URL": backend_url()}
+    if backend := backend_folder():
+        backend.mkdir(parents=True, exist_ok=True)
+    if not any(variable in os.environ for variable in PASSPHRASE_VARIABLES):
+        values["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(passphrase_file())
+    return values
+
+
+def passphrase_file() -> Path:
+    """A file with a passphrase of our own, made at first use, readable by its owner.
+
+    The engine is given the file's name, so this process never holds its content again.
+    """
+    path = paths.state() / "passphrase"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        part = path.with_name(f"{path.name}.{os.getpid()}")
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(32))
+        try:
+            os.link(part, path)  # fails if another run was first, whose file then holds
+        except FileExistsError:
+            pass
+        finally:
+            part.unlink()
+    return path
+
+
+def folder(stack: str) -> Path:
+    """Where the engine works on a stack; each backend has a folder of its own."""
+    backend = hashlib.sha256(backend_url().encode()).hexdigest()[:8]
+    return paths.state() / "pulumi-work" / backend / stack
+
+
+def prepare(stack: str, root: Path | None = None) -> Path:
+    """Copies the project file and the stack's file into the work folder.
+
+    Comes with what the engine added to the earlier copy, unless the checkout's file
+    has its own.
+    """
+    work = folder(stack)
+    file = stack_files.path(stack, work)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    before: dict[str, Any] = {}
+    if file.is_file():
+        before = yaml.safe_load(file.read_text()) or {}
+    content = stack_files.load(stack, root)
+    if not any(key in content for key in KEPT_KEYS):
+        content |= {key: before[key] for key in KEPT_KEYS if key in before}
+    _replace(file, yaml.safe_dump(content, sort_keys=False))
+    project = (root or paths.ROOT) / stack_files.PROJECT_FILE
+    _replace(work / stack_files.PROJECT_FILE, project.read_text())
+    return work
+
+
+def _replace(path: Path, text: str) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(text)
+    part.replace(path)
