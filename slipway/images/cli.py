@@ -39,9 +39,15 @@ def _progress(console: Console) -> Iterator[Report]:
             raise click.ClickException(str(error)) from error
 
 
-@click.group(name="images")
-def command() -> None:
-    """Container images: build what changed, push by digest, list."""
+@click.group(name="images", invoke_without_command=True)
+@click.pass_context
+def command(arguments: click.Context) -> None:
+    """Container images: build what changed, push by digest, list.
+
+    Without a command: push, which builds first.
+    """
+    if arguments.invoked_subcommand is None:
+        arguments.invoke(push_command)
 
 
 @command.command("build")
@@ -83,12 +89,11 @@ def push_command(
 @command.command("list")
 def list_command() -> None:
     """Show each image, whether it is built, and its reference in images.lock."""
-    table = Table("image", "version", "built", "reference")
+    table = Table("image", "built", "reference")
     known, references = records.read(), lock.read()
     for name, image in images().items():
         state = known[name].id[:12] if name in known else "-"
-        version = known and image.version
-        table.add_row(name, version or image.version, state, references.get(name, "-"))
+        table.add_row(name, state, references.get(name, "-"))
     Console().print(table)
 
 

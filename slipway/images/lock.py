@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
-from lab import paths
+from components.images import lock_file
 from slipway.images.records import write_atomically
-
-VARIABLE = "SLIPWAY_IMAGES_LOCK"
 
 
 def lock_path() -> Path:
     """Where the lock lies; the stacks read it from there."""
-    return Path(os.environ.get(VARIABLE, "") or paths.state() / "images.lock")
+    return lock_file()
 
 
 def read() -> dict[str, str]:

@@ -47,7 +47,7 @@ def train(data: Path, out: Path) -> None:
     )
     model_folder.write(out, onnx, card, statistics)
     model_folder.keep_sklearn(out, model)
-    say(f"revision {card['revision']} in {out}")
+    say(f"revision {card['revision']}")
     columns = list(next(iter(metrics.values())).rounded())
     print("year " + "".join(f"{name:>11}" for name in columns))
     for year, found in metrics.items():
