@@ -78,6 +78,9 @@ class Engine:
         self._toolchain: toolchain.Toolchain | None = None
         self._checked: dict[str, render.Rendered] = {}
 
+    def _say(self, text: str) -> None:
+        progress.say(self.console, text)
+
     def check(self, stack: str) -> render.Rendered:
         """Runs the stack's program without the engine, to find what is wrong with it.
 
@@ -85,11 +88,9 @@ class Engine:
         touched.
         """
         if stack not in self._checked:
-            self._checked[stack] = render.render(
-                stack,
-                stack_files.load(stack, self.root).get("config") or {},
-                program=self.programs.get(stack),
-            )
+            config = stack_files.load(stack, self.root).get("config") or {}
+            program = self.programs.get(stack)
+            self._checked[stack] = render.render(stack, config, program=program)
         return self._checked[stack]
 
     def up(self, stack: str) -> StackResult:
@@ -98,7 +99,10 @@ class Engine:
         def run(session: _Session, follow: EngineProgress) -> dict[str, Any]:
             refresh = self._recover(stack, session)
             done = session.stack.up(
-                refresh=refresh, on_event=follow.on_event, suppress_outputs=True
+                refresh=refresh,
+                on_event=follow.on_event,
+                suppress_outputs=True,
+                show_secrets=False,
             )
             return _public(done.outputs)
 
@@ -118,7 +122,9 @@ class Engine:
 
         def run(session: _Session, follow: EngineProgress) -> dict[str, Any]:
             self._recover(stack, session)
-            session.stack.refresh(on_event=follow.on_event, suppress_outputs=True)
+            session.stack.refresh(
+                on_event=follow.on_event, suppress_outputs=True, show_secrets=False
+            )
             return {}
 
         return self._run("refresh", stack, run)
@@ -128,8 +134,10 @@ class Engine:
 
         def run(session: _Session, follow: EngineProgress) -> dict[str, Any]:
             if self._recover(stack, session):
-                session.stack.refresh(suppress_outputs=True)
-            session.stack.destroy(on_event=follow.on_event, suppress_outputs=True)
+                session.stack.refresh(suppress_outputs=True, show_secrets=False)
+            session.stack.destroy(
+                on_event=follow.on_event, suppress_outputs=True, show_secrets=False
+            )
             return {}
 
         return self._run("destroy", stack, run)
@@ -199,12 +207,12 @@ class Engine:
     def _find(self) -> toolchain.Toolchain:
         if self._toolchain is None:
             with progress.packages(self.console) as report:
-                self._toolchain = toolchain.find(self.console.print, report)
+                self._toolchain = toolchain.find(self._say, report)
         return self._toolchain
 
     def _ensure_kubernetes(self) -> None:
         with progress.packages(self.console) as report:
-            toolchain.ensure_kubernetes(self._find(), self.console.print, report)
+            toolchain.ensure_kubernetes(self._find(), self._say, report)
 
     def _open(self, stack: str) -> _Session:
         found = self._find()
@@ -233,7 +241,7 @@ class Engine:
         backend = workspace.backend_folder()
         if backend is not None:
             project = stack_files.project_name(self.root)
-            locks.clear_stale(backend, project, stack, self.console.print)
+            locks.clear_stale(backend, project, stack, self._say)
 
     def _state(self, stack: str, session: _Session) -> dict[str, Any]:
         # Not Stack.export_stack(): that one asks for the secrets in plain text.
@@ -278,7 +286,7 @@ class Engine:
                     for urn in recovered.unknown
                 ],
             )
-        recovery.report(recovered, self.console.print)
+        recovery.report(recovered, self._say)
         with tempfile.NamedTemporaryFile("w", dir=session.work, suffix=".json") as file:
             json.dump(recovered.state, file)
             file.flush()
@@ -344,7 +352,7 @@ def _signals(console: Console) -> Iterator[_Signals]:
 
     def stop(number: int, _: Any) -> None:
         state.received = True
-        console.print("Stopping after the operations that run now ...")
+        progress.say(console, "Stopping after the operations that run now ...")
         if number == signal.SIGTERM or not console.is_terminal:
             for pid in processes.children("pulumi"):
                 with contextlib.suppress(ProcessLookupError):

@@ -63,6 +63,11 @@ def label(urn: str) -> str:
     return f"{parts[2].split('$')[-1].split(':')[-1]} {parts[3]}"
 
 
+def say(console: Console, text: str) -> None:
+    """Prints a line as it is: brackets are no markup, long lines are not cut."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 @dataclass(frozen=True)
 class Step:
     """One change that was made, or that a preview found."""
@@ -107,7 +112,7 @@ class EngineProgress:
             )
             self._live.start()
         else:
-            self.console.print(f"{self.stack}: {self.doing} ...")
+            say(self.console, f"{self.stack}: {self.doing} ...")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -152,7 +157,7 @@ class EngineProgress:
         self.steps.append(Step(operation, step.urn, tuple(step.diffs or ())))
         if not self.console.is_terminal:
             took = f" ({time.monotonic() - began[1]:.1f} s)" if began else ""
-            self.console.print(f"  {operation} {label(step.urn)}{took}")
+            say(self.console, f"  {operation} {label(step.urn)}{took}")
 
     def _diagnose(self, event: Any) -> None:
         message = clean(event.message)
@@ -202,11 +207,11 @@ def packages(
         return
     said: dict[str, float] = {}
 
-    def say(group: str, done: int, total: int) -> None:
+    def tell(group: str, done: int, total: int) -> None:
         now = time.monotonic()
         last = said.get(group)
         if last is None or now - last > PLAIN_LINE_SECONDS or done == total:
             said[group] = now
-            console.print(f"  {group}: {done} of {total} packages compiled")
+            say(console, f"  {group}: {done} of {total} packages compiled")
 
-    yield say
+    yield tell

@@ -65,6 +65,15 @@ class Rendered:
             and not r.type.startswith("pulumi:")
         ]
 
+    @cached_property
+    def secrets(self) -> list[str]:
+        """File names of objects with values that the program marked as secret."""
+        return [
+            manifests.file_name(manifests.manifest(r))
+            for r in self.resources
+            if r.has_secrets and manifests.is_object(r)
+        ]
+
     @property
     def urns(self) -> list[str]:
         return [resource.urn for resource in self.resources]

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
@@ -272,3 +273,23 @@ def ensure_kubernetes(
             f"pulumi {' '.join(install)} --file {binary} left no {plugin(toolchain)}: "
             f"is the provider built for {platform.machine()}?"
         )
+
+
+def versions() -> dict[str, str]:
+    """Versions by name; nothing is downloaded or built to find them."""
+    project = tomllib.loads((paths.ROOT / "pyproject.toml").read_text())["project"]
+    group = builds.group(BUILD_GROUPS["pulumi"])
+    found = "none yet: the first use gets it"
+    if command := _from_path():
+        found = f"{command.version} from PATH ({command.command})"
+    elif _is_built(group) or (_installed_root() / "bin" / "pulumi").is_file():
+        toolchain = find()
+        source = toolchain.source
+        found = f"{toolchain.version}, {source} ({toolchain.command.command})"
+    return {
+        "slipway": project["version"],
+        "python": platform.python_version(),
+        "pulumi SDK": str(sdk_version()),
+        "pulumi CLI": found,
+        "kubernetes provider": provider_version(),
+    }

@@ -1,0 +1,222 @@
+"""The operator's command: stacks brought up, previewed, refreshed, destroyed, rendered.
+
+Exit status: 0 done, 1 the engine failed, 2 the settings or the command line are wrong
+(nothing was touched), 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from slipway.results import StackResult
+
+FAILED, WRONG, INTERRUPTED = 1, 2, 130
+
+ELSEWHERE = {"images": "slipway.images", "local": "slipway.local"}
+"""Groups of commands by the module whose `command` they are; loaded when asked for."""
+
+
+class Slipway(click.Group):
+    """Loads groups of other modules when they are used, and turns errors into text."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        found = [n for n, m in ELSEWHERE.items() if importlib.util.find_spec(m)]
+        return sorted([*super().list_commands(ctx), *found])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        module = ELSEWHERE.get(cmd_name)
+        if module is None or importlib.util.find_spec(module) is None:
+            return super().get_command(ctx, cmd_name)
+        command: click.Command = importlib.import_module(module).command
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            status = exit_status(error)
+            if status is None:
+                raise
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(status)
+
+
+def exit_status(error: Exception) -> int | None:
+    """Exit status of an error whose text is meant for the operator; None if it is not.
+
+    Any other error is a fault of the program and keeps its traceback.
+    """
+    from components.settings import SettingsError
+    from lab.builds import BuildError
+    from slipway.manifests import DuplicateObjectError
+    from slipway.monitor import DuplicateResourceError
+    from slipway.results import EngineError
+    from slipway.stack_files import StackFileError
+    from slipway.toolchain import ToolchainError
+    from stacks.layers import UnknownLayerError
+
+    wrong = (
+        SettingsError,
+        StackFileError,
+        UnknownLayerError,
+        DuplicateObjectError,
+        DuplicateResourceError,
+    )
+    if isinstance(error, EngineError):
+        return INTERRUPTED if error.interrupted else FAILED
+    if isinstance(error, ToolchainError | BuildError):
+        return FAILED
+    return WRONG if isinstance(error, wrong) else None
+
+
+stacks_argument = click.argument("stacks", nargs=-1, required=True, metavar="STACK...")
+
+
+@click.group(cls=Slipway, context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """GPU-aware, quality-gated model serving as code.
+
+    A STACK is <layer>.<environment>, such as platform.lab or models.lab; its settings
+    are in stacks/config/Pulumi.<stack>.yaml. Several stacks are taken in the order
+    given. State lies on this machine unless PULUMI_BACKEND_URL says otherwise.
+    """
+
+
+@cli.command()
+@stacks_argument
+def up(stacks: Sequence[str]) -> None:
+    """Create and update what the stacks declare.
+
+    All settings are checked before the first change. The first failure stops the run;
+    running it again goes on where it stopped.
+    """
+    from slipway.engine import Engine
+
+    _run(Engine, stacks, "up")
+
+
+@cli.command()
+@stacks_argument
+def preview(stacks: Sequence[str]) -> None:
+    """Show what `up` would change; changes nothing."""
+    from slipway.engine import Engine
+
+    _run(Engine, stacks, "preview")
+
+
+@cli.command()
+@stacks_argument
+def refresh(stacks: Sequence[str]) -> None:
+    """Read the real resources anew into the state."""
+    from slipway.engine import Engine
+
+    _run(Engine, stacks, "refresh")
+
+
+@cli.command()
+@stacks_argument
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def destroy(stacks: Sequence[str], yes: bool) -> None:
+    """Delete all resources of the stacks, the last one first."""
+    from slipway.engine import Engine
+
+    in_order = list(reversed(stacks))
+    if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError("there is no terminal to ask on: give --yes")
+        click.confirm(f"Delete all resources of {', '.join(in_order)}?", abort=True)
+    _run(Engine, in_order, "destroy")
+
+
+@cli.command()
+@stacks_argument
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write one file per object into DIR/<stack>/ instead of standard output.",
+    metavar="DIR",
+)
+def render(stacks: Sequence[str], out: Path | None) -> None:
+    """Print the stacks' manifests, ready for kubectl apply; deploys nothing.
+
+    Needs no cluster, no cloud account and no network. Cloud resources are listed in
+    DIR/<stack>.cloud.json.
+    """
+    from slipway.render import render as render_stack
+
+    rendered = [render_stack(stack) for stack in stacks]
+    for one in rendered:
+        if out is None:
+            click.echo("---\n".join(one.files().values()), nl=False)
+        else:
+            one.write(out)
+        click.echo(
+            f"{one.stack}: {len(one.manifests)} Kubernetes objects, "
+            f"{len(one.cloud)} cloud resources" + (f" in {out}" if out else ""),
+            err=True,
+        )
+        for name in one.secrets:
+            click.echo(f"warning: {name} holds secret values in plain text", err=True)
+
+
+@cli.command()
+def version() -> None:
+    """Show versions of Slipway and of the engine that it would use."""
+    from slipway import toolchain
+
+    for name, text in toolchain.versions().items():
+        click.echo(f"{name:20} {text}")
+
+
+def _run(engine: Callable[[], Any], stacks: Iterable[str], verb: str) -> None:
+    """Runs the verb on each stack in turn and ends with a summary over all."""
+    from slipway import summary
+
+    names = list(dict.fromkeys(stacks))
+    runner = engine()
+    if verb in ("up", "preview"):
+        check_all(runner, names)
+    results: list[StackResult] = []
+    try:
+        for name in names:
+            result = getattr(runner, verb)(name)
+            results.append(result)
+            summary.details(result)
+    finally:
+        not_reached = names[len(results) + 1 :]
+        failed = names[len(results) : len(results) + 1]
+        if len(names) > 1 or results:
+            summary.table(verb, results, failed, not_reached)
+
+
+def check_all(runner: Any, names: Iterable[str]) -> None:
+    """Finds what is wrong with any of the stacks before the first is touched."""
+    from components.settings import SettingsError
+
+    wrong: list[SettingsError] = []
+    for name in names:
+        try:
+            runner.check(name)
+        except SettingsError as error:
+            wrong.append(error)
+    for other in wrong[:-1]:
+        click.echo(f"error: {other}", err=True)
+    if wrong:
+        raise wrong[-1]
+
+
+def main() -> None:
+    """Entry of the `slipway` command."""
+    cli(prog_name="slipway")
+
+
+if __name__ == "__main__":
+    main()
