@@ -60,6 +60,7 @@ class Connection(HttpToolsProtocol):
         self._body: bytes | bytearray = b""
         self._head_bytes = 0
         self._is_in_head = True
+        self._has_begun = False
         self._refusal: RequestError | None = None
         self._idle_since = 0.0
         self._stalled_since = 0.0
@@ -69,6 +70,16 @@ class Connection(HttpToolsProtocol):
         if len(self.connections) > self.service.config.max_connections:
             self._refuse(overloaded("too many connections are open"))
 
+    def data_received(self, data: bytes) -> None:
+        self._has_begun = False
+        super().data_received(data)
+        # The parser keeps an unfinished header to itself, so count what it was given.
+        if self._is_in_head and not self._has_begun and self.parser is not None:
+            try:
+                self._count_head(len(data))
+            except RequestError as error:
+                self._refuse(error)
+
     # What the parser calls
 
     def on_message_begin(self) -> None:
@@ -77,6 +88,7 @@ class Connection(HttpToolsProtocol):
         self.expect_100_continue = False
         self._head_bytes = 0
         self._is_in_head = True
+        self._has_begun = True
         self._idle_since = 0.0
         self._receiving_since = self.loop.time()
 
@@ -153,7 +165,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._receiving_since = 0.0
-        self._is_in_head = True
+        self._is_in_head = False
         endpoint = self._endpoint
         if endpoint is None:
             super().on_message_complete()
