@@ -1,0 +1,46 @@
+"""The platform's own alert rules in the cluster."""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components import naming
+from components.monitoring import platform_alerts
+from components.monitoring.settings import MonitoringSettings
+
+NAME = "rules-platform"
+
+
+class PlatformRules(pulumi.ComponentResource):
+    """The platform's alert rules.
+
+    Creates:
+
+    - ConfigMap `rules-platform`, labelled so that Prometheus loads its file.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: MonitoringSettings,
+        *,
+        gateway: bool,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("slipway:monitoring:PlatformRules", name, None, opts)
+        found = platform_alerts.alerts(settings.alerts, gateway=gateway)
+        kubernetes.core.v1.ConfigMap(
+            name,
+            metadata={
+                "name": NAME,
+                "namespace": naming.MONITORING_NAMESPACE,
+                "labels": {
+                    **naming.labels(NAME, component="rules"),
+                    naming.RULES_LABEL: "true",
+                },
+            },
+            data={"platform.yaml": platform_alerts.rule_file(found, settings.runbooks)},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.register_outputs({})

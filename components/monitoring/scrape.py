@@ -1,0 +1,155 @@
+"""What Prometheus scrapes: pods that say so, kubelets, the API server, itself.
+
+Target labels: `namespace`, `pod`, `node`, `app` (app.kubernetes.io/name), `instance`.
+https://prometheus.io/docs/prometheus/latest/configuration/configuration/
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from components.monitoring.settings import PrometheusSettings
+from components.security import api_access
+
+RULES_FOLDER = "/etc/prometheus/rules.d"
+TIMEOUT_SECONDS = 10
+ANNOTATION = "__meta_kubernetes_pod_annotation_prometheus_io_"
+LABEL = "__meta_kubernetes_pod_label_app_kubernetes_io_"
+
+CADVISOR_SERIES = (
+    "container_cpu_usage_seconds_total",
+    "container_cpu_cfs_periods_total",
+    "container_cpu_cfs_throttled_periods_total",
+    "container_memory_working_set_bytes",
+    "container_network_receive_bytes_total",
+    "container_network_transmit_bytes_total",
+    "container_oom_events_total",
+    "machine_cpu_cores",
+    "machine_memory_bytes",
+)
+API_SERVER_SERIES = (
+    "apiserver_request_total",
+    "apiserver_request_duration_seconds_(sum|count)",
+    "apiserver_current_inflight_requests",
+    "etcd_request_duration_seconds_(sum|count)",
+    "process_.*",
+)
+"""Of some thousands, those that a person or a rule asks for."""
+
+
+def configuration(settings: PrometheusSettings, alertmanager: str | None) -> str:
+    """prometheus.yaml; `alertmanager` is its host:port."""
+    interval = settings.scrape_interval_seconds
+    found: dict[str, Any] = {
+        "global": {
+            "scrape_interval": f"{interval}s",
+            "scrape_timeout": f"{min(interval, TIMEOUT_SECONDS)}s",
+            "evaluation_interval": f"{interval}s",
+        },
+        "rule_files": [f"{RULES_FOLDER}/*.yaml"],
+        "scrape_configs": [
+            _itself(),
+            _pods(),
+            _cadvisor(settings),
+            _api_server(settings),
+        ],
+    }
+    if alertmanager:
+        targets = {"static_configs": [{"targets": [alertmanager]}]}
+        found["alerting"] = {"alertmanagers": [targets]}
+    return yaml.safe_dump(found, sort_keys=False, width=1000)
+
+
+def _itself() -> dict[str, Any]:
+    labels = {"app": "prometheus"}
+    targets = [{"targets": ["127.0.0.1:9090"], "labels": labels}]
+    return {"job_name": "prometheus", "static_configs": targets}
+
+
+def _pods() -> dict[str, Any]:
+    """Pods of all namespaces by the annotations prometheus.io/scrape, port, path."""
+
+    def copy(source: str, target: str) -> dict[str, Any]:
+        return {
+            "source_labels": [source],
+            "regex": "(.+)",
+            "target_label": target,
+            "action": "replace",
+        }
+
+    def keep(source: str, regex: str) -> dict[str, Any]:
+        return {"source_labels": [source], "regex": regex, "action": "keep"}
+
+    return {
+        "job_name": "pods",
+        "kubernetes_sd_configs": [{"role": "pod"}],
+        "relabel_configs": [
+            keep(f"{ANNOTATION}scrape", "true"),
+            keep("__meta_kubernetes_pod_phase", "Running"),
+            copy(f"{ANNOTATION}scheme", "__scheme__"),
+            copy(f"{ANNOTATION}path", "__metrics_path__"),
+            # One target a pod, whichever of its ports discovery found.
+            {
+                "source_labels": [
+                    "__meta_kubernetes_pod_ip",
+                    f"{ANNOTATION}port",
+                ],
+                "regex": "([^;]+);([0-9]+)",
+                "replacement": "$1:$2",
+                "target_label": "__address__",
+                "action": "replace",
+            },
+            copy("__meta_kubernetes_namespace", "namespace"),
+            copy("__meta_kubernetes_pod_name", "pod"),
+            copy("__meta_kubernetes_pod_node_name", "node"),
+            copy(f"{LABEL}name", "app"),
+        ],
+        "metric_relabel_configs": [
+            # A server that also says where it runs says the same.
+            {"regex": "exported_(namespace|pod|node)", "action": "labeldrop"}
+        ],
+    }
+
+
+def _credentials(*, insecure: bool) -> dict[str, Any]:
+    tls: dict[str, Any] = {"ca_file": f"{api_access.PATH}/ca.crt"}
+    if insecure:
+        tls["insecure_skip_verify"] = True
+    token = f"{api_access.PATH}/token"
+    return {"scheme": "https", "tls_config": tls, "bearer_token_file": token}
+
+
+def _only(series: tuple[str, ...]) -> list[dict[str, Any]]:
+    pattern = "|".join(series)
+    return [{"source_labels": ["__name__"], "regex": pattern, "action": "keep"}]
+
+
+def _cadvisor(settings: PrometheusSettings) -> dict[str, Any]:
+    """Use of processor, memory and network by container, from each kubelet."""
+    return {
+        "job_name": "cadvisor",
+        "metrics_path": "/metrics/cadvisor",
+        "scrape_interval": f"{settings.slow_scrape_interval_seconds}s",
+        **_credentials(insecure=settings.kubelet_insecure_tls),
+        "kubernetes_sd_configs": [{"role": "node"}],
+        "relabel_configs": [
+            {
+                "source_labels": ["__meta_kubernetes_node_name"],
+                "target_label": "node",
+                "action": "replace",
+            }
+        ],
+        "metric_relabel_configs": _only(CADVISOR_SERIES),
+    }
+
+
+def _api_server(settings: PrometheusSettings) -> dict[str, Any]:
+    return {
+        "job_name": "apiserver",
+        "scrape_interval": f"{settings.slow_scrape_interval_seconds}s",
+        **_credentials(insecure=False),
+        "static_configs": [{"targets": ["kubernetes.default.svc:443"]}],
+        "metric_relabel_configs": _only(API_SERVER_SERIES),
+    }

@@ -1,0 +1,150 @@
+"""What can be chosen about monitoring."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from components.part_settings import NodePort, PartSettings
+from components.settings import Problem, Settings, refuse
+
+_QUANTITY = re.compile(r"[1-9][0-9]*(Mi|Gi|Ti)")
+
+
+def _quantity(value: str) -> str:
+    if not _QUANTITY.fullmatch(value):
+        refuse("it is not a size", "give a whole number with Mi, Gi or Ti: 20Gi")
+    return value
+
+
+def _url(value: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", value):
+        refuse("it is not an address", "give http://host/path or https://host/path")
+    return value
+
+
+class Storage(Settings):
+    """A volume that outlives the pod."""
+
+    size: Annotated[str, AfterValidator(_quantity)]
+    """Size of the volume, for example 20Gi."""
+    storage_class: str | None = None
+    """StorageClass of the volume; default: the cluster's default one."""
+
+
+class PrometheusSettings(PartSettings):
+    """Scraping and rules."""
+
+    enabled: bool = True
+    """False where the cluster has a Prometheus that scrapes annotated pods."""
+    image: str = "prometheus"
+    """With promtool and the reloader of rules. A short name of images.lock, or by
+    digest."""
+    scrape_interval_seconds: Annotated[int, Field(ge=1, le=300)] = 15
+    """How often pods are scraped and rules evaluated."""
+    slow_scrape_interval_seconds: Annotated[int, Field(ge=5, le=300)] = 30
+    """How often kubelets and the API server are scraped: their answers are large."""
+    retention_hours: Annotated[int, Field(ge=1, le=24 * 365)] = 24 * 15
+    """How long samples are kept."""
+    storage: Storage | None = None
+    """Without it samples end with the pod."""
+    node_port: NodePort | None = None
+    """Port on every node; there is no access control in front of it."""
+    kubelet_insecure_tls: bool = False
+    """Accept kubelets' self-signed certificates."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        yield from super().contradictions()
+        if self.slow_scrape_interval_seconds < self.scrape_interval_seconds:
+            yield Problem(
+                path="slow_scrape_interval_seconds",
+                value=self.slow_scrape_interval_seconds,
+                reason="it is less than scrape_interval_seconds "
+                f"({self.scrape_interval_seconds})",
+                fix="give at least that",
+            )
+
+
+class AlertmanagerSettings(PartSettings):
+    """Grouping of alerts and who receives them."""
+
+    enabled: bool = True
+    """False where the cluster has an Alertmanager: say where with `address`."""
+    address: str | None = None
+    """host:port of an Alertmanager that is there already."""
+    image: str = "alertmanager"
+    """Alertmanager with its templates. A short name of images.lock, or by digest."""
+    group_wait_seconds: Annotated[int, Field(ge=0, le=3600)] = 30
+    """How long the first alert of a group waits for others."""
+    group_interval_seconds: Annotated[int, Field(ge=1, le=86400)] = 300
+    """Least time between two messages about one group."""
+    repeat_interval_minutes: Annotated[int, Field(ge=1, le=60 * 24 * 7)] = 240
+    """An alert that goes on firing is sent again after so long."""
+    webhooks: tuple[Annotated[str, AfterValidator(_url)], ...] = ()
+    """Addresses that get each message as JSON, beside the alert recorder."""
+    storage: Storage | None = None
+    """Without it silences end with the pod."""
+    node_port: NodePort | None = None
+    """Port on every node; there is no access control in front of it."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        yield from super().contradictions()
+        if self.enabled and self.address:
+            yield Problem(
+                path="address",
+                value=self.address,
+                reason="it names an Alertmanager while enabled makes another",
+                fix="set enabled: false, or remove address",
+            )
+
+
+class AlertRecorderSettings(PartSettings):
+    """A receiver that keeps the alerts it is sent, to look at and to test with."""
+
+    image: str = "alert-recorder"
+    """The recorder's image. A short name of images.lock, or by digest."""
+    node_port: NodePort | None = None
+    """Port on every node; there is no access control in front of it."""
+
+
+class AlertThresholds(Settings):
+    """When the platform's own alerts fire."""
+
+    target_down_seconds: Annotated[int, Field(ge=5, le=3600)] = 120
+    """A scrape target may be away for so long."""
+    gateway_error_ratio: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """Share of the gateway's answers that may be 5xx."""
+    gateway_error_seconds: Annotated[int, Field(ge=5, le=3600)] = 120
+    """For so long the share must be above it."""
+    window_seconds: Annotated[int, Field(ge=20, le=3600)] = 300
+    """Rates are taken over so long; at least four scrapes."""
+
+
+class MonitoringSettings(Settings):
+    """Prometheus, Alertmanager, the alert recorder, the platform's alerts."""
+
+    prometheus: PrometheusSettings = Field(default={}, validate_default=True)
+    """Scraping and rules."""
+    alertmanager: AlertmanagerSettings = Field(default={}, validate_default=True)
+    """Grouping of alerts and who receives them."""
+    alert_recorder: AlertRecorderSettings = Field(default={}, validate_default=True)
+    """A receiver that keeps what it is sent."""
+    alerts: AlertThresholds = Field(default={}, validate_default=True)
+    """When the platform's own alerts fire."""
+    runbooks: str = "docs/runbooks"
+    """Where the runbooks can be read; alerts link to <runbooks>/<alert>.md."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        prometheus = self.prometheus
+        least = 4 * prometheus.scrape_interval_seconds
+        if prometheus.enabled and self.alerts.window_seconds < least:
+            yield Problem(
+                path="alerts.window_seconds",
+                value=self.alerts.window_seconds,
+                reason="it holds fewer than four scrapes of "
+                f"{prometheus.scrape_interval_seconds} s",
+                fix=f"give at least {least}",
+            )

@@ -1,0 +1,1 @@
+"""What every model needs in any cluster: names, metrics, a gateway."""

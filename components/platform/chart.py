@@ -1,0 +1,144 @@
+"""Charts and CRDs from their publishers' packages, as plain objects.
+
+The Go module of Envoy Gateway carries its chart; go.sum guards it (docs/decisions). It
+is taken from the built group where that stands, else the module alone is fetched.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from lab import builds, commands, helm, paths
+from lab.locks import locked
+
+GROUP = "envoy-gateway"
+CHART = "chart"
+VALUES_TEMPLATE = "values.tmpl.yaml"
+UNRELEASED = re.compile(r"\bv0\.0\.0-latest\b|\"latest\"")
+"""What the module's Chart.yaml says until a release is made of it."""
+TIMEOUT_SECONDS = 600.0
+_KUBERNETES = "1.36.0"
+"""What the chart is told about the cluster's version; helm asks none."""
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+Object = dict[str, Any]
+
+
+def envoy_gateway_chart(folder: str | None = None) -> Path:
+    """The chart, ready for helm: `folder`, or the one in the pinned Go module."""
+    if folder:
+        return Path(folder).expanduser().resolve()
+    group = builds.group(GROUP)
+    target = paths.cache() / "charts" / f"{GROUP}-{group.version()}"
+    if not target.is_dir():
+        with locked(target.parent / "lock"):
+            if not target.is_dir():
+                _prepare(group, target)
+    return target
+
+
+def _prepare(group: builds.Group, target: Path) -> None:
+    part = target.with_name(target.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    if group.is_built:
+        shutil.copytree(group.folder / "files" / CHART, part)
+    else:
+        _fetch(group, part)
+    for path in part.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    chart = part / "Chart.yaml"
+    chart.write_text(UNRELEASED.sub(group.version(), chart.read_text()))
+    # The images are always given as values; the template's own are never used.
+    values = (part / VALUES_TEMPLATE).read_text()
+    values = re.sub(r"\$\{Gateway\w+\}", '""', values)
+    (part / "values.yaml").write_text(values)
+    part.rename(target)
+
+
+def _fetch(group: builds.Group, part: Path) -> None:
+    """Fetches the group's module alone, checked by the group's go.sum."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {"GOMODCACHE": folder, "GOFLAGS": "-mod=readonly -modcacherw"}
+        shown = commands.run(
+            ["go", "mod", "download", "-json", group.module],
+            cwd=group.source,
+            environment=environment,
+            timeout_seconds=TIMEOUT_SECONDS,
+        )
+        shutil.copytree(Path(json.loads(shown)["Dir"], group.files[CHART]), part)
+
+
+def template(
+    chart: Path, *, release: str, namespace: str, values: Mapping[str, Any]
+) -> list[Object]:
+    """The chart's objects with those values, in the chart's order, hooks included."""
+    encoded = json.dumps(values, sort_keys=True)
+    return json.loads(_template(chart, release, namespace, encoded))  # type: ignore[no-any-return]
+
+
+@functools.lru_cache(maxsize=32)
+def _template(chart: Path, release: str, namespace: str, values: str) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "values.json"
+        file.write_text(values)
+        rendered = commands.run(
+            [str(helm.binary()), "template", release, str(chart), "--values", str(file)]
+            + ["--namespace", namespace, "--kube-version", _KUBERNETES],
+            # Nothing of the user's own helm takes part.
+            environment={f"HELM_{n}_HOME": folder for n in ("CONFIG", "CACHE", "DATA")}
+            | {"KUBECONFIG": os.devnull},
+            timeout_seconds=TIMEOUT_SECONDS,
+        )
+    return json.dumps([o for o in yaml.load_all(rendered, _Loader) if o])
+
+
+@functools.lru_cache(maxsize=4)
+def custom_resource_definitions(chart: Path) -> tuple[Object, ...]:
+    """The CRDs of the chart's `crds` part, without their descriptions, by name."""
+    files = sorted((chart / "charts" / "crds" / "crds").rglob("*.yaml"))
+    found = [
+        _without_descriptions(document)
+        for file in files
+        for document in yaml.load_all(file.read_text(), _Loader)
+        if document and document["kind"] == "CustomResourceDefinition"
+    ]
+    return tuple(sorted(found, key=lambda crd: str(crd["metadata"]["name"])))
+
+
+def _without_descriptions(crd: Object) -> Object:
+    """The CRD with schemas that validate the same and explain nothing.
+
+    Texts are two thirds of 3.9 MB that every change of the stack's state would write.
+    """
+    for version in crd["spec"]["versions"]:
+        _strip(version["schema"]["openAPIV3Schema"])
+    crd.pop("status", None)
+    crd["metadata"].pop("creationTimestamp", None)
+    return crd
+
+
+def _strip(schema: Object) -> None:
+    """Removes `description` from a schema and from all schemas within it."""
+    schema.pop("description", None)
+    for key, value in schema.items():
+        if key in ("properties", "patternProperties", "definitions"):
+            inner = list(value.values())
+        elif key in ("items", "additionalProperties", "not"):
+            inner = [value] if isinstance(value, dict) else []
+        elif key in ("allOf", "anyOf", "oneOf"):
+            inner = value
+        else:
+            continue
+        for one in inner:
+            _strip(one)

@@ -1,0 +1,195 @@
+"""Envoy Gateway from its own chart, held to the project's rules for pods and rights."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components import naming
+from components.platform import chart, manifest
+from components.platform.settings import EnvoyGatewaySettings
+from components.security import api_access, network
+
+NAME = "envoy-gateway"
+NAMESPACE = naming.GATEWAY_NAMESPACE
+CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
+XDS_PORTS = (18000, 18001, 18002)
+"""What proxies ask the controller for: configuration, rate limits, Wasm."""
+METRICS_PORT = 19001
+HOOK = "helm.sh/hook"
+CERTGEN_LABELS = {"app": "certgen"}
+CERTGEN_SECRETS = ("envoy-gateway", "envoy", "envoy-rate-limit", "envoy-oidc-hmac")
+"""What the certificate job makes; internal/provider/kubernetes/secrets.go, v1.9.1."""
+RESOURCES = {
+    "requests": {"cpu": "50m", "memory": "128Mi"},
+    # Without a processor limit of its own the start takes both cores of a small lab.
+    "limits": {"cpu": "1", "memory": "512Mi"},
+}
+CERTGEN_RESOURCES = {
+    "requests": {"cpu": "10m", "memory": "32Mi"},
+    "limits": {"cpu": "500m", "memory": "128Mi"},
+}
+
+Object = dict[str, Any]
+
+
+def values(settings: EnvoyGatewaySettings, namespaces: Sequence[str]) -> Object:
+    """The chart's values. `namespaces`: where Gateways, routes and Services may be."""
+    image = settings.image_reference
+    return {
+        "fullnameOverride": NAME,
+        # The CRDs are a part of their own: they outlive the controller.
+        "crds": {"enabled": False},
+        "global": {
+            "images": {"envoyGateway": {"image": image, "pullPolicy": "Always"}}
+        },
+        "deployment": {
+            "replicas": settings.replicas,
+            "envoyGateway": {"resources": RESOURCES},
+        },
+        "podDisruptionBudget": {"minAvailable": 1 if settings.replicas > 1 else 0},
+        "certgen": {"job": {"resources": CERTGEN_RESOURCES}},
+        # Zone-aware routing needs rights on all pods and a webhook: not used.
+        "topologyInjector": {"enabled": False},
+        "config": {
+            "envoyGateway": {
+                "provider": {
+                    "type": "Kubernetes",
+                    "kubernetes": {
+                        # A single replica need not wait for another's lease to end.
+                        "leaderElection": {"disable": settings.replicas == 1},
+                        "shutdownManager": {"image": image},
+                        # Rights per namespace, not on all Secrets of the cluster.
+                        "watch": {
+                            "type": "Namespaces",
+                            "namespaces": [NAMESPACE, *namespaces],
+                        },
+                    },
+                },
+            }
+        },
+    }
+
+
+def adapted(content: Object) -> Object:
+    """An object of the chart as the project wants it; the chart has no values for it.
+
+    - labels say who manages it, hook annotations and empty fields go;
+    - the API token is a volume that the pod names, not mounted automatically;
+    - the certificate job stays when done, else each refresh would miss it;
+    - the job's role reads only the secrets that it makes.
+    """
+    content = copy.deepcopy(content)
+    metadata = content["metadata"]
+    metadata.pop("creationTimestamp", None)
+    if "labels" in metadata:
+        metadata["labels"] |= {
+            "app.kubernetes.io/managed-by": naming.MANAGED_BY,
+            "app.kubernetes.io/part-of": naming.PART_OF,
+        }
+    annotations = metadata.pop("annotations", {})
+    kept = {k: v for k, v in annotations.items() if not k.startswith(HOOK)}
+    if kept:
+        metadata["annotations"] = kept
+    if content["kind"] in ("Deployment", "Job"):
+        _adapt_pod(content["spec"]["template"]["spec"])
+    if content["kind"] == "Job":
+        content["spec"].pop("ttlSecondsAfterFinished")
+    if content["kind"] == "Role" and metadata["name"] == f"{NAME}-certgen":
+        content["rules"] = _certgen_rules()
+    return content
+
+
+def _adapt_pod(pod: Object) -> None:
+    pod["automountServiceAccountToken"] = False
+    pod.pop("imagePullSecrets", None)
+    pod.setdefault("volumes", []).append(api_access.volume())
+    for container in pod["containers"]:
+        container.setdefault("volumeMounts", []).append(api_access.mount())
+
+
+def _certgen_rules() -> list[Object]:
+    secrets = {"apiGroups": [""], "resources": ["secrets"]}
+    return [
+        # `create` cannot be limited to names: the object has none yet.
+        {**secrets, "verbs": ["create"]},
+        {**secrets, "verbs": ["get", "update"], "resourceNames": [*CERTGEN_SECRETS]},
+    ]
+
+
+class EnvoyGateway(pulumi.ComponentResource):
+    """The controller of Gateways.
+
+    Creates, in the gateway's namespace:
+
+    - the chart's certificate job and what it needs, and waits for it;
+    - everything else of the chart: the controller, its rights, its Service;
+    - NetworkPolicies of both.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: EnvoyGatewaySettings,
+        namespaces: Sequence[str],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("slipway:platform:EnvoyGateway", name, None, opts)
+        objects = chart.template(
+            chart.envoy_gateway_chart(settings.chart),
+            release=NAME,
+            namespace=NAMESPACE,
+            values=values(settings, namespaces),
+        )
+        policies = self._add_network_policies()
+        hooks = [o for o in objects if HOOK in o["metadata"].get("annotations", {})]
+        certificates = manifest.Manifest(
+            f"{name}-certificates",
+            map(adapted, hooks),
+            pulumi.ResourceOptions(parent=self, depends_on=policies),
+        )
+        manifest.Manifest(
+            name,
+            [adapted(o) for o in objects if o not in hooks],
+            pulumi.ResourceOptions(parent=self, depends_on=[certificates]),
+        )
+        self.register_outputs({})
+
+    def _add_network_policies(self) -> list[pulumi.Resource]:
+        rules: dict[str, Object] = {
+            NAME: {
+                "podSelector": {"matchLabels": {"control-plane": NAME}},
+                "ingress": [
+                    network.allow_from(network.SAME_NAMESPACE, to=XDS_PORTS),
+                    network.allow_from(
+                        network.in_namespace(naming.MONITORING_NAMESPACE),
+                        to=(METRICS_PORT,),
+                    ),
+                ],
+            },
+            f"{NAME}-certgen": {
+                "podSelector": {"matchLabels": CERTGEN_LABELS},
+                "ingress": [],
+            },
+        }
+        return [
+            kubernetes.networking.v1.NetworkPolicy(
+                f"{policy}-network",
+                metadata={
+                    "name": policy,
+                    "namespace": NAMESPACE,
+                    "labels": naming.labels(policy, component="gateway"),
+                },
+                spec={
+                    **rule,
+                    "policyTypes": ["Ingress", "Egress"],
+                    "egress": [network.allow_api_server()],
+                },
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            for policy, rule in rules.items()
+        ]

@@ -1,0 +1,281 @@
+"""The Gateway that models' routes attach to, and how its proxies run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components import images, naming
+from components.platform import manifest
+from components.platform.envoy_gateway import CONTROLLER, XDS_PORTS
+from components.platform.settings import GatewaySettings
+from components.security import network, pod_defaults
+
+GATEWAY_API = "gateway.networking.k8s.io/v1"
+ENVOY_API = "gateway.envoyproxy.io/v1alpha1"
+NAMESPACE = naming.GATEWAY_NAMESPACE
+PROXY = "envoy"
+"""Name of the proxies' Deployment and Service."""
+PROXY_LABELS = {
+    "app.kubernetes.io/name": "envoy",
+    "app.kubernetes.io/component": "proxy",
+    "app.kubernetes.io/managed-by": "envoy-gateway",
+}
+"""What Envoy Gateway gives to the pods that it makes."""
+PORT = 80
+PROXY_PORT = 10080
+"""Envoy Gateway adds 10000 to privileged listener ports."""
+METRICS_PORT = 19001
+READY_SECONDS = "300"
+MEMORY_REQUEST_MIB = 96
+PROXY_CPU_LIMIT_FACTOR = 8
+MINIMUM_DRAIN_SECONDS = 5
+"""Until load balancers and nodes have forgotten a proxy that stops."""
+
+ACCESS_LOG = {
+    "time": "%START_TIME%",
+    "method": "%REQ(:METHOD)%",
+    "path": "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
+    "status": "%RESPONSE_CODE%",
+    "flags": "%RESPONSE_FLAGS%",
+    "details": "%RESPONSE_CODE_DETAILS%",
+    "duration_ms": "%DURATION%",
+    "upstream_ms": "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%",
+    "upstream": "%UPSTREAM_HOST%",
+    "route": "%ROUTE_NAME%",
+    "request_id": "%REQ(X-REQUEST-ID)%",
+    "bytes_in": "%BYTES_RECEIVED%",
+    "bytes_out": "%BYTES_SENT%",
+}
+
+Object = dict[str, Any]
+
+
+class Gateway(pulumi.ComponentResource):
+    """The models' Gateway and its proxies.
+
+    Creates:
+
+    - GatewayClass and, in the gateway's namespace, the EnvoyProxy that says how its
+      proxies run: image, resources, Service, drain, metrics, access log;
+    - Gateway `slipway` with one HTTP listener for routes of labelled namespaces, and
+      waits until it is programmed;
+    - ClientTrafficPolicy: request ids are kept, slow and too many clients are not;
+    - NetworkPolicy of the proxies.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: GatewaySettings,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("slipway:platform:Gateway", name, None, opts)
+        self.settings = settings
+        child = pulumi.ResourceOptions(parent=self)
+        self._add_network_policy(child)
+        proxy = manifest.add(self._envoy_proxy(), f"{name}-proxy", child)
+        gateway_class = manifest.add(
+            self._gateway_class(),
+            f"{name}-class",
+            pulumi.ResourceOptions(parent=self, depends_on=[proxy]),
+        )
+        # Before the Gateway, so that its first proxy starts as it is to stay.
+        policy = manifest.add(self._client_policy(), f"{name}-clients", child)
+        manifest.add(
+            self._gateway(),
+            name,
+            pulumi.ResourceOptions(parent=self, depends_on=[gateway_class, policy]),
+        )
+        self.register_outputs({})
+
+    def _object(self, api: str, kind: str, spec: Object, **metadata: Any) -> Object:
+        labels = naming.labels(naming.GATEWAY, component="gateway")
+        named = {"name": naming.GATEWAY, "labels": labels, **metadata}
+        return {"apiVersion": api, "kind": kind, "metadata": named, "spec": spec}
+
+    def _gateway_class(self) -> Object:
+        return self._object(
+            GATEWAY_API,
+            "GatewayClass",
+            {
+                "controllerName": CONTROLLER,
+                "parametersRef": {
+                    "group": ENVOY_API.partition("/")[0],
+                    "kind": "EnvoyProxy",
+                    "name": naming.GATEWAY,
+                    "namespace": NAMESPACE,
+                },
+            },
+        )
+
+    def _gateway(self) -> Object:
+        selector = {"matchLabels": {naming.ROUTES_LABEL: "true"}}
+        return self._object(
+            GATEWAY_API,
+            "Gateway",
+            {
+                "gatewayClassName": naming.GATEWAY,
+                "listeners": [
+                    {
+                        "name": naming.GATEWAY_LISTENER,
+                        "port": PORT,
+                        "protocol": "HTTP",
+                        "allowedRoutes": {
+                            "namespaces": {"from": "Selector", "selector": selector}
+                        },
+                    }
+                ],
+            },
+            namespace=NAMESPACE,
+            annotations={
+                "pulumi.com/waitFor": "condition=Programmed",
+                "pulumi.com/timeoutSeconds": READY_SECONDS,
+            },
+        )
+
+    def _client_policy(self) -> Object:
+        settings = self.settings
+        return self._object(
+            ENVOY_API,
+            "ClientTrafficPolicy",
+            {
+                "targetRefs": [
+                    {
+                        "group": GATEWAY_API.partition("/")[0],
+                        "kind": "Gateway",
+                        "name": naming.GATEWAY,
+                    }
+                ],
+                # A caller's own id finds its prediction in the log again.
+                "headers": {"requestID": "PreserveOrGenerate"},
+                "connection": {"connectionLimit": {"value": settings.max_connections}},
+                "timeout": {
+                    "http": {"requestReceivedTimeout": f"{settings.request_seconds}s"}
+                },
+            },
+            namespace=NAMESPACE,
+        )
+
+    def _envoy_proxy(self) -> Object:
+        log = {"type": "File", "file": {"path": "/dev/stdout"}}
+        spec: Object = {
+            "provider": {"type": "Kubernetes", "kubernetes": self._kubernetes()},
+            "shutdown": {
+                "drainTimeout": f"{self.settings.drain_seconds}s",
+                "minDrainDuration": f"{MINIMUM_DRAIN_SECONDS}s",
+            },
+            "telemetry": {
+                "metrics": {"prometheus": {}},
+                "accessLog": {
+                    "settings": [
+                        {"format": {"type": "JSON", "json": ACCESS_LOG}, "sinks": [log]}
+                    ]
+                },
+            },
+        }
+        return self._object(ENVOY_API, "EnvoyProxy", spec, namespace=NAMESPACE)
+
+    def _kubernetes(self) -> Object:
+        settings = self.settings
+        service: Object = {"name": PROXY, "type": settings.service}
+        if settings.service != "ClusterIP":
+            # Any node's port leads to a proxy, whichever node it runs on.
+            service["externalTrafficPolicy"] = "Cluster"
+        if settings.node_port:
+            port = {
+                "port": PORT,
+                "targetPort": PROXY_PORT,
+                "nodePort": settings.node_port,
+            }
+            service["patch"] = {
+                "type": "StrategicMerge",
+                "value": {"spec": {"ports": [port]}},
+            }
+        found: Object = {"envoyDeployment": self._deployment(), "envoyService": service}
+        if settings.replicas > 1:
+            found["envoyPDB"] = {"maxUnavailable": 1}
+        return found
+
+    def _deployment(self) -> Object:
+        settings = self.settings
+        cpu = settings.cpu_request_millicores
+        memory = settings.memory_limit_mib
+        return {
+            "name": PROXY,
+            "replicas": settings.replicas,
+            "strategy": {
+                "type": "RollingUpdate",
+                "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
+            },
+            "container": {
+                "image": images.resolve(settings.image),
+                "resources": {
+                    "requests": {
+                        "cpu": pod_defaults.cpu_quantity(cpu),
+                        "memory": pod_defaults.memory_quantity(
+                            min(memory, MEMORY_REQUEST_MIB)
+                        ),
+                    },
+                    "limits": {
+                        "cpu": pod_defaults.cpu_quantity(cpu * PROXY_CPU_LIMIT_FACTOR),
+                        "memory": pod_defaults.memory_quantity(memory),
+                    },
+                },
+            },
+            # Its own probe asks every 10 s: a proxy would take as long to come up.
+            "patch": {
+                "type": "StrategicMerge",
+                "value": {
+                    "spec": {
+                        "template": {
+                            "spec": {
+                                "containers": [
+                                    {
+                                        "name": "envoy",
+                                        "startupProbe": {
+                                            "periodSeconds": 1,
+                                            "failureThreshold": 120,
+                                        },
+                                    },
+                                    {
+                                        "name": "shutdown-manager",
+                                        "startupProbe": {
+                                            "periodSeconds": 1,
+                                            "failureThreshold": 60,
+                                        },
+                                    },
+                                ]
+                            }
+                        }
+                    }
+                },
+            },
+        }
+
+    def _add_network_policy(self, child: pulumi.ResourceOptions) -> None:
+        labels = naming.labels(PROXY, component="gateway")
+        kubernetes.networking.v1.NetworkPolicy(
+            f"{PROXY}-network",
+            metadata={"name": PROXY, "namespace": NAMESPACE, "labels": labels},
+            spec={
+                "podSelector": {"matchLabels": PROXY_LABELS},
+                "policyTypes": ["Ingress", "Egress"],
+                "ingress": [
+                    network.allow_from(to=(PROXY_PORT,)),
+                    network.allow_from(
+                        network.in_namespace(naming.MONITORING_NAMESPACE),
+                        to=(METRICS_PORT,),
+                    ),
+                ],
+                "egress": [
+                    network.allow_to(network.SAME_NAMESPACE, on=XDS_PORTS),
+                    network.allow_to(
+                        network.in_namespaces_labelled(naming.ROUTES_LABEL)
+                    ),
+                ],
+            },
+            opts=child,
+        )

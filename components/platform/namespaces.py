@@ -1,0 +1,66 @@
+"""The project's namespaces: Pod Security `restricted`, nothing may talk to anything."""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components import naming
+from components.platform.settings import NamespaceSettings
+from components.security import network
+
+POD_SECURITY = "pod-security.kubernetes.io"
+
+
+class Namespaces(pulumi.ComponentResource):
+    """Namespaces and their defaults.
+
+    Creates, for the gateway, for monitoring and for each namespace of models:
+
+    - the Namespace, which refuses pods that are not `restricted`;
+    - a NetworkPolicy `default-deny` for all its pods, both ways;
+    - a NetworkPolicy `allow-dns` for all its pods.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: NamespaceSettings,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("slipway:platform:Namespaces", name, None, opts)
+        self.settings = settings
+        self._add(naming.GATEWAY_NAMESPACE, component="gateway", routes=True)
+        self._add(naming.MONITORING_NAMESPACE, component="monitoring", routes=False)
+        for models in settings.models:
+            self._add(models, component="models", routes=True)
+        self.register_outputs({})
+
+    def _add(self, name: str, *, component: str, routes: bool) -> None:
+        labels = naming.labels(name, component=component)
+        version = self.settings.pod_security_version
+        enforced = {
+            f"{POD_SECURITY}/{mode}{suffix}": value
+            for mode in ("enforce", "audit", "warn")
+            for suffix, value in (("", "restricted"), ("-version", version))
+        }
+        attach = {naming.ROUTES_LABEL: "true"} if routes else {}
+        namespace = kubernetes.core.v1.Namespace(
+            name,
+            metadata={"name": name, "labels": {**labels, **enforced, **attach}},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        policies: dict[str, dict[str, object]] = {
+            "default-deny": {"policyTypes": ["Ingress", "Egress"]},
+            "allow-dns": {
+                "policyTypes": ["Egress"],
+                "egress": [network.allow_dns()],
+            },
+        }
+        for policy, rules in policies.items():
+            kubernetes.networking.v1.NetworkPolicy(
+                f"{name}-{policy}",
+                metadata={"name": policy, "namespace": name, "labels": labels},
+                spec={"podSelector": {}, **rules},
+                opts=pulumi.ResourceOptions(parent=namespace),
+            )

@@ -1,0 +1,209 @@
+"""Settings of the layer `platform`: one stack file, parsed once."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from components import naming
+from components.cluster_access import ClusterAccess
+from components.monitoring.settings import MonitoringSettings
+from components.part_settings import NodePort, PartSettings, image_problems
+from components.settings import Problem, Settings, refuse
+
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
+
+def _name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        refuse(
+            "it is no name of a namespace",
+            "give up to 63 lower-case letters, digits and dashes",
+        )
+    return value
+
+
+def _address(value: str) -> str:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        refuse("it is no IP address", "give one of the cluster's service network")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
+
+
+class NamespaceSettings(Settings):
+    """The namespaces that model servers live in."""
+
+    models: Annotated[tuple[Name, ...], Field(min_length=1)] = (
+        naming.MODELS_NAMESPACE,
+    )
+    """Made with Pod Security `restricted` and default-deny policies; routes in them
+    may attach to the gateway."""
+    pod_security_version: Annotated[str, Field(pattern=r"^(latest|v1\.[0-9]+)$")] = (
+        "latest"
+    )
+    """Version of the Pod Security Standards that is enforced."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        own = {naming.GATEWAY_NAMESPACE, naming.MONITORING_NAMESPACE, "kube-system"}
+        for index, name in enumerate(self.models):
+            if name in own or name in self.models[:index]:
+                yield Problem(
+                    path=f"models.{index}",
+                    value=name,
+                    reason="the name is taken",
+                    fix="give a namespace of the models' own, each once",
+                )
+
+
+class CoreDnsSettings(PartSettings):
+    """Cluster DNS; off by default, as nearly every cluster has it."""
+
+    enabled: bool = False
+    """True where the cluster has no DNS yet, like the lab."""
+    image: str = "coredns"
+    """CoreDNS. A short name of images.lock, or by digest."""
+    cluster_ip: Annotated[str, AfterValidator(_address)] | None = None
+    """Address of the Service kube-dns: what kubelets give to pods."""
+    domain: str = "cluster.local"
+    """The cluster's DNS domain."""
+    replicas: Annotated[int, Field(ge=1, le=20)] = 2
+    """Pods of CoreDNS."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        yield from super().contradictions()
+        if self.enabled and not self.cluster_ip:
+            yield Problem(
+                path="cluster_ip",
+                value=self.cluster_ip,
+                reason="kubelets send pods to a fixed address, and none is given",
+                fix="give the clusterDNS address of the kubelets' configuration",
+            )
+
+
+class MetricsServerSettings(PartSettings):
+    """CPU and memory use of pods, which the autoscaler works by."""
+
+    image: str = "metrics-server"
+    """metrics-server. A short name of images.lock, or by digest."""
+    kubelet_insecure_tls: bool = False
+    """Accept kubelets' self-signed certificates."""
+    resolution_seconds: Annotated[int, Field(ge=10, le=300)] = 15
+    """How often kubelets are asked; 10 is the least it can do."""
+
+
+class GatewayApiSettings(Settings):
+    """The CRDs of Gateway API and of Envoy Gateway, one set by the same publisher."""
+
+    enabled: bool = True
+    """False where the cluster has them."""
+    retain: bool = True
+    """Leave the CRDs at `destroy`: to delete one deletes all its objects, whoever
+    made them."""
+
+
+class EnvoyGatewaySettings(PartSettings):
+    """The controller that turns Gateways and routes into Envoy proxies."""
+
+    image: str = "envoy-gateway"
+    """Envoy Gateway. A short name of images.lock, or by digest."""
+    chart: str | None = None
+    """Folder of the chart, where the Go module that carries it cannot be had."""
+    replicas: Annotated[int, Field(ge=1, le=5)] = 1
+    """Pods of the controller; more than one elect a leader."""
+
+
+class GatewaySettings(Settings):
+    """The Gateway that model routes attach to, and its proxies."""
+
+    enabled: bool = True
+    """False where models attach to a Gateway that is there already."""
+    image: str = "envoy"
+    """Envoy. A short name of images.lock, or by digest."""
+    replicas: Annotated[int, Field(ge=1, le=50)] = 2
+    """Envoy proxies."""
+    service: Literal["LoadBalancer", "NodePort", "ClusterIP"] = "LoadBalancer"
+    """How the proxies are reached from outside."""
+    node_port: NodePort | None = None
+    """Fixed port on every node, with service: NodePort."""
+    cpu_request_millicores: Annotated[int, Field(ge=10, le=64000)] = 250
+    """Processor time that each proxy is promised."""
+    memory_limit_mib: Annotated[int, Field(ge=128, le=65536)] = 512
+    """Memory that each proxy may use; it sheds load before it gets there."""
+    drain_seconds: Annotated[int, Field(ge=5, le=600)] = 60
+    """A proxy that stops finishes its requests for at most so long."""
+    max_connections: Annotated[int, Field(ge=10, le=1_000_000)] = 10_000
+    """Connections that each proxy accepts."""
+    request_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
+    """A request must have arrived in full after so long."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        if self.enabled:
+            yield from image_problems("image", self.image)
+        if self.node_port and self.service != "NodePort":
+            yield Problem(
+                path="node_port",
+                value=self.node_port,
+                reason=f"the service is of type {self.service}",
+                fix="set service: NodePort, or remove node_port",
+            )
+
+
+class PlatformSettings(Settings):
+    """All settings of a stack platform.<environment>."""
+
+    cluster: ClusterAccess = Field(default={}, validate_default=True)
+    """Which cluster."""
+    namespaces: NamespaceSettings = Field(default={}, validate_default=True)
+    """Namespaces of the models."""
+    coredns: CoreDnsSettings = Field(default={}, validate_default=True)
+    """Cluster DNS."""
+    metrics_server: MetricsServerSettings = Field(default={}, validate_default=True)
+    """Resource metrics."""
+    gateway_api: GatewayApiSettings = Field(default={}, validate_default=True)
+    """CRDs of routes."""
+    envoy_gateway: EnvoyGatewaySettings = Field(default={}, validate_default=True)
+    """The gateway's controller."""
+    gateway: GatewaySettings = Field(default={}, validate_default=True)
+    """The Gateway."""
+    monitoring: MonitoringSettings = Field(default={}, validate_default=True)
+    """Prometheus and alerts."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        if self.gateway.enabled and not self.envoy_gateway.enabled:
+            yield Problem(
+                path="gateway.enabled",
+                value=True,
+                reason="its class is served by Envoy Gateway, which is disabled",
+                fix="enable envoy_gateway, or set gateway.enabled: false and let the "
+                "models' routes name the Gateway that is there",
+            )
+        ports: dict[int, str] = {}
+        for path, port in (
+            ("gateway.node_port", self.gateway.node_port),
+            ("monitoring.prometheus.node_port", self.monitoring.prometheus.node_port),
+            (
+                "monitoring.alertmanager.node_port",
+                self.monitoring.alertmanager.node_port,
+            ),
+            (
+                "monitoring.alert_recorder.node_port",
+                self.monitoring.alert_recorder.node_port,
+            ),
+        ):
+            if port in ports:
+                yield Problem(
+                    path=path,
+                    value=port,
+                    reason=f"{ports[port]} has the same port",
+                    fix="give each its own",
+                )
+            if port:
+                ports.setdefault(port, path)

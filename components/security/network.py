@@ -1,0 +1,70 @@
+"""Rules of NetworkPolicies: default deny, and each allowance by its name.
+
+Rules are plain manifests (camelCase). A policy sees a packet after a Service's address
+was replaced by a pod's, so ports are the pods' own.
+https://kubernetes.io/docs/concepts/services-networking/network-policies/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+DNS_PORTS = (53, 1053, 5353)
+"""Where the DNS pods of usual clusters listen; ours take 1053 (no privilege)."""
+API_SERVER_PORTS = (443, 6443)
+NAMESPACE_LABEL = "kubernetes.io/metadata.name"
+
+Rule = dict[str, Any]
+
+SAME_NAMESPACE: Rule = {"podSelector": {}}
+"""A peer: all pods of the policy's own namespace."""
+
+
+def ports(*numbers: int, protocols: tuple[str, ...] = ("TCP",)) -> list[Rule]:
+    """The `ports` of a rule."""
+    return [{"port": n, "protocol": p} for n in numbers for p in protocols]
+
+
+def in_namespace(name: str, labels: Mapping[str, str] | None = None) -> Rule:
+    """A peer: pods of the namespace, all or those with the labels."""
+    peer: Rule = {"namespaceSelector": {"matchLabels": {NAMESPACE_LABEL: name}}}
+    if labels:
+        peer["podSelector"] = {"matchLabels": dict(labels)}
+    return peer
+
+
+def in_namespaces_labelled(label: str, value: str = "true") -> Rule:
+    """A peer: pods of every namespace with the label."""
+    return {"namespaceSelector": {"matchLabels": {label: value}}}
+
+
+def allow_from(*peers: Rule, to: tuple[int, ...]) -> Rule:
+    """An ingress rule; without peers from anywhere."""
+    rule: Rule = {"ports": ports(*to)}
+    if peers:
+        rule["from"] = list(peers)
+    return rule
+
+
+def allow_to(*peers: Rule, on: tuple[int, ...] = ()) -> Rule:
+    """An egress rule; without peers to anywhere, without ports to all of them."""
+    rule: Rule = {}
+    if on:
+        rule["ports"] = ports(*on)
+    if peers:
+        rule["to"] = list(peers)
+    return rule
+
+
+def allow_dns() -> Rule:
+    """To the cluster's DNS."""
+    return {
+        "ports": ports(*DNS_PORTS, protocols=("UDP", "TCP")),
+        "to": [in_namespace("kube-system")],
+    }
+
+
+def allow_api_server() -> Rule:
+    """To the API server: it is no pod, and its address is not known beforehand."""
+    return allow_to(on=API_SERVER_PORTS)

@@ -1,0 +1,104 @@
+"""What every model needs in any cluster: names, DNS, metrics, gateway, monitoring."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components import cluster_access
+from components.monitoring.alert_recorder import AlertRecorder
+from components.monitoring.alertmanager import Alertmanager
+from components.monitoring.platform_rules import PlatformRules
+from components.monitoring.prometheus import Prometheus
+from components.monitoring.settings import MonitoringSettings
+from components.platform.coredns import CoreDns
+from components.platform.envoy_gateway import EnvoyGateway
+from components.platform.gateway import Gateway
+from components.platform.gateway_api import GatewayApi
+from components.platform.metrics_server import MetricsServer
+from components.platform.namespaces import Namespaces
+from components.platform.settings import PlatformSettings
+from components.settings import parse
+from stacks import config
+
+Resources = list[pulumi.Resource]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where parts are made, and after what."""
+
+    provider: kubernetes.Provider
+    after: tuple[pulumi.Resource, ...] = ()
+
+    def then(self, *more: pulumi.Resource) -> Place:
+        return Place(self.provider, (*self.after, *more))
+
+    @property
+    def options(self) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(
+            provider=self.provider, depends_on=list(self.after)
+        )
+
+
+def run() -> None:
+    """Declares the stack; each part that the settings leave out is the cluster's."""
+    settings = parse(PlatformSettings, config.read(), f"stack {pulumi.get_stack()}")
+    place = Place(cluster_access.provider(settings.cluster))
+    if settings.metrics_server.enabled:
+        MetricsServer("metrics-server", settings.metrics_server, place.options)
+    namespaces = Namespaces("namespaces", settings.namespaces, place.options)
+    ready = place.then(namespaces)
+    if settings.coredns.enabled:
+        ready = ready.then(CoreDns("coredns", settings.coredns, place.options))
+    add_gateway(settings, ready)
+    add_monitoring(settings.monitoring, ready, gateway=settings.gateway.enabled)
+    pulumi.export("namespaces", list(settings.namespaces.models))
+
+
+def add_gateway(settings: PlatformSettings, place: Place) -> None:
+    """CRDs, then the controller, then the Gateway: removed the other way round."""
+    if settings.gateway_api.enabled:
+        definitions = GatewayApi(
+            "gateway-api", settings.gateway_api, settings.envoy_gateway, place.options
+        )
+        place = place.then(definitions)
+    if settings.envoy_gateway.enabled:
+        controller = EnvoyGateway(
+            "envoy-gateway",
+            settings.envoy_gateway,
+            settings.namespaces.models,
+            place.options,
+        )
+        place = place.then(controller)
+    if settings.gateway.enabled:
+        Gateway("gateway", settings.gateway, place.options)
+
+
+def add_monitoring(
+    settings: MonitoringSettings, place: Place, *, gateway: bool
+) -> None:
+    """Prometheus, where its alerts go, and the platform's own rules."""
+    recorder = None
+    if settings.alert_recorder.enabled:
+        recorder = AlertRecorder(
+            "alert-recorder", settings.alert_recorder, place.options
+        ).webhook
+    alertmanager = settings.alertmanager.address
+    if settings.alertmanager.enabled:
+        alertmanager = Alertmanager(
+            "alertmanager",
+            settings.alertmanager,
+            recorder=recorder,
+            opts=place.options,
+        ).address
+    if settings.prometheus.enabled:
+        Prometheus(
+            "prometheus",
+            settings.prometheus,
+            alertmanager=alertmanager,
+            opts=place.options,
+        )
+    PlatformRules("rules-platform", settings, gateway=gateway, opts=place.options)
