@@ -84,16 +84,17 @@ def nearest(wrong: str, known: Iterable[str]) -> str | None:
 
 def range_of(field: FieldInfo | None) -> str:
     """The field's bounds in words: ` from 1 to 64`, ` of at least 1`, or nothing."""
-    low: Any = None
-    high: Any = None
-    for rule in field.metadata if field else ():
-        low = getattr(rule, "ge", low)
-        high = getattr(rule, "le", high)
-    if low is not None and high is not None:
-        return f" from {low} to {high}"
-    if low is not None:
-        return f" of at least {low}"
-    return f" of at most {high}" if high is not None else ""
+    bounds = {
+        name: getattr(rule, name)
+        for rule in (field.metadata if field else ())
+        for name in ("ge", "gt", "le", "lt")
+        if getattr(rule, name, None) is not None
+    }
+    if set(bounds) == {"ge", "le"}:
+        return f" from {bounds['ge']} to {bounds['le']}"
+    words = {"ge": "of at least", "gt": "above", "le": "of at most", "lt": "below"}
+    said = [f"{words[name]} {limit}" for name, limit in bounds.items()]
+    return f" {' and '.join(said)}" if said else ""
 
 
 def _missing(refused: Refused) -> Words:

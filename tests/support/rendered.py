@@ -1,0 +1,67 @@
+"""Stacks rendered with images of the tests' own, and ways to look into them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slipway.monitor import Resource
+from slipway.render import Rendered, render
+
+
+def reference(name: str) -> str:
+    """A full image reference with a digest made from the name."""
+    digits = name.encode().hex()
+    return f"registry.lab:5000/slipway/{name}@sha256:{digits.ljust(64, '0')[:64]}"
+
+
+NAMES = (
+    "alert-recorder",
+    "alertmanager",
+    "base",
+    "coredns",
+    "employment",
+    "envoy",
+    "envoy-gateway",
+    "metrics-server",
+    "model-server",
+    "pause",
+    "prometheus",
+)
+IMAGES = {name: reference(name) for name in NAMES}
+
+EMPLOYMENT: dict[str, Any] = {
+    "model_image": "employment",
+    "route": {"prefix": "/employment/v1"},
+}
+"""The least that a model with a public path says."""
+
+
+def models(**config: Any) -> Rendered:
+    """The layer `models` with this configuration; one model if it names none."""
+    config.setdefault("models", {"employment": EMPLOYMENT})
+    return render("models.test", config=config, images=IMAGES)
+
+
+def model(name: str = "employment", **args: Any) -> Rendered:
+    """One model server with these arguments beside its image and route."""
+    return models(models={name: {**EMPLOYMENT, **args}})
+
+
+def manifest(rendered: Rendered, kind: str) -> dict[str, Any]:
+    """The only object of its kind."""
+    found = [m for m in rendered.manifests if m["kind"] == kind]
+    assert len(found) == 1, f"{len(found)} objects of kind {kind}"
+    return found[0]
+
+
+def resource(rendered: Rendered, kind: str) -> Resource:
+    """The only resource of its kind, with its options."""
+    found = [r for r in rendered.resources if r.type.endswith(f":{kind}")]
+    assert len(found) == 1, f"{len(found)} resources of kind {kind}"
+    return found[0]
+
+
+def pod(rendered: Rendered) -> dict[str, Any]:
+    """The pod of the only Deployment."""
+    spec: dict[str, Any] = manifest(rendered, "Deployment")["spec"]["template"]["spec"]
+    return spec
