@@ -89,9 +89,10 @@ def push_command(
 @command.command("list")
 def list_command() -> None:
     """Show each image, whether it is built, and its reference in images.lock."""
-    table = Table("image", "built", "reference")
+    table = Table("image", "built")
+    table.add_column("reference", overflow="fold")
     known, references = records.read(), lock.read()
-    for name, image in images().items():
+    for name in images():
         state = known[name].id[:12] if name in known else "-"
         table.add_row(name, state, references.get(name, "-"))
     Console().print(table)

@@ -88,9 +88,12 @@ def _extract(wheel: Path, members: list[str]) -> list[Path]:
     return [folder / member for member in members]
 
 
-def load(folder: Path) -> Census:
-    """All 277,677 rows; labels from 2016 on stand in a file of their own, by id."""
-    config = Configuration.read()
+def load(folder: Path, config: Configuration | None = None) -> Census:
+    """All 277,677 rows; labels from 2016 on stand in a file of their own, by id.
+
+    `folder` keeps the wheel and what is unpacked from it. Raises DataError.
+    """
+    config = config or Configuration.read()
     data = config.data
     reference, later, later_labels = _extract(
         fetch(folder, data), [data.reference, data.later, data.later_labels]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -27,13 +28,16 @@ def export(model: Any, features: int) -> bytes:
 
     `input` FP32 [-1, features] -> `label` INT64 [-1], `probability` FP32 [-1, 2].
     """
-    converted: ModelProto = skl2onnx.convert_sklearn(
-        model,
-        name="employment",
-        initial_types=[(INPUT, FloatTensorType([None, features]))],
-        options={id(model): {"zipmap": False}},
-        target_opset=TARGET_OPSET,
-    )
+    with warnings.catch_warnings():
+        # skl2onnx 1.20 gives numpy's booleans as integers, which numpy deprecates.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        converted: ModelProto = skl2onnx.convert_sklearn(
+            model,
+            name="employment",
+            initial_types=[(INPUT, FloatTensorType([None, features]))],
+            options={id(model): {"zipmap": False}},
+            target_opset=TARGET_OPSET,
+        )
     _rename_output(converted, converted.graph.output[1].name, PROBABILITY)
     serialized: bytes = converted.SerializeToString(deterministic=True)
     return serialized
