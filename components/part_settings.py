@@ -10,8 +10,8 @@ from pydantic import Field
 from components import images
 from components.settings import Problem, Settings
 
-NodePort = Annotated[int, Field(ge=30000, le=32767)]
-"""The range that API servers hand out by default."""
+NodePort = Annotated[int | None, Field(ge=30000, le=32767)]
+"""A port on every node, or none; the range is what API servers give by default."""
 
 
 class PartSettings(Settings):

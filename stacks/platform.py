@@ -45,7 +45,8 @@ class Place:
 
 def run() -> None:
     """Declares the stack; each part that the settings leave out is the cluster's."""
-    settings = parse(PlatformSettings, config.read(), f"stack {pulumi.get_stack()}")
+    source = f"stacks/config/Pulumi.{pulumi.get_stack()}.yaml"
+    settings = parse(PlatformSettings, config.read(), source)
     place = Place(cluster_access.provider(settings.cluster))
     if settings.metrics_server.enabled:
         MetricsServer("metrics-server", settings.metrics_server, place.options)

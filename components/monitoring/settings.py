@@ -51,7 +51,7 @@ class PrometheusSettings(PartSettings):
     """How long samples are kept."""
     storage: Storage | None = None
     """Without it samples end with the pod."""
-    node_port: NodePort | None = None
+    node_port: NodePort = None
     """Port on every node; there is no access control in front of it."""
     kubelet_insecure_tls: bool = False
     """Accept kubelets' self-signed certificates."""
@@ -87,7 +87,7 @@ class AlertmanagerSettings(PartSettings):
     """Addresses that get each message as JSON, beside the alert recorder."""
     storage: Storage | None = None
     """Without it silences end with the pod."""
-    node_port: NodePort | None = None
+    node_port: NodePort = None
     """Port on every node; there is no access control in front of it."""
 
     def contradictions(self) -> Iterator[Problem]:
@@ -106,7 +106,7 @@ class AlertRecorderSettings(PartSettings):
 
     image: str = "alert-recorder"
     """The recorder's image. A short name of images.lock, or by digest."""
-    node_port: NodePort | None = None
+    node_port: NodePort = None
     """Port on every node; there is no access control in front of it."""
 
 

@@ -41,9 +41,7 @@ Name = Annotated[str, AfterValidator(_name)]
 class NamespaceSettings(Settings):
     """The namespaces that model servers live in."""
 
-    models: Annotated[tuple[Name, ...], Field(min_length=1)] = (
-        naming.MODELS_NAMESPACE,
-    )
+    models: tuple[Name, ...] = (naming.MODELS_NAMESPACE,)
     """Made with Pod Security `restricted` and default-deny policies; routes in them
     may attach to the gateway."""
     pod_security_version: Annotated[str, Field(pattern=r"^(latest|v1\.[0-9]+)$")] = (
@@ -52,6 +50,13 @@ class NamespaceSettings(Settings):
     """Version of the Pod Security Standards that is enforced."""
 
     def contradictions(self) -> Iterator[Problem]:
+        if not self.models:
+            yield Problem(
+                path="models",
+                value=[],
+                reason="no model would have a place",
+                fix="give at least one namespace",
+            )
         own = {naming.GATEWAY_NAMESPACE, naming.MONITORING_NAMESPACE, "kube-system"}
         for index, name in enumerate(self.models):
             if name in own or name in self.models[:index]:
@@ -131,7 +136,7 @@ class GatewaySettings(Settings):
     """Envoy proxies."""
     service: Literal["LoadBalancer", "NodePort", "ClusterIP"] = "LoadBalancer"
     """How the proxies are reached from outside."""
-    node_port: NodePort | None = None
+    node_port: NodePort = None
     """Fixed port on every node, with service: NodePort."""
     cpu_request_millicores: Annotated[int, Field(ge=10, le=64000)] = 250
     """Processor time that each proxy is promised."""
