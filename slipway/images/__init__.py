@@ -9,7 +9,7 @@
 """
 
 from slipway.images.archives import export_archive, host_archives
-from slipway.images.build import build, context
+from slipway.images.builder import build, context
 from slipway.images.cli import command
 from slipway.images.errors import ImageError
 from slipway.images.lock import lock_path

@@ -7,7 +7,7 @@ from pathlib import Path
 from lab import paths
 from lab.settings import REGISTRY_NAME
 from slipway.images import buildah
-from slipway.images.build import built
+from slipway.images.builder import built
 from slipway.images.errors import ImageError, Report, silent
 from slipway.images.table import select
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from lab.builds import BuildError
 from lab.errors import LabError
 from slipway.images import lock, models, records
-from slipway.images.build import build, context
+from slipway.images.builder import build, context
 from slipway.images.errors import ImageError, Report
 from slipway.images.registry import Registry, push
 from slipway.images.table import images, select

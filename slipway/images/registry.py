@@ -15,7 +15,7 @@ from lab.locks import locked
 from lab.settings import REGISTRY_NAME, LabSettings
 from slipway.images import buildah, lock, records
 from slipway.images.archives import REGISTRY_PORT
-from slipway.images.build import build
+from slipway.images.builder import build
 from slipway.images.errors import ImageError, Report, silent
 from slipway.images.records import Record
 from slipway.images.table import Image, select
