@@ -67,6 +67,7 @@ class Lifecycle:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
+        await self._abort_connections()
         await asyncio.to_thread(self._service.close, LOG_FLUSH_SECONDS)
         logger.info("stopped", extra={"exit_code": self._exit_code})
         return self._exit_code
@@ -90,6 +91,15 @@ class Lifecycle:
         while True:
             await asyncio.sleep(SAMPLE_SECONDS)
             self._service.sample_usage()
+
+    async def _abort_connections(self) -> None:
+        """Cut off what the drain did not finish: the loop cannot close before."""
+        left = list(self._server.server_state.connections)
+        if left:
+            logger.warning("connections cut off", extra={"connections": len(left)})
+        for connection in left:
+            connection.transport.abort()
+        await asyncio.sleep(0)
 
     async def _check_connections(self) -> None:
         loop = asyncio.get_running_loop()

@@ -1,0 +1,219 @@
+"""The prediction log: what a record holds, files, drops, what a kill leaves."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.server.conftest import COLUMNS, Tiny
+from tests.support.model_server import ModelServer, request
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    """Every record in the folder, in order of writing."""
+    return [
+        json.loads(line)
+        for file in sorted(folder.iterdir())
+        for line in file.read_text().splitlines()
+    ]
+
+
+def finished(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.jsonl"))
+
+
+def test_one_record_for_each_row(models: Path, log_folder: Path, tiny: Tiny) -> None:
+    rows = tiny.rows[:5]
+    before = time.time()
+    with ModelServer(models, log_folder, ARM="canary") as server:
+        answer = server.client.post(
+            "/infer",
+            json=request(rows.ravel().tolist(), COLUMNS),
+            headers={"x-request-id": "five-rows"},
+        )
+        server.client.post("/infer", content=b"{}", headers={"x-request-id": "wrong"})
+        assert server.stop() == 0
+    *good, bad = records(log_folder)
+    probabilities = np.array(answer.json()["outputs"][1]["data"]).reshape(-1, 2)
+    assert len(good) == 5
+    for number, record in enumerate(good):
+        assert list(record) == [
+            *("id", "row", "time", "model", "version", "revision", "arm"),
+            *("status", "latency_seconds", "features", "decision", "score"),
+        ]
+        assert record["id"] == "five-rows"
+        assert record["row"] == number
+        assert record["model"] == "tiny"
+        assert record["arm"] == "canary"
+        assert record["revision"] == answer.headers["x-model-revision"]
+        assert record["status"] == 200
+        assert 0 < record["latency_seconds"] < 5
+        assert list(record["features"]) == ["f0", "f1", "f2", "f3"]
+        assert np.float32(list(record["features"].values())).tolist() == (
+            rows[number].tolist()
+        )
+        assert record["decision"] == answer.json()["outputs"][0]["data"][number]
+        assert record["score"] == probabilities[number, 1]
+        moment = time.strptime(record["time"][:19], "%Y-%m-%dT%H:%M:%S")
+        assert record["time"].endswith("Z")
+        import calendar
+
+        assert before - 2 < calendar.timegm(moment) < time.time() + 1
+    assert bad["id"] == "wrong"
+    assert (bad["status"], bad["code"]) == (400, "invalid_request")
+    assert "features" not in bad
+
+
+def test_every_prediction_is_logged_once(models: Path, log_folder: Path) -> None:
+    with ModelServer(models, log_folder) as server:
+        for number in range(300):
+            server.client.post(
+                "/infer",
+                json=request([number, 0, 0, 0] * (1 + number % 3), COLUMNS),
+                headers={"x-request-id": f"n-{number}"},
+            )
+        assert server.stop() == 0
+    found = [(record["id"], record["row"]) for record in records(log_folder)]
+    assert found == [
+        (f"n-{number}", row) for number in range(300) for row in range(1 + number % 3)
+    ]
+    assert [file.suffix for file in log_folder.iterdir()] == [".jsonl"]
+
+
+def test_files_are_finished_by_size(models: Path, log_folder: Path) -> None:
+    with ModelServer(models, log_folder, PREDICTION_LOG_FILE_BYTES=20_000) as server:
+        for _ in range(40):
+            server.client.post("/infer", json=request([1, 2, 3, 4] * 10, COLUMNS))
+        server.stop()
+    files = finished(log_folder)
+    assert len(files) > 3
+    assert all(20_000 <= file.stat().st_size < 50_000 for file in files[:-1])
+    assert len(records(log_folder)) == 400
+
+
+def test_files_are_finished_by_age(models: Path, log_folder: Path) -> None:
+    with ModelServer(models, log_folder, PREDICTION_LOG_FILE_SECONDS=0.3) as server:
+        for number in range(2):
+            server.client.post("/infer", json=request([1, 2, 3, 4], COLUMNS))
+            end = time.monotonic() + 10
+            while len(finished(log_folder)) <= number:
+                assert time.monotonic() < end
+                time.sleep(0.05)
+        assert not list(log_folder.glob("*.part"))
+
+
+def test_the_oldest_files_go_when_space_is_used_up(
+    models: Path, log_folder: Path
+) -> None:
+    foreign = log_folder / "predictions-another-host-1.jsonl"
+    foreign.write_text("{}\n" * 10_000)
+    with ModelServer(
+        models,
+        log_folder,
+        PREDICTION_LOG_FILE_BYTES=10_000,
+        PREDICTION_LOG_TOTAL_BYTES=50_000,
+    ) as server:
+        for number in range(300):
+            server.client.post(
+                "/infer",
+                json=request([1, 2, 3, 4] * 10, COLUMNS),
+                headers={"x-request-id": f"n-{number}"},
+            )
+        end = time.monotonic() + 10
+        while server.metrics()["prediction_log_queue_rows"]:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        deleted = server.metrics()["prediction_log_deleted_files_total"]
+        server.stop()
+    own = [file for file in finished(log_folder) if file != foreign]
+    assert deleted > 3
+    assert sum(file.stat().st_size for file in own) <= 50_000
+    assert foreign.exists()
+    assert json.loads(own[-1].read_text().splitlines()[-1])["id"] == "n-299"
+
+
+def test_a_full_queue_drops_and_counts(models: Path, log_folder: Path) -> None:
+    """The writer is held up by a pipe that nobody reads."""
+    with ModelServer(models, log_folder, PREDICTION_LOG_QUEUE_ROWS=50) as server:
+        # 1,000 rows a request can never fit in the queue of 50: all are dropped.
+        for _ in range(3):
+            answer = server.client.post(
+                "/infer", json=request([1, 2, 3, 4] * 1000, COLUMNS)
+            )
+            assert answer.is_success
+        answer = server.client.post("/infer", json=request([1, 2, 3, 4], COLUMNS))
+        assert answer.is_success
+        assert server.metrics()["prediction_log_dropped_total"] == 3000
+        server.stop()
+    assert len(records(log_folder)) == 1
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="mounts a small file system: needs root")
+def test_a_full_disk_costs_records_not_requests(models: Path, tmp_path: Path) -> None:
+    import subprocess
+
+    folder = tmp_path / "small"
+    folder.mkdir()
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "none", folder], check=True
+    )
+    try:
+        with ModelServer(models, folder) as server:
+            for _ in range(50):
+                answer = server.client.post(
+                    "/infer", json=request([1, 2, 3, 4] * 50, COLUMNS)
+                )
+                assert answer.is_success
+            end = time.monotonic() + 10
+            while server.metrics()["prediction_log_queue_rows"]:
+                assert time.monotonic() < end
+                time.sleep(0.05)
+            counts = server.metrics()
+            assert counts["prediction_log_dropped_total"] > 0
+            assert counts["prediction_log_write_errors_total"] > 0
+            total = (
+                counts["prediction_log_dropped_total"]
+                + counts["prediction_log_records_total"]
+            )
+            assert total == 2500
+            assert server.stop() == 0
+        # Whatever was written is whole lines.
+        assert len(records(folder)) == counts["prediction_log_records_total"]
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_a_kill_leaves_files_that_the_next_start_finishes(
+    models: Path, log_folder: Path
+) -> None:
+    with ModelServer(models, log_folder) as server:
+        server.client.post("/infer", json=request([1, 2, 3, 4] * 3, COLUMNS))
+        end = time.monotonic() + 10
+        while not server.metrics()["prediction_log_records_total"]:
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        server.process.send_signal(signal.SIGKILL)
+        server.process.wait()
+    (part,) = log_folder.glob("*.part")
+    with part.open("a") as torn:
+        torn.write('{"id":"torn')
+    with ModelServer(models, log_folder) as server:
+        assert not list(log_folder.glob("*.part"))
+        assert len(records(log_folder)) == 3
+
+
+def test_no_log_when_it_is_set_empty(models: Path, log_folder: Path) -> None:
+    with ModelServer(models, log_folder, PREDICTION_LOG="") as server:
+        assert server.client.post(
+            "/infer", json=request([1, 2, 3, 4], COLUMNS)
+        ).is_success
+        assert "prediction_log_records_total" not in server.metrics()
+        assert server.stop() == 0
+    assert not list(log_folder.iterdir())
