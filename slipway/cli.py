@@ -41,6 +41,8 @@ class Slipway(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise  # click's own, help among them
         except Exception as error:
             status = exit_status(error)
             if status is None:

@@ -40,7 +40,7 @@ def table(
     counted = {kind: _word(verb, kind) for kind in COUNTED}
     lines = Table("stack", box=box.SIMPLE_HEAD)
     for word in [*counted.values(), "seconds"]:
-        lines.add_column(word, justify="right")
+        lines.add_column(word, justify="right", no_wrap=True)
     for result in results:
         counts = [str(result.changes.get(kind, 0) or "-") for kind in counted]
         lines.add_row(result.stack, *counts, f"{result.seconds:.1f}")
@@ -55,5 +55,5 @@ def table(
 
 def _word(verb: str, kind: str) -> str:
     if verb == "preview" and kind != "same":
-        return f"to {kind}"
+        return kind
     return WORDS[kind]

@@ -1,0 +1,161 @@
+"""States and locks that killed runs leave."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slipway import locks, processes, recovery
+
+URN = "urn:pulumi:models.lab::slipway::kubernetes:core/v1:Service::web"
+SERVICE = {
+    "urn": URN,
+    "type": "kubernetes:core/v1:Service",
+    "custom": True,
+    "inputs": {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "web", "namespace": "models"},
+    },
+}
+
+
+def state(*operations: dict[str, Any], known: tuple[Any, ...] = ()) -> dict[str, Any]:
+    deployment = {"resources": list(known), "pending_operations": list(operations)}
+    return {"version": 3, "deployment": deployment}
+
+
+def test_a_pending_creation_of_an_object_is_entered_for_the_refresh() -> None:
+    before = state({"type": "creating", "resource": SERVICE})
+    kept = copy.deepcopy(before)
+    recovered = recovery.recover(before)
+    assert before == kept
+    (entered,) = recovered.state["deployment"]["resources"]
+    assert entered["id"] == "models/web"
+    assert entered["outputs"]["metadata"] == {"name": "web", "namespace": "models"}
+    assert entered["outputs"]["__initialApiVersion"] == "v1"
+    assert recovery.pending(recovered.state) == []
+    assert recovered.adopted == ["Service web"]
+
+
+def test_what_the_state_knows_is_simply_done_again() -> None:
+    updating = {"type": "updating", "resource": SERVICE}
+    replacing = {"type": "creating", "resource": SERVICE}
+    recovered = recovery.recover(state(updating, replacing, known=(SERVICE,)))
+    assert recovered.state["deployment"]["resources"] == [SERVICE]
+    assert recovered.repeated == ["updating Service web", "replacing Service web"]
+
+
+def test_a_cloud_resource_is_not_guessed_at() -> None:
+    bucket = {"urn": "urn:pulumi:a::b::aws:s3/b:B::data", "type": "aws:s3/b:B"}
+    operation = {"type": "creating", "resource": bucket | {"custom": True}}
+    recovered = recovery.recover(state(operation))
+    assert recovered.unknown == [bucket["urn"]]
+    assert recovered.adopted == []
+
+
+def test_a_state_without_operations_has_none() -> None:
+    assert recovery.pending({"version": 3, "deployment": {}}) == []
+    assert recovery.pending({"deployment": None}) == []
+
+
+def take(backend: Path, pid: int, **content: Any) -> Path:
+    folder = locks.folder(backend, "slipway", "models.lab")
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "lock.json"
+    default = {
+        "pid": pid,
+        "username": "root",
+        "hostname": socket.gethostname(),
+        "timestamp": datetime.now(UTC).isoformat(),
+    }
+    file.write_text(json.dumps(default | content))
+    return file
+
+
+def clear(backend: Path) -> list[str]:
+    said: list[str] = []
+    locks.clear_stale(backend, "slipway", "models.lab", said.append)
+    return said
+
+
+@pytest.fixture
+def engine_like(tmp_path: Path) -> Any:
+    """Starts processes that are called `pulumi` and belong to a given Slipway."""
+    program = tmp_path / "pulumi"
+    program.symlink_to("/bin/sleep")
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(owner: str) -> subprocess.Popen[bytes]:
+        environment = os.environ | {processes.RUN_VARIABLE: owner}
+        started.append(subprocess.Popen([program, "60"], env=environment))
+        while processes.name(started[-1].pid) != "pulumi":
+            time.sleep(0.01)
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def dead() -> int:
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_the_lock_of_a_dead_process_is_cleared(tmp_path: Path) -> None:
+    file = take(tmp_path, dead())
+    assert len(clear(tmp_path)) == 1
+    assert not file.exists()
+    assert clear(tmp_path) == []
+
+
+def test_a_number_that_another_process_got_is_no_holder(
+    tmp_path: Path, engine_like: Any
+) -> None:
+    process = engine_like(processes.own_mark())
+    an_hour_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    file = take(tmp_path, process.pid, timestamp=an_hour_ago)
+    clear(tmp_path)
+    assert not file.exists()
+    assert process.poll() is None, "a stranger was ended"
+
+
+def test_the_lock_of_a_living_run_is_respected(
+    tmp_path: Path, engine_like: Any
+) -> None:
+    file = take(tmp_path, engine_like(processes.own_mark()).pid)
+    with pytest.raises(locks.LockedError, match="is being changed by another run"):
+        clear(tmp_path)
+    assert file.exists()
+
+
+def test_the_engine_of_a_killed_run_is_ended(tmp_path: Path, engine_like: Any) -> None:
+    process = engine_like(f"{dead()}:1")
+    file = take(tmp_path, process.pid)
+    said = clear(tmp_path)
+    assert not file.exists()
+    assert process.wait(5) == -signal.SIGINT
+    assert said[0].startswith("An engine of a killed run")
+
+
+def test_processes_are_told_apart() -> None:
+    own = os.getpid()
+    started = processes.started_at(own)
+    assert started is not None
+    assert 0 <= time.time() - started < 24 * 3600
+    assert processes.start_ticks(dead()) is None
+    assert not processes.is_orphan(own)
