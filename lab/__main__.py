@@ -38,11 +38,19 @@ def _report(phase: str, seconds: float) -> None:
     print(f"{phase:20} {seconds:6.1f} s", flush=True)
 
 
+def _building(group: str, done: int, total: int) -> None:
+    if done % 100 == 0 or done == total:
+        print(f"building {group}: {done}/{total} packages", flush=True)
+
+
 def _run(options: argparse.Namespace) -> int:
     lab = Lab(options.name)
     match options.verb:
         case "up":
-            print(lab.up(configure=options.configure, report=_report) or "no change")
+            changes = lab.up(
+                configure=options.configure, report=_report, building=_building
+            )
+            print(changes or "no change")
         case "down":
             lab.down()
         case "wipe":

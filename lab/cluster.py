@@ -7,7 +7,9 @@ import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from lab import builds, commands
 from lab.errors import LabError
@@ -39,24 +41,38 @@ class Cluster:
             timeout_seconds=timeout_seconds,
         )
 
-    def nodes(self) -> dict[str, bool]:
-        """Whether each node is Ready, by name."""
-        items = json.loads(self.kubectl("get", "nodes", "--output=json"))["items"]
-        return {
-            item["metadata"]["name"]: any(
-                condition["type"] == "Ready" and condition["status"] == "True"
-                for condition in item["status"].get("conditions", [])
-            )
+    def nodes(self, since: datetime | None = None) -> dict[str, bool]:
+        """Whether each node is Ready, by name.
+
+        A node whose host was lost still counts as Ready for 40 s: with `since` its
+        kubelet must have renewed its lease after that time.
+        """
+        shown = self.kubectl(
+            "get", "nodes,leases", "--namespace=kube-node-lease", "--output=json"
+        )
+        items = json.loads(shown)["items"]
+        renewed = {
+            item["metadata"]["name"]: item["spec"].get("renewTime", "")
             for item in items
+            if item["kind"] == "Lease"
+        }
+        return {
+            node["metadata"]["name"]: _is_ready(node)
+            and (since is None or _after(renewed.get(node["metadata"]["name"]), since))
+            for node in items
+            if node["kind"] == "Node"
         }
 
-    def wait_for_nodes(self, names: Iterable[str], timeout_seconds: float) -> None:
+    def wait_for_nodes(
+        self, names: Iterable[str], timeout_seconds: float, since: datetime
+    ) -> None:
         """Waits until these nodes are Ready; LabError says which are not."""
         wanted = set(names)
         deadline = time.monotonic() + timeout_seconds
         while True:
             try:
-                ready = {name for name, is_ready in self.nodes().items() if is_ready}
+                nodes = self.nodes(since)
+                ready = {name for name, is_ready in nodes.items() if is_ready}
                 problem = f"not Ready: {', '.join(sorted(wanted - ready))}"
                 if wanted <= ready:
                     return
@@ -68,3 +84,18 @@ class Cluster:
                     f"{problem}\nLook: python -m lab exec cp1 journalctl -u kubelet"
                 )
             time.sleep(_POLL_SECONDS)
+
+    def forget(self, name: str) -> None:
+        """Removes the node of a host that is no more part of the lab."""
+        self.kubectl("delete", "node", name, "--ignore-not-found", timeout_seconds=30)
+
+
+def _is_ready(node: dict[str, Any]) -> bool:
+    return any(
+        condition["type"] == "Ready" and condition["status"] == "True"
+        for condition in node["status"].get("conditions", [])
+    )
+
+
+def _after(time_text: str | None, since: datetime) -> bool:
+    return bool(time_text) and datetime.fromisoformat(str(time_text)) >= since

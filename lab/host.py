@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.cgroups import Cgroups
@@ -59,24 +59,40 @@ class Host:
     def start(self, spec: HostSpec) -> bool:
         """Boots the host and waits until systemd is done; False if it already was so.
 
-        A host that runs with another specification is booted anew; one that runs is
-        plugged in again if its network was lost.
+        A host that runs with another specification is booted anew, unless only its
+        neighbours changed. One whose network was lost is plugged in again.
         """
-        text = spec.text()
-        same = self.spec_path.is_file() and self.spec_path.read_text() == text
-        init = self.init
-        if same and init and self.supervisor and self.state() == "running":
-            Network(spec.lab).link(spec.host, init.pid, spec.others)
+        if self._serves(spec):
+            if self.spec() != spec:
+                self._write(spec)
+                self.run(["tee", "/etc/hosts"], text=spec.hosts_file)
             return False
         self.stop()
         for name in ("upper", "work", "root"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
-        part = self.spec_path.with_suffix(".part")
-        part.write_text(text)
-        part.replace(self.spec_path)
+        self._write(spec)
         spec.service.start(self.spec_path)
         self.wait_until_booted()
         return True
+
+    def _serves(self, spec: HostSpec) -> bool:
+        """Whether it runs as specified, but for its neighbours; plugs it in again."""
+        old, init = self.spec(), self.init
+        if not (old and init and self.supervisor):
+            return False
+        if replace(old, all_hosts=spec.all_hosts) != spec:
+            return False
+        try:
+            Network(spec.lab).link(spec.host, init.pid, spec.others)
+            self.wait_until_booted()
+        except LabError:
+            return False
+        return True
+
+    def _write(self, spec: HostSpec) -> None:
+        part = self.spec_path.with_suffix(".part")
+        part.write_text(spec.text())
+        part.replace(self.spec_path)
 
     def wait_until_booted(self) -> None:
         """Waits until systemd has started all units; LabError names those failed."""

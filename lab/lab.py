@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
 import shutil
 import time
@@ -10,9 +11,11 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from lab import (
+    builds,
     cgroups,
     host_binaries,
     inventory,
@@ -42,6 +45,8 @@ Report = Callable[[str, float], None]
 PLAYBOOK = playbook.PLAYBOOKS / "lab.yml"
 FIRST_READY_SECONDS = 180.0
 WARM_READY_SECONDS = 90.0
+HEALTHY_SECONDS = 15.0
+HEARTBEAT = timedelta(seconds=30)
 
 
 @dataclass
@@ -50,6 +55,13 @@ class _Phases:
 
     report: Report
     changes: list[str] = field(default_factory=list)
+    booted: bool = False
+    begin: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def heartbeat_since(self) -> datetime:
+        """A node is well whose kubelet gave a sign since then (it does each 10 s)."""
+        return self.begin if self.booted else self.begin - HEARTBEAT
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -117,11 +129,16 @@ class Lab:
     # Up
 
     def up(
-        self, *, configure: bool = False, report: Report = lambda _phase, _s: None
+        self,
+        *,
+        configure: bool = False,
+        report: Report = lambda _phase, _seconds: None,
+        building: builds.Report = lambda _group, _done, _total: None,
     ) -> str:
         """Brings the lab up, whatever state it is in; returns what was changed.
 
-        `configure` runs the playbook even where nothing it depends on has changed.
+        `configure` runs the playbook even where nothing it depends on has changed;
+        `building` hears of programs that have to be built first.
         """
         requirements.check()
         phases = _Phases(report)
@@ -129,26 +146,26 @@ class Lab:
             if self.settings.kubernetes and not self._forwards.process:
                 ports.check_free(self.settings.ports())
             with phases.phase("base and packages"):
-                binds = self._prepare()
+                binds = self._prepare(building)
             with phases.phase("network"):
                 tree = self._own_groups()
                 sysctls.raise_for(str(self.folder))
                 if self.network.up():
                     phases.changes.append("made the network")
             with phases.phase("hosts"):
-                phases.changes += self._boot(tree, binds)
+                self._boot(tree, binds, phases)
             inventory.write(self.inventory, self.settings, self.keys)
             if self.settings.kubernetes:
                 self._kubernetes(binds, configure, phases)
         return ", ".join(phases.changes)
 
-    def _prepare(self) -> dict[str, Path]:
+    def _prepare(self, building: builds.Report) -> dict[str, Path]:
         images = paths.cache() / "host-images"
         images.mkdir(parents=True, exist_ok=True)
         rootfs.make()
         binds = {"opt/slipway/repo": repository.make(), "opt/slipway/images": images}
         if self.settings.kubernetes:
-            binds["opt/slipway/bin"] = host_binaries.make()
+            binds["opt/slipway/bin"] = host_binaries.make(building)
         return binds
 
     def _own_groups(self) -> Cgroups:
@@ -168,7 +185,7 @@ class Lab:
         digest = hashlib.sha256(str(self.folder).encode()).hexdigest()
         return f"{self.name}-{digest[:8]}"
 
-    def _boot(self, tree: Cgroups, binds: dict[str, Path]) -> list[str]:
+    def _boot(self, tree: Cgroups, binds: dict[str, Path], phases: _Phases) -> None:
         self.keys.make()
         wanted = self.settings.hosts()
         specs = [self._spec(host, tree, binds) for host in wanted]
@@ -177,7 +194,7 @@ class Lab:
             self.keys.install(host)
         self.keys.write_known_hosts(list(zip(wanted, hosts, strict=True)))
         names = {host.name for host in hosts}
-        changes = [
+        phases.changes += [
             f"stopped {host.name}"
             for host in self.hosts()
             if host.name not in names and host.stop()
@@ -185,7 +202,9 @@ class Lab:
         with ThreadPoolExecutor(len(hosts)) as pool:
             booted = list(pool.map(Host.start, hosts, specs))
         fresh = [host.name for host, new in zip(hosts, booted, strict=True) if new]
-        return changes + ([f"booted {', '.join(fresh)}"] if fresh else [])
+        if fresh:
+            phases.booted = True
+            phases.changes.append(f"booted {', '.join(fresh)}")
 
     def _spec(
         self, host: HostSettings, tree: Cgroups, binds: dict[str, Path]
@@ -207,17 +226,12 @@ class Lab:
     def _kubernetes(
         self, binds: dict[str, Path], configure: bool, phases: _Phases
     ) -> None:
-        if not PLAYBOOK.is_file():
-            phases.report(f"no {PLAYBOOK.name} yet, hosts stay bare", 0.0)
-            return
         kept = self.folder / "configured"
         digest = self._digest(binds)
-        warm = not configure and kept.is_file() and kept.read_text() == digest
-        if warm:
+        if not configure and kept.is_file() and kept.read_text() == digest:
             with phases.phase("nodes"):
-                warm = self._is_healthy(phases)
-        if warm:
-            return
+                if self._is_healthy(phases):
+                    return
         with phases.phase("configure"):
             kept.unlink(missing_ok=True)
             result = self.run_playbook(PLAYBOOK)
@@ -226,16 +240,37 @@ class Lab:
                 phases.changes.append(f"configured ({result.changes} changes)")
         with phases.phase("nodes"):
             self._connect(phases)
-            self._wait(FIRST_READY_SECONDS)
+            self._wait(FIRST_READY_SECONDS, phases)
+            names = {host.name for host in self.settings.hosts()}
+            for host in self.hosts():
+                if host.name not in names:
+                    self.cluster.forget(host.name)
         kept.write_text(digest)
 
     def _is_healthy(self, phases: _Phases) -> bool:
+        """Whether nodes, units and registry are well without the playbook's help."""
         try:
             self._connect(phases)
-            self._wait(WARM_READY_SECONDS)
+            limit = WARM_READY_SECONDS if phases.booted else HEALTHY_SECONDS
+            self._wait(limit, phases)
+            hosts = [self.host(host.name) for host in self.settings.hosts()]
+            return self._registry_answers() and not any(
+                host.failed_units() for host in hosts
+            )
         except LabError:
             return False
-        return True
+
+    def _registry_answers(self) -> bool:
+        registry = http.client.HTTPConnection(
+            ports.LOOPBACK, self.settings.ports()["registry"], timeout=5
+        )
+        try:
+            registry.request("GET", "/v2/")
+            return registry.getresponse().status == http.HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            registry.close()
 
     def _connect(self, phases: _Phases) -> None:
         if self._forwards.up(self.settings):
@@ -245,9 +280,9 @@ class Lab:
             raise LabError(f"{PLAYBOOK} left no {admin}")
         self.cluster.write_kubeconfig(admin, self.settings.ports()["api"])
 
-    def _wait(self, timeout_seconds: float) -> None:
+    def _wait(self, timeout_seconds: float, phases: _Phases) -> None:
         names = [host.name for host in self.settings.hosts()]
-        self.cluster.wait_for_nodes(names, timeout_seconds)
+        self.cluster.wait_for_nodes(names, timeout_seconds, phases.heartbeat_since)
 
     def _digest(self, binds: dict[str, Path]) -> str:
         """Of all that the hosts' configuration is made from."""
