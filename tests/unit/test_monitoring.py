@@ -1,0 +1,264 @@
+"""Prometheus, Alertmanager and the platform's alerts as plain data."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components import naming
+from components.monitoring import alertmanager, platform_alerts, scrape
+from components.monitoring.settings import (
+    AlertmanagerSettings,
+    AlertThresholds,
+    PrometheusSettings,
+)
+from lab import packages, paths
+from tests.support import platform
+from tests.support.rendered import IMAGES
+
+LIMITS = AlertThresholds()
+ALERTS = platform_alerts.alerts(LIMITS, gateway=True)
+RUNBOOKS = paths.ROOT / "docs" / "runbooks"
+REFERENCE = paths.ROOT / "docs" / "reference" / "alerts.md"
+OTHERS = {"RulesRefused"}
+"""Alerts that are not in a rule file of ours; the reloader makes them."""
+SECTIONS = ("Meaning", "Impact", "Diagnosis", "Mitigation")
+
+
+@pytest.fixture(scope="session")
+def promtool() -> Path:
+    return packages.unpack(["promtool"], suite="trixie") / "usr" / "bin" / "promtool"
+
+
+def lab_config() -> dict[str, Any]:
+    text = platform.only(platform.lab(), "ConfigMap", "prometheus")["data"]
+    content: dict[str, Any] = yaml.safe_load(text["prometheus.yaml"])
+    return content
+
+
+def lab_alertmanager() -> dict[str, Any]:
+    text = platform.only(platform.lab(), "ConfigMap", "alertmanager")["data"]
+    content: dict[str, Any] = yaml.safe_load(text["alertmanager.yaml"])
+    return content
+
+
+def check(promtool: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [promtool, *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_promtool_takes_the_rules(promtool: Path, tmp_path: Path) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text(platform_alerts.rule_file(ALERTS, "docs/runbooks"))
+    said = check(promtool, "check", "rules", "--lint=all", "--lint-fatal", str(file))
+    assert f"{len(ALERTS)} rules found" in said
+
+
+def test_promtool_takes_the_configuration(promtool: Path, tmp_path: Path) -> None:
+    settings = PrometheusSettings(image=IMAGES["prometheus"])
+    text = scrape.configuration(settings, "alertmanager.x.svc:9093")
+    file = tmp_path / "prometheus.yaml"
+    file.write_text(text)
+    check(promtool, "check", "config", "--syntax-only", str(file))
+
+
+def series(name: str, values: str) -> dict[str, str]:
+    return {"series": name, "values": values}
+
+
+UP = 'up{job="pods",namespace="slipway-gateway",app="envoy",instance="a"}'
+OTHER_UP = 'up{job="pods",namespace="models",app="model-server",instance="b"}'
+RULE_FAILURES = 'prometheus_rule_evaluation_failures_total{rule_group="g"}'
+RELOADED = "prometheus_config_last_reload_successful"
+NOTIFY_ERRORS = 'prometheus_notifications_errors_total{alertmanager="x"}'
+WEBHOOK_ERRORS = (
+    'alertmanager_notifications_failed_total{integration="webhook",reason="other"}'
+)
+PREFIX = 'envoy_http_conn_manager_prefix="http-10080"'
+FAILED = f'envoy_http_downstream_rq_xx{{{PREFIX},envoy_response_code_class="5"}}'
+SERVED = f'envoy_http_downstream_rq_xx{{{PREFIX},envoy_response_code_class="2"}}'
+# Envoy's own listener, as the readiness probe sees it: counts in no ratio.
+PROBED = (
+    'envoy_http_downstream_rq_xx{envoy_http_conn_manager_prefix="eg-ready-http",'
+    'envoy_response_code_class="2"}'
+)
+
+FIRING: dict[str, list[dict[str, str]]] = {
+    "Watchdog": [],
+    "TargetDown": [series(OTHER_UP, "0x60"), series(UP, "1x60")],
+    "PrometheusRuleFailures": [series(RULE_FAILURES, "0+1x60")],
+    "PrometheusReloadFailed": [series(RELOADED, "0x60")],
+    "PrometheusNotificationsFailing": [series(NOTIFY_ERRORS, "0+1x60")],
+    "AlertmanagerWebhookFailing": [series(WEBHOOK_ERRORS, "0+1x60")],
+    "GatewayErrorRatioHigh": [
+        series(FAILED, "0+60x60"),
+        series(SERVED, "0+600x60"),
+        series(PROBED, "0+60000x60"),
+    ],
+    "GatewayAbsent": [series(UP, "0x60")],
+}
+SILENT: dict[str, list[dict[str, str]]] = {
+    "TargetDown": [series(OTHER_UP, "0 0 1x60")],
+    "PrometheusRuleFailures": [series(RULE_FAILURES, "7x60")],
+    "PrometheusReloadFailed": [series(RELOADED, "1x60")],
+    "PrometheusNotificationsFailing": [series(NOTIFY_ERRORS, "7x60")],
+    "AlertmanagerWebhookFailing": [series(WEBHOOK_ERRORS, "7x60")],
+    "GatewayErrorRatioHigh": [series(FAILED, "0+6x60"), series(SERVED, "0+600x60")],
+    "GatewayAbsent": [series(UP, "1x60")],
+}
+
+
+def fires(promtool: Path, folder: Path, name: str, input_series: Any) -> bool:
+    """Whether the alert fires after half an hour of these series."""
+    rules = folder / "rules.yaml"
+    only = [alert for alert in ALERTS if alert.name == name]
+    assert only
+    rules.write_text(platform_alerts.rule_file(only, "docs/runbooks"))
+    test = {
+        "rule_files": [str(rules)],
+        "evaluation_interval": "15s",
+        "tests": [
+            {
+                "interval": "15s",
+                "input_series": input_series,
+                "promql_expr_test": [
+                    {
+                        "expr": f'count(ALERTS{{alertname="{name}",'
+                        'alertstate="firing"}) > 0 or vector(0)',
+                        "eval_time": "10m",
+                        "exp_samples": [{"labels": "{}", "value": 1}],
+                    }
+                ],
+            }
+        ],
+    }
+    file = folder / "test.yaml"
+    file.write_text(yaml.safe_dump(test))
+    done = subprocess.run(
+        [promtool, "test", "rules", str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0 or "got:" in said, said
+    return done.returncode == 0
+
+
+def test_every_alert_is_tried() -> None:
+    names = {alert.name for alert in ALERTS}
+    assert set(FIRING) == names
+    assert set(SILENT) == names - {platform_alerts.WATCHDOG}
+
+
+@pytest.mark.parametrize("name", sorted(FIRING))
+def test_it_fires(promtool: Path, tmp_path: Path, name: str) -> None:
+    assert fires(promtool, tmp_path, name, FIRING[name])
+
+
+@pytest.mark.parametrize("name", sorted(SILENT))
+def test_it_is_silent(promtool: Path, tmp_path: Path, name: str) -> None:
+    assert not fires(promtool, tmp_path, name, SILENT[name])
+
+
+def test_without_a_gateway_there_are_no_alerts_of_it() -> None:
+    names = {a.name for a in platform_alerts.alerts(LIMITS, gateway=False)}
+    assert names == {a.name for a in ALERTS if not a.name.startswith("Gateway")}
+
+
+@pytest.mark.parametrize("name", sorted({a.name for a in ALERTS} | OTHERS))
+def test_every_alert_has_its_runbook_and_its_heading(name: str) -> None:
+    runbook = (RUNBOOKS / f"{name}.md").read_text()
+    assert runbook.startswith(f"# {name}\n")
+    assert re.findall(r"^## (.*)$", runbook, re.MULTILINE) == list(SECTIONS)
+    assert f"\n## {name}\n" in REFERENCE.read_text()
+    assert f"runbooks/{name}.md" in REFERENCE.read_text()
+
+
+def test_rules_are_labelled_for_the_reloader() -> None:
+    found = platform.only(platform.lab(), "ConfigMap", "rules-platform")["metadata"]
+    assert found["namespace"] == naming.MONITORING_NAMESPACE
+    assert found["labels"][naming.RULES_LABEL] == "true"
+    pod = platform.pods(platform.lab())["prometheus"]["spec"]
+    (reloader,) = [c for c in pod["containers"] if c["name"] == "rules-reloader"]
+    variables = {e["name"]: e["value"] for e in reloader["env"]}
+    assert variables["SELECTOR"] == f"{naming.RULES_LABEL}=true"
+    mounts = {
+        c["name"]: {m["name"]: m["mountPath"] for m in c["volumeMounts"]}
+        for c in pod["containers"]
+    }
+    assert mounts["rules-reloader"]["rules"] == variables["RULES_DIR"]
+    assert mounts["prometheus"]["rules"] == variables["RULES_DIR"]
+    assert lab_config()["rule_files"] == [f"{variables['RULES_DIR']}/*.yaml"]
+
+
+def test_the_lab_scrapes_and_evaluates_every_two_seconds() -> None:
+    found = lab_config()
+    assert found["global"]["scrape_interval"] == "2s"
+    assert found["global"]["evaluation_interval"] == "2s"
+    assert found["global"]["scrape_timeout"] == "2s"
+    slow = {
+        job["job_name"]
+        for job in found["scrape_configs"]
+        if job.get("scrape_interval") == "30s"
+    }
+    assert slow == {"cadvisor", "apiserver"}
+
+
+def test_alerts_go_from_prometheus_to_the_recorder() -> None:
+    (target,) = lab_config()["alerting"]["alertmanagers"]
+    (address,) = target["static_configs"][0]["targets"]
+    service, namespace, _ = address.partition(":")[0].split(".")
+    assert platform.only(platform.lab(), "Service", service)
+    assert namespace == naming.MONITORING_NAMESPACE
+    (receiver,) = lab_alertmanager()["receivers"]
+    (webhook,) = receiver["webhook_configs"]
+    assert webhook["url"] == "http://alert-recorder.slipway-monitoring.svc:9095/alerts"
+    assert webhook["send_resolved"] is True
+    assert lab_alertmanager()["route"]["group_wait"] == "0s"
+
+
+def test_own_webhooks_come_beside_the_recorder() -> None:
+    settings = AlertmanagerSettings(
+        image=IMAGES["alertmanager"], webhooks=("https://pager.example/x",)
+    )
+    content = yaml.safe_load(alertmanager.configuration(settings, settings.webhooks))
+    urls = [w["url"] for w in content["receivers"][0]["webhook_configs"]]
+    assert urls == ["https://pager.example/x"]
+    nobody = yaml.safe_load(alertmanager.configuration(settings, []))
+    assert nobody["receivers"] == [{"name": "all"}]
+
+
+def test_an_alertmanager_elsewhere_is_used() -> None:
+    found = platform.rendered(
+        gateway={"enabled": False},
+        envoy_gateway={"enabled": False},
+        gateway_api={"enabled": False},
+        monitoring={
+            "alertmanager": {"enabled": False, "address": "am.other.svc:9093"},
+            "prometheus": {"storage": {"size": "20Gi", "storage_class": "fast"}},
+        },
+    )
+    text = platform.only(found, "ConfigMap", "prometheus")["data"]["prometheus.yaml"]
+    targets = yaml.safe_load(text)["alerting"]["alertmanagers"][0]["static_configs"]
+    assert targets == [{"targets": ["am.other.svc:9093"]}]
+    spec = platform.only(found, "StatefulSet", "prometheus")["spec"]
+    (claim,) = spec["volumeClaimTemplates"]
+    assert claim["spec"]["resources"]["requests"]["storage"] == "20Gi"
+    assert claim["spec"]["storageClassName"] == "fast"
+    assert "data" not in [v["name"] for v in spec["template"]["spec"]["volumes"]]
+
+
+def test_a_changed_configuration_restarts_its_reader() -> None:
+    first = platform.pods(platform.lab())["prometheus"]["metadata"]["annotations"]
+    other = platform.rendered(gateway_api={"enabled": False})
+    second = platform.pods(other)["prometheus"]["metadata"]["annotations"]
+    assert first["slipway.dev/config"] != second["slipway.dev/config"]
