@@ -217,3 +217,22 @@ def test_no_log_when_it_is_set_empty(models: Path, log_folder: Path) -> None:
         assert "prediction_log_records_total" not in server.metrics()
         assert server.stop() == 0
     assert not list(log_folder.iterdir())
+
+
+def test_errors_alone_are_logged(models: Path, log_folder: Path) -> None:
+    """A write of errors only has no features to format; the writer lives on."""
+    with ModelServer(models, log_folder) as server:
+        for _ in range(3):
+            server.client.post("/infer", content=b"{")
+        wait_for_records(server, 3)
+        server.client.post("/infer", json=request([1, 2, 3, 4], COLUMNS))
+        wait_for_records(server, 4)
+        server.stop()
+    assert [record["status"] for record in records(log_folder)] == [400] * 3 + [200]
+
+
+def wait_for_records(server: ModelServer, count: int) -> None:
+    end = time.monotonic() + 10
+    while server.metrics()["prediction_log_records_total"] < count:
+        assert time.monotonic() < end
+        time.sleep(0.05)

@@ -100,6 +100,13 @@ class ModelServer:
             connection.sendall(raw)
             return read_all(connection)
 
+    def exchange_once(self, raw: bytes) -> bytes:
+        """Send bytes and an end; return the answer or what came of it."""
+        with self.connect() as connection:
+            connection.sendall(raw)
+            connection.shutdown(socket.SHUT_WR)
+            return read_all(connection)
+
     def metrics(self) -> dict[str, float]:
         """Sum of each metric's samples over labels, by sample name."""
         return sums(self.client.get("/metrics").text)

@@ -108,9 +108,11 @@ class PredictionLog:
             records.append(record)
         try:
             self._files.write(lines(records))
-        except OSError as error:
+        except Exception as error:  # whatever it is, the thread must live on
             self._lost_rows += rows
             self.write_errors += 1
+            if not isinstance(error, OSError):
+                logger.exception("a record could not be written")
             if self._files.is_first_failure:
                 logger.error(  # noqa: TRY400, the reason says it all
                     "the prediction log cannot be written; records are dropped",

@@ -60,6 +60,8 @@ class RecordForm:
 
     def features_text(self, records: Sequence[Record]) -> list[bytes]:
         """Return the features of all rows of these records, as members of objects."""
+        if not records:
+            return []
         buffer = b"".join([record.buffers[0] for record in records])
         rows = np.frombuffer(buffer, self.dtype).reshape(-1, self.width)
         form = self.features
