@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tomllib
 from typing import Any
 
+from lab import paths
 from slipway.monitor import Resource
 from slipway.render import Rendered, render
 
@@ -14,20 +16,9 @@ def reference(name: str) -> str:
     return f"registry.lab:5000/slipway/{name}@sha256:{digits.ljust(64, '0')[:64]}"
 
 
-NAMES = (
-    "alert-recorder",
-    "alertmanager",
-    "base",
-    "coredns",
-    "employment",
-    "envoy",
-    "envoy-gateway",
-    "metrics-server",
-    "model-server",
-    "pause",
-    "prometheus",
-)
-IMAGES = {name: reference(name) for name in NAMES}
+_TABLE = tomllib.loads((paths.ROOT / "images" / "images.toml").read_text())
+IMAGES = {name: reference(name) for name in _TABLE["images"]}
+"""As images.lock would be once all of images/ is built."""
 
 EMPLOYMENT: dict[str, Any] = {
     "model_image": "employment",

@@ -1,0 +1,161 @@
+"""All rendered manifests of all stacks: valid, restricted, pinned, checkov's rules."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lab import paths
+from slipway.manifests import to_yaml
+from slipway.render import Rendered, render
+from tests.support import checkov, pod_security, schemas
+from tests.support.rendered import IMAGES, manifest
+
+STACKS = sorted(
+    file.name.removeprefix("Pulumi.").removesuffix(".yaml")
+    for file in (paths.ROOT / "stacks" / "config").glob("Pulumi.*.*.yaml")
+)
+ENFORCE = "pod-security.kubernetes.io/enforce"
+_cache: dict[str, Rendered] = {}
+
+Object = dict[str, Any]
+
+
+def rendering(stack: str) -> Rendered:
+    if stack not in _cache:
+        _cache[stack] = render(stack, images=IMAGES)
+    return _cache[stack]
+
+
+def pods(stack: str) -> list[tuple[Object, Object]]:
+    """Each object that makes pods, and the pod's spec."""
+    found = []
+    for m in rendering(stack).manifests:
+        spec = m.get("spec", {})
+        if m["kind"] == "CronJob":
+            spec = spec["jobTemplate"]["spec"]
+        template = spec.get("template", {})
+        if isinstance(template, dict) and "containers" in template.get("spec", {}):
+            found.append((m, template["spec"]))
+    return found
+
+
+@pytest.fixture(scope="module")
+def crds() -> dict[tuple[str, str], Object]:
+    """The definitions of custom kinds, by group and kind, as the platform has them."""
+    return {
+        (m["spec"]["group"], m["spec"]["names"]["kind"]): m
+        for m in rendering("platform.lab").manifests
+        if m["kind"] == "CustomResourceDefinition"
+    }
+
+
+def test_there_are_stacks_of_every_layer() -> None:
+    assert {s.partition(".")[0] for s in STACKS} == {"platform", "models"}
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_manifest_is_valid_with_no_unknown_field(
+    stack: str, crds: dict[tuple[str, str], Object]
+) -> None:
+    wrong = {}
+    for m in rendering(stack).manifests:
+        group = m["apiVersion"].rpartition("/")[0]
+        crd = crds.get((group, m["kind"]))
+        found = schemas.crd_problems(m, crd) if crd else schemas.problems(m)
+        if found:
+            wrong[f"{m['kind']} {m['metadata']['name']}"] = found
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "HTTPRoute"])
+def test_an_unknown_field_would_be_seen(
+    kind: str, crds: dict[tuple[str, str], Object]
+) -> None:
+    broken = copy.deepcopy(manifest(rendering("models.lab"), kind))
+    broken["spec"]["replica"] = 2
+    crd = crds.get((broken["apiVersion"].rpartition("/")[0], kind))
+    found = schemas.crd_problems(broken, crd) if crd else schemas.problems(broken)
+    assert any("replica" in problem for problem in found)
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_pod_is_restricted(stack: str) -> None:
+    found = {
+        m["metadata"]["name"]: pod_security.violations(pod) for m, pod in pods(stack)
+    }
+    assert found
+    assert {name: wrong for name, wrong in found.items() if wrong} == {}
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_image_is_named_by_its_digest(stack: str) -> None:
+    for m, pod in pods(stack):
+        images = [c["image"] for c in pod_security.containers(pod)]
+        images += [v["image"]["reference"] for v in pod["volumes"] if "image" in v]
+        for image in images:
+            assert "@sha256:" in image, (m["metadata"]["name"], image)
+
+
+def test_namespaces_of_the_platform_enforce_the_restricted_standard() -> None:
+    namespaces = {
+        m["metadata"]["name"]: m["metadata"].get("labels", {}).get(ENFORCE)
+        for m in rendering("platform.lab").manifests
+        if m["kind"] == "Namespace"
+    }
+    assert namespaces
+    assert set(namespaces.values()) == {"restricted"}
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_object_has_a_namespace_of_its_own_or_none(stack: str) -> None:
+    for m in rendering(stack).manifests:
+        assert m["metadata"].get("namespace") != "default", m["metadata"]["name"]
+
+
+MUTANT = "checkov-must-refuse-this"
+
+
+def mutant() -> Object:
+    """A Deployment with much wrong, to see that the rules are really applied."""
+    broken = copy.deepcopy(manifest(rendering("models.lab"), "Deployment"))
+    broken["metadata"] |= {"name": MUTANT, "namespace": "default"}
+    pod = broken["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    pod["hostNetwork"] = True
+    container["image"] = "nginx:latest"
+    container["securityContext"]["privileged"] = True
+    del container["resources"], container["livenessProbe"]
+    return broken
+
+
+def test_checkov_passes_all_without_a_skip(tmp_path: Path) -> None:
+    # What two stacks have in common, such as all definitions of custom kinds, once.
+    different = {to_yaml(m): m for stack in STACKS for m in rendering(stack).manifests}
+    for number, text in enumerate(different):
+        assert "checkov.io/skip" not in text
+        (tmp_path / f"{number}.yaml").write_text(text)
+    (tmp_path / "mutant.yaml").write_text(yaml.safe_dump(mutant()))
+    report = checkov.kubernetes(tmp_path)
+    results, summary = report["results"], report["summary"]
+    failed = {(c["check_id"], c["resource"]) for c in results["failed_checks"]}
+    refused = {check for check, resource in failed if MUTANT in resource}
+    own = {f for f in failed if MUTANT not in f[1]}
+    assert own == set()
+    assert summary["skipped"] == 0
+    assert summary["parsing_errors"] == 0
+    assert summary["passed"] >= 500
+    # host network, default namespace, tag, privileged, no limits, no liveness probe
+    assert refused >= {
+        "CKV_K8S_19",
+        "CKV_K8S_21",
+        "CKV_K8S_43",
+        "CKV_K8S_16",
+        "CKV_K8S_11",
+        "CKV_K8S_13",
+        "CKV_K8S_8",
+    }
