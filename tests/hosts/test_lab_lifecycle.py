@@ -149,6 +149,7 @@ def test_a_loopback_port_leads_into_the_lab(lab: Lab) -> None:
         with pytest.raises(LabError, match=r"26443 \(api\): \S+, process \d+"):
             ports.check_free(settings.ports())
         os.kill(first.pid, signal.SIGKILL)
+        assert first.wait(10)
         assert forwards.up(settings)
         assert "file:/opt/slipway/repo" in fetched(settings, "/sources.list")
     finally:
