@@ -97,9 +97,8 @@ class Engine:
         """Creates and updates the stack's resources until they are as declared."""
 
         def run(session: _Session, follow: EngineProgress) -> dict[str, Any]:
-            refresh = self._recover(stack, session)
+            self._recover(stack, session)
             done = session.stack.up(
-                refresh=refresh,
                 on_event=follow.on_event,
                 suppress_outputs=True,
                 show_secrets=False,
@@ -133,8 +132,7 @@ class Engine:
         """Deletes all resources of the stack; its settings are not looked at."""
 
         def run(session: _Session, follow: EngineProgress) -> dict[str, Any]:
-            if self._recover(stack, session):
-                session.stack.refresh(suppress_outputs=True, show_secrets=False)
+            self._recover(stack, session)
             session.stack.destroy(
                 on_event=follow.on_event, suppress_outputs=True, show_secrets=False
             )
@@ -264,38 +262,37 @@ class Engine:
             for resource in self._resources(stack, session)
         )
 
-    def _recover(self, stack: str, session: _Session) -> bool:
-        """Repairs the state of a killed run; whether a refresh has to follow."""
+    def _recover(self, stack: str, session: _Session) -> None:
+        """Repairs the state of a killed run, with a refresh, if there was one."""
         if not self._may_have_pending(stack):
-            return False
+            return
         state = self._state(stack, session)
         if not recovery.pending(state):
-            return False
+            return
         recovered = recovery.recover(state)
         if recovered.unknown:
-            raise EngineError(
-                stack,
-                "up",
-                [
-                    (
-                        urn,
-                        "its creation was interrupted, and only its provider's own "
-                        "tools can tell whether it exists. Look there, then run "
-                        "pulumi refresh in " + str(session.work),
-                    )
-                    for urn in recovered.unknown
-                ],
+            how = (
+                "its creation was interrupted, and only its provider's own tools can "
+                f"tell whether it exists. Look there, then: cd {session.work} && "
+                f"pulumi refresh --stack {stack}, which asks what became of it"
             )
+            raise EngineError(stack, "up", [(urn, how) for urn in recovered.unknown])
         recovery.report(recovered, self._say)
+        self._import(stack, session, recovered.state)
+        session.stack.refresh(suppress_outputs=True, show_secrets=False)
+        state, changed = recovery.with_real_managers(self._state(stack, session))
+        if changed:
+            self._import(stack, session, state)
+
+    def _import(self, stack: str, session: _Session, state: dict[str, Any]) -> None:
         with tempfile.NamedTemporaryFile("w", dir=session.work, suffix=".json") as file:
-            json.dump(recovered.state, file)
+            json.dump(state, file)
             file.flush()
             session.stack.workspace.pulumi_command.run(
                 ["stack", "import", "--stack", stack, "--file", file.name],
                 cwd=str(session.work),
                 additional_env=session.environment,
             )
-        return True
 
     def _may_have_pending(self, stack: str) -> bool:
         """False only where a look at a file backend, the quicker way, rules it out."""

@@ -75,7 +75,7 @@ class Step:
     operation: str
     urn: str
     keys: tuple[str, ...] = ()
-    """Top-level properties that change; those that force a replacement among them."""
+    """Paths of the properties that change."""
 
 
 @dataclass
@@ -98,6 +98,7 @@ class EngineProgress:
         self._done: dict[str, str] = {}
         self._running: dict[str, tuple[str, float]] = {}
         self._status: dict[str, str] = {}
+        self._keys: dict[str, tuple[str, ...]] = {}
         self._lock = threading.Lock()
         self._spinner = Spinner("dots")
         self._live: Live | None = None
@@ -141,6 +142,8 @@ class EngineProgress:
                 self._diagnose(event.diagnostic_event)
 
     def _begin(self, step: StepEventMetadata) -> None:
+        if keys := step.detailed_diff or step.diffs:
+            self._keys[step.urn] = tuple(sorted(keys))
         if step.op.value in DOING:
             self._running[step.urn] = (step.op.value, time.monotonic())
 
@@ -154,7 +157,7 @@ class EngineProgress:
         self._done[step.urn] = operation
         if operation == "same" or told:
             return
-        self.steps.append(Step(operation, step.urn, tuple(step.diffs or ())))
+        self.steps.append(Step(operation, step.urn, self._keys.get(step.urn, ())))
         if not self.console.is_terminal:
             took = f" ({time.monotonic() - began[1]:.1f} s)" if began else ""
             say(self.console, f"  {operation} {label(step.urn)}{took}")

@@ -5,6 +5,10 @@ was killed in between: whether the change took place is not known. Updates and d
 are simply done again. A creation may have left an object that the state knows nothing
 of, so Kubernetes objects (whose id is known beforehand: namespace and name) are entered
 as created, and the refresh that follows takes out those that do not exist.
+
+The provider applies each object under a field manager with a random name, which it
+keeps in the state. That name was lost with the run; the API server knows it, and
+without it each later change of the object would be a conflict with ourselves.
 """
 
 from __future__ import annotations
@@ -15,6 +19,8 @@ from typing import Any
 
 from slipway import progress
 from slipway.monitor import KUBERNETES
+
+_MANAGER = "__fieldManager"
 
 
 @dataclass
@@ -68,6 +74,39 @@ def _as_created(resource: dict[str, Any]) -> dict[str, Any]:
         "id": "/".join(part for part in parts if part),
         "outputs": outputs,
     }
+
+
+def with_real_managers(state: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    """The refreshed state with the field managers that the objects really have.
+
+    Also says whether that changed anything.
+    """
+    deployment = dict(state.get("deployment") or {})
+    resources = list(deployment.get("resources") or [])
+    changed = False
+    for position, resource in enumerate(resources):
+        outputs = resource.get("outputs") or {}
+        real = _managers(outputs)
+        if len(real) == 1 and outputs.get(_MANAGER) not in real:
+            taken = {**outputs, _MANAGER: real[0]}
+            resources[position] = {**resource, "outputs": taken}
+            changed = True
+    deployment["resources"] = resources
+    return {**state, "deployment": deployment}, changed
+
+
+def _managers(outputs: dict[str, Any]) -> list[str]:
+    """Managers of the provider's kind that applied the object."""
+    if _MANAGER not in outputs:
+        return []
+    metadata = outputs.get("metadata")
+    fields = metadata.get("managedFields", []) if isinstance(metadata, dict) else []
+    return [
+        field["manager"]
+        for field in fields
+        if field.get("operation") == "Apply"
+        and str(field.get("manager", "")).startswith("pulumi-kubernetes-")
+    ]
 
 
 def report(recovered: Recovered, say: Callable[[str], None]) -> None:
