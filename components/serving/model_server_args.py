@@ -197,7 +197,7 @@ class PredictionLog(Settings):
 
 
 class Alerts(Settings):
-    """When somebody is told; the alerts are in docs/runbooks/model-alerts.md."""
+    """When somebody is told; docs/reference/alerts.md lists the alerts."""
 
     window_seconds: Annotated[Whole, Field(ge=10, le=86_400)] = 300
     """Span that rates and percentiles are taken over, in seconds."""
@@ -211,8 +211,8 @@ class Alerts(Settings):
     """99th percentile of the wait for the model, in milliseconds."""
     saturation_percent: Annotated[Whole, Field(ge=1, le=100)] = 90
     """Share of a replica's capacity in use, in percent."""
-    runbook: Annotated[str, Field(min_length=1)] = "docs/runbooks/model-alerts.md"
-    """Page that an alert links to; the alert's name is the heading on it."""
+    runbooks: Annotated[str, Field(min_length=1)] = "docs/runbooks"
+    """Where the runbooks can be read; alerts link to <runbooks>/<alert>.md."""
 
 
 class Route(Settings):

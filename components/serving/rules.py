@@ -53,7 +53,7 @@ def recording_rules(selector: str, window: str) -> dict[str, str]:
 
 
 def alerts(name: str, selector: str, window: str, limits: Alerts) -> list[Alert]:
-    """The alerts of one model; each has its heading in the runbook."""
+    """The alerts of one model; each has its runbook."""
     log_drops = (
         f"increase(prediction_log_dropped_total[{window}]) "
         "* on (instance) group_left (model) "
@@ -127,7 +127,7 @@ def rule_file(name: str, namespace: str, args: ModelServerArgs) -> str:
             "annotations": {
                 "summary": alert.summary,
                 "description": alert.description,
-                "runbook_url": f"{limits.runbook}#{alert.name.lower()}",
+                "runbook_url": f"{limits.runbooks}/{alert.name}.md",
             },
         }
         for alert in alerts(name, selector, window, limits)
