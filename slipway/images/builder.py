@@ -75,17 +75,16 @@ def _base_from_registry(report: Report) -> Record | None:
     return None
 
 
-def _make(image: Image, base: Record | None, report: Report) -> Record | None:
-    """The image's record if it was built now, None if it stood already."""
-    known = records.read().get(image.name)
+def _make(image: Image, report: Report) -> bool:
+    """Builds one image; False if it stood already."""
+    base, known = records.read().get(BASE), records.read().get(image.name)
     if image.name == BASE and (found := _base_from_registry(report)):
-        if known == found:
-            return None
-        records.keep(BASE, found)
-        return found
+        if known != found:
+            records.keep(BASE, found)
+        return known != found
     wanted = key(image, base.key if base else "")
     if known and known.key == wanted:
-        return None
+        return False
     start = time.monotonic()
     report(image.name, "collecting inputs")
     folder = context(image, buildah.home() / "context" / image.name)
@@ -96,12 +95,10 @@ def _make(image: Image, base: Record | None, report: Report) -> Record | None:
         folder, arguments, image.name, lambda text: report(image.name, text)
     )
     shutil.rmtree(folder, ignore_errors=True)
-    made = Record(wanted, identity, known.digest if known else "")
-    if known and known.id != identity:
-        made = Record(wanted, identity)
-    records.keep(image.name, made)
+    digest = known.digest if known and known.id == identity else ""
+    records.keep(image.name, Record(wanted, identity, digest))
     report(image.name, f"built in {time.monotonic() - start:.1f} s")
-    return made
+    return True
 
 
 def build(names: Iterable[str] | None = None, report: Report = silent) -> list[str]:
@@ -113,12 +110,26 @@ def build(names: Iterable[str] | None = None, report: Report = silent) -> list[s
     if any(image.base for image in chosen) and images()[BASE] not in chosen:
         chosen.insert(0, images()[BASE])
     built = []
-    with locked(buildah.home() / "lock"):
-        for image in chosen:
-            base = records.read().get(BASE)
-            if _make(image, base, report):
+    for image in chosen:
+        if not _stands(image):
+            # A program may take minutes: others must not wait for the storage so long.
+            for name, source in image.inputs.items():
+                report(image.name, f"making {name}")
+                source.make()
+        with locked(buildah.home() / "lock"):
+            if _make(image, report):
                 built.append(image.name)
     return built
+
+
+def _stands(image: Image) -> bool:
+    """True if the storage has the image as it would be built now, or a pulled base."""
+    known = records.read()
+    if image.name == BASE:
+        # Whether the base is pulled is decided under the lock.
+        return True
+    base = known[BASE].key if image.base and BASE in known else ""
+    return image.name in known and known[image.name].key == key(image, base)
 
 
 def built(name: str, report: Report = silent) -> Record:
