@@ -21,7 +21,7 @@ def add(
     return pulumi.CustomResource(
         token(content["apiVersion"], content["kind"]),
         name,
-        {k: v for k, v in content.items() if k not in ("apiVersion", "kind")},
+        dict(content),
         opts,
     )
 
