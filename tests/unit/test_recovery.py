@@ -159,3 +159,34 @@ def test_processes_are_told_apart() -> None:
     assert 0 <= time.time() - started < 24 * 3600
     assert processes.start_ticks(dead()) is None
     assert not processes.is_orphan(own)
+
+
+def applied(manager: str, *real: str) -> dict[str, Any]:
+    fields = [{"manager": name, "operation": "Apply"} for name in real]
+    fields.append({"manager": "kube-controller-manager", "operation": "Update"})
+    outputs = {"__fieldManager": manager, "metadata": {"managedFields": fields}}
+    return {**SERVICE, "outputs": outputs}
+
+
+def test_the_manager_that_an_object_really_has_is_taken_over() -> None:
+    lost = applied("pulumi-kubernetes-new", "pulumi-kubernetes-old")
+    before = {"deployment": {"resources": [lost]}}
+    state, changed = recovery.with_real_managers(before)
+    assert changed
+    (resource,) = state["deployment"]["resources"]
+    assert resource["outputs"]["__fieldManager"] == "pulumi-kubernetes-old"
+    assert lost["outputs"]["__fieldManager"] == "pulumi-kubernetes-new"
+
+
+@pytest.mark.parametrize(
+    "resource",
+    [
+        applied("pulumi-kubernetes-a", "pulumi-kubernetes-a"),
+        applied("pulumi-kubernetes-a", "kubectl"),
+        applied("pulumi-kubernetes-a", "pulumi-kubernetes-b", "pulumi-kubernetes-c"),
+        SERVICE,
+    ],
+)
+def test_managers_that_are_right_or_unclear_stay(resource: dict[str, Any]) -> None:
+    before = {"deployment": {"resources": [resource]}}
+    assert recovery.with_real_managers(before) == (before, False)
