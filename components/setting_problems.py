@@ -53,27 +53,27 @@ def find(
         if isinstance(within, type) and issubclass(within, BaseModel):
             owner = within
             field = owner.model_fields.get(str(part))
-            within = _bare(field.annotation) if field else None
+            within = bare(field.annotation) if field else None
         else:
             field = None
-            within = _item(within)
+            within = item(within)
     return owner, field
 
 
-def _bare(annotation: Any) -> Any:
+def bare(annotation: Any) -> Any:
     """The annotation without `| None` and without metadata."""
     if get_origin(annotation) in (Union, types.UnionType):
         choices = [a for a in get_args(annotation) if a is not type(None)]
-        return _bare(choices[0])
+        return bare(choices[0])
     if hasattr(annotation, "__metadata__"):
-        return _bare(get_args(annotation)[0])
+        return bare(get_args(annotation)[0])
     return annotation
 
 
-def _item(annotation: Any) -> Any:
+def item(annotation: Any) -> Any:
     """What a mapping, list or tuple holds."""
     arguments = [a for a in get_args(annotation) if a is not Ellipsis]
-    return _bare(arguments[-1]) if arguments else None
+    return bare(arguments[-1]) if arguments else None
 
 
 def nearest(wrong: str, known: Iterable[str]) -> str | None:
@@ -139,7 +139,7 @@ def _kind(reason: str, fix: str) -> Callable[[Refused], Words]:
 
 
 def _choice(refused: Refused) -> Words:
-    annotation = _bare(refused.field.annotation) if refused.field else None
+    annotation = bare(refused.field.annotation) if refused.field else None
     choices: list[str] = []
     if get_origin(annotation) is Literal:
         choices = [str(choice) for choice in get_args(annotation)]

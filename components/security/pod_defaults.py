@@ -10,7 +10,6 @@ from typing import Any
 
 from pulumi_kubernetes.core import v1 as core
 
-
 USER = 10001
 """User and group of our images; over 10000, so that it is nobody on the host."""
 

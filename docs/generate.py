@@ -1,0 +1,111 @@
+"""Writes the generated pages of docs/reference; a test compares them.
+
+python -m docs.generate
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from components.platform.settings import PlatformSettings
+from components.serving.models_settings import ModelsSettings
+from components.setting_problems import bare, item, range_of
+from lab import paths
+
+LAYERS: dict[str, type[BaseModel]] = {
+    "platform": PlatformSettings,
+    "models": ModelsSettings,
+}
+SETTINGS = Path("docs/reference/settings.md")
+HEAD = """\
+# Settings
+
+Generated from the settings' classes by `make docs`; a test compares. A stack's file is
+`stacks/config/Pulumi.<layer>.<environment>.yaml`; each field of its layer is a key
+`slipway:<field>` below `config:`. A key that is not listed here is refused. The classes
+are also the arguments of the components, for programs of your own.
+"""
+
+
+def main() -> None:
+    (paths.ROOT / SETTINGS).write_text(settings_page())
+
+
+def settings_page() -> str:
+    """The page of all layers' settings as Markdown."""
+    parts = [HEAD]
+    for layer, model in LAYERS.items():
+        parts.append(f"## Layer {layer}\n")
+        parts += _sections(model, "")
+    return "\n".join(parts)
+
+
+def _sections(model: type[BaseModel], path: str) -> Iterator[str]:
+    """The class's own table, then those of the classes in it."""
+    title = f"`{path}`" if path else "Fields"
+    yield f"### {title}\n"
+    if path:
+        yield f"{_line(model.__doc__)}\n"
+    yield "| setting | value | default | meaning |\n|---|---|---|---|"
+    yield from (_row(name, field) for name, field in model.model_fields.items())
+    yield ""
+    for name, field in model.model_fields.items():
+        nested, more = _nested(field.annotation)
+        if nested:
+            yield from _sections(nested, f"{path}.{name}{more}".lstrip("."))
+
+
+def _nested(annotation: Any) -> tuple[type[BaseModel] | None, str]:
+    """The settings class in a field, and what its path has after the field's name."""
+    kind = bare(annotation)
+    more = ""
+    if get_origin(kind) is dict:
+        kind, more = item(kind), ".<name>"
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return kind, more
+    return None, ""
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    meaning = _line(field.description).replace("|", "\\|")
+    return f"| `{name}` | {_value(field)} | {_default(field)} | {meaning} |"
+
+
+def _value(field: FieldInfo) -> str:
+    kind = bare(field.annotation)
+    if _nested(kind)[0]:
+        return "settings by name" if get_origin(kind) is dict else "settings below"
+    if get_origin(kind) not in (list, tuple):
+        return _kind(kind) + range_of(field)
+    return f"list of: {_kind(item(kind))}"
+
+
+def _kind(kind: Any) -> str:
+    choices = [f"`{choice}`" for choice in get_args(kind)]
+    if choices:
+        return ", ".join(choices)
+    words = {int: "whole number", float: "number", bool: "true or false", str: "text"}
+    return words[kind]
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True, validated_data={})
+    if isinstance(value, BaseModel) or value is None or value in ({}, ()):
+        return ""
+    return f"`{json.dumps(value)}`"
+
+
+def _line(text: str | None) -> str:
+    return " ".join((text or "").split())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Generated pages are what their sources say; every setting says what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from pydantic import BaseModel
+
+from components.setting_problems import bare, item
+from components.settings import Settings
+from docs import generate
+from lab import paths
+
+
+def classes(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
+    """The class and all settings classes in it."""
+    yield model
+    for field in model.model_fields.values():
+        for kind in (bare(field.annotation), item(bare(field.annotation))):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from classes(kind)
+
+
+ALL = {c for layer in generate.LAYERS.values() for c in classes(layer)}
+FIELDS = [(c, name) for c in ALL for name in c.model_fields]
+
+
+def test_the_page_of_settings_is_generated() -> None:
+    written = (paths.ROOT / generate.SETTINGS).read_text()
+    assert written == generate.settings_page(), "run `make docs`"
+
+
+def test_there_are_settings_to_describe() -> None:
+    assert len(ALL) > 15
+    assert len(FIELDS) > 80
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    sorted(FIELDS, key=str),
+    ids=lambda x: x if isinstance(x, str) else x.__name__,
+)
+def test_every_setting_says_what_it_means(model: type[BaseModel], name: str) -> None:
+    field = model.model_fields[name]
+    description = field.description or ""
+    assert description, "add a text below the field"
+    assert description.endswith(".")
+
+
+@pytest.mark.parametrize("model", sorted(ALL, key=str), ids=lambda m: m.__name__)
+def test_every_class_is_frozen_strict_and_described(model: type[BaseModel]) -> None:
+    assert issubclass(model, Settings)
+    assert model.model_config["frozen"]
+    assert model.model_config["extra"] == "forbid"
+    assert model.__doc__
+    assert model.__doc__ != Settings.__doc__
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [f for f in sorted(FIELDS, key=str) if f[0].model_fields[f[1]].annotation is int],
+    ids=lambda x: x if isinstance(x, str) else x.__name__,
+)
+def test_every_number_has_bounds_and_a_unit_or_is_a_count(
+    model: type[BaseModel], name: str
+) -> None:
+    metadata = model.model_fields[name].metadata
+    assert any(getattr(rule, "ge", None) is not None for rule in metadata)
+    assert any(getattr(rule, "le", None) is not None for rule in metadata)
+    units = ("seconds", "minutes", "hours", "mib", "kib", "millicores", "percent")
+    counts = ("replicas", "rows", "unavailable", "connections", "node_port")
+    assert name.endswith((*units, *counts)), f"{name}: put its unit into its name"
