@@ -1,0 +1,46 @@
+"""What docs/how-to/deploy-a-model.md shows is what happens."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+import yaml
+
+from components.settings import SettingsError
+from lab import paths
+from slipway.render import render
+from tests.support import rendered as r
+
+PAGE = (paths.ROOT / "docs" / "how-to" / "deploy-a-model.md").read_text()
+
+
+def blocks(kind: str) -> list[str]:
+    return re.findall(rf"^```{kind}\n(.*?)\n```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def config() -> dict[str, Any]:
+    (text,) = blocks("yaml")
+    found: dict[str, Any] = yaml.safe_load(text)["config"]
+    return {key.removeprefix("slipway:"): value for key, value in found.items()}
+
+
+def test_the_least_that_a_model_needs_is_enough() -> None:
+    assert len(render("models.mine", config=config(), images=r.IMAGES).manifests) == 8
+
+
+def test_the_errors_shown_are_those_told() -> None:
+    wrong = config()
+    wrong["models"]["employment"]["scaling"] = {"min_replicas": 9}
+    wrong["models"]["employment"]["lifecycle"] = {"grace_seconds": 20}
+    with pytest.raises(SettingsError) as caught:
+        render("models.mine", config=wrong, images=r.IMAGES)
+    assert str(caught.value) in blocks("")
+
+
+def test_every_setting_named_exists() -> None:
+    reference = (paths.ROOT / "docs" / "reference" / "settings.md").read_text()
+    for group, name in re.findall(r"`(scaling|lifecycle)\.(\w+)", PAGE):
+        section = reference.split(f"### `models.<name>.{group}`")[1].split("###")[0]
+        assert f"| `{name}` |" in section
