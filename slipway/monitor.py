@@ -14,7 +14,6 @@ from typing import Any
 from google.protobuf import empty_pb2  # type: ignore[import-untyped]
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.proto import engine_pb2
-from pulumi.runtime.settings import get_project, get_stack
 
 STACK_TYPE = "pulumi:pulumi:Stack"
 KUBERNETES = "kubernetes:"
@@ -84,9 +83,12 @@ class _Answers(mocks.Mocks):
 class RecordingMonitor(mocks.MockMonitor):
     """Answers a program in the engine's place and records what it registers."""
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: Recording, project: str, stack: str) -> None:
         super().__init__(_Answers())
         self.recording = recording
+        # Not asked of Pulumi's settings: the monitor is called in threads that do not
+        # have the program's context, and would get another program's names.
+        self.project, self.stack = project, stack
         self._urns: set[str] = set()
         self._lock = threading.Lock()
 
@@ -96,7 +98,7 @@ class RecordingMonitor(mocks.MockMonitor):
         parents = parent.split("::")[2] if parent else STACK_TYPE
         if parents != STACK_TYPE:
             type_ = f"{parents}${type_}"
-        return "::".join([f"urn:pulumi:{get_stack()}", get_project(), type_, name])
+        return "::".join([f"urn:pulumi:{self.stack}", self.project, type_, name])
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802
         if request.type != STACK_TYPE:

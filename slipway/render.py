@@ -157,11 +157,12 @@ def _run(
     # One worker: the monitor is asked in the order of the program.
     worker = ThreadPoolExecutor(max_workers=1)
     loop.set_default_executor(worker)
+    project = stack_files.project_name()
     configure(
         Settings(
-            project=stack_files.project_name(),
+            project=project,
             stack=stack,
-            monitor=RecordingMonitor(recording),
+            monitor=RecordingMonitor(recording, project, stack),
             engine=RecordingEngine(recording),
             dry_run=False,
             organization="organization",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -241,3 +242,18 @@ def test_errors_of_the_program_come_out_as_they_are() -> None:
         rendered(early)
     with pytest.raises(ZeroDivisionError):
         rendered(late)
+
+
+def test_renderings_at_the_same_time_do_not_mix() -> None:
+    stacks = [f"models.lab{number}" for number in range(6)]
+
+    def one(stack: str) -> Rendered:
+        return render(
+            stack, {}, None, lambda: [Group(f"g{i}") for i in range(5)] and None
+        )
+
+    with ThreadPoolExecutor(max_workers=6) as pool:
+        results = list(pool.map(one, stacks))
+    for stack, result in zip(stacks, results, strict=True):
+        assert len(result.urns) == 10
+        assert all(urn.startswith(f"urn:pulumi:{stack}::") for urn in result.urns)
