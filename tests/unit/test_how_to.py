@@ -36,7 +36,7 @@ def test_the_errors_shown_are_those_told() -> None:
     wrong["models"]["employment"]["lifecycle"] = {"grace_seconds": 20}
     with pytest.raises(SettingsError) as caught:
         render("models.mine", config=wrong, images=r.IMAGES)
-    assert str(caught.value) in blocks("")
+    assert f"\n```\n{caught.value}\n```\n" in PAGE
 
 
 def test_every_setting_named_exists() -> None:
