@@ -205,7 +205,7 @@ def test_request_ids_that_are_refused(server: ModelServer, value: str) -> None:
             method,
             path,
             json=tensor() if method == "POST" else None,
-            headers={"x-request-id": value.encode("latin-1")},  # type: ignore[dict-item]
+            headers=[(b"x-request-id", value.encode("latin-1"))],
         )
         assert answer.status_code == 400
         assert answer.json()["code"] == "invalid_request_id"

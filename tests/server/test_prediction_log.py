@@ -56,9 +56,8 @@ def test_one_record_for_each_row(models: Path, log_folder: Path, tiny: Tiny) -> 
         assert record["status"] == 200
         assert 0 < record["latency_seconds"] < 5
         assert list(record["features"]) == ["f0", "f1", "f2", "f3"]
-        assert np.float32(list(record["features"].values())).tolist() == (
-            rows[number].tolist()
-        )
+        logged = np.array(list(record["features"].values()), np.float32)
+        assert logged.tolist() == rows[number].tolist()
         assert record["decision"] == answer.json()["outputs"][0]["data"][number]
         assert record["score"] == probabilities[number, 1]
         moment = time.strptime(record["time"][:19], "%Y-%m-%dT%H:%M:%S")

@@ -1,0 +1,134 @@
+"""The servers under measurement, each pinned to core 0, and what CPU they took."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+SERVER_CORE = "0"
+START_SECONDS = 60.0
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server process: its name in the report, address, and process id."""
+
+    name: str
+    url: str
+    pid: int
+
+    def cpu_seconds(self) -> float:
+        """Return the CPU time of the process and all below it so far."""
+        total = 0
+        for pid in _tree(self.pid):
+            try:
+                text = Path(f"/proc/{pid}/stat").read_text()
+            except OSError:
+                continue
+            fields = text.rpartition(")")[2].split()
+            total += int(fields[11]) + int(fields[12])
+        return total / TICKS_PER_SECOND
+
+
+@contextmanager
+def model_server(models: Path, log: Path) -> Iterator[Running]:
+    """Run ours, complete: counters, limits, prediction log to disk."""
+    port = _free_port()
+    settings = {
+        "MODELS": models,
+        "HOST": "127.0.0.1",
+        "PORT": port,
+        "PREDICTION_LOG": log,
+        "THREADS": 1,
+        "DEREGISTRATION_SECONDS": 0,
+        "LOG_LEVEL": "warning",
+    }
+    environment = {f"MODEL_SERVER_{name}": str(it) for name, it in settings.items()}
+    environment["PYTHONPATH"] = str(ROOT / "images/model_server")
+    with _run("model_server", ["-m", "model_server"], environment, port) as running:
+        yield running
+
+
+@contextmanager
+def fastapi(models: Path) -> Iterator[Running]:
+    """Run FastAPI under uvicorn with its quickest loop and parser, log off."""
+    port = _free_port()
+    command = ["-m", "uvicorn", "benchmarks.fastapi_app:app", "--loop", "uvloop"]
+    command += ["--http", "httptools", "--no-access-log", "--log-level", "warning"]
+    command += ["--port", str(port)]
+    environment = {"BENCHMARK_MODEL": str(models / "tiny"), "PYTHONPATH": str(ROOT)}
+    with _run("FastAPI", command, environment, port) as running:
+        yield running
+
+
+@contextmanager
+def _run(
+    name: str, command: list[str], environment: dict[str, str], port: int
+) -> Iterator[Running]:
+    process = subprocess.Popen(
+        ["taskset", "-c", SERVER_CORE, sys.executable, *command],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **environment},
+    )
+    try:
+        base = f"http://127.0.0.1:{port}"
+        _wait(process, base)
+        yield Running(name, f"{base}/infer", process.pid)
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait(process: subprocess.Popen[bytes], base: str) -> None:
+    end = time.monotonic() + START_SECONDS
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise RuntimeError(f"the server ended with {process.returncode}")
+        try:
+            with urllib.request.urlopen(f"{base}/readyz", timeout=1):  # noqa: S310
+                return
+        except urllib.error.HTTPError as error:
+            if error.code == 404:  # FastAPI has no such page, but it answers
+                return
+        except OSError:
+            pass
+        time.sleep(0.05)
+    raise RuntimeError(f"no answer from {base} in {START_SECONDS:g} s")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _tree(root: int) -> list[int]:
+    """Return a process and all that descend from it."""
+    parents: dict[int, list[int]] = {}
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = file.read_text()
+        except OSError:
+            continue
+        parent = int(text.rpartition(")")[2].split()[1])
+        parents.setdefault(parent, []).append(int(file.parent.name))
+    found = [root]
+    for pid in found:
+        found += parents.get(pid, [])
+    return found
