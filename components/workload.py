@@ -9,7 +9,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components import naming
-from components.security import pod_defaults
+from components.security import network, pod_defaults
 from components.security.network import Rule
 
 
@@ -125,12 +125,9 @@ class Workload(pulumi.ComponentResource):
         kubernetes.networking.v1.NetworkPolicy(
             f"{self.name}-network",
             metadata=self.metadata(),
-            spec={
-                "podSelector": {"matchLabels": self.selector},
-                "policyTypes": ["Ingress", "Egress"],
-                "ingress": list(ingress),
-                "egress": list(egress),
-            },
+            spec=network.both_ways(
+                {"matchLabels": self.selector}, ingress=ingress, egress=egress
+            ),
             opts=self.options(),
         )
 

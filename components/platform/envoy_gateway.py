@@ -160,21 +160,14 @@ class EnvoyGateway(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _add_network_policies(self) -> list[pulumi.Resource]:
-        rules: dict[str, Object] = {
-            NAME: {
-                "podSelector": {"matchLabels": {"control-plane": NAME}},
-                "ingress": [
-                    network.allow_from(network.SAME_NAMESPACE, to=XDS_PORTS),
-                    network.allow_from(
-                        network.in_namespace(naming.MONITORING_NAMESPACE),
-                        to=(METRICS_PORT,),
-                    ),
-                ],
-            },
-            f"{NAME}-certgen": {
-                "podSelector": {"matchLabels": CERTGEN_LABELS},
-                "ingress": [],
-            },
+        monitoring = network.in_namespace(naming.MONITORING_NAMESPACE)
+        controller = [
+            network.allow_from(network.SAME_NAMESPACE, to=XDS_PORTS),
+            network.allow_from(monitoring, to=(METRICS_PORT,)),
+        ]
+        policies: dict[str, tuple[dict[str, str], list[network.Rule]]] = {
+            NAME: ({"control-plane": NAME}, controller),
+            f"{NAME}-certgen": (CERTGEN_LABELS, []),
         }
         return [
             kubernetes.networking.v1.NetworkPolicy(
@@ -184,12 +177,12 @@ class EnvoyGateway(pulumi.ComponentResource):
                     "namespace": NAMESPACE,
                     "labels": naming.labels(policy, component="gateway"),
                 },
-                spec={
-                    **rule,
-                    "policyTypes": ["Ingress", "Egress"],
-                    "egress": [network.allow_api_server()],
-                },
+                spec=network.both_ways(
+                    {"matchLabels": labels},
+                    ingress=ingress,
+                    egress=[network.allow_api_server()],
+                ),
                 opts=pulumi.ResourceOptions(parent=self),
             )
-            for policy, rule in rules.items()
+            for policy, (labels, ingress) in policies.items()
         ]

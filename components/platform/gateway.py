@@ -260,22 +260,21 @@ class Gateway(pulumi.ComponentResource):
         kubernetes.networking.v1.NetworkPolicy(
             f"{PROXY}-network",
             metadata={"name": PROXY, "namespace": NAMESPACE, "labels": labels},
-            spec={
-                "podSelector": {"matchLabels": PROXY_LABELS},
-                "policyTypes": ["Ingress", "Egress"],
-                "ingress": [
+            spec=network.both_ways(
+                {"matchLabels": PROXY_LABELS},
+                ingress=[
                     network.allow_from(to=(PROXY_PORT,)),
                     network.allow_from(
                         network.in_namespace(naming.MONITORING_NAMESPACE),
                         to=(METRICS_PORT,),
                     ),
                 ],
-                "egress": [
+                egress=[
                     network.allow_to(network.SAME_NAMESPACE, on=XDS_PORTS),
                     network.allow_to(
                         network.in_namespaces_labelled(naming.ROUTES_LABEL)
                     ),
                 ],
-            },
+            ),
             opts=child,
         )

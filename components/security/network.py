@@ -7,7 +7,7 @@ https://kubernetes.io/docs/concepts/services-networking/network-policies/
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 DNS_PORTS = (53, 1053, 5353)
@@ -37,6 +37,21 @@ def in_namespace(name: str, labels: Mapping[str, str] | None = None) -> Rule:
 def in_namespaces_labelled(label: str, value: str = "true") -> Rule:
     """A peer: pods of every namespace with the label."""
     return {"namespaceSelector": {"matchLabels": {label: value}}}
+
+
+def both_ways(
+    pods: Mapping[str, Any], *, ingress: Sequence[Rule], egress: Sequence[Rule]
+) -> Rule:
+    """The spec of a policy that denies all but these; `pods` is a selector.
+
+    An empty list is left out: it says the same, and the API server drops it.
+    """
+    rules = {"ingress": list(ingress), "egress": list(egress)}
+    return {
+        "podSelector": dict(pods),
+        "policyTypes": ["Ingress", "Egress"],
+        **{key: value for key, value in rules.items() if value},
+    }
 
 
 def allow_from(*peers: Rule, to: tuple[int, ...]) -> Rule:
