@@ -60,6 +60,7 @@ def test_containerfile_is_reproducible_and_fetches_nothing_unpinned(name: str) -
         assert not re.search(rf"\b{word}", text), word
     if "pip install" in text:
         assert "--no-deps" in text, "every version stands in requirements.txt"
+        assert "--no-compile" in text, "pip's compiled files differ from run to run"
         assert "SOURCE_DATE_EPOCH=0 PYTHONHASHSEED=0" in text
         pins = (images.images()[name].folder / "requirements.txt").read_text()
         lines = [line for line in pins.splitlines() if not line.startswith("#")]
