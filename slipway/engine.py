@@ -42,7 +42,7 @@ from stacks import layers
 
 DOING = {
     "up": "updating",
-    "preview": "previewing",
+    "preview": progress.PREVIEWING,
     "refresh": "refreshing",
     "destroy": "destroying",
 }

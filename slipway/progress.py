@@ -19,6 +19,7 @@ from rich.progress import Progress as Bars
 from rich.spinner import Spinner
 from rich.text import Text
 
+PREVIEWING = "previewing"
 SHOWN_AT_ONCE = 3
 REFRESH_PER_SECOND = 8
 PLAIN_LINE_SECONDS = 15.0
@@ -158,7 +159,8 @@ class EngineProgress:
         if operation == "same" or told:
             return
         self.steps.append(Step(operation, step.urn, self._keys.get(step.urn, ())))
-        if not self.console.is_terminal:
+        # A preview's changes are its result, which is printed in the end.
+        if not self.console.is_terminal and self.doing != PREVIEWING:
             took = f" ({time.monotonic() - began[1]:.1f} s)" if began else ""
             say(self.console, f"  {operation} {label(step.urn)}{took}")
 

@@ -100,3 +100,11 @@ def test_builds_are_reported_in_a_log_now_and_then() -> None:
         "  coredns: 1 of 100 packages compiled",
         "  coredns: 100 of 100 packages compiled",
     ]
+
+
+def test_a_preview_leaves_its_changes_to_the_summary() -> None:
+    out = io.StringIO()
+    with EngineProgress(Console(file=out), "models.lab", progress.PREVIEWING) as run:
+        run.on_event(event(resOutputsEvent=step("create")))
+    assert out.getvalue() == "models.lab: previewing ...\n"
+    assert run.steps == [Step("create", URN)]
