@@ -24,6 +24,7 @@ from tests.support.load import Load
 RATE = 100.0
 """Requests per second: two replicas of the model on two shared cores."""
 SELECTOR = "app.kubernetes.io/instance=employment"
+NO_DRAIN = {"MODEL_SERVER_DEREGISTRATION_SECONDS", "MODEL_SERVER_DRAIN_SECONDS"}
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +120,7 @@ def control(cluster: Cluster) -> Iterator[str]:
             container = pod["containers"][0] = source["containers"][0]
             container.pop("lifecycle", None)
             for variable in container["env"]:
-                if variable["name"] in {"DEREGISTRATION_SECONDS", "DRAIN_SECONDS"}:
+                if variable["name"] in NO_DRAIN:
                     variable["value"] = "0"
             pod["terminationGracePeriodSeconds"] = 0
             renamed["spec"]["replicas"] = 2
