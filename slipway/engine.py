@@ -9,14 +9,10 @@ point is repaired by the next one.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
-import signal
 import tempfile
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +21,9 @@ from pulumi import automation as auto
 from pulumi.automation.errors import CommandError
 from rich.console import Console
 
+from components.settings import Problem, SettingsError
 from slipway import (
+    interrupts,
     locks,
     processes,
     progress,
@@ -35,7 +33,7 @@ from slipway import (
     toolchain,
     workspace,
 )
-from slipway.monitor import KUBERNETES
+from slipway.monitor import KUBERNETES, KUBERNETES_PROVIDER
 from slipway.progress import COUNTED, EngineProgress, clean
 from slipway.results import EngineError, StackResult
 from stacks import layers
@@ -90,7 +88,9 @@ class Engine:
         if stack not in self._checked:
             config = stack_files.load(stack, self.root).get("config") or {}
             program = self.programs.get(stack)
-            self._checked[stack] = render.render(stack, config, program=program)
+            rendered = render.render(stack, config, program=program)
+            _require_kubeconfig(stack, rendered)
+            self._checked[stack] = rendered
         return self._checked[stack]
 
     def up(self, stack: str) -> StackResult:
@@ -174,7 +174,7 @@ class Engine:
             if rendered.uses_kubernetes:
                 self._ensure_kubernetes()
         follow = EngineProgress(self.console, stack, DOING[verb], expected)
-        with follow, _signals(self.console) as signals:
+        with follow, interrupts.passed_on(self.console) as signals:
             try:
                 self._clear_locks(stack)
                 session = self._open(stack)
@@ -258,7 +258,7 @@ class Engine:
 
     def _uses_kubernetes(self, stack: str, session: _Session) -> bool:
         return any(
-            resource["type"].startswith((KUBERNETES, "pulumi:providers:kubernetes"))
+            resource["type"].startswith((KUBERNETES, KUBERNETES_PROVIDER))
             for resource in self._resources(stack, session)
         )
 
@@ -304,6 +304,30 @@ class Engine:
         return file.is_file() and '"pending_operations"' in file.read_text()
 
 
+def _require_kubeconfig(stack: str, rendered: render.Rendered) -> None:
+    """SettingsError if a kubeconfig that is given by its path is not there.
+
+    The provider would take the path for the kubeconfig's content, and say that it
+    cannot be parsed.
+    """
+    given = [
+        str(resource.inputs.get("kubeconfig", ""))
+        for resource in rendered.resources
+        if resource.type == KUBERNETES_PROVIDER
+    ]
+    missing = [p for p in given if p.startswith("/") and not Path(p).is_file()]
+    if missing:
+        problem = Problem(
+            path="cluster.kubeconfig",
+            value=missing[0],
+            reason="there is no such file",
+            fix="start the lab (slipway local up), or give another kubeconfig",
+        )
+        raise SettingsError(
+            f"{stack_files.CONFIG_FOLDER}/Pulumi.{stack}.yaml", [problem]
+        )
+
+
 def _public(outputs: Mapping[str, auto.OutputValue]) -> dict[str, Any]:
     return {
         name: SECRET_OUTPUT if output.secret else output.value
@@ -327,37 +351,3 @@ def _error_text(error: CommandError) -> str:
     _, found, rest = text.rpartition("stderr:")
     lines = [line for line in (rest if found else text).splitlines() if line.strip()]
     return "\n".join(lines).strip().removeprefix("error: ")
-
-
-@dataclass
-class _Signals:
-    received: bool = False
-
-
-@contextmanager
-def _signals(console: Console) -> Iterator[_Signals]:
-    """Lets the engine finish what is in flight when this run is asked to stop.
-
-    On a terminal Ctrl-C reaches the engine too, which then stops after the operations
-    that run; a second one ends it at once. A signal for this process alone is passed
-    on. Only the main thread may handle signals; elsewhere nothing is done.
-    """
-    state = _Signals()
-    if threading.current_thread() is not threading.main_thread():
-        yield state
-        return
-
-    def stop(number: int, _: Any) -> None:
-        state.received = True
-        progress.say(console, "Stopping after the operations that run now ...")
-        if number == signal.SIGTERM or not console.is_terminal:
-            for pid in processes.children("pulumi"):
-                with contextlib.suppress(ProcessLookupError):
-                    processes.interrupt(pid)
-
-    before = {s: signal.signal(s, stop) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield state
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

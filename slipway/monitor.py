@@ -17,6 +17,7 @@ from pulumi.runtime.proto import engine_pb2
 
 STACK_TYPE = "pulumi:pulumi:Stack"
 KUBERNETES = "kubernetes:"
+KUBERNETES_PROVIDER = "pulumi:providers:kubernetes"
 
 
 class DuplicateResourceError(Exception):

@@ -27,6 +27,7 @@ from pulumi.runtime.stack import run_in_stack
 from slipway import manifests, stack_files
 from slipway.monitor import (
     KUBERNETES,
+    KUBERNETES_PROVIDER,
     Recording,
     RecordingEngine,
     RecordingMonitor,
@@ -82,8 +83,7 @@ class Rendered:
     def uses_kubernetes(self) -> bool:
         """Whether the engine needs the Kubernetes provider for this stack."""
         return any(
-            r.type.startswith((KUBERNETES, "pulumi:providers:kubernetes"))
-            for r in self.resources
+            r.type.startswith((KUBERNETES, KUBERNETES_PROVIDER)) for r in self.resources
         )
 
     def files(self) -> dict[str, str]:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pulumi
+import pulumi_kubernetes as kubernetes
 import pytest
 from pydantic import BaseModel
 from rich.console import Console
@@ -141,6 +142,22 @@ def test_wrong_settings_are_found_before_the_engine_starts(
     with pytest.raises(settings.SettingsError, match="other"):
         engine(wrong).up(STACK)
     assert not (paths.state() / "pulumi").exists(), "the state was touched"
+
+
+def test_a_kubeconfig_that_is_not_there_is_found_before_the_engine_starts(
+    engine: Callable[..., Engine], tmp_path: Path
+) -> None:
+    def run() -> None:
+        kubernetes.Provider("cluster", kubeconfig=str(tmp_path / "nowhere"))
+
+    with pytest.raises(settings.SettingsError) as error:
+        engine(run).up(STACK)
+    assert str(error.value) == (
+        "stacks/config/Pulumi.models.tiny.yaml: 1 problem, nothing was touched\n"
+        f"  cluster.kubeconfig: '{tmp_path}/nowhere'\n"
+        "    reason: there is no such file\n"
+        "    fix: start the lab (slipway local up), or give another kubeconfig"
+    )
 
 
 def test_a_failing_program_says_what_is_left(engine: Callable[..., Engine]) -> None:
