@@ -23,6 +23,9 @@ class Caller:
         )
         self._body = self._fitting_body()
 
+    def close(self) -> None:
+        self._connection.close()
+
     def ask(self) -> float:
         """Return the seconds of one prediction; raise if it is none."""
         headers = {"content-type": "application/json"}
@@ -71,6 +74,8 @@ def report(gateway: str, direct: str | None, requests: int) -> list[str]:
     for _ in range(requests):
         for name, caller in names.items():
             seconds[name].append(caller.ask())
+    for caller in names.values():
+        caller.close()
     lines = [
         f"{name}: p50 {percentile(found, 0.5) * 1e3:.2f} ms, "
         f"p99 {percentile(found, 0.99) * 1e3:.2f} ms ({requests} requests, one at a "

@@ -71,7 +71,7 @@ def reader() -> Any:
     return Reader(manifest, 10)
 
 
-@hypothesis.settings(max_examples=300, deadline=None, database=None)
+@hypothesis.settings(max_examples=200, deadline=None, database=None)
 @given(body=near_requests())
 def test_the_reader_takes_or_refuses(reader: Any, body: Any) -> None:
     """Whatever JSON comes: a request of the model's shape, or an error with a path."""
