@@ -68,7 +68,8 @@ class ModelServer(pulumi.ComponentResource):
         self._autoscaler(deployment)
         if args.route:
             self._route(args.route, [deployment, service])
-        self._rules()
+        # After the pods: else a first start would be told as an outage.
+        self._rules(deployment)
         self.service = pulumi.Output.from_input(name)
         self.path = pulumi.Output.from_input(args.route.prefix if args.route else None)
         self.version = pulumi.Output.from_input(self._revision)
@@ -178,7 +179,7 @@ class ModelServer(pulumi.ComponentResource):
             opts=self._child(depends_on),
         )
 
-    def _rules(self) -> None:
+    def _rules(self, deployment: pulumi.Resource) -> None:
         namespace = self._around.namespace
         name = f"rules-{namespace}-{self._model}"
         core.v1.ConfigMap(
@@ -193,5 +194,5 @@ class ModelServer(pulumi.ComponentResource):
                     self._model, namespace, self._args
                 )
             },
-            opts=self._child(),
+            opts=self._child([deployment]),
         )

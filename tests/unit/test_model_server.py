@@ -323,6 +323,11 @@ def test_pods_start_after_the_policy_that_fences_them(one: Rendered) -> None:
     assert r.resource(one, "Service").urn in route.depends_on
 
 
+def test_alerts_come_after_the_pods_and_go_before_them(one: Rendered) -> None:
+    rules = r.resource(one, "ConfigMap")
+    assert r.resource(one, "Deployment").urn in rules.depends_on
+
+
 def test_rules_go_where_prometheus_looks(one: Rendered) -> None:
     rules = r.manifest(one, "ConfigMap")
     assert rules["metadata"]["namespace"] == "slipway-monitoring"
