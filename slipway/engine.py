@@ -192,6 +192,16 @@ class Engine:
                 ) from None
             except locks.LockedError as error:
                 raise EngineError(stack, verb, [("", str(error))]) from None
+        if signals.received:  # too late for this stack, in time for those after it
+            done = [("", "this stack was finished when the request to stop arrived")]
+            raise EngineError(
+                stack,
+                verb,
+                done,
+                changes=_counts(follow),
+                seconds=follow.seconds,
+                interrupted=True,
+            )
         return StackResult(
             stack=stack,
             verb=verb,
