@@ -114,9 +114,28 @@ class Host:
         done = self.run(["systemctl", "is-system-running"], check=False)
         return done.stdout.strip()
 
-    def failed_units(self) -> list[str]:
-        lines = self.run(["systemctl", "--failed", "--plain", "--no-legend"]).stdout
-        return [line.split()[0] for line in lines.splitlines()]
+    def unwell_units(self) -> list[str]:
+        """Services that failed, or that are enabled and yet do not run."""
+        wants = [
+            "systemctl",
+            "show",
+            "--property=Wants",
+            "--value",
+            "multi-user.target",
+        ]
+        # By name too: a pattern finds only what systemd holds in memory.
+        units = [u for u in self.run(wants).stdout.split() if u.endswith(".service")]
+        properties = "--property=Id,Type,ActiveState,UnitFileState"
+        show = ["systemctl", "show", properties, *units, "*.service"]
+        shown = self.run(show).stdout
+        unwell = []
+        for block in shown.strip().split("\n\n"):
+            unit = dict(line.split("=", 1) for line in block.splitlines())
+            stopped = unit["ActiveState"] == "inactive" and unit["Type"] != "oneshot"
+            wanted = unit.get("UnitFileState") == "enabled"
+            if unit["ActiveState"] == "failed" or (stopped and wanted):
+                unwell.append(unit["Id"])
+        return sorted(set(unwell))
 
     def command(self, words: Sequence[str]) -> list[str]:
         """The command that runs `words` inside the host, in all its namespaces."""

@@ -255,7 +255,7 @@ class Lab:
             self._wait(limit, phases)
             hosts = [self.host(host.name) for host in self.settings.hosts()]
             return self._registry_answers() and not any(
-                host.failed_units() for host in hosts
+                host.unwell_units() for host in hosts
             )
         except LabError:
             return False

@@ -97,8 +97,23 @@ def lab(before: dict[str, list[str]]) -> Iterator[Lab]:
 def test_hosts_run_systemd_with_no_failed_unit(lab: Lab) -> None:
     for host in lab.hosts():
         assert host.state() == "running"
-        assert host.failed_units() == []
+        assert host.unwell_units() == []
         assert host.run(["cat", "/proc/1/comm"]).stdout == "systemd\n"
+
+
+def test_stopped_and_failed_units_are_noticed(lab: Lab) -> None:
+    host = lab.host("w1")
+    try:
+        host.run(["systemctl", "stop", "ssh"])
+        host.run(["systemd-run", "--unit=broken", "false"])
+        deadline = time.monotonic() + 10
+        while host.unwell_units() != ["broken.service", "ssh.service"]:
+            assert time.monotonic() < deadline, host.unwell_units()
+            time.sleep(0.2)
+    finally:
+        host.run(["systemctl", "start", "ssh"])
+        host.run(["systemctl", "reset-failed", "broken"])
+    assert host.unwell_units() == []
 
 
 def test_hosts_reach_each_other_by_name(lab: Lab) -> None:
