@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from components.platform.settings import PlatformSettings
 from components.serving.models_settings import ModelsSettings
 from components.setting_problems import bare, item, range_of
+from docs import role_reference
 from lab import paths
 
 LAYERS: dict[str, type[BaseModel]] = {
@@ -35,6 +36,7 @@ are also the arguments of the components, for programs of your own.
 
 def main() -> None:
     (paths.ROOT / SETTINGS).write_text(settings_page())
+    (paths.ROOT / role_reference.PAGE).write_text(role_reference.page())
 
 
 def settings_page() -> str:
