@@ -41,7 +41,7 @@ def lab() -> Iterator[Lab]:
     lab = Lab("hosts-test", SETTINGS)
     lab.wipe()  # left by a test run that was killed
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lab.lab.PLAYBOOK", Path("/nonexistent/playbook.yml"))
+        patch.setattr(Lab, "_kubernetes", lambda *_: None)
         lab.up()
     yield lab
     lab.wipe()
