@@ -16,7 +16,7 @@ from lab.host_spec import HostSpec
 from lab.network import Network
 from lab.processes import ProcessRecord, alive
 
-BOOT_SECONDS = 60.0
+BOOT_SECONDS = 120.0
 STOP_SECONDS = 10.0
 _POLL_SECONDS = 0.1
 PATH = "/opt/slipway/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -97,7 +97,7 @@ class Host:
     def wait_until_booted(self) -> None:
         """Waits until systemd has started all units; LabError names those failed."""
         deadline = time.monotonic() + BOOT_SECONDS
-        while (state := self.state()) not in ("running", "degraded"):
+        while (state := self._booted(deadline)) not in ("running", "degraded"):
             if time.monotonic() > deadline or self.supervisor is None:
                 log = self.folder / "supervisor.log"
                 said = "\n".join(log.read_text().splitlines()[-10:])
@@ -106,6 +106,15 @@ class Host:
                     f"; {log}):\n{said}"
                 )
             time.sleep(_POLL_SECONDS)
+
+    def _booted(self, deadline: float) -> str:
+        """The state after the boot; what is known so far if it takes longer."""
+        left = max(1.0, deadline - time.monotonic())
+        wait = ["timeout", f"{left:.0f}", "systemctl", "is-system-running", "--wait"]
+        if self.init is None:
+            return ""
+        done = self.run(wait, check=False, timeout_seconds=left + 10)
+        return done.stdout.strip() or self.state()
 
     def state(self) -> str:
         """What `systemctl is-system-running` says; empty if there is no answer."""
