@@ -16,12 +16,12 @@ from typing import Any
 
 import click
 import httpx
-from lab.settings import LabSettings
 from rich.console import Console
 from rich.table import Table
 
 import lab
 from lab import builds, requirements
+from lab.settings import LabSettings
 from slipway import images, progress
 from slipway.engine import Engine
 
