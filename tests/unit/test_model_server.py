@@ -321,6 +321,9 @@ def test_pods_start_after_the_policy_that_fences_them(one: Rendered) -> None:
     assert r.resource(one, "ServiceAccount").urn in deployment.depends_on
     route = r.resource(one, "HTTPRoute")
     assert r.resource(one, "Service").urn in route.depends_on
+    # It would change replicas while the engine waits for them.
+    autoscaler = r.resource(one, "HorizontalPodAutoscaler")
+    assert deployment.urn in autoscaler.depends_on
 
 
 def test_alerts_come_after_the_pods_and_go_before_them(one: Rendered) -> None:
