@@ -107,7 +107,11 @@ def file_name(manifest: dict[str, Any]) -> str:
     return f"{rank(manifest['kind']):02}-{re.sub(r'[^A-Za-z0-9.-]', '-', text)}.yaml"
 
 
-class _Dumper(yaml.SafeDumper):
+# libyaml's dumper where PyYAML has it: large custom resource definitions take seconds.
+_Base: type[yaml.SafeDumper] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+class _Dumper(_Base):  # type: ignore[misc, valid-type]
     """Writes texts of several lines as blocks, and repeated parts in full."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002

@@ -13,7 +13,7 @@ from typing import Any
 
 from google.protobuf import empty_pb2  # type: ignore[import-untyped]
 from pulumi.runtime import mocks, rpc
-from pulumi.runtime.proto import engine_pb2
+from pulumi.runtime.proto import engine_pb2, resource_pb2
 
 STACK_TYPE = "pulumi:pulumi:Stack"
 KUBERNETES = "kubernetes:"
@@ -64,8 +64,17 @@ def plain(value: Any) -> Any:
     return value
 
 
+def _identifier(type_: str, name: str, inputs: dict[str, Any]) -> str:
+    """The id that the resource would have, as far as it can be known."""
+    if not type_.startswith(KUBERNETES):
+        return f"{name}-id"
+    metadata = inputs.get("metadata") or {}
+    parts = [metadata.get("namespace"), metadata.get("name", name)]
+    return "/".join(part for part in parts if part)
+
+
 class _Answers(mocks.Mocks):
-    """Each resource gets its inputs as outputs, and the id that it would have."""
+    """Look-ups are answered with what they were asked with: nothing is looked up."""
 
     def call(self, _: mocks.MockCallArgs) -> tuple[dict[Any, Any], None]:
         return {}, None
@@ -73,12 +82,7 @@ class _Answers(mocks.Mocks):
     def new_resource(
         self, args: mocks.MockResourceArgs
     ) -> tuple[str | None, dict[Any, Any]]:
-        identifier = args.resource_id or f"{args.name}-id"
-        if args.typ.startswith(KUBERNETES):
-            metadata = args.inputs.get("metadata") or {}
-            parts = [metadata.get("namespace"), metadata.get("name", args.name)]
-            identifier = "/".join(part for part in parts if part)
-        return identifier, args.inputs
+        return args.resource_id or f"{args.name}-id", args.inputs
 
 
 class RecordingMonitor(mocks.MockMonitor):
@@ -102,13 +106,22 @@ class RecordingMonitor(mocks.MockMonitor):
         return "::".join([f"urn:pulumi:{self.stack}", self.project, type_, name])
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802
-        if request.type != STACK_TYPE:
-            self._record(request)
-        return super().RegisterResource(request)  # type: ignore[no-untyped-call]
-
-    def _record(self, request: Any) -> None:
-        inputs, has_secrets = rpc.deserialize_properties_unwrap_secrets(request.object)
         urn = self.make_urn(request.parent, request.type, request.name)
+        if request.type == STACK_TYPE:
+            return resource_pb2.RegisterResourceResponse(urn=urn)
+        inputs, has_secrets = rpc.deserialize_properties_unwrap_secrets(request.object)
+        self._record(request, urn, inputs, has_secrets)
+        identifier = _identifier(request.type, request.name, inputs)
+        self.resources[urn] = self.ResourceRegistration(urn, identifier, inputs)
+        # Each resource gets its inputs as outputs: the request's own message, for to
+        # take it apart and put it together again takes seconds with large objects.
+        return resource_pb2.RegisterResourceResponse(
+            urn=urn, id=identifier if request.custom else "", object=request.object
+        )
+
+    def _record(
+        self, request: Any, urn: str, inputs: dict[str, Any], has_secrets: bool
+    ) -> None:
         with self._lock:
             if urn in self._urns:
                 raise DuplicateResourceError(
