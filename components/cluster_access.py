@@ -45,5 +45,8 @@ def provider(access: ClusterAccess, name: str = "cluster") -> kubernetes.Provide
             kubeconfig=kubeconfig(access),
             context=access.context,
             enable_server_side_apply=True,
+            # Else a change deletes the ConfigMap first: alert rules would be gone for
+            # a moment. What must restart with its configuration carries its digest.
+            enable_config_map_mutable=True,
         ),
     )

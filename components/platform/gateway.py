@@ -34,15 +34,16 @@ PROXY_CPU_LIMIT_FACTOR = 8
 MINIMUM_DRAIN_SECONDS = 5
 """Until load balancers and nodes have forgotten a proxy that stops."""
 
+# The path is the one that the model saw: the route's prefix is cut off by then.
 ACCESS_LOG = {
     "time": "%START_TIME%",
     "method": "%REQ(:METHOD)%",
-    "path": "%REQ(X-ENVOY-ORIGINAL-PATH?:PATH)%",
+    "path": "%REQ(:PATH)%",
     "status": "%RESPONSE_CODE%",
     "flags": "%RESPONSE_FLAGS%",
     "details": "%RESPONSE_CODE_DETAILS%",
     "duration_ms": "%DURATION%",
-    "upstream_ms": "%RESP(X-ENVOY-UPSTREAM-SERVICE-TIME)%",
+    "first_byte_ms": "%RESPONSE_DURATION%",
     "upstream": "%UPSTREAM_HOST%",
     "route": "%ROUTE_NAME%",
     "request_id": "%REQ(X-REQUEST-ID)%",
