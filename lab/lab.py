@@ -314,22 +314,26 @@ class Lab:
     def down(self) -> None:
         """Ends all that runs of the lab and leaves nothing of it but its disks."""
         requirements.check_machine()
-        if not self.folder.is_dir():
-            return
-        with self._locked():
-            tree = Cgroups.read(self.folder / "cgroups.json")
-            trees = [tree] if tree else []
-            trees.append(Cgroups.discover(self._identity))
-            hosts = self.hosts()
-            if hosts:
-                with ThreadPoolExecutor(len(hosts)) as pool:
-                    list(pool.map(Host.stop, hosts))
-            for each in trees:
-                each.kill()
-                each.remove()
-            for name in ("network.json", "forward.json", "cgroups.json"):
-                (self.folder / name).unlink(missing_ok=True)
-            sysctls.restore_for(str(self.folder))
+        trees = [Cgroups.discover(self._identity)]
+        if self.folder.is_dir():
+            with self._locked():
+                if kept := Cgroups.read(self.folder / "cgroups.json"):
+                    trees.append(kept)
+                self._end(trees)
+                sysctls.restore_for(str(self.folder))
+        else:
+            self._end(trees)
+
+    def _end(self, trees: list[Cgroups]) -> None:
+        hosts = self.hosts()
+        if hosts:
+            with ThreadPoolExecutor(len(hosts)) as pool:
+                list(pool.map(Host.stop, hosts))
+        for tree in trees:
+            tree.kill()
+            tree.remove()
+        for name in ("network.json", "forward.json", "cgroups.json"):
+            (self.folder / name).unlink(missing_ok=True)
 
     def wipe(self) -> None:
         """Takes the lab down and deletes its disks, keys and kubeconfig."""
