@@ -282,3 +282,16 @@ def test_a_refusal_ends_the_process_with_1(
     lines = [json.loads(line) for line in run.stdout.splitlines()]
     (error,) = [line for line in lines if line["level"] == "error"]
     assert words in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("one", "full", "expected"),
+    [(0.1, 0.2, 0), (0.0001, 0.001, 256), (0.0001, 0.0052, 95), (0.002, 0.1, 1)],
+)
+def test_rows_that_run_in_the_event_loop(
+    one: float, full: float, expected: int
+) -> None:
+    from model_server.model import RunTime
+
+    found = RunTime(256, one, full).rows_within(0.002)
+    assert found == pytest.approx(expected, abs=1 if expected == 95 else 0)

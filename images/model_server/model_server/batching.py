@@ -1,9 +1,9 @@
 """Zero-wait micro-batching: what is queued runs as one batch, nothing waits for more.
 
 The event loop reads all sockets that are ready, then calls `_flush`, so requests that
-arrived together share one model run. A model that takes longer than `INLINE_SECONDS`
-for a full batch runs on a thread, so that probes, new requests and refusals go on
-meanwhile; requests that arrive during a run form the next batch.
+arrived together share one model run. A batch that takes longer than `INLINE_SECONDS`
+runs on a thread, so that probes, new requests and refusals go on meanwhile; requests
+that arrive during a run form the next batch.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Batcher:
         *,
         max_batch_rows: int,
         max_queue_rows: int,
-        inline: bool,
+        inline_rows: int,
     ) -> None:
         self._model = model
         self._max_batch_rows = max_batch_rows
@@ -82,7 +82,8 @@ class Batcher:
         self._loop = asyncio.get_running_loop()
         self._batch_rows: Histogram = metrics.batch_rows
         self._queue_seconds: Histogram = metrics.queue_seconds
-        self._thread = None if inline else ThreadPoolExecutor(1, "model-run")
+        self._inline_rows = inline_rows
+        self._thread = ThreadPoolExecutor(1, "model-run")
 
     def submit(self, job: Job) -> None:
         """Queue a job; raise `RequestError` when the queue is full."""
@@ -97,12 +98,11 @@ class Batcher:
 
     def close(self) -> None:
         """Let the thread end; queued jobs have been answered before this is called."""
-        if self._thread is not None:
-            self._thread.shutdown(wait=False)
+        self._thread.shutdown(wait=False)
 
     def _flush(self) -> None:
         jobs, rows = self._take()
-        if self._thread is None:
+        if rows <= self._inline_rows:
             results = self._compute(jobs)
             self._finish(jobs, rows, results)
             return
@@ -134,7 +134,12 @@ class Batcher:
         else:
             self._is_scheduled = False
         for job, result in zip(jobs, results, strict=True):
-            job.done(job, result)
+            try:
+                job.done(job, result)
+            except Exception:  # one client's fault must not cost the others' answers
+                logger.exception(
+                    "an answer could not be given", extra={"request_id": job.request_id}
+                )
 
     def _compute(self, jobs: list[Job]) -> list[Outputs | RequestError]:
         """Run jobs as one batch; a batch that fails is run again one by one."""

@@ -14,7 +14,7 @@ from model_server.records import RecordForm
 class Endpoint:
     """A model, its reader, batcher, writer, counters and form of log records."""
 
-    def __init__(self, model: Model, config: Config, *, inline: bool) -> None:
+    def __init__(self, model: Model, config: Config, *, inline_rows: int) -> None:
         manifest = model.manifest
         revision = config.revision or manifest.revision
         self.manifest = manifest
@@ -37,7 +37,7 @@ class Endpoint:
             self.metrics,
             max_batch_rows=config.max_batch_rows,
             max_queue_rows=config.max_queue_rows,
-            inline=inline,
+            inline_rows=inline_rows,
         )
         self.headers: Headers = [
             JSON,

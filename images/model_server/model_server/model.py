@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,27 @@ from model_server.datatypes import BY_ONNX_TYPE, DATATYPES, STRING_ONNX_TYPE
 from model_server.manifest import Manifest, ModelError, Tensor, read_manifest
 
 RUNTIME = "onnxruntime"
+WARM_UP_RUNS = 3
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
+
+
+@dataclass(frozen=True)
+class RunTime:
+    """Seconds that a run takes, as measured for one row and for the largest batch."""
+
+    largest: int
+    one: float
+    full: float
+
+    def rows_within(self, seconds: float) -> int:
+        """Return the most rows whose run keeps within the seconds; 0 if none does."""
+        if self.one > seconds:
+            return 0
+        if self.full <= seconds:
+            return self.largest
+        row = (self.full - self.one) / (self.largest - 1)
+        return 1 + int((seconds - self.one) / row)
 
 
 class Model:
@@ -40,25 +60,25 @@ class Model:
         results: list[Array] = self.session.run(self._names, feed)
         return results
 
-    def warm_up(self, largest: int) -> float:
-        """Run batches of 1, 8, 64 ... rows up to the largest; check what comes out.
-
-        Return the seconds that one run of the largest batch takes.
-        """
+    def warm_up(self, largest: int) -> RunTime:
+        """Run batches of 1, 8, 64 ... rows up to the largest; check what comes out."""
         rows = 1
+        seconds: dict[int, float] = {}
         while True:
             buffers = [
                 bytes(rows * dtype.itemsize * _width(shape))
                 for _, dtype, shape in self._inputs
             ]
-            results = self.run(buffers)
-            started = time.perf_counter()
-            results = self.run(buffers)
-            seconds = time.perf_counter() - started
-            self._check(results, rows)
+            self._check(self.run(buffers), rows)
+            seconds[rows] = min(self._time(buffers) for _ in range(WARM_UP_RUNS))
             if rows == largest:
-                return seconds
+                return RunTime(largest, seconds[1], seconds[largest])
             rows = min(rows * 8, largest)
+
+    def _time(self, buffers: list[bytes]) -> float:
+        started = time.perf_counter()
+        self.run(buffers)
+        return time.perf_counter() - started
 
     def _check(self, results: list[Array], rows: int) -> None:
         problems = [

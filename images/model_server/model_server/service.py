@@ -69,8 +69,9 @@ class Service:
                 [f"MODEL_SERVER_MODEL={config.model!r}: {config.models} has {known}"]
             )
         for name, model in models.items():
-            seconds = await asyncio.to_thread(model.warm_up, config.max_batch_rows)
-            endpoint = Endpoint(model, config, inline=seconds < INLINE_SECONDS)
+            run = await asyncio.to_thread(model.warm_up, config.max_batch_rows)
+            inline_rows = run.rows_within(INLINE_SECONDS)
+            endpoint = Endpoint(model, config, inline_rows=inline_rows)
             logger.info(
                 "model loaded",
                 extra={
@@ -79,7 +80,9 @@ class Service:
                     "revision": endpoint.revision,
                     "threads": threads,
                     "cpu_limit": limit,
-                    "full_batch_seconds": round(seconds, 6),
+                    "one_row_seconds": round(run.one, 6),
+                    "full_batch_seconds": round(run.full, 6),
+                    "inline_rows": inline_rows,
                 },
             )
             self.endpoints[name] = endpoint
