@@ -166,6 +166,7 @@ class Prometheus(Workload):
     def _reloader(self) -> Any:
         probe = {
             "exec": {"command": [*RELOADER, "--healthy"]},
+            # Each starts a program: more often than this costs more than the loop.
             "periodSeconds": 60,
             "timeoutSeconds": 10,
             "failureThreshold": 3,
@@ -187,8 +188,9 @@ class Prometheus(Workload):
                 memory_request_mib=32,
                 memory_limit_mib=192,
             ),
-            readiness_probe={**probe, "periodSeconds": 10},
-            liveness_probe={**probe, "initialDelaySeconds": 30},
+            startup_probe={**probe, "periodSeconds": 2, "failureThreshold": 60},
+            readiness_probe=probe,
+            liveness_probe=probe,
             volume_mounts=[
                 {"name": "rules", "mountPath": scrape.RULES_FOLDER},
                 api_access.mount(),
