@@ -49,6 +49,13 @@ class Phases:
         self.done.append((name, seconds, said))
         self.console.print(f"  {said or 'nothing to do'} ({seconds:.1f} s)")
 
+    def tell(self, what: str, text: str) -> None:
+        """A line of progress within a phase."""
+        self.console.print(f"  {what}: {text}", highlight=False, markup=False)
+
+    def tell_seconds(self, step: str, seconds: float) -> None:
+        self.tell(step, f"{seconds:.1f} s")
+
     @property
     def changed(self) -> bool:
         return any(said for _, _, said in self.done)
@@ -96,14 +103,14 @@ def up(console: Console) -> Phases:
         if built:
             say(f"built {' '.join(built)}")
     with phases.phase("Container images, the model among them") as say:
-        if made := images.build():
+        if made := images.build(report=phases.tell):
             say(f"built {' '.join(made)}")
         images.host_archives()
     with phases.phase("Hosts and Kubernetes") as say:
-        if changed := lab.Lab().up():
+        if changed := lab.Lab().up(report=phases.tell_seconds):
             say(changed)
     with phases.phase("Images into the lab's registry") as say:
-        if pushed := images.push():
+        if pushed := images.push(report=phases.tell):
             say(f"pushed {' '.join(pushed)}")
     for stack in STACKS:
         with phases.phase(f"Stack {stack}") as say:

@@ -33,7 +33,7 @@ def cluster() -> Iterator[Cluster]:
     from lab.settings import LabSettings
     from slipway import local
 
-    was_up = lab.Lab().is_up()
+    was_up = any(host.init for host in lab.Lab().hosts())
     local.up(Console(stderr=True))
     settings = LabSettings.from_environment()
     yield Cluster(Kube(lab.Lab().kubeconfig), local.urls(settings))

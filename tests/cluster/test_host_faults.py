@@ -29,12 +29,12 @@ def test_a_restarted_service_loses_no_request(cluster: Cluster, service: str) ->
     before = {p["metadata"]["uid"] for p in cluster.kube.ready_pods(selector)}
     with Load(cluster.infer, body, rate=50) as load:
         for host in ("cp1", "w1"):
-            lab.Lab().execute(host, ["systemctl", "restart", service])
+            lab.Lab().host(host).run(["systemctl", "restart", service])
             time.sleep(3)
             wait_until(lambda h=host: node_ready(cluster, h), 60, f"{host} Ready")
         time.sleep(3)
     for host in ("cp1", "w1"):
-        lab.Lab().execute(host, ["systemctl", "is-active", service])
+        lab.Lab().host(host).run(["systemctl", "is-active", service])
     after = {p["metadata"]["uid"] for p in cluster.kube.ready_pods(selector)}
     assert before <= after, "pods were replaced"
     assert load.failed == {}, f"of {load.sent}: {load.failed}"
