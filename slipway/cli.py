@@ -59,6 +59,7 @@ def exit_status(error: Exception) -> int | None:
     from components.settings import SettingsError
     from lab.builds import BuildError
     from lab.errors import LabError
+    from slipway.images.errors import ImageError
     from slipway.manifests import DuplicateObjectError
     from slipway.monitor import DuplicateResourceError
     from slipway.results import EngineError
@@ -75,7 +76,7 @@ def exit_status(error: Exception) -> int | None:
     )
     if isinstance(error, EngineError):
         return INTERRUPTED if error.interrupted else FAILED
-    if isinstance(error, ToolchainError | BuildError | LabError):
+    if isinstance(error, ToolchainError | BuildError | ImageError | LabError):
         return FAILED
     return WRONG if isinstance(error, wrong) else None
 
