@@ -76,6 +76,13 @@ def test_a_body_without_length_is_counted_as_it_comes(server: ModelServer) -> No
     assert server.client.post("/infer", content=BODY).is_success
 
 
+def test_a_body_without_end_is_refused_at_the_limit(server: ModelServer) -> None:
+    chunk = b"2000\r\n" + b" " * 0x2000 + b"\r\n"
+    with server.connect(timeout=3) as connection:
+        connection.sendall(HEAD + b"transfer-encoding: chunked\r\n\r\n" + chunk * 9)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
+
+
 def test_a_body_longer_than_declared_is_not_read_as_part_of_it(
     server: ModelServer,
 ) -> None:
