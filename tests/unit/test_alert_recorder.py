@@ -170,8 +170,11 @@ def test_files_are_rotated_and_old_ones_dropped(
     assert names(recorder.Store(tmp_path).select("", "")) == ["A4", "A5"]
 
 
-def test_a_full_disk_loses_no_alert(server: Any, client: httpx.Client) -> None:
-    server.store._path = Path("/nonexistent/alerts.jsonl")
+def test_a_full_disk_loses_no_alert(
+    server: Any, client: httpx.Client, tmp_path: Path
+) -> None:
+    (tmp_path / "a-file").touch()
+    server.store._path = tmp_path / "a-file" / "alerts.jsonl"  # even root cannot
     assert client.post("/alerts", json=webhook("A")).status_code == 200
     assert names(client.get("/alerts").json()) == ["A"]
     metrics = client.get("/metrics").text
