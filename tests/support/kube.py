@@ -23,10 +23,12 @@ class Kube:
         self, *arguments: str, text: str = "", check: bool = True
     ) -> subprocess.CompletedProcess[str]:
         """Runs kubectl; AssertionError with its error text if `check` and it fails."""
+        # Its discovery cache lies beside the kubeconfig, nothing in the user's home.
+        cache = f"--cache-dir={self.kubeconfig.parent / 'kubectl-cache'}"
         done = subprocess.run(
-            [builds.group("kubernetes").binary("kubectl"), *arguments],
+            [builds.group("kubernetes").binary("kubectl"), cache, *arguments],
             check=False,
-            env={"KUBECONFIG": str(self.kubeconfig), "HOME": "/nonexistent"},
+            env={"KUBECONFIG": str(self.kubeconfig)},
             input=text,
             capture_output=True,
             text=True,
