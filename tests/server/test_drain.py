@@ -158,3 +158,24 @@ def test_a_second_signal_ends_the_wait(models: Path, log_folder: Path) -> None:
         assert server.is_alive()
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(10) == 0
+
+
+def test_a_draining_server_closes_what_it_answers(
+    models: Path, log_folder: Path
+) -> None:
+    """It says `connection: close` on both ways and does so."""
+    body = json.dumps(BODY).encode()
+    raw = b"POST /infer HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n%b"
+    with ModelServer(models, log_folder, DEREGISTRATION_SECONDS=60) as server:
+        server.process.send_signal(signal.SIGTERM)
+        wait_for_message(server, "draining")
+        for request_bytes in (
+            raw % (len(body), body),
+            raw % (len(body) + 100_000, body.ljust(len(body) + 100_000)),
+            b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n",
+        ):
+            started = time.monotonic()
+            answer = server.exchange(request_bytes, timeout=20)
+            assert answer.startswith(b"HTTP/1.1 200 ")
+            assert answer.count(b"connection: close") == 1
+            assert time.monotonic() - started < 10

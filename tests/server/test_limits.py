@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -353,3 +354,38 @@ def test_memory_stays_bounded(server: ModelServer) -> None:
 
     before = turn(80)
     assert turn(320) - before < 8_000_000
+
+
+@pytest.mark.parametrize(
+    ("state", "seconds", "expected"),
+    [
+        ({"_stalled_since": 100.0}, 0.4, ""),
+        ({"_stalled_since": 100.0}, 0.6, "abort"),
+        ({"_idle_since": 100.0}, 3699, ""),
+        ({"_idle_since": 100.0}, 3701, "close"),
+        ({"_closing_since": 100.0, "closing": True}, 0.4, ""),
+        ({"_closing_since": 100.0, "closing": True}, 0.6, "abort"),
+    ],
+)
+def test_what_a_check_does(
+    state: dict[str, float], seconds: float, expected: str
+) -> None:
+    """A stalled write, an idle connection, a close that the client does not take."""
+    from model_server.config import read
+    from model_server.connection import Connection
+
+    done: list[str] = []
+    transport = SimpleNamespace(
+        is_closing=lambda: state.get("closing", False),
+        abort=lambda: done.append("abort"),
+        close=lambda: done.append("close"),
+    )
+    config = read({"MODEL_SERVER_REQUEST_TIMEOUT_SECONDS": "0.5"})
+    times = dict.fromkeys(
+        ("_closing_since", "_stalled_since", "_receiving_since", "_idle_since"), 0.0
+    )
+    connection = SimpleNamespace(
+        service=SimpleNamespace(config=config), transport=transport, **times | state
+    )
+    Connection.check(connection, 100.0 + seconds)  # type: ignore[arg-type]
+    assert done == ([expected] if expected else [])
