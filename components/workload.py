@@ -54,7 +54,9 @@ class Workload(pulumi.ComponentResource):
         return {"name": name, "labels": self.labels, **more}
 
     def pod_metadata(self, **annotations: str) -> dict[str, Any]:
-        return {"labels": self.labels, "annotations": annotations}
+        # An empty mapping says nothing, and the API server drops it.
+        more = {"annotations": annotations} if annotations else {}
+        return {"labels": self.labels, **more}
 
     def add_account(self) -> kubernetes.core.v1.ServiceAccount:
         return kubernetes.core.v1.ServiceAccount(
