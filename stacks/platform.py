@@ -54,12 +54,19 @@ def run() -> None:
     ready = place.then(namespaces)
     if settings.coredns.enabled:
         ready = ready.then(CoreDns("coredns", settings.coredns, place.options))
-    add_gateway(settings, ready)
-    add_monitoring(settings.monitoring, ready, gateway=settings.gateway.enabled)
+    served = add_gateway(settings, ready)
+    add_monitoring(settings.monitoring, ready)
+    # After the gateway: before it answers, its alerts would fire.
+    PlatformRules(
+        "rules-platform",
+        settings.monitoring,
+        gateway=settings.gateway.enabled,
+        opts=served.options,
+    )
     pulumi.export("namespaces", list(settings.namespaces.models))
 
 
-def add_gateway(settings: PlatformSettings, place: Place) -> None:
+def add_gateway(settings: PlatformSettings, place: Place) -> Place:
     """CRDs, then the controller, then the Gateway: removed the other way round."""
     if settings.gateway_api.enabled:
         definitions = GatewayApi(
@@ -75,13 +82,12 @@ def add_gateway(settings: PlatformSettings, place: Place) -> None:
         )
         place = place.then(controller)
     if settings.gateway.enabled:
-        Gateway("gateway", settings.gateway, place.options)
+        place = place.then(Gateway("gateway", settings.gateway, place.options))
+    return place
 
 
-def add_monitoring(
-    settings: MonitoringSettings, place: Place, *, gateway: bool
-) -> None:
-    """Prometheus, where its alerts go, and the platform's own rules."""
+def add_monitoring(settings: MonitoringSettings, place: Place) -> None:
+    """Prometheus, and where its alerts go."""
     recorder = None
     if settings.alert_recorder.enabled:
         recorder = AlertRecorder(
@@ -102,4 +108,3 @@ def add_monitoring(
             alertmanager=alertmanager,
             opts=place.options,
         )
-    PlatformRules("rules-platform", settings, gateway=gateway, opts=place.options)
