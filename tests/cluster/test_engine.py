@@ -43,13 +43,17 @@ def finished(process: subprocess.Popen[str]) -> str:
 
 
 def own_objects(cluster: Cluster, kinds: tuple[str, ...]) -> list[Any]:
-    """Objects in `models` that a stack made, without what controllers added."""
+    """Objects of the employment model that its stack made, not its controllers.
+
+    The namespace's own policies belong to the platform.
+    """
+    made = {"managed-by": "pulumi", "instance": "employment"}
+    wanted = {f"app.kubernetes.io/{key}": value for key, value in made.items()}
     return [
-        o
+        found
         for kind in kinds
-        for o in cluster.kube.get(kind)
-        if o["metadata"].get("labels", {}).get("app.kubernetes.io/managed-by")
-        == "pulumi"
+        for found in cluster.kube.get(kind)
+        if wanted.items() <= found["metadata"].get("labels", {}).items()
     ]
 
 
