@@ -280,3 +280,22 @@ def test_programs_that_do_not_run_are_refused(lab: Lab, tmp_path: Path) -> None:
     assert not result.succeeded
     said = " ".join(result.output.split())
     assert "/opt/other/bin/kubeadm on w1 does not run: wrong machine." in said
+
+
+def test_reset_asks_first_then_leaves_nothing(
+    lab: Lab, converged: PlaybookResult
+) -> None:
+    reset = PLAYBOOK.with_name("reset.yml")
+    refused = lab.run_playbook(reset)
+    assert not refused.succeeded
+    assert "Add --extra-vars reset_confirmed=true" in " ".join(refused.output.split())
+    assert ready(lab) == {"cp1": True, "w1": True}
+    words = f"reset_confirmed=true cluster_bin_dir={PROGRAMS}"
+    lab.run_playbook(reset, "--extra-vars", words).check()
+    for host in lab.hosts():
+        left = host.run(
+            ["sh", "-c", "ls -A /etc/kubernetes /var/lib/etcd"], check=False
+        )
+        assert left.stdout.split() in ([], ["/var/lib/etcd:"])
+        units = host.run(["systemctl", "list-units", "--plain", "kube*", "etcd*"])
+        assert "0 loaded units listed" in units.stdout
