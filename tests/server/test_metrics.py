@@ -51,7 +51,11 @@ def test_counts_and_labels(counted: ModelServer) -> None:
         (sample.labels["status"], sample.labels["code"]): sample.value
         for sample in families["model_errors"].samples
     }
+    # The server's own errors are there before the first one, for rate() to see it.
     assert errors == {
+        ("500", "internal"): 0,
+        ("500", "model_failed"): 0,
+        ("503", "overloaded"): 0,
         ("400", "invalid_json"): 1,
         ("400", "invalid_request"): 2,
         ("413", "too_many_rows"): 1,

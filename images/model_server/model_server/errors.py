@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import orjson
 
+SERVER_ERRORS = (
+    (500, "internal"),
+    (500, "model_failed"),
+    (503, "overloaded"),
+)
+"""Status and code of a model's answers that are not the client's fault."""
 
 class RequestError(Exception):
     """A request that is answered with an error of the README's table."""

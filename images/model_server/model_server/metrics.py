@@ -9,6 +9,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 
+from model_server.errors import SERVER_ERRORS
+
 LATENCY_BUCKETS = (
     *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
     *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
@@ -50,7 +52,9 @@ class ModelMetrics:
         self.labels = labels
         self.version = version
         self.requests = 0
-        self.errors: dict[tuple[int, str], int] = {}
+        # Series of server errors start at 0: rate() does not see a first sample's
+        # value, so a burst between two scrapes would be missed.
+        self.errors: dict[tuple[int, str], int] = dict.fromkeys(SERVER_ERRORS, 0)
         self.inflight = 0
         self.saturation = 0.0
         self.is_ready = False
