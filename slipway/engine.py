@@ -149,10 +149,13 @@ class Engine:
         ]
 
     def forget(self, environment: str) -> None:
-        """Removes the state of `<layer>.<environment>` stacks whose cluster is gone."""
+        """Removes the state of `<layer>.<environment>` stacks whose cluster is gone.
+
+        Never the layer `cluster`'s own: it says what there is in a cloud account.
+        """
         names = [
             f"{layer}.{environment}"
-            for layer in layers.LAYERS
+            for layer in layers.IN_CLUSTER
             if workspace.folder(f"{layer}.{environment}").exists()
         ]
         for stack in names:

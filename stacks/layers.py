@@ -8,7 +8,11 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 
-LAYERS = ("platform", "models")
+CLUSTER = "cluster"
+"""The layer that makes the cluster itself; an environment may bring its own instead."""
+IN_CLUSTER = ("platform", "models")
+"""The layers whose resources live in the cluster and are gone with it."""
+LAYERS = (CLUSTER, *IN_CLUSTER)
 """In the order in which an environment is made; `stacks/<layer>.py` holds each."""
 
 Program = Callable[[], None]
@@ -24,7 +28,7 @@ def split(stack: str) -> tuple[str, str]:
     if layer not in LAYERS or not dot or not environment:
         raise UnknownLayerError(
             f"{stack!r} is not a stack: a stack is <layer>.<environment>, "
-            f"and the layers are {', '.join(LAYERS)}; for example {LAYERS[0]}.lab"
+            f"and the layers are {', '.join(LAYERS)}; for example {IN_CLUSTER[0]}.lab"
         )
     return layer, environment
 

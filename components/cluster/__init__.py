@@ -1,0 +1,1 @@
+"""The cluster and all that it stands on in an AWS account."""

@@ -1,0 +1,93 @@
+"""Which AWS account and region a cluster stands in, and what its tags say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from components.settings import Problem, Settings, refuse
+
+_ACCOUNT = re.compile(r"[0-9]{12}")
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[1-9]")
+_TAG_TEXT = re.compile(r"[\w\s.:/=+\-@]*")
+"""Letters, digits, spaces and these; what every service takes.
+https://docs.aws.amazon.com/tag-editor/latest/userguide/tagging.html"""
+LONGEST_TAG_KEY = 128
+LONGEST_TAG_VALUE = 256
+OWN_PREFIXES = ("aws:", "slipway.dev/", "kubernetes.io/", "karpenter.sh/", "eks:")
+"""Tags that AWS, the components or controllers set and look for themselves."""
+MOST_TAGS = 30
+"""A resource holds 50; the rest is left to the components and to controllers."""
+
+
+def _account(value: str) -> str:
+    if not _ACCOUNT.fullmatch(value):
+        refuse(
+            "it is no AWS account",
+            "give its 12 digits in quotes (a leading zero is lost without them); "
+            "`aws sts get-caller-identity` says it",
+        )
+    return value
+
+
+def _region(value: str) -> str:
+    if not _REGION.fullmatch(value):
+        refuse("it is no AWS region", "give one like eu-central-1 or us-east-1")
+    return value
+
+
+def _tag_key(value: str) -> str:
+    if not value or len(value) > LONGEST_TAG_KEY or not _TAG_TEXT.fullmatch(value):
+        refuse(
+            "it is no key of an AWS tag",
+            f"give 1 to {LONGEST_TAG_KEY} letters, digits, spaces and . : / = + - @ _",
+        )
+    if value.lower().startswith(OWN_PREFIXES) or value == "Name":
+        refuse(
+            "AWS, the components or controllers set this tag themselves",
+            f"give a key that is not Name and begins with none of "
+            f"{', '.join(OWN_PREFIXES)}",
+        )
+    return value
+
+
+def _tag_value(value: str) -> str:
+    if len(value) > LONGEST_TAG_VALUE or not _TAG_TEXT.fullmatch(value):
+        refuse(
+            "it is no value of an AWS tag",
+            f"give at most {LONGEST_TAG_VALUE} letters, digits, spaces and "
+            ". : / = + - @ _",
+        )
+    return value
+
+
+TagKey = Annotated[str, AfterValidator(_tag_key)]
+TagValue = Annotated[str, AfterValidator(_tag_value)]
+
+
+class AccountSettings(Settings):
+    """The account, the region, and whether production depends on it."""
+
+    id: Annotated[str, AfterValidator(_account)]
+    """The account's 12 digits, in quotes; credentials of any other are refused by the
+    provider before anything is made."""
+    region: Annotated[str, AfterValidator(_region)]
+    """The region of all resources, for example eu-central-1."""
+    production: bool = False
+    """True holds the stack to the rules of production: several zones, a NAT in each,
+    deletion protection, protected storage, a system pool of several nodes."""
+    tags: dict[TagKey, TagValue] = Field(default={}, validate_default=True)
+    """Tags of every resource beside those that the components set."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        if len(self.tags) > MOST_TAGS:
+            yield Problem(
+                path="tags",
+                value=sorted(self.tags),
+                reason=f"{len(self.tags)} tags leave too few of a resource's 50 to the "
+                "components and controllers",
+                fix=f"give at most {MOST_TAGS}",
+            )
