@@ -30,8 +30,9 @@ lint: environment ## ruff, mypy strict
 format: environment ## rewrite the code in the project's format
 	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format .
 
-bench: environment ## ratios: our model server against FastAPI and the raw loop
-	@.venv/bin/python -m benchmarks.model_server
+bench: environment ## ratios: our server against FastAPI, what the gateway adds, phases of up
+	@.venv/bin/python -m benchmarks.model_server ; .venv/bin/python -m benchmarks.gateway ; \
+	  .venv/bin/slipway local times
 
 docs: environment ## regenerate the generated reference pages
 	@.venv/bin/python -m docs.generate

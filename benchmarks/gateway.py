@@ -1,16 +1,32 @@
-"""The latency that the gateway adds to one request at a time."""
+"""`python -m benchmarks.gateway`: the latency that the gateway adds to a request.
+
+Asks the same model through Envoy and at its pod, in turn, one request at a time. Run
+without addresses it takes the running lab's and goes into the network namespace of its
+first host, for a port-forward to a pod would cost more than what is measured.
+"""
 
 from __future__ import annotations
 
+import argparse
 import http.client
 import json
+import os
+import subprocess
+import sys
 import time
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+import lab
 from benchmarks.load import percentile
+from benchmarks.servers import ROOT
+from lab import builds
 
 WARM_UP = 100
+REQUESTS = 2000
+HOST = "cp1"
+GATEWAY_PORT = 30080
+PATH = "/employment/v1/infer"
 
 
 class Caller:
@@ -89,3 +105,59 @@ def report(gateway: str, direct: str | None, requests: int) -> list[str]:
             )
             lines.append(f"the gateway adds at p{share * 100:g}: {added * 1e3:.2f} ms")
     return lines
+
+
+def main() -> int:
+    """Measure and print; 2 if there is nothing to measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--gateway", help="URL of /infer through the gateway")
+    parser.add_argument("--direct", help="URL of the same /infer without it")
+    parser.add_argument("--requests", type=int, default=REQUESTS)
+    options = parser.parse_args()
+    if options.gateway:
+        lines = report(options.gateway, options.direct, options.requests)
+        print(*lines, sep="\n")
+        return 0
+    return _in_the_lab(options.requests)
+
+
+def _in_the_lab(requests: int) -> int:
+    host = lab.Lab().host(HOST)
+    spec = host.spec()
+    if os.geteuid() != 0 or host.init is None or spec is None:
+        print("gateway: not measured, for no lab is up (make up)", file=sys.stderr)
+        return 2
+    pod = _pod_address()
+    print(
+        f"gateway: Envoy on {HOST} against the pod {pod}, both from {HOST}", flush=True
+    )
+    gateway = f"http://{spec.host.address}:{GATEWAY_PORT}"
+    return subprocess.run(
+        ["nsenter", "--target", str(host.init.pid), "--net"]
+        + [sys.executable, "-m", "benchmarks.gateway", "--requests", str(requests)]
+        + ["--gateway", gateway + PATH, "--direct", f"http://{pod}/infer"],
+        cwd=ROOT,
+        check=False,
+        timeout=600,
+    ).returncode
+
+
+def _pod_address() -> str:
+    """Address and port of a ready pod of the model that listens on that host."""
+    kubectl = builds.group("kubernetes").binary("kubectl")
+    shown = subprocess.run(
+        [str(kubectl), "get", "pods", "-n", "models", "-o", "json"]
+        + ["-l", "app.kubernetes.io/instance=employment"],
+        check=True,
+        env={"KUBECONFIG": str(lab.Lab().kubeconfig)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout
+    pod = json.loads(shown)["items"][0]
+    port = pod["spec"]["containers"][0]["ports"][0]["containerPort"]
+    return f"{pod['status']['podIP']}:{port}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -20,7 +20,6 @@ from pathlib import Path
 
 from sklearn.ensemble import GradientBoostingClassifier
 
-from benchmarks import gateway
 from benchmarks.load import Load, generate, has_wrk
 from benchmarks.model_folder import made_up_rows, write_model_folder
 from benchmarks.servers import ROOT, SERVER_CORE, Running, fastapi, model_server
@@ -48,16 +47,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, choices=range(1, 51))
     parser.add_argument("--seconds", type=int, default=4, choices=range(1, 61))
-    parser.add_argument("--gateway", help="URL of /infer through the gateway")
-    parser.add_argument("--direct", help="URL of the same /infer without it")
-    parser.add_argument("--requests", type=int, default=2000)
     options = parser.parse_args()
-    if options.gateway:
-        print(
-            *gateway.report(options.gateway, options.direct, options.requests),
-            sep="\n",
-        )
-        return 0
     busy = os.getloadavg()[0]
     if busy > 1:
         print(

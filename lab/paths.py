@@ -30,7 +30,3 @@ def state() -> Path:
     """The lab's disks and Pulumi's local state; deleting it loses the lab."""
     return _base("XDG_STATE_HOME", ".local/state")
 
-
-def lab_state() -> Path:
-    """State of the lab's hosts: disks, process ids, keys, kubeconfig."""
-    return state() / "lab"

@@ -22,7 +22,7 @@ from rich.table import Table
 import lab
 from lab import builds, requirements
 from lab.settings import LabSettings
-from slipway import images, progress
+from slipway import images, local_record, progress
 from slipway.engine import Engine
 
 STACKS = ("platform.lab", "models.lab")
@@ -175,6 +175,7 @@ def up_command() -> None:
     console = Console()
     phases = up(console)
     settings = LabSettings.from_environment()
+    local_record.add(phases.done)
     print_prediction(console, settings)
     print_summary(console, phases, settings)
 
@@ -187,6 +188,12 @@ def down_command(wipe: bool) -> None:
     if wipe:
         Engine().forget("lab")
     Console().print("The lab is down" + (", its disks are deleted." if wipe else "."))
+
+
+@command.command("times")
+def times_command() -> None:
+    """Show how long the phases of `up` took, cold and warm."""
+    Console().print(local_record.table())
 
 
 @command.command("status")
