@@ -52,6 +52,7 @@ class Group:
     tags: tuple[str, ...] = ()
     embed: dict[str, dict[str, Any]] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    on_demand: bool = False
 
     @property
     def source(self) -> Path:
@@ -113,6 +114,11 @@ def groups() -> dict[str, Group]:
         name: Group(name=name, **{k: _frozen(v) for k, v in entry.items()})
         for name, entry in _table().items()
     }
+
+
+def of_the_lab() -> list[str]:
+    """Names of the groups that the lab itself needs; the others are built on demand."""
+    return [name for name, group in groups().items() if not group.on_demand]
 
 
 def _frozen(value: Any) -> Any:
@@ -309,7 +315,7 @@ def _print_progress(name: str, done: int, total: int) -> None:
 
 def main(arguments: list[str]) -> int:
     try:
-        for name, took in build_all(arguments or groups(), _print_progress).items():
+        for name, took in build_all(arguments or of_the_lab(), _print_progress).items():
             print(f"{name}: {'cached' if not took else f'{took:.0f} s'}", flush=True)
     except BuildError as error:
         print(f"error: {error}", file=sys.stderr)

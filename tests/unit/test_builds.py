@@ -63,6 +63,15 @@ def test_a_key_follows_its_inputs(sources: Path, change: str) -> None:
     assert builds.group("pause").key() != before
 
 
+def test_the_lab_itself_needs_no_group_that_is_built_on_demand() -> None:
+    assert {name for name, g in builds.groups().items() if g.on_demand} == {
+        "karpenter",
+        "kwok",
+    }
+    assert not {"karpenter", "kwok"} & set(builds.of_the_lab())
+    assert "kubernetes" in builds.of_the_lab()
+
+
 def test_a_program_is_built_once(sources: Path) -> None:
     group = builds.group("pause")
     assert not group.is_built
