@@ -18,6 +18,7 @@ TIERS = (
     "rejects",
     "property",
     "golden",
+    "emulator",
     "server",
     "policy",
     "hosts",

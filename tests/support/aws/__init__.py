@@ -1,0 +1,1 @@
+"""An AWS account in this machine's memory, and a provider of Pulumi's that fills it."""

@@ -1,0 +1,143 @@
+"""AWS emulators as processes of their own, in an environment of their own.
+
+moto plays every service but EKS, which ministack plays: it has the add-ons, access
+entries and pod identities that moto lacks. Both listen on 127.0.0.1 only. The
+environment has no Docker client, without which neither can start a container.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import venv
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab import paths
+from lab.locks import locked
+
+REQUIREMENTS = paths.ROOT / "tests" / "emulator" / "requirements-emulators.txt"
+HOST = "127.0.0.1"
+INSTALL_SECONDS = 600
+START_SECONDS = 120
+STOP_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Where the emulators of one account listen."""
+
+    account: str
+    """Number of the account, 12 digits."""
+    moto: str
+    ministack: str
+
+    def url(self, service: str) -> str:
+        """Where a service is answered, by boto3's name for it."""
+        return self.ministack if service == "eks" else self.moto
+
+
+def python() -> Path:
+    """The environment's interpreter; installs on the first call."""
+    key = hashlib.sha256(sys.version.encode() + REQUIREMENTS.read_bytes())
+    target = paths.cache() / "venv-emulators" / key.hexdigest()[:16]
+    interpreter, ready = target / "bin" / "python", target / ".ready"
+    with locked(target.parent / "lock"):
+        if not ready.exists():
+            venv.create(target, with_pip=True, clear=True)
+            install = [str(interpreter), "-m", "pip", "install", "--quiet", "--no-deps"]
+            subprocess.run(
+                [*install, "--requirement", str(REQUIREMENTS)],
+                check=True,
+                timeout=INSTALL_SECONDS,
+            )
+            ready.touch()
+    return interpreter
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((HOST, port)) == 0
+
+
+@contextmanager
+def _process(
+    name: str, arguments: list[str], port: int, environment: dict[str, str]
+) -> Iterator[None]:
+    """Runs an emulator until the block ends; its own output is told if it fails."""
+    with tempfile.TemporaryDirectory(prefix=f"slipway-{name}-") as folder:
+        log = Path(folder) / "log"
+        # Nothing of the user's: no credentials, no proxy, no Docker socket by a name.
+        clean = {
+            "PATH": os.environ.get("PATH", ""),
+            "HOME": folder,
+            "TMPDIR": folder,
+            "DOCKER_HOST": "unix:///nonexistent",
+        }
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [str(python()), *arguments],
+                cwd=folder,
+                env=clean | environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            deadline = time.monotonic() + START_SECONDS
+            while not _answers(port):
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise RuntimeError(f"{name} did not start: {log.read_text()}")
+                time.sleep(0.1)
+            yield
+        finally:
+            process.terminate()
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@contextmanager
+def running(account: str, region: str) -> Iterator[Endpoints]:
+    """Both emulators, empty, playing one account."""
+    moto, ministack = _free_port(), _free_port()
+    with ExitStack() as stack:
+        stack.enter_context(
+            _process(
+                "moto",
+                ["-m", "moto.server", "--host", HOST, "--port", str(moto)],
+                moto,
+                {"MOTO_ACCOUNT_ID": account, "MOTO_EC2_LOAD_DEFAULT_AMIS": "false"},
+            )
+        )
+        stack.enter_context(
+            _process(
+                "ministack",
+                ["-m", "ministack"],
+                ministack,
+                {
+                    "BIND_HOST": HOST,
+                    "GATEWAY_PORT": str(ministack),
+                    "MINISTACK_ACCOUNT_ID": account,
+                    "MINISTACK_REGION": region,
+                },
+            )
+        )
+        yield Endpoints(account, f"http://{HOST}:{moto}", f"http://{HOST}:{ministack}")
