@@ -2,36 +2,97 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
+import pulumi
 import pulumi_kubernetes as kubernetes
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from components.settings import Settings
+from components import lookups
+from components.cluster import kubeconfig as eks
+from components.cluster.outputs import ClusterOutputs
+from components.cluster.terraform_settings import TerraformState
+from components.setting_types import RoleArn
+from components.settings import Problem, Settings, refuse
 from lab import paths
 
 LAB = "lab"
 AMBIENT = "ambient"
+LAYER = "cluster."
+
+
+def _stack(value: str) -> str:
+    if not value.startswith(LAYER) or value == LAYER:
+        refuse(
+            "it is no stack of the layer that makes clusters",
+            f"give {LAYER}<environment>, for example cluster.dev",
+        )
+    return value
 
 
 class ClusterAccess(Settings):
-    """Where the cluster's address and credentials come from."""
+    """Where the cluster's address and credentials come from: one source."""
 
-    kubeconfig: Annotated[str, Field(min_length=1)] = AMBIENT
+    kubeconfig: Annotated[str, Field(min_length=1)] | None = None
     """`lab` for this machine's lab, `ambient` for $KUBECONFIG or ~/.kube/config, or
-    the path of a kubeconfig (a relative one starts at the checkout)."""
+    the path of a kubeconfig (a relative one starts at the checkout). Where no source is
+    given: `ambient`."""
     context: str | None = None
     """Context of the kubeconfig; default: its current one."""
+    stack: Annotated[str, AfterValidator(_stack)] | None = None
+    """The stack of this project that makes the cluster, for example cluster.dev."""
+    terraform: TerraformState | None = None
+    """The cluster as a state of Terraform or OpenTofu has it."""
+    role: RoleArn | None = None
+    """IAM role to talk to the API server as, with stack or terraform; default: the
+    caller's own. One of those that have an access entry."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        given = [n for n in ("kubeconfig", "stack", "terraform") if getattr(self, n)]
+        for extra in given[1:]:
+            yield Problem(
+                path=extra,
+                value=getattr(self, extra),
+                reason=f"the cluster is given by {given[0]} already",
+                fix=f"give one source: remove {' or '.join(given)}",
+            )
+        others = [name for name in given if name != "kubeconfig"]
+        if self.context and others:
+            yield Problem(
+                path="context",
+                value=self.context,
+                reason=f"contexts are a kubeconfig's, and {others[0]} is given",
+                fix="remove it",
+            )
+        if self.role and not others:
+            yield Problem(
+                path="role",
+                value=self.role,
+                reason="a kubeconfig says by itself who talks to the API server",
+                fix="remove it, or have the kubeconfig's exec take the role",
+            )
 
 
-def kubeconfig(access: ClusterAccess) -> str | None:
-    """The kubeconfig's path; None leaves the choice to the provider's defaults."""
-    if access.kubeconfig == AMBIENT:
+def kubeconfig(access: ClusterAccess) -> pulumi.Input[str] | None:
+    """The kubeconfig's path or content; None leaves it to the provider's defaults."""
+    if access.stack:
+        return eks.output(outputs(access.stack).connection, access.role)
+    if access.terraform:
+        return eks.output(access.terraform.connection(), access.role)
+    if access.kubeconfig in (AMBIENT, None):
         return None
     if access.kubeconfig == LAB:
         return str(paths.state() / "labs" / "lab" / "kubeconfig")
     return str(paths.ROOT / Path(access.kubeconfig).expanduser())
+
+
+def outputs(stack: str) -> ClusterOutputs:
+    """What the cluster's stack says; unknown in a preview before it is made."""
+    if lookups.is_unmade(stack):
+        return ClusterOutputs.unknown()
+    return ClusterOutputs.of_stack(stack)
 
 
 def provider(access: ClusterAccess, name: str = "cluster") -> kubernetes.Provider:

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator
 from components.settings import refuse
 
 _DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+_ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,576}")
 _LONGEST_LABEL = 63
 _LONGEST_MODEL_NAME = 40
 _PATH_PREFIX = re.compile(r"(/[A-Za-z0-9][A-Za-z0-9._~-]*)+")
@@ -21,6 +22,16 @@ def _not_boolean(value: Any) -> Any:
     if isinstance(value, bool):
         refuse("it is true or false where a number belongs", "give a number")
     return value
+
+
+def _role_arn(text: str) -> str:
+    if not _ROLE_ARN.fullmatch(text):
+        refuse(
+            "it is no ARN of an IAM role",
+            "give one like arn:aws:iam::111122223333:role/platform-admin; of a role, "
+            "not of a user, a session (sts) or an instance profile",
+        )
+    return text
 
 
 def _dns_label(text: str, longest: int = _LONGEST_LABEL) -> str:
@@ -60,3 +71,5 @@ ModelName = Annotated[str, AfterValidator(_model_name)]
 """A model's name: short enough for the names made from it."""
 PathPrefix = Annotated[str, AfterValidator(_path_prefix)]
 """The path below which a model answers; no trailing slash."""
+RoleArn = Annotated[str, AfterValidator(_role_arn)]
+"""The ARN of an IAM role."""

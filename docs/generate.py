@@ -13,6 +13,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from components.cluster.settings import ClusterSettings
 from components.platform.settings import PlatformSettings
 from components.serving.models_settings import ModelsSettings
 from components.setting_problems import bare, item, range_of
@@ -20,6 +21,7 @@ from docs import role_reference
 from lab import paths
 
 LAYERS: dict[str, type[BaseModel]] = {
+    "cluster": ClusterSettings,
     "platform": PlatformSettings,
     "models": ModelsSettings,
 }
@@ -83,6 +85,8 @@ def _value(field: FieldInfo) -> str:
     kind = bare(field.annotation)
     if _nested(kind)[0]:
         return "settings by name" if get_origin(kind) is dict else "settings below"
+    if get_origin(kind) is dict:
+        return f"{_kind(item(kind))} by name"
     if get_origin(kind) not in (list, tuple):
         return _kind(kind) + range_of(field)
     return f"list of: {_kind(item(kind))}"

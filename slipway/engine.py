@@ -21,8 +21,9 @@ from pulumi import automation as auto
 from pulumi.automation.errors import CommandError
 from rich.console import Console
 
-from components.settings import Problem, SettingsError
+from components import lookups
 from slipway import (
+    cluster_sources,
     interrupts,
     locks,
     processes,
@@ -75,6 +76,7 @@ class Engine:
         self.root = root
         self._toolchain: toolchain.Toolchain | None = None
         self._checked: dict[str, render.Rendered] = {}
+        self._unmade: frozenset[str] = frozenset()
 
     def _say(self, text: str) -> None:
         progress.say(self.console, text)
@@ -88,8 +90,8 @@ class Engine:
         if stack not in self._checked:
             config = stack_files.load(stack, self.root).get("config") or {}
             program = self.programs.get(stack)
-            rendered = render.render(stack, config, program=program)
-            _require_kubeconfig(stack, rendered)
+            rendered = render.render(stack, config, program=program, look_up=True)
+            cluster_sources.require_kubeconfig(stack, rendered)
             self._checked[stack] = rendered
         return self._checked[stack]
 
@@ -171,8 +173,10 @@ class Engine:
         operation: Callable[[_Session, EngineProgress], dict[str, Any]],
     ) -> StackResult:
         expected = None
+        references: list[str] = []
         if verb in ("up", "preview"):
             rendered = self.check(stack)
+            references = rendered.references
             expected = len(rendered.resources) + 1
             if rendered.uses_kubernetes:
                 self._ensure_kubernetes()
@@ -181,6 +185,11 @@ class Engine:
             try:
                 self._clear_locks(stack)
                 session = self._open(stack)
+                self._unmade = cluster_sources.unmade(
+                    references, session.stack.workspace, session.environment
+                )
+                if verb == "up":
+                    cluster_sources.require_made(stack, self._unmade)
                 if expected is None and self._uses_kubernetes(stack, session):
                     self._ensure_kubernetes()
                 outputs = operation(session, follow)
@@ -239,7 +248,12 @@ class Engine:
             env_vars=environment,
             pulumi_command=found.command,
         )
-        program = self.programs.get(stack) or layers.program(stack)
+        run = self.programs.get(stack) or layers.program(stack)
+
+        def program() -> None:
+            with lookups.unmade(self._unmade):
+                run()
+
         opened = auto.create_or_select_stack(
             stack,
             project_name=stack_files.project_name(self.root),
@@ -315,30 +329,6 @@ class Engine:
         project = stack_files.project_name(self.root)
         file = backend / ".pulumi" / "stacks" / project / f"{stack}.json"
         return file.is_file() and '"pending_operations"' in file.read_text()
-
-
-def _require_kubeconfig(stack: str, rendered: render.Rendered) -> None:
-    """SettingsError if a kubeconfig that is given by its path is not there.
-
-    The provider would take the path for the kubeconfig's content, and say that it
-    cannot be parsed.
-    """
-    given = [
-        str(resource.inputs.get("kubeconfig", ""))
-        for resource in rendered.resources
-        if resource.type == KUBERNETES_PROVIDER
-    ]
-    missing = [p for p in given if p.startswith("/") and not Path(p).is_file()]
-    if missing:
-        problem = Problem(
-            path="cluster.kubeconfig",
-            value=missing[0],
-            reason="there is no such file",
-            fix="start the lab (slipway local up), or give another kubeconfig",
-        )
-        raise SettingsError(
-            f"{stack_files.CONFIG_FOLDER}/Pulumi.{stack}.yaml", [problem]
-        )
 
 
 def _public(outputs: Mapping[str, auto.OutputValue]) -> dict[str, Any]:

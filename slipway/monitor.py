@@ -15,7 +15,10 @@ from google.protobuf import empty_pb2  # type: ignore[import-untyped]
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.proto import engine_pb2, resource_pb2
 
+from components.cluster.outputs import ClusterOutputs, placeholder
+
 STACK_TYPE = "pulumi:pulumi:Stack"
+STACK_REFERENCE = "pulumi:pulumi:StackReference"
 KUBERNETES = "kubernetes:"
 KUBERNETES_PROVIDER = "pulumi:providers:kubernetes"
 
@@ -119,6 +122,21 @@ class RecordingMonitor(mocks.MockMonitor):
             urn=urn, id=identifier if request.custom else "", object=request.object
         )
 
+    def ReadResource(self, request: Any) -> Any:  # noqa: N802
+        """Only another stack's outputs are read: each says what it stands for."""
+        if request.type != STACK_REFERENCE:
+            return super().ReadResource(request)  # type: ignore[no-untyped-call]
+        urn = self.make_urn(request.parent, request.type, request.name)
+        inputs = {"name": request.id}
+        self._record(request, urn, inputs, has_secrets=False)
+        outputs = {name: placeholder(name) for name in ClusterOutputs.names()}
+        self.resources[urn] = self.ResourceRegistration(urn, request.id, inputs)
+        answer = resource_pb2.ReadResourceResponse(urn=urn)
+        answer.properties.update(
+            {**inputs, "outputs": outputs, "secretOutputNames": []}
+        )
+        return answer
+
     def _record(
         self, request: Any, urn: str, inputs: dict[str, Any], has_secrets: bool
     ) -> None:
@@ -135,12 +153,12 @@ class RecordingMonitor(mocks.MockMonitor):
                     type=request.type,
                     name=request.name,
                     inputs=plain(inputs),
-                    custom=request.custom,
+                    custom=getattr(request, "custom", True),
                     parent=request.parent,
                     provider=request.provider,
                     has_secrets=has_secrets,
-                    ignore_changes=tuple(request.ignoreChanges),
-                    protect=request.protect,
+                    ignore_changes=tuple(getattr(request, "ignoreChanges", ())),
+                    protect=getattr(request, "protect", False),
                     depends_on=tuple(sorted(request.dependencies)),
                 )
             )

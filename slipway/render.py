@@ -14,7 +14,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,10 +24,12 @@ from pulumi.runtime import config as runtime_config
 from pulumi.runtime.settings import Settings, configure
 from pulumi.runtime.stack import run_in_stack
 
+from components import lookups
 from slipway import manifests, stack_files
 from slipway.monitor import (
     KUBERNETES,
     KUBERNETES_PROVIDER,
+    STACK_REFERENCE,
     Recording,
     RecordingEngine,
     RecordingMonitor,
@@ -86,6 +88,15 @@ class Rendered:
             r.type.startswith((KUBERNETES, KUBERNETES_PROVIDER)) for r in self.resources
         )
 
+    @property
+    def references(self) -> list[str]:
+        """Stacks of this project whose outputs the program reads."""
+        return [
+            str(r.inputs["name"]).rpartition("/")[2]
+            for r in self.resources
+            if r.type == STACK_REFERENCE
+        ]
+
     def files(self) -> dict[str, str]:
         """Content of every manifest's file by its name."""
         header = HEADER.format(stack=self.stack)
@@ -121,11 +132,15 @@ def render(
     config: dict[str, Any] | None = None,
     images: dict[str, str] | None = None,
     program: layers.Program | None = None,
+    *,
+    look_up: bool = False,
 ) -> Rendered:
     """Runs the stack's program and returns what it registered.
 
     `config` stands in for the stack file (field or `namespace:key` to value), `images`
     for images.lock (name to reference), `program` for the module of the stack's layer.
+    `look_up` lets settings look at what lies outside of the checkout, as a Terraform
+    state does; another stack's outputs are placeholders even so.
     Raises what the program raises, SettingsError among them. May be called any number
     of times in one process: each run has Pulumi's global state to itself.
     """
@@ -137,7 +152,7 @@ def render(
     run = program or layers.program(stack_name)
     recording = Recording()
     with _images(images):
-        _in_new_thread(lambda: _run(stack_name, values, run, recording))
+        _in_new_thread(lambda: _run(stack_name, values, run, recording, look_up))
     return Rendered(
         stack=stack_name,
         resources=tuple(sorted(recording.resources, key=lambda r: r.urn)),
@@ -147,7 +162,11 @@ def render(
 
 
 def _run(
-    stack: str, config: dict[str, str], program: layers.Program, recording: Recording
+    stack: str,
+    config: dict[str, str],
+    program: layers.Program,
+    recording: Recording,
+    look_up: bool,
 ) -> None:
     # The same steps as the Automation API's language server takes for an inline
     # program (pulumi/automation/_server.py), with the monitor in the engine's place.
@@ -170,7 +189,8 @@ def _run(
     )
     runtime_config.set_all_config(config, [])
     try:
-        loop.run_until_complete(run_in_stack(program))
+        with nullcontext() if look_up else lookups.none():
+            loop.run_until_complete(run_in_stack(program))
     finally:
         for task in asyncio.all_tasks(loop):
             task.cancel()

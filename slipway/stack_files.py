@@ -26,6 +26,11 @@ def path(stack: str, root: Path | None = None) -> Path:
     return (root or paths.ROOT) / CONFIG_FOLDER / f"Pulumi.{stack}.yaml"
 
 
+def name(stack: str) -> str:
+    """The file's path in the checkout, as messages have it."""
+    return f"{CONFIG_FOLDER}/Pulumi.{stack}.yaml"
+
+
 def known(root: Path | None = None) -> list[str]:
     """Names of all stacks that have a file, in the order of their layers."""
     files = ((root or paths.ROOT) / CONFIG_FOLDER).glob("Pulumi.*.yaml")

@@ -1,0 +1,102 @@
+"""Settings of a cluster that Terraform made, and what its state says of it."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated
+
+import pulumi
+from pydantic import AfterValidator, Field
+
+from components import lookups
+from components.cluster import terraform_state
+from components.cluster.kubeconfig import Connection
+from components.cluster.outputs import placeholder
+from components.cluster.terraform_state import S3, TerraformStateError, Value
+from components.settings import Problem, Settings, refuse
+from lab import paths
+
+_S3_ADDRESS = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/\S+")
+NAMES = tuple(field.name for field in fields(Connection))
+
+
+def _path(value: str) -> str:
+    if value.startswith(S3) and not _S3_ADDRESS.fullmatch(value):
+        refuse("it is no address of an object", "give s3://<bucket>/<key>")
+    if "://" in value and not value.startswith(S3):
+        refuse(
+            "states are read from files and from S3 only",
+            "`terraform state pull > FILE` writes it to a file, for any backend",
+        )
+    return value
+
+
+class TerraformOutputs(Settings):
+    """Which outputs of the Terraform configuration describe the cluster."""
+
+    name: Annotated[str, Field(min_length=1)] = "cluster_name"
+    """The output with the cluster's name."""
+    region: Annotated[str, Field(min_length=1)] = "region"
+    """The output with its region."""
+    endpoint: Annotated[str, Field(min_length=1)] = "cluster_endpoint"
+    """The output with the API server's address."""
+    certificate_authority: Annotated[str, Field(min_length=1)] = (
+        "cluster_certificate_authority_data"
+    )
+    """The output with the API server's CA: PEM, base64."""
+
+
+class TerraformState(Settings):
+    """A cluster from the state of Terraform or OpenTofu, format version 4."""
+
+    path: Annotated[str, Field(min_length=1), AfterValidator(_path)]
+    """File (a relative one starts at the checkout) or s3://bucket/key of the state."""
+    address: str | None = None
+    """Which aws_eks_cluster, where the state has several: as `terraform state list`
+    has it."""
+    outputs: TerraformOutputs | None = None
+    """Take the cluster from outputs, not from its aws_eks_cluster."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        if self.address and self.outputs:
+            yield Problem(
+                path="address",
+                value=self.address,
+                reason="the cluster is taken from outputs",
+                fix="remove address or outputs",
+            )
+        elif lookups.allowed():
+            try:
+                _ = self.found
+            except TerraformStateError as error:
+                yield Problem("path", self.path, error.reason, error.fix)
+
+    def connection(self) -> Connection:
+        """How to reach the cluster; placeholders where nothing is looked up."""
+        if not lookups.allowed():
+            return Connection(**{name: placeholder(name) for name in NAMES})
+        return Connection(
+            **{
+                name: pulumi.Output.secret(value.content)
+                if value.sensitive
+                else value.content
+                for name, value in self.found.items()
+            }
+        )
+
+    @functools.cached_property
+    def found(self) -> dict[str, Value]:
+        """What the state says, by the names of a Connection; TerraformStateError."""
+        location = self.path
+        if not location.startswith(S3):
+            location = str(paths.ROOT / Path(location).expanduser())
+        state = terraform_state.load(location)
+        if self.outputs:
+            return terraform_state.of_outputs(state, self.outputs.model_dump())
+        return terraform_state.of_attributes(
+            terraform_state.cluster(state, self.address)
+        )
