@@ -1,7 +1,7 @@
 """Charts and CRDs from their publishers' packages, as plain objects.
 
-The Go module of Envoy Gateway carries its chart; go.sum guards it (docs/decisions). It
-is taken from the built group where that stands, else the module alone is fetched.
+The Go modules of Envoy Gateway and of Karpenter carry their charts; go.sum guards them
+(docs/decisions).
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import functools
 import json
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,8 +17,8 @@ from typing import Any
 
 import yaml
 
-from lab import builds, commands, helm, paths
-from lab.locks import locked
+from components.platform import package
+from lab import builds, commands, helm
 
 GROUP = "envoy-gateway"
 CHART = "chart"
@@ -39,44 +38,23 @@ def envoy_gateway_chart(folder: str | None = None) -> Path:
     """The chart, ready for helm: `folder`, or the one in the pinned Go module."""
     if folder:
         return Path(folder).expanduser().resolve()
-    group = builds.group(GROUP)
-    target = paths.cache() / "charts" / f"{GROUP}-{group.version()}"
-    if not target.is_dir():
-        with locked(target.parent / "lock"):
-            if not target.is_dir():
-                _prepare(group, target)
-    return target
+    return package.folder(GROUP, _release) / CHART
 
 
-def _prepare(group: builds.Group, target: Path) -> None:
-    part = target.with_name(target.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    if group.is_built:
-        shutil.copytree(group.folder / "files" / CHART, part)
-    else:
-        _fetch(group, part)
-    for path in part.rglob("*"):
-        path.chmod(0o755 if path.is_dir() else 0o644)
-    chart = part / "Chart.yaml"
+def _release(group: builds.Group, folder: Path) -> None:
+    """Makes a release of the chart as the module has it."""
+    chart = folder / CHART / "Chart.yaml"
     chart.write_text(UNRELEASED.sub(group.version(), chart.read_text()))
     # The images are always given as values; the template's own are never used.
-    values = (part / VALUES_TEMPLATE).read_text()
+    values = (folder / CHART / VALUES_TEMPLATE).read_text()
     values = re.sub(r"\$\{Gateway\w+\}", '""', values)
-    (part / "values.yaml").write_text(values)
-    part.rename(target)
+    (folder / CHART / "values.yaml").write_text(values)
 
 
-def _fetch(group: builds.Group, part: Path) -> None:
-    """Fetches the group's module alone, checked by the group's go.sum."""
-    with tempfile.TemporaryDirectory() as folder:
-        environment = {"GOMODCACHE": folder, "GOFLAGS": "-mod=readonly -modcacherw"}
-        shown = commands.run(
-            ["go", "mod", "download", "-json", group.module],
-            cwd=group.source,
-            environment=environment,
-            timeout_seconds=TIMEOUT_SECONDS,
-        )
-        shutil.copytree(Path(json.loads(shown)["Dir"], group.files[CHART]), part)
+def envoy_gateway_crds(folder: str | None = None) -> tuple[Object, ...]:
+    """The CRDs of Gateway API and of Envoy Gateway, which its chart carries."""
+    chart = envoy_gateway_chart(folder)
+    return custom_resource_definitions(chart / "charts" / "crds" / "crds")
 
 
 def template(
@@ -104,9 +82,9 @@ def _template(chart: Path, release: str, namespace: str, values: str) -> str:
 
 
 @functools.lru_cache(maxsize=4)
-def custom_resource_definitions(chart: Path) -> tuple[Object, ...]:
-    """The CRDs of the chart's `crds` part, without their descriptions, by name."""
-    files = sorted((chart / "charts" / "crds" / "crds").rglob("*.yaml"))
+def custom_resource_definitions(folder: Path) -> tuple[Object, ...]:
+    """The CRDs in a folder's files, without their descriptions, by name."""
+    files = sorted(folder.rglob("*.yaml"))
     found = [
         _without_descriptions(document)
         for file in files

@@ -31,7 +31,7 @@ class GatewayApi(pulumi.ComponentResource):
         folder = chart.envoy_gateway_chart(gateway.chart)
         definitions = manifest.Manifest(
             name,
-            chart.custom_resource_definitions(folder),
+            chart.envoy_gateway_crds(gateway.chart),
             pulumi.ResourceOptions(parent=self),
             child=pulumi.ResourceOptions(retain_on_delete=settings.retain),
         )

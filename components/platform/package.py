@@ -1,0 +1,64 @@
+"""Files from publishers' Go modules: charts and CRDs, guarded by go.sum.
+
+Each module is pinned by a group of lab/binaries. Files are taken from the built group
+where that stands, else the module alone is fetched.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from lab import builds, commands, paths
+from lab.locks import locked
+
+TIMEOUT_SECONDS = 600.0
+
+Prepare = Callable[[builds.Group, Path], None]
+"""Makes the files of a group ready for use, in the folder that has them."""
+
+
+def folder(name: str, prepare: Prepare | None = None) -> Path:
+    """The folder with a group's files, by the names that groups.toml gives them.
+
+    Fetched and prepared once per machine and version of the module.
+    """
+    group = builds.group(name)
+    target = paths.cache() / "packages" / f"{name}-{group.version()}"
+    if not target.is_dir():
+        with locked(target.parent / "lock"):
+            if not target.is_dir():
+                _make(group, target, prepare)
+    return target
+
+
+def _make(group: builds.Group, target: Path, prepare: Prepare | None) -> None:
+    part = target.with_name(target.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    if group.is_built:
+        shutil.copytree(group.folder / "files", part)
+    else:
+        _fetch(group, part)
+    for path in [part, *part.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    if prepare:
+        prepare(group, part)
+    part.rename(target)
+
+
+def _fetch(group: builds.Group, part: Path) -> None:
+    """Fetches the group's module alone, checked by the group's go.sum."""
+    with tempfile.TemporaryDirectory() as cache:
+        environment = {"GOMODCACHE": cache, "GOFLAGS": "-mod=readonly -modcacherw"}
+        shown = commands.run(
+            ["go", "mod", "download", "-json", group.module],
+            cwd=group.source,
+            environment=environment,
+            timeout_seconds=TIMEOUT_SECONDS,
+        )
+        module = Path(json.loads(shown)["Dir"])
+        for name, source in group.files.items():
+            shutil.copytree(module / source, part / name)
