@@ -1,0 +1,82 @@
+"""Ranges of IPv4 addresses: the setting's type, and overlaps among several."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from components.settings import Problem, refuse
+
+PRIVATE = tuple(
+    IPv4Network(range_)
+    for range_ in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
+)
+"""What no host of the internet has: RFC 1918, and RFC 6598 (carriers' NAT)."""
+CARRIER = PRIVATE[3]
+
+
+def _cidr(text: str) -> str:
+    try:
+        interface = ipaddress.IPv4Interface(text)
+    except ValueError:
+        refuse(
+            "it is no range of IPv4 addresses",
+            "give one in CIDR notation, like 10.20.0.0/16",
+        )
+    if "/" not in text:
+        refuse(
+            "it is an address without the size of its range",
+            f"give {text}/32 for this address alone",
+        )
+    if str(interface.network) != text:
+        refuse(
+            "the address is not the first of its range",
+            f"give {interface.network}",
+        )
+    return text
+
+
+Cidr = Annotated[str, AfterValidator(_cidr)]
+"""A range of IPv4 addresses in CIDR notation, written as AWS writes it."""
+
+
+@dataclass(frozen=True)
+class NamedRange:
+    """A range and the setting that says it."""
+
+    path: str
+    cidr: str
+
+    @property
+    def network(self) -> IPv4Network:
+        """The range itself."""
+        return IPv4Network(self.cidr)
+
+
+def is_private(cidr: str) -> bool:
+    """Whether no address of the range is of the internet."""
+    return any(IPv4Network(cidr).subnet_of(range_) for range_ in PRIVATE)
+
+
+def overlaps(ranges: Sequence[NamedRange]) -> Iterator[Problem]:
+    """Each range that shares addresses with an earlier one, once.
+
+    Paths are those of the ranges. Who names a range that must stay as it is, such as
+    a network that exists, puts it first: the later one is refused.
+    """
+    for index, later in enumerate(ranges):
+        for earlier in ranges[:index]:
+            if later.network.overlaps(earlier.network):
+                yield Problem(
+                    path=later.path,
+                    value=later.cidr,
+                    reason=f"it overlaps {earlier.path}, which is {earlier.cidr}: a "
+                    "packet to a shared address has two ways",
+                    fix=f"give a range outside of {earlier.cidr}",
+                )
+                break
