@@ -11,7 +11,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
-from google.protobuf import empty_pb2  # type: ignore[import-untyped]
+from google.protobuf import empty_pb2, struct_pb2  # type: ignore[import-untyped]
 from pulumi.runtime import mocks, rpc
 from pulumi.runtime.proto import engine_pb2, resource_pb2
 
@@ -21,6 +21,7 @@ STACK_TYPE = "pulumi:pulumi:Stack"
 STACK_REFERENCE = "pulumi:pulumi:StackReference"
 KUBERNETES = "kubernetes:"
 KUBERNETES_PROVIDER = "pulumi:providers:kubernetes"
+AWS = "aws:"
 
 
 class DuplicateResourceError(Exception):
@@ -76,6 +77,23 @@ def _identifier(type_: str, name: str, inputs: dict[str, Any]) -> str:
     return "/".join(part for part in parts if part)
 
 
+def _outputs(request: Any) -> Any:
+    """Each resource gets its inputs as outputs; those of AWS an ARN beside them.
+
+    Else what refers to an ARN would be missing in the rendering. It is none that AWS
+    would give: account and region are left out, the name is the resource's in Pulumi.
+    """
+    if not request.type.startswith(AWS) or "arn" in request.object:
+        # The request's own message, for to take it apart and put it together again
+        # takes seconds with large objects.
+        return request.object
+    outputs = struct_pb2.Struct()
+    outputs.CopyFrom(request.object)
+    service = request.type.removeprefix(AWS).partition("/")[0]
+    outputs["arn"] = f"arn:aws:{service}:::{request.name}"
+    return outputs
+
+
 class _Answers(mocks.Mocks):
     """Look-ups are answered with what they were asked with: nothing is looked up."""
 
@@ -116,10 +134,8 @@ class RecordingMonitor(mocks.MockMonitor):
         self._record(request, urn, inputs, has_secrets)
         identifier = _identifier(request.type, request.name, inputs)
         self.resources[urn] = self.ResourceRegistration(urn, identifier, inputs)
-        # Each resource gets its inputs as outputs: the request's own message, for to
-        # take it apart and put it together again takes seconds with large objects.
         return resource_pb2.RegisterResourceResponse(
-            urn=urn, id=identifier if request.custom else "", object=request.object
+            urn=urn, id=identifier if request.custom else "", object=_outputs(request)
         )
 
     def ReadResource(self, request: Any) -> Any:  # noqa: N802

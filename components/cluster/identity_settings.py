@@ -1,0 +1,80 @@
+"""Settings of what the pods of a service account may do in the AWS account."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from components.setting_types import DnsLabel
+from components.settings import Problem, Settings, refuse
+
+_PREFIX = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*/)+")
+_REPOSITORY = re.compile(r"[a-z0-9]+([._/-][a-z0-9]+)*")
+SYSTEM_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease")
+"""Whose service accounts belong to add-ons, which have roles of their own."""
+
+
+def _prefix(value: str) -> str:
+    if value and not _PREFIX.fullmatch(value):
+        refuse(
+            "it is no prefix of object names",
+            "give folders that each end in a slash, for example employment/; no *, and "
+            "no slash in front",
+        )
+    return value
+
+
+def _repository(value: str) -> str:
+    if not _REPOSITORY.fullmatch(value) or "*" in value:
+        refuse(
+            "it is no name of an ECR repository",
+            "give it as in storage.repositories: a-z, 0-9 and . _ - / between them",
+        )
+    return value
+
+
+class WorkloadIdentity(Settings):
+    """The rights of one service account; each is none unless it is given."""
+
+    namespace: DnsLabel
+    """Namespace of the service account."""
+    service_account: DnsLabel
+    """Name of the service account; pods of no other get the role."""
+    models: Literal["read", "write"] | None = None
+    """`read`: objects of the model bucket; `write`: puts new ones too, deletes none."""
+    prediction_logs: Literal["read", "write"] | None = None
+    """`write`: appends to the prediction-log bucket and reads nothing there."""
+    prefix: Annotated[str, AfterValidator(_prefix)] = ""
+    """Only objects below it, in both buckets, for example employment/; all if empty."""
+    repositories: dict[
+        Annotated[str, AfterValidator(_repository)], Literal["pull", "push"]
+    ] = Field(default={}, validate_default=True)
+    """Image repositories by their names; `push` pulls too. Nodes pull a pod's own image
+    with their role; this is for pods that build or copy images."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        if not (self.models or self.prediction_logs or self.repositories):
+            yield Problem(
+                path="service_account",
+                value=self.service_account,
+                reason="an identity without any right is a role for nothing",
+                fix="give models, prediction_logs or repositories, or leave it out",
+            )
+        if self.namespace in SYSTEM_NAMESPACES:
+            yield Problem(
+                path="namespace",
+                value=self.namespace,
+                reason="service accounts there belong to add-ons, whose roles the "
+                "components make",
+                fix="give the namespace of your own pods, for example models",
+            )
+        if self.prefix and not (self.models or self.prediction_logs):
+            yield Problem(
+                path="prefix",
+                value=self.prefix,
+                reason="it limits access to buckets, and there is none",
+                fix="give models or prediction_logs, or leave prefix out",
+            )

@@ -1,0 +1,140 @@
+"""What the pods of a service account may read and write: models, logs, images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from components.cluster.arns import Arns
+from components.cluster.identity_settings import WorkloadIdentity
+from components.cluster.policies import EVERYTHING
+from components.cluster.policy_document import (
+    Condition,
+    PolicyDocument,
+    Statement,
+    equals,
+)
+
+_PULL = (
+    "ecr:BatchCheckLayerAvailability",
+    "ecr:BatchGetImage",
+    "ecr:GetDownloadUrlForLayer",
+)
+_PUSH = (
+    "ecr:CompleteLayerUpload",
+    "ecr:InitiateLayerUpload",
+    "ecr:PutImage",
+    "ecr:UploadLayerPart",
+)
+
+
+@dataclass(frozen=True)
+class Stores:
+    """The physical names of what pods are let to; none of them is looked up."""
+
+    model_bucket: str
+    log_bucket: str
+    key_alias: str
+    """`alias/...` of the key that encrypts both buckets: a key's id is known only to
+    AWS, its alias is ours."""
+
+
+def workload(arns: Arns, identity: WorkloadIdentity, stores: Stores) -> PolicyDocument:
+    """The least that the identity's settings need.
+
+    Models are written, never deleted: the bucket keeps versions, and old ones go by its
+    lifecycle. A log is appended to by who may write it, and read by nobody else.
+    """
+    return PolicyDocument(tuple(_statements(arns, identity, stores)))
+
+
+def _statements(
+    arns: Arns, identity: WorkloadIdentity, stores: Stores
+) -> Iterator[Statement]:
+    reads, writes = False, False
+    for what, bucket, access in (
+        ("Models", stores.model_bucket, identity.models),
+        ("PredictionLogs", stores.log_bucket, identity.prediction_logs),
+    ):
+        place = f"{arns.bucket(bucket)}/{identity.prefix}*"
+        # A model's writer reads what it wrote; a server cannot read others' logs.
+        readable = access == "read" or (access == "write" and what == "Models")
+        if readable:
+            yield from _read(arns, f"{what}", arns.bucket(bucket), identity.prefix)
+        if access == "write":
+            yield Statement(
+                sid=f"Write{what}",
+                actions=(
+                    "s3:AbortMultipartUpload",
+                    "s3:ListMultipartUploadParts",
+                    "s3:PutObject",
+                ),
+                resources=(place,),
+                conditions=(_own_account(arns),),
+            )
+        reads, writes = reads or readable, writes or access == "write"
+    if reads or writes:
+        yield _use_key(arns, stores.key_alias, writes=writes)
+    yield from _images(arns, identity)
+
+
+def _read(arns: Arns, what: str, bucket: str, prefix: str) -> Iterator[Statement]:
+    yield Statement(
+        sid=f"Read{what}",
+        actions=("s3:GetObject", "s3:GetObjectVersion"),
+        resources=(f"{bucket}/{prefix}*",),
+        conditions=(_own_account(arns),),
+    )
+    within = (Condition("StringLike", "s3:prefix", (f"{prefix}*",)),) if prefix else ()
+    yield Statement(
+        sid=f"List{what}",
+        actions=("s3:ListBucket",),
+        resources=(bucket,),
+        conditions=(_own_account(arns), *within),
+    )
+
+
+def _own_account(arns: Arns) -> Condition:
+    """A bucket of this name in another account is not ours: names are the world's."""
+    return equals("aws:ResourceAccount", arns.account)
+
+
+def _use_key(arns: Arns, alias: str, *, writes: bool) -> Statement:
+    """The buckets' key, through S3 only; multipart uploads decrypt what they began.
+
+    https://docs.aws.amazon.com/kms/latest/developerguide/alias-authorization.html
+    """
+    return Statement(
+        sid="UseKeyOfBuckets",
+        actions=("kms:Decrypt", "kms:GenerateDataKey") if writes else ("kms:Decrypt",),
+        resources=(arns.any_key,),
+        conditions=(
+            equals("kms:ViaService", f"s3.{arns.region}.amazonaws.com"),
+            Condition("ForAnyValue:StringEquals", "kms:ResourceAliases", (alias,)),
+        ),
+    )
+
+
+def _images(arns: Arns, identity: WorkloadIdentity) -> Iterator[Statement]:
+    pulled = sorted(identity.repositories)
+    pushed = sorted(
+        n for n, access in identity.repositories.items() if access == "push"
+    )
+    if not pulled:
+        return
+    yield Statement(
+        sid="SignInToRegistry",
+        actions=("ecr:GetAuthorizationToken",),
+        resources=EVERYTHING,
+    )
+    yield Statement(
+        sid="PullImages",
+        actions=_PULL,
+        resources=tuple(arns.repository(name) for name in pulled),
+    )
+    if pushed:
+        yield Statement(
+            sid="PushImages",
+            actions=_PUSH,
+            resources=tuple(arns.repository(name) for name in pushed),
+        )
