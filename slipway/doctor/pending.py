@@ -1,0 +1,265 @@
+"""Why pods stay pending: each NodePool's reason, for a cluster with Karpenter.
+
+Karpenter tells each pod one event that joins all pools in one long line; the scheduler
+speaks of the nodes that exist. Here the pools that could launch a node are asked one by
+one, and each refusal has its fix. What DaemonSets take of a node is not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+from slipway.doctor import quantity, selection
+from slipway.doctor.quantity import Resources
+from slipway.doctor.selection import PoolNodes, Requirement
+
+Object = Mapping[str, Any]
+"""An object of Kubernetes as its API gives it in JSON."""
+
+
+@dataclass(frozen=True)
+class NodeSize:
+    """What a node of an instance type has."""
+
+    capacity: Resources
+    """What is installed; Karpenter counts it against a pool's limits."""
+    allocatable: Resources
+    """What of it pods may ask for."""
+
+
+SizeOf = Callable[[str], NodeSize | None]
+"""The size of an instance type by its name; None where it is not known."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why one pool launches no node for a pod, and what would change that."""
+
+    pool: str
+    reason: str
+    fix: str
+
+
+@dataclass(frozen=True)
+class PendingPods:
+    """Pods of one owner that wait for a node for the same reasons."""
+
+    namespace: str
+    name: str
+    """The owner as `ReplicaSet/name`, or `Pod/name` of a pod without one."""
+    count: int
+    example: str
+    """Name of one of them."""
+    asks: str
+    """What each asks for."""
+    refusals: tuple[Refusal, ...]
+    served_by: tuple[str, ...]
+    """Pools that refuse nothing: a node is on its way, or the cloud had none."""
+    scheduler: str
+    """What the scheduler says of the nodes that exist."""
+
+    @property
+    def is_served(self) -> bool:
+        return bool(self.served_by)
+
+
+def explain(
+    pods: Iterable[Object], pools: Iterable[Object], size_of: SizeOf
+) -> list[PendingPods]:
+    """Reasons of all pods without a node; empty where none waits.
+
+    `pods` and `pools` as `kubectl get -o json` has them in `items`; pods that run or
+    have a node are passed over.
+    """
+    asked = list(pools)
+    found: dict[tuple[object, ...], PendingPods] = {}
+    for pod in pods:
+        if not _waits(pod):
+            continue
+        told = _explain(pod, asked, size_of)
+        key = (told.namespace, told.name, told.asks, told.refusals, told.served_by)
+        if key in found:
+            told = replace(found[key], count=found[key].count + 1)
+        found[key] = told
+    return sorted(found.values(), key=lambda one: (one.namespace, one.name))
+
+
+def _waits(pod: Object) -> bool:
+    return (
+        pod["status"].get("phase") == "Pending"
+        and not pod["spec"].get("nodeName")
+        and not pod["metadata"].get("deletionTimestamp")
+    )
+
+
+def _explain(pod: Object, pools: Iterable[Object], size_of: SizeOf) -> PendingPods:
+    meta = pod["metadata"]
+    owners = [o for o in meta.get("ownerReferences") or () if o.get("controller")]
+    owner = f"{owners[0]['kind']}/{owners[0]['name']}" if owners else ""
+    conditions = pod["status"].get("conditions") or ()
+    said = [c.get("message", "") for c in conditions if c["type"] == "PodScheduled"]
+    asks = requests(pod)
+    refusals: list[Refusal] = []
+    served_by: list[str] = []
+    for pool in pools:
+        of_pool = list(_refusals(pod, asks, pool, size_of))
+        refusals += of_pool
+        if not of_pool:
+            served_by.append(pool["metadata"]["name"])
+    return PendingPods(
+        namespace=meta["namespace"],
+        name=owner or f"Pod/{meta['name']}",
+        count=1,
+        example=meta["name"],
+        asks=", ".join(
+            quantity.show(name, n) for name, n in asks.items() if name != "pods"
+        ),
+        refusals=tuple(refusals),
+        served_by=tuple(served_by),
+        scheduler=said[0] if said else "",
+    )
+
+
+def requests(pod: Object) -> dict[str, Decimal]:
+    """What the scheduler reserves for a pod.
+
+    The containers' sum, or what one init container needs beside the sidecars before it
+    if that is more, and the pod's overhead:
+    https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/
+    """
+    spec = pod["spec"]
+    running: dict[str, Decimal] = {}
+    peak: dict[str, Decimal] = {}
+    for container in spec.get("initContainers") or ():
+        own = _requests_of(container)
+        peak = quantity.largest(peak, quantity.add(running, own))
+        if container.get("restartPolicy") == "Always":
+            running = quantity.add(running, own)
+    for container in spec["containers"]:
+        running = quantity.add(running, _requests_of(container))
+    total = quantity.largest(running, peak)
+    total = quantity.add(total, quantity.resources(spec.get("overhead")))
+    return total | {"pods": Decimal(1)}
+
+
+def _requests_of(container: Object) -> dict[str, Decimal]:
+    asked = container.get("resources") or {}
+    # The API server fills in requests where only limits are given.
+    return quantity.resources({**asked.get("limits", {}), **asked.get("requests", {})})
+
+
+def _refusals(
+    pod: Object, asks: Resources, pool: Object, size_of: SizeOf
+) -> Iterator[Refusal]:
+    nodes = PoolNodes.of(pool)
+    for condition in pool.get("status", {}).get("conditions") or ():
+        if condition["type"] == "Ready" and condition["status"] == "False":
+            message = condition.get("message") or condition.get("reason", "")
+            fix = f"kubectl describe nodepool {nodes.name}"
+            yield Refusal(nodes.name, f"the pool is not Ready: {message}", fix)
+    for taint in nodes.untolerated(pod["spec"].get("tolerations") or ()):
+        yield Refusal(
+            nodes.name,
+            f"its taint {taint} is not tolerated",
+            "add the toleration, if the pod is meant for this pool",
+        )
+    unmet = [
+        [asked for asked in together if not nodes.meets(asked)]
+        for together in selection.alternatives(pod)
+    ]
+    if all(unmet):
+        for asked in min(unmet, key=len):
+            yield Refusal(nodes.name, *_unmet_label(nodes, asked))
+    yield from _too_small(nodes, pool, pod, asks, size_of)
+
+
+def _unmet_label(nodes: PoolNodes, asked: Requirement) -> tuple[str, str]:
+    values = nodes.values(asked.key) or ()
+    has = f"gives {', '.join(values)}" if values else "does not give that label"
+    return (
+        f"the pod asks for {asked}, the pool {has}",
+        "change the pod's node selector, or the pool",
+    )
+
+
+def _too_small(
+    nodes: PoolNodes, pool: Object, pod: Object, asks: Resources, size_of: SizeOf
+) -> Iterator[Refusal]:
+    """Refusals for want of a type that is large enough, or of room in the limits."""
+    names = _types(nodes, pod)
+    sizes = {name: size for name in names if (size := size_of(name))}
+    if not sizes or len(sizes) < len(names):
+        return  # Any type, or one we know nothing of, might do.
+    fitting = {n: s for n, s in sizes.items() if not _excess(asks, s.allocatable)}
+    if not fitting:
+        yield _no_type(nodes, asks, sizes)
+        return
+    limits = quantity.resources(pool["spec"].get("limits"))
+    used = quantity.resources(pool.get("status", {}).get("resources"))
+    left = {name: limit - used.get(name, Decimal(0)) for name, limit in limits.items()}
+    closed = {n: _excess(_counted(s), left, only=limits) for n, s in fitting.items()}
+    if all(closed.values()):
+        name, over = min(closed.items(), key=lambda item: len(item[1]))
+        which = over[0]
+        wanted = quantity.show(which, _counted(fitting[name])[which])
+        of = f"{quantity.show(which, limits[which])}, of which "
+        of += f"{quantity.show(which, used.get(which, Decimal(0)))} are in use"
+        yield Refusal(
+            nodes.name,
+            f"its limit is {of}; one more {name} has {wanted}",
+            "raise the pool's limit, or run less in it",
+        )
+
+
+def _counted(size: NodeSize) -> dict[str, Decimal]:
+    return {**size.capacity, "nodes": Decimal(1)}
+
+
+def _types(nodes: PoolNodes, pod: Object) -> list[str]:
+    """Instance types of the pool that the pod admits; empty if the pool lists none."""
+    asked = selection.alternatives(pod)
+    return [
+        name
+        for name in nodes.values(selection.INSTANCE_TYPE) or ()
+        if any(
+            all(r.admits(name) for r in together if r.key == selection.INSTANCE_TYPE)
+            for together in asked
+        )
+    ]
+
+
+def _no_type(
+    nodes: PoolNodes, asks: Resources, sizes: Mapping[str, NodeSize]
+) -> Refusal:
+    def distance(size: NodeSize) -> tuple[int, Decimal]:
+        lacks = _excess(asks, size.allocatable)
+        return len(lacks), -size.allocatable.get(lacks[0], Decimal(0))
+
+    name, size = min(sizes.items(), key=lambda item: distance(item[1]))
+    which = _excess(asks, size.allocatable)[0]
+    has = size.allocatable.get(which, Decimal(0))
+    asked = quantity.show(which, asks[which])
+    if not any(s.allocatable.get(which) for s in sizes.values()):
+        return Refusal(
+            nodes.name,
+            f"the pod asks for {asked}, none of its types has any",
+            f"give the pod to a pool whose types have {which}",
+        )
+    return Refusal(
+        nodes.name,
+        f"the pod asks for {asked}, its closest type {name} has "
+        f"{quantity.show(which, has)} for pods",
+        "ask for less in each pod, or add a larger type to the pool",
+    )
+
+
+def _excess(
+    asks: Resources, has: Resources, only: Iterable[str] | None = None
+) -> list[str]:
+    """Resources of which more is asked than there is."""
+    names = asks if only is None else only
+    zero = Decimal(0)
+    return [n for n in names if asks.get(n, zero) > has.get(n, zero)]
