@@ -12,6 +12,12 @@ GATEWAY = "slipway"
 """The Gateway and its GatewayClass."""
 GATEWAY_LISTENER = "http"
 
+KARPENTER = "karpenter"
+"""The autoscaler of nodes: its Deployment and its service account."""
+KARPENTER_NAMESPACE = "kube-system"
+"""Where it runs: its publisher's advice, as the API server serves that namespace
+before others. https://karpenter.sh/docs/getting-started/getting-started-with-karpenter"""
+
 ROUTES_LABEL = "slipway.dev/routes"
 """On a namespace, "true": its HTTPRoutes may attach to the Gateway."""
 RULES_LABEL = "slipway.dev/prometheus-rules"

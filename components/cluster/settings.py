@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from components.cluster.account_settings import AccountSettings
+from components.cluster.identity_settings import WorkloadIdentity
+from components.cluster.network_settings import NetworkSettings
+from components.cluster.storage_settings import StorageSettings
+from components.setting_types import DnsLabel
 from components.settings import Settings
 
 
@@ -11,3 +17,11 @@ class ClusterSettings(Settings):
 
     account: AccountSettings
     """Which AWS account and region."""
+    network: NetworkSettings
+    """The VPC."""
+    storage: StorageSettings = Field(default={}, validate_default=True)
+    """Buckets, image repositories and their keys."""
+    identities: dict[DnsLabel, WorkloadIdentity] = Field(
+        default={}, validate_default=True
+    )
+    """Rights of service accounts in the AWS account, by a name of their own."""

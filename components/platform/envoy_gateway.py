@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,9 +9,9 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components import naming
-from components.platform import chart, manifest
+from components.platform import chart, charted, manifest
 from components.platform.settings import EnvoyGatewaySettings
-from components.security import api_access, network
+from components.security import network
 
 NAME = "envoy-gateway"
 NAMESPACE = naming.GATEWAY_NAMESPACE
@@ -20,7 +19,6 @@ CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
 XDS_PORTS = (18000, 18001, 18002)
 """What proxies ask the controller for: configuration, rate limits, Wasm."""
 METRICS_PORT = 19001
-HOOK = "helm.sh/hook"
 CERTGEN_LABELS = {"app": "certgen"}
 CERTGEN_SECRETS = ("envoy-gateway", "envoy", "envoy-rate-limit", "envoy-oidc-hmac")
 """What the certificate job makes; internal/provider/kubernetes/secrets.go, v1.9.1."""
@@ -83,33 +81,15 @@ def adapted(content: Object) -> Object:
     - the certificate job stays when done, else each refresh would miss it;
     - the job's role reads only the secrets that it makes.
     """
-    content = copy.deepcopy(content)
+    content = charted.managed(content)
     metadata = content["metadata"]
-    metadata.pop("creationTimestamp", None)
-    if "labels" in metadata:
-        metadata["labels"] |= {
-            "app.kubernetes.io/managed-by": naming.MANAGED_BY,
-            "app.kubernetes.io/part-of": naming.PART_OF,
-        }
-    annotations = metadata.pop("annotations", {})
-    kept = {k: v for k, v in annotations.items() if not k.startswith(HOOK)}
-    if kept:
-        metadata["annotations"] = kept
     if content["kind"] in ("Deployment", "Job"):
-        _adapt_pod(content["spec"]["template"]["spec"])
+        charted.name_the_token(content["spec"]["template"]["spec"])
     if content["kind"] == "Job":
         content["spec"].pop("ttlSecondsAfterFinished")
     if content["kind"] == "Role" and metadata["name"] == f"{NAME}-certgen":
         content["rules"] = _certgen_rules()
     return content
-
-
-def _adapt_pod(pod: Object) -> None:
-    pod["automountServiceAccountToken"] = False
-    pod.pop("imagePullSecrets", None)
-    pod.setdefault("volumes", []).append(api_access.volume())
-    for container in pod["containers"]:
-        container.setdefault("volumeMounts", []).append(api_access.mount())
 
 
 def _certgen_rules() -> list[Object]:
@@ -146,7 +126,9 @@ class EnvoyGateway(pulumi.ComponentResource):
             values=values(settings, namespaces),
         )
         policies = self._add_network_policies()
-        hooks = [o for o in objects if HOOK in o["metadata"].get("annotations", {})]
+        hooks = [
+            o for o in objects if charted.HOOK in o["metadata"].get("annotations", {})
+        ]
         certificates = manifest.Manifest(
             f"{name}-certificates",
             map(adapted, hooks),

@@ -68,6 +68,8 @@ def test_every_number_has_bounds_and_a_unit_or_is_a_count(
     metadata = model.model_fields[name].metadata
     assert any(getattr(rule, "ge", None) is not None for rule in metadata)
     assert any(getattr(rule, "le", None) is not None for rule in metadata)
-    units = ("seconds", "minutes", "hours", "mib", "kib", "millicores", "percent")
-    counts = ("replicas", "rows", "unavailable", "connections", "node_port")
+    units = ("seconds", "minutes", "hours", "days", "gib", "mib", "kib", "percent")
+    units += ("millicores",)
+    counts = ("replicas", "rows", "unavailable", "connections", "node_port", "images")
+    counts += ("nodes", "gpus", "instances", "pods")
     assert name.endswith((*units, *counts)), f"{name}: put its unit into its name"
