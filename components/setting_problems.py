@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -23,6 +23,8 @@ class Refused:
     error: ErrorDetails
     owner: type[BaseModel]
     field: FieldInfo | None
+    kind: Any = None
+    """The annotation of what stands there."""
 
     @property
     def context(self) -> dict[str, Any]:
@@ -39,17 +41,46 @@ class Refused:
 def explain(model: type[BaseModel], error: ErrorDetails) -> Words:
     """Reason and fix for one error of pydantic's, met while parsing `model`."""
     location = error["loc"]
-    owner, field = find(model, location)
-    return _WORDS.get(error["type"], _other)(Refused(error, owner, field))
+    steps = list(_steps(model, location))
+    last = steps[-1] if steps else _Step("", model, None, model)
+    refused = Refused(error, last.owner, last.field, last.kind)
+    return _WORDS.get(error["type"], _other)(refused)
 
 
 def find(
     model: type[BaseModel], location: tuple[int | str, ...]
 ) -> tuple[type[BaseModel], FieldInfo | None]:
     """The settings class in which the location's last name lies, and its field."""
+    steps = list(_steps(model, location))
+    return (steps[-1].owner, steps[-1].field) if steps else (model, None)
+
+
+def names(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The location as the configuration has it.
+
+    Pydantic puts the chosen kind of a discriminated union into it
+    (`pools.gpu.elastic.max_gpus`) and says `[key]` of a mapping's names.
+    """
+    return [s.name for s in _steps(model, location) if s.name != "[key]"]
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A name of a location: the class it lies in, its field if it is one, its kind."""
+
+    name: str
+    owner: type[BaseModel]
+    field: FieldInfo | None
+    kind: Any
+
+
+def _steps(model: type[BaseModel], location: tuple[int | str, ...]) -> Iterator[_Step]:
     owner, field = model, None
     within: Any = model
     for part in location:
+        if str(part) in (kinds := variants(within)):
+            within = kinds[str(part)]
+            continue
         if isinstance(within, type) and issubclass(within, BaseModel):
             owner = within
             field = owner.model_fields.get(str(part))
@@ -57,17 +88,42 @@ def find(
         else:
             field = None
             within = item(within)
-    return owner, field
+        yield _Step(str(part), owner, field, within)
+
+
+def variants(annotation: Any) -> dict[str, type[BaseModel]]:
+    """The classes of a discriminated union by their tag; empty for all else."""
+    if get_origin(annotation) not in (Union, types.UnionType):
+        return {}
+    found = {}
+    for kind in get_args(annotation):
+        for field in kind.model_fields.values():
+            if (
+                get_origin(field.annotation) is Literal
+                and len(tags := get_args(field.annotation)) == 1
+            ):
+                found[str(tags[0])] = kind
+                break
+    return found
 
 
 def bare(annotation: Any) -> Any:
-    """The annotation without `| None` and without metadata."""
+    """The annotation without `| None` and without metadata.
+
+    A union of several settings classes stays one.
+    """
     if get_origin(annotation) in (Union, types.UnionType):
         choices = [a for a in get_args(annotation) if a is not type(None)]
+        if len(choices) > 1 and all(map(_is_model, choices)):
+            return Union[tuple(choices)]  # noqa: UP007 of a list that is not known here
         return bare(choices[0])
     if hasattr(annotation, "__metadata__"):
         return bare(get_args(annotation)[0])
     return annotation
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 def item(annotation: Any) -> Any:
@@ -149,6 +205,16 @@ def _choice(refused: Refused) -> Words:
     return "it is none of the choices", f"{hint}give one of: {listed}"
 
 
+def _no_kind(refused: Refused) -> Words:
+    """A discriminated union's tag is missing or none of its kinds."""
+    context, known = refused.context, list(variants(refused.kind))
+    if "tag" not in context:
+        return "it is required", f"give one of: {', '.join(known)}"
+    meant = nearest(str(context["tag"]), known)
+    hint = f"did you mean {meant}? " if meant else ""
+    return "it is none of the choices", f"{hint}give one of: {', '.join(known)}"
+
+
 def _length(refused: Refused) -> Words:
     context = refused.context
     if "min_length" in context:
@@ -175,6 +241,7 @@ _WORDS: dict[str, Callable[[Refused], Words]] = {
     "extra_forbidden": _unknown,
     "literal_error": _choice,
     "enum": _choice,
+    **dict.fromkeys(("union_tag_invalid", "union_tag_not_found"), _no_kind),
     **dict.fromkeys(
         (
             "greater_than",
@@ -190,7 +257,10 @@ _WORDS: dict[str, Callable[[Refused], Words]] = {
     ),
     **dict.fromkeys(("float_type", "float_parsing", "finite_number"), _DECIMAL),
     **dict.fromkeys(("bool_type", "bool_parsing"), _BOOLEAN),
-    **dict.fromkeys(("model_type", "dict_type", "mapping_type"), _MAPPING),
+    **dict.fromkeys(
+        ("model_type", "model_attributes_type", "dict_type", "mapping_type"),
+        _MAPPING,
+    ),
     **dict.fromkeys(("list_type", "tuple_type", "set_type"), _LIST),
     **dict.fromkeys(("string_type", "string_unicode"), _STRING),
     **dict.fromkeys(

@@ -103,7 +103,7 @@ def _refusal(problems: list[Problem]) -> PydanticCustomError:
 
 
 def _problems(model: type[BaseModel], error: ErrorDetails) -> Iterator[Problem]:
-    location = [str(part) for part in error["loc"] if part != "[key]"]
+    location = setting_problems.names(model, error["loc"])
     if error["type"] == _REFUSAL:
         for problem in error["ctx"]["problems"]:
             path = ".".join([*location, *filter(None, [problem.path])])
@@ -111,10 +111,14 @@ def _problems(model: type[BaseModel], error: ErrorDetails) -> Iterator[Problem]:
             yield replace(problem, path=path, value=value)
         return
     reason, fix = setting_problems.explain(model, error)
-    missing = error["type"] == "missing"
+    value = ABSENT if error["type"] == "missing" else error["input"]
+    if error["type"] in ("union_tag_invalid", "union_tag_not_found"):
+        # Of several kinds of a thing: the setting that says which one.
+        location.append(error["ctx"]["discriminator"].strip("'"))
+        value = error["ctx"].get("tag", ABSENT)
     yield Problem(
         path=".".join(location) or "(all)",
-        value=ABSENT if missing else error["input"],
+        value=value,
         reason=reason,
         fix=fix,
     )

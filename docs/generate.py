@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -16,7 +17,7 @@ from pydantic.fields import FieldInfo
 from components.cluster.settings import ClusterSettings
 from components.platform.settings import PlatformSettings
 from components.serving.models_settings import ModelsSettings
-from components.setting_problems import bare, item, range_of
+from components.setting_problems import bare, item, range_of, variants
 from docs import role_reference
 from lab import paths
 
@@ -60,20 +61,21 @@ def _sections(model: type[BaseModel], path: str) -> Iterator[str]:
     yield from (_row(name, field) for name, field in model.model_fields.items())
     yield ""
     for name, field in model.model_fields.items():
-        nested, more = _nested(field.annotation)
-        if nested:
+        for nested, more in _nested(field.annotation):
             yield from _sections(nested, f"{path}.{name}{more}".lstrip("."))
 
 
-def _nested(annotation: Any) -> tuple[type[BaseModel] | None, str]:
-    """The settings class in a field, and what its path has after the field's name."""
-    kind = bare(annotation)
-    more = ""
+def _nested(annotation: Any) -> Iterator[tuple[type[BaseModel], str]]:
+    """The settings classes in a field, and what a path has after the field's name."""
+    kind, more = bare(annotation), ""
     if get_origin(kind) is dict:
         kind, more = item(kind), ".<name>"
+    elif get_origin(kind) in (list, tuple):
+        kind, more = item(kind), ".<number>"
     if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return kind, more
-    return None, ""
+        yield kind, more
+    for tag, variant in variants(kind).items():
+        yield variant, f"{more} ({tag})"
 
 
 def _row(name: str, field: FieldInfo) -> str:
@@ -83,8 +85,9 @@ def _row(name: str, field: FieldInfo) -> str:
 
 def _value(field: FieldInfo) -> str:
     kind = bare(field.annotation)
-    if _nested(kind)[0]:
-        return "settings by name" if get_origin(kind) is dict else "settings below"
+    if list(_nested(kind)):
+        shapes = {dict: "settings by name", list: "list of settings"}
+        return shapes.get(get_origin(kind) or kind, "settings below")
     if get_origin(kind) is dict:
         return f"{_kind(item(kind))} by name"
     if get_origin(kind) not in (list, tuple):
@@ -96,7 +99,13 @@ def _kind(kind: Any) -> str:
     choices = [f"`{choice}`" for choice in get_args(kind)]
     if choices:
         return ", ".join(choices)
-    words = {int: "whole number", float: "number", bool: "true or false", str: "text"}
+    words = {
+        int: "whole number",
+        float: "number",
+        bool: "true or false",
+        str: "text",
+        datetime: "date and time with its zone",
+    }
     return words[kind]
 
 
@@ -104,7 +113,7 @@ def _default(field: FieldInfo) -> str:
     if field.is_required():
         return "required"
     value = field.get_default(call_default_factory=True, validated_data={})
-    if isinstance(value, BaseModel) or value is None or value in ({}, ()):
+    if isinstance(value, BaseModel) or value is None or value in ({}, (), []):
         return ""
     return f"`{json.dumps(value)}`"
 

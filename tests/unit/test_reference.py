@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from pydantic import BaseModel
 
-from components.setting_problems import bare, item
+from components.setting_problems import bare, item, variants
 from components.settings import Settings
 from docs import generate
 from lab import paths
@@ -17,7 +17,10 @@ def classes(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
     """The class and all settings classes in it."""
     yield model
     for field in model.model_fields.values():
-        for kind in (bare(field.annotation), item(bare(field.annotation))):
+        whole = bare(field.annotation)
+        kinds = [whole, item(whole)]
+        kinds += [v for kind in (whole, item(whole)) for v in variants(kind).values()]
+        for kind in kinds:
             if isinstance(kind, type) and issubclass(kind, BaseModel):
                 yield from classes(kind)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import Field, ValidationError
@@ -182,3 +182,56 @@ def test_names_that_are_taken(name: str) -> None:
 def test_names_that_are_refused(name: str) -> None:
     with pytest.raises(ValidationError):
         Named(name=name)
+
+
+class Round(Settings):
+    """A kind of thing."""
+
+    kind: Literal["round"]
+    radius: Annotated[Whole, Field(ge=1)]
+
+
+class Square(Settings):
+    """Another kind of thing."""
+
+    kind: Literal["square"]
+    side: Annotated[Whole, Field(ge=1)] = 1
+
+    def contradictions(self) -> Iterator[Problem]:
+        if self.side == 13:
+            yield Problem("side", self.side, "it is unlucky", "give 12")
+
+
+class Things(Settings):
+    """Things of several kinds by name."""
+
+    things: dict[DnsLabel, Annotated[Round | Square, Field(discriminator="kind")]] = (
+        Field(default={})
+    )
+
+
+@pytest.mark.parametrize(
+    ("thing", "wanted"),
+    [
+        ({"kind": "round"}, ("radius", ABSENT, "required", "set it")),
+        ({"kind": "round", "radius": 0}, ("radius", 0, "less than 1", "at least 1")),
+        ({"kind": "square", "side": 13}, ("side", 13, "unlucky", "give 12")),
+        ({"kind": "square", "sid": 1}, ("sid", 1, "no such", "did you mean side?")),
+        ({"kind": "squere"}, ("kind", "squere", "none of", "did you mean square?")),
+        ({"side": 2}, ("kind", ABSENT, "required", "give one of: round, square")),
+        (3, ("", 3, "not a mapping", "pairs")),
+    ],
+)
+@pytest.mark.parametrize("name", ["thing", "round"])
+def test_a_thing_of_several_kinds_is_named_as_the_file_has_it(
+    thing: Any, wanted: tuple[str, Any, str, str], name: str
+) -> None:
+    """Pydantic's own path has the kind in it; the file has not."""
+    path, value, reason, fix = wanted
+    with pytest.raises(SettingsError) as caught:
+        parse(Things, {"things": {name: thing}}, "here")
+    [problem] = caught.value.problems
+    assert problem.path == ".".join(filter(None, ["things", name, path]))
+    assert problem.value == value
+    assert reason in problem.reason
+    assert fix in problem.fix

@@ -1,0 +1,40 @@
+"""What the node pools have to know of the cluster that they join."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pulumi
+
+
+@dataclass(frozen=True)
+class ClusterFacts:
+    """What a managed node group is told of its cluster."""
+
+    name: str
+    """The cluster's name, as the settings have it."""
+    version: str
+    """Kubernetes' minor version, for example 1.34."""
+    security_group_id: pulumi.Input[str]
+    """The group that EKS made for the cluster: nodes and control plane are in it."""
+    endpoint: pulumi.Input[str] = ""
+    certificate_authority: pulumi.Input[str] = ""
+    """Base64, as EKS says it."""
+    service_cidr: pulumi.Input[str] = ""
+
+
+@dataclass(frozen=True)
+class KarpenterFacts:
+    """What Karpenter's objects name: all of it known from settings, none looked up."""
+
+    cluster_name: str
+    """Subnets and security groups bear it in the tag `karpenter.sh/discovery`."""
+    version: str
+    """Kubernetes' minor version: it decides the AMI release."""
+    node_role_name: str
+    """The role of nodes; Karpenter makes the instance profile."""
+    zones: tuple[str, ...]
+    """The network's zones: those of pools that name none."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Tags of what Karpenter launches, beside those that it sets itself."""
