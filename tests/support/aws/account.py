@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass
 from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ParamValidationError
+from botocore.validate import ParamValidator
 
 from tests.support.aws.emulators import Endpoints
+from tests.support.aws.not_judged import CALLS
 
 ATTEMPTS = 1
 TIMEOUT_SECONDS = 60
+READING = ("Describe", "List", "Get", "Head")
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call that changes something, as it was sent."""
+
+    operation: str
+    """Such as `eks:CreateCluster`."""
+    parameters: dict[str, Any]
 
 
 class Account:
@@ -21,7 +35,9 @@ class Account:
         self.endpoints = endpoints
         self.id = endpoints.account
         self.region = region
-        self._clients: dict[str, Any] = {}
+        self.calls: list[Call] = []
+        """Every call that was to change something, refused ones too."""
+        self._clients: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
         # Never the user's own: these reach no one but the emulators.
         self._session = boto3.Session(
@@ -31,12 +47,36 @@ class Account:
         )
 
     def client(self, service: str) -> Any:
-        """boto3's client of a service, on the emulator that plays it."""
+        """boto3's client of a service on moto, by boto3's name for it."""
+        return self._client(service, self.endpoints.moto)
+
+    @property
+    def eks_rest(self) -> Any:
+        """EKS on ministack: add-ons, access entries, pod identities, all tags."""
+        return self._client("eks", self.endpoints.ministack)
+
+    def unjudged(self, service: str, operation: str, **parameters: Any) -> None:
+        """A call that no emulator answers: its parameters are checked, no more."""
+        name = f"{service}:{operation}"
+        if name not in CALLS:
+            raise NotImplementedError(f"{name} is not in not_judged.CALLS")
+        shape = self.client(service).meta.service_model.operation_model(operation)
+        report = ParamValidator().validate(parameters, shape.input_shape)
+        if report.has_errors():
+            raise ParamValidationError(report=report.generate_report())
+        self.calls.append(Call(name, parameters))
+
+    def arn(self, service: str, resource: str, *, region: bool = True) -> str:
+        """`arn:aws:<service>:<region>:<account>:<resource>`."""
+        where = self.region if region else ""
+        return f"arn:aws:{service}:{where}:{self.id}:{resource}"
+
+    def _client(self, service: str, url: str) -> Any:
         with self._lock:
-            if service not in self._clients:
-                self._clients[service] = self._session.client(
+            if (service, url) not in self._clients:
+                client = self._session.client(
                     service,
-                    endpoint_url=self.endpoints.url(service),
+                    endpoint_url=url,
                     config=Config(
                         retries={"total_max_attempts": ATTEMPTS},
                         read_timeout=TIMEOUT_SECONDS,
@@ -46,9 +86,11 @@ class Account:
                         s3={"addressing_style": "path"},
                     ),
                 )
-            return self._clients[service]
+                client.meta.events.register("provide-client-params.*.*", self._note)
+                self._clients[service, url] = client
+            return self._clients[service, url]
 
-    def arn(self, service: str, resource: str, *, region: bool = True) -> str:
-        """`arn:aws:<service>:<region>:<account>:<resource>`."""
-        where = self.region if region else ""
-        return f"arn:aws:{service}:{where}:{self.id}:{resource}"
+    def _note(self, params: Any, model: Any, **_: Any) -> None:
+        if not model.name.startswith(READING):
+            operation = f"{model.service_model.service_name}:{model.name}"
+            self.calls.append(Call(operation, dict(params)))

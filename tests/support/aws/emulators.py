@@ -39,10 +39,6 @@ class Endpoints:
     moto: str
     ministack: str
 
-    def url(self, service: str) -> str:
-        """Where a service is answered, by boto3's name for it."""
-        return self.ministack if service == "eks" else self.moto
-
 
 def python() -> Path:
     """The environment's interpreter; installs on the first call."""
@@ -124,7 +120,11 @@ def running(account: str, region: str) -> Iterator[Endpoints]:
                 "moto",
                 ["-m", "moto.server", "--host", HOST, "--port", str(moto)],
                 moto,
-                {"MOTO_ACCOUNT_ID": account, "MOTO_EC2_LOAD_DEFAULT_AMIS": "false"},
+                {
+                    "MOTO_ACCOUNT_ID": account,
+                    "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
+                    "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
+                },
             )
         )
         stack.enter_context(

@@ -18,6 +18,10 @@ class RefusedError(Exception):
     """AWS would refuse this; the text names the documented rule."""
 
 
+class NotFoundError(Exception):
+    """The account has no such thing."""
+
+
 @dataclass
 class Made:
     """A resource that exists: its id, and what is known only after it was made."""
@@ -31,8 +35,10 @@ class Change:
     """What an update starts from and is to end at, tags with the default tags."""
 
     old: Properties
-    """The outputs of before, which hold the inputs of before."""
+    """The inputs of before."""
     new: Properties
+    state: Properties
+    """The outputs of before."""
 
     def of(self, *names: str) -> bool:
         """Whether one of these inputs changed."""
@@ -61,13 +67,30 @@ class Handler(ABC):
         """Makes it; raises what boto3 raises, or RefusedError."""
 
     @abstractmethod
-    def exists(self, aws: Account, identifier: str, old: Properties) -> bool:
-        """Whether the account still has it."""
+    def read(self, aws: Account, identifier: str, state: Properties) -> Any:
+        """What the account has of it; raises NotFoundError or boto3's own error."""
 
     @abstractmethod
-    def delete(self, aws: Account, identifier: str, old: Properties) -> None:
+    def delete(self, aws: Account, identifier: str, state: Properties) -> None:
         """Removes it."""
 
     def update(self, aws: Account, identifier: str, change: Change) -> Properties:
         """Changes it; returns the outputs that the change has changed."""
         raise NotImplementedError(f"{self.type}: no update, yet {self.updates}")
+
+
+class SettingHandler(Handler):
+    """A setting of another resource: making and changing it are the same call."""
+
+    taggable = False
+
+    @abstractmethod
+    def put(self, aws: Account, new: Properties) -> str:
+        """Sets it, as a whole; returns its id."""
+
+    def create(self, aws: Account, new: Properties) -> Made:
+        return Made(self.put(aws, new))
+
+    def update(self, aws: Account, identifier: str, change: Change) -> Properties:
+        self.put(aws, change.new)
+        return {}

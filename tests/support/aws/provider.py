@@ -6,21 +6,35 @@ The engine connects to it by PULUMI_DEBUG_PROVIDERS=aws:<port> and needs no plug
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib import metadata
 from typing import Any
 
-import grpc
-from google.protobuf import empty_pb2, json_format, struct_pb2
+import grpc  # type: ignore[import-untyped]
+from botocore.exceptions import ClientError
+from google.protobuf import (  # type: ignore[import-untyped]
+    empty_pb2,
+    json_format,
+    struct_pb2,
+)
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from slipway.monitor import plain
 from tests.support.aws.account import Account
 from tests.support.aws.emulators import HOST, Endpoints
-from tests.support.aws.handler import TAGS, Change, Handler, Properties
+from tests.support.aws.handler import (
+    TAGS,
+    Change,
+    Handler,
+    NotFoundError,
+    Properties,
+)
 
-VERSION = "7.51.1"
+Changes = provider_pb2.DiffResponse.DiffChanges
+
+VERSION = metadata.version("pulumi-aws")
 TAGS_ALL = "tagsAll"
 WORKERS = 16
 SETTINGS = frozenset({"region", "allowedAccountIds", "defaultTags", "version"})
@@ -46,6 +60,10 @@ def _write(properties: Properties) -> struct_pb2.Struct:
 
 def _type(urn: str) -> str:
     return urn.split("::")[2].rpartition("$")[2]
+
+
+def _changes(changed: Collection[str]) -> Any:
+    return Changes.DIFF_SOME if changed else Changes.DIFF_NONE
 
 
 class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
@@ -89,7 +107,7 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
         old, new = _read(request.old_inputs), _read(request.news)
         changed = sorted(key for key in old | new if old.get(key) != new.get(key))
         return provider_pb2.DiffResponse(
-            changes=bool(changed) + 1,
+            changes=_changes(changed),
             diffs=changed,
             replaces=[key for key in changed if key == "region"],
         )
@@ -148,7 +166,7 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
             was = _read(request.olds).get(TAGS_ALL)
             changed |= {TAGS_ALL} if was != self._tags(new) else set()
         return provider_pb2.DiffResponse(
-            changes=bool(changed) + 1,
+            changes=_changes(changed),
             diffs=sorted(changed),
             replaces=sorted(replacing),
             deleteBeforeReplace=bool(replacing),
@@ -166,15 +184,16 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     def Update(self, request: Any, context: Any) -> Any:  # noqa: N802
-        new = _read(request.news)
+        old, new = _read(request.old_inputs), _read(request.news)
         handler = self._handler(request)
         before = _read(request.olds)
         if request.preview:
             return provider_pb2.UpdateResponse(properties=_write(before | new))
         # Names that are no inputs are what the resource itself told.
         told = {k: v for k, v in before.items() if k not in handler.known()}
-        old = before | ({TAGS: before[TAGS_ALL]} if handler.taggable else {})
-        change = Change(old, self._complete(handler, new))
+        if handler.taggable:
+            old = old | {TAGS: before[TAGS_ALL]}
+        change = Change(old, self._complete(handler, new), before)
         with self._doing("update", request.urn, context) as account:
             changed = handler.update(account, request.id, change)
         state = self._state(handler, new, told | changed)
@@ -182,10 +201,13 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
 
     def Read(self, request: Any, context: Any) -> Any:  # noqa: N802
         handler = self._handler(request)
-        state = _read(request.properties)
-        with self._doing("read", request.urn, context) as account:
-            found = handler.exists(account, request.id, state)
-        if not found:
+        assert self.account is not None, "the engine configures before it asks"
+        try:
+            handler.read(self.account, request.id, _read(request.properties))
+        except (NotFoundError, ClientError) as error:
+            if not _absent(error):
+                with _told(context):
+                    raise
             return provider_pb2.ReadResponse()
         return provider_pb2.ReadResponse(
             id=request.id, properties=request.properties, inputs=request.inputs
@@ -210,7 +232,7 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
         self, handler: Handler, inputs: Properties, told: Properties
     ) -> Properties:
         tags = {TAGS_ALL: self._tags(inputs)} if handler.taggable else {}
-        return told | inputs | tags
+        return inputs | told | tags
 
     @contextmanager
     def _doing(self, verb: str, urn: str, context: Any) -> Iterator[Account]:
@@ -229,6 +251,17 @@ def _told(context: Any) -> Iterator[None]:
     except Exception as error:  # noqa: BLE001 whatever it is, the engine shows it
         text = f"{type(error).__name__}: {error}"
         context.abort(grpc.StatusCode.UNKNOWN, text)
+
+
+ABSENT = ("NotFound", "NoSuch", "404", "NonExistentQueue")
+"""What the codes of AWS's errors have in them if there is no such thing."""
+
+
+def _absent(error: Exception) -> bool:
+    """Whether the error says that there is no such thing."""
+    if isinstance(error, ClientError):
+        return any(part in error.response["Error"]["Code"] for part in ABSENT)
+    return isinstance(error, NotFoundError)
 
 
 def _decoded(value: Any) -> Any:
