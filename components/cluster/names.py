@@ -19,6 +19,11 @@ def cluster_role(cluster: str) -> str:
     return f"{cluster}-cluster"
 
 
+def flow_log_role(cluster: str) -> str:
+    """The role that writes the network's flow logs."""
+    return f"{cluster}-flow-logs"
+
+
 def pod_role(cluster: str, namespace: str, service_account: str) -> str:
     """The role of one service account."""
     return _short(f"{cluster}-{namespace}-{service_account}", LONGEST_ROLE_NAME)

@@ -1,0 +1,28 @@
+"""What controllers look for on subnets; an existing VPC's need the same."""
+
+from __future__ import annotations
+
+KARPENTER_DISCOVERY = "karpenter.sh/discovery"
+"""By it Karpenter's node classes find subnets and security groups.
+https://karpenter.sh/docs/concepts/nodeclasses/#specsubnetselectorterms"""
+LOAD_BALANCERS = {
+    "public": "kubernetes.io/role/elb",
+    "private": "kubernetes.io/role/internal-elb",
+}
+"""https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html#network-requirements-subnets"""
+PODS = "kubernetes.io/role/cni"
+"""By it vpc-cni finds subnets for pods beside the node's own (1.18 and newer).
+https://docs.aws.amazon.com/eks/latest/best-practices/subnets.html"""
+
+
+def subnet_tags(kind: str, cluster: str) -> dict[str, str]:
+    """Tags of a `private`, `public`, `intra` or `pods` subnet for controllers."""
+    found: dict[str, str] = {}
+    if kind in LOAD_BALANCERS:
+        found[LOAD_BALANCERS[kind]] = "1"
+        found[f"kubernetes.io/cluster/{cluster}"] = "shared"
+    if kind == "private":
+        found[KARPENTER_DISCOVERY] = cluster
+    if kind == "pods":
+        found[PODS] = "1"
+    return found
