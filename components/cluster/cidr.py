@@ -1,9 +1,9 @@
-"""Ranges of IPv4 addresses: the setting's type, and overlaps among several."""
+"""Ranges of IPv4 addresses: the setting's type, and those that overlap."""
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Annotated
@@ -63,20 +63,15 @@ def is_private(cidr: str) -> bool:
     return any(IPv4Network(cidr).subnet_of(range_) for range_ in PRIVATE)
 
 
-def overlaps(ranges: Sequence[NamedRange]) -> Iterator[Problem]:
-    """Each range that shares addresses with an earlier one, once.
-
-    Paths are those of the ranges. Who names a range that must stay as it is, such as
-    a network that exists, puts it first: the later one is refused.
-    """
-    for index, later in enumerate(ranges):
-        for earlier in ranges[:index]:
-            if later.network.overlaps(earlier.network):
-                yield Problem(
-                    path=later.path,
-                    value=later.cidr,
-                    reason=f"it overlaps {earlier.path}, which is {earlier.cidr}: a "
-                    "packet to a shared address has two ways",
-                    fix=f"give a range outside of {earlier.cidr}",
-                )
-                break
+def overlap(one: NamedRange, others: Iterable[NamedRange]) -> Iterator[Problem]:
+    """What is wrong with a range that shares addresses with others; the first only."""
+    for other in others:
+        if one.network.overlaps(other.network):
+            yield Problem(
+                path=one.path,
+                value=one.cidr,
+                reason=f"it overlaps {other.path}, which is {other.cidr}: a shared "
+                "address has two places",
+                fix=f"give a range outside of {other.cidr}",
+            )
+            return

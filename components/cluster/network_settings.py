@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from components.cluster.cidr import CARRIER, Cidr, is_private
+from components.cluster.cidr import CARRIER, Cidr, NamedRange, is_private, overlap
 from components.cluster.cidr_plan import (
     LARGEST_VPC,
     SMALLEST_POD_RANGE,
@@ -167,6 +167,21 @@ class NetworkSettings(Settings):
         assert self.cidr is not None  # contradictions() refuses it
         return self.cidr
 
+    def ranges(self, path: str = "") -> list[NamedRange]:
+        """The VPC's ranges, with their paths below `path`."""
+        under = f"{path}." if path else ""
+        if self.existing:
+            more = self.existing.secondary_cidrs
+            return [
+                NamedRange(f"{under}existing.cidr", self.existing.cidr),
+                *(
+                    NamedRange(f"{under}existing.secondary_cidrs.{i}", cidr)
+                    for i, cidr in enumerate(more)
+                ),
+            ]
+        named = ((f"{under}cidr", self.cidr), (f"{under}pod_cidr", self.pod_cidr))
+        return [NamedRange(where, cidr) for where, cidr in named if cidr]
+
     def contradictions(self) -> Iterator[Problem]:
         """Zones, ranges that AWS or the plan cannot take, and a VPC without a way."""
         yield from self._zones()
@@ -182,9 +197,19 @@ class NetworkSettings(Settings):
         else:
             yield from self._cidr(self.cidr)
             yield from self._way_out()
+        ranges = self.ranges()
+        if self.makes_vpc and len(ranges) == 2:
+            yield from overlap(ranges[1], ranges[:1])
+        for index, cidr in enumerate(self.on_premises_cidrs):
+            yield from overlap(NamedRange(f"on_premises_cidrs.{index}", cidr), ranges)
         for index, name in enumerate(self.endpoints):
             if name in self.endpoints[:index]:
-                yield Problem(f"endpoints.{index}", name, "it is given twice", "once")
+                yield Problem(
+                    path=f"endpoints.{index}",
+                    value=name,
+                    reason="it is given twice, and a service has one private name",
+                    fix="give each once",
+                )
 
     def _zones(self) -> Iterator[Problem]:
         for index, zone in enumerate(self.zones):
