@@ -41,6 +41,10 @@ class Arns:
         """A policy that AWS keeps."""
         return f"arn:{self.partition}:iam::aws:policy/{name}"
 
+    def access_policy(self, name: str) -> str:
+        """What an access entry of EKS lets one do in the cluster."""
+        return f"arn:{self.partition}:eks::aws:cluster-access-policy/{name}"
+
     def cluster(self, name: str) -> str:
         """An EKS cluster."""
         return self.of("eks", f"cluster/{name}")

@@ -234,7 +234,11 @@ def vpc_cni(arns: Arns, cluster: str, vpc: str) -> PolicyDocument:
                 resources=(interfaces,),
                 conditions=(
                     Condition("StringEqualsIfExists", own, (cluster,)),
-                    equals(f"aws:RequestTag/{INTERFACE_TAG}", cluster),
+                    Condition(
+                        "StringEqualsIfExists",
+                        f"aws:RequestTag/{INTERFACE_TAG}",
+                        (cluster,),
+                    ),
                 ),
             ),
             Statement(
