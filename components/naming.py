@@ -8,6 +8,8 @@ MONITORING_NAMESPACE = "slipway-monitoring"
 """Prometheus, Alertmanager and the rules of every model."""
 MODELS_NAMESPACE = "models"
 """Model servers, unless a stack says otherwise."""
+GPU_NAMESPACE = "slipway-gpu"
+"""The programs on GPU nodes: device plugin and metrics."""
 GATEWAY = "slipway"
 """The Gateway and its GatewayClass."""
 GATEWAY_LISTENER = "http"
@@ -20,6 +22,8 @@ before others. https://karpenter.sh/docs/getting-started/getting-started-with-ka
 
 ROUTES_LABEL = "slipway.dev/routes"
 """On a namespace, "true": its HTTPRoutes may attach to the Gateway."""
+POOL_LABEL = "slipway.dev/pool"
+"""On a node: the name of the pool that it belongs to."""
 RULES_LABEL = "slipway.dev/prometheus-rules"
 """On a ConfigMap in the monitoring namespace, "true": Prometheus loads its files."""
 

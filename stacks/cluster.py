@@ -6,7 +6,10 @@ import pulumi
 import pulumi_aws as aws
 
 from components.cluster.account_settings import AccountSettings
+from components.cluster.arns import Arns
+from components.cluster.network import Network
 from components.cluster.settings import ClusterSettings
+from components.cluster.storage import ModelStorage
 from components.settings import parse
 from stacks import config
 
@@ -15,7 +18,11 @@ def run() -> None:
     """Declares the stack; the order of deletion follows from what depends on what."""
     source = f"stacks/config/Pulumi.{pulumi.get_stack()}.yaml"
     settings = parse(ClusterSettings, config.read(), source)
-    provider(settings.account)
+    account, cluster = settings.account, pulumi.get_stack().partition(".")[2]
+    arns = Arns(account.id, account.region)
+    here = pulumi.ResourceOptions(providers=[provider(account)])
+    Network("network", settings.network, cluster=cluster, arns=arns, opts=here)
+    ModelStorage("storage", settings.storage, cluster=cluster, arns=arns, opts=here)
 
 
 def provider(account: AccountSettings) -> aws.Provider:

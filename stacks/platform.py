@@ -20,6 +20,7 @@ from components.platform.gateway_api import GatewayApi
 from components.platform.metrics_server import MetricsServer
 from components.platform.namespaces import Namespaces
 from components.platform.settings import PlatformSettings
+from components.platform.storage_class import StorageClass
 from components.settings import parse
 from stacks import config
 
@@ -48,6 +49,8 @@ def run() -> None:
     source = f"stacks/config/Pulumi.{pulumi.get_stack()}.yaml"
     settings = parse(PlatformSettings, config.read(), source)
     place = Place(cluster_access.provider(settings.cluster))
+    if settings.storage_class.enabled:
+        StorageClass("storage-class", settings.storage_class, {}, place.options)
     if settings.metrics_server.enabled:
         MetricsServer("metrics-server", settings.metrics_server, place.options)
     namespaces = Namespaces("namespaces", settings.namespaces, place.options)

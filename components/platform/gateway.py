@@ -185,6 +185,8 @@ class Gateway(pulumi.ComponentResource):
         if settings.service != "ClusterIP":
             # Any node's port leads to a proxy, whichever node it runs on.
             service["externalTrafficPolicy"] = "Cluster"
+        if settings.service_annotations:
+            service["annotations"] = settings.service_annotations
         if settings.node_port:
             port = {
                 "port": PORT,

@@ -13,6 +13,7 @@ from components import naming
 from components.cluster_access import ClusterAccess
 from components.monitoring.settings import MonitoringSettings
 from components.part_settings import NodePort, PartSettings, image_problems
+from components.platform.storage_class import StorageClassSettings
 from components.settings import Problem, Settings, refuse
 
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -138,6 +139,8 @@ class GatewaySettings(Settings):
     """How the proxies are reached from outside."""
     node_port: NodePort = None
     """Fixed port on every node, with service: NodePort."""
+    service_annotations: dict[str, str] = Field(default={}, validate_default=True)
+    """Annotations of the Service, which tell a cloud what load balancer to make."""
     cpu_request_millicores: Annotated[int, Field(ge=10, le=64000)] = 250
     """Processor time that each proxy is promised."""
     memory_limit_mib: Annotated[int, Field(ge=128, le=65536)] = 512
@@ -158,6 +161,13 @@ class GatewaySettings(Settings):
                 value=self.node_port,
                 reason=f"the service is of type {self.service}",
                 fix="set service: NodePort, or remove node_port",
+            )
+        if self.service_annotations and self.service != "LoadBalancer":
+            yield Problem(
+                path="service_annotations",
+                value=sorted(self.service_annotations),
+                reason=f"no cloud reads those of a Service of type {self.service}",
+                fix="set service: LoadBalancer, or remove them",
             )
 
 
@@ -180,6 +190,8 @@ class PlatformSettings(Settings):
     """The Gateway."""
     monitoring: MonitoringSettings = Field(default={}, validate_default=True)
     """Prometheus and alerts."""
+    storage_class: StorageClassSettings = Field(default={}, validate_default=True)
+    """Volumes on EBS."""
 
     def contradictions(self) -> Iterator[Problem]:
         if self.gateway.enabled and not self.envoy_gateway.enabled:
