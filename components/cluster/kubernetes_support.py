@@ -1,0 +1,112 @@
+"""Which versions of Kubernetes EKS supports at a day, and what follows from it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+
+from components.settings import Problem
+
+
+@dataclass(frozen=True)
+class Dates:
+    """The last days of a version's support."""
+
+    standard_until: date
+    extended_until: date
+
+
+# Of the catalogue, once it is there.
+_DATES = {
+    "1.33": Dates(date(2026, 7, 29), date(2027, 7, 29)),
+    "1.34": Dates(date(2026, 12, 2), date(2027, 12, 2)),
+    "1.35": Dates(date(2027, 3, 27), date(2028, 3, 27)),
+}
+WARN_DAYS = 90
+"""Before the end of support: an upgrade of nodes and workloads takes its time."""
+TODAY = "SLIPWAY_TODAY"
+"""Environment variable with the day to judge by (2026-11-23) in place of today."""
+
+
+def today() -> date:
+    """The day by which support is judged, in local time."""
+    given = os.environ.get(TODAY)
+    # A calendar day of the person who runs it; the hour does not matter here.
+    return date.fromisoformat(given) if given else date.today()  # noqa: DTZ011
+
+
+def problems(version: str, *, extended_support: bool, day: date) -> Iterator[Problem]:
+    """What is wrong with the version at this day; paths are those of EksSettings."""
+    known = _known(version)
+    if known is None:
+        yield Problem(
+            path="version",
+            value=version,
+            reason="EKS has no such version, or the catalogue does not know it yet",
+            fix=f"give one of {', '.join(supported(day))}, or renew the catalogue by "
+            "`slipway catalog refresh`",
+        )
+    elif day > known.extended_until:
+        yield Problem(
+            path="version",
+            value=version,
+            reason=f"EKS upgrades it by force: extended support ended on "
+            f"{known.extended_until}",
+            fix=f"give one of {', '.join(supported(day))}",
+        )
+    elif day > known.standard_until and not extended_support:
+        yield Problem(
+            path="version",
+            value=version,
+            reason=f"its standard support ended on {known.standard_until}; EKS bills "
+            "six times as much for the control plane since",
+            fix=f"give one of {', '.join(supported(day))}, or set extended_support: "
+            f"true until {known.extended_until}",
+        )
+
+
+def warning(version: str, *, extended_support: bool, day: date) -> str | None:
+    """What to say if support ends within 90 days; None if all is well."""
+    known = _known(version)
+    if known is None:
+        return None
+    paid = extended_support and day > known.standard_until
+    end = known.extended_until if paid else known.standard_until
+    left = (end - day).days
+    if not 0 <= left <= WARN_DAYS:
+        return None
+    kind = "extended" if paid else "standard"
+    then = (
+        "EKS then upgrades the control plane by force"
+        if paid or not extended_support
+        else "EKS then bills six times as much for the control plane"
+    )
+    return (
+        f"Kubernetes {version} leaves {kind} support of EKS in {left} days, on {end}: "
+        f"{then}. Upgrade to {_next(version, day)}: docs/how-to/eks-cluster.md"
+    )
+
+
+def supported(day: date) -> list[str]:
+    """Versions in standard support at this day, oldest first."""
+    return [
+        version
+        for version in sorted(_DATES, key=_number)
+        if _DATES[version].standard_until >= day
+    ]
+
+
+def _next(version: str, day: date) -> str:
+    """The control plane goes up by one minor version at a time."""
+    later = [v for v in supported(day) if _number(v) > _number(version)]
+    return later[0] if later else "the next version"
+
+
+def _number(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split("."))
+
+
+def _known(version: str) -> Dates | None:
+    return _DATES.get(version)
