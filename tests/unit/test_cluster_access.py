@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from components.cluster_access import ClusterAccess, kubeconfig
+from components.settings import SettingsError
 from lab import paths
 from tests.support import rendered as r
 
@@ -42,6 +45,67 @@ def test_the_provider_is_told_file_and_context() -> None:
     assert provider.inputs["kubeconfig"] == "/k"
     assert provider.inputs["context"] == "blue"
     assert str(provider.inputs["enableServerSideApply"]).lower() == "true"
+
+
+def test_a_stacks_cluster_is_reached_by_what_the_stack_says() -> None:
+    role = "arn:aws:iam::111122223333:role/deployer"
+    found = r.models(cluster={"stack": "cluster.test", "role": role})
+    assert found.references == ["cluster.test"]
+    content = json.loads(r.resource(found, "kubernetes").inputs["kubeconfig"])
+    (cluster,) = content["clusters"]
+    assert cluster["cluster"] == {
+        "server": "(endpoint of the cluster)",
+        "certificate-authority-data": "(certificate_authority of the cluster)",
+    }
+    (user,) = content["users"]
+    assert user["user"]["exec"]["command"] == "aws"
+    assert user["user"]["exec"]["args"] == [
+        *("--region", "(region of the cluster)", "eks", "get-token"),
+        *("--cluster-name", "(name of the cluster)", "--output", "json"),
+        *("--role-arn", role),
+    ]
+    assert not any("of the cluster)" in text for text in found.files().values())
+
+
+ROLE = "arn:aws:iam::111122223333:role/deployer"
+
+
+@pytest.mark.parametrize(
+    ("given", "path", "reason", "fix"),
+    [
+        (
+            {"stack": "cluster.a", "kubeconfig": "lab"},
+            "stack",
+            "given by kubeconfig already",
+            "remove kubeconfig or stack",
+        ),
+        (
+            {"stack": "cluster.a", "terraform": {"path": "s3://bucket/key"}},
+            "terraform",
+            "given by stack already",
+            "one source",
+        ),
+        ({"stack": "platform.a"}, "stack", "no stack of the layer", "cluster.dev"),
+        ({"stack": "cluster."}, "stack", "no stack of the layer", "cluster.dev"),
+        (
+            {"stack": "cluster.a", "context": "b"},
+            "context",
+            "a kubeconfig's",
+            "remove it",
+        ),
+        ({"role": ROLE}, "role", "a kubeconfig says", "exec"),
+        ({"stack": "cluster.a", "role": "admin"}, "role", "no ARN", "arn:aws:iam"),
+    ],
+)
+def test_one_source_and_what_belongs_to_it(
+    given: dict[str, Any], path: str, reason: str, fix: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        r.models(cluster=given)
+    (problem,) = caught.value.problems
+    assert problem.path == f"cluster.{path}"
+    assert reason in problem.reason
+    assert fix in problem.fix
 
 
 def test_without_a_choice_the_provider_finds_its_own() -> None:
