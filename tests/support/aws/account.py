@@ -50,10 +50,12 @@ class Account:
         """boto3's client of a service on moto, by boto3's name for it."""
         return self._client(service, self.endpoints.moto)
 
-    @property
-    def eks_rest(self) -> Any:
-        """EKS on ministack: add-ons, access entries, pod identities, all tags."""
-        return self._client("eks", self.endpoints.ministack)
+    def rest(self, service: str) -> Any:
+        """The same on ministack, for what moto does not have.
+
+        EKS: add-ons, access entries, pod identities, all tags. EC2: placement groups.
+        """
+        return self._client(service, self.endpoints.ministack)
 
     def unjudged(self, service: str, operation: str, **parameters: Any) -> None:
         """A call that no emulator answers: its parameters are checked, no more."""

@@ -22,8 +22,8 @@ from tests.support.aws.tagging import pairs, removed
 def set_eks_tags(aws: Account, arn: str, change: Change) -> None:
     """Brings the tags of an EKS resource to what they are to be."""
     if gone := removed(change):
-        aws.eks_rest.untag_resource(resourceArn=arn, tagKeys=gone)
-    aws.eks_rest.tag_resource(resourceArn=arn, tags=change.new["tags"])
+        aws.rest("eks").untag_resource(resourceArn=arn, tagKeys=gone)
+    aws.rest("eks").tag_resource(resourceArn=arn, tags=change.new["tags"])
 
 
 class Cluster(Handler):
@@ -91,7 +91,7 @@ class Cluster(Handler):
             tags=new["tags"],
         )
         made = aws.client("eks").create_cluster(**parameters)["cluster"]
-        aws.eks_rest.create_cluster(**parameters)
+        aws.rest("eks").create_cluster(**parameters)
         if new.get("enabledClusterLogTypes"):
             _open_log_group(aws, new["name"])
         vpc = subnets(aws, new["vpcConfig"]["subnetIds"])[0]["VpcId"]
@@ -126,7 +126,7 @@ class Cluster(Handler):
         return {"vpcConfig": network}
 
     def read(self, aws: Account, identifier: str, state: Properties) -> Any:
-        aws.eks_rest.describe_cluster(name=identifier)
+        aws.rest("eks").describe_cluster(name=identifier)
         return aws.client("eks").describe_cluster(name=identifier)
 
     def delete(self, aws: Account, identifier: str, state: Properties) -> None:
@@ -135,7 +135,7 @@ class Cluster(Handler):
             f"InvalidRequestException: {identifier} has deletion protection on",
         )
         aws.client("eks").delete_cluster(name=identifier)
-        aws.eks_rest.delete_cluster(name=identifier)
+        aws.rest("eks").delete_cluster(name=identifier)
         group = state["vpcConfig"]["clusterSecurityGroupId"]
         aws.client("ec2").delete_security_group(GroupId=group)
 
@@ -216,7 +216,7 @@ class NodeGroup(Handler):
             version=new.get("version"),
         )
         made = aws.client("eks").create_nodegroup(**parameters)["nodegroup"]
-        other = aws.eks_rest.create_nodegroup(**parameters)["nodegroup"]
+        other = aws.rest("eks").create_nodegroup(**parameters)["nodegroup"]
         _let_nodes_in(aws, new)
         groups = [
             {"name": group["name"]} for group in made["resources"]["autoScalingGroups"]
@@ -266,7 +266,7 @@ class NodeGroup(Handler):
             "clusterName": state["clusterName"],
             "nodegroupName": state["nodeGroupName"],
         }
-        aws.eks_rest.describe_nodegroup(**which)
+        aws.rest("eks").describe_nodegroup(**which)
         return aws.client("eks").describe_nodegroup(**which)
 
     def delete(self, aws: Account, identifier: str, state: Properties) -> None:
@@ -275,7 +275,7 @@ class NodeGroup(Handler):
             "nodegroupName": state["nodeGroupName"],
         }
         aws.client("eks").delete_nodegroup(**which)
-        aws.eks_rest.delete_nodegroup(**which)
+        aws.rest("eks").delete_nodegroup(**which)
 
 
 def _label_changes(change: Change) -> dict[str, Any]:
@@ -300,7 +300,7 @@ def _let_nodes_in(aws: Account, new: Properties) -> None:
     that is made afterwards by its name is then refused as already in use.
     """
     try:
-        aws.eks_rest.create_access_entry(
+        aws.rest("eks").create_access_entry(
             clusterName=new["clusterName"],
             principalArn=new["nodeRoleArn"],
             type="EC2_LINUX",

@@ -58,7 +58,7 @@ class Addon(Handler):
     def create(self, aws: Account, new: Properties) -> Made:
         eks_rules.addon_can_run(aws, new)
         parameters = self._parameters(aws, new)
-        made = aws.eks_rest.create_addon(
+        made = aws.rest("eks").create_addon(
             **parameters,
             tags=new["tags"],
             **given(resolveConflicts=new.get("resolveConflictsOnCreate")),
@@ -69,19 +69,19 @@ class Addon(Handler):
     def update(self, aws: Account, identifier: str, change: Change) -> Properties:
         set_eks_tags(aws, change.state["arn"], change)
         if change.of(*self.updates):
-            aws.eks_rest.update_addon(
+            aws.rest("eks").update_addon(
                 **self._parameters(aws, change.new),
                 **given(resolveConflicts=change.new.get("resolveConflictsOnUpdate")),
             )
         return {}
 
     def read(self, aws: Account, identifier: str, state: Properties) -> Any:
-        return aws.eks_rest.describe_addon(
+        return aws.rest("eks").describe_addon(
             clusterName=state["clusterName"], addonName=state["addonName"]
         )
 
     def delete(self, aws: Account, identifier: str, state: Properties) -> None:
-        aws.eks_rest.delete_addon(
+        aws.rest("eks").delete_addon(
             clusterName=state["clusterName"],
             addonName=state["addonName"],
             preserve=bool(state.get("preserve")),
@@ -96,7 +96,7 @@ class AccessEntry(Handler):
 
     def create(self, aws: Account, new: Properties) -> Made:
         eks_rules.role(aws, new["principalArn"])
-        made = aws.eks_rest.create_access_entry(
+        made = aws.rest("eks").create_access_entry(
             clusterName=new["clusterName"],
             principalArn=new["principalArn"],
             tags=new["tags"],
@@ -112,7 +112,7 @@ class AccessEntry(Handler):
     def update(self, aws: Account, identifier: str, change: Change) -> Properties:
         set_eks_tags(aws, change.state["accessEntryArn"], change)
         if change.of(*self.updates):
-            aws.eks_rest.update_access_entry(
+            aws.rest("eks").update_access_entry(
                 clusterName=change.new["clusterName"],
                 principalArn=change.new["principalArn"],
                 **given(
@@ -123,12 +123,12 @@ class AccessEntry(Handler):
         return {}
 
     def read(self, aws: Account, identifier: str, state: Properties) -> Any:
-        return aws.eks_rest.describe_access_entry(
+        return aws.rest("eks").describe_access_entry(
             clusterName=state["clusterName"], principalArn=state["principalArn"]
         )
 
     def delete(self, aws: Account, identifier: str, state: Properties) -> None:
-        aws.eks_rest.delete_access_entry(
+        aws.rest("eks").delete_access_entry(
             clusterName=state["clusterName"], principalArn=state["principalArn"]
         )
 
@@ -145,7 +145,7 @@ class AccessPolicyAssociation(Handler):
             or name not in ACCESS_POLICIES,
             f"InvalidParameterException: no access policy {new['policyArn']}",
         )
-        aws.eks_rest.associate_access_policy(
+        aws.rest("eks").associate_access_policy(
             clusterName=new["clusterName"],
             principalArn=new["principalArn"],
             policyArn=new["policyArn"],
@@ -155,7 +155,7 @@ class AccessPolicyAssociation(Handler):
         return Made("#".join(parts))
 
     def read(self, aws: Account, identifier: str, state: Properties) -> Any:
-        found = aws.eks_rest.list_associated_access_policies(
+        found = aws.rest("eks").list_associated_access_policies(
             clusterName=state["clusterName"], principalArn=state["principalArn"]
         )
         for policy in found["associatedAccessPolicies"]:
@@ -164,7 +164,7 @@ class AccessPolicyAssociation(Handler):
         raise NotFoundError(identifier)
 
     def delete(self, aws: Account, identifier: str, state: Properties) -> None:
-        aws.eks_rest.disassociate_access_policy(
+        aws.rest("eks").disassociate_access_policy(
             clusterName=state["clusterName"],
             principalArn=state["principalArn"],
             policyArn=state["policyArn"],
@@ -179,7 +179,7 @@ class PodIdentityAssociation(Handler):
 
     def create(self, aws: Account, new: Properties) -> Made:
         eks_rules.role_trusts(aws, new["roleArn"], POD_IDENTITY, POD_IDENTITY_ACTIONS)
-        made = aws.eks_rest.create_pod_identity_association(
+        made = aws.rest("eks").create_pod_identity_association(
             clusterName=new["clusterName"],
             namespace=new["namespace"],
             serviceAccount=new["serviceAccount"],
@@ -199,7 +199,7 @@ class PodIdentityAssociation(Handler):
             eks_rules.role_trusts(
                 aws, change.new["roleArn"], POD_IDENTITY, POD_IDENTITY_ACTIONS
             )
-            aws.eks_rest.update_pod_identity_association(
+            aws.rest("eks").update_pod_identity_association(
                 clusterName=change.new["clusterName"],
                 associationId=identifier,
                 roleArn=change.new["roleArn"],
@@ -208,11 +208,11 @@ class PodIdentityAssociation(Handler):
         return {}
 
     def read(self, aws: Account, identifier: str, state: Properties) -> Any:
-        return aws.eks_rest.describe_pod_identity_association(
+        return aws.rest("eks").describe_pod_identity_association(
             clusterName=state["clusterName"], associationId=identifier
         )
 
     def delete(self, aws: Account, identifier: str, state: Properties) -> None:
-        aws.eks_rest.delete_pod_identity_association(
+        aws.rest("eks").delete_pod_identity_association(
             clusterName=state["clusterName"], associationId=identifier
         )

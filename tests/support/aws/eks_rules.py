@@ -115,7 +115,7 @@ def node_group_fits(aws: Account, new: Properties) -> None:
         NODE_POLICY not in attached or not attached & IMAGE_POLICIES,
         f"NodeCreationFailure: {arn} has {sorted(attached)}, its nodes cannot join",
     )
-    addons = set(aws.eks_rest.list_addons(clusterName=cluster)["addons"])
+    addons = set(aws.rest("eks").list_addons(clusterName=cluster)["addons"])
     refuse_if(
         not addons >= NEEDED_BY_NODES,
         f"NodeCreationFailure: nodes are not ready without {NEEDED_BY_NODES - addons}",

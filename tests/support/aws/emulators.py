@@ -73,11 +73,10 @@ def _answers(port: int) -> bool:
 
 @contextmanager
 def _process(
-    name: str, arguments: list[str], port: int, environment: dict[str, str]
+    name: str, arguments: list[str], port: int, environment: dict[str, str], log: Path
 ) -> Iterator[None]:
     """Runs an emulator until the block ends; its own output is told if it fails."""
     with tempfile.TemporaryDirectory(prefix=f"slipway-{name}-") as folder:
-        log = Path(folder) / "log"
         # Nothing of the user's: no credentials, no proxy, no Docker socket by a name.
         clean = {
             "PATH": os.environ.get("PATH", ""),
@@ -111,8 +110,8 @@ def _process(
 
 
 @contextmanager
-def running(account: str, region: str) -> Iterator[Endpoints]:
-    """Both emulators, empty, playing one account."""
+def running(account: str, region: str, logs: Path) -> Iterator[Endpoints]:
+    """Both emulators, empty, playing one account; they log into the folder `logs`."""
     moto, ministack = _free_port(), _free_port()
     with ExitStack() as stack:
         stack.enter_context(
@@ -125,6 +124,7 @@ def running(account: str, region: str) -> Iterator[Endpoints]:
                     "MOTO_EC2_LOAD_DEFAULT_AMIS": "false",
                     "MOTO_IAM_LOAD_MANAGED_POLICIES": "true",
                 },
+                logs / "moto.log",
             )
         )
         stack.enter_context(
@@ -138,6 +138,7 @@ def running(account: str, region: str) -> Iterator[Endpoints]:
                     "MINISTACK_ACCOUNT_ID": account,
                     "MINISTACK_REGION": region,
                 },
+                logs / "ministack.log",
             )
         )
         yield Endpoints(account, f"http://{HOST}:{moto}", f"http://{HOST}:{ministack}")

@@ -58,7 +58,7 @@ class SecurityGroup(Handler):
         return Made(identifier, {"arn": arn, "ownerId": aws.id})
 
     def update(self, aws: Account, identifier: str, change: Change) -> Properties:
-        set_ec2_tags(aws, identifier, change)
+        set_ec2_tags(aws.client("ec2"), identifier, change)
         return {}
 
     def read(self, aws: Account, identifier: str, state: Properties) -> Any:
@@ -86,12 +86,12 @@ class DefaultSecurityGroup(Handler):
             Filters=[{"Name": key, "Values": [text]} for key, text in wanted.items()]
         )["SecurityGroups"]
         _close(aws, group["GroupId"])
-        set_ec2_tags(aws, group["GroupId"], Change({"tags": {}}, new, {}))
+        set_ec2_tags(aws.client("ec2"), group["GroupId"], Change({"tags": {}}, new, {}))
         arn = aws.arn("ec2", f"security-group/{group['GroupId']}")
         return Made(group["GroupId"], {"arn": arn, "name": "default"})
 
     def update(self, aws: Account, identifier: str, change: Change) -> Properties:
-        set_ec2_tags(aws, identifier, change)
+        set_ec2_tags(aws.client("ec2"), identifier, change)
         return {}
 
     def read(self, aws: Account, identifier: str, state: Properties) -> Any:
@@ -153,7 +153,7 @@ class _Rule(Handler):
         return Made(identifier, told)
 
     def update(self, aws: Account, identifier: str, change: Change) -> Properties:
-        set_ec2_tags(aws, identifier, change)
+        set_ec2_tags(aws.client("ec2"), identifier, change)
         return {}
 
     def read(self, aws: Account, identifier: str, state: Properties) -> Any:

@@ -93,7 +93,7 @@ class LaunchTemplate(Handler):
         return Made(identifier, told)
 
     def update(self, aws: Account, identifier: str, change: Change) -> Properties:
-        set_ec2_tags(aws, identifier, change)
+        set_ec2_tags(aws.client("ec2"), identifier, change)
         if not change.of("description", *DATA):
             return {}
         ec2 = aws.client("ec2")

@@ -49,7 +49,7 @@ class Vpc(Handler):
         )
 
     def update(self, aws: Account, identifier: str, change: Change) -> Properties:
-        set_ec2_tags(aws, identifier, change)
+        set_ec2_tags(aws.client("ec2"), identifier, change)
         self._attributes(aws, identifier, change.new)
         return {}
 
@@ -89,7 +89,7 @@ class Subnet(Handler):
         )
 
     def update(self, aws: Account, identifier: str, change: Change) -> Properties:
-        set_ec2_tags(aws, identifier, change)
+        set_ec2_tags(aws.client("ec2"), identifier, change)
         self._public(aws, identifier, change.new)
         return {}
 
@@ -118,7 +118,7 @@ class InternetGateway(Handler):
         return Made(gateway, told)
 
     def update(self, aws: Account, identifier: str, change: Change) -> Properties:
-        set_ec2_tags(aws, identifier, change)
+        set_ec2_tags(aws.client("ec2"), identifier, change)
         return {}
 
     def read(self, aws: Account, identifier: str, state: Properties) -> Any:
@@ -150,7 +150,7 @@ class Eip(Handler):
         return Made(identifier, told)
 
     def update(self, aws: Account, identifier: str, change: Change) -> Properties:
-        set_ec2_tags(aws, identifier, change)
+        set_ec2_tags(aws.client("ec2"), identifier, change)
         return {}
 
     def read(self, aws: Account, identifier: str, state: Properties) -> Any:
@@ -182,7 +182,7 @@ class NatGateway(Handler):
         return Made(made["NatGatewayId"], told)
 
     def update(self, aws: Account, identifier: str, change: Change) -> Properties:
-        set_ec2_tags(aws, identifier, change)
+        set_ec2_tags(aws.client("ec2"), identifier, change)
         return {}
 
     def read(self, aws: Account, identifier: str, state: Properties) -> Any:
@@ -203,7 +203,7 @@ class PlacementGroup(Handler):
 
     def create(self, aws: Account, new: Properties) -> Made:
         made = (
-            aws.client("ec2")
+            aws.rest("ec2")
             .create_placement_group(
                 GroupName=new["name"],
                 Strategy=new["strategy"],
@@ -222,11 +222,11 @@ class PlacementGroup(Handler):
         return Made(new["name"], told)
 
     def update(self, aws: Account, identifier: str, change: Change) -> Properties:
-        set_ec2_tags(aws, change.state["placementGroupId"], change)
+        set_ec2_tags(aws.rest("ec2"), change.state["placementGroupId"], change)
         return {}
 
     def read(self, aws: Account, identifier: str, state: Properties) -> Any:
-        return aws.client("ec2").describe_placement_groups(GroupNames=[identifier])
+        return aws.rest("ec2").describe_placement_groups(GroupNames=[identifier])
 
     def delete(self, aws: Account, identifier: str, state: Properties) -> None:
-        aws.client("ec2").delete_placement_group(GroupName=identifier)
+        aws.rest("ec2").delete_placement_group(GroupName=identifier)

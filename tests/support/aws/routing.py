@@ -21,6 +21,29 @@ TARGETS = {"gatewayId": "GatewayId", "natGatewayId": "NatGatewayId"}
 """Where a route may lead to."""
 
 
+class SecondRange(Handler):
+    type = "aws:ec2/vpcIpv4CidrBlockAssociation:VpcIpv4CidrBlockAssociation"
+    required = frozenset({"vpcId", "cidrBlock"})
+    taggable = False
+
+    def create(self, aws: Account, new: Properties) -> Made:
+        made = aws.client("ec2").associate_vpc_cidr_block(
+            VpcId=new["vpcId"], CidrBlock=new["cidrBlock"]
+        )
+        return Made(made["CidrBlockAssociation"]["AssociationId"])
+
+    def read(self, aws: Account, identifier: str, state: Properties) -> Any:
+        vpcs = aws.client("ec2").describe_vpcs(VpcIds=[state["vpcId"]])["Vpcs"]
+        for found in vpcs[0]["CidrBlockAssociationSet"]:
+            if found["AssociationId"] == identifier:
+                return found
+        raise NotFoundError(identifier)
+
+    def delete(self, aws: Account, identifier: str, state: Properties) -> None:
+        rules.range_is_empty(aws, state["vpcId"], state["cidrBlock"])
+        aws.client("ec2").disassociate_vpc_cidr_block(AssociationId=identifier)
+
+
 class RouteTable(Handler):
     type = "aws:ec2/routeTable:RouteTable"
     required = frozenset({"vpcId"})
@@ -34,7 +57,7 @@ class RouteTable(Handler):
         return Made(table, {"arn": arn, "ownerId": aws.id})
 
     def update(self, aws: Account, identifier: str, change: Change) -> Properties:
-        set_ec2_tags(aws, identifier, change)
+        set_ec2_tags(aws.client("ec2"), identifier, change)
         return {}
 
     def read(self, aws: Account, identifier: str, state: Properties) -> Any:
@@ -164,7 +187,7 @@ class VpcEndpoint(Handler):
         return Made(identifier, told)
 
     def update(self, aws: Account, identifier: str, change: Change) -> Properties:
-        set_ec2_tags(aws, identifier, change)
+        set_ec2_tags(aws.client("ec2"), identifier, change)
         rules.endpoint_fits_vpc(aws, change.new)
         parameters: dict[str, Any] = {}
         for name, parameter in (
@@ -235,7 +258,7 @@ class FlowLog(Handler):
         return Made(identifier, {"arn": aws.arn("ec2", f"vpc-flow-log/{identifier}")})
 
     def update(self, aws: Account, identifier: str, change: Change) -> Properties:
-        set_ec2_tags(aws, identifier, change)
+        set_ec2_tags(aws.client("ec2"), identifier, change)
         return {}
 
     def read(self, aws: Account, identifier: str, state: Properties) -> Any:

@@ -7,6 +7,7 @@ which the engine really works. The names in brackets are AWS's own error codes.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from ipaddress import IPv4Network
 from typing import Any
 
 from tests.support.aws.account import Account
@@ -99,6 +100,18 @@ def subnet_is_empty(aws: Account, subnet: str) -> None:
             if subnet in group["subnets"]
         ]
     refuse_if(left, f"DependencyViolation: {subnet} still has interfaces of {left}")
+
+
+def range_is_empty(aws: Account, vpc: str, cidr: str) -> None:
+    """DisassociateVpcCidrBlock: no subnet is left in the range."""
+    at = [{"Name": "vpc-id", "Values": [vpc]}]
+    outer = IPv4Network(cidr)
+    left = [
+        subnet["SubnetId"]
+        for subnet in aws.client("ec2").describe_subnets(Filters=at)["Subnets"]
+        if IPv4Network(subnet["CidrBlock"]).subnet_of(outer)
+    ]
+    refuse_if(left, f"InvalidCidrBlock.InUse: {cidr} still has {left}")
 
 
 def vpc_has_no_public_addresses(aws: Account, vpc: str) -> None:

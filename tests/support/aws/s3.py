@@ -179,15 +179,25 @@ class Policy(_BucketSetting):
     name = "bucket_policy"
 
     def parameters(self, new: Properties) -> dict[str, Any]:
-        here = (f"arn:aws:s3:::{new['bucket']}", f"arn:aws:s3:::{new['bucket']}/")
-        for statement in json.loads(new["policy"])["Statement"]:
+        document = json.loads(new["policy"])
+        arn = f"arn:aws:s3:::{new['bucket']}"
+        for statement in document["Statement"]:
             resources = statement["Resource"]
             resources = [resources] if isinstance(resources, str) else resources
-            strange = [
-                r for r in resources if r != here[0] and not r.startswith(here[1])
-            ]
+            strange = [r for r in resources if r != arn and not r.startswith(f"{arn}/")]
             refuse_if(strange, f"MalformedPolicy: not of this bucket: {strange}")
-        return {"Policy": new["policy"]}
+        return {"Policy": json.dumps(_single(document))}
+
+
+def _single(value: Any) -> Any:
+    """Lists of one text as that text: S3 keeps them so, and moto looks for these."""
+    if isinstance(value, dict):
+        return {key: _single(item) for key, item in value.items()}
+    if isinstance(value, list):
+        if len(value) == 1 and isinstance(value[0], str):
+            return value[0]
+        return [_single(item) for item in value]
+    return value
 
 
 class Lifecycle(_BucketSetting):

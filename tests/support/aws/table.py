@@ -27,6 +27,7 @@ HANDLERS: dict[str, Handler] = {
         network.Eip(),
         network.NatGateway(),
         network.PlacementGroup(),
+        routing.SecondRange(),
         routing.RouteTable(),
         routing.Route(),
         routing.RouteTableAssociation(),

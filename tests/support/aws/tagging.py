@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.support.aws.account import Account
 from tests.support.aws.handler import TAGS, Change, Properties
 
 
@@ -25,9 +24,8 @@ def removed(change: Change) -> list[str]:
     return sorted(change.old[TAGS].keys() - change.new[TAGS].keys())
 
 
-def set_ec2_tags(aws: Account, identifier: str, change: Change) -> None:
-    """Brings the tags of an EC2 resource to what they are to be."""
-    ec2 = aws.client("ec2")
+def set_ec2_tags(ec2: Any, identifier: str, change: Change) -> None:
+    """Brings the tags of an EC2 resource to what they are to be, by that client."""
     if gone := removed(change):
         ec2.delete_tags(Resources=[identifier], Tags=[{"Key": key} for key in gone])
     if change.new[TAGS]:

@@ -1,0 +1,104 @@
+"""One stack in an account of its own: the real engine, and a checkout to change."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from rich.console import Console
+
+from lab import paths
+from slipway import stack_files, workspace
+from slipway.engine import Engine
+from slipway.results import StackResult
+from slipway.stack_files import CONFIG_FOLDER, PROJECT_FILE
+from tests.support.aws import emulators
+from tests.support.aws.account import Account
+from tests.support.aws.provider import AwsProvider, serving
+from tests.support.aws.table import HANDLERS
+
+
+class World:
+    """A stack, its file in a copy of the checkout, and the account it is made in."""
+
+    def __init__(
+        self,
+        stack: str,
+        root: Path,
+        provider: AwsProvider,
+        program: Callable[[], None] | None = None,
+    ) -> None:
+        self.stack, self.root, self.provider = stack, root, provider
+        programs = {stack: program} if program else {}
+        self.said = io.StringIO()
+        self._new = lambda: Engine(Console(file=self.said), programs, root)
+        self.account = Account(provider.endpoints, self.settings["account"]["region"])
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the stack's file says, as it is now."""
+        return settings(self.stack, self.root)
+
+    def change(self, edit: Callable[[dict[str, Any]], None]) -> None:
+        """Changes the stack's settings; `edit` gets them all, by their names."""
+        changed = self.settings
+        edit(changed)
+        write(self.stack, self.root, changed)
+
+    def up(self) -> StackResult:
+        return self._new().up(self.stack)
+
+    def preview(self) -> StackResult:
+        return self._new().preview(self.stack)
+
+    def destroy(self) -> StackResult:
+        return self._new().destroy(self.stack)
+
+    def done(self, verb: str) -> list[str]:
+        """URNs of what the provider did, in order."""
+        return [urn for what, urn in self.provider.calls if what == verb]
+
+
+def settings(stack: str, root: Path | None = None) -> dict[str, Any]:
+    """Settings of a stack file without the prefix of their names."""
+    config = stack_files.load(stack, root)["config"]
+    return {key.removeprefix("slipway:"): value for key, value in config.items()}
+
+
+def write(stack: str, root: Path, content: dict[str, Any]) -> None:
+    """A stack file with these settings, in a checkout of its own."""
+    file = root / CONFIG_FOLDER / f"Pulumi.{stack}.yaml"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    config = {f"slipway:{key}": value for key, value in content.items()}
+    file.write_text(yaml.safe_dump({"config": config}, sort_keys=False))
+    project = (paths.ROOT / PROJECT_FILE).read_text()
+    (root / PROJECT_FILE).write_text(project)
+
+
+@contextmanager
+def world(
+    stack: str,
+    folder: Path,
+    content: dict[str, Any],
+    program: Callable[[], None] | None = None,
+) -> Iterator[World]:
+    """A stack of these settings in an empty account; Pulumi's state is its own too."""
+    root = folder / "checkout"
+    write(stack, root, content)
+    place = content["account"]
+    with (
+        emulators.running(place["id"], place["region"], folder) as endpoints,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("XDG_STATE_HOME", str(folder / "state"))
+        for variable in ("PULUMI_BACKEND_URL", *workspace.PASSPHRASE_VARIABLES):
+            patch.delenv(variable, raising=False)
+        provider = AwsProvider(HANDLERS, endpoints)
+        with serving(provider) as address:
+            patch.setenv("PULUMI_DEBUG_PROVIDERS", address)
+            yield World(stack, root, provider, program)
