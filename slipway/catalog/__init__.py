@@ -1,0 +1,1 @@
+"""`slipway catalog`: shows the accelerator catalogue, and renews its data."""

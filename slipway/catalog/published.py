@@ -1,0 +1,170 @@
+"""The catalogue's data from published copies of AWS's answers.
+
+Instance types and offerings: PyPI's moto carries DescribeInstanceTypes and
+DescribeInstanceTypeOfferings as they were answered. Prices: the Go module of Karpenter's
+provider for AWS carries a table. Both are Apache-2.0, pinned, and fetched by the
+registries' ordinary clients; neither is needed to use the catalogue.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import re
+import sys
+import tempfile
+import zipfile
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lab import commands, paths
+from lab.locks import locked
+from slipway.catalog import describe, writing
+
+MOTO = "5.2.5"
+MOTO_DATE = "2026-11-23"
+"""The day on which this version was the newest; its answers bear no date."""
+KARPENTER = "v1.14.1"
+MODULE = "github.com/aws/karpenter-provider-aws"
+PRICE_FILES = (
+    "pkg/providers/pricing/zz_generated.pricing_aws.go",
+    "pkg/providers/pricing/zz_generated.pricing_aws_us_gov.go",
+)
+TIMEOUT_SECONDS = 600.0
+_RESOURCES = "moto/ec2/resources/"
+_GENERATED = re.compile(r"generated at (\d{4}-\d\d-\d\d)T")
+_REGION = re.compile(r'^\t"([a-z0-9-]+)": \{', re.MULTILINE)
+_PRICE = re.compile(r'"([a-z0-9-]+\.[a-z0-9-]+)": (\d+\.\d+)')
+
+
+def generate() -> dict[str, str]:
+    """Text of each generated data file, by its name."""
+    wheel, module = moto_wheel(), karpenter_module()
+    with zipfile.ZipFile(wheel) as archive:
+        types = _types(archive)
+        regions = _offerings(archive, set(types))
+    moto = f"PyPI moto {MOTO}, moto/ec2/resources"
+    karpenter = f"Go module {MODULE} {KARPENTER}"
+    priced = _prices(module, set(types), karpenter)
+    newest = max(held["date"] for held in priced.values())
+    return {
+        "instance_types.json": writing.instance_types(types, moto, MOTO_DATE),
+        "offerings.json": writing.offerings(regions, moto, MOTO_DATE),
+        "prices.json": writing.prices(priced, karpenter, newest),
+    }
+
+
+def _folder() -> Path:
+    return paths.cache() / "catalog"
+
+
+def moto_wheel() -> Path:
+    """The pinned wheel, fetched once."""
+    found = sorted(_folder().glob(f"moto-{MOTO}-*.whl"))
+    if found:
+        return found[0]
+    _folder().mkdir(parents=True, exist_ok=True)
+    with locked(_folder() / "lock"):
+        commands.run(
+            [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+            + ["--only-binary=:all:", "--dest", str(_folder()), f"moto=={MOTO}"],
+            timeout_seconds=TIMEOUT_SECONDS,
+        )
+    return sorted(_folder().glob(f"moto-{MOTO}-*.whl"))[0]
+
+
+def karpenter_module() -> Path:
+    """The pinned module's price files, fetched once."""
+    kept = _folder() / f"karpenter-{KARPENTER}"
+    if kept.is_dir():
+        return kept
+    _folder().mkdir(parents=True, exist_ok=True)
+    with locked(_folder() / "lock"), tempfile.TemporaryDirectory() as folder:
+        environment = {"GOMODCACHE": folder, "GOFLAGS": "-modcacherw"}
+        shown = commands.run(
+            ["go", "mod", "download", "-json", f"{MODULE}@{KARPENTER}"],
+            cwd=Path(folder),
+            environment=environment,
+            timeout_seconds=TIMEOUT_SECONDS,
+        )
+        part = kept.with_suffix(".part")
+        for name in PRICE_FILES:
+            target = part / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(Path(json.loads(shown)["Dir"], name).read_bytes())
+        part.rename(kept)
+    return kept
+
+
+def _load(archive: zipfile.ZipFile, name: str) -> Any:
+    with gzip.open(io.BytesIO(archive.read(_RESOURCES + name))) as file:
+        return json.load(file)
+
+
+def _types(archive: zipfile.ZipFile) -> dict[str, Any]:
+    raw = _load(archive, "instance_types.json.gz")
+    return {n: describe.described(r) for n, r in raw.items() if describe.kept(r)}
+
+
+def _offerings(archive: zipfile.ZipFile, types: set[str]) -> dict[str, Any]:
+    folder = f"{_RESOURCES}instance_type_offerings/availability-zone/"
+    regions = {}
+    for name in archive.namelist():
+        if not name.startswith(folder) or not name.endswith(".json.gz"):
+            continue
+        region = Path(name).name.removesuffix(".json.gz")
+        rows = _load(archive, name.removeprefix(_RESOURCES))
+        pairs = [(row["InstanceType"], row["Location"]) for row in rows]
+        regions[region] = offerings_of(region, pairs, types)
+    return regions
+
+
+def offerings_of(
+    region: str, pairs: list[tuple[str, str]], types: set[str]
+) -> dict[str, Any]:
+    """Zones by letter and, by family and size, the letters that offer it.
+
+    Local and wavelength zones, whose names are not the region and a letter, are left
+    out: EKS nodes of ours do not go there.
+    """
+    own = [(t, z) for t, z in pairs if re.fullmatch(region + "[a-z]", z)]
+    letters: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for instance_type, zone in own:
+        if instance_type in types:
+            family, _, size = instance_type.partition(".")
+            letters[family][size].add(zone[-1])
+    return {
+        "zones": "".join(sorted({zone[-1] for _, zone in own})),
+        "types": {
+            family: {size: "".join(sorted(found)) for size, found in sizes.items()}
+            for family, sizes in letters.items()
+        },
+    }
+
+
+def _prices(module: Path, types: set[str], source: str) -> dict[str, Any]:
+    found = {}
+    for name in PRICE_FILES:
+        text = (module / name).read_text()
+        generated = _GENERATED.search(text)
+        if not generated:
+            raise ValueError(f"{name}: it does not say when it was generated")
+        for region, table in _tables(text):
+            priced = {t: float(p) for t, p in _PRICE.findall(table) if t in types}
+            found[region] = {
+                "source": source,
+                "date": generated[1],
+                "types": priced,
+            }
+    return found
+
+
+def _tables(text: str) -> Iterator[tuple[str, str]]:
+    """Each region's part of a table."""
+    starts = list(_REGION.finditer(text))
+    ends = [start.start() for start in starts[1:]] + [len(text)]
+    for start, end in zip(starts, ends, strict=True):
+        yield start[1], text[start.end() : end]
