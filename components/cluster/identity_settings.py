@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from components.cluster.storage_settings import RepositoryName
 from components.setting_types import DnsLabel
 from components.settings import Problem, Settings, refuse
 
 _PREFIX = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*/)+")
-_REPOSITORY = re.compile(r"[a-z0-9]+([._/-][a-z0-9]+)*")
 SYSTEM_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease")
 """Whose service accounts belong to add-ons, which have roles of their own."""
 
@@ -23,15 +23,6 @@ def _prefix(value: str) -> str:
             "it is no prefix of object names",
             "give folders that each end in a slash, for example employment/; no *, and "
             "no slash in front",
-        )
-    return value
-
-
-def _repository(value: str) -> str:
-    if not _REPOSITORY.fullmatch(value) or "*" in value:
-        refuse(
-            "it is no name of an ECR repository",
-            "give it as in storage.repositories: a-z, 0-9 and . _ - / between them",
         )
     return value
 
@@ -49,11 +40,11 @@ class WorkloadIdentity(Settings):
     """`write`: appends to the prediction-log bucket and reads nothing there."""
     prefix: Annotated[str, AfterValidator(_prefix)] = ""
     """Only objects below it, in both buckets, for example employment/; all if empty."""
-    repositories: dict[
-        Annotated[str, AfterValidator(_repository)], Literal["pull", "push"]
-    ] = Field(default={}, validate_default=True)
-    """Image repositories by their names; `push` pulls too. Nodes pull a pod's own image
-    with their role; this is for pods that build or copy images."""
+    repositories: dict[RepositoryName, Literal["pull", "push"]] = Field(
+        default={}, validate_default=True
+    )
+    """Repositories of storage.repositories; `push` pulls too. Nodes pull a pod's own
+    image with their role; this is for pods that build or copy images."""
 
     def contradictions(self) -> Iterator[Problem]:
         if not (self.models or self.prediction_logs or self.repositories):
@@ -78,3 +69,34 @@ class WorkloadIdentity(Settings):
                 reason="it limits access to buckets, and there is none",
                 fix="give models or prediction_logs, or leave prefix out",
             )
+
+
+def problems(
+    identities: Mapping[str, WorkloadIdentity], repositories: Collection[str]
+) -> Iterator[Problem]:
+    """What is wrong among identities, or between them and the storage's repositories.
+
+    Paths begin with the identity's name.
+    """
+    owners: dict[tuple[str, str], str] = {}
+    for name, identity in identities.items():
+        account = (identity.namespace, identity.service_account)
+        if account in owners:
+            yield Problem(
+                path=f"{name}.service_account",
+                value=identity.service_account,
+                reason=f"{owners[account]} is the same service account, and EKS gives "
+                "it one role",
+                fix="put all its rights into one identity",
+            )
+        owners.setdefault(account, name)
+        for repository in identity.repositories:
+            if repository not in repositories:
+                yield Problem(
+                    path=f"{name}.repositories.{repository}",
+                    value=repository,
+                    reason="storage.repositories has no such repository",
+                    fix=f"add it there, or give one of {', '.join(repositories)}"
+                    if repositories
+                    else "add it there",
+                )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from components.cluster import storage_names
 from components.cluster.arns import Arns
 from components.cluster.identity_settings import WorkloadIdentity
 from components.cluster.policies import EVERYTHING
@@ -28,39 +28,29 @@ _PUSH = (
 )
 
 
-@dataclass(frozen=True)
-class Stores:
-    """The physical names of what pods are let to; none of them is looked up."""
-
-    model_bucket: str
-    log_bucket: str
-    key_alias: str
-    """`alias/...` of the key that encrypts both buckets: a key's id is known only to
-    AWS, its alias is ours."""
-
-
-def workload(arns: Arns, identity: WorkloadIdentity, stores: Stores) -> PolicyDocument:
-    """The least that the identity's settings need.
+def workload(arns: Arns, identity: WorkloadIdentity, cluster: str) -> PolicyDocument:
+    """The least that the identity's settings need of the cluster's own stores.
 
     Models are written, never deleted: the bucket keeps versions, and old ones go by its
     lifecycle. A log is appended to by who may write it, and read by nobody else.
     """
-    return PolicyDocument(tuple(_statements(arns, identity, stores)))
+    return PolicyDocument(tuple(_statements(arns, identity, cluster)))
 
 
 def _statements(
-    arns: Arns, identity: WorkloadIdentity, stores: Stores
+    arns: Arns, identity: WorkloadIdentity, cluster: str
 ) -> Iterator[Statement]:
     reads, writes = False, False
-    for what, bucket, access in (
-        ("Models", stores.model_bucket, identity.models),
-        ("PredictionLogs", stores.log_bucket, identity.prediction_logs),
+    for what, purpose, access in (
+        ("Models", storage_names.MODELS, identity.models),
+        ("PredictionLogs", storage_names.PREDICTIONS, identity.prediction_logs),
     ):
+        bucket = storage_names.bucket(cluster, purpose, arns)
         place = f"{arns.bucket(bucket)}/{identity.prefix}*"
         # A model's writer reads what it wrote; a server cannot read others' logs.
         readable = access == "read" or (access == "write" and what == "Models")
         if readable:
-            yield from _read(arns, f"{what}", arns.bucket(bucket), identity.prefix)
+            yield from _read(arns, what, arns.bucket(bucket), identity.prefix)
         if access == "write":
             yield Statement(
                 sid=f"Write{what}",
@@ -74,8 +64,8 @@ def _statements(
             )
         reads, writes = reads or readable, writes or access == "write"
     if reads or writes:
-        yield _use_key(arns, stores.key_alias, writes=writes)
-    yield from _images(arns, identity)
+        yield _use_key(arns, storage_names.data_key_alias(cluster), writes=writes)
+    yield from _images(arns, identity, cluster)
 
 
 def _read(arns: Arns, what: str, bucket: str, prefix: str) -> Iterator[Statement]:
@@ -115,7 +105,9 @@ def _use_key(arns: Arns, alias: str, *, writes: bool) -> Statement:
     )
 
 
-def _images(arns: Arns, identity: WorkloadIdentity) -> Iterator[Statement]:
+def _images(
+    arns: Arns, identity: WorkloadIdentity, cluster: str
+) -> Iterator[Statement]:
     pulled = sorted(identity.repositories)
     pushed = sorted(
         n for n, access in identity.repositories.items() if access == "push"
@@ -130,11 +122,11 @@ def _images(arns: Arns, identity: WorkloadIdentity) -> Iterator[Statement]:
     yield Statement(
         sid="PullImages",
         actions=_PULL,
-        resources=tuple(arns.repository(name) for name in pulled),
+        resources=tuple(arns.repository(f"{cluster}/{name}") for name in pulled),
     )
     if pushed:
         yield Statement(
             sid="PushImages",
             actions=_PUSH,
-            resources=tuple(arns.repository(name) for name in pushed),
+            resources=tuple(arns.repository(f"{cluster}/{name}") for name in pushed),
         )
