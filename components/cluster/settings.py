@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from components.cluster.account_settings import AccountSettings
+from components.cluster.eks_settings import EksSettings
 from components.cluster.identity_settings import WorkloadIdentity
 from components.cluster.network_settings import NetworkSettings
 from components.cluster.storage_settings import StorageSettings
@@ -17,6 +18,8 @@ class ClusterSettings(Settings):
 
     account: AccountSettings
     """Which AWS account and region."""
+    cluster: EksSettings
+    """The EKS cluster itself."""
     network: NetworkSettings
     """The VPC."""
     storage: StorageSettings = Field(default={}, validate_default=True)
