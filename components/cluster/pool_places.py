@@ -1,0 +1,152 @@
+"""What cannot work between the pools and where they are: region, zones, version.
+
+Paths begin with `pools.`, as in the settings of a stack.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from components import catalog
+from components.cluster import amis, pool_nodes
+from components.cluster.node_pool_settings import (
+    ElasticPool,
+    NodePoolBase,
+    ReservedPool,
+    SystemPool,
+)
+from components.settings import Problem
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the pools of a stack are."""
+
+    region: str
+    zones: Sequence[str]
+    """The network's."""
+    version: str
+    """Of Kubernetes, for example 1.34."""
+
+
+def problems(pools: Mapping[str, NodePoolBase], place: Place) -> Iterator[Problem]:
+    """All that is wrong between the pools and their place."""
+    yield from _system(pools)
+    yield from _release(pools, place)
+    for name, pool in pools.items():
+        path = f"pools.{name}"
+        yield from _zones(path, pool, place)
+        yield from _offered(path, pool, place)
+        yield from _group(path, pool, place)
+        yield from _driver(path, pool)
+
+
+def _system(pools: Mapping[str, NodePoolBase]) -> Iterator[Problem]:
+    if not any(isinstance(pool, SystemPool) for pool in pools.values()):
+        yield Problem(
+            "pools",
+            sorted(pools),
+            "none is of kind system, so that nothing runs CoreDNS and Karpenter",
+            "add one, for example system: {kind: system, instance_types: [m7i.large]}",
+        )
+
+
+def _release(pools: Mapping[str, NodePoolBase], place: Place) -> Iterator[Problem]:
+    try:
+        amis.lock().release_version(place.version)
+    except amis.UnknownAmiError as error:
+        if pools:
+            yield Problem("cluster.version", place.version, error.reason, error.fix)
+
+
+def _zones(path: str, pool: NodePoolBase, place: Place) -> Iterator[Problem]:
+    network = ", ".join(place.zones)
+    for index, zone in enumerate(pool.zones):
+        if zone not in place.zones:
+            yield Problem(
+                f"{path}.zones.{index}",
+                zone,
+                f"the network has no subnet there; its zones are {network}",
+                "give one of these, or add the zone to network.zones",
+            )
+    held = pool.reservation if isinstance(pool, ReservedPool) else None
+    if held and held.zone not in place.zones:
+        yield Problem(
+            f"{path}.reservation.zone",
+            held.zone,
+            f"the network has no subnet there; its zones are {network}",
+            "add the zone to network.zones",
+        )
+
+
+def _offered(path: str, pool: NodePoolBase, place: Place) -> Iterator[Problem]:
+    """By the catalogue; zones' letters differ between accounts, so doctor asks again.
+
+    Hence only a type that none of the pool's zones offers is refused; a reservation
+    proves by itself that its zone has the type.
+    """
+    if place.region not in catalog.regions():
+        return
+    if isinstance(pool, ReservedPool) and pool.reservation:
+        return
+    zones = pool_nodes.zones(pool, tuple(place.zones))
+    for index, name in enumerate(pool.instance_types):
+        offered = catalog.offered(name, place.region)
+        where = f"{path}.instance_types.{index}"
+        if not offered:
+            others = [r for r in catalog.regions() if catalog.offered(name, r)]
+            known = f"regions that do: {', '.join(others[:6])}" if others else ""
+            yield Problem(
+                where,
+                name,
+                f"{place.region} does not offer it",
+                "give a type that the region has" + (f"; {known}" if known else ""),
+            )
+        elif not set(offered) & set(zones):
+            yield Problem(
+                where,
+                name,
+                f"none of the pool's zones offers it ({', '.join(zones)})",
+                f"zones that do: {', '.join(offered)}",
+            )
+
+
+def _group(path: str, pool: NodePoolBase, place: Place) -> Iterator[Problem]:
+    if not isinstance(pool, ReservedPool) or not pool.placement_group:
+        return
+    if pool.reservation is None and not pool.zones and len(place.zones) > 1:
+        yield Problem(
+            f"{path}.placement_group",
+            value=True,
+            reason="a cluster placement group lies in one zone, and without zones the "
+            f"pool has all {len(place.zones)} of the network",
+            fix="give one zone, or remove it",
+        )
+
+
+def _driver(path: str, pool: NodePoolBase) -> Iterator[Problem]:
+    """The image's driver must know the GPU."""
+    types = pool_nodes.types(pool)
+    image = amis.lock().image(pool_nodes.ami(pool))
+    for index, t in enumerate(types):
+        if t.gpu is None or image.driver is None:
+            continue
+        least = catalog.accelerator(t.gpu.model).minimum_driver
+        if least and _parts(image.driver) < _parts(least):
+            yield Problem(
+                f"{path}.instance_types.{index}",
+                t.name,
+                f"its {t.gpu.model} needs driver {least} or newer, and {image.key} has "
+                f"{image.driver} (release {amis.lock().tag})",
+                f"pin a newer release in {amis.LOCK.name}, or give another type",
+            )
+
+
+def _parts(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdigit())
+
+
+def spends_elastically(pools: Mapping[str, NodePoolBase]) -> bool:
+    """Whether Karpenter is needed."""
+    return any(isinstance(pool, ElasticPool) for pool in pools.values())
