@@ -105,6 +105,7 @@ def _kind(kind: Any) -> str:
         bool: "true or false",
         str: "text",
         datetime: "date and time with its zone",
+        Any: "any value",
     }
     return words[kind]
 

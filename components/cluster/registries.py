@@ -70,14 +70,14 @@ class Registries(pulumi.ComponentResource):
         for repository in settings.repositories:
             made = aws.ecr.Repository(
                 f"{name}-{repository}",
-                name=repository,
+                name=f"{cluster}/{repository}",
                 image_tag_mutability="IMMUTABLE",
                 image_scanning_configuration={"scan_on_push": True},
                 encryption_configurations=[
                     {"encryption_type": "KMS", "kms_key": key_arn}
                 ],
                 force_delete=not settings.protect,
-                tags=tags(cluster, repository),
+                tags=tags(cluster, f"{cluster}/{repository}"),
                 opts=pulumi.ResourceOptions(parent=self, protect=settings.protect),
             )
             aws.ecr.LifecyclePolicy(
