@@ -6,8 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from components import catalog
-from components.cluster import cidr_plan, node_capacity
+from components.cluster import cidr_plan, pool_nodes
 from components.cluster.cidr_plan import BLOCK_ADDRESSES
 from components.cluster.node_pool_settings import NodePoolBase
 from components.cluster.pool_reach import reach
@@ -15,7 +14,7 @@ from components.cluster.pool_reach import reach
 
 @dataclass(frozen=True)
 class NodeDemand:
-    """Nodes that a pool may come to, as its subnets see them."""
+    """Nodes that a pool may come to, and the addresses that they take."""
 
     path: str
     """Of the pool, for example pools.gpu."""
@@ -39,23 +38,11 @@ class NodeDemand:
 def of_pools(
     pools: Mapping[str, NodePoolBase], zones: Sequence[str]
 ) -> Iterator[NodeDemand]:
-    """What each pool may come to, of the type that takes most addresses.
-
-    `zones`: those of pools that name none. Types that the catalogue does not know are
-    left out: they are refused where they stand.
-    """
+    """What each pool may come to; `zones` are the network's."""
     for name, pool in pools.items():
-        known = catalog.instance_types()
-        demands = [
-            NodeDemand(
-                path=f"pools.{name}",
-                nodes=one.nodes_max,
-                max_pods=pool.max_pods
-                or node_capacity.default_pods(known[one.instance_type]),
-                zones=tuple(pool.zones or zones),
-            )
-            for one in reach(pool)
-            if one.instance_type in known
-        ]
-        if demands:
-            yield max(demands, key=lambda d: d.nodes * d.pod_addresses)
+        yield NodeDemand(
+            path=f"pools.{name}",
+            nodes=max(one.nodes_max for one in reach(pool)),
+            max_pods=pool_nodes.max_pods(pool),
+            zones=pool_nodes.zones(pool, tuple(zones)),
+        )

@@ -43,7 +43,7 @@ def _storage(text: str) -> Rendered:
 
 
 def storage(**config: Any) -> Rendered:
-    config.setdefault("repositories", ["slipway/employment"])
+    config.setdefault("repositories", ["employment"])
     return _storage(json.dumps(config))
 
 
@@ -246,14 +246,14 @@ def test_keys_rotate_and_obey_the_account_only() -> None:
 def test_an_image_repository_keeps_its_tags_and_the_newest_images() -> None:
     found = storage(keep_images=20, untagged_image_days=3)
     (made,) = of_kind(found, "ecr/repository:Repository").values()
-    assert made.inputs["name"] == "slipway/employment"
+    assert made.inputs["name"] == "prod/employment"
     assert made.inputs["imageTagMutability"] == "IMMUTABLE"
     assert made.inputs["imageScanningConfiguration"] == {"scanOnPush": True}
     assert made.inputs["encryptionConfigurations"] == [
         {"encryptionType": "KMS", "kmsKey": "arn:aws:kms:::storage-images"}
     ]
     (lifecycle,) = of_kind(found, "ecr/lifecyclePolicy:LifecyclePolicy").values()
-    assert lifecycle.inputs["repository"] == "slipway/employment"
+    assert lifecycle.inputs["repository"] == "prod/employment"
     untagged, tagged = json.loads(lifecycle.inputs["policy"])["rules"]
     assert untagged["selection"] == {
         "tagStatus": "untagged",
