@@ -4,26 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
 
+from components import catalog
 from components.settings import Problem
 
-
-@dataclass(frozen=True)
-class Dates:
-    """The last days of a version's support."""
-
-    standard_until: date
-    extended_until: date
-
-
-# Of the catalogue, once it is there.
-_DATES = {
-    "1.33": Dates(date(2026, 7, 29), date(2027, 7, 29)),
-    "1.34": Dates(date(2026, 12, 2), date(2027, 12, 2)),
-    "1.35": Dates(date(2027, 3, 27), date(2028, 3, 27)),
-}
 WARN_DAYS = 90
 """Before the end of support: an upgrade of nodes and workloads takes its time."""
 TODAY = "SLIPWAY_TODAY"
@@ -93,8 +78,8 @@ def supported(day: date) -> list[str]:
     """Versions in standard support at this day, oldest first."""
     return [
         version
-        for version in sorted(_DATES, key=_number)
-        if _DATES[version].standard_until >= day
+        for version in sorted(catalog.kubernetes_versions(), key=_number)
+        if catalog.kubernetes_version(version).standard_until >= day
     ]
 
 
@@ -108,5 +93,7 @@ def _number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split("."))
 
 
-def _known(version: str) -> Dates | None:
-    return _DATES.get(version)
+def _known(version: str) -> catalog.EksVersion | None:
+    if version not in catalog.kubernetes_versions():
+        return None
+    return catalog.kubernetes_version(version)
