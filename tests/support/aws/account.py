@@ -31,11 +31,13 @@ class Call:
 class Account:
     """Clients of one account and region; botocore checks each call's parameters."""
 
-    def __init__(self, endpoints: Endpoints, region: str) -> None:
+    def __init__(
+        self, endpoints: Endpoints, region: str, calls: list[Call] | None = None
+    ) -> None:
         self.endpoints = endpoints
         self.id = endpoints.account
         self.region = region
-        self.calls: list[Call] = []
+        self.calls = [] if calls is None else calls
         """Every call that was to change something, refused ones too."""
         self._clients: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()

@@ -22,7 +22,7 @@ from google.protobuf import (  # type: ignore[import-untyped]
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from slipway.monitor import plain
-from tests.support.aws.account import Account
+from tests.support.aws.account import Account, Call
 from tests.support.aws.emulators import HOST, Endpoints
 from tests.support.aws.handler import (
     TAGS,
@@ -48,8 +48,17 @@ PRESET = {
 
 
 def _read(struct: struct_pb2.Struct) -> Properties:
-    content: Properties = plain(json_format.MessageToDict(struct))
+    content: Properties = _given(plain(json_format.MessageToDict(struct)))
     return content
+
+
+def _given(value: Any) -> Any:
+    """Without nulls: to the provider these are what was left out."""
+    if isinstance(value, dict):
+        return {key: _given(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_given(item) for item in value]
+    return value
 
 
 def _write(properties: Properties) -> struct_pb2.Struct:
@@ -76,6 +85,8 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
         self.default_tags: dict[str, str] = {}
         self.calls: list[tuple[str, str]] = []
         """What was done, in order: `create`, `update` or `delete`, and the URN."""
+        self.sent: list[Call] = []
+        """The same as calls of AWS's API."""
         self.before: Callable[[str, str], None] = lambda verb, urn: None
         """Called before each of these; what it raises fails the call."""
 
@@ -115,7 +126,7 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
     def Configure(self, request: Any, context: Any) -> Any:  # noqa: N802
         given = _read(request.args)
         with _told(context):
-            self.account = Account(self.endpoints, given["region"])
+            self.account = Account(self.endpoints, given["region"], self.sent)
             self.default_tags = _decoded(given.get("defaultTags", {})).get("tags", {})
             allowed = _decoded(given.get("allowedAccountIds", []))
             found = self.account.client("sts").get_caller_identity()["Account"]

@@ -59,6 +59,10 @@ class World:
     def destroy(self) -> StackResult:
         return self._new().destroy(self.stack)
 
+    def sent(self, operation: str) -> list[dict[str, Any]]:
+        """Parameters of the calls of an operation, such as `eks:CreateCluster`."""
+        return [c.parameters for c in self.provider.sent if c.operation == operation]
+
     def done(self, verb: str) -> list[str]:
         """URNs of what the provider did, in order."""
         return [urn for what, urn in self.provider.calls if what == verb]
