@@ -22,6 +22,9 @@ class ClusterFacts:
     certificate_authority: pulumi.Input[str] = ""
     """Base64, as EKS says it."""
     service_cidr: pulumi.Input[str] = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Tags of instances, volumes and interfaces: a provider's default tags do not
+    reach what a launch template makes."""
 
 
 @dataclass(frozen=True)

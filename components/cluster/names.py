@@ -29,6 +29,11 @@ def pod_role(cluster: str, namespace: str, service_account: str) -> str:
     return _short(f"{cluster}-{namespace}-{service_account}", LONGEST_ROLE_NAME)
 
 
+def interruption_queue(cluster: str) -> str:
+    """The queue with EC2's interruption events, which Karpenter listens to."""
+    return cluster
+
+
 def cluster_key_alias(cluster: str, purpose: str) -> str:
     """Alias of the key of the control plane's `secrets` or `logs`."""
     return f"alias/{cluster}-{purpose}"

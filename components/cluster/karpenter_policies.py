@@ -1,0 +1,269 @@
+"""What Karpenter's controller may do, and who may write into its queue.
+
+As upstream's for v1.14, with the account and region named: it launches only what it
+tags as this cluster's and a pool's, and changes or ends only what bears those tags.
+https://karpenter.sh/docs/reference/cloudformation/
+tests/golden/iam holds each as JSON.
+"""
+
+from __future__ import annotations
+
+from components.cluster.arns import Arns
+from components.cluster.policies import EVERYTHING
+from components.cluster.policy_document import (
+    Condition,
+    PolicyDocument,
+    Principal,
+    Statement,
+    arn_equals,
+    equals,
+)
+
+LAUNCHED = (
+    "fleet",
+    "instance",
+    "launch-template",
+    "network-interface",
+    "spot-instances-request",
+    "volume",
+)
+"""What a launch makes."""
+DRAWN_ON = (
+    "capacity-reservation",
+    "placement-group",
+    "security-group",
+    "subnet",
+)
+"""What a launch refers to; its tags are not Karpenter's."""
+NODE_POOL, NODE_CLASS = "karpenter.sh/nodepool", "karpenter.k8s.aws/ec2nodeclass"
+
+
+def controller(
+    arns: Arns, *, cluster: str, node_role: str, queue: str
+) -> PolicyDocument:
+    """The controller's rights; `node_role`, `queue`: names."""
+    return PolicyDocument(
+        (
+            *_launches(arns, cluster),
+            *_changes(arns, cluster),
+            *_instance_profiles(arns, cluster),
+            Statement(
+                sid="PassNodeRole",
+                actions=("iam:PassRole",),
+                resources=(arns.role(node_role),),
+                conditions=(equals("iam:PassedToService", _ec2(arns)),),
+            ),
+            Statement(
+                sid="ReadCluster",
+                actions=("eks:DescribeCluster",),
+                resources=(arns.cluster(cluster),),
+            ),
+            Statement(
+                sid="ReadInterruptions",
+                actions=("sqs:DeleteMessage", "sqs:GetQueueUrl", "sqs:ReceiveMessage"),
+                resources=(arns.of("sqs", queue),),
+            ),
+            *_discovery(arns),
+        )
+    )
+
+
+def _ec2(arns: Arns) -> str:
+    return "ec2.amazonaws.com.cn" if arns.partition == "aws-cn" else "ec2.amazonaws.com"
+
+
+def _made(arns: Arns, kinds: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(arns.of("ec2", f"{kind}/*") for kind in kinds)
+
+
+def _owned(cluster: str, where: str) -> tuple[Condition, ...]:
+    """The cluster's tag and a pool's, in a request or on a resource."""
+    return (
+        equals(f"aws:{where}/kubernetes.io/cluster/{cluster}", "owned"),
+        Condition("StringLike", f"aws:{where}/{NODE_POOL}", ("*",)),
+    )
+
+
+def _launches(arns: Arns, cluster: str) -> tuple[Statement, ...]:
+    # Images and snapshots belong to a region, in their ARN to no account.
+    shared = tuple(
+        f"arn:{arns.partition}:ec2:{arns.region}::{kind}/*"
+        for kind in ("image", "snapshot")
+    )
+    asked = (
+        *_owned(cluster, "RequestTag"),
+        equals("aws:RequestTag/eks:eks-cluster-name", cluster),
+    )
+    return (
+        Statement(
+            sid="LaunchFromImageIntoSubnet",
+            actions=("ec2:CreateFleet", "ec2:RunInstances"),
+            resources=(*shared, *_made(arns, DRAWN_ON)),
+        ),
+        Statement(
+            sid="LaunchFromOwnTemplate",
+            actions=("ec2:CreateFleet", "ec2:RunInstances"),
+            resources=_made(arns, ("launch-template",)),
+            conditions=_owned(cluster, "ResourceTag"),
+        ),
+        Statement(
+            sid="LaunchTagged",
+            actions=("ec2:CreateFleet", "ec2:CreateLaunchTemplate", "ec2:RunInstances"),
+            resources=_made(arns, LAUNCHED),
+            conditions=asked,
+        ),
+        Statement(
+            sid="TagWhatIsLaunched",
+            actions=("ec2:CreateTags",),
+            resources=_made(arns, LAUNCHED),
+            conditions=(
+                *asked,
+                equals(
+                    "ec2:CreateAction",
+                    "CreateFleet",
+                    "CreateLaunchTemplate",
+                    "RunInstances",
+                ),
+            ),
+        ),
+    )
+
+
+def _changes(arns: Arns, cluster: str) -> tuple[Statement, ...]:
+    own = _owned(cluster, "ResourceTag")
+    return (
+        Statement(
+            sid="TagOwnInstance",
+            actions=("ec2:CreateTags",),
+            resources=_made(arns, ("instance",)),
+            conditions=(
+                *own,
+                Condition(
+                    "StringEqualsIfExists",
+                    "aws:RequestTag/eks:eks-cluster-name",
+                    (cluster,),
+                ),
+                Condition(
+                    "ForAllValues:StringEquals",
+                    "aws:TagKeys",
+                    ("eks:eks-cluster-name", "karpenter.sh/nodeclaim", "Name"),
+                ),
+            ),
+        ),
+        Statement(
+            sid="EndOwn",
+            actions=("ec2:DeleteLaunchTemplate", "ec2:TerminateInstances"),
+            resources=_made(arns, ("instance", "launch-template")),
+            conditions=own,
+        ),
+    )
+
+
+def _instance_profiles(arns: Arns, cluster: str) -> tuple[Statement, ...]:
+    """Karpenter makes one for each node class; it may put the node role alone in."""
+    profiles = (f"arn:{arns.partition}:iam::{arns.account}:instance-profile/*",)
+
+    def of_class(where: str) -> tuple[Condition, ...]:
+        return (
+            equals(f"aws:{where}/kubernetes.io/cluster/{cluster}", "owned"),
+            equals(f"aws:{where}/topology.kubernetes.io/region", arns.region),
+            Condition("StringLike", f"aws:{where}/{NODE_CLASS}", ("*",)),
+        )
+
+    named = equals("aws:RequestTag/eks:eks-cluster-name", cluster)
+    return (
+        Statement(
+            sid="CreateTaggedProfile",
+            actions=("iam:CreateInstanceProfile",),
+            resources=profiles,
+            conditions=(*of_class("RequestTag"), named),
+        ),
+        Statement(
+            sid="TagOwnProfile",
+            actions=("iam:TagInstanceProfile",),
+            resources=profiles,
+            conditions=(*of_class("ResourceTag"), *of_class("RequestTag"), named),
+        ),
+        Statement(
+            sid="ChangeOwnProfile",
+            actions=(
+                "iam:AddRoleToInstanceProfile",
+                "iam:DeleteInstanceProfile",
+                "iam:RemoveRoleFromInstanceProfile",
+            ),
+            resources=profiles,
+            conditions=of_class("ResourceTag"),
+        ),
+        Statement(
+            sid="ReadProfile",
+            actions=("iam:GetInstanceProfile",),
+            resources=profiles,
+        ),
+        Statement(
+            sid="ListProfiles",
+            actions=("iam:ListInstanceProfiles",),
+            resources=EVERYTHING,
+        ),
+    )
+
+
+def _discovery(arns: Arns) -> tuple[Statement, ...]:
+    ssm = f"arn:{arns.partition}:ssm:{arns.region}::parameter/aws/service/eks/*"
+    return (
+        Statement(
+            sid="Describe",
+            actions=(
+                "ec2:DescribeCapacityReservations",
+                "ec2:DescribeImages",
+                "ec2:DescribeInstanceStatus",
+                "ec2:DescribeInstanceTypeOfferings",
+                "ec2:DescribeInstanceTypes",
+                "ec2:DescribeInstances",
+                "ec2:DescribeLaunchTemplates",
+                "ec2:DescribePlacementGroups",
+                "ec2:DescribeSecurityGroups",
+                "ec2:DescribeSpotPriceHistory",
+                "ec2:DescribeSubnets",
+            ),
+            resources=EVERYTHING,
+            conditions=(equals("aws:RequestedRegion", arns.region),),
+        ),
+        Statement(
+            sid="ReadImageReleases",
+            actions=("ssm:GetParameter",),
+            resources=(ssm,),
+        ),
+        Statement(
+            sid="ReadPrices",
+            actions=("pricing:GetProducts",),
+            resources=EVERYTHING,
+        ),
+    )
+
+
+def queue(arns: Arns, name: str, rules: tuple[str, ...]) -> PolicyDocument:
+    """EventBridge's rules of these names may write, and nobody without TLS."""
+    target = (arns.of("sqs", name),)
+    sources = tuple(arns.of("events", f"rule/{rule}") for rule in rules)
+    return PolicyDocument(
+        (
+            Statement(
+                sid="WriteFromRules",
+                principal=Principal("Service", ("events.amazonaws.com",)),
+                actions=("sqs:SendMessage",),
+                resources=target,
+                conditions=(
+                    arn_equals("aws:SourceArn", *sources),
+                    equals("aws:SourceAccount", arns.account),
+                ),
+            ),
+            Statement(
+                sid="DenyWithoutTls",
+                effect="Deny",
+                principal=Principal("AWS", ("*",)),
+                actions=("sqs:ReceiveMessage", "sqs:SendMessage"),
+                resources=target,
+                conditions=(Condition("Bool", "aws:SecureTransport", ("false",)),),
+            ),
+        )
+    )
