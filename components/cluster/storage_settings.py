@@ -71,8 +71,8 @@ class PredictionLogSettings(Settings):
                 value=move,
                 reason=f"records live {self.retention_days} days, and the other class "
                 f"is billed for {INFREQUENT_ACCESS_DAYS} days at least",
-                fix=f"give at most {self.retention_days - INFREQUENT_ACCESS_DAYS}, "
-                "raise retention_days, or leave it out",
+                fix=f"raise retention_days to {move + INFREQUENT_ACCESS_DAYS}, move "
+                f"earlier (from {INFREQUENT_ACCESS_DAYS} days on), or leave it out",
             )
 
 
