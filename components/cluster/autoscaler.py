@@ -49,10 +49,14 @@ class Autoscaler(pulumi.ComponentResource):
         cluster: str,
         arns: Arns,
         node_role_arn: pulumi.Input[str],
+        reservations: Sequence[str] = (),
         after: Sequence[pulumi.Resource] = (),
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """`after`: the cluster, without which there is nothing to give access to."""
+        """`reservations`: ids of those that elastic pools draw on.
+
+        `after`: the cluster, without which there is nothing to give access to.
+        """
         super().__init__("slipway:cluster:Autoscaler", name, None, opts)
         self._prefix, self._cluster, self._arns = name, cluster, arns
         self.queue_name = names.interruption_queue(cluster)
@@ -68,6 +72,7 @@ class Autoscaler(pulumi.ComponentResource):
                 cluster=cluster,
                 node_role=names.node_role(cluster),
                 queue=self.queue_name,
+                reservations=tuple(sorted(set(reservations))),
             ),
             after=after,
             opts=pulumi.ResourceOptions(parent=self),

@@ -18,6 +18,7 @@ from components.cluster.policy_document import (
     arn_equals,
     equals,
 )
+from components.cluster.subnet_tags import KARPENTER_DISCOVERY
 
 LAUNCHED = (
     "fleet",
@@ -28,22 +29,21 @@ LAUNCHED = (
     "volume",
 )
 """What a launch makes."""
-DRAWN_ON = (
-    "capacity-reservation",
-    "placement-group",
-    "security-group",
-    "subnet",
-)
-"""What a launch refers to; its tags are not Karpenter's."""
 NODE_POOL, NODE_CLASS = "karpenter.sh/nodepool", "karpenter.k8s.aws/ec2nodeclass"
 
 
 def controller(
-    arns: Arns, *, cluster: str, node_role: str, queue: str
+    arns: Arns,
+    *,
+    cluster: str,
+    node_role: str,
+    queue: str,
+    reservations: tuple[str, ...] = (),
 ) -> PolicyDocument:
-    """The controller's rights; `node_role`, `queue`: names."""
+    """The controller's rights; `node_role`, `queue`: names; `reservations`: ids."""
     return PolicyDocument(
         (
+            *_draws_on(arns, cluster, reservations),
             *_launches(arns, cluster),
             *_changes(arns, cluster),
             *_instance_profiles(arns, cluster),
@@ -84,22 +84,56 @@ def _owned(cluster: str, where: str) -> tuple[Condition, ...]:
     )
 
 
+def _draws_on(
+    arns: Arns, cluster: str, reservations: tuple[str, ...]
+) -> tuple[Statement, ...]:
+    """What a launch refers to: Amazon's images, the cluster's subnets and group.
+
+    Upstream allows any of these, of any tag.
+    """
+    actions = ("ec2:CreateFleet", "ec2:RunInstances")
+    found = [
+        Statement(
+            sid="LaunchAmazonsImage",
+            actions=actions,
+            # Images belong to a region, in their ARN to no account.
+            resources=(f"arn:{arns.partition}:ec2:{arns.region}::image/*",),
+            conditions=(Condition("StringEqualsIfExists", "ec2:Owner", ("amazon",)),),
+        ),
+        Statement(
+            sid="LaunchIntoOwnSubnet",
+            actions=actions,
+            resources=_made(arns, ("subnet",)),
+            conditions=(equals(f"aws:ResourceTag/{KARPENTER_DISCOVERY}", cluster),),
+        ),
+        Statement(
+            sid="LaunchInOwnSecurityGroup",
+            actions=actions,
+            resources=_made(arns, ("security-group",)),
+            conditions=(
+                equals(f"aws:ResourceTag/kubernetes.io/cluster/{cluster}", "owned"),
+            ),
+        ),
+    ]
+    if reservations:
+        # Another account may have shared it, which is then the one in its ARN.
+        shared = f"arn:{arns.partition}:ec2:{arns.region}:*:capacity-reservation"
+        found.append(
+            Statement(
+                sid="LaunchOnReservation",
+                actions=actions,
+                resources=tuple(f"{shared}/{one}" for one in reservations),
+            )
+        )
+    return tuple(found)
+
+
 def _launches(arns: Arns, cluster: str) -> tuple[Statement, ...]:
-    # Images and snapshots belong to a region, in their ARN to no account.
-    shared = tuple(
-        f"arn:{arns.partition}:ec2:{arns.region}::{kind}/*"
-        for kind in ("image", "snapshot")
-    )
     asked = (
         *_owned(cluster, "RequestTag"),
         equals("aws:RequestTag/eks:eks-cluster-name", cluster),
     )
     return (
-        Statement(
-            sid="LaunchFromImageIntoSubnet",
-            actions=("ec2:CreateFleet", "ec2:RunInstances"),
-            resources=(*shared, *_made(arns, DRAWN_ON)),
-        ),
         Statement(
             sid="LaunchFromOwnTemplate",
             actions=("ec2:CreateFleet", "ec2:RunInstances"),

@@ -47,7 +47,8 @@ def values(settings: KarpenterSettings, cluster: str, queue: str) -> Object:
             "eksControlPlane": True,
             # Prices are not asked for where the VPC has no way out: its endpoint list
             # has none for the price service, which has none.
-            "featureGates": {"reservedCapacity": True},
+            # Overlays say how many slices a new node's GPUs will be cut into.
+            "featureGates": {"reservedCapacity": True, "nodeOverlay": True},
         },
     }
 
