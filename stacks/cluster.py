@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import pulumi
-import pulumi_aws as aws
 
 from components.cluster import workload_policies
-from components.cluster.account_settings import AccountSettings
+from components.cluster.addons import Addons, Stage
 from components.cluster.arns import Arns
+from components.cluster.autoscaler import Autoscaler
 from components.cluster.eks import Eks
+from components.cluster.facts import ClusterFacts
 from components.cluster.identity import NodeRole, PodIdentity
 from components.cluster.network import Network
+from components.cluster.node_group import NodeGroup
+from components.cluster.node_pool_settings import ElasticPool, SystemPool
 from components.cluster.outputs import ClusterOutputs
 from components.cluster.settings import ClusterSettings
 from components.cluster.storage import ModelStorage
 from components.settings import parse
 from stacks import config
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where parts are made."""
-
-    arns: Arns
-    provider: aws.Provider
-
-    def after(self, *resources: pulumi.Resource) -> pulumi.ResourceOptions:
-        """Options of a part that is made after these, and deleted before them."""
-        return pulumi.ResourceOptions(
-            providers=[self.provider], depends_on=list(resources)
-        )
+from stacks.account import Place, provider
 
 
 def run() -> None:
@@ -40,7 +30,7 @@ def run() -> None:
     settings = parse(ClusterSettings, config.read(), source)
     account, name = settings.account, settings.cluster.name
     arns = Arns(account.id, account.region)
-    place = Place(arns, provider(account))
+    place = Place(arns, provider(account, pulumi.get_stack()))
     network = Network(
         "network",
         settings.network,
@@ -61,6 +51,7 @@ def run() -> None:
         opts=place.after(),
     )
     role = NodeRole("nodes", cluster=name, arns=arns, opts=place.after())
+    add_nodes(settings, network, eks, role, place)
     add_identities(settings, eks, place)
     ClusterOutputs(
         name=eks.name,
@@ -78,6 +69,63 @@ def run() -> None:
     ).export()
 
 
+def add_nodes(
+    settings: ClusterSettings, network: Network, eks: Eks, role: NodeRole, place: Place
+) -> None:
+    """Add-ons that nodes start with, the nodes, add-ons that start on them."""
+    autoscaler = Autoscaler(
+        "autoscaler",
+        cluster=settings.cluster.name,
+        arns=place.arns,
+        node_role_arn=role.arn,
+        after=[eks.cluster],
+        opts=place.after(),
+    )
+    first = add_addons("before_nodes", settings, network, [eks.cluster], place)
+    facts = ClusterFacts(
+        name=settings.cluster.name,
+        version=settings.cluster.version,
+        security_group_id=eks.security_group_id,
+        endpoint=eks.endpoint,
+        certificate_authority=eks.certificate_authority,
+        service_cidr=settings.cluster.service_cidr,
+    )
+    groups = {
+        name: NodeGroup(
+            f"pool-{name}",
+            pool,
+            pool_name=name,
+            cluster=facts,
+            node_role_arn=role.arn,
+            subnets=network.private_subnets,
+            opts=place.after(*role.rights, autoscaler.node_access, *first.addons),
+        )
+        for name, pool in settings.pools.items()
+        if not isinstance(pool, ElasticPool)
+    }
+    system = [groups[n] for n, p in settings.pools.items() if isinstance(p, SystemPool)]
+    add_addons("after_nodes", settings, network, system, place)
+
+
+def add_addons(
+    stage: Stage,
+    settings: ClusterSettings,
+    network: Network,
+    after: Sequence[pulumi.Resource],
+    place: Place,
+) -> Addons:
+    """The add-ons of a stage; `after` is what they are called or run by."""
+    return Addons(
+        f"addons-{stage.replace('_', '-')}",
+        settings.cluster,
+        stage,
+        arns=place.arns,
+        vpc_id=network.vpc_id,
+        after=after,
+        opts=place.after(),
+    )
+
+
 def add_identities(settings: ClusterSettings, eks: Eks, place: Place) -> None:
     """A role for each service account that the settings give rights."""
     name, arns = settings.cluster.name, place.arns
@@ -92,15 +140,3 @@ def add_identities(settings: ClusterSettings, eks: Eks, place: Place) -> None:
             after=[eks.cluster],
             opts=place.after(),
         )
-
-
-def provider(account: AccountSettings) -> aws.Provider:
-    """The one provider of all resources; it refuses credentials of other accounts."""
-    return aws.Provider(
-        "aws",
-        region=account.region,
-        allowed_account_ids=[account.id],
-        default_tags={
-            "tags": {"slipway.dev/stack": pulumi.get_stack(), **account.tags}
-        },
-    )

@@ -9,10 +9,15 @@ stays the string that the engine gave, and the settings model gives it its type.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
+import yaml
 from pulumi.runtime import config
 
+from components.settings import Problem, SettingsError
+
+FOLDER = Path(__file__).resolve().parent / "config"
 PREFIX = "slipway:"
 
 
@@ -29,6 +34,30 @@ def read() -> dict[str, Any]:
     return {
         key.removeprefix(PREFIX): decode(value)
         for key, value in sorted(raw.items())
+        if key.startswith(PREFIX)
+    }
+
+
+def of_stack(stack: str, asked_by: str) -> dict[str, Any]:
+    """What another stack's file says, by field: settings that this one rests on.
+
+    `asked_by`: the stack file that names it, for the error if there is no such stack.
+    """
+    file = FOLDER / f"Pulumi.{stack}.yaml"
+    if not file.is_file():
+        known = [f.name.removeprefix("Pulumi.") for f in FOLDER.glob("Pulumi.c*.yaml")]
+        names = ", ".join(sorted(name.removesuffix(".yaml") for name in known))
+        problem = Problem(
+            path="cluster.stack",
+            value=stack,
+            reason=f"there is no stacks/config/{file.name}, which has its settings",
+            fix=f"give a stack that has one: {names or 'none has'}",
+        )
+        raise SettingsError(asked_by, [problem])
+    content = yaml.safe_load(file.read_text()) or {}
+    return {
+        key.removeprefix(PREFIX): value
+        for key, value in (content.get("config") or {}).items()
         if key.startswith(PREFIX)
     }
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pulumi
-import pulumi_kubernetes as kubernetes
 
 from components import cluster_access
 from components.monitoring.alert_recorder import AlertRecorder
@@ -20,37 +17,18 @@ from components.platform.gateway_api import GatewayApi
 from components.platform.metrics_server import MetricsServer
 from components.platform.namespaces import Namespaces
 from components.platform.settings import PlatformSettings
-from components.platform.storage_class import StorageClass
 from components.settings import parse
-from stacks import config
-
-Resources = list[pulumi.Resource]
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where parts are made, and after what."""
-
-    provider: kubernetes.Provider
-    after: tuple[pulumi.Resource, ...] = ()
-
-    def then(self, *more: pulumi.Resource) -> Place:
-        return Place(self.provider, (*self.after, *more))
-
-    @property
-    def options(self) -> pulumi.ResourceOptions:
-        return pulumi.ResourceOptions(
-            provider=self.provider, depends_on=list(self.after)
-        )
+from stacks import config, nodes
+from stacks.place import Place
 
 
 def run() -> None:
     """Declares the stack; each part that the settings leave out is the cluster's."""
     source = f"stacks/config/Pulumi.{pulumi.get_stack()}.yaml"
     settings = parse(PlatformSettings, config.read(), source)
+    found = nodes.known(settings, source)
     place = Place(cluster_access.provider(settings.cluster))
-    if settings.storage_class.enabled:
-        StorageClass("storage-class", settings.storage_class, {}, place.options)
+    nodes.add(settings, found, place)
     if settings.metrics_server.enabled:
         MetricsServer("metrics-server", settings.metrics_server, place.options)
     namespaces = Namespaces("namespaces", settings.namespaces, place.options)

@@ -8,6 +8,7 @@ from components.cluster.account_settings import AccountSettings
 from components.cluster.eks_settings import EksSettings
 from components.cluster.identity_settings import WorkloadIdentity
 from components.cluster.network_settings import NetworkSettings
+from components.cluster.node_pool_settings import NodePool, PoolName
 from components.cluster.storage_settings import StorageSettings
 from components.setting_types import DnsLabel
 from components.settings import Settings
@@ -22,6 +23,8 @@ class ClusterSettings(Settings):
     """The EKS cluster itself."""
     network: NetworkSettings
     """The VPC."""
+    pools: dict[PoolName, NodePool]
+    """Pools of nodes by name, of three kinds; at least one of kind system."""
     storage: StorageSettings = Field(default={}, validate_default=True)
     """Buckets, image repositories and their keys."""
     identities: dict[DnsLabel, WorkloadIdentity] = Field(

@@ -29,8 +29,10 @@ RESOURCES = {
 Object = dict[str, Any]
 
 
-def values(settings: KarpenterSettings, cluster: str, queue: str) -> Object:
-    """The chart's values."""
+def values(
+    settings: KarpenterSettings, cluster: str, queue: str, *, overlays: bool
+) -> Object:
+    """The chart's values. `overlays`: some pool's GPUs are cut or shared."""
     return {
         "replicas": settings.replicas,
         "imagePullPolicy": "Always",
@@ -45,10 +47,7 @@ def values(settings: KarpenterSettings, cluster: str, queue: str) -> Object:
             "interruptionQueue": queue,
             # It asks the EKS API for endpoint and CA, so that no name is looked up.
             "eksControlPlane": True,
-            # Prices are not asked for where the VPC has no way out: its endpoint list
-            # has none for the price service, which has none.
-            # Overlays say how many slices a new node's GPUs will be cut into.
-            "featureGates": {"reservedCapacity": True, "nodeOverlay": True},
+            "featureGates": {"reservedCapacity": True, "nodeOverlay": overlays},
         },
     }
 
@@ -115,14 +114,16 @@ class Karpenter(pulumi.ComponentResource):
         *,
         cluster: str,
         interruption_queue: str,
+        overlays: bool = False,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
+        """`overlays`: heed NodeOverlays, an alpha feature that shared GPUs need."""
         super().__init__("slipway:platform:Karpenter", name, None, opts)
         objects = chart.template(
             package.folder(GROUP) / "chart",
             release=NAME,
             namespace=NAMESPACE,
-            values=values(settings, cluster, interruption_queue),
+            values=values(settings, cluster, interruption_queue, overlays=overlays),
         )
         policy = self._add_network_policy()
         manifest.Manifest(

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from components.cluster.network_settings import Zone
 from components.part_settings import PartSettings
 from components.setting_types import DnsLabel
 from components.settings import Problem, Settings
@@ -17,6 +18,11 @@ class KarpenterCluster(Settings):
 
     name: DnsLabel
     """Name of the EKS cluster."""
+    version: Annotated[str, Field(pattern=r"^1\.[0-9]{2}$")]
+    """Kubernetes' minor version, for example "1.34" in quotes: it decides the image of
+    new nodes."""
+    zones: Annotated[tuple[Zone, ...], Field(min_length=1)]
+    """Zones with subnets that bear the tag karpenter.sh/discovery: <name>."""
     node_role: Annotated[str, Field(min_length=1, max_length=64)]
     """Name (no ARN) of the IAM role of the nodes that Karpenter starts."""
     interruption_queue: Annotated[str, Field(min_length=1, max_length=80)]

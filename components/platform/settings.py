@@ -10,9 +10,12 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from components import naming
+from components.cluster.node_pool_settings import ElasticPool, PoolName
 from components.cluster_access import ClusterAccess
 from components.monitoring.settings import MonitoringSettings
 from components.part_settings import NodePort, PartSettings, image_problems
+from components.platform.gpu.settings import GpuSettings
+from components.platform.karpenter_settings import KarpenterSettings
 from components.platform.storage_class import StorageClassSettings
 from components.settings import Problem, Settings, refuse
 
@@ -192,6 +195,13 @@ class PlatformSettings(Settings):
     """Prometheus and alerts."""
     storage_class: StorageClassSettings = Field(default={}, validate_default=True)
     """Volumes on EBS."""
+    karpenter: KarpenterSettings = Field(default={}, validate_default=True)
+    """Nodes on demand, on EKS."""
+    node_pools: dict[PoolName, ElasticPool] = Field(default={}, validate_default=True)
+    """Elastic pools by name, where no stack of this project makes the cluster; with
+    cluster.stack they are that stack's own setting."""
+    gpu: GpuSettings = Field(default={}, validate_default=True)
+    """Software on GPU nodes."""
 
     def contradictions(self) -> Iterator[Problem]:
         if self.gateway.enabled and not self.envoy_gateway.enabled:
@@ -202,6 +212,7 @@ class PlatformSettings(Settings):
                 fix="enable envoy_gateway, or set gateway.enabled: false and let the "
                 "models' routes name the Gateway that is there",
             )
+        yield from self._nodes()
         ports: dict[int, str] = {}
         for path, port in (
             ("gateway.node_port", self.gateway.node_port),
@@ -224,3 +235,26 @@ class PlatformSettings(Settings):
                 )
             if port:
                 ports.setdefault(port, path)
+
+    def _nodes(self) -> Iterator[Problem]:
+        """Who says what the cluster's pools are: its stack, or these settings."""
+        if self.cluster.stack:
+            for path, value in (
+                ("karpenter.cluster", self.karpenter.cluster),
+                ("node_pools", sorted(self.node_pools)),
+            ):
+                if value:
+                    yield Problem(
+                        path=path,
+                        value=value,
+                        reason=f"the stack {self.cluster.stack} says it",
+                        fix=f"remove it here, and change it in {self.cluster.stack}",
+                    )
+        elif self.karpenter.enabled and not self.karpenter.cluster:
+            yield Problem(
+                path="karpenter.cluster",
+                value=None,
+                reason="Karpenter needs the names of the cluster, of the nodes' role "
+                "and of the queue, and no stack of this project says them",
+                fix="give karpenter.cluster, or cluster.stack",
+            )

@@ -17,8 +17,11 @@ def reference(name: str) -> str:
 
 
 _TABLE = tomllib.loads((paths.ROOT / "images" / "images.toml").read_text())
-IMAGES = {name: reference(name) for name in _TABLE["images"]}
-"""As images.lock would be once all of images/ is built."""
+MIRRORED = ("dcgm-exporter", "karpenter", "nvidia-device-plugin")
+"""Images of others that are not built here: who installs on EKS mirrors and locks them
+(docs/how-to/cluster-on-aws.md)."""
+IMAGES = {name: reference(name) for name in (*_TABLE["images"], *MIRRORED)}
+"""As images.lock would be once all of images/ is built and these are mirrored."""
 
 EMPLOYMENT: dict[str, Any] = {
     "model_image": "employment",
