@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 FAILED, WRONG, INTERRUPTED = 1, 2, 130
 
-ELSEWHERE = {"images": "slipway.images", "local": "slipway.local"}
+ELSEWHERE = {
+    "catalog": "slipway.catalog.command",
+    "cost": "slipway.cost.command",
+    "images": "slipway.images",
+    "local": "slipway.local",
+}
 """Groups of commands by the module whose `command` they are; loaded when asked for."""
 
 
@@ -59,6 +64,7 @@ def exit_status(error: Exception) -> int | None:
     from components.settings import SettingsError
     from lab.builds import BuildError
     from lab.errors import LabError
+    from slipway.catalog.account import RefreshError
     from slipway.images.errors import ImageError
     from slipway.manifests import DuplicateObjectError
     from slipway.monitor import DuplicateResourceError
@@ -76,7 +82,8 @@ def exit_status(error: Exception) -> int | None:
     )
     if isinstance(error, EngineError):
         return INTERRUPTED if error.interrupted else FAILED
-    if isinstance(error, ToolchainError | BuildError | ImageError | LabError):
+    failed = (ToolchainError, BuildError, ImageError, LabError, RefreshError)
+    if isinstance(error, failed):
         return FAILED
     return WRONG if isinstance(error, wrong) else None
 

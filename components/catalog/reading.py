@@ -64,8 +64,16 @@ def _raw_types() -> dict[str, dict[str, Any]]:
 def sources() -> dict[str, tuple[str, date]]:
     """Source and date by file of the data."""
     return {
-        name: (str(_file(name)["source"]), _date(_file(name)["date"])) for name in FILES
+        name: (_text(_file(name)["source"]), _date(_file(name)["date"]))
+        for name in FILES
     }
+
+
+def _text(source: str | dict[str, str]) -> str:
+    """A source as one line; of several, each with what it is for."""
+    if isinstance(source, str):
+        return source
+    return "; ".join(f"{what}: {where}" for what, where in source.items())
 
 
 def _date(value: Any) -> date:

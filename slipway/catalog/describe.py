@@ -1,6 +1,6 @@
 """Instance types as the catalogue's data holds them, from EC2's own descriptions.
 
-The same shape comes from DescribeInstanceTypes and from published copies of its answers.
+Answers of DescribeInstanceTypes and published copies of them have the same shape.
 """
 
 from __future__ import annotations

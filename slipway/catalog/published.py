@@ -1,9 +1,9 @@
 """The catalogue's data from published copies of AWS's answers.
 
 Instance types and offerings: PyPI's moto carries DescribeInstanceTypes and
-DescribeInstanceTypeOfferings as they were answered. Prices: the Go module of Karpenter's
-provider for AWS carries a table. Both are Apache-2.0, pinned, and fetched by the
-registries' ordinary clients; neither is needed to use the catalogue.
+DescribeInstanceTypeOfferings as they were answered. Prices: the Go module of
+Karpenter's provider for AWS carries a table. Both are Apache-2.0, pinned, and fetched
+by the registries' ordinary clients; neither is needed to use the catalogue.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def moto_wheel() -> Path:
             + ["--only-binary=:all:", "--dest", str(_folder()), f"moto=={MOTO}"],
             timeout_seconds=TIMEOUT_SECONDS,
         )
-    return sorted(_folder().glob(f"moto-{MOTO}-*.whl"))[0]
+    return next(_folder().glob(f"moto-{MOTO}-*.whl"))
 
 
 def karpenter_module() -> Path:

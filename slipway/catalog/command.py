@@ -1,0 +1,196 @@
+"""`slipway catalog`: what the catalogue knows, and how to renew it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from components import catalog
+from components.catalog import InstanceType
+
+MIB_PER_GIB = 1024
+UNKNOWN = "unknown"
+DEFAULT_REGION = "us-east-1"
+
+
+def accelerator_text(found: InstanceType) -> str:
+    """`8 x H100, 80 GiB each`, or nothing."""
+    if gpu := found.gpu:
+        part = "" if gpu.partition == 1 else f" ({gpu.partition:g} of a GPU)"
+        size = gpu.memory / MIB_PER_GIB
+        return f"{gpu.count} x {gpu.model}, {size:.3g} GiB{part}"
+    if neuron := found.neuron:
+        size = neuron.memory / MIB_PER_GIB
+        return f"{neuron.count} x {neuron.model}, {size:.3g} GiB"
+    return ""
+
+
+def nvme_text(found: InstanceType) -> str:
+    """`8 x 3800 GB`, or nothing."""
+    disks = found.local_nvme
+    return f"{disks.count} x {disks.size_gb} GB" if disks else ""
+
+
+def price_text(name: str, region: str) -> str:
+    """Dollars an hour, or that it is not known."""
+    price = catalog.price(name, region)
+    return f"{price.usd_per_hour:.4g}" if price else UNKNOWN
+
+
+@click.group(name="catalog")
+def command() -> None:
+    """Instance types, GPUs, prices and versions that settings are checked against."""
+
+
+@command.command("list")
+@click.option("--gpu", metavar="MODEL", help="Only types with this accelerator.")
+@click.option("--family", metavar="FAMILY", help="Only this family, such as p5.")
+@click.option("--region", default=DEFAULT_REGION, show_default=True)
+@click.option(
+    "--all", "everything", is_flag=True, help="Types without accelerator too."
+)
+def list_command(
+    gpu: str | None, family: str | None, region: str, everything: bool
+) -> None:
+    """Show instance types; those with accelerators if nothing is asked for."""
+    shown = [
+        found
+        for found in catalog.instance_types()
+        if (family is None or found.family == family)
+        and (gpu is None or _model(found).lower() == gpu.lower())
+        and (everything or family or accelerator_text(found))
+    ]
+    if not shown:
+        models = sorted({_model(t) for t in catalog.instance_types()} - {""})
+        raise click.UsageError(
+            f"no instance type is like that; accelerators: {', '.join(models)}"
+        )
+    table = Table(title=f"{len(shown)} instance types")
+    for name in ("type", "vCPUs", "GiB", "accelerator", "EFA", "NVMe"):
+        table.add_column(
+            name, justify="left" if name == "type" else "right", no_wrap=name == "type"
+        )
+    table.add_column(f"$/h {region}", justify="right")
+    table.add_column("zones")
+    for found in shown:
+        table.add_row(
+            found.name,
+            str(found.vcpus),
+            f"{found.memory / MIB_PER_GIB:g}",
+            accelerator_text(found),
+            str(found.efa_interfaces or ""),
+            nvme_text(found),
+            price_text(found.name, region),
+            "".join(z[-1] for z in catalog.offered(found.name, region)),
+        )
+    console = Console()
+    console.print(table)
+    _print_sources(console, region)
+
+
+@command.command("show")
+@click.argument("name", metavar="TYPE")
+@click.option("--region", default=DEFAULT_REGION, show_default=True)
+def show_command(name: str, region: str) -> None:
+    """Show all that is known of one instance type."""
+    try:
+        found = catalog.instance_type(name)
+    except catalog.UnknownInstanceTypeError as error:
+        raise click.UsageError(str(error)) from None
+    table = Table(title=found.name, show_header=False)
+    for title, text in _facts(found, region).items():
+        table.add_row(title, text or "none")
+    console = Console()
+    console.print(table)
+    _print_sources(console, region)
+
+
+def _model(found: InstanceType) -> str:
+    if found.gpu:
+        return found.gpu.model
+    return found.neuron.model if found.neuron else ""
+
+
+def _facts(found: InstanceType, region: str) -> dict[str, str]:
+    quota = catalog.vcpu_quota(found.name)
+    facts = {
+        "vCPUs": str(found.vcpus),
+        "memory": f"{found.memory / MIB_PER_GIB:g} GiB",
+        "architecture": found.architecture,
+        "accelerators": accelerator_text(found),
+        "network": f"{found.network_gbps:g} Gbit/s on {found.network_cards} card(s)",
+        "EFA interfaces": str(found.efa_interfaces or ""),
+        "local NVMe": nvme_text(found),
+        "bought as": ", ".join(found.usage_classes),
+        "placement groups": ", ".join(found.placement),
+        "vCPU quota": f"{quota.name} ({quota.on_demand_code})" if quota else UNKNOWN,
+        "on demand": f"{price_text(found.name, region)} $/h in {region}",
+        "zones": ", ".join(catalog.offered(found.name, region)),
+    }
+    if found.gpu:
+        known = catalog.accelerator(found.gpu.model)
+        profiles = [f"{p.name} ({p.instances})" for p in known.mig_profiles]
+        facts |= {
+            "compute capability": known.compute_capability,
+            "MIG profiles": ", ".join(profiles),
+            "least driver": known.minimum_driver or UNKNOWN,
+            "NVSwitch": "yes" if found.nvswitch else "no",
+        }
+    return facts
+
+
+def _print_sources(console: Console, region: str) -> None:
+    price = next(
+        (p for t in catalog.instance_types() if (p := catalog.price(t.name, region))),
+        None,
+    )
+    if price:
+        console.print(f"Prices: {price.source}, {price.as_of}", highlight=False)
+    else:
+        console.print(
+            f"Prices of {region} are not known: slipway catalog refresh --region "
+            f"{region} asks your account",
+            highlight=False,
+        )
+    source, day = catalog.sources()["instance_types.json"]
+    console.print(f"Types and zones: {source}, {day}", highlight=False)
+
+
+@command.command("sources")
+def sources_command() -> None:
+    """Show where each file of the data comes from, and its date."""
+    table = Table("file", "date", "source")
+    for name, (source, day) in catalog.sources().items():
+        table.add_row(name, str(day), source)
+    Console().print(table)
+
+
+@command.command("generate")
+def generate_command() -> None:
+    """Make the data anew from the pinned published packages (no account needed)."""
+    from slipway.catalog import published, writing
+
+    for name, text in published.generate().items():
+        changed = writing.replace(catalog.DATA / name, text)
+        click.echo(f"{name}: {'written' if changed else 'unchanged'}")
+
+
+@command.command("refresh")
+@click.option(
+    "--region",
+    "regions",
+    multiple=True,
+    default=(DEFAULT_REGION,),
+    show_default=True,
+    help="Whose types, zones and prices to ask for; may be given several times.",
+)
+def refresh_command(regions: Sequence[str]) -> None:
+    """Renew types, zones, prices and versions from your AWS account (reads only)."""
+    from slipway.catalog import account, writing
+
+    for name, text in account.refresh(regions, report=click.echo).items():
+        changed = writing.replace(catalog.DATA / name, text)
+        click.echo(f"{name}: {'written' if changed else 'unchanged'}")

@@ -1,0 +1,1 @@
+"""`slipway cost`: what a cluster's settings may cost, floor and ceiling."""

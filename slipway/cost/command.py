@@ -1,0 +1,116 @@
+"""`slipway cost`: floor and ceiling of what a cluster costs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from components.cluster.settings import ClusterSettings
+from slipway import stack_settings
+from slipway.cost.estimate import HOURS_PER_MONTH, Amount, Estimate, estimate
+
+LAYER = "cluster"
+
+
+@click.command(name="cost")
+@click.argument("stacks", nargs=-1, required=True, metavar="STACK...")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON in place of tables.")
+def command(stacks: Sequence[str], as_json: bool) -> None:
+    """Show what clusters cost, from what always runs to what the limits admit.
+
+    On-demand prices of the catalogue, with their date; no account is asked. Data
+    transfer, disks, logs and requests are not in it. What has no known price is said,
+    and makes the sum a least.
+    """
+    others = [stack for stack in stacks if not stack.startswith(f"{LAYER}.")]
+    if others:
+        raise click.UsageError(
+            f"{', '.join(others)}: only stacks of the layer {LAYER} make what AWS bills"
+        )
+    found = [
+        estimate(stack, stack_settings.load(stack, ClusterSettings)) for stack in stacks
+    ]
+    if as_json:
+        click.echo(json.dumps([as_data(one) for one in found], indent=2))
+        return
+    console = Console()
+    for one in found:
+        _print(console, one)
+
+
+def as_data(found: Estimate) -> dict[str, Any]:
+    """The estimate as JSON has it: amounts in US dollars.
+
+    `at_least` says that not all of an amount is known, `unknown` what is not.
+    """
+    return {
+        "stack": found.stack,
+        "region": found.region,
+        "hours_per_month": HOURS_PER_MONTH,
+        "lines": [
+            {
+                "name": line.name,
+                "what": line.what,
+                "floor": _amount(line.floor),
+                "ceiling": _amount(line.ceiling),
+                "note": line.note,
+            }
+            for line in found.lines
+        ],
+        "floor": _amount(found.floor),
+        "ceiling": _amount(found.ceiling),
+        "sources": [{"source": s, "date": str(d)} for s, d in found.sources],
+    }
+
+
+def _amount(amount: Amount) -> dict[str, Any]:
+    known = amount.usd_per_hour > 0 or not amount.unknown
+    return {
+        "usd_per_hour": round(amount.usd_per_hour, 4) if known else None,
+        "usd_per_month": round(amount.usd_per_month, 2) if known else None,
+        "at_least": bool(amount.unknown),
+        "unknown": list(amount.unknown),
+    }
+
+
+def _text(amount: Amount, *, monthly: bool) -> str:
+    value = amount.usd_per_month if monthly else amount.usd_per_hour
+    shown = f"{value:,.0f}" if monthly else f"{value:,.3f}"
+    if not amount.unknown:
+        return shown
+    return f"at least {shown}" if amount.usd_per_hour else "unknown"
+
+
+def _print(console: Console, found: Estimate) -> None:
+    table = Table(title=f"{found.stack} in {found.region}, US dollars")
+    for name in ("part", "what"):
+        table.add_column(name)
+    for name in ("floor $/h", "ceiling $/h", "floor $/month", "ceiling $/month"):
+        table.add_column(name, justify="right")
+    table.add_column("note")
+    for line in found.lines:
+        table.add_row(line.name, line.what, *_row(line.floor, line.ceiling), line.note)
+    table.add_section()
+    table.add_row("[bold]all[/bold]", "", *_row(found.floor, found.ceiling), "")
+    console.print(table)
+    if found.ceiling.unknown:
+        console.print(
+            f"No price is known for: {', '.join(found.ceiling.unknown)}. "
+            f"`slipway catalog refresh --region {found.region}` asks your account.",
+            highlight=False,
+        )
+    for source, day in found.sources:
+        console.print(f"Prices: {source}, {day}", highlight=False)
+
+
+def _row(floor: Amount, ceiling: Amount) -> list[str]:
+    return [
+        _text(amount, monthly=monthly)
+        for monthly in (False, True)
+        for amount in (floor, ceiling)
+    ]

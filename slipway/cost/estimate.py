@@ -1,0 +1,178 @@
+"""Floor and ceiling of what a cluster's settings cost an hour.
+
+The floor is what always runs, the ceiling what the pools' limits admit. Prices on
+demand come from the catalogue with their date; a price that is not known is said to be
+unknown and makes the sum a least, never 0. Data transfer, storage, logs and requests
+are not in it: they depend on use.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from components import catalog
+from components.cluster import kubernetes_support
+from components.cluster.endpoint_services import ENDPOINT_SERVICES
+from components.cluster.node_pool_settings import NodePoolBase
+from components.cluster.pool_reach import Reach, reach
+from components.cluster.settings import ClusterSettings
+
+HOURS_PER_MONTH = 730
+"""A year's hours by twelve, as AWS's own calculator has it."""
+FIXED = Path(__file__).with_name("fixed_prices.yaml")
+
+
+@dataclass(frozen=True)
+class Amount:
+    """US dollars an hour, and what could not be counted in."""
+
+    usd_per_hour: float = 0.0
+    unknown: tuple[str, ...] = ()
+    """What has no known price: the amount is then a least."""
+
+    def __add__(self, other: Amount) -> Amount:
+        unknown = dict.fromkeys((*self.unknown, *other.unknown))
+        return Amount(self.usd_per_hour + other.usd_per_hour, tuple(unknown))
+
+    @property
+    def usd_per_month(self) -> float:
+        """Of 730 hours."""
+        return self.usd_per_hour * HOURS_PER_MONTH
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of the estimate."""
+
+    name: str
+    what: str
+    floor: Amount
+    ceiling: Amount
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a stack costs."""
+
+    stack: str
+    region: str
+    lines: tuple[Line, ...]
+    sources: tuple[tuple[str, date], ...]
+    """Where the prices are from, and their dates."""
+
+    @property
+    def floor(self) -> Amount:
+        """What always runs."""
+        return total(line.floor for line in self.lines)
+
+    @property
+    def ceiling(self) -> Amount:
+        """What the limits admit."""
+        return total(line.ceiling for line in self.lines)
+
+
+def total(amounts: Iterable[Amount]) -> Amount:
+    """Their sum, with all that is unknown in any."""
+    result = Amount()
+    for amount in amounts:
+        result += amount
+    return result
+
+
+def estimate(stack: str, settings: ClusterSettings) -> Estimate:
+    """What the settings of a stack `cluster.<environment>` cost."""
+    region = settings.account.region
+    pools = [_pool(name, pool, region) for name, pool in settings.pools.items()]
+    prices = {
+        (price.source, price.as_of)
+        for pool in settings.pools.values()
+        for name in pool.instance_types
+        if (price := catalog.price(name, region))
+    }
+    held = _fixed_prices()
+    fixed = (f"{held['source']} (no other region's are known)", held["date"])
+    return Estimate(
+        stack=stack,
+        region=region,
+        lines=(*_fixed(settings, region), *pools),
+        sources=(fixed, *sorted(prices)),
+    )
+
+
+def _pool(name: str, pool: NodePoolBase, region: str) -> Line:
+    """A pool mixes its types as it likes: the ceiling is that of its dearest."""
+    reaches = reach(pool)
+    floor = total(_nodes(r, r.nodes_min, region) for r in reaches)
+    each = [_nodes(r, r.nodes_max, region) for r in reaches]
+    unknown = tuple(dict.fromkeys(u for amount in each for u in amount.unknown))
+    ceiling = Amount(max(a.usd_per_hour for a in each), unknown)
+    least, most = sum(r.nodes_min for r in reaches), max(r.nodes_max for r in reaches)
+    what = f"{least} to {most} nodes of {', '.join(pool.instance_types)}"
+    return Line(name, what, floor, ceiling, _note(reaches))
+
+
+def _nodes(found: Reach, count: int, region: str) -> Amount:
+    if count == 0:
+        return Amount()
+    price = catalog.price(found.instance_type, region)
+    if price is None:
+        return Amount(unknown=(f"{found.instance_type} in {region}",))
+    return Amount(count * price.usd_per_hour)
+
+
+def _note(reaches: list[Reach]) -> str:
+    capacity = {kind for r in reaches for kind in r.capacity}
+    if "spot" in capacity:
+        return "spot costs at most this"
+    if "capacity-block" in capacity:
+        return "paid in advance; shown at the on-demand price"
+    if "reserved" in capacity:
+        return "paid whether used or not"
+    return ""
+
+
+@functools.cache
+def _fixed_prices() -> dict[str, Any]:
+    content: dict[str, Any] = yaml.safe_load(FIXED.read_text())
+    return content
+
+
+def _fixed(settings: ClusterSettings, region: str) -> Iterator[Line]:
+    """The control plane, the ways out and the endpoints."""
+    cluster, network = settings.cluster, settings.network
+    supported = catalog.kubernetes_version(cluster.version).standard_until
+    paid = kubernetes_support.today() > supported
+    plane = "control_plane_extended" if paid else "control_plane"
+    kind = "extended support" if paid else "standard support"
+    yield _always("control plane", f"EKS {cluster.version}, {kind}", plane, 1, region)
+    if network.existing is not None:
+        return
+    zones = len(network.zones)
+    gateways = {"per_zone": zones, "single": 1, "none": 0}[network.nat]
+    if gateways:
+        yield _always("NAT", f"{gateways} gateways", "nat_gateway", gateways, region)
+        what = f"{gateways} public addresses"
+        yield _always("addresses", what, "public_address", gateways, region)
+    kinds = [ENDPOINT_SERVICES[service].kind for service in network.endpoints]
+    endpoints = kinds.count("Interface")
+    if endpoints:
+        what = f"{endpoints} services in {zones} zones"
+        count = endpoints * zones
+        yield _always("endpoints", what, "interface_endpoint", count, region)
+
+
+def _always(name: str, what: str, price: str, count: int, region: str) -> Line:
+    held = _fixed_prices()
+    if region == held["region"]:
+        amount = Amount(count * held["hourly"][price]["usd"])
+    else:
+        amount = Amount(unknown=(f"{name} in {region}",))
+    return Line(name, what, amount, amount)
