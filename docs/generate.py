@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel
 from pydantic.fields import FieldInfo
 
 from components.cluster.settings import ClusterSettings
@@ -104,7 +103,7 @@ def _kind(kind: Any) -> str:
         float: "number",
         bool: "true or false",
         str: "text",
-        datetime: "date and time with its zone",
+        AwareDatetime: "date and time with its zone",
         Any: "any value",
     }
     return words[kind]
