@@ -67,19 +67,23 @@ class PendingPods:
 
 
 def explain(
-    pods: Iterable[Object], pools: Iterable[Object], size_of: SizeOf
+    pods: Iterable[Object],
+    pools: Iterable[Object],
+    size_of: SizeOf,
+    overlays: Iterable[Object] = (),
 ) -> list[PendingPods]:
     """Reasons of all pods without a node; empty where none waits.
 
-    `pods` and `pools` as `kubectl get -o json` has them in `items`; pods that run or
-    have a node are passed over.
+    `pods`, `pools` and `overlays` (NodePools, NodeOverlays) as `kubectl get -o json`
+    has them in `items`; pods that run or have a node are passed over.
     """
-    asked = list(pools)
+    of_overlays = list(overlays)
+    asked = [(pool, _overlaid(pool, size_of, of_overlays)) for pool in pools]
     found: dict[tuple[object, ...], PendingPods] = {}
     for pod in pods:
         if not _waits(pod):
             continue
-        told = _explain(pod, asked, size_of)
+        told = _explain(pod, asked)
         key = (told.namespace, told.name, told.asks, told.refusals, told.served_by)
         if key in found:
             told = replace(found[key], count=found[key].count + 1)
@@ -95,7 +99,27 @@ def _waits(pod: Object) -> bool:
     )
 
 
-def _explain(pod: Object, pools: Iterable[Object], size_of: SizeOf) -> PendingPods:
+def _overlaid(pool: Object, size_of: SizeOf, overlays: Iterable[Object]) -> SizeOf:
+    """Sizes in this pool: slices and turns of GPUs are told by NodeOverlays."""
+
+    def overlaid(name: str) -> NodeSize | None:
+        size = size_of(name)
+        told = {
+            "karpenter.sh/nodepool": pool["metadata"]["name"],
+            selection.INSTANCE_TYPE: name,
+        }
+        for overlay in sorted(overlays, key=lambda o: o["spec"].get("weight", 0)):
+            spec = overlay["spec"]
+            required = map(Requirement.of, spec.get("requirements") or ())
+            if size and all(r.admits(told.get(r.key)) for r in required):
+                more = quantity.resources(spec.get("capacity"))
+                size = NodeSize({**size.capacity, **more}, {**size.allocatable, **more})
+        return size
+
+    return overlaid
+
+
+def _explain(pod: Object, pools: Iterable[tuple[Object, SizeOf]]) -> PendingPods:
     meta = pod["metadata"]
     owners = [o for o in meta.get("ownerReferences") or () if o.get("controller")]
     owner = f"{owners[0]['kind']}/{owners[0]['name']}" if owners else ""
@@ -104,7 +128,7 @@ def _explain(pod: Object, pools: Iterable[Object], size_of: SizeOf) -> PendingPo
     asks = requests(pod)
     refusals: list[Refusal] = []
     served_by: list[str] = []
-    for pool in pools:
+    for pool, size_of in pools:
         of_pool = list(_refusals(pod, asks, pool, size_of))
         refusals += of_pool
         if not of_pool:
@@ -203,7 +227,8 @@ def _too_small(
     closed = {n: _excess(_counted(s), left, only=limits) for n, s in fitting.items()}
     if all(closed.values()):
         name, over = min(closed.items(), key=lambda item: len(item[1]))
-        which = over[0]
+        # Limits of CPU and memory follow from that of the devices, or of the nodes.
+        which = next((n for n in over if "/" in n or n == "nodes"), over[0])
         wanted = quantity.show(which, _counted(fitting[name])[which])
         of = f"{quantity.show(which, limits[which])}, of which "
         of += f"{quantity.show(which, used.get(which, Decimal(0)))} are in use"

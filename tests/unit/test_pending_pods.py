@@ -160,6 +160,15 @@ def test_a_limit_that_no_type_fits_into() -> None:
     assert not one(gpus(8), nearly).is_served
 
 
+def test_the_limit_of_devices_is_named_before_those_that_follow_from_it() -> None:
+    limits = {"cpu": "384", "memory": "4Ti", GPU: "16"}
+    full = {
+        **pool("gpu", "p5.48xlarge", limits=limits),
+        "status": {"resources": limits},
+    }
+    assert f"its limit is 16 {GPU}" in reasons(gpus(8), full)[0]
+
+
 def test_a_limit_of_nodes() -> None:
     few = pool("general", "m7i.2xlarge", limits={"nodes": "2"}, used={"nodes": "2"})
     assert "its limit is 2 nodes" in reasons(pod(resources={"cpu": 1}), few)[0]
@@ -257,6 +266,31 @@ def test_a_pool_that_is_not_ready_says_so() -> None:
 def test_a_type_of_unknown_size_refuses_nothing() -> None:
     strange = pool("strange", "x9.huge")
     assert one(pod(resources={"cpu": 5000}), strange).is_served
+
+
+def test_slices_of_gpus_are_what_overlays_say() -> None:
+    mig = "nvidia.com/mig-1g.10gb"
+
+    def overlay(name: str) -> dict[str, Any]:
+        keys = {
+            "karpenter.sh/nodepool": name,
+            "node.kubernetes.io/instance-type": "p5.48xlarge",
+        }
+        required = [
+            {"key": k, "operator": "In", "values": [v]} for k, v in keys.items()
+        ]
+        return {"spec": {"requirements": required, "capacity": {GPU: "0", mig: "56"}}}
+
+    def served(*overlays: dict[str, Any], asks: str = mig) -> bool:
+        sliced = pool("sliced", "p5.48xlarge")
+        waiting = pod(resources={asks: 7})
+        (found,) = explain([waiting], [sliced], SIZES.get, overlays)
+        return found.is_served
+
+    assert served(overlay("sliced"))
+    assert not served(overlay("sliced"), asks=GPU)
+    assert not served()
+    assert not served(overlay("other"))
 
 
 def test_pods_of_one_owner_are_told_once() -> None:
