@@ -23,6 +23,7 @@ FAILED, WRONG, INTERRUPTED = 1, 2, 130
 ELSEWHERE = {
     "catalog": "slipway.catalog.command",
     "cost": "slipway.cost.command",
+    "doctor": "slipway.doctor.cli",
     "images": "slipway.images",
     "local": "slipway.local",
 }

@@ -1,0 +1,169 @@
+"""AWS's API as the doctor asks it: reading only, impatient, clear in its errors.
+
+Credentials are the usual ones (AWS_PROFILE, environment, SSO, instance role).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import boto3
+from botocore import exceptions
+from botocore.config import Config
+
+from slipway.doctor.redaction import redact
+
+CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 4, 15, 2
+READING = ("describe_", "get_", "list_", "simulate_", "head_")
+"""What a call of the doctor's begins with."""
+_DENIED = re.compile(r"AccessDenied|UnauthorizedOperation|NotAuthorized|AuthFailure")
+_EXPIRED = re.compile(r"ExpiredToken|InvalidClientTokenId|UnrecognizedClient|Signature")
+_THROTTLED = re.compile(r"Throttl|TooManyRequests|RequestLimitExceeded")
+
+Client = Any
+"""A client of boto3; which service's is known only by its name."""
+logger = logging.getLogger("slipway.doctor")
+
+
+class CannotAskError(Exception):
+    """AWS gave no answer: why, what to do, and AWS's own code if it gave one."""
+
+    def __init__(self, why: str, fix: str, code: str = "") -> None:
+        self.why, self.fix, self.code = redact(why), redact(fix), code
+        super().__init__(f"{self.why}; {self.fix}")
+
+
+class Account:
+    """One account and region, asked through one client per service.
+
+    `client` makes the client of a service: tests give stubbed ones.
+    """
+
+    def __init__(
+        self, region: str, client: Callable[[str], Client] | None = None
+    ) -> None:
+        self.region = region
+        self._make = client or session_clients(region)
+        self._clients: dict[str, Client] = {}
+
+    def ask(self, service: str, call: str, **parameters: Any) -> dict[str, Any]:
+        """The answer to one reading call; CannotAskError if there is none."""
+        if not call.startswith(READING):
+            raise ValueError(f"{service}.{call} may change something")
+        with _told(service, call):
+            method = getattr(self._client(service), call)
+            answer: dict[str, Any] = method(**parameters)
+            return answer
+
+    def all(self, service: str, call: str, key: str, **parameters: Any) -> list[Any]:
+        """Items under `key` of all pages."""
+        if not call.startswith(READING):
+            raise ValueError(f"{service}.{call} may change something")
+        with _told(service, call):
+            client = self._client(service)
+            if not client.can_paginate(call):
+                return list(getattr(client, call)(**parameters)[key])
+            pages = client.get_paginator(call).paginate(**parameters)
+            return [item for page in pages for item in page[key]]
+
+    def _client(self, service: str) -> Client:
+        if service not in self._clients:
+            self._clients[service] = self._make(service)
+        return self._clients[service]
+
+
+def session_clients(region: str) -> Callable[[str], Client]:
+    """Makes clients of the caller's own credentials, with short limits."""
+    config = Config(
+        connect_timeout=CONNECT_SECONDS,
+        read_timeout=READ_SECONDS,
+        retries={"total_max_attempts": ATTEMPTS, "mode": "standard"},
+        user_agent_extra="slipway",
+    )
+
+    def make(service: str) -> Client:
+        session = boto3.Session(region_name=region)
+        return session.client(service, config=config)  # type: ignore[call-overload]
+
+    return make
+
+
+class _told:  # noqa: N801, reads as what it does
+    """Turns boto3's errors into CannotAskError, and logs each call."""
+
+    def __init__(self, service: str, call: str) -> None:
+        self.what = f"{service} {call}"
+        self._start = time.monotonic()
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        seconds = time.monotonic() - self._start
+        logger.info("%s: %s (%.1f s)", self.what, error or "answered", seconds)
+        if isinstance(error, exceptions.ClientError):
+            raise of_answer(self.what, error.response) from None
+        if isinstance(error, exceptions.BotoCoreError):
+            raise of_library(self.what, error) from None
+
+
+def of_answer(what: str, response: Mapping[str, Any]) -> CannotAskError:
+    """What an error of AWS's means."""
+    code = str(response.get("Error", {}).get("Code", ""))
+    said = str(response.get("Error", {}).get("Message", "")) or code
+    if _DENIED.search(code):
+        service, _, call = what.partition(" ")
+        action = f"{service}:{''.join(w.capitalize() for w in call.split('_'))}"
+        why, fix = f"{code}: {said}", f"let the caller's role do {action}"
+    elif _EXPIRED.search(code):
+        why = f"the credentials are not taken ({code})"
+        fix = "sign in anew: aws sso login, or set AWS_PROFILE"
+    elif _THROTTLED.search(code):
+        why, fix = f"AWS answers too slowly to this account ({code})", "run it again"
+    else:
+        why, fix = f"{what}: {code}: {said}", "see AWS's text"
+    return CannotAskError(why, fix, code)
+
+
+def of_library(what: str, error: exceptions.BotoCoreError) -> CannotAskError:
+    """What an error before any answer means."""
+    sign_in = "set AWS_PROFILE, or sign in: aws sso login"
+    for kinds, why, fix in _BEFORE:
+        if isinstance(error, kinds):
+            return CannotAskError(f"{why} ({error})", fix or sign_in)
+    return CannotAskError(f"{what}: {error}", "see the library's text")
+
+
+_BEFORE: tuple[tuple[tuple[type[Exception], ...], str, str], ...] = (
+    (
+        (
+            exceptions.NoCredentialsError,
+            exceptions.PartialCredentialsError,
+            exceptions.ProfileNotFound,
+            exceptions.CredentialRetrievalError,
+            exceptions.SSOError,
+            exceptions.TokenRetrievalError,
+        ),
+        "there are no credentials",
+        "",
+    ),
+    (
+        (
+            exceptions.HTTPClientError,
+            exceptions.EndpointConnectionError,
+            exceptions.ConnectionError,
+        ),
+        "AWS does not answer",
+        "see to the network, HTTPS_PROXY and AWS_ENDPOINT_URL",
+    ),
+)
+
+
+def pages(items: list[str], size: int) -> Iterator[list[str]]:
+    """Slices of at most `size`."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -1,0 +1,37 @@
+"""What the doctor looks at, one check a module, in the order of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+from slipway.doctor.account import Account
+from slipway.doctor.checks import (
+    cidrs,
+    credentials,
+    images,
+    network_quotas,
+    offerings,
+    permissions,
+    reservations,
+    vcpu_quotas,
+    versions,
+)
+from slipway.doctor.findings import Finding
+from slipway.doctor.plan import Plan
+
+Check = Callable[[Plan, Account], Iterator[Finding]]
+
+FIRST = credentials.NAME
+"""Without which no other is asked."""
+CHECKS: Mapping[str, Check] = {
+    credentials.NAME: credentials.check,
+    permissions.NAME: permissions.check,
+    vcpu_quotas.NAME: vcpu_quotas.check,
+    network_quotas.NAME: network_quotas.check,
+    offerings.NAME: offerings.check,
+    reservations.NAME: reservations.check,
+    images.NAME: images.check,
+    versions.NAME: versions.check,
+    cidrs.NAME: cidrs.check,
+}
+"""Each by its name, which its findings bear too."""

@@ -1,0 +1,152 @@
+"""vCPU quotas of EC2 against what the pools may come to, with what others run.
+
+https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from components import catalog
+from components.cluster.pool_reach import Reach, reach
+from components.cluster.tags import CLUSTER_TAG
+from slipway.doctor import quotas
+from slipway.doctor.account import Account, CannotAskError
+from slipway.doctor.findings import Finding
+from slipway.doctor.plan import Plan
+
+NAME = "vcpu-quotas"
+RUNNING = ("pending", "running", "stopping", "shutting-down")
+MARKETS = {"on-demand": "on-demand", "reserved": "on-demand", "spot": "spot"}
+"""The quota that a capacity counts against. Capacity blocks are bought by themselves
+and count against no vCPU quota; a reservation's instances are on-demand instances."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """What one pool may come to of one quota."""
+
+    pool: str
+    instance_type: str
+    nodes: int
+    vcpus: int
+    """Of all nodes."""
+
+    @property
+    def of_one(self) -> int:
+        return self.vcpus // self.nodes if self.nodes else 0
+
+    def __str__(self) -> str:
+        return f"{self.pool} {self.nodes} x {self.instance_type} ({self.vcpus})"
+
+
+Key = tuple[str, str]
+"""Quota family and market, for example (`P`, `spot`)."""
+
+
+def check(plan: Plan, account: Account) -> Iterator[Finding]:
+    """Each quota has room for all pools at their limits beside what others run."""
+    needs = needed(plan)
+    try:
+        others = running(plan, account)
+        unread = ""
+    except CannotAskError as error:
+        others, unread = {}, error.why
+    for (family, market), pools in sorted(needs.items()):
+        taken = others.get((family, market), 0)
+        finding = _judged(account, f"{family} {market} vCPUs", market, pools, taken)
+        yield _doubted(finding, unread) if unread else finding
+
+
+def needed(plan: Plan) -> dict[Key, list[Need]]:
+    """What the pools may come to at once, by quota.
+
+    A pool may mix its types under one limit: the type that takes most counts.
+    """
+    found: dict[Key, list[Need]] = defaultdict(list)
+    for name, pool in plan.pools.items():
+        largest: dict[Key, Need] = {}
+        for one in reach(pool):
+            for key in _keys(one):
+                need = _need(name, one)
+                if key not in largest or need.vcpus > largest[key].vcpus:
+                    largest[key] = need
+        for key, need in largest.items():
+            found[key].append(need)
+    return dict(found)
+
+
+def _keys(one: Reach) -> set[Key]:
+    quota = catalog.vcpu_quota(one.instance_type)
+    family = quota.name if quota else one.instance_type.partition(".")[0]
+    return {(family, MARKETS[c]) for c in one.capacity if c in MARKETS}
+
+
+def _need(pool: str, one: Reach) -> Need:
+    vcpus = catalog.instance_type(one.instance_type).vcpus
+    return Need(
+        f"pools.{pool}", one.instance_type, one.nodes_max, vcpus * one.nodes_max
+    )
+
+
+def running(plan: Plan, account: Account) -> dict[Key, int]:
+    """What others than this cluster run, in vCPUs by quota."""
+    reservations = account.all(
+        "ec2",
+        "describe_instances",
+        "Reservations",
+        Filters=[{"Name": "instance-state-name", "Values": list(RUNNING)}],
+    )
+    found: dict[Key, int] = defaultdict(int)
+    for instance in (i for r in reservations for i in r["Instances"]):
+        tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", ())}
+        own = tags.get(CLUSTER_TAG) == plan.cluster
+        quota = catalog.vcpu_quota(instance["InstanceType"])
+        market = instance.get("InstanceLifecycle", "on-demand")
+        if own or quota is None or market not in MARKETS:
+            continue
+        options = instance.get("CpuOptions", {})
+        cores, threads = options.get("CoreCount", 0), options.get("ThreadsPerCore", 1)
+        found[quota.name, market] += cores * threads
+    return dict(found)
+
+
+def _judged(
+    account: Account, subject: str, market: str, pools: list[Need], taken: int
+) -> Finding:
+    quota = catalog.vcpu_quota(pools[0].instance_type)
+    if quota is None:
+        return Finding(
+            NAME,
+            "unknown",
+            subject,
+            f"the catalogue knows no quota of {pools[0].instance_type}",
+            "look at Service Quotas by hand",
+        )
+    code = quota.spot_code if market == "spot" else quota.on_demand_code
+    wanted = sum(need.vcpus for need in pools)
+    what = f"the pools may come to {wanted}: {'; '.join(map(str, pools))}"
+    try:
+        limit = quotas.value(account, "ec2", code)
+    except CannotAskError as error:
+        return Finding(NAME, "unknown", subject, f"{what}; {error.why}", error.fix)
+    seen = f"the quota is {limit:g}, others run {taken}, {what}"
+    room = limit - taken
+    if wanted <= room:
+        return Finding(NAME, "good", subject, seen)
+    short = [need for need in pools if need.of_one > room]
+    if short:
+        seen += f"; not even one {short[0].instance_type} fits"
+    fix = quotas.raise_it("ec2", code, wanted + taken)
+    return Finding(NAME, "problem", subject, seen, fix)
+
+
+def _doubted(finding: Finding, unread: str) -> Finding:
+    """The finding where what others run could not be read: good is then unknown."""
+    if finding.status != "good":
+        return finding
+    seen = finding.detail.replace("others run 0", "what others run is not known")
+    fix = "let the caller's role do ec2:DescribeInstances"
+    return replace(finding, status="unknown", detail=f"{seen}; {unread}", fix=fix)

@@ -1,0 +1,90 @@
+"""What a cluster's stack is going to need of its account, out of its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from components.cluster.addon_versions import PINNED
+from components.cluster.arns import Arns
+from components.cluster.network_settings import NetworkSettings
+from components.cluster.node_pool_settings import NodePoolBase, ReservedPool
+from components.cluster.settings import ClusterSettings
+from components.settings import parse
+from slipway import render, stack_files
+from stacks.config import PREFIX
+
+
+@dataclass(frozen=True)
+class Registered:
+    """An AWS resource that the stack registers."""
+
+    type: str
+    """Pulumi's token, for example `aws:ec2/vpc:Vpc`."""
+    inputs: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The parts of a stack's settings that an account decides about."""
+
+    stack: str
+    account: str
+    """12 digits."""
+    region: str
+    cluster: str
+    """Name of the cluster."""
+    version: str
+    """Kubernetes' minor version."""
+    network: NetworkSettings
+    pools: Mapping[str, NodePoolBase] = field(default_factory=dict)
+    addons: Mapping[str, str] = field(default_factory=dict)
+    """Full version by add-on."""
+    resources: tuple[Registered, ...] = ()
+    """What the stack registers with the AWS provider."""
+    extended_support: bool = False
+
+    @property
+    def arns(self) -> Arns:
+        return Arns(self.account, self.region)
+
+    def zones(self, pool: NodePoolBase) -> tuple[str, ...]:
+        """The zones that the pool's nodes may be in."""
+        if isinstance(pool, ReservedPool) and pool.reservation:
+            return (pool.reservation.zone,)
+        return pool.zones or self.network.zones
+
+
+def of_stack(stack: str) -> Plan:
+    """The plan of a stack `cluster.<environment>`; raises what its settings refuse."""
+    config = stack_files.load(stack).get("config") or {}
+    raw = {key.removeprefix(PREFIX): value for key, value in config.items()}
+    settings = parse(ClusterSettings, raw, stack_files.name(stack))
+    registered = render.render(stack).cloud
+    return of_settings(
+        stack,
+        settings,
+        tuple(Registered(one["type"], one["inputs"]) for one in registered),
+    )
+
+
+def of_settings(
+    stack: str, settings: ClusterSettings, resources: tuple[Registered, ...] = ()
+) -> Plan:
+    """The plan of settings that were parsed already."""
+    cluster = settings.cluster
+    addons: dict[str, str] = dict(PINNED.get(cluster.version, {}))
+    addons |= {k: addon.version for k, addon in cluster.addons.items() if addon.version}
+    return Plan(
+        stack=stack,
+        account=settings.account.id,
+        region=settings.account.region,
+        cluster=cluster.name,
+        version=cluster.version,
+        network=settings.network,
+        pools=settings.pools,
+        addons=addons,
+        resources=resources,
+        extended_support=cluster.extended_support,
+    )

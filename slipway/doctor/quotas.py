@@ -1,0 +1,32 @@
+"""Values of Service Quotas."""
+
+from __future__ import annotations
+
+from slipway.doctor.account import Account, CannotAskError
+
+NOT_APPLIED = "NoSuchResourceException"
+"""The account never had this quota changed: AWS's default holds."""
+
+
+def value(account: Account, service: str, code: str) -> float:
+    """The account's quota, or AWS's default where it has none of its own.
+
+    CannotAskError where neither can be read.
+    """
+    asked = {"ServiceCode": service, "QuotaCode": code}
+    try:
+        answer = account.ask("service-quotas", "get_service_quota", **asked)
+    except CannotAskError as error:
+        if error.code != NOT_APPLIED:
+            raise
+        answer = account.ask("service-quotas", "get_aws_default_service_quota", **asked)
+    return float(answer["Quota"]["Value"])
+
+
+def raise_it(service: str, code: str, wanted: int) -> str:
+    """What to do about one that is too small."""
+    return (
+        "lower the pools' limits, or ask for more: aws service-quotas "
+        f"request-service-quota-increase --service-code {service} "
+        f"--quota-code {code} --desired-value {wanted}"
+    )
