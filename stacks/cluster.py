@@ -78,6 +78,12 @@ def add_nodes(
         cluster=settings.cluster.name,
         arns=place.arns,
         node_role_arn=role.arn,
+        reservations=[
+            reservation
+            for pool in settings.pools.values()
+            if isinstance(pool, ElasticPool)
+            for reservation in pool.reservations
+        ],
         after=[eks.cluster],
         opts=place.after(),
     )
@@ -89,6 +95,7 @@ def add_nodes(
         endpoint=eks.endpoint,
         certificate_authority=eks.certificate_authority,
         service_cidr=settings.cluster.service_cidr,
+        tags=settings.account.tags,
     )
     groups = {
         name: NodeGroup(
