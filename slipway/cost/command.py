@@ -78,7 +78,12 @@ def _amount(amount: Amount) -> dict[str, Any]:
     }
 
 
-def _text(amount: Amount, *, monthly: bool) -> str:
+def _text(floor: Amount, ceiling: Amount, *, monthly: bool) -> str:
+    low, high = _one(floor, monthly=monthly), _one(ceiling, monthly=monthly)
+    return low if low == high else f"{low} to {high}"
+
+
+def _one(amount: Amount, *, monthly: bool) -> str:
     value = amount.usd_per_month if monthly else amount.usd_per_hour
     shown = f"{value:,.0f}" if monthly else f"{value:,.3f}"
     if not amount.unknown:
@@ -88,15 +93,15 @@ def _text(amount: Amount, *, monthly: bool) -> str:
 
 def _print(console: Console, found: Estimate) -> None:
     table = Table(title=f"{found.stack} in {found.region}, US dollars")
-    for name in ("part", "what"):
-        table.add_column(name)
-    for name in ("floor $/h", "ceiling $/h", "floor $/month", "ceiling $/month"):
-        table.add_column(name, justify="right")
-    table.add_column("note")
+    table.add_column("part", no_wrap=True)
+    table.add_column("what")
+    table.add_column("an hour", justify="right", no_wrap=True)
+    table.add_column("a month", justify="right", no_wrap=True)
     for line in found.lines:
-        table.add_row(line.name, line.what, *_row(line.floor, line.ceiling), line.note)
+        what = f"{line.what}; {line.note}" if line.note else line.what
+        table.add_row(line.name, what, *_row(line.floor, line.ceiling))
     table.add_section()
-    table.add_row("[bold]all[/bold]", "", *_row(found.floor, found.ceiling), "")
+    table.add_row("[bold]all[/bold]", "", *_row(found.floor, found.ceiling))
     console.print(table)
     if found.ceiling.unknown:
         console.print(
@@ -109,8 +114,4 @@ def _print(console: Console, found: Estimate) -> None:
 
 
 def _row(floor: Amount, ceiling: Amount) -> list[str]:
-    return [
-        _text(amount, monthly=monthly)
-        for monthly in (False, True)
-        for amount in (floor, ceiling)
-    ]
+    return [_text(floor, ceiling, monthly=monthly) for monthly in (False, True)]

@@ -1,0 +1,114 @@
+"""Floor and ceiling of a cluster's cost; an unknown price is said and never 0."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from components import catalog
+from components.cluster.settings import ClusterSettings
+from components.settings import parse
+from slipway import stack_settings
+from slipway.cost.command import command
+from slipway.cost.estimate import HOURS_PER_MONTH, Estimate, estimate
+
+STACKS = ("cluster.dev", "cluster.prod")
+
+
+def of(stack: str) -> Estimate:
+    return estimate(stack, stack_settings.load(stack, ClusterSettings))
+
+
+def lines(found: Estimate) -> dict[str, Any]:
+    return {line.name: line for line in found.lines}
+
+
+def hourly(name: str) -> float:
+    price = catalog.price(name, "us-east-1")
+    assert price
+    return price.usd_per_hour
+
+
+def changed(**account: Any) -> ClusterSettings:
+    """cluster.dev, elsewhere."""
+    raw = stack_settings.load("cluster.dev", ClusterSettings).model_dump(mode="json")
+    region = account["region"]
+    text = json.dumps(raw).replace("us-east-1", region)
+    return parse(ClusterSettings, json.loads(text), "test")
+
+
+def test_a_pool_costs_its_nodes_at_the_dearest_type() -> None:
+    found = lines(of("cluster.dev"))
+    assert found["system"].floor.usd_per_hour == pytest.approx(2 * hourly("m7a.large"))
+    gpu = found["gpu"]
+    assert gpu.floor.usd_per_hour == 0
+    assert gpu.ceiling.usd_per_hour == pytest.approx(4 * hourly("g6.4xlarge"))
+    assert "spot" in gpu.note
+
+
+def test_what_is_reserved_is_paid_whether_used_or_not() -> None:
+    h100 = lines(of("cluster.prod"))["h100"]
+    assert h100.floor == h100.ceiling
+    assert h100.floor.usd_per_hour == pytest.approx(2 * hourly("p5.48xlarge"))
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_the_sum_is_that_of_the_lines(stack: str) -> None:
+    found = of(stack)
+    floor = sum(line.floor.usd_per_hour for line in found.lines)
+    ceiling = sum(line.ceiling.usd_per_hour for line in found.lines)
+    assert found.floor.usd_per_hour == pytest.approx(floor)
+    assert found.ceiling.usd_per_hour == pytest.approx(ceiling)
+    assert found.ceiling.usd_per_month == pytest.approx(ceiling * HOURS_PER_MONTH)
+    assert found.floor.usd_per_hour <= found.ceiling.usd_per_hour
+    assert not found.ceiling.unknown
+
+
+def test_gateways_and_endpoints_are_counted_by_zone() -> None:
+    dev, prod = lines(of("cluster.dev")), lines(of("cluster.prod"))
+    ratio = prod["NAT"].floor.usd_per_hour / dev["NAT"].floor.usd_per_hour
+    assert ratio == pytest.approx(3)
+    assert "endpoints" not in dev, "a gateway endpoint is free"
+    assert prod["endpoints"].floor.usd_per_hour > 0
+
+
+def test_a_price_that_is_not_known_is_said() -> None:
+    found = estimate("cluster.dev", changed(region="us-west-2"))
+    assert found.floor.usd_per_hour == 0
+    unknown = " ".join(found.ceiling.unknown)
+    for what in ("m7a.large", "g6.4xlarge", "control plane", "NAT"):
+        assert what in unknown
+    assert found.floor.unknown
+
+
+def test_support_past_its_standard_end_costs_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = lines(of("cluster.dev"))["control plane"].floor.usd_per_hour
+    settings = stack_settings.load("cluster.dev", ClusterSettings)
+    end = catalog.kubernetes_version(settings.cluster.version).standard_until
+    monkeypatch.setenv("SLIPWAY_TODAY", end.replace(year=end.year + 1).isoformat())
+    after = lines(estimate("cluster.dev", settings))["control plane"]
+    assert after.floor.usd_per_hour == pytest.approx(6 * before)
+
+
+def test_the_command_prints_tables_and_json() -> None:
+    run = CliRunner().invoke
+    shown = run(command, list(STACKS))
+    assert shown.exit_code == 0, shown.output
+    assert "cluster.dev in us-east-1" in shown.output
+    total = of("cluster.dev")
+    ends = (total.floor.usd_per_hour, total.ceiling.usd_per_hour)
+    assert "{:,.3f} to {:,.3f}".format(*ends) in shown.output
+    assert all(str(day) in shown.output for _, day in of("cluster.dev").sources)
+    printed = json.loads(run(command, ["cluster.prod", "--json"]).output)[0]
+    assert printed["floor"]["usd_per_hour"] == round(
+        of("cluster.prod").floor.usd_per_hour, 4
+    )
+    assert printed["ceiling"]["at_least"] is False
+    wrong = run(command, ["models.lab"])
+    assert wrong.exit_code == 2
+    assert "only stacks of the layer cluster" in wrong.output
