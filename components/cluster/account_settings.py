@@ -8,6 +8,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
+from components import catalog
+from components.setting_problems import nearest
 from components.settings import Problem, Settings, refuse
 
 _ACCOUNT = re.compile(r"[0-9]{12}")
@@ -34,8 +36,15 @@ def _account(value: str) -> str:
 
 
 def _region(value: str) -> str:
-    if not _REGION.fullmatch(value):
-        refuse("it is no AWS region", "give one like eu-central-1 or us-east-1")
+    known = catalog.regions()
+    if value not in known:
+        meant = nearest(value, known)
+        hint = f"did you mean {meant}? " if meant else ""
+        shaped = _REGION.fullmatch(value)
+        refuse(
+            "the catalogue does not know it" if shaped else "it is no AWS region",
+            f"{hint}known: {', '.join(known)}",
+        )
     return value
 
 

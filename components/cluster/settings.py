@@ -6,13 +6,12 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from components.cluster import pool_places, stack_checks
+from components.cluster import stack_checks
 from components.cluster.account_settings import AccountSettings
 from components.cluster.eks_settings import EksSettings
 from components.cluster.identity_settings import WorkloadIdentity
 from components.cluster.network_settings import NetworkSettings
 from components.cluster.node_pool_settings import NodePool, PoolName
-from components.cluster.pool_places import Place
 from components.cluster.storage_settings import StorageSettings
 from components.setting_types import DnsLabel
 from components.settings import Problem, Settings
@@ -35,15 +34,6 @@ class ClusterSettings(Settings):
         default={}, validate_default=True
     )
     """Rights of service accounts in the AWS account, by a name of their own."""
-
-    def contradictions(self) -> Iterator[Problem]:
-        """What is wrong between the parts."""
-        place = Place(
-            region=self.account.region,
-            zones=self.network.zones,
-            version=self.cluster.version,
-        )
-        yield from pool_places.problems(self.pools, place)
 
     def contradictions(self) -> Iterator[Problem]:
         """Between the parts; each part checks itself."""

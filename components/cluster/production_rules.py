@@ -1,0 +1,85 @@
+"""What a cluster must have once production depends on it (`account.production`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from components.cluster.node_pool_settings import SystemPool
+from components.settings import Problem
+
+if TYPE_CHECKING:
+    from components.cluster.settings import ClusterSettings
+
+LEAST_NODES = 2
+LEAST_LOG_DAYS = 90
+OR_ELSE = "or set account.production: false"
+
+
+def problems(settings: ClusterSettings) -> Iterator[Problem]:
+    """Where the settings fall short of production."""
+    yield from _network(settings)
+    yield from _protection(settings)
+    yield from _system_pools(settings)
+
+
+def _network(settings: ClusterSettings) -> Iterator[Problem]:
+    network = settings.network
+    if not network.makes_vpc:
+        return
+    if network.nat == "single":
+        yield Problem(
+            path="network.nat",
+            value=network.nat,
+            reason="production: one zone's failure would take the way out of all",
+            fix=f"set nat: per_zone, {OR_ELSE}",
+        )
+    if not network.flow_logs.enabled:
+        yield Problem(
+            path="network.flow_logs.enabled",
+            value=False,
+            reason="production: after an incident nobody knows who talked to whom",
+            fix=f"set it to true, {OR_ELSE}",
+        )
+
+
+def _protection(settings: ClusterSettings) -> Iterator[Problem]:
+    for path, protected in (
+        ("cluster.deletion_protection", settings.cluster.deletion_protection),
+        ("storage.protect", settings.storage.protect),
+    ):
+        if not protected:
+            yield Problem(
+                path=path,
+                value=False,
+                reason="production: one command would delete what others rest on",
+                fix=f"remove it, {OR_ELSE}",
+            )
+    if settings.cluster.log_retention_days < LEAST_LOG_DAYS:
+        yield Problem(
+            path="cluster.log_retention_days",
+            value=settings.cluster.log_retention_days,
+            reason="production: incidents are found later than that, and the audit "
+            "log is all there is",
+            fix=f"give at least {LEAST_LOG_DAYS}, {OR_ELSE}",
+        )
+
+
+def _system_pools(settings: ClusterSettings) -> Iterator[Problem]:
+    pools = {n: p for n, p in settings.pools.items() if isinstance(p, SystemPool)}
+    for name, pool in pools.items():
+        if pool.min_nodes < LEAST_NODES:
+            yield Problem(
+                path=f"pools.{name}.min_nodes",
+                value=pool.min_nodes,
+                reason="production: with its only node DNS and Karpenter are gone",
+                fix=f"give at least {LEAST_NODES}, {OR_ELSE}",
+            )
+        zones = pool.zones or settings.network.zones
+        if len(zones) < LEAST_NODES:
+            yield Problem(
+                path=f"pools.{name}.zones",
+                value=list(zones),
+                reason="production: with its only zone DNS and Karpenter are gone",
+                fix=f"give two, or remove zones, {OR_ELSE}",
+            )

@@ -1,0 +1,129 @@
+"""What is wrong between the parts of a cluster that are right each by itself.
+
+Checked before anything is made; paths are those of the stack's settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from components.cluster import (
+    network_checks,
+    node_demand,
+    pool_places,
+    production_rules,
+    storage_names,
+)
+from components.cluster.arns import Arns
+from components.cluster.cidr import NamedRange
+from components.cluster.eks_settings import EksSettings
+from components.cluster.identity_settings import WorkloadIdentity
+from components.cluster.node_pool_settings import (
+    ElasticPool,
+    NodePoolBase,
+    ReservedPool,
+)
+from components.setting_problems import nearest
+from components.settings import Problem
+
+if TYPE_CHECKING:
+    from components.cluster.settings import ClusterSettings
+
+
+def problems(settings: ClusterSettings) -> Iterator[Problem]:
+    """All of it."""
+    account, cluster, network = settings.account, settings.cluster, settings.network
+    arns = Arns(account.id, account.region)
+    yield from storage_names.problems(cluster.name, arns)
+    yield from network_checks.problems(
+        network,
+        region=account.region,
+        service_cidr=NamedRange("cluster.service_cidr", cluster.service_cidr),
+        others=list(_ranges_elsewhere(cluster)),
+        demands=list(node_demand.of_pools(settings.pools, network.zones)),
+    )
+    place = pool_places.Place(account.region, network.zones, cluster.version)
+    yield from pool_places.problems(settings.pools, place)
+    yield from _principals(cluster, arns)
+    yield from _reservations(settings.pools)
+    yield from _identities(settings.identities, settings.storage.repositories)
+    if account.production:
+        yield from production_rules.problems(settings)
+
+
+def _ranges_elsewhere(cluster: EksSettings) -> Iterator[NamedRange]:
+    """Ranges of hybrid nodes: outside of the VPC, or their packets never leave it."""
+    if hybrid := cluster.hybrid_nodes:
+        for name in ("node_cidrs", "pod_cidrs"):
+            for index, cidr in enumerate(getattr(hybrid, name)):
+                yield NamedRange(f"cluster.hybrid_nodes.{name}.{index}", cidr)
+
+
+def _principals(cluster: EksSettings, arns: Arns) -> Iterator[Problem]:
+    for name in ("administrators", "viewers"):
+        for index, role in enumerate(getattr(cluster, name)):
+            partition = role.split(":")[1]
+            if partition != arns.partition:
+                yield Problem(
+                    path=f"cluster.{name}.{index}",
+                    value=role,
+                    reason=f"it is of the partition {partition}, and {arns.region} is "
+                    f"of {arns.partition}: the two know nothing of each other",
+                    fix=f"give a role of the account {arns.account}: "
+                    f"{arns.role('<name>')}",
+                )
+
+
+def _reservations(pools: Mapping[str, NodePoolBase]) -> Iterator[Problem]:
+    """One reservation for several pools: who comes second gets no node."""
+    seen: dict[str, str] = {}
+    for path, reservation in _reserved(pools):
+        if reservation in seen:
+            yield Problem(
+                path=path,
+                value=reservation,
+                reason=f"{seen[reservation]} draws on the same, and what one pool has "
+                "the other cannot launch",
+                fix="give each pool a reservation of its own (EC2 splits one), or make "
+                "one pool of both",
+            )
+        seen.setdefault(reservation, path)
+
+
+def _reserved(pools: Mapping[str, NodePoolBase]) -> Iterator[tuple[str, str]]:
+    for name, pool in pools.items():
+        if isinstance(pool, ReservedPool) and pool.reservation:
+            yield f"pools.{name}.reservation.id", pool.reservation.id
+        if isinstance(pool, ElasticPool):
+            for index, reservation in enumerate(pool.reservations):
+                yield f"pools.{name}.reservations.{index}", reservation
+
+
+def _identities(
+    identities: Mapping[str, WorkloadIdentity], repositories: tuple[str, ...]
+) -> Iterator[Problem]:
+    seen: dict[tuple[str, str], str] = {}
+    for name, identity in identities.items():
+        path = f"identities.{name}"
+        account = (identity.namespace, identity.service_account)
+        if account in seen:
+            yield Problem(
+                path=f"{path}.service_account",
+                value="/".join(account),
+                reason=f"{seen[account]} has the same, and a service account has one "
+                "role",
+                fix="give the rights of both to one of them",
+            )
+        seen.setdefault(account, path)
+        for repository in identity.repositories:
+            if repository not in repositories:
+                meant = nearest(repository, repositories)
+                hint = f"did you mean {meant}? " if meant else ""
+                known = ", ".join(repositories) or "none"
+                yield Problem(
+                    path=f"{path}.repositories.{repository}",
+                    value=identity.repositories[repository],
+                    reason="storage.repositories does not have it",
+                    fix=f"{hint}add it there; it has: {known}",
+                )
