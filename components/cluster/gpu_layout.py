@@ -27,7 +27,7 @@ class GpuLayout(Settings):
     a GPU whose memory all share."""
     mig_profile: str | None = None
     """The MIG profile that every GPU is cut into, for example 1g.10gb."""
-    replicas: Annotated[Whole, Field(ge=2, le=48)] | None = None
+    replicas: Annotated[Whole | None, Field(ge=2, le=48)] = None
     """How many pods take turns on one GPU."""
 
     def contradictions(self) -> Iterator[Problem]:

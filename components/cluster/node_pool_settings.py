@@ -52,7 +52,7 @@ class NodePoolBase(Settings):
     ami: str | None = None
     """Which image of amis.lock.yaml nodes boot, for example al2023-x86_64-nvidia; none:
     the one for the types' architecture and accelerator."""
-    max_pods: Annotated[Whole, Field(ge=8, le=737)] | None = None
+    max_pods: Annotated[Whole | None, Field(ge=8, le=737)] = None
     """Most pods of a node; none: what the network interfaces admit with prefixes, up to
     110, or 250 above 30 vCPUs."""
 
@@ -128,14 +128,14 @@ class ElasticPool(NodePoolBase):
     on-demand, and the next where there is none."""
     reservations: tuple[ReservationId, ...] = ()
     """The on-demand capacity reservations that `reserved` draws on."""
-    max_gpus: Annotated[Whole, Field(ge=1, le=100_000)] | None = None
+    max_gpus: Annotated[Whole | None, Field(ge=1, le=100_000)] = None
     """GPUs (of Neuron types: devices) that the pool may have in all; required where the
     types have some. A whole number of nodes of each type."""
-    max_nodes: Annotated[Whole, Field(ge=1, le=5000)] | None = None
+    max_nodes: Annotated[Whole | None, Field(ge=1, le=5000)] = None
     """Nodes that the pool may have; required where the types have no accelerators."""
     model_load_seconds: Annotated[Whole, Field(ge=0, le=7200)] = 300
     """Longest time that a model takes from its pod's start until it answers."""
-    consolidate_after_seconds: Annotated[Whole, Field(ge=0, le=86_400)] | None = None
+    consolidate_after_seconds: Annotated[Whole | None, Field(ge=0, le=86_400)] = None
     """How long a node must have been without a pod coming or going before it may be
     removed; none: model_load_seconds, and 300 at least."""
     consolidation: Literal["when_empty", "when_underutilized"] | None = None

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from components import catalog
 from components.cluster import amis, pool_nodes
 from components.cluster.node_pool_settings import (
-    ElasticPool,
     NodePoolBase,
     ReservedPool,
     SystemPool,
@@ -133,7 +132,7 @@ def _driver(path: str, pool: NodePoolBase) -> Iterator[Problem]:
         if t.gpu is None or image.driver is None:
             continue
         least = catalog.accelerator(t.gpu.model).minimum_driver
-        if least and _parts(image.driver) < _parts(least):
+        if least and parts(image.driver) < parts(least):
             yield Problem(
                 f"{path}.instance_types.{index}",
                 t.name,
@@ -143,10 +142,6 @@ def _driver(path: str, pool: NodePoolBase) -> Iterator[Problem]:
             )
 
 
-def _parts(version: str) -> tuple[int, ...]:
+def parts(version: str) -> tuple[int, ...]:
+    """A driver version as numbers, for comparison."""
     return tuple(int(part) for part in version.split(".") if part.isdigit())
-
-
-def spends_elastically(pools: Mapping[str, NodePoolBase]) -> bool:
-    """Whether Karpenter is needed."""
-    return any(isinstance(pool, ElasticPool) for pool in pools.values())
