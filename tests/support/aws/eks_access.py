@@ -9,8 +9,16 @@ from tests.support.aws import eks_rules
 from tests.support.aws.account import Account
 from tests.support.aws.convert import given
 from tests.support.aws.eks import set_eks_tags
-from tests.support.aws.handler import Change, Handler, Made, NotFoundError, Properties
+from tests.support.aws.handler import (
+    TAGS,
+    Change,
+    Handler,
+    Made,
+    NotFoundError,
+    Properties,
+)
 from tests.support.aws.rules import refuse_if
+from tests.support.aws.tagging import removed
 
 POD_IDENTITY = "pods.eks.amazonaws.com"
 POD_IDENTITY_ACTIONS = {"sts:AssumeRole", "sts:TagSession"}
@@ -194,7 +202,12 @@ class PodIdentityAssociation(Handler):
         return Made(made["associationId"], told)
 
     def update(self, aws: Account, identifier: str, change: Change) -> Properties:
-        set_eks_tags(aws, change.state["associationArn"], change)
+        if change.of(TAGS):
+            arn = change.state["associationArn"]
+            if gone := removed(change):
+                aws.unjudged("eks", "UntagResource", resourceArn=arn, tagKeys=gone)
+            tags = change.new[TAGS]
+            aws.unjudged("eks", "TagResource", resourceArn=arn, tags=tags)
         if change.of(*self.updates):
             eks_rules.role_trusts(
                 aws, change.new["roleArn"], POD_IDENTITY, POD_IDENTITY_ACTIONS

@@ -14,7 +14,7 @@ from tests.support.aws.account import Account
 from tests.support.aws.handler import Properties, RefusedError
 from tests.support.aws.rules import clusters, node_groups, refuse_if, subnets
 
-NODE_POLICY = "AmazonEKSWorkerNodePolicy"
+NODE_POLICIES = {"AmazonEKSWorkerNodePolicy", "AmazonEKSWorkerNodeMinimalPolicy"}
 IMAGE_POLICIES = {
     "AmazonEC2ContainerRegistryPullOnly",
     "AmazonEC2ContainerRegistryReadOnly",
@@ -112,7 +112,7 @@ def node_group_fits(aws: Account, new: Properties) -> None:
         )["AttachedPolicies"]
     }
     refuse_if(
-        NODE_POLICY not in attached or not attached & IMAGE_POLICIES,
+        not attached & NODE_POLICIES or not attached & IMAGE_POLICIES,
         f"NodeCreationFailure: {arn} has {sorted(attached)}, its nodes cannot join",
     )
     addons = set(aws.rest("eks").list_addons(clusterName=cluster)["addons"])

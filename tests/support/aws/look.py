@@ -67,6 +67,13 @@ class Look:
         return self._in_vpc("describe_security_groups", "SecurityGroups")
 
     @property
+    def cluster_group(self) -> str:
+        """Id of the security group that EKS itself makes for the cluster."""
+        by_name = {one["GroupName"]: one["GroupId"] for one in self.security_groups}
+        found: str = by_name[f"eks-cluster-sg-{self.name}"]
+        return found
+
+    @property
     def node_groups(self) -> dict[str, Any]:
         """By name."""
         found = node_groups(self.account, self.name)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 CALLS = {
+    "eks:TagResource": "of pod identities: ministack does not know their ARNs",
+    "eks:UntagResource": "the same",
     "eks:UpdateClusterVersion": "neither emulator has it",
     "eks:UpdateNodegroupVersion": "neither emulator has it",
 }
