@@ -146,7 +146,6 @@ def logs_use_key(arns: Arns, log_group: str) -> Statement:
         principal=Principal("Service", (f"logs.{arns.region}.amazonaws.com",)),
         actions=(
             "kms:Decrypt",
-            "kms:DescribeKey",
             "kms:Encrypt",
             "kms:GenerateDataKey",
             "kms:GenerateDataKeyWithoutPlaintext",
@@ -155,7 +154,7 @@ def logs_use_key(arns: Arns, log_group: str) -> Statement:
         ),
         resources=EVERYTHING,
         conditions=(
-            arn_equals("kms:EncryptionContext:aws:logs:arn", arns.log_group(log_group)),
+            equals("kms:EncryptionContext:aws:logs:arn", arns.log_group(log_group)),
         ),
     )
 
