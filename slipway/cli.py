@@ -71,6 +71,8 @@ def exit_status(error: Exception) -> int | None:
     from slipway.monitor import DuplicateResourceError
     from slipway.results import EngineError
     from slipway.stack_files import StackFileError
+    from slipway.teardown.leftovers import LeftoverError
+    from slipway.teardown.protection import ProtectedError
     from slipway.toolchain import ToolchainError
     from stacks.layers import UnknownLayerError
 
@@ -80,10 +82,18 @@ def exit_status(error: Exception) -> int | None:
         UnknownLayerError,
         DuplicateObjectError,
         DuplicateResourceError,
+        ProtectedError,
     )
     if isinstance(error, EngineError):
         return INTERRUPTED if error.interrupted else FAILED
-    failed = (ToolchainError, BuildError, ImageError, LabError, RefreshError)
+    failed = (
+        ToolchainError,
+        BuildError,
+        ImageError,
+        LabError,
+        RefreshError,
+        LeftoverError,
+    )
     if isinstance(error, failed):
         return FAILED
     return WRONG if isinstance(error, wrong) else None
@@ -136,16 +146,25 @@ def refresh(stacks: Sequence[str]) -> None:
 @cli.command()
 @stacks_argument
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def destroy(stacks: Sequence[str], yes: bool) -> None:
-    """Delete all resources of the stacks, the last one first."""
-    from slipway.engine import Engine
+@click.option(
+    "--delete-volumes",
+    is_flag=True,
+    help="Delete volumes of claims that a cluster left behind, with their data.",
+)
+def destroy(stacks: Sequence[str], yes: bool, delete_volumes: bool) -> None:
+    """Delete all resources of the stacks, the last one first.
+
+    A cluster is emptied before of what its controllers made (nodes, load balancers,
+    volumes); afterwards what still bears its tags is listed, with exit status 1.
+    """
+    from slipway.teardown.destroyer import Destroyer
 
     in_order = list(reversed(stacks))
     if not yes:
         if not sys.stdin.isatty():
             raise click.UsageError("there is no terminal to ask on: give --yes")
         click.confirm(f"Delete all resources of {', '.join(in_order)}?", abort=True)
-    _run(Engine, in_order, "destroy")
+    _run(lambda: Destroyer(delete_volumes=delete_volumes), in_order, "destroy")
 
 
 @cli.command()

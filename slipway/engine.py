@@ -146,9 +146,13 @@ class Engine:
         """Kubernetes objects that the engine made, as it remembers them."""
         return [
             resource["outputs"]
-            for resource in self._resources(stack, self._open(stack))
+            for resource in self.resources(stack)
             if resource["type"].startswith(KUBERNETES) and resource.get("custom")
         ]
+
+    def resources(self, stack: str) -> list[dict[str, Any]]:
+        """All that the engine remembers of a stack, in the order of its making."""
+        return self._resources(stack, self._open(stack))
 
     def forget(self, environment: str) -> None:
         """Removes the state of `<layer>.<environment>` stacks whose cluster is gone.

@@ -1,0 +1,1 @@
+"""A destroy that finishes: what controllers made goes first, what is left is listed."""
