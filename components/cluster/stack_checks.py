@@ -6,9 +6,11 @@ Checked before anything is made; paths are those of the stack's settings.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from components.cluster import (
+    identity_settings,
     network_checks,
     node_demand,
     pool_places,
@@ -18,13 +20,11 @@ from components.cluster import (
 from components.cluster.arns import Arns
 from components.cluster.cidr import NamedRange
 from components.cluster.eks_settings import EksSettings
-from components.cluster.identity_settings import WorkloadIdentity
 from components.cluster.node_pool_settings import (
     ElasticPool,
     NodePoolBase,
     ReservedPool,
 )
-from components.setting_problems import nearest
 from components.settings import Problem
 
 if TYPE_CHECKING:
@@ -47,7 +47,10 @@ def problems(settings: ClusterSettings) -> Iterator[Problem]:
     yield from pool_places.problems(settings.pools, place)
     yield from _principals(cluster, arns)
     yield from _reservations(settings.pools)
-    yield from _identities(settings.identities, settings.storage.repositories)
+    for problem in identity_settings.problems(
+        settings.identities, settings.storage.repositories
+    ):
+        yield replace(problem, path=f"identities.{problem.path}")
     if account.production:
         yield from production_rules.problems(settings)
 
@@ -98,32 +101,3 @@ def _reserved(pools: Mapping[str, NodePoolBase]) -> Iterator[tuple[str, str]]:
         if isinstance(pool, ElasticPool):
             for index, reservation in enumerate(pool.reservations):
                 yield f"pools.{name}.reservations.{index}", reservation
-
-
-def _identities(
-    identities: Mapping[str, WorkloadIdentity], repositories: tuple[str, ...]
-) -> Iterator[Problem]:
-    seen: dict[tuple[str, str], str] = {}
-    for name, identity in identities.items():
-        path = f"identities.{name}"
-        account = (identity.namespace, identity.service_account)
-        if account in seen:
-            yield Problem(
-                path=f"{path}.service_account",
-                value="/".join(account),
-                reason=f"{seen[account]} has the same, and a service account has one "
-                "role",
-                fix="give the rights of both to one of them",
-            )
-        seen.setdefault(account, path)
-        for repository in identity.repositories:
-            if repository not in repositories:
-                meant = nearest(repository, repositories)
-                hint = f"did you mean {meant}? " if meant else ""
-                known = ", ".join(repositories) or "none"
-                yield Problem(
-                    path=f"{path}.repositories.{repository}",
-                    value=identity.repositories[repository],
-                    reason="storage.repositories does not have it",
-                    fix=f"{hint}add it there; it has: {known}",
-                )
