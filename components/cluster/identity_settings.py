@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -69,3 +69,34 @@ class WorkloadIdentity(Settings):
                 reason="it limits access to buckets, and there is none",
                 fix="give models or prediction_logs, or leave prefix out",
             )
+
+
+def problems(
+    identities: Mapping[str, WorkloadIdentity], repositories: Collection[str]
+) -> Iterator[Problem]:
+    """What is wrong among identities, or between them and the storage's repositories.
+
+    Paths begin with the identity's name.
+    """
+    owners: dict[tuple[str, str], str] = {}
+    for name, identity in identities.items():
+        account = (identity.namespace, identity.service_account)
+        if account in owners:
+            yield Problem(
+                path=f"{name}.service_account",
+                value=identity.service_account,
+                reason=f"{owners[account]} is the same service account, and EKS gives "
+                "it one role",
+                fix="put all its rights into one identity",
+            )
+        owners.setdefault(account, name)
+        for repository in identity.repositories:
+            if repository not in repositories:
+                yield Problem(
+                    path=f"{name}.repositories.{repository}",
+                    value=repository,
+                    reason="storage.repositories has no such repository",
+                    fix=f"add it there, or give one of {', '.join(repositories)}"
+                    if repositories
+                    else "add it there",
+                )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.cluster import names, workload_policies
+from components.cluster import identity_settings, names, workload_policies
 from components.cluster.identity import NodeRole, PodIdentity
 from components.cluster.identity_settings import WorkloadIdentity
 from components.cluster.policy_document import (
@@ -229,6 +229,18 @@ def test_identities_that_make_no_sense_are_refused() -> None:
     assert refused(models="read", prefix="employment/*") == ["prefix"]
     assert refused(repositories={"base": "pull"}, prefix="a/") == ["prefix"]
     assert refused(models="delete") == ["models"]
+
+
+def test_identities_among_each_other() -> None:
+    given = {
+        "one": identity(models="read"),
+        "two": identity(repositories={"base": "pull", "tools": "push"}),
+    }
+    found = list(identity_settings.problems(given, ["base"]))
+    assert [p.path for p in found] == ["two.service_account", "two.repositories.tools"]
+    assert "one is the same service account" in found[0].reason
+    assert "base" in found[1].fix
+    assert list(identity_settings.problems({"one": given["one"]}, [])) == []
 
 
 def test_a_statement_that_says_a_key_twice_is_not_rendered() -> None:
