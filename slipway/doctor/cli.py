@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from slipway.doctor import examination, plan, redaction
+from slipway.doctor import examination, plan, pods, redaction
 from slipway.doctor.account import Account
 from slipway.doctor.findings import Report, worst
 from stacks import layers
@@ -34,8 +34,8 @@ def command(context: click.Context, stack: str, as_json: bool, verbose: bool) ->
     apply would run into: credentials, permissions, quotas, zones, reservations, images,
     versions, address ranges.
 
-    platform.<environment>: says of each pod that waits for a node why no pool gives it
-    one.
+    Any other layer: says of each pod in its cluster that waits for a node why no pool
+    gives it one.
 
     Exit status: 0 good, 1 problems, 2 something could not be looked at.
     """
@@ -43,10 +43,8 @@ def command(context: click.Context, stack: str, as_json: bool, verbose: bool) ->
         stream = redaction.handler(logging.StreamHandler())
         logging.getLogger("slipway.doctor").addHandler(stream)
         logging.getLogger("slipway.doctor").setLevel(logging.INFO)
-    if layers.split(stack)[0] == layers.CLUSTER:
-        report = _of_cluster(stack)
-    else:
-        raise click.UsageError(f"{stack} is no stack cluster.<environment>")
+    of_cluster = layers.split(stack)[0] == layers.CLUSTER
+    report = _of_cluster(stack) if of_cluster else pods.examine(stack)
     if as_json:
         click.echo(json.dumps(report.as_json(), indent=2))
     else:
@@ -66,7 +64,9 @@ def _of_cluster(stack: str) -> Report:
 def show(report: Report, console: Console) -> None:
     """The report as a table, problems first, and one line of sums."""
     console.print(
-        f"{report.stack}: account {report.account}, {report.region}",
+        f"{report.stack}: account {report.account}, {report.region}"
+        if report.account
+        else report.stack,
         highlight=False,
         markup=False,
     )
