@@ -7,12 +7,14 @@ from datetime import date
 from typing import Any
 
 import pytest
+import yaml
 
 from components.cluster import addon_versions, addons, kubernetes_support
 from components.cluster.eks_settings import AddonName
 from components.settings import SettingsError
+from lab import paths
 from slipway.monitor import Resource
-from slipway.render import Rendered
+from slipway.render import Rendered, render
 from tests.support import eks
 
 TAGGED = {
@@ -434,3 +436,37 @@ def test_all_problems_are_told_at_once() -> None:
         "service_cidr",
         "administrators",
     ]
+
+
+def page() -> str:
+    return (paths.ROOT / "docs" / "how-to" / "eks-cluster.md").read_text()
+
+
+def test_the_page_shows_what_is_told() -> None:
+    good = yaml.safe_load(
+        (paths.ROOT / "tests" / "rejects" / "cluster-eks.yaml").read_text()
+    )["good"]
+    wrong = {
+        "version": "1.33",
+        "public_access_cidrs": ["0.0.0.0/0"],
+        "administrators": [],
+    }
+    with pytest.raises(SettingsError) as caught:
+        render("cluster.mine", config={**good, "cluster": {**good["cluster"], **wrong}})
+    assert f"\n```\n{caught.value}\n```\n" in page()
+    warning = kubernetes_support.warning(
+        "1.34", extended_support=False, day=date(2026, 11, 23)
+    )
+    assert f"\n```\n{warning}\n```\n" in page()
+
+
+def test_the_page_shows_settings_that_are_taken() -> None:
+    blocks = [part.split("```")[0] for part in page().split("```yaml\n")[1:]]
+    assert len(blocks) == 2
+    for block in blocks:
+        eks.settings(**yaml.safe_load(block)["cluster"])
+
+
+def test_the_page_has_every_addon() -> None:
+    for name in AddonName.__args__:  # type: ignore[attr-defined]
+        assert f"| {name} |" in page()

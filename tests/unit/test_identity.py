@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from components.cluster import identity_settings, names, workload_policies
+from components.cluster.eks import Eks
 from components.cluster.identity import NodeRole, PodIdentity
 from components.cluster.identity_settings import WorkloadIdentity
 from components.cluster.policy_document import (
@@ -52,7 +53,7 @@ def nodes() -> Rendered:
 
 def pod(after: bool = False) -> Rendered:
     def program() -> None:
-        cluster = eks.Eks(
+        cluster = Eks(
             "eks", eks.settings(), arns=eks.ARNS, vpc_id=eks.VPC, subnets=["a", "b"]
         )
         document = workload_policies.workload(eks.ARNS, identity(models="read"), "demo")
