@@ -10,7 +10,6 @@ import pulumi
 import pulumi_aws as aws
 
 from components.cluster import policies
-from components.cluster.addon_versions import PINNED
 from components.cluster.arns import Arns
 from components.cluster.eks_settings import AddonName, EksSettings
 from components.cluster.identity import PodIdentity
@@ -79,7 +78,7 @@ class Addons(pulumi.ComponentResource):
     ) -> aws.eks.Addon:
         settings = self.settings
         given = settings.addons.get(addon)
-        version = (given and given.version) or PINNED[settings.version][addon]
+        version = settings.addon_version(addon)
         values = merged(
             _configuration(addon, settings.name), given.configuration if given else {}
         )

@@ -102,16 +102,24 @@ def blocks_per_node(max_pods: int) -> int:
     return math.ceil(max_pods / BLOCK_ADDRESSES) + WARM_BLOCKS
 
 
+def pod_addresses(max_pods: int) -> int:
+    """Addresses that a node takes in the subnet of its pods.
+
+    Its blocks, and that of the interface they are on; all but small types have room for
+    them on one, and the few addresses of a second are not counted.
+    """
+    return blocks_per_node(max_pods) * BLOCK_ADDRESSES + 1
+
+
 def node_capacity(plan: CidrPlan, zone: str, max_pods: int = USUAL_MAX_PODS) -> int:
     """Nodes with this many pods each for which the zone has addresses."""
     zone_plan = plan.zones[zone]
-    per_node = blocks_per_node(max_pods)
-    by_pods = blocks(zone_plan.pod_subnet) // per_node
+    there = blocks(zone_plan.pod_subnet) * BLOCK_ADDRESSES
+    nodes = there // pod_addresses(max_pods)
     if zone_plan.pods:
-        return min(by_pods, blocks(zone_plan.private) * BLOCK_ADDRESSES)
-    # A node's own address comes out of the same subnet.
-    addresses = blocks(zone_plan.private) * BLOCK_ADDRESSES
-    return addresses // (per_node * BLOCK_ADDRESSES + 1)
+        # Their first interface, which then has no pods, stays in the private subnet.
+        nodes = min(nodes, blocks(zone_plan.private) * BLOCK_ADDRESSES)
+    return nodes
 
 
 def pod_capacity(plan: CidrPlan, zone: str, max_pods: int = USUAL_MAX_PODS) -> int:

@@ -175,6 +175,11 @@ class EksSettings(Settings):
     hybrid_nodes: HybridNodes | None = None
     """Hosts outside of AWS that may join, if there are any."""
 
+    def addon_version(self, name: AddonName) -> str:
+        """The version of an add-on that is installed: given, or the pinned one."""
+        given = self.addons.get(name)
+        return (given and given.version) or PINNED[self.version][name]
+
     def contradictions(self) -> Iterator[Problem]:
         yield from kubernetes_support.problems(
             self.version,

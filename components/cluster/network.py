@@ -194,7 +194,11 @@ class Network(pulumi.ComponentResource):
             map_public_ip_on_launch=False,
             tags={
                 **self._tags(f"{kind}-{zone}"),
-                **subnet_tags(kind, self._cluster),
+                **subnet_tags(
+                    kind,
+                    self._cluster,
+                    pods_elsewhere=self._settings.pod_cidr is not None,
+                ),
             },
             opts=pulumi.ResourceOptions(parent=self._vpc, depends_on=list(after)),
         )

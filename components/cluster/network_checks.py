@@ -16,6 +16,9 @@ from components.cluster.node_demand import NodeDemand
 from components.settings import Problem
 
 NETWORK = "network"
+FIRST_CNI_WITH_POD_RANGES = (1, 22)
+"""Obeys `kubernetes.io/role/cni: "0"` on the subnets of nodes.
+https://github.com/aws/amazon-vpc-cni-k8s/releases/tag/v1.22.0"""
 
 
 def problems(
@@ -23,12 +26,14 @@ def problems(
     *,
     region: str,
     service_cidr: NamedRange,
+    cni_version: str,
     others: Iterable[NamedRange] = (),
     demands: Sequence[NodeDemand] = (),
 ) -> Iterator[Problem]:
     """Zones of another region, ranges that overlap, and too few addresses.
 
-    `others`: further ranges that must lie outside of the VPC, as hybrid nodes' do.
+    `cni_version`: of the add-on vpc-cni. `others`: further ranges that must lie outside
+    of the VPC, as hybrid nodes' do.
     """
     yield from zone_problems(network, region)
     vpc = network.ranges(NETWORK)
@@ -39,6 +44,7 @@ def problems(
         for i, cidr in enumerate(network.on_premises_cidrs)
     ]
     yield from overlap(service_cidr, on_premises)
+    yield from pod_range_problems(network, cni_version)
     yield from capacity_problems(network, demands)
 
 
@@ -53,6 +59,23 @@ def zone_problems(network: NetworkSettings, region: str) -> Iterator[Problem]:
                 reason=f"{region} has no such zone",
                 fix=f"give some of: {', '.join(known)}",
             )
+
+
+def pod_range_problems(network: NetworkSettings, cni_version: str) -> Iterator[Problem]:
+    """An add-on that would give pods the nodes' scarce addresses all the same.
+
+    `cni_version` as EKS writes it: v1.22.4-eksbuild.3.
+    """
+    minor = cni_version.removeprefix("v").split(".")[:2]
+    if network.pod_cidr and tuple(map(int, minor)) < FIRST_CNI_WITH_POD_RANGES:
+        yield Problem(
+            path=f"{NETWORK}.pod_cidr",
+            value=network.pod_cidr,
+            reason=f"vpc-cni {cni_version} gives pods addresses of the nodes' subnets "
+            "first; it obeys the tag that forbids it from v1.22 on",
+            fix="set cluster.addons.vpc-cni.version to v1.22 or newer (`aws eks "
+            "describe-addon-versions --addon-name vpc-cni`), or remove pod_cidr",
+        )
 
 
 def capacity_problems(
@@ -81,7 +104,7 @@ def _too_small(
     own = plan.zones[zone]
     nodes = sum(d.nodes_a_zone for d in demands)
     pods = sum(d.nodes_a_zone * d.pod_addresses for d in demands)
-    wanted = {"pod_cidr": pods, "cidr": nodes} if own.pods else {"cidr": nodes + pods}
+    wanted = {"pod_cidr": pods, "cidr": nodes} if own.pods else {"cidr": pods}
     subnets = {"pod_cidr": own.pod_subnet, "cidr": own.private}
     for setting, addresses in wanted.items():
         subnet = subnets[setting]

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from components.cluster import cidr_plan, pool_nodes
-from components.cluster.cidr_plan import BLOCK_ADDRESSES
 from components.cluster.node_pool_settings import NodePoolBase
 from components.cluster.pool_reach import reach
 
@@ -31,8 +30,8 @@ class NodeDemand:
 
     @property
     def pod_addresses(self) -> int:
-        """What vpc-cni takes for one node's pods: whole blocks, one of them ready."""
-        return cidr_plan.blocks_per_node(self.max_pods) * BLOCK_ADDRESSES
+        """What one node takes in the subnet of its pods."""
+        return cidr_plan.pod_addresses(self.max_pods)
 
 
 def of_pools(

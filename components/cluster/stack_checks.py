@@ -40,6 +40,7 @@ def problems(settings: ClusterSettings) -> Iterator[Problem]:
         network,
         region=account.region,
         service_cidr=NamedRange("cluster.service_cidr", cluster.service_cidr),
+        cni_version=cluster.addon_version("vpc-cni"),
         others=list(_ranges_elsewhere(cluster)),
         demands=list(node_demand.of_pools(settings.pools, network.zones)),
     )

@@ -11,18 +11,26 @@ LOAD_BALANCERS = {
 }
 """https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html#network-requirements-subnets"""
 PODS = "kubernetes.io/role/cni"
-"""By it vpc-cni finds subnets for pods beside the node's own (1.18 and newer).
-https://docs.aws.amazon.com/eks/latest/best-practices/subnets.html"""
+"""By it vpc-cni finds subnets for pods: "1" on those beside the node's own, "0" on the
+node's own keeps pods out of it (1.22 and newer).
+https://docs.aws.amazon.com/eks/latest/userguide/cni-subnet-selection.html"""
 
 
-def subnet_tags(kind: str, cluster: str) -> dict[str, str]:
-    """Tags of a `private`, `public`, `intra` or `pods` subnet for controllers."""
+def subnet_tags(
+    kind: str, cluster: str, *, pods_elsewhere: bool = False
+) -> dict[str, str]:
+    """Tags of a `private`, `public`, `intra` or `pods` subnet for controllers.
+
+    `pods_elsewhere`: whether there are subnets of the kind `pods`.
+    """
     found: dict[str, str] = {}
     if kind in LOAD_BALANCERS:
         found[LOAD_BALANCERS[kind]] = "1"
         found[f"kubernetes.io/cluster/{cluster}"] = "shared"
     if kind == "private":
         found[KARPENTER_DISCOVERY] = cluster
+        if pods_elsewhere:
+            found[PODS] = "0"
     if kind == "pods":
         found[PODS] = "1"
     return found

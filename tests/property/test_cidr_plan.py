@@ -123,11 +123,10 @@ def test_the_nodes_counted_on_can_really_be_placed(
     nodes = cidr_plan.node_capacity(plan, zone, max_pods)
     blocks = [*own.pod_subnet.subnets(new_prefix=cidr_plan.BLOCK)]
     free = blocks[1:-1]  # the first and the last have addresses that AWS keeps
+    # Interfaces' own addresses, packed into blocks that pods then cannot have.
     needed = nodes * cidr_plan.blocks_per_node(max_pods)
-    if own.pods is None:
-        # Nodes' own addresses, packed into blocks that pods then cannot have.
-        needed += -(-nodes // cidr_plan.BLOCK_ADDRESSES)
-    else:
+    needed += -(-nodes // cidr_plan.BLOCK_ADDRESSES)
+    if own.pods is not None:
         assert nodes <= own.private.num_addresses - 5
     assert needed <= len(free)
     assert cidr_plan.pod_capacity(plan, zone, max_pods) == nodes * max_pods

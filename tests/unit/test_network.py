@@ -106,6 +106,7 @@ def test_controllers_find_their_subnets_by_tags() -> None:
             "kubernetes.io/role/internal-elb": "1",
             "kubernetes.io/cluster/prod": "shared",
             "karpenter.sh/discovery": "prod",
+            "kubernetes.io/role/cni": "0",
         },
         "public": {
             "kubernetes.io/role/elb": "1",
@@ -118,6 +119,11 @@ def test_controllers_find_their_subnets_by_tags() -> None:
         for zone, subnet in subnets(found, kind).items():
             own = {"Name": f"prod-{kind}-{zone}", "slipway.dev/cluster": "prod"}
             assert subnet.inputs["tags"] == {**own, **tags}
+
+
+def test_nodes_subnets_have_pods_where_there_are_no_others_for_them() -> None:
+    for subnet in of_kind(network(), "ec2/subnet:Subnet").values():
+        assert "kubernetes.io/role/cni" not in subnet.inputs["tags"]
 
 
 def test_everything_that_bears_tags_says_whose_it_is() -> None:
@@ -373,7 +379,7 @@ def test_the_log_groups_key_serves_that_log_group_only() -> None:
     assert statement["Principal"] == {"Service": ["logs.eu-central-1.amazonaws.com"]}
     group = "arn:aws:logs:eu-central-1:111122223333:log-group:/slipway/prod/flow-logs"
     context = "kms:EncryptionContext:aws:logs:arn"
-    assert statement["Condition"]["ArnEquals"][context] == [group]
+    assert statement["Condition"] == {"StringEquals": {context: [group]}}
 
 
 def test_flow_logs_can_be_left_out() -> None:

@@ -31,12 +31,14 @@ def found(
     demands: list[NodeDemand] | None = None,
     service: NamedRange = SERVICES,
     others: tuple[NamedRange, ...] = (),
+    cni: str = "v1.22.4-eksbuild.3",
 ) -> list[Problem]:
     return list(
         network_checks.problems(
             settings,
             region="eu-central-1",
             service_cidr=service,
+            cni_version=cni,
             others=others,
             demands=demands or [],
         )
@@ -122,9 +124,9 @@ def test_pools_share_their_zones_addresses() -> None:
 
 def test_a_second_range_takes_the_pods_off_the_first() -> None:
     settings = network(cidr="10.20.0.0/20", pod_cidr="100.64.0.0/16")
-    assert found(settings, [demand(3 * 120)]) == []
+    assert found(settings, [demand(3 * 126)]) == []
     assert found(network(cidr="10.20.0.0/20"), [demand(3 * 120)]) != []
-    (problem,) = found(settings, [demand(3 * 128)])
+    (problem,) = found(settings, [demand(3 * 127)])
     assert problem.path == "network.pod_cidr"
     assert "lower the bounds or max_pods of pools.gpu" in problem.fix
     # Nodes themselves stay in the first: 464 addresses of a /23.
@@ -133,6 +135,16 @@ def test_a_second_range_takes_the_pods_off_the_first() -> None:
     (problem,) = found(settings, [demand(3 * 465, max_pods=8)])
     assert problem.path == "network.cidr"
     assert "give a larger range (to /16)" in problem.fix
+
+
+@pytest.mark.parametrize("old", ["v1.21.1-eksbuild.1", "v1.9.3-eksbuild.1"])
+def test_a_range_for_pods_needs_an_addon_that_keeps_to_it(old: str) -> None:
+    settings = network(pod_cidr="100.64.0.0/16")
+    assert found(settings, cni="v1.22.0-eksbuild.1") == []
+    (problem,) = found(settings, cni=old)
+    assert problem.path == "network.pod_cidr"
+    assert old in problem.reason
+    assert found(network(), cni=old) == []
 
 
 def test_what_pools_may_come_to() -> None:
