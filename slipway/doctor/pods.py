@@ -19,6 +19,7 @@ from slipway.teardown.drain import NODE_POOLS, PODS
 from stacks.config import PREFIX
 
 NAME = "pending-pods"
+NODE_OVERLAYS = "/apis/karpenter.sh/v1alpha1/nodeoverlays"
 
 
 def examine(stack: str) -> Report:
@@ -33,7 +34,8 @@ def examine(stack: str) -> Report:
 
 def check(api: KubeApi) -> Iterator[Finding]:
     """What the cluster says of its pods, and its pools of themselves."""
-    waiting = explain(api.items(PODS), api.items(NODE_POOLS), node_size.of_type)
+    pools, overlays = api.items(NODE_POOLS), api.items(NODE_OVERLAYS)
+    waiting = explain(api.items(PODS), pools, node_size.of_type, overlays)
     for one in waiting:
         yield _finding(one)
     if not waiting:

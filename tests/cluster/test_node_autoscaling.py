@@ -1,8 +1,9 @@
-"""Karpenter's core with the NodePools that we render, against simulated machines.
+"""Karpenter's core with the node pools that we render, against simulated machines.
 
 Real: Karpenter (scheduling, limits, consolidation), the API server, its scheduler and
 controllers. Simulated: the machines, by Karpenter's own kwok provider and kwok. What
 EC2 would do of it (launches, spot interruptions, reservations) is not tried here.
+docs/how-to/node-autoscaling.md
 """
 
 from __future__ import annotations
@@ -10,27 +11,28 @@ from __future__ import annotations
 import copy
 import json
 import time
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any
 
 import pytest
 
 import lab
-from components import catalog
 from lab.settings import CONTROL_PLANE
-from slipway.doctor import node_size, pending, quantity
+from slipway import stack_files
+from slipway.doctor import pods as doctor
+from slipway.doctor import quantity
+from slipway.doctor.findings import Finding
+from slipway.kube_api import KubeApi
 from tests.cluster.conftest import Cluster
 from tests.support import node_pools, pending_work, simulated_types
+from tests.support.autoscaled import Autoscaled
 from tests.support.kube import wait_until
 from tests.support.node_autoscaler import NODE_CLASS, NodeAutoscaler
 from tests.support.pending_work import NAMESPACE, deployment
 
 REGION = "us-east-1"
 ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
-GPU = "nvidia.com/gpu"
+GPU, SLICE = "nvidia.com/gpu", "nvidia.com/mig-1g.10gb"
 ELASTIC = {
     "kind": "elastic",
     "capacity": ["spot", "on-demand"],
@@ -60,83 +62,33 @@ POOLS: dict[str, dict[str, Any]] = {
 }
 NO_SPOT = ("g6.12xlarge",)
 """Types of which the spot market has none left."""
+SHIPPED: dict[str, dict[str, Any]] = {
+    f"{stack.partition('.')[2]}-{name}": pool
+    for stack in ("cluster.dev", "cluster.prod")
+    for name, pool in stack_files.load(stack)["config"]["slipway:pools"].items()
+    if pool["kind"] == "elastic"
+}
+"""The elastic pools of the stacks that come with the project."""
+ALL = POOLS | SHIPPED
 CPU_PODS, GPU_PODS, SCARCE_PODS = 1000, 64, 3
-SLICE = "nvidia.com/mig-1g.10gb"
-SLICES_OF_NODE = 56
-"""8 GPUs with 7 each."""
 CPU_PODS_LATER, GPU_PODS_LATER = 250, 48
 EIGHT_GPUS = {"cpu": "16", "memory": "64Gi", GPU: "8"}
 
 
-@dataclass
-class Autoscaled:
-    """The lab with the pools, and what was seen of their nodes."""
-
-    scaler: NodeAutoscaler
-    most: dict[str, dict[str, Decimal]] = field(default_factory=dict)
-    """Most that was ever installed in a pool, by resource."""
-
-    def nodes(self) -> list[dict[str, str]]:
-        """Labels of the simulated nodes; keeps account of what is installed."""
-        labels: list[dict[str, str]] = [
-            node["metadata"]["labels"] for node in self.scaler.nodes()
-        ]
-        now: dict[str, dict[str, Decimal]] = {}
-        for node in labels:
-            found = catalog.instance_type(node["node.kubernetes.io/instance-type"])
-            has = quantity.resources(simulated_types.resources(found)) | {
-                "nodes": Decimal(1)
-            }
-            pool = node["karpenter.sh/nodepool"]
-            if pool == "sliced":
-                has[SLICE] = Decimal(SLICES_OF_NODE)
-            now[pool] = quantity.add(now.get(pool, {}), has)
-        for pool, installed in now.items():
-            self.most[pool] = quantity.largest(self.most.get(pool, {}), installed)
-        return labels
-
-    def kinds(self) -> Counter[tuple[str, str, str]]:
-        """Number of nodes by pool, instance type and capacity type."""
-        return Counter(
-            (
-                node["karpenter.sh/nodepool"],
-                node["node.kubernetes.io/instance-type"],
-                node["karpenter.sh/capacity-type"],
-            )
-            for node in self.nodes()
-        )
-
-    def number_of(self, pool: str) -> int:
-        """Nodes of a pool."""
-        return sum(n for (name, _, _), n in self.kinds().items() if name == pool)
-
-    def pods(self, deployment: str) -> set[str]:
-        """Which pods of a deployment run."""
-        selector = f"app.kubernetes.io/name={deployment}"
-        found = self.scaler.kube.ready_pods(selector, NAMESPACE)
-        return {pod["metadata"]["uid"] for pod in found}
-
-    def ready(self) -> dict[str, int]:
-        """Ready pods by deployment; looks at the nodes too."""
-        self.nodes()
-        return {
-            found["metadata"]["name"]: found["status"].get("readyReplicas", 0)
-            for found in self.scaler.kube.get("deployments", namespace=NAMESPACE)
-        }
-
-    def wait_for(self, wanted: dict[str, int], seconds: float, what: str) -> float:
-        """Waits until so many pods are ready; seconds that it took."""
-        start = time.monotonic()
-        log = self.scaler.log
-        try:
-            wait_until(lambda: wanted.items() <= self.ready().items(), seconds, what)
-        except AssertionError as error:
-            raise AssertionError(f"{error}: {self.ready()}\n{log()}") from error
-        return time.monotonic() - start
-
-
 def say(text: str) -> None:
     print(f"\n  {text}", end="", flush=True)
+
+
+def on_simulated_machines(found: dict[str, Any]) -> dict[str, Any]:
+    """The object as rendered, but for a pool's class of nodes: EC2's becomes kwok's."""
+    found = copy.deepcopy(found)
+    if found["kind"] == "NodePool":
+        found["spec"]["template"]["spec"]["nodeClassRef"] = {
+            "group": NODE_CLASS["apiVersion"].partition("/")[0],
+            "kind": NODE_CLASS["kind"],
+            "name": NODE_CLASS["metadata"]["name"],
+        }
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -144,55 +96,63 @@ def autoscaled(cluster: Cluster) -> Iterator[Autoscaled]:
     kube = cluster.kube
     scaler = NodeAutoscaler(kube, lab.Lab().host(CONTROL_PLANE))
     before = {node["metadata"]["name"] for node in kube.get("nodes")}
-    pools = [on_simulated_machines(pool) for pool in node_pools.rendered(POOLS, ZONES)]
-    types = [name for pool in POOLS.values() for name in pool["instance_types"]]
+    objects = list(map(on_simulated_machines, node_pools.rendered(ALL, ZONES)))
+    types = [name for pool in ALL.values() for name in pool["instance_types"]]
     try:
         scaler.start(simulated_types.offers(types, REGION, ZONES, no_spot=NO_SPOT))
-        kube.apply(pending_work.namespace(), *pools)
-        yield Autoscaled(scaler)
+        kube.apply(pending_work.namespace(), *objects)
+        yield Autoscaled(scaler, [o for o in objects if o["kind"] == "NodeOverlay"])
     finally:
         kube.delete(pending_work.namespace())
         scaler.stop()
     assert {node["metadata"]["name"] for node in kube.get("nodes")} == before
 
 
-def on_simulated_machines(pool: dict[str, Any]) -> dict[str, Any]:
-    """The object as rendered, but for a pool's class of nodes: EC2's becomes kwok's."""
-    found = copy.deepcopy(pool)
-    if found["kind"] != "NodePool":
-        return found
-    found["spec"]["template"]["spec"]["nodeClassRef"] = {
-        "group": NODE_CLASS["apiVersion"].partition("/")[0],
-        "kind": NODE_CLASS["kind"],
-        "name": NODE_CLASS["metadata"]["name"],
-    }
-    return found
-
-
 def test_nothing_but_the_class_of_nodes_is_ours() -> None:
-    rendered = node_pools.rendered(POOLS, ZONES)
-    assert Counter(found["kind"] for found in rendered) == {
-        "NodePool": len(POOLS),
-        "NodeOverlay": 1,
-    }
-    for pool in rendered:
-        simulated = on_simulated_machines(pool)
-        if pool["kind"] == "NodeOverlay":
-            assert simulated == pool
-            continue
-        was = pool["spec"]["template"]["spec"].pop("nodeClassRef")
-        assert was["kind"] == "EC2NodeClass"
-        assert simulated["spec"]["template"]["spec"].pop("nodeClassRef") != was
-        assert simulated == pool
+    rendered = node_pools.rendered(ALL, ZONES)
+    assert sum(found["kind"] == "NodePool" for found in rendered) == len(ALL)
+    for found in rendered:
+        simulated = on_simulated_machines(found)
+        if found["kind"] == "NodePool":
+            was = found["spec"]["template"]["spec"].pop("nodeClassRef")
+            assert was["kind"] == "EC2NodeClass"
+            assert simulated["spec"]["template"]["spec"].pop("nodeClassRef") != was
+        assert simulated == found
 
 
 def test_slices_of_gpus_are_launched_as_whole_nodes(autoscaled: Autoscaled) -> None:
     asking = deployment("sliced", 10, {SLICE: "10"}, pool="sliced")
     autoscaled.scaler.kube.apply(asking)
-    seconds = autoscaled.wait_for({"sliced": 10}, 120, "pods with 10 MIG slices each")
+    seconds = autoscaled.wait_for({"sliced": 10}, 180)
     say(f"10 pods with 10 MIG slices each: all run after {seconds:.0f} s")
-    # 5 of them fit into the slices of one node.
+    # A node has 8 GPUs with 7 slices each: 5 of the pods fit.
     assert autoscaled.number_of("sliced") == 2
+
+
+def test_each_pool_of_the_shipped_stacks_launches(autoscaled: Autoscaled) -> None:
+    asking = {pool: deployment(pool, 1, one_device(pool), pool) for pool in SHIPPED}
+    assert asking
+    autoscaled.scaler.kube.apply(*asking.values())
+    seconds = autoscaled.wait_for(dict.fromkeys(SHIPPED, 1), 180)
+    say(f"a pod for each of {', '.join(SHIPPED)}: all run after {seconds:.0f} s")
+    kinds = {pool: kind for pool, *kind in autoscaled.kinds() if pool in SHIPPED}
+    for pool, (type_, capacity) in kinds.items():
+        # Reservations are EC2's: where they come first, spot is the next.
+        ladder = [c for c in SHIPPED[pool]["capacity"] if c != "reserved"]
+        assert capacity == ladder[0]
+        assert type_ in SHIPPED[pool]["instance_types"]
+
+
+def one_device(pool: str) -> dict[str, str]:
+    """What a pod asks for to get the least of a pool's accelerators."""
+    (found,) = [
+        found
+        for found in node_pools.rendered({pool: ALL[pool]}, ZONES)
+        if found["kind"] == "NodePool"
+    ]
+    return {name: "1" for name in found["spec"]["limits"] if "/" in name} or {
+        "cpu": "1"
+    }
 
 
 def test_pending_pods_get_nodes_of_their_pools(autoscaled: Autoscaled) -> None:
@@ -202,32 +162,31 @@ def test_pending_pods_get_nodes_of_their_pools(autoscaled: Autoscaled) -> None:
         deployment("scarce", SCARCE_PODS, {GPU: "4"}, pool="scarce"),
         deployment("cpu", CPU_PODS, {"cpu": "1", "memory": "1Gi"}, pool="general"),
     )
-    what = "64 pods with 8 GPUs each"
-    first = autoscaled.wait_for({"gpu": GPU_PODS}, 300, what)
-    say(f"{what}: all run after {first:.0f} s")
-    what = "1,000 pods with 1 CPU each"
-    then = autoscaled.wait_for(asked, 300, what)
-    say(f"{what}: all run after {first + then:.0f} s (upstream's own limit: 120 s)")
+    first = autoscaled.wait_for({"gpu": GPU_PODS}, 480)
+    say(f"64 pods with 8 GPUs each: all run after {first:.0f} s")
+    then = autoscaled.wait_for(asked, 480)
+    said = f"all run after {first + then:.0f} s (upstream's own limit: 120 s)"
+    say(f"1,000 pods with 1 CPU each: {said}")
     kinds = autoscaled.kinds()
     for (pool, type_, capacity), number in sorted(kinds.items()):
         say(f"{number:4} nodes in pool {pool}: {type_} {capacity}")
-        assert type_ in POOLS[pool]["instance_types"]
+        assert type_ in ALL[pool]["instance_types"]
     assert {type_ for pool, type_, _ in kinds if pool == "gpu"} == {"p5.48xlarge"}
     assert autoscaled.number_of("gpu") == GPU_PODS
 
 
 def test_spot_comes_before_on_demand(autoscaled: Autoscaled) -> None:
-    found = {(pool, capacity) for pool, _, capacity in autoscaled.kinds()}
-    assert found == {
+    kinds = autoscaled.kinds()
+    assert {(pool, capacity) for pool, _, capacity in kinds if pool in POOLS} == {
         ("general", "spot"),
         ("gpu", "spot"),
+        ("sliced", "spot"),
         # The market has none of its type.
         ("scarce", "on-demand"),
-        ("sliced", "spot"),
     }
 
 
-def test_a_gpu_pod_that_no_pool_can_serve_stays_pending_and_says_why(
+def test_a_gpu_pod_that_no_pool_can_serve_stays_pending_and_the_doctor_says_why(
     autoscaled: Autoscaled,
 ) -> None:
     kube = autoscaled.scaler.kube
@@ -235,45 +194,36 @@ def test_a_gpu_pod_that_no_pool_can_serve_stays_pending_and_says_why(
         deployment("one-more", 1, EIGHT_GPUS, pool="gpu"),
         deployment("too-large", 1, {GPU: "16"}, pool="gpu"),
     )
-    wait_until(lambda: len(refused_by_karpenter(autoscaled)) == 2, 90, "two refusals")
+    wait_until(lambda: len(refused_by_karpenter(autoscaled)) == 2, 120, "two refusals")
     time.sleep(5)
     ready = autoscaled.ready()
     assert (ready["one-more"], ready["too-large"]) == (0, 0)
-    pods = kube.get("pods", namespace=NAMESPACE)
-    pools, overlays = kube.get("nodepools"), kube.get("nodeoverlays")
-    told = pending.explain(pods, pools, node_size.of_type, overlays)
-    reasons = {
-        one.name.partition("/")[2].rpartition("-")[0]: [
-            refusal.reason for refusal in one.refusals if refusal.pool == "gpu"
-        ]
-        for one in told
-        if not one.is_served
-    }
-    for name, found in reasons.items():
-        say(f"{name} stays pending: {'; '.join(found)}")
-    assert reasons == {
-        "one-more": [
-            (
-                f"its limit is 512 {GPU}, of which 512 {GPU} are in use; "
-                f"one more p5.48xlarge has 8 {GPU}"
-            )
-        ],
-        "too-large": [
-            (
-                f"the pod asks for 16 {GPU}, its closest type p5.48xlarge has "
-                f"8 {GPU} for pods"
-            )
-        ],
-    }
+    api = KubeApi.of_kubeconfig(kube.kubeconfig.read_text())
+    problems = [found for found in doctor.check(api) if found.status == "problem"]
+    for found in problems:
+        say(f"doctor: {found.subject}: {found.detail}")
+    limit = "gpu: its limit is 512 nvidia.com/gpu, of which 512 nvidia.com/gpu are in"
+    assert limit in told(problems, "one-more").detail
+    size = (
+        "gpu: the pod asks for 16 nvidia.com/gpu, its closest type p5.48xlarge has 8 "
+        "nvidia.com/gpu for pods"
+    )
+    assert size in told(problems, "too-large").detail
+    assert len(problems) == 2
     kube.run("delete", "deployment", "one-more", "too-large", "-n", NAMESPACE)
+
+
+def told(findings: list[Finding], deployment: str) -> Finding:
+    """What is said of a deployment's pods."""
+    owner = f"{NAMESPACE} ReplicaSet/{deployment}-"
+    (found,) = [found for found in findings if found.subject.startswith(owner)]
+    return found
 
 
 def refused_by_karpenter(autoscaled: Autoscaled) -> set[str]:
     """Pods of which Karpenter says itself that it can launch nothing for them."""
-    chosen = "--field-selector=reason=FailedScheduling"
-    shown = autoscaled.scaler.kube.run(
-        "get", "events", "-n", NAMESPACE, chosen, "-ojson"
-    )
+    chosen = ("-n", NAMESPACE, "--field-selector=reason=FailedScheduling", "-o", "json")
+    shown = autoscaled.scaler.kube.run("get", "events", *chosen)
     return {
         event["involvedObject"]["name"]
         for event in json.loads(shown.stdout)["items"]
@@ -289,12 +239,9 @@ def test_limits_were_never_exceeded(autoscaled: Autoscaled) -> None:
         limits = quantity.resources(pool["spec"]["limits"])
         assert limits
         most = autoscaled.most[name]
-        for resource, limit in limits.items():
-            say(
-                f"pool {name}: at most {quantity.show(resource, most[resource])} "
-                f"of {quantity.show(resource, limit)}"
-            )
-            assert most[resource] <= limit, resource
+        shown = [f"{quantity.show(r, most[r])} of {limits[r]:f}" for r in limits]
+        say(f"most of pool {name}: {', '.join(shown)}")
+        assert all(most[resource] <= limit for resource, limit in limits.items())
 
 
 def test_nodes_go_when_their_pods_go(autoscaled: Autoscaled) -> None:
@@ -304,15 +251,14 @@ def test_nodes_go_when_their_pods_go(autoscaled: Autoscaled) -> None:
         scale = ("scale", "deployment", name, f"--replicas={number}")
         autoscaled.scaler.kube.run(*scale, "-n", NAMESPACE)
     start = time.monotonic()
-    what = f"{GPU_PODS_LATER} GPU nodes"
-    wait_until(lambda: autoscaled.number_of("gpu") == GPU_PODS_LATER, 300, what)
-    say(f"{GPU_PODS} to {what}: {time.monotonic() - start:.0f} s")
+    wait_until(lambda: autoscaled.number_of("gpu") == GPU_PODS_LATER, 480, "fewer GPUs")
+    say(f"{GPU_PODS} to {GPU_PODS_LATER} GPU nodes: {time.monotonic() - start:.0f} s")
     # A pool with GPUs gives up empty nodes alone: no model was moved.
     assert autoscaled.pods("gpu") < models
     # The others are emptied one by one, their pods run again elsewhere.
     wait_until(
-        lambda: autoscaled.number_of("general") <= before - 2, 300, "fewer nodes"
+        lambda: autoscaled.number_of("general") <= before - 2, 480, "fewer nodes"
     )
     after = autoscaled.number_of("general")
     say(f"{before} to {after} general nodes: {time.monotonic() - start:.0f} s")
-    autoscaled.wait_for({"cpu": CPU_PODS_LATER, "gpu": GPU_PODS_LATER}, 120, "all pods")
+    autoscaled.wait_for({"cpu": CPU_PODS_LATER, "gpu": GPU_PODS_LATER}, 180)

@@ -72,6 +72,8 @@ def resources(found: InstanceType) -> dict[str, str]:
     }
     if found.gpu:
         has["nvidia.com/gpu"] = str(found.gpu.count)
+    if found.neuron:
+        has["aws.amazon.com/neuron"] = str(found.neuron.count)
     return has
 
 
