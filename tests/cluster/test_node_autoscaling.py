@@ -103,8 +103,10 @@ def autoscaled(cluster: Cluster) -> Iterator[Autoscaled]:
         kube.apply(pending_work.namespace(), *objects)
         yield Autoscaled(scaler, [o for o in objects if o["kind"] == "NodeOverlay"])
     finally:
-        kube.delete(pending_work.namespace())
-        scaler.stop()
+        try:
+            kube.delete(pending_work.namespace())
+        finally:
+            scaler.stop()
     assert {node["metadata"]["name"] for node in kube.get("nodes")} == before
 
 

@@ -80,7 +80,10 @@ class Autoscaled:
         start = time.monotonic()
 
         def are_ready() -> bool:
-            return wanted.items() <= self.ready().items()
+            try:
+                return wanted.items() <= self.ready().items()
+            except AssertionError:  # Of kubectl: the API server is too busy.
+                return False
 
         try:
             wait_until(are_ready, seconds, f"ready pods {wanted}", pause=2)

@@ -110,16 +110,23 @@ class NodeAutoscaler:
         Works too where an earlier run was killed: then nobody is left to take the
         finalizers off.
         """
-        if self._has_pools():
-            running = self.host.run(["systemctl", "is-active", *UNITS], check=False)
-            self.kube.run("delete", "nodepools", "--all", "--wait=false")
-            if running.stdout.split() == ["active", "active"]:
-                wait_until(lambda: not self.nodes(), 180, "no simulated node is left")
-        self.host.run(["systemctl", "stop", *UNITS], check=False)
-        self.host.run(["rm", "--recursive", "--force", FOLDER])
+        try:
+            self._end_nodes()
+        finally:
+            self.host.run(["systemctl", "stop", *UNITS], check=False)
+            self.host.run(["rm", "--recursive", "--force", FOLDER])
         for kind in ("nodeclaims", "nodepools", "nodeoverlays", "nodes"):
             self._release(kind)
         self.kube.delete(*_crds())
+
+    def _end_nodes(self) -> None:
+        """Has Karpenter end its nodes, if both programs run."""
+        if not self._has_pools():
+            return
+        running = self.host.run(["systemctl", "is-active", *UNITS], check=False)
+        self.kube.run("delete", "nodepools", "--all", "--wait=false")
+        if running.stdout.split() == ["active", "active"]:
+            wait_until(lambda: not self.nodes(), 300, "no simulated node is left")
 
     def _has_pools(self) -> bool:
         found = self.kube.run("get", "crd", "nodepools.karpenter.sh", check=False)
