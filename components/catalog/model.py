@@ -136,12 +136,11 @@ class EksVersion:
 
 @dataclass(frozen=True)
 class VcpuQuota:
-    """The quota that limits the vCPUs of a class of instance families."""
+    """The quota of EC2 that limits the vCPUs of a class of instance families."""
 
     name: str
     """`G and VT`, as in the quota's own name."""
-    on_demand_code: str
-    spot_code: str
+    code: str
 
 
 @dataclass(frozen=True)

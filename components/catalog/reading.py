@@ -176,12 +176,15 @@ def kubernetes_version(name: str) -> EksVersion:
     return EksVersion(name, **_file(VERSIONS)["versions"][name])
 
 
-def vcpu_quota(instance_type: str) -> VcpuQuota | None:
-    """The quota that the type's vCPUs count against; None: not known."""
-    letters = re.match(r"[a-z]+", instance_type)
-    for name, raw in _file(QUOTAS)["vcpus"].items():
-        if letters and letters[0] in raw["families"]:
-            return VcpuQuota(name, raw["on_demand"], raw["spot"])
+def vcpu_quota(instance_type: str, market: str = "on-demand") -> VcpuQuota | None:
+    """The quota that the type's vCPUs count against; None: not known.
+
+    `market` is `on-demand` or `spot`. p5en.48xlarge is of the families p and p5.
+    """
+    found = re.match(r"([a-z]+)\d*", instance_type)
+    for name, raw in _file(QUOTAS)["vcpus"][market].items():
+        if found and {found[0], found[1]} & set(raw["families"]):
+            return VcpuQuota(name, raw["code"])
     return None
 
 

@@ -115,7 +115,6 @@ def _model(found: InstanceType) -> str:
 
 
 def _facts(found: InstanceType, region: str) -> dict[str, str]:
-    quota = catalog.vcpu_quota(found.name)
     facts = {
         "vCPUs": str(found.vcpus),
         "memory": f"{found.memory / MIB_PER_GIB:g} GiB",
@@ -126,7 +125,8 @@ def _facts(found: InstanceType, region: str) -> dict[str, str]:
         "local NVMe": nvme_text(found),
         "bought as": ", ".join(found.usage_classes),
         "placement groups": ", ".join(found.placement),
-        "vCPU quota": f"{quota.name} ({quota.on_demand_code})" if quota else UNKNOWN,
+        "vCPU quota": _quota(found, "on-demand"),
+        "vCPU quota, spot": _quota(found, "spot"),
         "on demand": f"{price_text(found.name, region)} $/h in {region}",
         "zones": ", ".join(catalog.offered(found.name, region)),
     }
@@ -140,6 +140,11 @@ def _facts(found: InstanceType, region: str) -> dict[str, str]:
             "NVSwitch": "yes" if found.nvswitch else "no",
         }
     return facts
+
+
+def _quota(found: InstanceType, market: str) -> str:
+    quota = catalog.vcpu_quota(found.name, market)
+    return f"{quota.name} ({quota.code})" if quota else UNKNOWN
 
 
 def _print_sources(console: Console, region: str) -> None:

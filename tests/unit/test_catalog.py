@@ -115,6 +115,20 @@ def test_an_unknown_type_names_the_nearest() -> None:
     assert "did you mean p5.48xlarge?" in str(caught.value)
 
 
+def _code(name: str, market: str) -> str | None:
+    quota = catalog.vcpu_quota(name, market)
+    return quota.code if quota else None
+
+
+def test_spot_of_p5_has_a_quota_of_its_own() -> None:
+    on_demand = {_code(n, "on-demand") for n in ("p4d.24xlarge", "p5en.48xlarge")}
+    assert on_demand == {"L-417A185B"}
+    assert _code("p4d.24xlarge", "spot") == "L-7212CCBC"
+    assert _code("p5en.48xlarge", "spot") == "L-C4BD4855"
+    assert _code("gr6.4xlarge", "spot") == _code("g5.xlarge", "spot") == "L-3819A6DF"
+    assert _code("p6-b200.48xlarge", "spot") is None, "not known"
+
+
 def test_an_unknown_price_is_none() -> None:
     price = catalog.price("p5.48xlarge", "us-east-1")
     assert price

@@ -79,9 +79,14 @@ def needed(plan: Plan) -> dict[Key, list[Need]]:
 
 
 def _keys(one: Reach) -> set[Key]:
-    quota = catalog.vcpu_quota(one.instance_type)
-    family = quota.name if quota else one.instance_type.partition(".")[0]
-    return {(family, MARKETS[c]) for c in one.capacity if c in MARKETS}
+    markets = {MARKETS[c] for c in one.capacity if c in MARKETS}
+    return {(_family(one.instance_type, market), market) for market in markets}
+
+
+def _family(instance_type: str, market: str) -> str:
+    """The quota's name; the type's own family where none is known."""
+    quota = catalog.vcpu_quota(instance_type, market)
+    return quota.name if quota else instance_type.partition(".")[0]
 
 
 def _need(pool: str, one: Reach) -> Need:
@@ -103,20 +108,20 @@ def running(plan: Plan, account: Account) -> dict[Key, int]:
     for instance in (i for r in reservations for i in r["Instances"]):
         tags = {tag["Key"]: tag["Value"] for tag in instance.get("Tags", ())}
         own = tags.get(CLUSTER_TAG) == plan.cluster
-        quota = catalog.vcpu_quota(instance["InstanceType"])
         market = instance.get("InstanceLifecycle", "on-demand")
-        if own or quota is None or market not in MARKETS:
+        if own or market not in MARKETS:
             continue
+        family = _family(instance["InstanceType"], market)
         options = instance.get("CpuOptions", {})
         cores, threads = options.get("CoreCount", 0), options.get("ThreadsPerCore", 1)
-        found[quota.name, market] += cores * threads
+        found[family, market] += cores * threads
     return dict(found)
 
 
 def _judged(
     account: Account, subject: str, market: str, pools: list[Need], taken: int
 ) -> Finding:
-    quota = catalog.vcpu_quota(pools[0].instance_type)
+    quota = catalog.vcpu_quota(pools[0].instance_type, market)
     if quota is None:
         return Finding(
             NAME,
@@ -125,11 +130,10 @@ def _judged(
             f"the catalogue knows no quota of {pools[0].instance_type}",
             "look at Service Quotas by hand",
         )
-    code = quota.spot_code if market == "spot" else quota.on_demand_code
     wanted = sum(need.vcpus for need in pools)
     what = f"the pools may come to {wanted}: {'; '.join(map(str, pools))}"
     try:
-        limit = quotas.value(account, "ec2", code)
+        limit = quotas.value(account, "ec2", quota.code)
     except CannotAskError as error:
         return Finding(NAME, "unknown", subject, f"{what}; {error.why}", error.fix)
     seen = f"the quota is {limit:g}, others run {taken}, {what}"
@@ -139,7 +143,7 @@ def _judged(
     short = [need for need in pools if need.of_one > room]
     if short:
         seen += f"; not even one {short[0].instance_type} fits"
-    fix = quotas.raise_it("ec2", code, wanted + taken)
+    fix = quotas.raise_it("ec2", quota.code, wanted + taken)
     return Finding(NAME, "problem", subject, seen, fix)
 
 
