@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from components.cluster import names, storage_names
+from components.cluster import names, pool_nodes, storage_names
 from components.cluster.arns import Arns
 from components.cluster.node_pool_settings import ElasticPool
 from slipway.render import render
@@ -163,7 +163,7 @@ def test_managed_pools_are_node_groups_of_their_size(life: Life) -> None:
             pool.max_nodes,
         )
         used = {zone_of[subnet] for subnet in groups[name]["subnets"]}
-        assert used == set(pool.zones or life.settings.network.zones)
+        assert used == set(pool_nodes.zones(pool, life.settings.network.zones))
         assert groups[name]["releaseVersion"] not in ("", "latest")
         gpu_types = [t for t in pool.instance_types if t[0] in "gp"]
         taints = [GPU_TAINT.items() <= t.items() for t in groups[name]["taints"]]
@@ -276,7 +276,7 @@ def test_updates_replace_nothing(life: Life) -> None:
     def edit(content: dict[str, Any]) -> None:
         content["account"].setdefault("tags", {})["cost-center"] = "4711"
         content["pools"][pool]["max_nodes"] = size
-        content["cluster"]["log_retention_days"] = 30
+        content["cluster"]["log_retention_days"] = 180
         log = content.setdefault("storage", {}).setdefault("prediction_log", {})
         log["retention_days"] = 401
 
@@ -294,7 +294,7 @@ def test_updates_replace_nothing(life: Life) -> None:
     logs = life.account.client("logs").describe_log_groups(
         logGroupNamePrefix=f"/aws/eks/{found.name}/cluster"
     )
-    assert logs["logGroups"][0]["retentionInDays"] == 30
+    assert logs["logGroups"][0]["retentionInDays"] == 180
     bucket = storage_names.bucket(found.name, storage_names.PREDICTIONS, arns(life))
     rules = life.account.client("s3").get_bucket_lifecycle_configuration(Bucket=bucket)
     assert 401 in [rule.get("Expiration", {}).get("Days") for rule in rules["Rules"]]

@@ -34,10 +34,16 @@ class World:
         program: Callable[[], None] | None = None,
     ) -> None:
         self.stack, self.root, self.provider = stack, root, provider
-        programs = {stack: program} if program else {}
+        self.program = program
+        """In place of the layer's own."""
         self.said = io.StringIO()
-        self._new = lambda: Engine(Console(file=self.said), programs, root)
         self.account = Account(provider.endpoints, self.settings["account"]["region"])
+
+    @property
+    def engine(self) -> Engine:
+        """A new one, as each command has."""
+        programs = {self.stack: self.program} if self.program else {}
+        return Engine(Console(file=self.said), programs, self.root)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -51,13 +57,13 @@ class World:
         write(self.stack, self.root, changed)
 
     def up(self) -> StackResult:
-        return self._new().up(self.stack)
+        return self.engine.up(self.stack)
 
     def preview(self) -> StackResult:
-        return self._new().preview(self.stack)
+        return self.engine.preview(self.stack)
 
     def destroy(self) -> StackResult:
-        return self._new().destroy(self.stack)
+        return self.engine.destroy(self.stack)
 
     def sent(self, operation: str) -> list[dict[str, Any]]:
         """Parameters of the calls of an operation, such as `eks:CreateCluster`."""
