@@ -46,7 +46,10 @@ def writer_trust(arns: Arns) -> PolicyDocument:
 
 
 def writer(arns: Arns, log_group: str) -> PolicyDocument:
-    """Streams of one log group, and records in them."""
+    """Streams of one log group, and records in them; groups can only be found at all.
+
+    https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-iam-role.html
+    """
     group = arns.log_group(log_group)
     return PolicyDocument(
         (
@@ -57,7 +60,13 @@ def writer(arns: Arns, log_group: str) -> PolicyDocument:
                     "logs:DescribeLogStreams",
                     "logs:PutLogEvents",
                 ),
-                resources=(group, f"{group}:log-stream:*"),
+                # Of streams CloudWatch asks by either form.
+                resources=(group, f"{group}:*"),
+            ),
+            Statement(
+                sid="FindLogGroup",
+                actions=("logs:DescribeLogGroups",),
+                resources=(arns.log_group("*"),),
             ),
         )
     )
@@ -91,11 +100,22 @@ def bucket_statements(arns: Arns, bucket: str) -> tuple[Statement, ...]:
 
 
 def key_statement(arns: Arns) -> Statement:
-    """The same service encrypts what it writes. `*` is the key itself."""
+    """The same service encrypts what it writes. `*` is the key itself.
+
+    https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-s3-cmk-policy.html
+    """
     return Statement(
         sid="EncryptFlowLogs",
         principal=DELIVERY,
-        actions=("kms:Decrypt", "kms:GenerateDataKey"),
+        actions=(
+            "kms:Decrypt",
+            "kms:DescribeKey",
+            "kms:Encrypt",
+            "kms:GenerateDataKey",
+            "kms:GenerateDataKeyWithoutPlaintext",
+            "kms:ReEncryptFrom",
+            "kms:ReEncryptTo",
+        ),
         resources=policies.EVERYTHING,
         conditions=of_this_account(arns),
     )

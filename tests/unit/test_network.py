@@ -342,10 +342,11 @@ def test_the_flow_logs_role_writes_one_log_group_for_this_account_only() -> None
         },
     }
     rights = only(found, "iam/rolePolicy:RolePolicy").inputs["policy"]
-    (statement,) = json.loads(rights)["Statement"]
+    write, find = json.loads(rights)["Statement"]
     group = "arn:aws:logs:eu-central-1:111122223333:log-group:/slipway/prod/flow-logs"
-    assert statement["Resource"] == [group, f"{group}:log-stream:*"]
-    assert not any("*" in action for action in statement["Action"])
+    assert write["Resource"] == [group, f"{group}:*"]
+    assert not any("*" in action for action in write["Action"])
+    assert find["Action"] == ["logs:DescribeLogGroups"]
 
 
 def test_flow_logs_in_a_bucket_are_encrypted_and_deleted_in_time() -> None:
