@@ -15,9 +15,10 @@ REDACTED = "[redacted]"
 SHORTEST_VALUE = 8
 """Characters of an environment variable's value below which it is no secret but a word
 that text may have anyway."""
+_PHRASES = r"[\w-]*pass(?:word|phrase|wd)"
 _NAMES = (
-    r"pass(?:word|phrase|wd)|secret[\w-]*|[\w-]*token|api[_-]?key|"
-    r"aws_secret_access_key|secretaccesskey|private[_-]?key|credential"
+    r"[\w-]*secret[\w-]*|[\w-]*token|[\w-]*api[_-]?key|[\w-]*private[_-]?key|"
+    r"[\w-]*credential"
 )
 _SECRET_VARIABLE = re.compile(
     r"SECRET|TOKEN|PASSWORD|PASSPHRASE|PASSWD|API_?KEY|PRIVATE_KEY|ACCESS_KEY"
@@ -44,6 +45,13 @@ _PARTS = (
         rf"\1{REDACTED}",
     ),
     (re.compile(r"(?i)(\bsignature=)[0-9a-f]{16,}"), rf"\1{REDACTED}"),
+    (
+        re.compile(
+            rf"""(?ix)( \b(?:{_PHRASES}) ['"]? \s*[=:]\s* )
+            (?: "(?:[^"\\]|\\.)*" | '(?:[^'\\]|\\.)*' | [^\n,;&}}"']+ )"""
+        ),
+        rf"\1{REDACTED}",
+    ),
     (
         re.compile(
             rf"""(?ix)( \b(?:{_NAMES}) ['"]? \s*[=:]\s* )
