@@ -83,8 +83,8 @@ def capacity_problems(
 ) -> Iterator[Problem]:
     """Pools that may come to more nodes than their subnets have addresses for.
 
-    Only of a VPC that we make: of existing subnets the sizes are not known here, and
-    `slipway doctor` looks.
+    Only of a VPC that we make: the sizes of existing subnets only AWS knows, and
+    `slipway doctor` asks.
     """
     if not network.makes_vpc:
         return

@@ -13,6 +13,7 @@ from slipway.doctor.checks import (
     offerings,
     permissions,
     reservations,
+    subnets,
     vcpu_quotas,
     versions,
 )
@@ -33,5 +34,6 @@ CHECKS: Mapping[str, Check] = {
     images.NAME: images.check,
     versions.NAME: versions.check,
     cidrs.NAME: cidrs.check,
+    subnets.NAME: subnets.check,
 }
 """Each by its name, which its findings bear too."""
