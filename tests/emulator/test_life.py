@@ -13,8 +13,8 @@ from components.cluster import names, pool_nodes, storage_names
 from components.cluster.arns import Arns
 from components.cluster.node_pool_settings import ElasticPool
 from slipway.render import render
-from slipway.results import EngineError
 from slipway.stack_files import load
+from slipway.teardown.protection import ProtectedError
 from tests.emulator.conftest import Life, given_roles
 from tests.support.aws.look import Look, tags
 
@@ -309,9 +309,10 @@ def test_destroy_refuses_what_is_protected(life: Life) -> None:
     assert set(life.world.up().changes) <= {"same", "update"}
     before = life.left()
     life.world.provider.calls.clear()
-    with pytest.raises(EngineError) as refused:
-        life.world.destroy()
-    assert "protected" in str(refused.value)
+    with pytest.raises(ProtectedError) as refused:
+        life.world.take_down()
+    assert "cluster.deletion_protection: false" in str(refused.value)
+    assert "storage.protect: false" in str(refused.value)
     assert life.world.done("delete") == []
     assert life.left() == before
 
@@ -325,7 +326,7 @@ def test_without_protection_a_destroy_leaves_nothing(life: Life) -> None:
 
     life.world.change(release)
     assert set(life.world.up().changes) <= {"same", "update"}
-    gone = life.world.destroy().changes
+    gone = life.world.take_down().changes
     assert set(gone) == {"delete"}
     assert life.left() == {}
     roles = life.account.client("iam").list_roles()["Roles"]

@@ -26,7 +26,7 @@ from lab.locks import locked
 REQUIREMENTS = paths.ROOT / "tests" / "emulator" / "requirements-emulators.txt"
 HOST = "127.0.0.1"
 INSTALL_SECONDS = 600
-START_SECONDS = 120
+START_SECONDS = 300
 STOP_SECONDS = 10
 
 

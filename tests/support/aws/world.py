@@ -15,8 +15,12 @@ from rich.console import Console
 from lab import paths
 from slipway import stack_files, workspace
 from slipway.engine import Engine
+from slipway.kube_api import KubeApi, KubeApiError
 from slipway.results import StackResult
 from slipway.stack_files import CONFIG_FOLDER, PROJECT_FILE
+from slipway.teardown.aws import Found
+from slipway.teardown.destroyer import Destroyer
+from slipway.teardown.target import Target
 from tests.support.aws import emulators
 from tests.support.aws.account import Account
 from tests.support.aws.provider import AwsProvider, serving
@@ -63,7 +67,20 @@ class World:
         return self.engine.preview(self.stack)
 
     def destroy(self) -> StackResult:
+        """The engine's own destroy, no more."""
         return self.engine.destroy(self.stack)
+
+    def take_down(self) -> StackResult:
+        """What `slipway destroy` does; there is no API server that could be drained."""
+
+        def unreachable(_: Target) -> KubeApi:
+            raise KubeApiError("an emulated cluster has no API server")
+
+        def found(cluster: Target) -> Found:
+            return Found(cluster, self.account.client)
+
+        taker = Destroyer(self.engine, found=found, reach=unreachable)
+        return taker.destroy(self.stack)
 
     def sent(self, operation: str) -> list[dict[str, Any]]:
         """Parameters of the calls of an operation, such as `eks:CreateCluster`."""
