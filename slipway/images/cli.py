@@ -1,4 +1,4 @@
-"""`slipway images build|push|list|context`."""
+"""`slipway images build|push|lock|list|context`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from components.images import REFERENCE
 from lab.builds import BuildError
 from lab.errors import LabError
 from slipway.images import lock, models, records
@@ -86,13 +87,35 @@ def push_command(
     console.print(f"{len(pushed)} pushed ({seconds:.1f} s), {lock.lock_path()}")
 
 
+@command.command("lock")
+@click.argument("name")
+@click.argument("reference")
+def lock_command(name: str, reference: str) -> None:
+    """Put an image that is not built here into images.lock: NAME stands for REFERENCE.
+
+    REFERENCE is host/path@sha256:..., a copy in a registry of your own.
+    """
+    if not REFERENCE.fullmatch(reference):
+        raise click.ClickException(
+            f"{reference} is no reference by digest: give host/path@sha256:<64 hex "
+            "digits>; a tag may name other bytes tomorrow"
+        )
+    if name in images():
+        raise click.ClickException(
+            f"{name} is built here, and the next push would replace the entry: give "
+            "the reference in the stack's settings"
+        )
+    lock.write({**lock.read(), name: reference})
+    Console().print(f"{name} in {lock.lock_path()}", highlight=False)
+
+
 @command.command("list")
 def list_command() -> None:
     """Show each image, whether it is built, and its reference in images.lock."""
     table = Table("image", "built")
     table.add_column("reference", overflow="fold")
     known, references = records.read(), lock.read()
-    for name in images():
+    for name in [*images(), *sorted(set(references) - set(images()))]:
         state = known[name].id[:12] if name in known else "-"
         table.add_row(name, state, references.get(name, "-"))
     Console().print(table)

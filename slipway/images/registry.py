@@ -125,7 +125,8 @@ def push(
     chosen = select(names)
     build([image.name for image in chosen], report)
     pushed: dict[str, str] = {}
-    references = lock.read() if names is not None else {}
+    # Mirrored images, which are not of the table, stay in it.
+    references = lock.read()
     with locked(buildah.home() / "lock"):
         known = records.read()
         for image in chosen:

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from slipway import images
 from slipway.images import buildah, builder, lock, records, registry, table
+from slipway.images import cli as image_cli
 from slipway.images.inputs import Wheel, parse
 from slipway.images.records import Record
 from slipway.images.table import Image
@@ -283,3 +285,22 @@ def test_a_record_whose_image_is_gone_does_not_count(storage: Path) -> None:
     assert set(records.read()) == {"pause", "coredns"}
     shutil.rmtree(buildah.home() / "root" / "overlay-images" / "pause")
     assert set(records.read()) == {"coredns"}
+
+
+def test_a_mirrored_image_is_locked_by_digest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLIPWAY_IMAGES_LOCK", str(tmp_path / "images.lock"))
+    lock.write({"pause": "a.example/pause@sha256:" + 64 * "0"})
+    mirrored = "a.example/mirror/karpenter@sha256:" + 64 * "1"
+    run = CliRunner().invoke
+    assert run(image_cli.command, ["lock", "karpenter", mirrored]).exit_code == 0
+    assert lock.read()["karpenter"] == mirrored
+    assert "pause" in lock.read()
+    tagged = run(image_cli.command, ["lock", "karpenter", "a.example/karpenter:1"])
+    assert tagged.exit_code == 1
+    assert "no reference by digest" in tagged.output
+    ours = run(image_cli.command, ["lock", "pause", mirrored])
+    assert ours.exit_code == 1
+    assert "is built here" in ours.output
+    assert "karpenter" in run(image_cli.command, ["list"]).output
