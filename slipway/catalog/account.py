@@ -160,13 +160,18 @@ def cluster_versions(eks: Any) -> dict[str, dict[str, date]]:
         answer = eks.describe_cluster_versions(includeAll=True, **token)
         for version in answer["clusterVersions"]:
             found[version["clusterVersion"]] = {
-                "standard_until": version["endOfStandardSupportDate"].date(),
-                "extended_until": version["endOfExtendedSupportDate"].date(),
+                "standard_until": _day(version["endOfStandardSupportDate"]),
+                "extended_until": _day(version["endOfExtendedSupportDate"]),
             }
         if not answer.get("nextToken"):
             break
         token = {"nextToken": answer["nextToken"]}
     return found
+
+
+def _day(moment: datetime) -> date:
+    """The calendar's day: midnight in UTC, which boto3 tells in local time."""
+    return moment.astimezone(UTC).date()
 
 
 def _versions_text(versions: Mapping[str, Mapping[str, date]], day: str) -> str:

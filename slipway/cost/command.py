@@ -88,7 +88,7 @@ def _one(amount: Amount, *, monthly: bool) -> str:
     shown = f"{value:,.0f}" if monthly else f"{value:,.3f}"
     if not amount.unknown:
         return shown
-    return f"at least {shown}" if amount.usd_per_hour else "unknown"
+    return f"≥ {shown}" if amount.usd_per_hour else "unknown"
 
 
 def _print(console: Console, found: Estimate) -> None:
@@ -107,6 +107,13 @@ def _print(console: Console, found: Estimate) -> None:
         console.print(
             f"No price is known for: {', '.join(found.ceiling.unknown)}. "
             f"`slipway catalog refresh --region {found.region}` asks your account.",
+            highlight=False,
+        )
+    left_out = [u for u in found.floor.unknown if u not in found.ceiling.unknown]
+    if left_out:
+        console.print(
+            f"Not in the floor: {', '.join(left_out)}; the settings do not tell how "
+            "many instances they hold.",
             highlight=False,
         )
     for source, day in found.sources:

@@ -20,7 +20,11 @@ import yaml
 from components import catalog
 from components.cluster import kubernetes_support
 from components.cluster.endpoint_services import ENDPOINT_SERVICES
-from components.cluster.node_pool_settings import NodePoolBase
+from components.cluster.node_pool_settings import (
+    ElasticPool,
+    NodePoolBase,
+    ReservedPool,
+)
 from components.cluster.pool_reach import Reach, reach
 from components.cluster.settings import ClusterSettings
 
@@ -108,35 +112,48 @@ def estimate(stack: str, settings: ClusterSettings) -> Estimate:
 
 
 def _pool(name: str, pool: NodePoolBase, region: str) -> Line:
-    """A pool mixes its types as it likes: the ceiling is that of its dearest."""
+    """A pool mixes its types as it likes: the ceiling is that of its dearest.
+
+    A reservation is paid whole, whatever of it is used. How many instances the
+    reservations of an elastic pool hold is not in its settings: the floor is a least.
+    """
     reaches = reach(pool)
-    floor = total(_nodes(r, r.nodes_min, region) for r in reaches)
-    each = [_nodes(r, r.nodes_max, region) for r in reaches]
+    floor = total(_nodes(r.instance_type, r.nodes_min, region) for r in reaches)
+    each = [_nodes(r.instance_type, r.nodes_max, region) for r in reaches]
     unknown = tuple(dict.fromkeys(u for amount in each for u in amount.unknown))
     ceiling = Amount(max(a.usd_per_hour for a in each), unknown)
     least, most = sum(r.nodes_min for r in reaches), max(r.nodes_max for r in reaches)
-    what = f"{least} to {most} nodes of {', '.join(pool.instance_types)}"
+    what = f"{_span(least, most)} nodes of {', '.join(pool.instance_types)}"
+    if isinstance(pool, ReservedPool) and (held := pool.reservation):
+        floor = ceiling = _nodes(pool.instance_types[0], held.instances, region)
+        what += f" out of {held.instances} reserved"
+    if isinstance(pool, ElasticPool) and pool.reservations:
+        idle = f"reservations of {name} while unused ({', '.join(pool.reservations)})"
+        floor += Amount(unknown=(idle,))
     return Line(name, what, floor, ceiling, _note(reaches))
 
 
-def _nodes(found: Reach, count: int, region: str) -> Amount:
+def _span(least: int, most: int) -> str:
+    return str(least) if least == most else f"{least} to {most}"
+
+
+def _nodes(instance_type: str, count: int, region: str) -> Amount:
     if count == 0:
         return Amount()
-    price = catalog.price(found.instance_type, region)
+    price = catalog.price(instance_type, region)
     if price is None:
-        return Amount(unknown=(f"{found.instance_type} in {region}",))
+        return Amount(unknown=(f"{instance_type} in {region}",))
     return Amount(count * price.usd_per_hour)
 
 
 def _note(reaches: list[Reach]) -> str:
     capacity = {kind for r in reaches for kind in r.capacity}
-    if "spot" in capacity:
-        return "spot costs at most this"
-    if "capacity-block" in capacity:
-        return "paid in advance; shown at the on-demand price"
-    if "reserved" in capacity:
-        return "paid whether used or not"
-    return ""
+    said = {
+        "capacity-block": "paid in advance; shown at the on-demand price",
+        "reserved": "reservations are paid whether used or not",
+        "spot": "spot costs at most this",
+    }
+    return "; ".join(text for kind, text in said.items() if kind in capacity)
 
 
 @functools.cache
@@ -149,7 +166,8 @@ def _fixed(settings: ClusterSettings, region: str) -> Iterator[Line]:
     """The control plane, the ways out and the endpoints."""
     cluster, network = settings.cluster, settings.network
     supported = catalog.kubernetes_version(cluster.version).standard_until
-    paid = kubernetes_support.today() > supported
+    # Billed from the beginning of the calendar's day.
+    paid = kubernetes_support.today() >= supported
     plane = "control_plane_extended" if paid else "control_plane"
     kind = "extended support" if paid else "standard support"
     yield _always("control plane", f"EKS {cluster.version}, {kind}", plane, 1, region)

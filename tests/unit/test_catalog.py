@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import subprocess
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
 import boto3
@@ -202,7 +202,10 @@ def _clients() -> tuple[account.Client, list[Stubber]]:
             "clusterVersions": [
                 {
                     "clusterVersion": "1.36",
-                    "endOfStandardSupportDate": datetime(2027, 8, 2, tzinfo=UTC),
+                    # The answer's moment in a zone where it is the day before.
+                    "endOfStandardSupportDate": datetime(
+                        2027, 8, 1, 16, tzinfo=timezone(timedelta(hours=-8))
+                    ),
                     "endOfExtendedSupportDate": datetime(2028, 8, 2, tzinfo=UTC),
                 }
             ]

@@ -49,10 +49,32 @@ def test_a_pool_costs_its_nodes_at_the_dearest_type() -> None:
     assert "spot" in gpu.note
 
 
+def with_pool(name: str, **change: Any) -> dict[str, Any]:
+    """Lines of cluster.prod with something else said of a pool."""
+    raw = stack_settings.load("cluster.prod", ClusterSettings).model_dump(mode="json")
+    raw["pools"][name] |= change
+    return lines(estimate("cluster.prod", parse(ClusterSettings, raw, "test")))
+
+
 def test_what_is_reserved_is_paid_whether_used_or_not() -> None:
-    h100 = lines(of("cluster.prod"))["h100"]
+    held = stack_settings.load("cluster.prod", ClusterSettings).pools["h100"]
+    reservation = held.model_dump(mode="json")["reservation"] | {"instances": 5}
+    h100 = with_pool("h100", min_nodes=0, reservation=reservation)["h100"]
     assert h100.floor == h100.ceiling
-    assert h100.floor.usd_per_hour == pytest.approx(2 * hourly("p5.48xlarge"))
+    assert h100.floor.usd_per_hour == pytest.approx(5 * hourly("p5.48xlarge"))
+    assert h100.what == "0 to 2 nodes of p5.48xlarge out of 5 reserved"
+
+
+def test_unused_reservations_of_unknown_size_make_the_floor_a_least() -> None:
+    l40s = lines(of("cluster.prod"))["l40s"]
+    (unknown,) = l40s.floor.unknown
+    assert "cr-0fedcba9876543210" in unknown
+    assert not l40s.ceiling.unknown
+    without = with_pool("l40s", reservations=[], capacity=["spot"])["l40s"]
+    assert not without.floor.unknown
+    shown = CliRunner().invoke(command, ["cluster.prod"]).output
+    assert "Not in the floor: reservations of l40s" in " ".join(shown.split())
+    assert f"≥ {of('cluster.prod').floor.usd_per_hour:,.3f} to" in shown
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -90,7 +112,7 @@ def test_support_past_its_standard_end_costs_more(
     before = lines(of("cluster.dev"))["control plane"].floor.usd_per_hour
     settings = stack_settings.load("cluster.dev", ClusterSettings)
     end = catalog.kubernetes_version(settings.cluster.version).standard_until
-    monkeypatch.setenv("SLIPWAY_TODAY", end.replace(year=end.year + 1).isoformat())
+    monkeypatch.setenv("SLIPWAY_TODAY", end.isoformat())
     after = lines(estimate("cluster.dev", settings))["control plane"]
     assert after.floor.usd_per_hour == pytest.approx(6 * before)
 
