@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -70,10 +71,9 @@ def find(found: Found) -> list[Leftover]:
 def parts(arn: str) -> tuple[str, str, str]:
     """Service, kind and id of an ARN; some services have no kind."""
     service, resource = arn.split(":", 5)[2], arn.split(":", 5)[5]
-    for separator in ("/", ":"):
-        kind, found, id_ = resource.partition(separator)
-        if found:
-            return service, kind, id_
+    kind, *rest = re.split(r"[:/]", resource, maxsplit=1)
+    if rest:
+        return service, kind, rest[0]
     return service, {"s3": "bucket", "sqs": "queue"}.get(service, ""), resource
 
 

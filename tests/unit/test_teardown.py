@@ -1,0 +1,270 @@
+"""Destroy of a cluster: refused, drained, swept, deleted, looked after, in order."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any, cast
+
+import pytest
+from rich.console import Console
+
+from slipway.cli import FAILED, INTERRUPTED, WRONG, exit_status
+from slipway.doctor.account import CannotAskError
+from slipway.engine import Engine
+from slipway.kube_api import KubeApi, KubeApiError
+from slipway.results import EngineError, StackResult
+from slipway.teardown import destroyer, leftovers, target
+from slipway.teardown.aws import Found, Made
+from slipway.teardown.destroyer import Destroyer
+from slipway.teardown.leftovers import Leftover, LeftoverError
+from slipway.teardown.protection import ProtectedError, protected
+from slipway.teardown.target import Target
+from tests.support.fake_cluster import FakeCluster
+
+ACCOUNT = "111122223333"
+STACK = "cluster.dev"
+URN = f"urn:pulumi:{STACK}::slipway::"
+EKS = "slipway:cluster:Eks$"
+
+
+def resource(type_: str, name: str, parents: str = "", **more: Any) -> dict[str, Any]:
+    return {"type": type_, "urn": f"{URN}{parents}{type_}::{name}", **more}
+
+
+def cluster(**outputs: Any) -> dict[str, Any]:
+    found = {
+        "name": "serving",
+        "arn": f"arn:aws:eks:us-east-1:{ACCOUNT}:cluster/serving",
+        "endpoint": "https://api",
+        "certificateAuthority": {"data": "Q0E="},
+        "deletionProtection": False,
+    }
+    return resource(target.CLUSTER, "cluster", EKS, outputs=found | outputs)
+
+
+class FakeEngine:
+    """Notes what it is asked, in the list that all parts share."""
+
+    def __init__(self, done: list[str], resources: list[dict[str, Any]]) -> None:
+        self.console = Console(file=io.StringIO(), width=200)
+        self.done, self.state = done, resources
+        self.failures: list[EngineError] = []
+
+    def resources(self, _: str) -> list[dict[str, Any]]:
+        return self.state
+
+    def destroy(self, stack: str) -> StackResult:
+        self.done.append("destroy")
+        if self.failures:
+            raise self.failures.pop(0)
+        return StackResult(stack, "destroy", {"delete": 2}, 1.0)
+
+    @property
+    def said(self) -> str:
+        return cast("io.StringIO", self.console.file).getvalue()
+
+
+class World:
+    """A destroyer whose parts are fakes."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *resources: Any) -> None:
+        self.done: list[str] = []
+        self.left: list[Leftover] | CannotAskError = []
+        self.swept: list[list[Made]] = []
+        self.kube = FakeCluster()
+        self.engine = FakeEngine(self.done, list(resources or [cluster()]))
+        self.account = ACCOUNT
+        self.volumes: list[bool] = []
+        world = self
+
+        class FakeFound(Found):
+            def account(self) -> str:
+                return world.account
+
+        class FakeSweep:
+            def __init__(self, *_: Any, volumes: bool) -> None:
+                world.volumes.append(volumes)
+
+            def run(self) -> list[Made]:
+                world.done.append("sweep")
+                return world.swept.pop(0) if world.swept else []
+
+        def find(_: Found) -> list[Leftover]:
+            self.done.append("look")
+            if isinstance(self.left, CannotAskError):
+                raise self.left
+            return self.left
+
+        self.found = FakeFound
+        monkeypatch.setattr(destroyer, "Sweep", FakeSweep)
+        monkeypatch.setattr(leftovers, "find", find)
+        self.reach: Callable[[Target], KubeApi] = self._reach
+
+    def _reach(self, _: Target) -> KubeApi:
+        self.done.append("drain")
+        return self.kube.api
+
+    def destroy(self, stack: str = STACK, *, delete_volumes: bool = False) -> Any:
+        made = Destroyer(
+            cast("Engine", self.engine),
+            delete_volumes=delete_volumes,
+            found=self.found,
+            reach=self.reach,
+        )
+        return made.destroy(stack)
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(monkeypatch)
+
+
+def test_drain_sweep_destroy_and_look_come_in_this_order(world: World) -> None:
+    assert world.destroy().changes == {"delete": 2}
+    assert world.done == ["drain", "sweep", "destroy", "look"]
+    assert "nothing bears the tags of serving any more" in world.engine.said
+
+
+def test_other_layers_are_the_engines_alone(world: World) -> None:
+    world.destroy("platform.dev")
+    assert world.done == ["destroy"]
+
+
+def test_volumes_are_deleted_only_where_that_is_asked_for(world: World) -> None:
+    world.destroy()
+    world.destroy(delete_volumes=True)
+    assert world.volumes == [False, True]
+
+
+def test_a_cluster_that_does_not_answer_is_swept_by_tags(world: World) -> None:
+    def nowhere(_: Target) -> KubeApi:
+        raise KubeApiError("no way there")
+
+    world.reach = nowhere
+    world.destroy()
+    assert world.done == ["sweep", "destroy", "look"]
+    assert "serving cannot be asked (no way there)" in world.engine.said
+
+
+def test_protected_resources_are_refused_before_anything_is_touched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bucket = resource(
+        "aws:s3/bucket:Bucket",
+        "models",
+        "slipway:cluster:ModelStorage$slipway:cluster:SecureBucket$",
+        protect=True,
+    )
+    kept = World(monkeypatch, cluster(deletionProtection=True), bucket)
+    with pytest.raises(ProtectedError) as caught:
+        kept.destroy()
+    assert kept.done == []
+    assert str(caught.value).splitlines() == [
+        "cluster.dev holds what is protected; nothing was touched",
+        "  cluster (Cluster)",
+        "  models (Bucket)",
+        "To give it up: set cluster.deletion_protection: false, "
+        "storage.protect: false in stacks/config/Pulumi.cluster.dev.yaml,",
+        "then: slipway up cluster.dev && slipway destroy cluster.dev",
+    ]
+    assert exit_status(caught.value) == WRONG
+
+
+def test_what_no_setting_protects_is_told_with_the_engines_command() -> None:
+    odd = resource("aws:sqs/queue:Queue", "q", protect=True)
+    assert protected([odd])[0].setting == ""
+    error = ProtectedError(STACK, protected([odd]))
+    assert "pulumi state unprotect" in str(error)
+    assert "To give it up" not in str(error)
+
+
+def test_another_accounts_credentials_touch_nothing(world: World) -> None:
+    world.account = "999988887777"
+    with pytest.raises(EngineError, match="999988887777"):
+        world.destroy()
+    assert world.done == []
+
+
+def test_what_was_in_the_engines_way_is_swept_and_it_goes_on_once(
+    world: World,
+) -> None:
+    world.engine.failures = [EngineError(STACK, "destroy", [("", "DependencyViolat")])]
+    world.swept = [[], [Made("interface", "eni-1")]]
+    world.destroy()
+    assert world.done == ["drain", "sweep", "destroy", "sweep", "destroy", "look"]
+
+
+def test_an_error_that_no_sweep_helps_is_raised(world: World) -> None:
+    world.engine.failures = [EngineError(STACK, "destroy", [("", "BucketNotEmpty")])]
+    with pytest.raises(EngineError, match="BucketNotEmpty"):
+        world.destroy()
+    assert world.done == ["drain", "sweep", "destroy", "sweep"]
+
+
+def test_an_interrupted_engine_is_not_started_again(world: World) -> None:
+    stopped = EngineError(STACK, "destroy", [("", "stop")], interrupted=True)
+    world.engine.failures = [stopped]
+    with pytest.raises(EngineError):
+        world.destroy()
+    assert world.done == ["drain", "sweep", "destroy"]
+
+
+def test_an_interrupt_while_draining_is_one_and_says_how_to_go_on(
+    world: World,
+) -> None:
+    def interrupted(_: Target) -> KubeApi:
+        raise KeyboardInterrupt
+
+    world.reach = interrupted
+    with pytest.raises(EngineError) as caught:
+        world.destroy()
+    assert exit_status(caught.value) == INTERRUPTED
+    assert "To go on where it stopped: slipway destroy cluster.dev" in str(caught.value)
+    assert world.done == []
+
+
+def test_leftovers_are_listed_and_fail_the_command(world: World) -> None:
+    world.left = [Leftover("ec2 volume", "vol-1", "kubernetes.io/cluster/serving")]
+    with pytest.raises(LeftoverError) as caught:
+        world.destroy()
+    assert exit_status(caught.value) == FAILED
+    assert "vol-1" in world.engine.said
+    assert "but 1 are left" in str(caught.value)
+    assert "--delete-volumes" in str(caught.value)
+
+
+def test_leftovers_that_cannot_be_seen_are_no_success(world: World) -> None:
+    world.left = CannotAskError("AccessDenied: no", "let the role do tag:GetResources")
+    with pytest.raises(LeftoverError, match="could not be seen: AccessDenied"):
+        world.destroy()
+
+
+def test_a_second_run_finds_its_cluster_by_the_stacks_file(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.engine.state = []
+    config = {
+        "slipway:account": {"id": ACCOUNT, "region": "us-east-1"},
+        "slipway:cluster": {"name": "serving"},
+    }
+    monkeypatch.setattr(target.stack_files, "load", lambda _: {"config": config})
+    world.destroy()
+    assert world.done == ["sweep", "destroy", "look"]
+
+
+def test_a_stack_of_which_nothing_is_known_is_the_engines_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.engine.state = []
+    monkeypatch.setattr(target.stack_files, "load", lambda _: {})
+    world.destroy()
+    assert world.done == ["destroy"]
+
+
+def test_the_target_is_what_the_state_says() -> None:
+    vpc = resource(target.VPC, "network", outputs={"id": "vpc-1"})
+    assert target.of_state([vpc, cluster()]) == Target(
+        "serving", ACCOUNT, "us-east-1", "https://api", "Q0E=", "vpc-1"
+    )
+    assert target.of_state([vpc]) is None
