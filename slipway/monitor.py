@@ -22,6 +22,7 @@ STACK_REFERENCE = "pulumi:pulumi:StackReference"
 KUBERNETES = "kubernetes:"
 KUBERNETES_PROVIDER = "pulumi:providers:kubernetes"
 AWS = "aws:"
+ELASTIC_IP = "aws:ec2/eip:Eip"
 EKS_CLUSTER = "aws:eks/cluster:Cluster"
 
 
@@ -83,7 +84,7 @@ def _outputs(request: Any) -> Any:
 
     Else what refers to an ARN would be missing in the rendering. It is none that AWS
     would give: account and region are left out, the name is the resource's in Pulumi.
-    Likewise what others ask of an EKS cluster.
+    Likewise what others ask of an address or of an EKS cluster.
     """
     if not request.type.startswith(AWS) or "arn" in request.object:
         # The request's own message, for to take it apart and put it together again
@@ -93,6 +94,8 @@ def _outputs(request: Any) -> Any:
     outputs.CopyFrom(request.object)
     service = request.type.removeprefix(AWS).partition("/")[0]
     outputs["arn"] = f"arn:aws:{service}:::{request.name}"
+    if request.type == ELASTIC_IP:
+        outputs["allocationId"] = f"{request.name}-id"
     if request.type == EKS_CLUSTER:
         outputs["endpoint"] = f"https://{request.name}.invalid"
         outputs.get_or_create_struct("certificateAuthority")["data"] = ""

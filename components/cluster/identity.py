@@ -65,7 +65,7 @@ class NodeRole(pulumi.ComponentResource):
                 f"{name}-start",
                 name="node",
                 role=role.name,
-                policy=policies.node().json(),
+                policy=policies.node(arns).json(),
                 opts=pulumi.ResourceOptions(parent=role),
             )
         )

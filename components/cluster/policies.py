@@ -159,7 +159,7 @@ def logs_use_key(arns: Arns, log_group: str) -> Statement:
     )
 
 
-def node() -> PolicyDocument:
+def node(arns: Arns) -> PolicyDocument:
     """What a node does itself, beside pulling images and handing out pod identities.
 
     nodeadm asks EC2 for the instance's DNS name and its type's limits at boot; Session
@@ -175,9 +175,13 @@ def node() -> PolicyDocument:
                 resources=EVERYTHING,
             ),
             Statement(
+                sid="TellSessionManagerOfItself",
+                actions=("ssm:UpdateInstanceInformation",),
+                resources=(arns.of("ec2", "instance/*"),),
+            ),
+            Statement(
                 sid="SessionManager",
                 actions=(
-                    "ssm:UpdateInstanceInformation",
                     "ssmmessages:CreateControlChannel",
                     "ssmmessages:CreateDataChannel",
                     "ssmmessages:OpenControlChannel",

@@ -107,7 +107,8 @@ def too_wide(policy: Policy) -> Iterator[str]:
             if changes and "*" in resources and action not in NO_RESOURCE:
                 yield f"{where}: {action} on every resource"
             unnamed = [r for r in resources if r != "*" and _any_of_its_kind(r)]
-            if changes and unnamed and "Condition" not in statement:
+            free = "Condition" not in statement and action not in NO_RESOURCE
+            if changes and unnamed and free:
                 yield f"{where}: {action} on {unnamed} without a condition"
 
 
