@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lab import paths
 from tests.support.aws import emulators
 from tests.support.aws.account import Account
 from tests.support.aws.not_judged import BLIND, CALLS, FORGOTTEN
@@ -63,3 +64,10 @@ def test_every_name_on_the_lists_is_a_call_of_aws(account: Account) -> None:
         service, _, operation = name.partition(":")
         model = account.client(service.replace("servicequotas", "service-quotas")).meta
         assert not operation or operation in model.service_model.operation_names
+
+
+def test_the_page_names_what_is_not_judged() -> None:
+    page = (paths.ROOT / "docs" / "how-to" / "emulator.md").read_text()
+    names = {name.partition(":")[2] for name in CALLS if "Tag" not in name}
+    names |= {name for parameters in FORGOTTEN.values() for name in parameters}
+    assert {name for name in names if f"`{name}`" not in page} == set()

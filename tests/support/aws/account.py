@@ -43,7 +43,7 @@ class Account:
         self._clients: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
         # Never the user's own: these reach no one but the emulators.
-        self._session = boto3.Session(
+        self._session: Any = boto3.Session(
             aws_access_key_id="emulator",
             aws_secret_access_key="emulator",
             region_name=region,
