@@ -14,6 +14,7 @@ from botocore.stub import Stubber
 from click.testing import CliRunner
 
 from components import catalog
+from lab import paths
 from lab.errors import LabError
 from slipway.catalog import account, command, published
 
@@ -265,6 +266,12 @@ def test_the_commands_show_units_sources_and_what_is_not_known() -> None:
     assert wrong.exit_code == 2
     assert "did you mean p5.48xlarge" in wrong.output
     assert run(command.command, ["list", "--gpu", "H1000"]).exit_code == 2
+
+
+def test_the_page_shows_what_is_printed() -> None:
+    page = (paths.ROOT / "docs" / "how-to" / "catalogue.md").read_text()
+    shown = CliRunner().invoke(command.command, ["show", "p5.48xlarge"])
+    assert f"```\n{shown.output}```\n" in page
 
 
 def test_types_are_values() -> None:

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from components import catalog
 from components.cluster.settings import ClusterSettings
 from components.settings import parse
+from lab import paths
 from slipway import stack_settings
 from slipway.cost.command import command
 from slipway.cost.estimate import HOURS_PER_MONTH, Estimate, estimate
@@ -134,3 +135,9 @@ def test_the_command_prints_tables_and_json() -> None:
     wrong = run(command, ["models.lab"])
     assert wrong.exit_code == 2
     assert "only stacks of the layer cluster" in wrong.output
+
+
+def test_the_page_shows_what_is_printed() -> None:
+    page = (paths.ROOT / "docs" / "how-to" / "cost.md").read_text()
+    shown = CliRunner().invoke(command, ["cluster.prod"])
+    assert f"```\n{shown.output}```\n" in page
