@@ -1,68 +1,22 @@
-"""The network's resources as plain data: addresses, tags, routes, endpoints, logs."""
+"""The network's resources as plain data: addresses, tags, routes, endpoints."""
 
 from __future__ import annotations
 
-import functools
-import json
 from typing import Any
 
-import pulumi
-import pulumi_aws as aws
 import pytest
 
 from components.cluster.endpoint_services import ENDPOINT_SERVICES
-from components.cluster.network import Network
-from components.cluster.network_settings import NetworkSettings
-from components.settings import parse
 from slipway.monitor import Resource
 from slipway.render import Rendered
-from tests.support.aws_rendered import (
-    ARNS,
-    CLUSTER,
-    after,
-    name_of,
-    of_kind,
-    only,
-    rendered,
-)
+from tests.support.aws_network import ZONES, network
+from tests.support.aws_rendered import after, name_of, of_kind, only
 
-ZONES = ("eu-central-1a", "eu-central-1b", "eu-central-1c")
 EXISTING = {
     "id": "vpc-0123456789abcdef0",
     "cidr": "10.9.0.0/16",
     "private_subnets": {z: f"subnet-0123456789abcde{i}0" for i, z in enumerate(ZONES)},
 }
-
-
-@functools.cache
-def _network(text: str) -> Rendered:
-    config: dict[str, Any] = {"zones": ZONES, **json.loads(text)}
-    settings = parse(NetworkSettings, config, "test")
-
-    def program() -> None:
-        made = Network("network", settings, cluster=CLUSTER, arns=ARNS)
-        pulumi.export("vpc", made.vpc_id)
-        pulumi.export("private", made.private_subnets)
-        pulumi.export("intra", made.intra_subnets)
-        pulumi.export("public", made.public_subnets)
-        # What comes after a network: a thing in a private subnet, and one in intra.
-        for kind, ids in (
-            ("private", made.private_subnets),
-            ("intra", made.intra_subnets),
-        ):
-            for zone, subnet in ids.items():
-                tags = {"subnet": subnet}
-                aws.ec2.PlacementGroup(
-                    f"in-{kind}-{zone}", strategy="spread", tags=tags
-                )
-
-    return rendered(program)
-
-
-def network(**config: Any) -> Rendered:
-    if "existing" not in config:
-        config.setdefault("cidr", "10.20.0.0/16")
-    return _network(json.dumps(config))
 
 
 def subnets(found: Rendered, kind: str) -> dict[str, Resource]:
@@ -312,81 +266,6 @@ def test_s3_alone_needs_no_security_group() -> None:
     found = network(endpoints=["s3"])
     assert len(of_kind(found, "ec2/vpcEndpoint:VpcEndpoint")) == 1
     assert of_kind(found, "ec2/securityGroup:SecurityGroup") == {}
-
-
-def test_flow_logs_go_to_an_encrypted_log_group() -> None:
-    found = network(flow_logs={"retention_days": 30, "traffic": "reject"})
-    group = only(found, "cloudwatch/logGroup:LogGroup").inputs
-    assert group["name"] == "/slipway/prod/flow-logs"
-    assert group["retentionInDays"] == 30
-    assert group["kmsKeyId"] == "arn:aws:kms:::network-flow-logs-key"
-    log = only(found, "ec2/flowLog:FlowLog")
-    assert log.inputs["vpcId"] == "network-id"
-    assert log.inputs["trafficType"] == "REJECT"
-    assert log.inputs["maxAggregationInterval"] == 600
-    assert log.inputs["logDestination"] == "arn:aws:cloudwatch:::network-flow-logs"
-    assert log.inputs["iamRoleArn"] == "arn:aws:iam:::network-flow-logs"
-    assert any("rolePolicy" in urn for urn in log.depends_on)
-
-
-def test_the_flow_logs_role_writes_one_log_group_for_this_account_only() -> None:
-    found = network()
-    role = only(found, "iam/role:Role")
-    assert role.inputs["name"] == "prod-flow-logs"
-    (trust,) = json.loads(role.inputs["assumeRolePolicy"])["Statement"]
-    assert trust["Principal"] == {"Service": ["vpc-flow-logs.amazonaws.com"]}
-    assert trust["Condition"] == {
-        "StringEquals": {"aws:SourceAccount": ["111122223333"]},
-        "ArnLike": {
-            "aws:SourceArn": ["arn:aws:ec2:eu-central-1:111122223333:vpc-flow-log/*"]
-        },
-    }
-    rights = only(found, "iam/rolePolicy:RolePolicy").inputs["policy"]
-    write, find = json.loads(rights)["Statement"]
-    group = "arn:aws:logs:eu-central-1:111122223333:log-group:/slipway/prod/flow-logs"
-    assert write["Resource"] == [group, f"{group}:*"]
-    assert not any("*" in action for action in write["Action"])
-    assert find["Action"] == ["logs:DescribeLogGroups"]
-
-
-def test_flow_logs_in_a_bucket_are_encrypted_and_deleted_in_time() -> None:
-    found = network(flow_logs={"destination": "bucket", "retention_days": 30})
-    log = only(found, "ec2/flowLog:FlowLog")
-    assert log.inputs["logDestinationType"] == "s3"
-    assert log.inputs["logDestination"] == "arn:aws:s3:::network-flow-logs-bucket"
-    assert "iamRoleArn" not in log.inputs
-    assert any("bucketPolicy" in urn for urn in log.depends_on)
-    bucket = only(found, "s3/bucket:Bucket")
-    assert bucket.inputs["bucket"] == "prod-flows-111122223333-eu-central-1"
-    assert bucket.protect
-    assert of_kind(found, "cloudwatch/logGroup:LogGroup") == {}
-    policy = only(found, "s3/bucketPolicy:BucketPolicy").inputs["policy"]
-    allowed = [s for s in json.loads(policy)["Statement"] if s["Effect"] == "Allow"]
-    assert {s["Sid"] for s in allowed} == {"WriteFlowLogs", "LookBeforeWriting"}
-    for statement in [*allowed, *_key_users(found)]:
-        assert statement["Principal"] == {"Service": ["delivery.logs.amazonaws.com"]}
-        source = statement["Condition"]["StringEquals"]["aws:SourceAccount"]
-        assert source == ["111122223333"]
-
-
-def _key_users(found: Rendered) -> list[Any]:
-    """Statements of the key's policy beside the account's own."""
-    policy = json.loads(only(found, "kms/key:Key").inputs["policy"])
-    return [s for s in policy["Statement"] if s["Sid"] != "AccountDecidesByIam"]
-
-
-def test_the_log_groups_key_serves_that_log_group_only() -> None:
-    (statement,) = _key_users(network())
-    assert statement["Principal"] == {"Service": ["logs.eu-central-1.amazonaws.com"]}
-    group = "arn:aws:logs:eu-central-1:111122223333:log-group:/slipway/prod/flow-logs"
-    context = "kms:EncryptionContext:aws:logs:arn"
-    assert statement["Condition"] == {"StringEquals": {context: [group]}}
-
-
-def test_flow_logs_can_be_left_out() -> None:
-    found = network(flow_logs={"enabled": False})
-    for kind in ("ec2/flowLog:FlowLog", "kms/key:Key", "cloudwatch/logGroup:LogGroup"):
-        assert of_kind(found, kind) == {}
 
 
 def test_an_existing_vpc_is_used_and_nothing_is_made() -> None:
