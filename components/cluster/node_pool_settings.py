@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from components.cluster import pool_checks
+from components.cluster import elastic_checks, pool_checks, reserved_checks
 from components.cluster.gpu_layout import GpuLayout
 from components.cluster.network_settings import Zone
 from components.cluster.reservation import Reservation, ReservationId
@@ -16,9 +16,6 @@ from components.setting_types import DnsLabel, Whole
 from components.settings import Problem, Settings
 
 Capacity = Literal["reserved", "spot", "on-demand"]
-LADDER: tuple[Capacity, ...] = ("reserved", "spot", "on-demand")
-"""The order in which Karpenter takes what a NodePool allows, cheapest first.
-https://karpenter.sh/docs/concepts/nodepools/#capacity-type"""
 LEAST_CONSOLIDATE_SECONDS = 300
 SMALLEST_DISK_GIB = 20
 """The AMIs' own root volume."""
@@ -112,7 +109,7 @@ class ReservedPool(_Sized):
 
     def contradictions(self) -> Iterator[Problem]:
         yield from super().contradictions()
-        yield from pool_checks.reserved(self)
+        yield from reserved_checks.problems(self)
 
 
 class ElasticPool(NodePoolBase):
@@ -148,7 +145,7 @@ class ElasticPool(NodePoolBase):
 
     def contradictions(self) -> Iterator[Problem]:
         yield from super().contradictions()
-        yield from pool_checks.elastic(self)
+        yield from elastic_checks.problems(self)
 
     @property
     def settle_seconds(self) -> int:

@@ -1,27 +1,22 @@
 """What the catalogue says cannot work in a pool, before anything is made.
 
-Paths are relative to the pool. What depends on the region, the network or the
+Paths are relative to the pool. What only some kinds of pools have is in
+reserved_checks.py and elastic_checks.py; what depends on the region, the network or the
 Kubernetes version is in pool_places.py.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from components import catalog
 from components.catalog import InstanceType
 from components.cluster import amis, node_capacity
-from components.settings import ABSENT, Problem
+from components.settings import Problem
 
 if TYPE_CHECKING:
-    from components.cluster.node_pool_settings import (
-        ElasticPool,
-        NodePoolBase,
-        ReservedPool,
-        SystemPool,
-    )
+    from components.cluster.node_pool_settings import NodePoolBase, SystemPool
 
 Problems = Iterator[Problem]
 
@@ -82,7 +77,7 @@ def _names(pool: NodePoolBase) -> Problems:
 def _mixed(pool: NodePoolBase, types: list[InstanceType]) -> Problems:
     """Nodes of a pool are interchangeable: one image, one label, one kind of GPU."""
     if len({t.architecture for t in types}) > 1:
-        kinds = _listed(f"{t.name} is {t.architecture}" for t in types)
+        kinds = listed(f"{t.name} is {t.architecture}" for t in types)
         yield Problem(
             "instance_types",
             list(pool.instance_types),
@@ -90,7 +85,7 @@ def _mixed(pool: NodePoolBase, types: list[InstanceType]) -> Problems:
             "make a pool of each",
         )
     if len({node_capacity.accelerator(t) for t in types}) > 1:
-        kinds = _listed(
+        kinds = listed(
             f"{t.name} has {node_capacity.accelerator(t) or 'none'}" for t in types
         )
         yield Problem(
@@ -246,224 +241,6 @@ def accelerators_of_system(pool: SystemPool) -> Problems:
             )
 
 
-def reserved(pool: ReservedPool) -> Problems:
-    """Reservation, network adapters and placement."""
-    types = known_types(pool)
-    yield from _reservation(pool, types)
-    yield from _efa(pool, types)
-    yield from _placement(pool, types)
-
-
-def _reservation(pool: ReservedPool, types: list[InstanceType]) -> Problems:
-    held = pool.reservation
-    if held is None:
-        for t in types:
-            if "on-demand" not in t.usage_classes:
-                yield Problem(
-                    "reservation",
-                    ABSENT,
-                    f"{t.name} is sold by the capacity block only",
-                    "buy a block and give its id",
-                )
-        return
-    if len(pool.instance_types) > 1:
-        yield Problem(
-            "instance_types",
-            list(pool.instance_types),
-            "a reservation holds one instance type",
-            "give the reservation's; other types are a pool of their own",
-        )
-    if pool.max_nodes > held.instances:
-        yield Problem(
-            "max_nodes",
-            pool.max_nodes,
-            f"the reservation holds {held.instances} instances, and no other capacity "
-            "is used",
-            f"give at most {held.instances}, or reserve more",
-        )
-    if pool.zones and set(pool.zones) != {held.zone}:
-        yield Problem(
-            "zones",
-            list(pool.zones),
-            f"the reservation lies in {held.zone}",
-            f"give [{held.zone}], or remove zones",
-        )
-    if held.kind == "capacity_block":
-        for t in types:
-            if "capacity-block" not in t.usage_classes:
-                yield Problem(
-                    "reservation.kind",
-                    held.kind,
-                    f"{t.name} is not sold by the capacity block",
-                    "set kind: reservation",
-                )
-
-
-def _efa(pool: ReservedPool, types: list[InstanceType]) -> Problems:
-    if not pool.efa:
-        return
-    for t in types:
-        if not t.efa_interfaces:
-            yield Problem(
-                "efa",
-                value=True,
-                reason=f"{t.name} has no Elastic Fabric Adapter",
-                fix="remove efa, or give a type that has some (`slipway catalog list`)",
-            )
-            return
-    if pool.max_nodes == 1:
-        yield Problem(
-            "efa",
-            value=True,
-            reason="adapters connect nodes, and the pool has one",
-            fix="remove efa, or raise max_nodes",
-        )
-    elif len({(t.efa_interfaces, t.network_cards) for t in types}) > 1:
-        yield Problem(
-            "instance_types",
-            list(pool.instance_types),
-            "its types have different numbers of adapters, and one template fits all",
-            "give one type, or remove efa",
-        )
-
-
-def _placement(pool: ReservedPool, types: list[InstanceType]) -> Problems:
-    held = pool.reservation
-    if not pool.placement_group:
-        return
-    if held:
-        reason = (
-            "a reservation that was not made in the group need not lie close together: "
-            "launches would fail for want of capacity"
-        )
-        fix = (
-            "make the reservation in a cluster placement group and give its name as "
-            "reservation.placement_group, or remove it"
-        )
-        if held.kind == "capacity_block":
-            reason = (
-                "a capacity block lies in one UltraCluster by itself and takes no "
-                "placement group"
-            )
-            fix = "remove placement_group"
-        yield Problem("placement_group", value=True, reason=reason, fix=fix)
-    elif len(pool.zones) > 1:
-        yield Problem(
-            "placement_group",
-            value=True,
-            reason=f"a cluster placement group lies in one zone, and the pool has "
-            f"{len(pool.zones)}",
-            fix="give one zone, or remove it",
-        )
-    for t in types:
-        if "cluster" not in t.placement:
-            yield Problem(
-                "placement_group",
-                value=True,
-                reason=f"{t.name} cannot be placed in a cluster placement group",
-                fix="remove it",
-            )
-
-
-def elastic(pool: ElasticPool) -> Problems:
-    """The capacity ladder, the limits, and consolidation."""
-    types = known_types(pool)
-    yield from _ladder(pool, types)
-    if types:
-        yield from _limit(pool, types)
-    if pool.settle_seconds < pool.model_load_seconds:
-        yield Problem(
-            "consolidate_after_seconds",
-            pool.consolidate_after_seconds,
-            f"a model may load for model_load_seconds = {pool.model_load_seconds} s, "
-            "and its node would be removed before",
-            f"give at least {pool.model_load_seconds}, or lower model_load_seconds",
-        )
-
-
-def _ladder(pool: ElasticPool, types: list[InstanceType]) -> Problems:
-    from components.cluster.node_pool_settings import LADDER
-
-    ladder = list(pool.capacity)
-    order = [c for c in LADDER if c in ladder]
-    if ladder != order:
-        yield Problem(
-            "capacity",
-            ladder,
-            "Karpenter takes reserved, then spot, then on-demand, each once; no other "
-            "order can be had in one pool",
-            f"give [{', '.join(order)}]",
-        )
-    if "reserved" in ladder and not pool.reservations:
-        yield Problem(
-            "reservations",
-            ABSENT,
-            "capacity has reserved, and no reservation is named",
-            "give the ids (cr-...), or remove reserved from capacity",
-        )
-    if pool.reservations and "reserved" not in ladder:
-        yield Problem(
-            "reservations",
-            list(pool.reservations),
-            f"capacity is {', '.join(ladder)}, which draws on no reservation",
-            "add reserved to capacity as the first, or remove them",
-        )
-    for t in types:
-        sold = [c for c in ladder if c == "reserved" or c in t.usage_classes]
-        for missing in (c for c in ladder if c not in sold):
-            yield Problem(
-                "capacity",
-                ladder,
-                f"{t.name} is not sold as {missing}, only as "
-                f"{', '.join(t.usage_classes)}",
-                f"remove {missing}, or the type",
-            )
-
-
-def _limit(pool: ElasticPool, types: list[InstanceType]) -> Problems:
-    counts = {t.name: node_capacity.devices(t) for t in types}
-    name, other = ("max_gpus", "max_nodes")
-    if not any(counts.values()):
-        name, other = other, name
-    value, unwanted = getattr(pool, name), getattr(pool, other)
-    if unwanted is not None:
-        what = "have no GPUs" if other == "max_gpus" else "have GPUs"
-        yield Problem(
-            other,
-            unwanted,
-            f"the pool's types {what}",
-            f"remove it and give {name}",
-        )
-    if value is None:
-        yield Problem(
-            name,
-            ABSENT,
-            "without a limit, waiting pods buy nodes without end",
-            f"set {name}",
-        )
-        return
-    if name == "max_nodes":
-        return
-    step = math.gcd(*counts.values())
-    for t, count in counts.items():
-        if count > value:
-            yield Problem(
-                name,
-                value,
-                f"one {t} has {count}: the pool could never launch it",
-                f"give at least {count}, or remove {t}",
-            )
-            return
-    if value % step:
-        below, above = value // step * step, (value // step + 1) * step
-        nodes = _listed(f"{t} {n}" for t, n in counts.items())
-        yield Problem(
-            name,
-            value,
-            f"it is no whole number of nodes (GPUs of each: {nodes})",
-            f"give {below} or {above}" if below else f"give {above}",
-        )
-
-
-def _listed(words: Iterable[str]) -> str:
+def listed(words: Iterable[str]) -> str:
+    """Words with commas."""
     return ", ".join(words)
