@@ -14,9 +14,11 @@ from typing import Any
 import boto3
 from botocore import exceptions
 from botocore.config import Config
+from botocore.parsers import ResponseParserError
 
 from slipway.doctor.redaction import redact
 
+LONGEST_WHY = 300
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 4, 15, 2
 READING = ("describe_", "get_", "list_", "simulate_", "head_")
 """What a call of the doctor's begins with."""
@@ -33,8 +35,14 @@ class CannotAskError(Exception):
     """AWS gave no answer: why, what to do, and AWS's own code if it gave one."""
 
     def __init__(self, why: str, fix: str, code: str = "") -> None:
-        self.why, self.fix, self.code = redact(why), redact(fix), code
+        self.why, self.fix, self.code = _short(redact(why)), redact(fix), code
         super().__init__(f"{self.why}; {self.fix}")
+
+
+def _short(text: str) -> str:
+    """One line: what is not AWS may answer with a whole page."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_WHY else f"{line[:LONGEST_WHY]} ..."
 
 
 class Account:
@@ -66,9 +74,9 @@ class Account:
         with told(service, call):
             client = self._client(service)
             if not client.can_paginate(call):
-                return list(getattr(client, call)(**parameters)[key])
+                return list(getattr(client, call)(**parameters).get(key) or ())
             pages = client.get_paginator(call).paginate(**parameters)
-            return [item for page in pages for item in page[key]]
+            return [item for page in pages for item in page.get(key) or ()]
 
     def _client(self, service: str) -> Client:
         if service not in self._clients:
@@ -107,7 +115,7 @@ class told:  # noqa: N801, reads as what it does
         logger.info("%s: %s (%.1f s)", self.what, error or "answered", seconds)
         if isinstance(error, exceptions.ClientError):
             raise of_answer(self.what, error.response) from None
-        if isinstance(error, exceptions.BotoCoreError):
+        if isinstance(error, exceptions.BotoCoreError | ResponseParserError):
             raise of_library(self.what, error) from None
 
 
@@ -129,7 +137,7 @@ def of_answer(what: str, response: Mapping[str, Any]) -> CannotAskError:
     return CannotAskError(why, fix, code)
 
 
-def of_library(what: str, error: exceptions.BotoCoreError) -> CannotAskError:
+def of_library(what: str, error: Exception) -> CannotAskError:
     """What an error before any answer means."""
     sign_in = "set AWS_PROFILE, or sign in: aws sso login"
     for kinds, why, fix in _BEFORE:
@@ -150,6 +158,11 @@ _BEFORE: tuple[tuple[tuple[type[Exception], ...], str, str], ...] = (
         ),
         "there are no credentials",
         "",
+    ),
+    (
+        (ResponseParserError,),
+        "something else than AWS answers, such as a proxy",
+        "see to the network, HTTPS_PROXY and AWS_ENDPOINT_URL",
     ),
     (
         (

@@ -15,6 +15,7 @@ from slipway.doctor.account import Account
 from slipway.doctor.findings import Report, worst
 from stacks import layers
 
+SUBJECT_WIDTH = 32
 SIGNS = {
     "good": "[green]good[/green]",
     "problem": "[bold red]problem[/bold red]",
@@ -71,15 +72,15 @@ def show(report: Report, console: Console) -> None:
         markup=False,
     )
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("status", "check", "subject", "what was seen, and what to do"):
-        table.add_column(name, overflow="fold", no_wrap=name in ("status", "check"))
+    table.add_column("status", no_wrap=True)
+    table.add_column("check, subject", max_width=SUBJECT_WIDTH, overflow="fold")
+    table.add_column("what was seen, and what to do", overflow="fold")
     for finding in worst(report.findings):
         text = redaction.redact(finding.detail)
         fix = redaction.redact(finding.fix)
         table.add_row(
             SIGNS[finding.status],
-            finding.check,
-            _plain(redaction.redact(finding.subject)),
+            f"{finding.check}\n{_plain(redaction.redact(finding.subject))}",
             _plain(text) + (f"\n[dim]fix:[/dim] {_plain(fix)}" if fix else ""),
         )
     console.print(table)

@@ -9,6 +9,7 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 from botocore import exceptions
+from botocore.parsers import ResponseParserError
 from click.testing import CliRunner, Result
 
 from components.settings import SettingsError
@@ -130,6 +131,7 @@ def test_what_a_check_found_before_an_error_stays(
             "AWS does not answer",
             "network",
         ),
+        (ResponseParserError("html"), "something else than AWS", "HTTPS_PROXY"),
         (exceptions.DataNotFoundError(data_path="x"), "sts get_caller_id", "library"),
     ],
 )
@@ -159,6 +161,12 @@ def test_errors_of_awss_say_what_to_do(code: str, fix: str) -> None:
     aws.refuses("sts", "get_caller_identity", code)
     with pytest.raises(CannotAskError, match=fix):
         aws.account.ask("sts", "get_caller_identity")
+
+
+def test_a_page_in_an_errors_place_is_cut_to_a_line() -> None:
+    found = CannotAskError("<html>\n" + "error " * 200, "look")
+    assert len(found.why) < 310
+    assert "\n" not in found.why
 
 
 def test_calls_that_may_change_something_are_not_made() -> None:

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
+from slipway import stack_files
 from slipway.cli import FAILED, INTERRUPTED, WRONG, exit_status
 from slipway.doctor.account import CannotAskError
 from slipway.engine import Engine
@@ -160,12 +161,12 @@ def test_protected_resources_are_refused_before_anything_is_touched(
     with pytest.raises(ProtectedError) as caught:
         kept.destroy()
     assert kept.done == []
+    changes = "cluster.deletion_protection: false, storage.protect: false"
     assert str(caught.value).splitlines() == [
         "cluster.dev holds what is protected; nothing was touched",
         "  cluster (Cluster)",
         "  models (Bucket)",
-        "To give it up: set cluster.deletion_protection: false, "
-        "storage.protect: false in stacks/config/Pulumi.cluster.dev.yaml,",
+        f"To give it up: set {changes} in stacks/config/Pulumi.cluster.dev.yaml,",
         "then: slipway up cluster.dev && slipway destroy cluster.dev",
     ]
     assert exit_status(caught.value) == WRONG
@@ -248,7 +249,7 @@ def test_a_second_run_finds_its_cluster_by_the_stacks_file(
         "slipway:account": {"id": ACCOUNT, "region": "us-east-1"},
         "slipway:cluster": {"name": "serving"},
     }
-    monkeypatch.setattr(target.stack_files, "load", lambda _: {"config": config})
+    monkeypatch.setattr(stack_files, "load", lambda _: {"config": config})
     world.destroy()
     assert world.done == ["sweep", "destroy", "look"]
 
@@ -257,7 +258,7 @@ def test_a_stack_of_which_nothing_is_known_is_the_engines_alone(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.engine.state = []
-    monkeypatch.setattr(target.stack_files, "load", lambda _: {})
+    monkeypatch.setattr(stack_files, "load", lambda _: {})
     world.destroy()
     assert world.done == ["destroy"]
 
