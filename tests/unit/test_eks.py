@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from datetime import date
 from typing import Any
 
 import pytest
 import yaml
 
-from components.cluster import addon_versions, addons, kubernetes_support
-from components.cluster.eks_settings import AddonName
+from components.cluster import kubernetes_support
 from components.settings import SettingsError
 from lab import paths
 from slipway.monitor import Resource
@@ -255,173 +253,6 @@ def test_hosts_outside_of_aws_may_join_if_their_ranges_are_given() -> None:
     assert {r.inputs["cidrIpv4"] for r in rules} == {"10.80.0.0/16", "10.81.0.0/16"}
 
 
-def test_addons_have_full_versions_and_say_who_wins(everything: Rendered) -> None:
-    found = {r.inputs["addonName"]: r for r in eks.of_type(everything, "Addon")}
-    assert set(found) == set(AddonName.__args__)  # type: ignore[attr-defined]
-    for name, addon in found.items():
-        assert addon.inputs["addonVersion"] == addon_versions.PINNED["1.35"][name]
-        assert addon.inputs["resolveConflictsOnCreate"] == "OVERWRITE"
-        assert addon.inputs["resolveConflictsOnUpdate"] == "OVERWRITE"
-        assert addon.inputs["preserve"] is False
-
-
-def values(rendered: Rendered, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(
-        inputs(rendered, "Addon", name)["configurationValues"]
-    )
-    return found
-
-
-def test_the_network_enforces_policies_and_gives_nodes_blocks_of_addresses(
-    everything: Rendered,
-) -> None:
-    assert values(everything, "addons-network-vpc-cni") == {
-        "enableNetworkPolicy": "true",
-        "env": {"ENABLE_PREFIX_DELEGATION": "true", "WARM_PREFIX_TARGET": "1"},
-    }
-
-
-def test_volumes_bear_the_tag_by_which_the_drivers_policy_knows_them(
-    everything: Rendered,
-) -> None:
-    (name, value), *more = values(everything, "addons-aws-ebs-csi-driver")[
-        "controller"
-    ]["extraVolumeTags"].items()
-    assert (name, value, more) == ("slipway.dev/cluster", "demo", [])
-    policy = inputs(everything, "RolePolicy", "addons-aws-ebs-csi-driver-rights")
-    assert f"aws:ResourceTag/{name}" in policy["policy"]
-
-
-def test_settings_of_an_addon_are_merged_into_ours() -> None:
-    found = eks.with_addons(
-        addons={
-            "vpc-cni": {
-                "version": "v1.22.4-eksbuild.3",
-                "configuration": {"env": {"WARM_PREFIX_TARGET": "2"}, "livenessX": 1},
-            }
-        }
-    )
-    assert values(found, "addons-network-vpc-cni") == {
-        "enableNetworkPolicy": "true",
-        "env": {"ENABLE_PREFIX_DELEGATION": "true", "WARM_PREFIX_TARGET": "2"},
-        "livenessX": 1,
-    }
-    addon = inputs(found, "Addon", "addons-network-vpc-cni")
-    assert addon["addonVersion"] == "v1.22.4-eksbuild.3"
-
-
-def test_addons_that_call_aws_have_their_rights_first(everything: Rendered) -> None:
-    for prefix, name in (
-        ("addons-network", "vpc-cni"),
-        ("addons", "aws-ebs-csi-driver"),
-    ):
-        addon = eks.named(everything, "Addon", f"{prefix}-{name}")
-        association = eks.named(
-            everything, "PodIdentityAssociation", f"{prefix}-{name}"
-        )
-        assert association.urn in addon.depends_on
-        account = association.inputs["serviceAccount"]
-        assert account == addons.SERVICE_ACCOUNTS[name]  # type: ignore[index]
-        assert association.inputs["namespace"] == "kube-system"
-    assert len(eks.of_type(everything, "PodIdentityAssociation")) == 2
-
-
-def test_the_network_is_there_before_nodes_and_dns_after(everything: Rendered) -> None:
-    cluster = eks.named(everything, "Cluster", "eks").urn
-    first = [a for a in eks.of_type(everything, "Addon") if "-network-" in a.name]
-    later = [a for a in eks.of_type(everything, "Addon") if "-network-" not in a.name]
-    assert {a.inputs["addonName"] for a in first} == {
-        "eks-pod-identity-agent",
-        "vpc-cni",
-        "kube-proxy",
-    }
-    assert all(cluster in a.depends_on for a in first)
-    # `after` of the second stage is the first's, in place of the system pool.
-    assert all({a.urn for a in first} <= set(b.depends_on) for b in later)
-    agent = eks.named(everything, "Addon", "addons-network-eks-pod-identity-agent").urn
-    cni = eks.named(everything, "Addon", "addons-network-vpc-cni")
-    assert agent in cni.depends_on
-
-
-def test_the_table_of_addons_is_whole() -> None:
-    names = set(AddonName.__args__)  # type: ignore[attr-defined]
-    for version, table in addon_versions.PINNED.items():
-        assert set(table) == names, version
-        assert table["kube-proxy"].startswith(f"v{version}.")
-        assert all("-eksbuild." in v for v in table.values())
-    assert date.fromisoformat(addon_versions.AS_OF)
-    assert {name for stage in addons.STAGES.values() for name in stage} == names
-    for version, name in addon_versions.UNCONFIRMED:
-        assert name in addon_versions.PINNED[version]
-
-
-def judged(version: str, day: str, *, extended: bool = False) -> list[str]:
-    found = kubernetes_support.problems(
-        version, extended_support=extended, day=date.fromisoformat(day)
-    )
-    return [p.reason for p in found]
-
-
-def test_a_version_is_taken_until_the_last_day_of_its_support() -> None:
-    assert judged("1.33", "2026-07-29") == []
-    (reason,) = judged("1.33", "2026-07-30")
-    assert "standard support ended on 2026-07-29" in reason
-    assert judged("1.33", "2026-07-30", extended=True) == []
-    assert judged("1.33", "2027-07-29", extended=True) == []
-    (reason,) = judged("1.33", "2027-07-30", extended=True)
-    assert "extended support ended on 2027-07-29" in reason
-
-
-def test_a_version_that_is_none_is_refused_with_those_that_are() -> None:
-    (problem,) = kubernetes_support.problems(
-        "1.99", extended_support=False, day=date(2026, 11, 23)
-    )
-    assert "no such version" in problem.reason
-    assert "1.35" in problem.fix
-    assert "1.33" not in problem.fix
-
-
-@pytest.mark.parametrize(
-    ("day", "extended", "wanted"),
-    [
-        ("2026-09-02", False, None),
-        ("2026-09-03", False, "leaves standard support of EKS in 90 days"),
-        ("2026-12-02", False, "in 0 days, on 2026-12-02: EKS then upgrades"),
-        ("2026-12-02", True, "in 0 days, on 2026-12-02: EKS then bills six times"),
-        ("2026-12-03", True, None),
-        ("2027-11-01", True, "leaves extended support of EKS in 31 days"),
-    ],
-)
-def test_the_end_of_support_is_told_90_days_before(
-    day: str, extended: bool, wanted: str | None
-) -> None:
-    found = kubernetes_support.warning(
-        "1.34", extended_support=extended, day=date.fromisoformat(day)
-    )
-    if wanted is None:
-        assert found is None
-    else:
-        assert found is not None
-        assert wanted in found
-        assert "docs/how-to/eks-cluster.md" in found
-
-
-def test_the_warning_is_shown_when_the_program_runs(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv(kubernetes_support.TODAY, "2026-11-23")
-    (message,) = eks.cluster(version="1.34").messages
-    assert "in 9 days, on 2026-12-02" in message
-    assert "Upgrade to 1.35" in message
-    assert eks.cluster(version="1.35").messages == ()
-
-
-def test_the_day_is_todays_unless_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(kubernetes_support.TODAY, raising=False)
-    before = date.today()  # noqa: DTZ011
-    assert before <= kubernetes_support.today() <= date.today()  # noqa: DTZ011
-
-
 def test_all_problems_are_told_at_once() -> None:
     found = refused(
         version="1.33",
@@ -465,8 +296,3 @@ def test_the_page_shows_settings_that_are_taken() -> None:
     assert len(blocks) == 2
     for block in blocks:
         eks.settings(**yaml.safe_load(block)["cluster"])
-
-
-def test_the_page_has_every_addon() -> None:
-    for name in AddonName.__args__:  # type: ignore[attr-defined]
-        assert f"| {name} |" in page()
