@@ -143,6 +143,11 @@ def price(instance_type: str, region: str) -> Price | None:
     return Price(held["types"][instance_type], _date(held["date"]), held["source"])
 
 
+def priced_regions() -> tuple[str, ...]:
+    """Regions in which prices are known."""
+    return tuple(_file(PRICES)["regions"])
+
+
 def regions() -> tuple[str, ...]:
     """Regions whose zones are known."""
     return tuple(_file(OFFERINGS)["regions"])

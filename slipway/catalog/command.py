@@ -10,6 +10,7 @@ from rich.table import Table
 
 from components import catalog
 from components.catalog import InstanceType
+from components.setting_problems import nearest
 
 MIB_PER_GIB = 1024
 UNKNOWN = "unknown"
@@ -40,6 +41,21 @@ def price_text(name: str, region: str) -> str:
     return f"{price.usd_per_hour:.4g}" if price else UNKNOWN
 
 
+def _region(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    """The region, if the catalogue knows its zones or its prices."""
+    known = {*catalog.regions(), *catalog.priced_regions()}
+    if value not in known:
+        near = nearest(value, known)
+        hint = f"; did you mean {near}?" if near else ""
+        raise click.BadParameter(f"the catalogue has no region {value!r}{hint}")
+    return value
+
+
+_region_option = click.option(
+    "--region", default=DEFAULT_REGION, show_default=True, callback=_region
+)
+
+
 @click.group(name="catalog")
 def command() -> None:
     """Instance types, GPUs, prices and versions that settings are checked against."""
@@ -48,7 +64,7 @@ def command() -> None:
 @command.command("list")
 @click.option("--gpu", metavar="MODEL", help="Only types with this accelerator.")
 @click.option("--family", metavar="FAMILY", help="Only this family, such as p5.")
-@click.option("--region", default=DEFAULT_REGION, show_default=True)
+@_region_option
 @click.option(
     "--all", "everything", is_flag=True, help="Types without accelerator too."
 )
@@ -93,7 +109,7 @@ def list_command(
 
 @command.command("show")
 @click.argument("name", metavar="TYPE")
-@click.option("--region", default=DEFAULT_REGION, show_default=True)
+@_region_option
 def show_command(name: str, region: str) -> None:
     """Show all that is known of one instance type."""
     try:

@@ -266,6 +266,9 @@ def test_the_commands_show_units_sources_and_what_is_not_known() -> None:
     assert wrong.exit_code == 2
     assert "did you mean p5.48xlarge" in wrong.output
     assert run(command.command, ["list", "--gpu", "H1000"]).exit_code == 2
+    astray = run(command.command, ["list", "--region", "eu-centrall-1"])
+    assert astray.exit_code == 2
+    assert "did you mean eu-central-1?" in astray.output
 
 
 def test_the_page_shows_what_is_printed() -> None:
