@@ -30,9 +30,9 @@ def accelerator_text(found: InstanceType) -> str:
 
 
 def nvme_text(found: InstanceType) -> str:
-    """`8 x 3800 GB`, or nothing."""
+    """`8 x 3800`, in GB, or nothing."""
     disks = found.local_nvme
-    return f"{disks.count} x {disks.size_gb} GB" if disks else ""
+    return f"{disks.count} x {disks.size_gb}" if disks else ""
 
 
 def price_text(name: str, region: str) -> str:
@@ -84,13 +84,11 @@ def list_command(
         raise click.UsageError(
             f"no instance type is like that; accelerators: {', '.join(models)}"
         )
-    table = Table(title=f"{len(shown)} instance types")
-    for name in ("type", "vCPUs", "GiB", "accelerator", "EFA", "NVMe"):
-        table.add_column(
-            name, justify="left" if name == "type" else "right", no_wrap=name == "type"
-        )
-    table.add_column(f"$/h {region}", justify="right")
-    table.add_column("zones")
+    table = Table(title=f"{len(shown)} instance types; {region}, on demand")
+    table.add_column("type", no_wrap=True)
+    for name in ("vCPUs", "GiB", "devices", "EFA", "NVMe GB", "$/h"):
+        table.add_column(name, justify="right")
+    table.add_column("zones", no_wrap=True, min_width=len(UNKNOWN))
     for found in shown:
         table.add_row(
             found.name,
@@ -100,7 +98,7 @@ def list_command(
             str(found.efa_interfaces or ""),
             nvme_text(found),
             price_text(found.name, region),
-            "".join(z[-1] for z in catalog.offered(found.name, region)),
+            _zones(found, region, ""),
         )
     console = Console()
     console.print(table)
@@ -138,13 +136,13 @@ def _facts(found: InstanceType, region: str) -> dict[str, str]:
         "accelerators": accelerator_text(found),
         "network": f"{found.network_gbps:g} Gbit/s on {found.network_cards} card(s)",
         "EFA interfaces": str(found.efa_interfaces or ""),
-        "local NVMe": nvme_text(found),
+        "local NVMe, GB": nvme_text(found),
         "bought as": ", ".join(found.usage_classes),
         "placement groups": ", ".join(found.placement),
         "vCPU quota": _quota(found, "on-demand"),
         "vCPU quota, spot": _quota(found, "spot"),
         "on demand": f"{price_text(found.name, region)} $/h in {region}",
-        "zones": ", ".join(catalog.offered(found.name, region)),
+        "zones": _zones(found, region, ", "),
     }
     if found.gpu:
         known = catalog.accelerator(found.gpu.model)
@@ -156,6 +154,14 @@ def _facts(found: InstanceType, region: str) -> dict[str, str]:
             "NVSwitch": "yes" if found.nvswitch else "no",
         }
     return facts
+
+
+def _zones(found: InstanceType, region: str, between: str) -> str:
+    """Zones that offer it: in full, or letters only if nothing is between."""
+    if region not in catalog.regions():
+        return UNKNOWN
+    zones = catalog.offered(found.name, region)
+    return between.join(zones if between else [zone[-1] for zone in zones])
 
 
 def _quota(found: InstanceType, market: str) -> str:

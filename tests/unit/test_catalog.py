@@ -19,6 +19,8 @@ from lab.errors import LabError
 from slipway.catalog import account, command, published
 
 TYPES = catalog.instance_types()
+GOVCLOUD = "us-gov-west-1"
+"""Prices are known there, zones are not."""
 LAUNCHED = ("g4dn", "g5", "g5g", "g6", "g6e", "gr6", "p4d", "p4de", "p5", "p5e", "p5en")
 NEURON = ("inf1", "inf2", "trn1", "trn1n", "trn2")
 P5 = {
@@ -266,6 +268,8 @@ def test_the_commands_show_units_sources_and_what_is_not_known() -> None:
     assert wrong.exit_code == 2
     assert "did you mean p5.48xlarge" in wrong.output
     assert run(command.command, ["list", "--gpu", "H1000"]).exit_code == 2
+    elsewhere = run(command.command, ["show", "p5.48xlarge", "--region", GOVCLOUD])
+    assert "│ zones              │ unknown" in elsewhere.output
     astray = run(command.command, ["list", "--region", "eu-centrall-1"])
     assert astray.exit_code == 2
     assert "did you mean eu-central-1?" in astray.output
