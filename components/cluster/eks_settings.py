@@ -28,7 +28,6 @@ WIDEST_PUBLIC_PREFIX = 8
 """A shorter prefix is a good part of the internet, not a company's."""
 MOST_PUBLIC_CIDRS = 40
 """https://docs.aws.amazon.com/eks/latest/userguide/service-quotas.html"""
-HYBRID_SINCE = (1, 25)
 
 
 def _name(value: str) -> str:
@@ -222,6 +221,16 @@ class EksSettings(Settings):
                 value=len(self.public_access_cidrs),
                 reason=f"EKS takes {MOST_PUBLIC_CIDRS} ranges",
                 fix="join ranges, or use the private endpoint through a VPN",
+            )
+        if self.hybrid_nodes and self.public_access_cidrs:
+            # https://docs.aws.amazon.com/eks/latest/userguide/hybrid-nodes-prereqs.html
+            yield Problem(
+                path="public_access_cidrs",
+                value=list(self.public_access_cidrs),
+                reason="hosts outside of AWS would be told the public address of the "
+                "API server, which answers to other ranges only",
+                fix="leave it out while there are hybrid_nodes, and deploy through "
+                "private_access_cidrs",
             )
         for index, cidr in enumerate(self.public_access_cidrs):
             network = IPv4Network(cidr)
