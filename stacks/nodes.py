@@ -43,6 +43,7 @@ def add(settings: PlatformSettings, found: Nodes, place: Place) -> None:
             cluster=found.karpenter.cluster_name,
             interruption_queue=found.interruption_queue,
             overlays=found.shares_gpus,
+            isolated=found.karpenter.isolated,
             opts=place.options,
         )
         place = place.then(controller)

@@ -37,6 +37,7 @@ class Autoscaler(pulumi.ComponentResource):
 
     - an SQS queue, encrypted, written by the rules alone and over TLS only;
     - an EventBridge rule with the queue as its target for each kind of event;
+    - the instance profile of its nodes;
     - the controller's role by pod identity;
     - an access entry, by which its nodes join the cluster. Managed node groups make one
       for the same role themselves if there is none.
@@ -61,6 +62,14 @@ class Autoscaler(pulumi.ComponentResource):
         self._prefix, self._cluster, self._arns = name, cluster, arns
         self.queue_name = names.interruption_queue(cluster)
         self._queue()
+        role = pulumi.Output.from_input(node_role_arn)
+        aws.iam.InstanceProfile(
+            f"{name}-nodes",
+            name=names.node_profile(cluster),
+            role=role.apply(lambda arn: arn.rpartition("/")[2]),
+            tags=tags(cluster, names.node_profile(cluster)),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
         self.identity = PodIdentity(
             f"{name}-controller",
             arns=arns,

@@ -36,8 +36,13 @@ class KarpenterFacts:
     version: str
     """Kubernetes' minor version: it decides the AMI release."""
     node_role_name: str
-    """The role of nodes; Karpenter makes the instance profile."""
+    """The role of nodes."""
     zones: tuple[str, ...]
     """The network's zones: those of pools that name none."""
     tags: Mapping[str, str] = field(default_factory=dict)
     """Tags of what Karpenter launches, beside those that it sets itself."""
+    instance_profile: str = ""
+    """The instance profile with the role; empty: Karpenter makes one by IAM."""
+    isolated: bool = False
+    """Whether the VPC reaches AWS by endpoints alone, so that IAM and the price list,
+    which have none, are not to be asked."""

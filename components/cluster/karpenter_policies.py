@@ -29,7 +29,7 @@ LAUNCHED = (
     "volume",
 )
 """What a launch makes."""
-NODE_POOL, NODE_CLASS = "karpenter.sh/nodepool", "karpenter.k8s.aws/ec2nodeclass"
+NODE_POOL = "karpenter.sh/nodepool"
 
 
 def controller(
@@ -46,7 +46,7 @@ def controller(
             *_draws_on(arns, cluster, reservations),
             *_launches(arns, cluster),
             *_changes(arns, cluster),
-            *_instance_profiles(arns, cluster),
+            *_instance_profiles(arns),
             Statement(
                 sid="PassNodeRole",
                 actions=("iam:PassRole",),
@@ -193,45 +193,18 @@ def _changes(arns: Arns, cluster: str) -> tuple[Statement, ...]:
     )
 
 
-def _instance_profiles(arns: Arns, cluster: str) -> tuple[Statement, ...]:
-    """Karpenter makes one for each node class; it may put the node role alone in."""
-    profiles = (f"arn:{arns.partition}:iam::{arns.account}:instance-profile/*",)
+def _instance_profiles(arns: Arns) -> tuple[Statement, ...]:
+    """Read only: the stack makes the one profile, and removes it before its role.
 
-    def of_class(where: str) -> tuple[Condition, ...]:
-        return (
-            equals(f"aws:{where}/kubernetes.io/cluster/{cluster}", "owned"),
-            equals(f"aws:{where}/topology.kubernetes.io/region", arns.region),
-            Condition("StringLike", f"aws:{where}/{NODE_CLASS}", ("*",)),
-        )
-
-    named = equals("aws:RequestTag/eks:eks-cluster-name", cluster)
+    Upstream lets Karpenter make one for each node class. One that is left over keeps
+    the role, and so the stack, from being deleted. It looks for such when a node class
+    is deleted.
+    """
     return (
-        Statement(
-            sid="CreateTaggedProfile",
-            actions=("iam:CreateInstanceProfile",),
-            resources=profiles,
-            conditions=(*of_class("RequestTag"), named),
-        ),
-        Statement(
-            sid="TagOwnProfile",
-            actions=("iam:TagInstanceProfile",),
-            resources=profiles,
-            conditions=(*of_class("ResourceTag"), *of_class("RequestTag"), named),
-        ),
-        Statement(
-            sid="ChangeOwnProfile",
-            actions=(
-                "iam:AddRoleToInstanceProfile",
-                "iam:DeleteInstanceProfile",
-                "iam:RemoveRoleFromInstanceProfile",
-            ),
-            resources=profiles,
-            conditions=of_class("ResourceTag"),
-        ),
         Statement(
             sid="ReadProfile",
             actions=("iam:GetInstanceProfile",),
-            resources=profiles,
+            resources=(f"arn:{arns.partition}:iam::{arns.account}:instance-profile/*",),
         ),
         Statement(
             sid="ListProfiles",

@@ -14,6 +14,11 @@ def node_role(cluster: str) -> str:
     return f"{cluster}-node"
 
 
+def node_profile(cluster: str) -> str:
+    """The instance profile with that role, for the nodes that Karpenter starts."""
+    return f"{cluster}-node"
+
+
 def cluster_role(cluster: str) -> str:
     """The role of the control plane."""
     return f"{cluster}-cluster"

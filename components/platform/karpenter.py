@@ -30,9 +30,17 @@ Object = dict[str, Any]
 
 
 def values(
-    settings: KarpenterSettings, cluster: str, queue: str, *, overlays: bool
+    settings: KarpenterSettings,
+    cluster: str,
+    queue: str,
+    *,
+    overlays: bool,
+    isolated: bool = False,
 ) -> Object:
-    """The chart's values. `overlays`: some pool's GPUs are cut or shared."""
+    """The chart's values. `overlays`: some pool's GPUs are cut or shared.
+
+    `isolated`: AWS is reached by endpoints alone; IAM and the price list have none.
+    """
     return {
         "replicas": settings.replicas,
         "imagePullPolicy": "Always",
@@ -47,6 +55,7 @@ def values(
             "interruptionQueue": queue,
             # It asks the EKS API for endpoint and CA, so that no name is looked up.
             "eksControlPlane": True,
+            "isolatedVPC": isolated,
             "featureGates": {"reservedCapacity": True, "nodeOverlay": overlays},
         },
     }
@@ -115,15 +124,25 @@ class Karpenter(pulumi.ComponentResource):
         cluster: str,
         interruption_queue: str,
         overlays: bool = False,
+        isolated: bool = False,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """`overlays`: heed NodeOverlays, an alpha feature that shared GPUs need."""
+        """`overlays`: heed NodeOverlays, an alpha feature that shared GPUs need.
+
+        `isolated`: ask no service of AWS that has no endpoint in a VPC.
+        """
         super().__init__("slipway:platform:Karpenter", name, None, opts)
         objects = chart.template(
             package.folder(GROUP) / "chart",
             release=NAME,
             namespace=NAMESPACE,
-            values=values(settings, cluster, interruption_queue, overlays=overlays),
+            values=values(
+                settings,
+                cluster,
+                interruption_queue,
+                overlays=overlays,
+                isolated=isolated,
+            ),
         )
         policy = self._add_network_policy()
         manifest.Manifest(

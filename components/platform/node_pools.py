@@ -156,7 +156,7 @@ def node_class(name: str, pool: ElasticPool, facts: KarpenterFacts) -> Object:
         "amiFamily": "AL2023",
         # A release, not `latest`: nodes change when the lock does.
         "amiSelectorTerms": [{"alias": amis.lock().alias}],
-        "role": facts.node_role_name,
+        **_identity(facts),
         "subnetSelectorTerms": discovery,
         "securityGroupSelectorTerms": [
             {"tags": {CLUSTER_GROUP_TAG: facts.cluster_name}}
@@ -199,6 +199,13 @@ def node_class(name: str, pool: ElasticPool, facts: KarpenterFacts) -> Object:
         "metadata": _metadata(name),
         "spec": spec,
     }
+
+
+def _identity(facts: KarpenterFacts) -> Object:
+    """The stack's instance profile, or the role for which Karpenter makes one."""
+    if facts.instance_profile:
+        return {"instanceProfile": facts.instance_profile}
+    return {"role": facts.node_role_name}
 
 
 def overlays(name: str, pool: ElasticPool) -> list[Object]:

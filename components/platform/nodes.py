@@ -59,6 +59,8 @@ def of_stack(settings: ClusterSettings) -> Nodes:
         node_role_name=names.node_role(cluster),
         zones=settings.network.zones,
         tags=tags,
+        instance_profile=names.node_profile(cluster),
+        isolated=settings.network.existing is None and settings.network.nat == "none",
     )
     return Nodes(settings.pools, facts, names.interruption_queue(cluster), tags)
 

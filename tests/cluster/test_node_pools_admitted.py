@@ -91,7 +91,7 @@ def test_the_rules_are_in_force(kube: Kube) -> None:
     """Else the test above could not fail."""
     found = pools.objects(pools.ELASTIC)
     both = copy.deepcopy(found["EC2NodeClass"])
-    both["spec"]["instanceProfile"] = "another"
+    both["spec"]["role"] = "another"
     assert "exactly one of ['role', 'instanceProfile']" in refusal(kube, both)
     label = copy.deepcopy(found["NodePool"])
     label["spec"]["template"]["metadata"]["labels"]["karpenter.sh/own"] = "yes"

@@ -44,6 +44,7 @@ KARPENTER = KarpenterFacts(
     node_role_name=f"{CLUSTER}-node",
     zones=ZONES,
     tags={"environment": "test"},
+    instance_profile=f"{CLUSTER}-node",
 )
 ROLE = f"arn:aws:iam::111122223333:role/{CLUSTER}-node"
 

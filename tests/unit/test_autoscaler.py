@@ -121,6 +121,17 @@ def test_only_the_node_role_is_passed(made: Rendered) -> None:
     assert found["Resource"] == [ARNS.role(f"{CLUSTER}-node")]
 
 
+def test_the_stack_owns_the_one_instance_profile(made: Rendered) -> None:
+    """One that Karpenter made would keep the role from being deleted."""
+    profile = only(made, "iam/instanceProfile:InstanceProfile").inputs
+    assert (profile["name"], profile["role"]) == ("prod-node", "prod-node")
+    allowed = {a for s in statements(made).values() for a in s["Action"]}
+    assert {a for a in allowed if "InstanceProfile" in a} == {
+        "iam:GetInstanceProfile",
+        "iam:ListInstanceProfiles",
+    }
+
+
 def test_reservations_are_drawn_on_by_name(made: Rendered) -> None:
     assert "LaunchOnReservation" not in statements(made)
     found = statements(program(reservations=[RESERVATION]))["LaunchOnReservation"]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import email
 from typing import Any
 
 import pytest
 
 from components.cluster import amis, pool_nodes
-from components.platform import karpenter
+from components.cluster.node_pool_settings import ElasticPool
+from components.platform import karpenter, node_pools
 from components.platform.node_pools import NodePools
 from tests.support import pools, schemas
 from tests.support.aws_rendered import rendered
@@ -95,7 +97,17 @@ def test_nodes_are_closed_encrypted_and_tagged() -> None:
     }
     assert found["associatePublicIPAddress"] is False
     assert found["tags"] == {"environment": "test", "Name": "prod-gpu"}
+    assert found["instanceProfile"] == "prod-node"
+    assert "role" not in found
+
+
+def test_karpenter_makes_the_profile_where_no_stack_did() -> None:
+    chosen = pools.pool(pools.ELASTIC)
+    assert isinstance(chosen, ElasticPool)
+    facts = dataclasses.replace(pools.KARPENTER, instance_profile="")
+    found = node_pools.node_class("gpu", chosen, facts)["spec"]
     assert found["role"] == "prod-node"
+    assert "instanceProfile" not in found
 
 
 @pytest.mark.parametrize(
