@@ -42,6 +42,7 @@ def run() -> None:
         "rules-platform",
         settings.monitoring,
         gateway=settings.gateway.enabled,
+        gpus=settings.gpu.dcgm_exporter.enabled,
         opts=served.options,
     )
     pulumi.export("namespaces", list(settings.namespaces.models))

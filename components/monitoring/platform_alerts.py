@@ -16,6 +16,12 @@ LISTENER = 'envoy_http_conn_manager_prefix=~"https?-.*"'
 """Listeners of Gateways; Envoy's own for metrics and readiness have other names."""
 
 
+FATAL_XIDS = (48, 64, 74, 79, 95, 119, 140)
+"""Errors after which a GPU is reset or replaced, not the program that met them:
+uncorrectable memory (48, 64, 95, 140), NVLink (74), fallen off the bus (79), its own
+processor hangs (119). https://docs.nvidia.com/deploy/xid-errors/"""
+
+
 @dataclass(frozen=True)
 class Alert:
     """When it fires, how bad it is, and what a person reads."""
@@ -43,10 +49,15 @@ class Alert:
         }
 
 
-def alerts(limits: AlertThresholds, *, gateway: bool) -> tuple[Alert, ...]:
-    """All alerts; those of the gateway only where the stack makes one."""
-    monitoring = _monitoring(limits)
-    return (*monitoring, *(_gateway(limits) if gateway else ()))
+def alerts(
+    limits: AlertThresholds, *, gateway: bool, gpus: bool = False
+) -> tuple[Alert, ...]:
+    """All alerts; of gateway and GPUs only where the stack makes and watches them."""
+    return (
+        *_monitoring(limits),
+        *(_gateway(limits) if gateway else ()),
+        *(_gpus() if gpus else ()),
+    )
 
 
 def _monitoring(limits: AlertThresholds) -> tuple[Alert, ...]:
@@ -124,6 +135,20 @@ def _gateway(limits: AlertThresholds) -> tuple[Alert, ...]:
             "No proxy of the gateway answers",
             "No model can be reached through the gateway.",
             for_seconds=limits.target_down_seconds,
+        ),
+    )
+
+
+def _gpus() -> tuple[Alert, ...]:
+    fatal = [f"DCGM_FI_DEV_XID_ERRORS == {xid}" for xid in FATAL_XIDS]
+    return (
+        Alert(
+            "GpuFailed",
+            " or ".join(["DCGM_FI_DEV_ROW_REMAP_FAILURE == 1", *fatal]),
+            "critical",
+            "GPU {{ $labels.gpu }} of {{ $labels.node }} has failed",
+            "XID {{ $value }} of {{ $labels.modelName }} {{ $labels.UUID }}, or 1 for "
+            "memory that can be remapped no more.",
         ),
     )
 

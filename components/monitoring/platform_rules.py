@@ -26,10 +26,11 @@ class PlatformRules(pulumi.ComponentResource):
         settings: MonitoringSettings,
         *,
         gateway: bool,
+        gpus: bool = False,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("slipway:monitoring:PlatformRules", name, None, opts)
-        found = platform_alerts.alerts(settings.alerts, gateway=gateway)
+        found = platform_alerts.alerts(settings.alerts, gateway=gateway, gpus=gpus)
         kubernetes.core.v1.ConfigMap(
             name,
             metadata={

@@ -107,8 +107,18 @@ def _pods() -> dict[str, Any]:
             copy(f"{LABEL}name", "app"),
         ],
         "metric_relabel_configs": [
+            # Whose pod has the GPU, which the exporter calls as the target's own.
+            *[
+                {
+                    "source_labels": ["app", f"exported_{what}"],
+                    "regex": "dcgm-exporter;(.+)",
+                    "target_label": f"gpu_{what}",
+                    "action": "replace",
+                }
+                for what in ("namespace", "pod")
+            ],
             # A server that also says where it runs says the same.
-            {"regex": "exported_(namespace|pod|node)", "action": "labeldrop"}
+            {"regex": "exported_(namespace|pod|node)", "action": "labeldrop"},
         ],
     }
 

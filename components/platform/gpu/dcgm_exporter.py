@@ -1,4 +1,4 @@
-"""NVIDIA's DCGM exporter: metrics of every GPU, by pod where one has it."""
+"""NVIDIA's DCGM exporter: metrics of every GPU, with the pod that has it (gpu_pod)."""
 
 from __future__ import annotations
 
