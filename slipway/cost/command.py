@@ -106,7 +106,8 @@ def _print(console: Console, found: Estimate) -> None:
     if found.ceiling.unknown:
         console.print(
             f"No price is known for: {', '.join(found.ceiling.unknown)}. "
-            f"`slipway catalog refresh --region {found.region}` asks your account.",
+            f"`slipway catalog refresh --region {found.region}` asks your account for "
+            "those of instance types.",
             highlight=False,
         )
     left_out = [u for u in found.floor.unknown if u not in found.ceiling.unknown]

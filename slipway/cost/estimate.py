@@ -171,13 +171,17 @@ def _fixed(settings: ClusterSettings, region: str) -> Iterator[Line]:
     plane = "control_plane_extended" if paid else "control_plane"
     kind = "extended support" if paid else "standard support"
     yield _always("control plane", f"EKS {cluster.version}, {kind}", plane, 1, region)
+    if cluster.hybrid_nodes is not None:
+        bill = Amount(unknown=("hybrid nodes, by their vCPUs and hours",))
+        yield Line("hybrid nodes", "hosts on premises", bill, bill)
     if network.existing is not None:
         return
     zones = len(network.zones)
     gateways = {"per_zone": zones, "single": 1, "none": 0}[network.nat]
     if gateways:
-        yield _always("NAT", f"{gateways} gateways", "nat_gateway", gateways, region)
-        what = f"{gateways} public addresses"
+        what = "1 gateway" if gateways == 1 else f"{gateways} gateways"
+        yield _always("NAT", what, "nat_gateway", gateways, region)
+        what = "1 public address" if gateways == 1 else f"{gateways} public addresses"
         yield _always("addresses", what, "public_address", gateways, region)
     kinds = [ENDPOINT_SERVICES[service].kind for service in network.endpoints]
     endpoints = kinds.count("Interface")

@@ -107,6 +107,16 @@ def test_a_price_that_is_not_known_is_said() -> None:
     assert found.floor.unknown
 
 
+def test_hosts_on_premises_are_billed_by_their_size_which_is_not_known() -> None:
+    raw = stack_settings.load("cluster.prod", ClusterSettings).model_dump(mode="json")
+    ranges = {"node_cidrs": ["10.80.0.0/16"], "pod_cidrs": ["10.81.0.0/16"]}
+    raw["cluster"]["hybrid_nodes"] = ranges
+    found = estimate("cluster.prod", parse(ClusterSettings, raw, "test"))
+    assert "hybrid nodes" in " ".join(found.ceiling.unknown)
+    assert found.floor.unknown
+    assert "hybrid nodes" not in lines(of("cluster.prod"))
+
+
 def test_support_past_its_standard_end_costs_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
