@@ -33,6 +33,8 @@ from tests.support.pending_work import NAMESPACE, deployment
 REGION = "us-east-1"
 ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
 GPU, SLICE = "nvidia.com/gpu", "nvidia.com/mig-1g.10gb"
+CPU_PODS, GPU_PODS, SCARCE_PODS = 1000, 64, 3
+CPU_PODS_LATER, GPU_PODS_LATER = 250, 48
 ELASTIC = {
     "kind": "elastic",
     "capacity": ["spot", "on-demand"],
@@ -50,7 +52,7 @@ POOLS: dict[str, dict[str, Any]] = {
     "gpu": {
         **ELASTIC,
         "instance_types": ["p5.48xlarge", "p5.4xlarge"],
-        "max_gpus": 512,
+        "max_gpus": 8 * GPU_PODS,
     },
     "scarce": {**ELASTIC, "instance_types": ["g6.12xlarge"], "max_gpus": 16},
     "sliced": {
@@ -70,8 +72,6 @@ SHIPPED: dict[str, dict[str, Any]] = {
 }
 """The elastic pools of the stacks that come with the project."""
 ALL = POOLS | SHIPPED
-CPU_PODS, GPU_PODS, SCARCE_PODS = 1000, 64, 3
-CPU_PODS_LATER, GPU_PODS_LATER = 250, 48
 EIGHT_GPUS = {"cpu": "16", "memory": "64Gi", GPU: "8"}
 
 
@@ -165,10 +165,10 @@ def test_pending_pods_get_nodes_of_their_pools(autoscaled: Autoscaled) -> None:
         deployment("cpu", CPU_PODS, {"cpu": "1", "memory": "1Gi"}, pool="general"),
     )
     first = autoscaled.wait_for({"gpu": GPU_PODS}, 480)
-    say(f"64 pods with 8 GPUs each: all run after {first:.0f} s")
+    say(f"{GPU_PODS} pods with 8 GPUs each: all run after {first:.0f} s")
     then = autoscaled.wait_for(asked, 480)
     said = f"all run after {first + then:.0f} s (upstream's own limit: 120 s)"
-    say(f"1,000 pods with 1 CPU each: {said}")
+    say(f"{CPU_PODS} pods with 1 CPU each: {said}")
     kinds = autoscaled.kinds()
     for (pool, type_, capacity), number in sorted(kinds.items()):
         say(f"{number:4} nodes in pool {pool}: {type_} {capacity}")
@@ -204,7 +204,8 @@ def test_a_gpu_pod_that_no_pool_can_serve_stays_pending_and_the_doctor_says_why(
     problems = [found for found in doctor.check(api) if found.status == "problem"]
     for found in problems:
         say(f"doctor: {found.subject}: {found.detail}")
-    limit = "gpu: its limit is 512 nvidia.com/gpu, of which 512 nvidia.com/gpu are in"
+    most = f"{8 * GPU_PODS} nvidia.com/gpu"
+    limit = f"gpu: its limit is {most}, of which {most} are in use"
     assert limit in told(problems, "one-more").detail
     size = (
         "gpu: the pod asks for 16 nvidia.com/gpu, its closest type p5.48xlarge has 8 "

@@ -25,7 +25,7 @@ FOLDER = "/var/tmp/slipway-node-autoscaler"
 """On the host's own disk."""
 KUBECONFIG = "/etc/kubernetes/admin.conf"
 SIMULATED = "kwok.x-k8s.io/node=fake"
-STAGE = Path(__file__).with_name("kwok-node.yaml")
+STAGES = Path(__file__).with_name("kwok-stages.yaml")
 UNITS = ("slipway-karpenter", "slipway-kwok")
 NODE_CLASS: dict[str, Any] = {
     "apiVersion": "karpenter.kwok.sh/v1alpha1",
@@ -84,7 +84,7 @@ class NodeAutoscaler:
             shutil.copy(builds.group(group).binary("kwok"), folder / group)
         (folder / "instance-types.json").write_text(json.dumps(instance_types))
         pods = builds.group("kwok").folder / "files" / "stages" / "pod" / "fast"
-        stages = [STAGE, pods / "pod-ready.yaml", pods / "pod-delete.yaml"]
+        stages = [STAGES, pods / "pod-ready.yaml", pods / "pod-delete.yaml"]
         text = "\n---\n".join(path.read_text() for path in stages)
         (folder / "stages.yaml").write_text(text)
 
