@@ -227,7 +227,7 @@ def test_karpenters_halves_know_each_other(environment: str) -> None:
     platform = stack(f"platform.{environment}")
     objects = {(m["kind"], m["metadata"]["name"]): m for m in platform.manifests}
     (queue,) = named(cluster, "Queue")
-    roles = {r.inputs["name"] for r in named(cluster, "Role")}
+    (profile,) = named(cluster, "InstanceProfile")
     (identity,) = [
         a for a in named(cluster, "PodIdentityAssociation") if "autoscaler" in a.name
     ]
@@ -243,7 +243,8 @@ def test_karpenters_halves_know_each_other(environment: str) -> None:
     subnets = [s.inputs["tags"] for s in named(cluster, "Subnet")]
     for node_class in classes:
         spec = node_class["spec"]
-        assert spec["role"] in roles
+        assert spec["instanceProfile"] == profile.inputs["name"]
+        assert "role" not in spec
         for term in spec["subnetSelectorTerms"]:
             matching = [t for t in subnets if term["tags"].items() <= t.items()]
             assert len(matching) >= 2
