@@ -104,7 +104,7 @@ class Drain:
         left = self._waiting.until_gone("Karpenter nodes", remaining, NODE_SECONDS)
         if left:
             return left
-        # Its instance profile would keep the nodes' role.
+        # A class that made its own instance profile would keep the nodes' role.
         self._delete_all(NODE_CLASSES, "EC2NodeClasses")
         return self._waiting.until_gone(
             "node classes",

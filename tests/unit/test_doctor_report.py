@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -66,6 +67,13 @@ def test_the_schema_is_one_and_refuses_what_is_not_in_it() -> None:
 def test_the_schema_names_every_check() -> None:
     names = SCHEMA["properties"]["findings"]["items"]["properties"]["check"]["enum"]
     assert names == [*CHECKS, pods.NAME]
+
+
+def test_the_example_on_the_page_is_one() -> None:
+    page = (paths.ROOT / "docs/how-to/doctor.md").read_text()
+    (example,) = re.findall(r"^```json\n(.*?)\n```$", page, re.MULTILINE | re.DOTALL)
+    jsonschema.Draft202012Validator(SCHEMA).validate(json.loads(example))
+    assert all(f"`{name}`" in page for name in [*CHECKS, pods.NAME])
 
 
 # Without answers
