@@ -29,6 +29,15 @@ INSTALL_SECONDS = 600
 START_SECONDS = 300
 STOP_SECONDS = 10
 
+RUN = """
+import ctypes, runpy, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, 15)  # PR_SET_PDEATHSIG, SIGTERM
+del sys.argv[0]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+"""Runs a module that ends with the test run, however that ends."""
+
 
 @dataclass(frozen=True)
 class Endpoints:
@@ -86,7 +95,7 @@ def _process(
         }
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [str(python()), *arguments],
+                [str(python()), "-c", RUN, *arguments],
                 cwd=folder,
                 env=clean | environment,
                 stdout=output,
@@ -117,7 +126,7 @@ def running(account: str, region: str, logs: Path) -> Iterator[Endpoints]:
         stack.enter_context(
             _process(
                 "moto",
-                ["-m", "moto.server", "--host", HOST, "--port", str(moto)],
+                ["moto.server", "--host", HOST, "--port", str(moto)],
                 moto,
                 {
                     "MOTO_ACCOUNT_ID": account,
@@ -130,7 +139,7 @@ def running(account: str, region: str, logs: Path) -> Iterator[Endpoints]:
         stack.enter_context(
             _process(
                 "ministack",
-                ["-m", "ministack"],
+                ["ministack"],
                 ministack,
                 {
                     "BIND_HOST": HOST,
