@@ -197,6 +197,7 @@ def _refusals(
     if all(unmet):
         for asked in min(unmet, key=len):
             yield Refusal(nodes.name, *_unmet_label(nodes, asked))
+        return  # The pod is not meant for this pool: its sizes would only be noise.
     yield from _too_small(nodes, pool, pod, asks, size_of)
 
 

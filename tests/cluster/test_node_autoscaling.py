@@ -242,7 +242,10 @@ def test_limits_were_never_exceeded(autoscaled: Autoscaled) -> None:
         limits = quantity.resources(pool["spec"]["limits"])
         assert limits
         most = autoscaled.most[name]
-        shown = [f"{quantity.show(r, most[r])} of {limits[r]:f}" for r in limits]
+        shown = [
+            f"{quantity.show(r, most[r])} of {quantity.show(r, limits[r])}"
+            for r in limits
+        ]
         say(f"most of pool {name}: {', '.join(shown)}")
         assert all(most[resource] <= limit for resource, limit in limits.items())
 
