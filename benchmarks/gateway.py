@@ -145,8 +145,10 @@ def _in_the_lab(requests: int) -> int:
 def _pod_address() -> str:
     """Address and port of a ready pod of the model that listens on that host."""
     kubectl = builds.group("kubernetes").binary("kubectl")
+    cache = lab.Lab().kubeconfig.with_name("kubectl-cache")
     shown = subprocess.run(
-        [str(kubectl), "get", "pods", "-n", "models", "-o", "json"]
+        [str(kubectl), f"--cache-dir={cache}", "get", "pods", "-n", "models"]
+        + ["-o", "json"]
         + ["-l", "app.kubernetes.io/instance=employment"],
         check=True,
         env={"KUBECONFIG": str(lab.Lab().kubeconfig)},

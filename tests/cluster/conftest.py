@@ -19,6 +19,8 @@ class Cluster:
 
     kube: Kube
     urls: dict[str, str]
+    was_up: bool
+    """Whether it ran before the tests, so that they leave it as they found it."""
 
     @property
     def infer(self) -> str:
@@ -36,6 +38,6 @@ def cluster() -> Iterator[Cluster]:
     was_up = any(host.init for host in lab.Lab().hosts())
     local.up(Console(stderr=True))
     settings = LabSettings.from_environment()
-    yield Cluster(Kube(lab.Lab().kubeconfig), local.urls(settings))
+    yield Cluster(Kube(lab.Lab().kubeconfig), local.urls(settings), was_up)
     if not was_up:
         lab.Lab().down()

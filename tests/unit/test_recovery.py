@@ -99,7 +99,10 @@ def engine_like(tmp_path: Path) -> Any:
 
     def start(owner: str) -> subprocess.Popen[bytes]:
         environment = os.environ | {processes.RUN_VARIABLE: owner}
-        started.append(subprocess.Popen([program, "60"], env=environment))
+        # A shell's background job ignores SIGINT, and so would what it starts; the
+        # engine itself catches it in any case.
+        command = ["env", "--default-signal=INT", str(program), "60"]
+        started.append(subprocess.Popen(command, env=environment))
         while processes.name(started[-1].pid) != "pulumi":
             time.sleep(0.01)
         return started[-1]
