@@ -29,4 +29,3 @@ def cache() -> Path:
 def state() -> Path:
     """The lab's disks and Pulumi's local state; deleting it loses the lab."""
     return _base("XDG_STATE_HOME", ".local/state")
-

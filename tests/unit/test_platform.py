@@ -246,10 +246,7 @@ def test_up_waits_until_the_gateway_answers() -> None:
 
 def test_definitions_validate_as_before_without_their_texts() -> None:
     folder = chart.envoy_gateway_chart()
-    stripped = {
-        crd["metadata"]["name"]: crd
-        for crd in chart.envoy_gateway_crds()
-    }
+    stripped = {crd["metadata"]["name"]: crd for crd in chart.envoy_gateway_crds()}
     files = (folder / "charts" / "crds" / "crds").rglob("*.yaml")
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     for text in (file.read_text() for file in files):

@@ -11,6 +11,7 @@ SERVER_ERRORS = (
 )
 """Status and code of a model's answers that are not the client's fault."""
 
+
 class RequestError(Exception):
     """A request that is answered with an error of the README's table."""
 
