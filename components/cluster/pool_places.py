@@ -95,20 +95,31 @@ def _offered(path: str, pool: NodePoolBase, place: Place) -> Iterator[Problem]:
         where = f"{path}.instance_types.{index}"
         if not offered:
             others = [r for r in catalog.regions() if catalog.offered(name, r)]
-            known = f"regions that do: {', '.join(others[:6])}" if others else ""
+            known = f"; regions that do: {', '.join(others[:6])}" if others else ""
             yield Problem(
                 where,
                 name,
-                f"{place.region} does not offer it",
-                "give a type that the region has" + (f"; {known}" if known else ""),
+                f"{place.region} does not offer it, as of {_day()}",
+                f"give a type that the region has{known}; if it has it since, "
+                f"{_renewal(place.region)}",
             )
         elif not set(offered) & set(zones):
             yield Problem(
                 where,
                 name,
-                f"none of the pool's zones offers it ({', '.join(zones)})",
-                f"zones that do: {', '.join(offered)}",
+                f"none of the pool's zones offers it ({', '.join(zones)}), as of "
+                f"{_day()}",
+                f"zones that do: {', '.join(offered)}; if your account names them "
+                f"otherwise, {_renewal(place.region)}",
             )
+
+
+def _day() -> str:
+    return str(catalog.sources()["offerings.json"][1])
+
+
+def _renewal(region: str) -> str:
+    return f"`slipway catalog refresh --region {region}` asks it"
 
 
 def _group(path: str, pool: NodePoolBase, place: Place) -> Iterator[Problem]:
