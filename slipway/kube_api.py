@@ -49,10 +49,19 @@ class _Bearer(httpx.Auth):
 
 
 class KubeApi:
-    """One cluster; paths are the API's own, such as /api/v1/nodes."""
+    """One cluster; paths are the API's own, such as /api/v1/nodes.
+
+    Used in a `with`, its connections are closed at the end.
+    """
 
     def __init__(self, client: httpx.Client) -> None:
         self._client = client
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
 
     @classmethod
     def of_eks(cls, name: str, region: str, endpoint: str, authority: str) -> Self:

@@ -25,7 +25,8 @@ NODE_OVERLAYS = "/apis/karpenter.sh/v1alpha1/nodeoverlays"
 def examine(stack: str) -> Report:
     """A finding for each group of pods that wait for the same reasons."""
     try:
-        findings = list(check(api_of(stack)))
+        with api_of(stack) as api:
+            findings = list(check(api))
     except KubeApiError as error:
         fix = "see to the cluster, and to `cluster` in the stack's file"
         findings = [Finding(NAME, "unknown", stack, str(error), fix)]

@@ -99,10 +99,10 @@ class Destroyer:
         if not cluster.endpoint:
             return
         try:
-            api = self._reach(cluster)
-            if why := api.answers():
-                raise KubeApiError(why)  # noqa: TRY301
-            left = Drain(api, waiting).run()
+            with self._reach(cluster) as api:
+                if why := api.answers():
+                    raise KubeApiError(why)  # noqa: TRY301
+                left = Drain(api, waiting).run()
         except KubeApiError as error:
             self._say(
                 stack,

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 from botocore import exceptions
@@ -255,6 +256,7 @@ def test_a_stacks_plan_has_all_that_the_checks_ask() -> None:
 
 class FakeKube(KubeApi):
     def __init__(self, objects: dict[str, list[Any]]) -> None:
+        super().__init__(httpx.Client())
         self._objects = objects
 
     def items(self, path: str) -> list[Any]:
