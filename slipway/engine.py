@@ -26,6 +26,7 @@ from slipway import (
     cluster_sources,
     interrupts,
     locks,
+    loops,
     processes,
     progress,
     recovery,
@@ -75,6 +76,7 @@ class Engine:
         self.programs = dict(programs or {})
         self.root = root
         self._toolchain: toolchain.Toolchain | None = None
+        self._loops = loops.Loops()
         self._checked: dict[str, render.Rendered] = {}
         self._unmade: frozenset[str] = frozenset()
 
@@ -208,6 +210,8 @@ class Engine:
                 ) from None
             except locks.LockedError as error:
                 raise EngineError(stack, verb, [("", str(error))]) from None
+            finally:
+                self._loops.close()
         if signals.received:  # too late for this stack, in time for those after it
             done = [("", "this stack was finished when the request to stop arrived")]
             raise EngineError(
@@ -261,7 +265,7 @@ class Engine:
         opened = auto.create_or_select_stack(
             stack,
             project_name=stack_files.project_name(self.root),
-            program=program,
+            program=self._loops.watched(program),
             opts=options,
         )
         return _Session(opened, work, environment)

@@ -55,6 +55,7 @@ def clear_stale(
             say(f"An engine of a killed run (pid {pid}) still works; stopping it ...")
             processes.end(pid, ORPHAN_PATIENCE_SECONDS)
         file.unlink(missing_ok=True)
+        file.with_name(f"{file.name}.attrs").unlink(missing_ok=True)
         say(f"Cleared the lock of a run that was killed (pid {pid}, {since[:19]}).")
 
 

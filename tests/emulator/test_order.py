@@ -25,6 +25,15 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
         yield begin(stack)
 
 
+STILL_IN_USE = (
+    "DependencyViolation",
+    "DeleteConflict",
+    "ResourceInUseException",
+    "ValidationException",
+)
+"""How AWS's services refuse to delete what something else still needs."""
+
+
 def without_dependencies(state: dict[str, Any]) -> dict[str, Any]:
     """The engine's state, with nothing known of what rests on what."""
     for resource in state["deployment"]["resources"]:
@@ -57,4 +66,5 @@ def test_without_its_dependencies_the_stack_cannot_be_deleted(life: Life) -> Non
     engine._import(stack, session, state)
     with pytest.raises(EngineError) as told:
         life.world.destroy()
-    assert "DependencyViolation" in str(told.value)
+    # Which of them is met first is chance: no order is left.
+    assert any(refusal in str(told.value) for refusal in STILL_IN_USE)
