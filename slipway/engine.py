@@ -23,6 +23,7 @@ from rich.console import Console
 
 from components import lookups
 from slipway import (
+    cluster_api,
     cluster_sources,
     interrupts,
     locks,
@@ -35,9 +36,11 @@ from slipway import (
     toolchain,
     workspace,
 )
+from slipway.kube_api import KubeApiError
 from slipway.monitor import KUBERNETES, KUBERNETES_PROVIDER
 from slipway.progress import COUNTED, EngineProgress, clean
 from slipway.results import EngineError, StackResult
+from slipway.teardown.waiting import Waiting
 from stacks import layers
 
 DOING = {
@@ -99,9 +102,11 @@ class Engine:
 
     def up(self, stack: str) -> StackResult:
         """Creates and updates the stack's resources until they are as declared."""
+        waited = self._await_namespaces(stack)
 
         def run(session: _Session, follow: EngineProgress) -> dict[str, Any]:
-            self._recover(stack, session)
+            if not self._recover(stack, session) and waited:
+                self._refresh_quietly(session)
             done = session.stack.up(
                 on_event=follow.on_event,
                 suppress_outputs=True,
@@ -297,13 +302,31 @@ class Engine:
             for resource in self._resources(stack, session)
         )
 
-    def _recover(self, stack: str, session: _Session) -> None:
-        """Repairs the state of a killed run, with a refresh, if there was one."""
+    def _await_namespaces(self, stack: str) -> bool:
+        """Waits for what a destroy that was killed began; whether there was any."""
+        wanted = cluster_api.namespaces(self.check(stack))
+        if not wanted:
+            return False
+        try:
+            with cluster_api.of_stack(stack, self.root) as api:
+                waiting = Waiting(lambda text: self._say(f"{stack}: {text}"))
+                waited, left = cluster_api.await_namespaces(api, wanted, waiting)
+        except KubeApiError:  # the engine meets the same cluster, and says more of it
+            return False
+        if left:
+            raise EngineError(stack, "up", left)
+        return waited
+
+    def _refresh_quietly(self, session: _Session) -> None:
+        session.stack.refresh(suppress_outputs=True, show_secrets=False)
+
+    def _recover(self, stack: str, session: _Session) -> bool:
+        """Repairs the state of a killed run, with a refresh; whether there was one."""
         if not self._may_have_pending(stack):
-            return
+            return False
         state = self._state(stack, session)
         if not recovery.pending(state):
-            return
+            return False
         recovered = recovery.recover(state)
         if recovered.unknown:
             how = (
@@ -314,10 +337,11 @@ class Engine:
             raise EngineError(stack, "up", [(urn, how) for urn in recovered.unknown])
         recovery.report(recovered, self._say)
         self._import(stack, session, recovered.state)
-        session.stack.refresh(suppress_outputs=True, show_secrets=False)
+        self._refresh_quietly(session)
         state, changed = recovery.with_real_managers(self._state(stack, session))
         if changed:
             self._import(stack, session, state)
+        return True
 
     def _import(self, stack: str, session: _Session, state: dict[str, Any]) -> None:
         with tempfile.NamedTemporaryFile("w", dir=session.work, suffix=".json") as file:

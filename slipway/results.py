@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,13 +29,23 @@ _LOCKED = (
     "Another run changes this stack. Wait until it ends; if it was killed on another "
     "host: pulumi cancel."
 )
+_DRIFTED = (
+    "Something that the state has was deleted by other hands. To read anew what there "
+    "is, then make what is missing: slipway refresh, then slipway up."
+)
+_ELSEWHERE = (
+    "Another stack, or this one with another state, made that object. Work with that "
+    "state (PULUMI_BACKEND_URL), or delete the object if nothing manages it any more."
+)
 HINTS = {
     "incorrect passphrase": _OTHER_PHRASE,
     "unreachable cluster": _NO_CLUSTER,
     "cluster is unreachable": _NO_CLUSTER,
     "currently locked by": _LOCKED,
+    "field conflict detected": _ELSEWHERE,
+    r'namespaces "[^"]+" not found': _DRIFTED,
 }
-"""Words of an engine's error and what they mean for the reader."""
+"""Patterns of an engine's error and what they mean for the reader."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +98,9 @@ class EngineError(Exception):
 
     def _what_is_left(self) -> list[str]:
         texts = " ".join(message for _, message in self.errors)
-        hints = dict.fromkeys(hint for words, hint in HINTS.items() if words in texts)
+        hints = dict.fromkeys(
+            hint for pattern, hint in HINTS.items() if re.search(pattern, texts)
+        )
         again = f"slipway {self.verb} {self.stack}"
         if self.verb == "preview":
             return ["Nothing was changed.", *hints]

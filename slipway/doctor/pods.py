@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
-from components import cluster_access
-from components.cluster_access import ClusterAccess
-from components.settings import parse
-from slipway import stack_files
+from slipway import cluster_api
 from slipway.doctor import node_size
 from slipway.doctor.findings import Finding, Report
 from slipway.doctor.pending import PendingPods, explain
 from slipway.kube_api import KubeApi, KubeApiError
-from slipway.teardown import target
 from slipway.teardown.drain import NODE_POOLS, PODS
-from stacks.config import PREFIX
 
 NAME = "pending-pods"
 NODE_OVERLAYS = "/apis/karpenter.sh/v1alpha1/nodeoverlays"
@@ -25,7 +18,7 @@ NODE_OVERLAYS = "/apis/karpenter.sh/v1alpha1/nodeoverlays"
 def examine(stack: str) -> Report:
     """A finding for each group of pods that wait for the same reasons."""
     try:
-        with api_of(stack) as api:
+        with cluster_api.of_stack(stack) as api:
             findings = list(check(api))
     except KubeApiError as error:
         fix = "see to the cluster, and to `cluster` in the stack's file"
@@ -61,37 +54,3 @@ def _finding(one: PendingPods) -> Finding:
     reasons = "; ".join(f"{r.pool}: {r.reason}" for r in one.refusals)
     fixes = dict.fromkeys(f"{r.pool}: {r.fix}" for r in one.refusals)
     return Finding(NAME, "problem", subject, f"{asks}: {reasons}", "; ".join(fixes))
-
-
-def api_of(stack: str) -> KubeApi:
-    """The cluster that the stack works on; KubeApiError if it cannot be found."""
-    config = stack_files.load(stack).get("config") or {}
-    given = config.get(f"{PREFIX}cluster") or {}
-    access = parse(ClusterAccess, given, stack_files.name(stack))
-    if access.stack:
-        from slipway.engine import Engine
-
-        cluster = target.of_state(Engine().resources(access.stack))
-        if cluster is None:
-            raise KubeApiError(f"{access.stack} has made no cluster yet")
-        return KubeApi.of_eks(
-            cluster.name, cluster.region, cluster.endpoint, cluster.authority
-        )
-    if access.terraform:
-        found = access.terraform.connection()
-        return KubeApi.of_eks(
-            str(found.name),
-            str(found.region),
-            str(found.endpoint),
-            str(found.certificate_authority),
-        )
-    file = Path(str(cluster_access.kubeconfig(access) or ambient()))
-    if not file.is_file():
-        raise KubeApiError(f"there is no kubeconfig {file}")
-    return KubeApi.of_kubeconfig(file.read_text(), access.context)
-
-
-def ambient() -> str:
-    """The first file of $KUBECONFIG, or kubectl's default."""
-    files = os.environ.get("KUBECONFIG", "").split(os.pathsep)
-    return files[0] or str(Path.home() / ".kube" / "config")

@@ -145,6 +145,37 @@ def test_destroy_empties_and_a_killed_up_is_repaired(
     assert set(Engine().up("models.lab").changes) <= {"same"}
 
 
+def test_a_deletion_that_goes_on_is_waited_for(
+    cluster: Cluster, restored: None
+) -> None:
+    """As a destroy that was killed leaves it: the API server refuses what is new."""
+    held = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {
+            "name": "held",
+            "namespace": "models",
+            "finalizers": ["slipway.test/held"],
+        },
+    }
+    cluster.kube.apply(held)
+    cluster.kube.run("delete", "namespace", "models", "--wait=false")
+    up = slipway("up", "platform.lab")
+    wait_until(
+        lambda: (
+            [x["metadata"]["name"] for x in cluster.kube.get("configmap")] == ["held"]
+        ),
+        120,
+        "nothing but what is held",
+    )
+    assert up.poll() is None, up.communicate()
+    release = '{"metadata": {"finalizers": null}}'
+    cluster.kube.run("patch", "configmap", "held", "-n", "models", "-p", release)
+    said = finished(up)
+    assert "platform.lab: waiting for 1 namespaces that are being deleted" in said
+    assert cluster.kube.get("namespace", "models")["status"]["phase"] == "Active"
+
+
 def test_a_cluster_by_its_kubeconfig_alone(cluster: Cluster, tmp_path: Path) -> None:
     """`*.mine` finds the lab as it would find anybody's cluster; preview only reads."""
     environment = {

@@ -1,7 +1,7 @@
 """The roles on hosts of their own: fresh, configured, configured again, disturbed.
 
 The tests of this file are one story and run in its order; what a test needs of the
-story it asks for as a fixture.
+story it asks for as a fixture. The files after it go on with the same hosts.
 """
 
 from __future__ import annotations
@@ -11,70 +11,24 @@ import os
 import platform
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from lab import cgroups, requirements
+from lab import cgroups
 from lab.host import Host
 from lab.lab import PLAYBOOK, Lab
 from lab.playbook import PlaybookResult
-from lab.settings import LabSettings
+from tests.hosts.conftest import PROGRAMS, kubectl, ready
 
 pytestmark = pytest.mark.skipif(
     platform.system() != "Linux" or os.geteuid() != 0,
     reason="hosts in namespaces need Linux and root",
 )
 
-SETTINGS = LabSettings(workers=1, port_offset=3000)
-PROGRAMS = "/opt/slipway/bin"
 TOKEN = re.compile(r"\b[a-z0-9]{6}\.[a-z0-9]{16}\b")
 CHANGED_PODS = "77"
-
-
-@pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    """Booted hosts that have the programs and nothing else."""
-    if missing := requirements.missing():
-        pytest.fail(f"Debian packages are missing: {' '.join(missing)}")
-    lab = Lab("hosts-test", SETTINGS)
-    lab.wipe()  # left by a test run that was killed
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Lab, "_kubernetes", lambda *_: None)
-        lab.up()
-    yield lab
-    lab.wipe()
-
-
-@pytest.fixture(scope="module")
-def checked(lab: Lab) -> PlaybookResult:
-    return lab.run_playbook(PLAYBOOK, check=True)
-
-
-@pytest.fixture(scope="module")
-def converged(lab: Lab, checked: PlaybookResult) -> PlaybookResult:
-    result = lab.run_playbook(PLAYBOOK)
-    result.check()
-    return result
-
-
-def kubectl(lab: Lab, *words: str, text: str | None = None) -> str:
-    admin = "--kubeconfig=/etc/kubernetes/admin.conf"
-    command = [f"{PROGRAMS}/kubectl", admin, *words]
-    return lab.host("cp1").run(command, text=text).stdout
-
-
-def ready(lab: Lab) -> dict[str, bool]:
-    """Whether each node is Ready, by name."""
-    nodes = json.loads(kubectl(lab, "get", "nodes", "--output=json"))["items"]
-    return {
-        node["metadata"]["name"]: any(
-            condition["type"] == "Ready" and condition["status"] == "True"
-            for condition in node["status"]["conditions"]
-        )
-        for node in nodes
-    }
 
 
 def shown(host: Host, unit: str, name: str) -> str:
@@ -280,22 +234,3 @@ def test_programs_that_do_not_run_are_refused(lab: Lab, tmp_path: Path) -> None:
     assert not result.succeeded
     said = " ".join(result.output.split())
     assert "/opt/other/bin/kubeadm on w1 does not run: wrong machine." in said
-
-
-def test_reset_asks_first_then_leaves_nothing(
-    lab: Lab, converged: PlaybookResult
-) -> None:
-    reset = PLAYBOOK.with_name("reset.yml")
-    refused = lab.run_playbook(reset)
-    assert not refused.succeeded
-    assert "Add --extra-vars reset_confirmed=true" in " ".join(refused.output.split())
-    assert ready(lab) == {"cp1": True, "w1": True}
-    words = f"reset_confirmed=true cluster_bin_dir={PROGRAMS}"
-    lab.run_playbook(reset, "--extra-vars", words).check()
-    for host in lab.hosts():
-        left = host.run(
-            ["sh", "-c", "ls -A /etc/kubernetes /var/lib/etcd"], check=False
-        )
-        assert left.stdout.split() in ([], ["/var/lib/etcd:"])
-        units = host.run(["systemctl", "list-units", "--plain", "kube*", "etcd*"])
-        assert "0 loaded units listed" in units.stdout

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from components.settings import SettingsError
 from lab import paths
-from slipway import cli
+from slipway import cli, cluster_api
 from slipway.doctor import cli as doctor
 from slipway.doctor import examination, plan, pods
 from slipway.doctor.account import Account, CannotAskError
@@ -300,6 +300,6 @@ def test_a_cluster_that_does_not_answer_is_unknown(
     def nowhere(_: str) -> KubeApi:
         raise KubeApiError("no way there")
 
-    monkeypatch.setattr(pods, "api_of", nowhere)
+    monkeypatch.setattr(cluster_api, "of_stack", nowhere)
     found = pods.examine("platform.lab")
     assert valid(found)["exit_status"] == 2

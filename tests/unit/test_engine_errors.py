@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import pytest
 from rich.console import Console
 
 from slipway import summary
@@ -79,3 +80,15 @@ def test_the_summary_says_when_nothing_changed() -> None:
     assert out.getvalue().endswith("Nothing changed.\n")
     summary.table("up", [StackResult("a.b", "up", {"create": 3}, 1)], console=console)
     assert out.getvalue().count("Nothing changed.") == 1
+
+
+@pytest.mark.parametrize(
+    ("said", "fix"),
+    [
+        ('not created: namespaces "models" not found', "slipway refresh, then slipway"),
+        ("Server-Side Apply field conflict detected. See", "another state, made that"),
+    ],
+)
+def test_objects_that_others_made_or_deleted_have_a_hint(said: str, fix: str) -> None:
+    assert fix in str(EngineError("models.lab", "up", [(URN, said)], seconds=1))
+    assert fix not in str(EngineError("models.lab", "up", [(URN, "no")], seconds=1))

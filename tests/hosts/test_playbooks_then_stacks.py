@@ -1,13 +1,16 @@
-"""`*.mine`: the lab taken for anybody's cluster, known by its kubeconfig alone.
+"""`*.mine`: the nodes taken for anybody's cluster, known by its kubeconfig alone.
 
-The lab's own stacks are destroyed for it, which is looked at too; what any cluster has
-of its own (DNS, metrics) is applied from what `slipway render` prints.
+They are the playbooks' tests' own hosts, so that nobody's lab is touched. What any
+cluster has of its own (DNS, metrics) is applied from what `slipway render` prints.
 """
 
 from __future__ import annotations
 
+import os
+import platform
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +19,20 @@ import pytest
 import yaml
 
 from lab import paths
-from slipway import images, stack_files
+from lab.lab import Lab
+from lab.playbook import PlaybookResult
+from lab.settings import PORT_OFFSET_VARIABLE
+from slipway import images, local, stack_files
 from slipway.engine import Engine
 from slipway.render import render
-from tests.cluster.conftest import Cluster
 from tests.support import oip
-from tests.support.kube import wait_until
+from tests.support.kube import Kube, wait_until
 
-LAB = ("platform.lab", "models.lab")
+pytestmark = pytest.mark.skipif(
+    platform.system() != "Linux" or os.geteuid() != 0,
+    reason="hosts in namespaces need Linux and root",
+)
+
 MINE = ("platform.mine", "models.mine")
 SYSTEM = ("coredns", "metrics-server")
 OURS = ("models", "slipway-gateway", "slipway-monitoring")
@@ -44,8 +53,8 @@ NOTHING_BUT_CRDS = {
 }
 
 
-def names(cluster: Cluster, kind: str) -> set[str]:
-    return {found["metadata"]["name"] for found in cluster.kube.get(kind)}
+def names(kube: Kube, kind: str) -> set[str]:
+    return {found["metadata"]["name"] for found in kube.get(kind)}
 
 
 def checkout(folder: Path, switches: dict[str, Any]) -> Path:
@@ -70,27 +79,36 @@ def system_objects() -> list[dict[str, Any]]:
     ]
 
 
+@dataclass(frozen=True)
+class Bare:
+    """The hosts as anybody's cluster, with DNS and metrics of its own."""
+
+    kube: Kube
+    infer: str
+
+
 @pytest.fixture
-def bare(cluster: Cluster) -> Iterator[Cluster]:
-    """The lab without our stacks, as a cluster that has DNS and metrics of its own."""
-    for stack in reversed(LAB):
-        Engine().destroy(stack)
-    assert not names(cluster, "namespace") & set(OURS)
-    assert not names(cluster, "crd") & set(CRDS)
+def bare(
+    lab: Lab, converged: PlaybookResult, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Bare]:
+    lab.up()
+    offset = lab.settings.port_offset
+    monkeypatch.setenv(PORT_OFFSET_VARIABLE, str(offset))
+    images.build()
+    images.push()
+    kube = Kube(lab.kubeconfig)
+    assert not names(kube, "namespace") & set(OURS)
+    assert not names(kube, "crd") & set(CRDS)
     system = system_objects()
-    cluster.kube.apply(*system)
+    kube.apply(*system)
     for name in SYSTEM:
-        cluster.kube.rollout(name, "kube-system")
-    yield cluster
-    cluster.kube.delete(*system)
-    cluster.kube.run("delete", "crd", "--all", "--wait=true")
-    if cluster.was_up:
-        for stack in LAB:
-            Engine().up(stack)
+        kube.rollout(name, "kube-system")
+    yield Bare(kube, local.urls(lab.settings)["gateway"] + local.PREDICTION_PATH)
+    kube.delete(*system)
 
 
 def test_up_by_kubeconfig_alone_predicts_and_goes_again(
-    bare: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bare: Bare, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(bare.kube.kubeconfig))
     monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path / 'state'}")
@@ -109,9 +127,9 @@ def test_up_by_kubeconfig_alone_predicts_and_goes_again(
         assert set(engine.up(stack).changes) <= {"same"}
     for stack in reversed(MINE):
         engine.destroy(stack)
-    assert not names(bare, "namespace") & set(OURS)
+    assert not names(bare.kube, "namespace") & set(OURS)
     # CRDs stay, for others' objects would go with them: the next `up` takes them over.
-    assert names(bare, "crd") >= set(CRDS)
+    assert names(bare.kube, "crd") >= set(CRDS)
     bare_again = Engine(root=checkout(tmp_path / "again", NOTHING_BUT_CRDS))
     assert bare_again.up("platform.mine").changes["create"]
     bare_again.destroy("platform.mine")
