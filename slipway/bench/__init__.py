@@ -1,0 +1,1 @@
+"""Measurements of running models: `slipway bench`."""
