@@ -30,6 +30,8 @@ class Image:
     base: bool
     tag: str
     inputs: Mapping[str, Input]
+    on_demand: bool = False
+    """Whether it is built only where it is named: it takes long, few clusters need it."""
 
     @property
     def folder(self) -> Path:
@@ -97,15 +99,16 @@ def images() -> dict[str, Image]:
                 target: parse(f"images.{name}.inputs.{target}", raw)
                 for target, raw in entry.get("inputs", {}).items()
             },
+            on_demand=entry.get("on_demand", False),
         )
         for name, entry in _raw()["images"].items()
     }
 
 
 def select(names: Iterable[str] | None) -> list[Image]:
-    """The named images, or all; ImageError names the ones that exist."""
+    """The named images, or all but those on demand; ImageError names what exists."""
     if names is None:
-        return list(images().values())
+        return [image for image in images().values() if not image.on_demand]
     wanted = list(names)
     if unknown := [name for name in wanted if name not in images()]:
         raise ImageError(
