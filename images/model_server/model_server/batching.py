@@ -12,7 +12,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -20,27 +20,33 @@ import numpy as np
 
 from model_server.errors import RequestError, overloaded
 from model_server.metrics import Histogram, ModelMetrics
-from model_server.model import Array, Model
-from model_server.protocol import Inference, rows_as_text
+from model_server.model import Model
+from model_server.outputs import Array, Outputs, Results
+from model_server.protocol import Inference
 
 INLINE_SECONDS = 0.002
 
-Outputs = Sequence[Sequence[bytes]]
 Done = Callable[["Job", Outputs | RequestError], None]
 
 logger = logging.getLogger("model_server.batching")
 
 
 class Job:
-    """One request in the queue; `done` is called once, in the event loop."""
+    """One request in the queue; `done` is called once, in the event loop.
+
+    `started_at` and `deadline` are seconds of `time.monotonic`, the loop's clock too.
+    """
 
     __slots__ = (
+        "as_text",
+        "deadline",
         "done",
         "endpoint",
         "inference",
         "request_id",
         "respond",
         "started_at",
+        "transport_done",
     )
 
     def __init__(
@@ -49,16 +55,22 @@ class Job:
         *,
         inference: Inference,
         request_id: str,
-        respond: Callable[..., None],
+        respond: Callable[..., None] | None,
         done: Done,
+        transport_done: Done | None,
         started_at: float,
+        deadline: float | None,
+        as_text: bool,
     ) -> None:
         self.endpoint = endpoint
         self.inference = inference
         self.request_id = request_id
         self.respond = respond
         self.done = done
+        self.transport_done = transport_done
         self.started_at = started_at
+        self.deadline = deadline
+        self.as_text = as_text
 
 
 class Batcher:
@@ -112,7 +124,7 @@ class Batcher:
     def _take(self) -> tuple[list[Job], int]:
         """Take jobs up to the batch limit; one larger than it goes alone."""
         queue = self._queue
-        now = time.perf_counter()
+        now = time.monotonic()
         jobs = [queue.popleft()]
         rows = jobs[0].inference.rows
         observe = self._queue_seconds.observe
@@ -163,19 +175,17 @@ class Batcher:
                 for parts in zip(*[item.buffers for item in inputs], strict=True)
             ]
         rows = sum([item.rows for item in inputs])
-        arrays = self._run_in_parts(buffers, rows)
-        texts = [rows_as_text(array) for array in arrays]
-        if len(inputs) == 1:
-            results: list[Outputs | RequestError] = [texts]
-        else:
-            results = []
-            start = 0
-            for item in inputs:
-                stop = start + item.rows
-                results.append([text[start:stop] for text in texts])
-                start = stop
-        if not all(map(_is_finite, arrays, texts)):
-            _refuse_non_finite(arrays, results)
+        batch = Results(self._run_in_parts(buffers, rows))
+        # The text is made here, since a long run has a thread to make it on.
+        is_finite = _is_finite(batch, as_text=any(job.as_text for job in jobs))
+        results: list[Outputs | RequestError] = []
+        start = 0
+        for item in inputs:
+            stop = start + item.rows
+            results.append(Outputs(batch, start, stop))
+            start = stop
+        if not is_finite:
+            _refuse_non_finite(results)
         return results
 
     def _run_in_parts(self, buffers: list[bytes], rows: int) -> list[Array]:
@@ -196,19 +206,20 @@ class Batcher:
         return [np.concatenate(pieces) for pieces in zip(*parts, strict=True)]
 
 
-def _is_finite(array: Array, text: Sequence[bytes]) -> bool:
-    """Tell it by the text: a look for null is quicker than a look at each number."""
-    return array.dtype.kind != "f" or b"null" not in b",".join(text)
+def _is_finite(batch: Results, *, as_text: bool) -> bool:
+    """Tell it by the text, where one is needed: null is found in it at once."""
+    if as_text:
+        return all(
+            array.dtype.kind != "f" or b"null" not in b",".join(text)
+            for array, text in zip(batch.arrays, batch.texts(), strict=True)
+        )
+    return Outputs(batch, 0, len(batch.arrays[0])).is_finite()
 
 
-def _refuse_non_finite(
-    arrays: list[Array], results: list[Outputs | RequestError]
-) -> None:
+def _refuse_non_finite(results: list[Outputs | RequestError]) -> None:
     """Turn the answers that hold a value JSON cannot into errors, in place."""
     for index, result in enumerate(results):
-        if not isinstance(result, RequestError) and not all(
-            map(_is_finite, arrays, result)
-        ):
+        if not isinstance(result, RequestError) and not result.is_finite():
             results[index] = RequestError(
                 500, "model_failed", "the model gave a value that is not finite"
             )

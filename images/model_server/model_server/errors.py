@@ -54,3 +54,8 @@ def overloaded(what: str) -> RequestError:
         f"{what}; try again after the seconds in Retry-After",
         headers=((b"retry-after", b"1"),),
     )
+
+
+def internal() -> RequestError:
+    """Return the error of a fault of our own, whose traceback the log has."""
+    return RequestError(500, "internal", "a fault of the server, see its log")

@@ -12,11 +12,10 @@ import onnxruntime
 
 from model_server.datatypes import BY_ONNX_TYPE, DATATYPES, STRING_ONNX_TYPE
 from model_server.manifest import Manifest, ModelError, Tensor, read_manifest
+from model_server.outputs import Array
 
 RUNTIME = "onnxruntime"
 WARM_UP_RUNS = 3
-
-Array = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 
 
 @dataclass(frozen=True)

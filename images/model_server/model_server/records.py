@@ -12,15 +12,14 @@ import orjson
 
 from model_server.datatypes import DATATYPES
 from model_server.manifest import Manifest
-from model_server.protocol import rows_as_text
+from model_server.outputs import Outputs, rows_as_text
 
 
 @dataclass(slots=True)
 class Record:
     """One answered request.
 
-    `buffers` are its packed inputs and `outputs` its results as rows of JSON text;
-    both are empty for an error.
+    `buffers` are its packed inputs and `outputs` its results; an error has none.
     """
 
     form: RecordForm
@@ -31,7 +30,7 @@ class Record:
     code: str
     rows: int
     buffers: Sequence[bytes]
-    outputs: Sequence[Sequence[bytes]]
+    outputs: Outputs | None
 
 
 class RecordForm:
@@ -67,17 +66,17 @@ class RecordForm:
         form = self.features
         return [form % tuple(text.split(b",")) for text in rows_as_text(rows)]
 
-    def results_text(self, outputs: Sequence[Sequence[bytes]], row: int) -> bytes:
-        """Return what is logged of one row's outputs, as members of an object."""
-        parts = b""
+    def results_text(self, outputs: Outputs) -> list[bytes]:
+        """Return what is logged of each row's outputs, as members of an object."""
+        members = []
         for key, index, columns, is_score in self.logged:
-            text = outputs[index][row]
+            texts = outputs.text(index)
             if columns == 2 and is_score:
-                text = text.rpartition(b",")[2]
+                texts = [text.rpartition(b",")[2] for text in texts]
             elif columns > 1:
-                text = b"[%b]" % text
-            parts += key + text
-        return parts
+                texts = [b"[%b]" % text for text in texts]
+            members.append([key + text for text in texts])
+        return [b"".join(parts) for parts in zip(*members, strict=True)]
 
 
 def _logged_outputs(manifest: Manifest) -> list[tuple[bytes, int, int, bool]]:
@@ -100,7 +99,9 @@ def lines(records: Sequence[Record]) -> bytes:
     found: list[bytes] = []
     for form, group in groupby(records, lambda record: record.form):
         same = list(group)
-        features = iter(form.features_text([item for item in same if item.outputs]))
+        features = iter(
+            form.features_text([item for item in same if item.outputs is not None])
+        )
         for record in same:
             start = b'{"id":"%b","row":' % record.request_id.encode()
             common = b',"time":"%b",%b,"status":%d,"latency_seconds":%.6f' % (
@@ -109,7 +110,7 @@ def lines(records: Sequence[Record]) -> bytes:
                 record.status,
                 record.latency,
             )
-            if not record.outputs:
+            if record.outputs is None:
                 found.append(
                     b'%b0%b,"code":"%b"}\n' % (start, common, record.code.encode())
                 )
@@ -121,9 +122,9 @@ def lines(records: Sequence[Record]) -> bytes:
                     row,
                     common,
                     next(features),
-                    form.results_text(record.outputs, row),
+                    results,
                 )
-                for row in range(record.rows)
+                for row, results in enumerate(form.results_text(record.outputs))
             ]
     return b"".join(found)
 

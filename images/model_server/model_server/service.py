@@ -15,10 +15,10 @@ import time
 from collections.abc import Callable
 
 from model_server import cgroup
-from model_server.batching import INLINE_SECONDS, Job, Outputs
+from model_server.batching import INLINE_SECONDS, Done, Job
 from model_server.config import Config
 from model_server.endpoint import Endpoint
-from model_server.errors import RequestError
+from model_server.errors import RequestError, internal
 from model_server.http import (
     CLOSE,
     Fields,
@@ -29,8 +29,10 @@ from model_server.http import (
 )
 from model_server.manifest import ModelError
 from model_server.model import load_models
+from model_server.outputs import Outputs
 from model_server.prediction_log import PredictionLog
 from model_server.process import Usage
+from model_server.protocol import Inference
 from model_server.records import Record
 
 logger = logging.getLogger("model_server")
@@ -136,72 +138,90 @@ class Service:
         body: bytes | bytearray,
         respond: Respond,
     ) -> None:
-        """Answer one inference request whose body is complete."""
-        started = time.perf_counter()
+        """Answer one HTTP inference request whose body is complete."""
+        started = time.monotonic()
         request_id = ""
-        self._begin(endpoint)
         try:
             request_id = request_id_of(fields)
             check_media_type(fields)
             inference = endpoint.reader.read(body)
-            request_id = request_id or inference.id or self.new_id()
-            endpoint.batcher.submit(
-                Job(
-                    endpoint,
-                    inference=inference,
-                    request_id=request_id,
-                    respond=respond,
-                    done=self._done,
-                    started_at=started,
-                )
-            )
         except RequestError as error:
-            self._fail(endpoint, request_id or self.new_id(), started, error, respond)
+            self._refuse(endpoint, request_id, started, error, respond)
         except Exception:
-            logger.exception("a fault of the server", extra={"request_id": request_id})
-            fault = RequestError(500, "internal", "a fault of the server, see its log")
-            self._fail(endpoint, request_id or self.new_id(), started, fault, respond)
+            logger.exception("a request could not be read")
+            self._refuse(endpoint, request_id, started, internal(), respond)
+        else:
+            self.submit(
+                endpoint,
+                inference=inference,
+                request_id=request_id or inference.id or self.new_id(),
+                respond=respond,
+                started_at=started,
+            )
+
+    def submit(
+        self,
+        endpoint: Endpoint,
+        *,
+        inference: Inference,
+        request_id: str,
+        respond: Respond | None = None,
+        done: Done | None = None,
+        started_at: float,
+        deadline: float | None = None,
+    ) -> None:
+        """Queue what a transport has read; it is counted, logged and answered once.
+
+        Give either `respond`, which gets the answer as HTTP with JSON, or `done`, which
+        gets the job with its outputs or error and answers as it likes. Both are called
+        in the event loop, perhaps before this returns. `started_at` and `deadline` are
+        seconds of `time.monotonic`. Call it in the event loop.
+        """
+        endpoint.metrics.inflight += 1
+        self.inflight += 1
+        job = Job(
+            endpoint,
+            inference=inference,
+            request_id=request_id,
+            respond=respond,
+            done=self._done,
+            transport_done=done,
+            started_at=started_at,
+            deadline=deadline,
+            as_text=done is None,
+        )
+        try:
+            endpoint.batcher.submit(job)
+        except RequestError as error:
+            self._done(job, error)
+        except Exception:
+            logger.exception("a request could not be queued")
+            self._done(job, internal())
 
     def refuse(
         self, endpoint: Endpoint, fields: Fields, error: RequestError, respond: Respond
     ) -> None:
-        """Answer with an error a request whose body was not taken."""
+        """Answer with an error an HTTP request whose body was not taken."""
         try:
-            request_id = request_id_of(fields) or self.new_id()
+            request_id = request_id_of(fields)
         except RequestError:
-            request_id = self.new_id()
-        self._begin(endpoint)
-        self._fail(endpoint, request_id, time.perf_counter(), error, respond)
+            request_id = ""
+        self._refuse(endpoint, request_id, time.monotonic(), error, respond)
 
-    def _begin(self, endpoint: Endpoint) -> None:
+    def count_refused(
+        self,
+        endpoint: Endpoint,
+        *,
+        request_id: str,
+        started_at: float,
+        error: RequestError,
+    ) -> None:
+        """Count and log a request that its transport has refused and answered."""
         endpoint.metrics.inflight += 1
         self.inflight += 1
+        self._end(endpoint, self._error_record(endpoint, request_id, started_at, error))
 
-    def _done(self, job: Job, result: Outputs | RequestError) -> None:
-        endpoint: Endpoint = job.endpoint
-        request_id = job.request_id
-        if isinstance(result, RequestError):
-            self._fail(endpoint, request_id, job.started_at, result, job.respond)
-            return
-        inference = job.inference
-        body = endpoint.writer.write(
-            inference.id or request_id, inference.rows, inference.wanted, result
-        )
-        job.respond(200, self._headers(endpoint, request_id, body), body)
-        record = Record(
-            form=endpoint.form,
-            request_id=request_id,
-            time=time.time(),
-            latency=time.perf_counter() - job.started_at,
-            status=200,
-            code="",
-            rows=inference.rows,
-            buffers=inference.buffers,
-            outputs=result,
-        )
-        self._end(endpoint, record)
-
-    def _fail(
+    def _refuse(
         self,
         endpoint: Endpoint,
         request_id: str,
@@ -209,23 +229,75 @@ class Service:
         error: RequestError,
         respond: Respond,
     ) -> None:
+        request_id = request_id or self.new_id()
+        self._respond_error(endpoint, request_id, error, respond)
+        self.count_refused(
+            endpoint, request_id=request_id, started_at=started, error=error
+        )
+
+    def _done(self, job: Job, result: Outputs | RequestError) -> None:
+        """Answer a job, then count and log it."""
+        endpoint: Endpoint = job.endpoint
+        request_id = job.request_id
+        inference = job.inference
+        try:
+            if job.transport_done is not None:
+                job.transport_done(job, result)
+            elif job.respond is None:
+                raise TypeError("a job has neither respond nor done")
+            elif isinstance(result, RequestError):
+                self._respond_error(endpoint, request_id, result, job.respond)
+            else:
+                body = endpoint.writer.write(
+                    inference.id or request_id, inference.rows, inference.wanted, result
+                )
+                job.respond(200, self._headers(endpoint, request_id, body), body)
+        finally:
+            if isinstance(result, RequestError):
+                record = self._error_record(
+                    endpoint, request_id, job.started_at, result
+                )
+            else:
+                record = Record(
+                    form=endpoint.form,
+                    request_id=request_id,
+                    time=time.time(),
+                    latency=time.monotonic() - job.started_at,
+                    status=200,
+                    code="",
+                    rows=inference.rows,
+                    buffers=inference.buffers,
+                    outputs=result,
+                )
+            self._end(endpoint, record)
+
+    def _respond_error(
+        self,
+        endpoint: Endpoint,
+        request_id: str,
+        error: RequestError,
+        respond: Respond,
+    ) -> None:
         body = error.body(request_id)
         headers = self._headers(endpoint, request_id, body)
         headers += [item for item in error.headers if item not in headers]
         respond(error.status, headers, body)
+
+    def _error_record(
+        self, endpoint: Endpoint, request_id: str, started: float, error: RequestError
+    ) -> Record:
         endpoint.metrics.count_error(error.status, error.code)
-        record = Record(
+        return Record(
             form=endpoint.form,
             request_id=request_id,
             time=time.time(),
-            latency=time.perf_counter() - started,
+            latency=time.monotonic() - started,
             status=error.status,
             code=error.code,
             rows=1,
             buffers=(),
-            outputs=(),
+            outputs=None,
         )
-        self._end(endpoint, record)
 
     def _headers(self, endpoint: Endpoint, request_id: str, body: bytes) -> Headers:
         headers = [

@@ -1,0 +1,108 @@
+"""Tensors as raw bytes: requests that carry them, whatever the transport."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from model_server.errors import invalid
+from model_server.manifest import Manifest
+from model_server.outputs import Array
+from model_server.protocol import Inference
+from model_server.tensor_reader import TensorReader, shown
+
+
+@dataclass(frozen=True, slots=True)
+class RawInput:
+    """An input tensor as it came; `data` is little-endian and row-major."""
+
+    name: str
+    datatype: str
+    shape: Sequence[int]
+    data: memoryview
+
+
+class RawReader:
+    """Reads requests of raw tensors for one model, as strictly as JSON is read."""
+
+    def __init__(self, manifest: Manifest, max_rows: int) -> None:
+        self._inputs = {
+            tensor.name: TensorReader(tensor, max_rows) for tensor in manifest.inputs
+        }
+        self._outputs = {
+            tensor.name: index for index, tensor in enumerate(manifest.outputs)
+        }
+
+    def read(
+        self,
+        request_id: str | None,
+        inputs: Sequence[RawInput],
+        wanted: Sequence[str] = (),
+    ) -> Inference:
+        """Return the request; `wanted` names outputs, none means all.
+
+        Raises `RequestError` where it is wrong. The bytes of `data` are copied.
+        """
+        buffers: dict[str, bytes] = {}
+        first_rows = 0
+        for number, given in enumerate(inputs):
+            path = f"inputs[{number}]"
+            reader = self._inputs.get(given.name)
+            if reader is None:
+                raise invalid(
+                    f"{path}.name",
+                    f"{shown(given.name)} is none of the model's inputs "
+                    f"{', '.join(self._inputs)}",
+                )
+            if given.name in buffers:
+                raise invalid(f"{path}.name", f"{shown(given.name)} stands twice")
+            rows, packed = reader.read_raw(
+                given.name, given.datatype, list(given.shape), given.data, path
+            )
+            if buffers and rows != first_rows:
+                raise invalid(
+                    f"{path}.shape", f"{rows} rows, but inputs[0] has {first_rows}"
+                )
+            first_rows = rows
+            buffers[given.name] = packed
+        missing = [name for name in self._inputs if name not in buffers]
+        if missing:
+            raise invalid("inputs", f"the model needs {', '.join(missing)} too")
+        return Inference(
+            request_id,
+            first_rows,
+            [buffers[name] for name in self._inputs],
+            self._indices(wanted),
+        )
+
+    def _indices(self, wanted: Sequence[str]) -> tuple[int, ...] | None:
+        found: list[int] = []
+        for number, name in enumerate(wanted):
+            index = self._outputs.get(name)
+            path = f"outputs[{number}].name"
+            if index is None:
+                raise invalid(
+                    path,
+                    f"{shown(name)} is none of the model's outputs "
+                    f"{', '.join(self._outputs)}",
+                )
+            if index in found:
+                raise invalid(path, f"{shown(name)} stands twice")
+            found.append(index)
+        return tuple(found) or None
+
+
+def packed(array: Array) -> bytes:
+    """Return an output's values packed: little-endian and row-major.
+
+    Each value of BYTES comes after its length in 4 bytes, as the protocol has it.
+    """
+    if array.dtype != object:
+        return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+    parts: list[bytes] = []
+    for value in array.ravel():
+        text = value if isinstance(value, bytes) else str(value).encode()
+        parts += (np.uint32(len(text)).astype("<u4").tobytes(), text)
+    return b"".join(parts)
