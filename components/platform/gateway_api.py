@@ -42,6 +42,5 @@ class GatewayApi(pulumi.ComponentResource):
             f"{name}-policy",
             rendered,
             pulumi.ResourceOptions(parent=self, depends_on=[definitions]),
-            child=pulumi.ResourceOptions(retain_on_delete=settings.retain),
         )
         self.register_outputs({})

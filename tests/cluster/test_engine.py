@@ -173,6 +173,7 @@ def test_a_deletion_that_goes_on_is_waited_for(
     cluster.kube.run("patch", "configmap", "held", "-n", "models", "-p", release)
     said = finished(up)
     assert "platform.lab: waiting for 1 namespaces that are being deleted" in said
+    Engine().refresh("models.lab")  # its objects went with the namespace
     assert cluster.kube.get("namespace", "models")["status"]["phase"] == "Active"
 
 
