@@ -43,7 +43,7 @@ HINTS = {
     "cluster is unreachable": _NO_CLUSTER,
     "currently locked by": _LOCKED,
     "field conflict detected": _ELSEWHERE,
-    r'namespaces "[^"]+" not found': _DRIFTED,
+    r'[a-z] "[^"]+" not found': _DRIFTED,
 }
 """Patterns of an engine's error and what they mean for the reader."""
 

@@ -86,6 +86,7 @@ def test_the_summary_says_when_nothing_changed() -> None:
     ("said", "fix"),
     [
         ('not created: namespaces "models" not found', "slipway refresh, then slipway"),
+        ('deployments.apps "a-b" not found', "slipway refresh, then slipway"),
         ("Server-Side Apply field conflict detected. See", "another state, made that"),
     ],
 )
