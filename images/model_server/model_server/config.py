@@ -37,12 +37,20 @@ VARIABLES = (
         "model that `POST /infer` means; default: the only one",
         may_be_empty=True,
     ),
+    Variable(
+        "DEFAULT_VERSION",
+        "",
+        "version that answers when a request names none, of the models that have it; "
+        "default: the newest",
+        may_be_empty=True,
+    ),
     Variable("HOST", "0.0.0.0", "address to listen on"),  # noqa: S104, a container's
     Variable("PORT", 8080, "port to listen on; 0 takes a free one", 0, 65535),
     Variable(
         "REVISION",
         "",
-        "revision to report; default: the one in model.yaml",
+        "revision to report for each model's default version; default: the one in "
+        "model.yaml",
         may_be_empty=True,
     ),
     Variable("NAMESPACE", "default", "label `namespace` of metrics (downward API)"),
@@ -144,6 +152,7 @@ class Config:
 
     models: Path
     model: str
+    default_version: str
     host: str
     port: int
     revision: str
@@ -218,7 +227,7 @@ def _parse_text(variable: Variable, text: str) -> str:
     if variable.name == "LOG_LEVEL":
         if text not in {"debug", "info", "warning", "error"}:
             raise ValueError("must be debug, info, warning or error")
-    elif variable.name in {"MODEL", "REVISION", "NAMESPACE", "ARM"}:
+    elif variable.name in {"MODEL", "DEFAULT_VERSION", "REVISION", "NAMESPACE", "ARM"}:
         if text and not LABEL.fullmatch(text):
             raise ValueError(
                 "must be at most 128 letters, digits and . _ : / -, "

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+
 from model_server.batching import Batcher
+from model_server.binary import RawReader
 from model_server.config import Config
+from model_server.errors import RequestError
 from model_server.http import JSON, Headers
 from model_server.metrics import ModelMetrics
 from model_server.model import RUNTIME, Model
@@ -14,11 +18,14 @@ from model_server.records import RecordForm
 class Endpoint:
     """A model, its reader, batcher, writer, counters and form of log records."""
 
-    def __init__(self, model: Model, config: Config, *, inline_rows: int) -> None:
+    def __init__(
+        self, model: Model, config: Config, *, revision: str, inline_rows: int
+    ) -> None:
         manifest = model.manifest
-        revision = config.revision or manifest.revision
         self.manifest = manifest
         self.revision = revision
+        self.versions = [manifest.version]
+        self.by_revision = {revision: self}
         self.metrics = ModelMetrics(
             {
                 "model": manifest.name,
@@ -30,6 +37,7 @@ class Endpoint:
             manifest.version,
         )
         self.reader = Reader(manifest, config.max_request_rows)
+        self.raw_reader = RawReader(manifest, config.max_request_rows)
         self.writer = Writer(manifest)
         self.form = RecordForm(manifest, revision, config.arm)
         self.batcher = Batcher(
@@ -46,15 +54,32 @@ class Endpoint:
         ]
 
     @property
-    def paths(self) -> tuple[str, str]:
-        """The protocol's paths of the model, without and with its version."""
-        path = f"/v2/models/{self.manifest.name}"
-        return path, f"{path}/versions/{self.manifest.version}"
+    def path(self) -> str:
+        """The protocol's path of this version of the model."""
+        return f"/v2/models/{self.manifest.name}/versions/{self.manifest.version}"
+
+    def of_revision(self, revision: str) -> Endpoint:
+        """Return the model's version of a revision; raise 404 naming the known ones."""
+        found = self.by_revision.get(revision)
+        if found is None:
+            raise RequestError(
+                404,
+                "unknown_revision",
+                f"{self.manifest.name} has no revision {revision[:128]!r} here; there "
+                f"is {', '.join(self.by_revision)}",
+            )
+        return found
+
+    def pinned(self) -> Endpoint:
+        """Return the same endpoint as one from which no revision picks another."""
+        same = copy.copy(self)
+        same.by_revision = {self.revision: self}
+        return same
 
     def metadata(self) -> dict[str, object]:
         return {
             "name": self.manifest.name,
-            "versions": [self.manifest.version],
+            "versions": self.versions,
             "platform": "onnxruntime_onnx",
             "inputs": [tensor.metadata() for tensor in self.manifest.inputs],
             "outputs": [tensor.metadata() for tensor in self.manifest.outputs],

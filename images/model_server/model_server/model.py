@@ -95,23 +95,35 @@ def find_models(folder: Path) -> list[Path]:
     return sorted(file.parent for file in folder.glob("*/model.yaml"))
 
 
-def load_models(folder: Path, threads: int) -> dict[str, Model]:
-    """Load every model of a folder; raise `ModelError` with every problem found."""
+def load_models(folder: Path, threads: int) -> list[Model]:
+    """Load every model of a folder; raise `ModelError` with every problem found.
+
+    A model may stand there in several versions, each with a revision of its own.
+    """
     problems: list[str] = []
-    models: dict[str, Model] = {}
+    models: list[Model] = []
     folders = find_models(folder)
     if not folders:
         raise ModelError([f"{folder}: holds no folder with a model.yaml"])
+    seen: set[tuple[str, str, str]] = set()
     for path in folders:
         try:
             model = load_model(path, threads)
         except ModelError as error:
             problems += error.problems
             continue
-        name = model.manifest.name
-        if name in models:
-            problems.append(f"{path}: the name {name} stands in another folder too")
-        models[name] = model
+        manifest = model.manifest
+        for key, value in (
+            ("version", manifest.version),
+            ("revision", manifest.revision),
+        ):
+            if (manifest.name, key, value) in seen:
+                problems.append(
+                    f"{path}: the {key} {value} of {manifest.name} stands in another "
+                    "folder too"
+                )
+            seen.add((manifest.name, key, value))
+        models.append(model)
     if problems:
         raise ModelError(problems)
     return models

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from model_server.metrics import Exposition, add_models
 from model_server.process import add_process
 from model_server.service import Service
 
+MODEL_PATH = re.compile(r"/v2/models/([^/]*)(?:/versions/([^/]*))?(/.*)?")
 PLAIN = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 
 
@@ -48,7 +50,7 @@ class Pages:
         request_id = ""
         try:
             request_id = request_id_of(fields)
-            page = self._find(method, path)
+            page = self._find(method, path, fields)
         except RequestError as error:
             request_id = request_id or service.new_id()
             page = Page(error.status, error.body(request_id))
@@ -62,11 +64,14 @@ class Pages:
             headers.append(CLOSE)
         return page.status, headers, page.body
 
-    def _find(self, method: str, path: str) -> Page:
-        make = self._fixed.get(path) or self._of_model(path)
-        allow = "GET, HEAD" if make else "POST"
-        if make is None and path not in self._service.models_by_path:
-            raise self._missing(path)
+    def _find(self, method: str, path: str, fields: Fields) -> Page:
+        make = self._fixed.get(path)
+        allow = "GET, HEAD"
+        if make is None:
+            if path in self._service.models_by_path:
+                allow = "POST"
+            else:
+                make = self._of_model(path, fields)
         if make is None or method not in {"GET", "HEAD"}:
             raise RequestError(
                 405,
@@ -76,55 +81,35 @@ class Pages:
             )
         return make()
 
-    def _of_model(self, path: str) -> Callable[[], Page] | None:
-        """Return what makes a model's metadata or readiness, if the path is such."""
-        parts = path.split("/", 4)
-        if len(parts) < 4 or parts[1:3] != ["v2", "models"]:
-            return None
-        endpoint = self._service.endpoints.get(parts[3])
-        if endpoint is None:
-            return None
-        if path in endpoint.paths:
-            return lambda: Page(200, orjson.dumps(endpoint.metadata()))
-        if path.removesuffix("/ready") in endpoint.paths:
-            return lambda: self._model_ready(endpoint)
-        return None
-
-    def _missing(self, path: str) -> RequestError:
-        """Return the error that tells best why nothing is at a path."""
-        endpoints = self._service.endpoints
-        parts = path.split("/")
-        is_of_model = len(parts) > 3 and parts[1:3] == ["v2", "models"]
-        if not self._service.models_by_path and (is_of_model or path == "/infer"):
-            return RequestError(
+    def _of_model(self, path: str, fields: Fields) -> Callable[[], Page]:
+        """Return what makes a page of a model, or raise why there is none."""
+        service = self._service
+        match = MODEL_PATH.fullmatch(path)
+        if not service.models_by_path and (match or path == "/infer"):
+            raise RequestError(
                 503,
                 "not_ready",
                 "the models are still loading; try again",
                 headers=((b"retry-after", b"1"),),
             )
         if path == "/infer":
-            return RequestError(
+            raise RequestError(
                 404,
                 "unknown_model",
                 "several models are served here; name one: "
-                + ", ".join(f"/v2/models/{name}/infer" for name in endpoints),
+                + ", ".join(
+                    f"/v2/models/{name}/infer" for name in service.models.defaults
+                ),
             )
-        if is_of_model and parts[3] not in endpoints:
-            return RequestError(
-                404,
-                "unknown_model",
-                f"no model {parts[3][:128]!r} here; there is {', '.join(endpoints)}",
-            )
-        if is_of_model and len(parts) > 5 and parts[4] == "versions":
-            version = endpoints[parts[3]].manifest.version
-            if parts[5] != version:
-                return RequestError(
-                    404,
-                    "unknown_version",
-                    f"{parts[3]} has no version {parts[5][:128]!r} here; there is "
-                    f"{version}",
-                )
-        return RequestError(
+        if match:
+            name, version, rest = match.groups("")
+            revision = fields.get(b"x-model-revision", b"").decode("latin-1")
+            endpoint = service.models.find(name, version, revision)
+            if not rest:
+                return lambda: Page(200, orjson.dumps(endpoint.metadata()))
+            if rest == "/ready":
+                return lambda: self._model_ready(endpoint)
+        raise RequestError(
             404, "not_found", f"nothing at {path[:128]!r}; GET /v2 tells what is here"
         )
 
@@ -147,14 +132,14 @@ class Pages:
             "name": "slipway-model-server",
             "version": __version__,
             "extensions": [],
-            "models": list(self._service.endpoints),
+            "models": list(self._service.models.defaults),
         }
         return Page(200, orjson.dumps(content))
 
     def _metrics(self) -> Page:
         service = self._service
         text = Exposition()
-        add_models(text, [item.metrics for item in service.endpoints.values()])
+        add_models(text, [item.metrics for item in service.models])
         name = "model_server_http_errors_total"
         text.family(
             name,

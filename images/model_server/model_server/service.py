@@ -29,6 +29,7 @@ from model_server.http import (
 )
 from model_server.manifest import ModelError
 from model_server.model import load_models
+from model_server.models import Models, newest
 from model_server.outputs import Outputs
 from model_server.prediction_log import PredictionLog
 from model_server.process import Usage
@@ -49,7 +50,7 @@ class Service:
         self.inflight = 0
         self.buffered_bytes = 0
         self.http_errors: dict[int, int] = {}
-        self.endpoints: dict[str, Endpoint] = {}
+        self.models = Models()
         self.models_by_path: dict[str, Endpoint] = {}
         self.count_connections: Callable[[], int] = int
         self._id_prefix = os.urandom(8).hex()
@@ -65,21 +66,27 @@ class Service:
         threads = config.threads or cgroup.threads(limit)
         started = time.perf_counter()
         models = await asyncio.to_thread(load_models, config.models, threads)
-        if config.model and config.model not in models:
-            known = ", ".join(models)
+        defaults = newest([model.manifest for model in models], config.default_version)
+        if config.model and config.model not in defaults:
+            known = ", ".join(defaults)
             raise ModelError(
                 [f"MODEL_SERVER_MODEL={config.model!r}: {config.models} has {known}"]
             )
-        for name, model in models.items():
+        for model in models:
+            manifest = model.manifest
             run = await asyncio.to_thread(model.warm_up, config.max_batch_rows)
             inline_rows = run.rows_within(INLINE_SECONDS)
-            endpoint = Endpoint(model, config, inline_rows=inline_rows)
+            is_default = defaults[manifest.name] is manifest
+            revision = manifest.revision
+            if is_default and config.revision:
+                revision = config.revision
             logger.info(
                 "model loaded",
                 extra={
-                    "model": name,
-                    "version": model.manifest.version,
-                    "revision": endpoint.revision,
+                    "model": manifest.name,
+                    "version": manifest.version,
+                    "revision": revision,
+                    "is_default": is_default,
                     "threads": threads,
                     "cpu_limit": limit,
                     "one_row_seconds": round(run.one, 6),
@@ -87,29 +94,29 @@ class Service:
                     "inline_rows": inline_rows,
                 },
             )
-            self.endpoints[name] = endpoint
-        self._open(config.model or (next(iter(models)) if len(models) == 1 else ""))
+            endpoint = Endpoint(
+                model, config, revision=revision, inline_rows=inline_rows
+            )
+            self.models.add(endpoint, is_default=is_default)
+        self._open(config.model or (next(iter(defaults)) if len(defaults) == 1 else ""))
         logger.info("ready", extra={"seconds": round(time.perf_counter() - started, 3)})
 
     def _open(self, default: str) -> None:
         """Take inference requests from now on."""
-        for endpoint in self.endpoints.values():
+        for endpoint in self.models:
             endpoint.metrics.is_ready = True
-            for path in endpoint.paths:
-                self.models_by_path[f"{path}/infer"] = endpoint
-        if default:
-            self.models_by_path["/infer"] = self.endpoints[default]
+        self.models_by_path = self.models.by_path(default)
         self.is_ready = True
 
     def stop_taking(self) -> None:
         """Be not ready from now on."""
         self.is_ready = False
-        for endpoint in self.endpoints.values():
+        for endpoint in self.models:
             endpoint.metrics.is_ready = False
 
     def close(self, seconds: float) -> None:
         """Write out the prediction log and end the threads."""
-        for endpoint in self.endpoints.values():
+        for endpoint in self.models:
             endpoint.batcher.close()
         if self.log:
             self.log.stop(seconds)
@@ -117,7 +124,7 @@ class Service:
     def sample_usage(self) -> None:
         """Update the saturation of each model; call about once a second."""
         busy = self._usage.sample()
-        for endpoint in self.endpoints.values():
+        for endpoint in self.models:
             batcher = endpoint.batcher
             fill = batcher.queued_rows / batcher.max_queue_rows
             endpoint.metrics.saturation = round(min(1.0, max(fill, busy)), 4)
@@ -143,6 +150,9 @@ class Service:
         request_id = ""
         try:
             request_id = request_id_of(fields)
+            if b"x-model-revision" in fields:
+                revision = fields[b"x-model-revision"].decode("latin-1")
+                endpoint = endpoint.of_revision(revision)
             check_media_type(fields)
             inference = endpoint.reader.read(body)
         except RequestError as error:
