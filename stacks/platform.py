@@ -14,6 +14,7 @@ from components.platform.coredns import CoreDns
 from components.platform.envoy_gateway import EnvoyGateway
 from components.platform.gateway import Gateway
 from components.platform.gateway_api import GatewayApi
+from components.platform.keda import Keda, KedaDefinitions
 from components.platform.metrics_server import MetricsServer
 from components.platform.namespaces import Namespaces
 from components.platform.settings import PlatformSettings
@@ -31,12 +32,18 @@ def run() -> None:
     nodes.add(settings, found, place)
     if settings.metrics_server.enabled:
         MetricsServer("metrics-server", settings.metrics_server, place.options)
-    namespaces = Namespaces("namespaces", settings.namespaces, place.options)
+    namespaces = Namespaces(
+        "namespaces", settings.namespaces, place.options, keda=settings.keda.enabled
+    )
     ready = place.then(namespaces)
     if settings.coredns.enabled:
         ready = ready.then(CoreDns("coredns", settings.coredns, place.options))
     served = add_gateway(settings, ready)
     add_monitoring(settings.monitoring, ready)
+    if settings.keda.enabled:
+        kinds = KedaDefinitions("keda-crds", settings.keda, place.options)
+        models = settings.namespaces.models
+        Keda("keda", settings.keda, models, ready.then(kinds).options)
     # After the gateway: before it answers, its alerts would fire.
     PlatformRules(
         "rules-platform",

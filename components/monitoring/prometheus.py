@@ -71,7 +71,8 @@ class Prometheus(Workload):
     def _callers(self) -> network.Rule:
         if self.settings.node_port:  # callers have a node's address, or any
             return network.allow_from(to=(PORT,))
-        return network.allow_from(network.SAME_NAMESPACE, to=(PORT,))
+        keda = network.in_namespace(naming.KEDA_NAMESPACE)
+        return network.allow_from(network.SAME_NAMESPACE, keda, to=(PORT,))
 
     def _add_rights(self) -> None:
         self.add_account()

@@ -15,7 +15,8 @@ POD_SECURITY = "pod-security.kubernetes.io"
 class Namespaces(pulumi.ComponentResource):
     """Namespaces and their defaults.
 
-    Creates, for the gateway, for monitoring and for each namespace of models:
+    Creates, for the gateway, for monitoring, for KEDA if it is there and for each
+    namespace of models:
 
     - the Namespace, which refuses pods that are not `restricted`;
     - a NetworkPolicy `default-deny` for all its pods, both ways;
@@ -27,11 +28,16 @@ class Namespaces(pulumi.ComponentResource):
         name: str,
         settings: NamespaceSettings,
         opts: pulumi.ResourceOptions | None = None,
+        *,
+        keda: bool = False,
     ) -> None:
+        """`keda`: whether KEDA needs its own, too."""
         super().__init__("slipway:platform:Namespaces", name, None, opts)
         self.settings = settings
         self._add(naming.GATEWAY_NAMESPACE, component="gateway", routes=True)
         self._add(naming.MONITORING_NAMESPACE, component="monitoring", routes=False)
+        if keda:
+            self._add(naming.KEDA_NAMESPACE, component="autoscaler", routes=False)
         for models in settings.models:
             self._add(models, component="models", routes=True)
         self.register_outputs({})

@@ -35,6 +35,11 @@ def folder(name: str, prepare: Prepare | None = None) -> Path:
     return target
 
 
+def version(name: str) -> str:
+    """The version of a group's module, such as `v1.9.1`."""
+    return builds.group(name).version()
+
+
 def _make(group: builds.Group, target: Path, prepare: Prepare | None) -> None:
     part = target.with_name(target.name + ".part")
     shutil.rmtree(part, ignore_errors=True)

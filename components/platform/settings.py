@@ -16,6 +16,7 @@ from components.monitoring.settings import MonitoringSettings
 from components.part_settings import NodePort, PartSettings, image_problems
 from components.platform.gpu.settings import GpuSettings
 from components.platform.karpenter_settings import KarpenterSettings
+from components.platform.keda_settings import KedaSettings
 from components.platform.storage_class import StorageClassSettings
 from components.settings import Problem, Settings, refuse
 
@@ -61,7 +62,12 @@ class NamespaceSettings(Settings):
                 reason="no model would have a place",
                 fix="give at least one namespace",
             )
-        own = {naming.GATEWAY_NAMESPACE, naming.MONITORING_NAMESPACE, "kube-system"}
+        own = {
+            naming.GATEWAY_NAMESPACE,
+            naming.KEDA_NAMESPACE,
+            naming.MONITORING_NAMESPACE,
+            "kube-system",
+        }
         for index, name in enumerate(self.models):
             if name in own or name in self.models[:index]:
                 yield Problem(
@@ -193,6 +199,8 @@ class PlatformSettings(Settings):
     """The Gateway."""
     monitoring: MonitoringSettings = Field(default={}, validate_default=True)
     """Prometheus and alerts."""
+    keda: KedaSettings = Field(default={}, validate_default=True)
+    """Scaling by requests in flight."""
     storage_class: StorageClassSettings = Field(default={}, validate_default=True)
     """Volumes on EBS."""
     karpenter: KarpenterSettings = Field(default={}, validate_default=True)

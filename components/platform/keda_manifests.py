@@ -1,0 +1,294 @@
+"""KEDA's manifests as its publisher's module has them, and what is changed in them."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from components import naming
+from components.platform import chart, charted, package
+from components.platform.keda_settings import KedaSettings
+
+GROUP = "keda"
+NAMESPACE = naming.KEDA_NAMESPACE
+OPERATOR, ADAPTER = "keda-operator", "keda-metrics-apiserver"
+METRICS_PORT, HEALTH_PORT = 8080, 8081
+OPERATOR_PORT = 9666
+"""Where the adapter asks the operator, by gRPC with certificates of both."""
+ADAPTER_PORT = 6443
+USER = 65532
+API_SERVICE = "v1beta1.external.metrics.k8s.io"
+_NAMESPACE_OF_MODULE = "keda"
+_FILES = (
+    "service_account/service_account.yaml",
+    "rbac/role.yaml",
+    "rbac/role_binding.yaml",
+    "manager/manager.yaml",
+    "manager/service.yaml",
+    "metrics-server/role.yaml",
+    "metrics-server/role_binding.yaml",
+    "metrics-server/deployment.yaml",
+    "metrics-server/service.yaml",
+    "metrics-server/api_service.yaml",
+)
+"""Not taken: the admission webhook, and rights of people on KEDA's kinds."""
+_RESOURCES = {
+    OPERATOR: {
+        "requests": {"cpu": "50m", "memory": "96Mi"},
+        "limits": {"cpu": "1", "memory": "512Mi"},
+    },
+    ADAPTER: {
+        "requests": {"cpu": "25m", "memory": "64Mi"},
+        "limits": {"cpu": "1", "memory": "256Mi"},
+    },
+}
+_READ = ["get", "list", "watch"]
+_WRITE = [*_READ, "patch", "update"]
+
+Object = dict[str, Any]
+
+CLUSTER_RULES: list[Object] = [
+    {
+        "apiGroups": ["keda.sh"],
+        "resources": [
+            "clustertriggerauthentications",
+            "clustertriggerauthentications/status",
+        ],
+        "verbs": _WRITE,
+    },
+    {
+        "apiGroups": ["eventing.keda.sh"],
+        "resources": ["clustercloudeventsources", "clustercloudeventsources/status"],
+        "verbs": _WRITE,
+    },
+    {
+        "apiGroups": ["apiregistration.k8s.io"],
+        "resources": ["apiservices"],
+        "verbs": ["list", "watch"],
+    },
+    # Its own certificate's authority, which it renews.
+    {
+        "apiGroups": ["apiregistration.k8s.io"],
+        "resources": ["apiservices"],
+        "resourceNames": [API_SERVICE],
+        "verbs": ["get", "patch", "update"],
+    },
+]
+"""In the whole cluster; the publisher's role may read every object of any kind."""
+NAMESPACE_RULES: list[Object] = [
+    {"apiGroups": [""], "resources": ["pods"], "verbs": _READ},
+    {
+        "apiGroups": ["", "events.k8s.io"],
+        "resources": ["events"],
+        "verbs": ["create", "patch"],
+    },
+    {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": _READ},
+    {
+        "apiGroups": ["apps"],
+        "resources": ["deployments/scale"],
+        "verbs": ["get", "patch", "update"],
+    },
+    {
+        "apiGroups": ["autoscaling"],
+        "resources": ["horizontalpodautoscalers"],
+        "verbs": [*_WRITE, "create", "delete"],
+    },
+    {
+        "apiGroups": ["keda.sh"],
+        "resources": [
+            f"{kind}{part}"
+            for kind in ("scaledobjects", "scaledjobs", "triggerauthentications")
+            for part in ("", "/status", "/finalizers")
+        ],
+        "verbs": _WRITE,
+    },
+    {
+        "apiGroups": ["eventing.keda.sh"],
+        "resources": ["cloudeventsources", "cloudeventsources/status"],
+        "verbs": _WRITE,
+    },
+]
+"""In each namespace of models: Deployments, no Secrets."""
+
+
+def definitions() -> tuple[Object, ...]:
+    """The CRDs of the pinned release, with its publisher's patches."""
+    folder = package.folder(GROUP) / "config" / "crd"
+    found = copy.deepcopy(chart.custom_resource_definitions(folder / "bases"))
+    by_name = {crd["metadata"]["name"]: crd for crd in found}
+    for patch in yaml.safe_load((folder / "kustomization.yaml").read_text())["patches"]:
+        target = by_name[patch["target"]["name"]]
+        for step in yaml.safe_load((folder / patch["path"]).read_text()):
+            apply_patch(target, step)
+    return found
+
+
+def apply_patch(content: Any, step: Object) -> None:
+    """One step of a JSON patch (RFC 6902); only `add` and `remove` are known.
+
+    Descriptions were left out of the definitions, so that nothing may be asked of them.
+    """
+    *parents, last = step["path"].removeprefix("/").split("/")
+    for key in parents:
+        content = content[int(key) if isinstance(content, list) else key]
+    if step["op"] == "remove":
+        del content[last]
+    elif step["op"] != "add":
+        raise ValueError(f"{step['op']} is no operation that is known here")
+    elif isinstance(content, list):
+        content.insert(len(content) if last == "-" else int(last), step["value"])
+    else:
+        content[last] = step["value"]
+
+
+def objects(settings: KedaSettings, watched: Sequence[str]) -> list[Object]:
+    """All objects but the CRDs, as this project wants them.
+
+    `watched`: the namespaces in which it scales. The publisher's manifests have no
+    values, so that each difference is made here: rights in the watched namespaces
+    alone, the named API token, probes that are quick, resources, one namespace of ours.
+    """
+    found = [_adapted(o, settings, watched) for o in _published()]
+    bindings = [
+        _binding(namespace, {"kind": "ClusterRole", "name": f"{OPERATOR}-models"})
+        for namespace in watched
+    ]
+    return [*found, _models_role(), *bindings]
+
+
+@functools.lru_cache(maxsize=1)
+def _published() -> tuple[Object, ...]:
+    folder = package.folder(GROUP) / "config"
+    return tuple(o for name in _FILES for o in _documents(folder / name))
+
+
+def _documents(file: Path) -> list[Object]:
+    text = file.read_text()
+    documents = [d for d in yaml.safe_load_all(text) if d]
+    encoded = json.dumps(documents).replace(
+        f'"namespace": "{_NAMESPACE_OF_MODULE}"', f'"namespace": "{NAMESPACE}"'
+    )
+    found: list[Object] = json.loads(encoded)
+    return found
+
+
+def _adapted(content: Object, settings: KedaSettings, watched: Sequence[str]) -> Object:
+    content["metadata"].setdefault("labels", {})
+    content = charted.managed(content)
+    kind, name = content["kind"], content["metadata"]["name"]
+    content["metadata"]["labels"]["app.kubernetes.io/version"] = _version()
+    if kind == "ServiceAccount":
+        content["automountServiceAccountToken"] = False
+    elif kind == "ClusterRole" and name == OPERATOR:
+        content["rules"] = CLUSTER_RULES
+    elif kind == "ClusterRole":  # of external metrics: the API server only reads them
+        content["rules"][0]["verbs"] = ["get", "list"]
+    elif kind == "Role":
+        content["rules"] = [_without_delete(rule) for rule in content["rules"]]
+    elif kind == "Service":
+        for port in content["spec"]["ports"]:
+            port["protocol"] = "TCP"
+        content["spec"]["type"] = "ClusterIP"
+    elif kind == "Deployment":
+        _adapt_deployment(content, settings, watched)
+    return content
+
+
+def _version() -> str:
+    return package.version(GROUP)
+
+
+def _without_delete(rule: Object) -> Object:
+    return {**rule, "verbs": [verb for verb in rule["verbs"] if verb != "delete"]}
+
+
+def _adapt_deployment(
+    content: Object, settings: KedaSettings, watched: Sequence[str]
+) -> None:
+    name, spec = content["metadata"]["name"], content["spec"]
+    spec["replicas"] = settings.replicas
+    template = spec["template"]
+    template["metadata"].pop("name")
+    template["metadata"]["labels"] |= {
+        **naming.labels(name, component="autoscaler"),
+    }
+    template["metadata"]["annotations"] = naming.scrape_annotations(METRICS_PORT)
+    pod = template["spec"]
+    charted.name_the_token(pod)
+    pod["enableServiceLinks"] = False
+    pod["securityContext"] = {
+        "runAsNonRoot": True,
+        "runAsUser": USER,
+        "runAsGroup": USER,
+        "fsGroup": USER,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    (container,) = pod["containers"]
+    container["image"] = settings.image_reference
+    container["imagePullPolicy"] = "Always"
+    container["resources"] = _RESOURCES[name]
+    container["securityContext"] |= {
+        "runAsUser": USER,
+        "runAsGroup": USER,
+        "privileged": False,
+    }
+    for port in container["ports"]:
+        port["protocol"] = "TCP"
+    container["env"] = [v for v in container["env"] if "valueFrom" in v] + [
+        {"name": "WATCH_NAMESPACE", "value": ",".join(watched)}
+    ]
+    container |= _probes(container)
+    if name == OPERATOR:
+        # No webhook is installed whose certificate it could renew.
+        container["args"].append("--enable-webhook-patching=false")
+
+
+def _probes(container: Object) -> Object:
+    """Asked each second at the start, then less; the publisher's wait 20 s first."""
+    ready, live = (
+        {k: v for k, v in container[f"{kind}Probe"].items() if k == "httpGet"}
+        for kind in ("readiness", "liveness")
+    )
+    for probe in (ready, live):
+        probe["httpGet"].setdefault("scheme", "HTTP")
+        probe["timeoutSeconds"] = 5
+    return {
+        # Certificates are made at the first start, and mounted a minute later.
+        "startupProbe": {**live, "periodSeconds": 2, "failureThreshold": 90},
+        "readinessProbe": {**ready, "periodSeconds": 5, "failureThreshold": 3},
+        "livenessProbe": {**live, "periodSeconds": 10, "failureThreshold": 6},
+    }
+
+
+def _models_role() -> Object:
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "ClusterRole",
+        "metadata": {
+            "name": f"{OPERATOR}-models",
+            "labels": naming.labels(OPERATOR, component="autoscaler"),
+        },
+        "rules": NAMESPACE_RULES,
+    }
+
+
+def _binding(namespace: str, role: Object) -> Object:
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "RoleBinding",
+        "metadata": {
+            "name": role["name"],
+            "namespace": namespace,
+            "labels": naming.labels(OPERATOR, component="autoscaler"),
+        },
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", **role},
+        "subjects": [
+            {"kind": "ServiceAccount", "name": OPERATOR, "namespace": NAMESPACE}
+        ],
+    }
