@@ -56,6 +56,7 @@ def test_counts_and_labels(counted: ModelServer) -> None:
         ("500", "internal"): 0,
         ("500", "model_failed"): 0,
         ("503", "overloaded"): 0,
+        ("504", "deadline_exceeded"): 0,
         ("400", "invalid_json"): 1,
         ("400", "invalid_request"): 2,
         ("413", "too_many_rows"): 1,

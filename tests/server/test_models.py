@@ -291,7 +291,7 @@ def test_a_refusal_ends_the_process_with_1(
 def test_rows_that_run_in_the_event_loop(
     one: float, full: float, expected: int
 ) -> None:
-    from model_server.model import RunTime
+    from model_server.run_time import RunTime
 
-    found = RunTime(256, one, full).rows_within(0.002)
+    found = RunTime({1: one, 256: full}).rows_within(0.002)
     assert found == pytest.approx(expected, abs=1 if expected == 95 else 0)

@@ -18,11 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from model_server.errors import RequestError, overloaded
+from model_server.errors import RequestError, deadline_exceeded, overloaded
 from model_server.metrics import Histogram, ModelMetrics
 from model_server.model import Model
 from model_server.outputs import Array, Outputs, Results
 from model_server.protocol import Inference
+from model_server.run_time import Pace, RunTime
 
 INLINE_SECONDS = 0.002
 
@@ -80,33 +81,79 @@ class Batcher:
         self,
         model: Model,
         metrics: ModelMetrics,
+        run_time: RunTime,
         *,
         max_batch_rows: int,
         max_queue_rows: int,
-        inline_rows: int,
+        max_wait_seconds: float,
     ) -> None:
         self._model = model
         self._max_batch_rows = max_batch_rows
+        self._max_wait_seconds = max_wait_seconds
         self.max_queue_rows = max_queue_rows
         self.queued_rows = 0
+        self._running_rows = 0
+        self._taken_at = 0.0
         self._queue: deque[Job] = deque()
         self._is_scheduled = False
         self._loop = asyncio.get_running_loop()
         self._batch_rows: Histogram = metrics.batch_rows
         self._queue_seconds: Histogram = metrics.queue_seconds
-        self._inline_rows = inline_rows
+        self._inline_rows = run_time.rows_within(INLINE_SECONDS)
+        self._pace = Pace(run_time, max_batch_rows)
         self._thread = ThreadPoolExecutor(1, "model-run")
 
     def submit(self, job: Job) -> None:
-        """Queue a job; raise `RequestError` when the queue is full."""
+        """Queue a job; raise `RequestError` when it would wait too long."""
         rows = job.inference.rows
         if self.queued_rows + rows > self.max_queue_rows:
-            raise overloaded(f"{self.queued_rows} rows wait for the model already")
+            raise overloaded(
+                f"{self.queued_rows} rows wait for the model already",
+                self.expected_wait(),
+            )
+        if self.queued_rows and (
+            job.deadline is not None
+            or self.queued_rows - self._running_rows + rows > self._max_batch_rows
+        ):
+            self._check_wait(job)
         self.queued_rows += rows
         self._queue.append(job)
         if not self._is_scheduled:
             self._is_scheduled = True
             self._loop.call_soon(self._flush)
+
+    def _check_wait(self, job: Job) -> None:
+        """Refuse early what would be refused, or given up by its client, later.
+
+        What goes with the very next run is refused by its own deadline only, or a model
+        whose runs take longer than the longest wait would stand idle between them.
+        """
+        rows = job.inference.rows
+        wait = self.expected_wait()
+        waiting = self.queued_rows - self._running_rows
+        if waiting + rows > self._max_batch_rows and wait > self._max_wait_seconds:
+            raise overloaded(
+                f"the wait for the model would be {wait:.2g} s, "
+                f"{self._max_wait_seconds:g} s is the most",
+                wait,
+            )
+        if job.deadline is not None:
+            needed = wait + self._pace.seconds(rows)
+            if time.monotonic() + needed > job.deadline:
+                raise overloaded(
+                    f"the answer would take {needed:.2g} s, more than the request's "
+                    "own deadline leaves",
+                    wait,
+                )
+
+    def expected_wait(self) -> float:
+        """Return the seconds until all that is queued now will be answered."""
+        running, pace = self._running_rows, self._pace
+        left = 0.0
+        if running:
+            elapsed = time.monotonic() - self._taken_at
+            left = max(0.0, pace.seconds(running) - elapsed)
+        return left + pace.seconds(self.queued_rows - running)
 
     def close(self) -> None:
         """Let the thread end; queued jobs have been answered before this is called."""
@@ -114,9 +161,12 @@ class Batcher:
 
     def _flush(self) -> None:
         jobs, rows = self._take()
+        if not jobs:
+            self._is_scheduled = False
+            return
+        self._running_rows = rows
         if rows <= self._inline_rows:
-            results = self._compute(jobs)
-            self._finish(jobs, rows, results)
+            self._finish(jobs, rows, self._compute(jobs))
             return
         future = self._loop.run_in_executor(self._thread, self._compute, jobs)
         future.add_done_callback(lambda done: self._finish(jobs, rows, done.result()))
@@ -124,34 +174,48 @@ class Batcher:
     def _take(self) -> tuple[list[Job], int]:
         """Take jobs up to the batch limit; one larger than it goes alone."""
         queue = self._queue
-        now = time.monotonic()
-        jobs = [queue.popleft()]
-        rows = jobs[0].inference.rows
+        self._taken_at = now = time.monotonic()
         observe = self._queue_seconds.observe
-        observe(now - jobs[0].started_at)
-        while queue and rows + queue[0].inference.rows <= self._max_batch_rows:
-            job = queue.popleft()
+        jobs: list[Job] = []
+        rows = 0
+        while queue:
+            job = queue[0]
+            more = rows + job.inference.rows
+            if more > self._max_batch_rows and jobs:
+                break
+            queue.popleft()
             observe(now - job.started_at)
+            if job.deadline is not None and job.deadline <= now:
+                self.queued_rows -= job.inference.rows
+                self._answer(job, deadline_exceeded())
+                continue
             jobs.append(job)
-            rows += job.inference.rows
+            rows = more
         return jobs, rows
 
     def _finish(
         self, jobs: list[Job], rows: int, results: list[Outputs | RequestError]
     ) -> None:
         self.queued_rows -= rows
+        self._running_rows = 0
         self._batch_rows.observe(rows)
-        if self._queue:
+        has_more = bool(self._queue)
+        if has_more:
             self._loop.call_soon(self._flush)
         else:
             self._is_scheduled = False
         for job, result in zip(jobs, results, strict=True):
-            try:
-                job.done(job, result)
-            except Exception:  # one client's fault must not cost the others' answers
-                logger.exception(
-                    "an answer could not be given", extra={"request_id": job.request_id}
-                )
+            self._answer(job, result)
+        if has_more or rows > self._inline_rows:
+            self._pace.learn(rows, time.monotonic() - self._taken_at)
+
+    def _answer(self, job: Job, result: Outputs | RequestError) -> None:
+        try:
+            job.done(job, result)
+        except Exception:  # one client's fault must not cost the others' answers
+            logger.exception(
+                "an answer could not be given", extra={"request_id": job.request_id}
+            )
 
     def _compute(self, jobs: list[Job]) -> list[Outputs | RequestError]:
         """Run jobs as one batch; a batch that fails is run again one by one."""

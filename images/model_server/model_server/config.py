@@ -46,6 +46,7 @@ VARIABLES = (
     ),
     Variable("HOST", "0.0.0.0", "address to listen on"),  # noqa: S104, a container's
     Variable("PORT", 8080, "port to listen on; 0 takes a free one", 0, 65535),
+    Variable("GRPC_PORT", 0, "port of gRPC; 0: no gRPC", 0, 65535),
     Variable(
         "REVISION",
         "",
@@ -74,6 +75,14 @@ VARIABLES = (
     Variable("MAX_REQUEST_ROWS", 1024, "most rows of one request", 1, 65536),
     Variable(
         "MAX_QUEUE_ROWS", 4096, "most rows that wait for the model; more: 503", 1, 2**20
+    ),
+    Variable(
+        "MAX_WAIT_SECONDS",
+        1.0,
+        "longest expected wait for the model, beyond the run that comes next; more: "
+        "503",
+        0.001,
+        3600,
     ),
     Variable("MAX_BODY_BYTES", 2**20, "largest request body", 64, 2**30),
     Variable(
@@ -155,6 +164,7 @@ class Config:
     default_version: str
     host: str
     port: int
+    grpc_port: int
     revision: str
     namespace: str
     arm: str
@@ -164,6 +174,7 @@ class Config:
     max_batch_rows: int
     max_request_rows: int
     max_queue_rows: int
+    max_wait_seconds: float
     max_body_bytes: int
     max_buffered_bytes: int
     max_header_bytes: int

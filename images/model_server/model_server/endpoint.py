@@ -13,13 +13,14 @@ from model_server.metrics import ModelMetrics
 from model_server.model import RUNTIME, Model
 from model_server.protocol import Reader, Writer
 from model_server.records import RecordForm
+from model_server.run_time import RunTime
 
 
 class Endpoint:
     """A model, its reader, batcher, writer, counters and form of log records."""
 
     def __init__(
-        self, model: Model, config: Config, *, revision: str, inline_rows: int
+        self, model: Model, config: Config, run_time: RunTime, *, revision: str
     ) -> None:
         manifest = model.manifest
         self.manifest = manifest
@@ -43,9 +44,10 @@ class Endpoint:
         self.batcher = Batcher(
             model,
             self.metrics,
+            run_time,
             max_batch_rows=config.max_batch_rows,
             max_queue_rows=config.max_queue_rows,
-            inline_rows=inline_rows,
+            max_wait_seconds=config.max_wait_seconds,
         )
         self.headers: Headers = [
             JSON,

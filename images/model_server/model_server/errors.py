@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import orjson
+
+MAX_RETRY_AFTER_SECONDS = 60
 
 SERVER_ERRORS = (
     (500, "internal"),
     (500, "model_failed"),
     (503, "overloaded"),
+    (504, "deadline_exceeded"),
 )
 """Status and code of a model's answers that are not the client's fault."""
 
@@ -46,13 +51,24 @@ def invalid(path: str, message: str) -> RequestError:
     return RequestError(400, "invalid_request", f"{path}: {message}", path=path)
 
 
-def overloaded(what: str) -> RequestError:
+def overloaded(what: str, retry_after_seconds: float = 1.0) -> RequestError:
     """Return the error of a full queue, buffer or table of connections."""
+    seconds = min(max(1, math.ceil(retry_after_seconds)), MAX_RETRY_AFTER_SECONDS)
     return RequestError(
         503,
         "overloaded",
         f"{what}; try again after the seconds in Retry-After",
-        headers=((b"retry-after", b"1"),),
+        headers=((b"retry-after", b"%d" % seconds),),
+    )
+
+
+def deadline_exceeded() -> RequestError:
+    """Return the error of a request that waited until its client wanted it no more."""
+    return RequestError(
+        504,
+        "deadline_exceeded",
+        "the request's own deadline passed before the model was free; allow more time "
+        "or send less at once",
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,27 +12,12 @@ import onnxruntime
 from model_server.datatypes import BY_ONNX_TYPE, DATATYPES, STRING_ONNX_TYPE
 from model_server.manifest import Manifest, ModelError, Tensor, read_manifest
 from model_server.outputs import Array
+from model_server.run_time import RunTime
 
 RUNTIME = "onnxruntime"
 WARM_UP_RUNS = 3
-
-
-@dataclass(frozen=True)
-class RunTime:
-    """Seconds that a run takes, as measured for one row and for the largest batch."""
-
-    largest: int
-    one: float
-    full: float
-
-    def rows_within(self, seconds: float) -> int:
-        """Return the most rows whose run keeps within the seconds; 0 if none does."""
-        if self.one > seconds:
-            return 0
-        if self.full <= seconds:
-            return self.largest
-        row = (self.full - self.one) / (self.largest - 1)
-        return 1 + int((seconds - self.one) / row)
+REPEATED_SECONDS = 0.1
+"""A run longer than this is measured once, or warming up would take minutes."""
 
 
 class Model:
@@ -60,19 +44,23 @@ class Model:
         return results
 
     def warm_up(self, largest: int) -> RunTime:
-        """Run batches of 1, 8, 64 ... rows up to the largest; check what comes out."""
-        rows = 1
+        """Run batches of 1, 2, 4 ... rows and the largest; check what comes out.
+
+        The first run of a size makes what the next ones of about that size use again,
+        so no request has to pay for it.
+        """
         seconds: dict[int, float] = {}
-        while True:
+        for rows in [*_powers_of_two(largest), largest]:
             buffers = [
                 bytes(rows * dtype.itemsize * _width(shape))
                 for _, dtype, shape in self._inputs
             ]
             self._check(self.run(buffers), rows)
-            seconds[rows] = min(self._time(buffers) for _ in range(WARM_UP_RUNS))
-            if rows == largest:
-                return RunTime(largest, seconds[1], seconds[largest])
-            rows = min(rows * 8, largest)
+            seconds[rows] = self._time(buffers)
+            if seconds[rows] < REPEATED_SECONDS:
+                again = [self._time(buffers) for _ in range(WARM_UP_RUNS - 1)]
+                seconds[rows] = min(seconds[rows], *again)
+        return RunTime(seconds)
 
     def _time(self, buffers: list[bytes]) -> float:
         started = time.perf_counter()
@@ -207,6 +195,10 @@ def _shapes_agree(declared: tuple[int, ...], graph: list[int | str | None]) -> b
         not isinstance(given, int) or given <= 0 or given == size
         for size, given in zip(declared, graph, strict=True)
     )
+
+
+def _powers_of_two(below: int) -> list[int]:
+    return [1 << power for power in range((below - 1).bit_length())]
 
 
 def _width(shape: tuple[int, ...]) -> int:

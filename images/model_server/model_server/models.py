@@ -46,11 +46,10 @@ def newest(manifests: Iterable[Manifest], wanted: str) -> dict[str, Manifest]:
             found[manifest.name] = manifest
     if wanted and all(manifest.version != wanted for manifest in ordered):
         known = ", ".join(f"{it.name} {it.version}" for it in ordered)
-        raise ModelError(
-            [
-                f"MODEL_SERVER_DEFAULT_VERSION={wanted!r}: no model has it; known: {known}"
-            ]
+        problem = (
+            f"MODEL_SERVER_DEFAULT_VERSION={wanted!r}: no model has it; try {known}"
         )
+        raise ModelError([problem])
     return found
 
 

@@ -75,7 +75,6 @@ class Service:
         for model in models:
             manifest = model.manifest
             run = await asyncio.to_thread(model.warm_up, config.max_batch_rows)
-            inline_rows = run.rows_within(INLINE_SECONDS)
             is_default = defaults[manifest.name] is manifest
             revision = manifest.revision
             if is_default and config.revision:
@@ -91,12 +90,10 @@ class Service:
                     "cpu_limit": limit,
                     "one_row_seconds": round(run.one, 6),
                     "full_batch_seconds": round(run.full, 6),
-                    "inline_rows": inline_rows,
+                    "inline_rows": run.rows_within(INLINE_SECONDS),
                 },
             )
-            endpoint = Endpoint(
-                model, config, revision=revision, inline_rows=inline_rows
-            )
+            endpoint = Endpoint(model, config, run, revision=revision)
             self.models.add(endpoint, is_default=is_default)
         self._open(config.model or (next(iter(defaults)) if len(defaults) == 1 else ""))
         logger.info("ready", extra={"seconds": round(time.perf_counter() - started, 3)})
