@@ -1,23 +1,41 @@
-"""How many replicas there are, and how many may be taken away."""
+"""How many replicas there are, by which signal, and how many may be taken away.
+
+By CPU an HorizontalPodAutoscaler of ours; by requests in flight a ScaledObject, of
+which KEDA makes one. Both go up at once and down one by one after the load stayed low.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from pulumi_kubernetes.autoscaling import v2 as autoscaling
 from pulumi_kubernetes.meta import v1 as meta
 from pulumi_kubernetes.policy import v1 as policy
 
-from components.serving.model_server_args import Scaling
+from components.serving.scaling_settings import Scaling
+from components.serving.surroundings import KedaAccess
 
 SCALE_UP_PERIOD_SECONDS = 15
 SCALE_DOWN_PERIOD_SECONDS = 30
+UP = (("Percent", 100), ("Pods", 2))
+DOWN = (("Pods", 1),)
+POLLING_SECONDS = 5
+"""How often KEDA asks Prometheus of itself; the autoscaler's own questions, every
+15 s unless the control plane says otherwise, are passed on at once."""
+FAILURES = 3
+"""Failed questions in a row after which KEDA answers by the fallback."""
+HOLD_SECONDS = 20
+"""A replica that Prometheus could not scrape counts as before for so long."""
+
+SCALED_OBJECT = ("keda.sh/v1alpha1", "ScaledObject")
+"""API version and kind."""
 
 
 def autoscaler_spec(
     deployment: str, scaling: Scaling
 ) -> autoscaling.HorizontalPodAutoscalerSpecArgs:
-    """By CPU: up at once (doubling), down one by one after the load stayed low."""
+    """By CPU."""
     return autoscaling.HorizontalPodAutoscalerSpecArgs(
         scale_target_ref=autoscaling.CrossVersionObjectReferenceArgs(
             api_version="apps/v1", kind="Deployment", name=deployment
@@ -36,13 +54,9 @@ def autoscaler_spec(
             )
         ],
         behavior=autoscaling.HorizontalPodAutoscalerBehaviorArgs(
-            scale_up=_rules(
-                0, ("Percent", 100), ("Pods", 2), period=SCALE_UP_PERIOD_SECONDS
-            ),
+            scale_up=_rules(0, *UP, period=SCALE_UP_PERIOD_SECONDS),
             scale_down=_rules(
-                scaling.scale_down_seconds,
-                ("Pods", 1),
-                period=SCALE_DOWN_PERIOD_SECONDS,
+                scaling.scale_down_seconds, *DOWN, period=SCALE_DOWN_PERIOD_SECONDS
             ),
         ),
     )
@@ -61,6 +75,84 @@ def _rules(
             for kind, value in steps
         ],
     )
+
+
+def inflight_query(selector: str) -> str:
+    """Requests in flight in all replicas of the server that `selector` chooses.
+
+    One number, or nothing where there is no such series, which is not zero. What was
+    last seen of a replica stays in the sum for a while, so that one failed scrape does
+    not look like less load.
+    """
+    return f"sum(last_over_time(model_inflight{{{selector}}}[{HOLD_SECONDS}s]))"
+
+
+def scaled_object_spec(
+    deployment: str, scaling: Scaling, keda: KedaAccess | None, selector: str
+) -> dict[str, Any]:
+    """By requests in flight; `selector` chooses the server's series.
+
+    ValueError without KEDA: what the layer's settings refuse with path and fix.
+    """
+    if keda is None or scaling.inflight_per_replica is None:
+        raise ValueError(
+            f"{deployment}: signal inflight needs surroundings.keda and "
+            "scaling.inflight_per_replica"
+        )
+    return {
+        "scaleTargetRef": {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "name": deployment,
+        },
+        "pollingInterval": POLLING_SECONDS,
+        "minReplicaCount": scaling.min_replicas,
+        "maxReplicaCount": scaling.max_replicas,
+        "fallback": {
+            "failureThreshold": FAILURES,
+            "replicas": scaling.fallback_replicas or scaling.min_replicas,
+            # Blind, it never takes a replica away.
+            "behavior": "currentReplicasIfHigher",
+        },
+        "advanced": {
+            "horizontalPodAutoscalerConfig": {
+                "behavior": {
+                    "scaleUp": _plain_rules(0, *UP, period=SCALE_UP_PERIOD_SECONDS),
+                    "scaleDown": _plain_rules(
+                        scaling.scale_down_seconds,
+                        *DOWN,
+                        period=SCALE_DOWN_PERIOD_SECONDS,
+                    ),
+                }
+            }
+        },
+        "triggers": [
+            {
+                "type": "prometheus",
+                "metricType": "AverageValue",
+                "metadata": {
+                    "serverAddress": keda.prometheus,
+                    "query": inflight_query(selector),
+                    "threshold": f"{scaling.inflight_per_replica:g}",
+                    # No answer is a failure, not a load of zero.
+                    "ignoreNullValues": "false",
+                },
+            }
+        ],
+    }
+
+
+def _plain_rules(
+    stabilization_seconds: int, *steps: tuple[str, int], period: int
+) -> dict[str, Any]:
+    return {
+        "stabilizationWindowSeconds": stabilization_seconds,
+        "selectPolicy": "Max",
+        "policies": [
+            {"type": kind, "value": value, "periodSeconds": period}
+            for kind, value in steps
+        ],
+    }
 
 
 def disruption_spec(

@@ -33,7 +33,9 @@ class ModelServer(pulumi.ComponentResource):
       stop; its replicas belong to the autoscaler
     - Service `<name>`: port 80
     - PodDisruptionBudget `<name>`
-    - HorizontalPodAutoscaler `<name>`: by CPU
+    - HorizontalPodAutoscaler `<name>`: by CPU; or, by requests in flight, the
+      ScaledObject `<name>`, of which KEDA makes the HorizontalPodAutoscaler
+      `keda-hpa-<name>`
     - HTTPRoute `<name>`, if the arguments have a route
     - ConfigMap `rules-<namespace>-<name>` in the monitoring namespace: recording rules
       and alerts
@@ -162,6 +164,22 @@ class ModelServer(pulumi.ComponentResource):
         )
 
     def _autoscaler(self, deployment: pulumi.Resource) -> None:
+        if self._args.scaling.signal == "inflight":
+            api_version, kind = scaling.SCALED_OBJECT
+            CustomResource(
+                f"{self._model}-scaled",
+                api_version=api_version,
+                kind=kind,
+                metadata=self._metadata("autoscaler"),
+                spec=scaling.scaled_object_spec(
+                    self._model,
+                    self._args.scaling,
+                    self._around.keda,
+                    rules.selector(self._model, self._around.namespace),
+                ),
+                opts=self._child([deployment]),
+            )
+            return
         autoscaling.v2.HorizontalPodAutoscaler(
             self._model,
             metadata=self._metadata("autoscaler"),

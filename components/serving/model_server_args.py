@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from components.images import ImageReference
+from components.serving.scaling_settings import Scaling
 from components.setting_types import Decimal, PathPrefix, Whole
 from components.settings import Problem, Settings
 
@@ -15,55 +16,6 @@ EXIT_SECONDS = 3
 """What the server takes to write out its log and exit after the drain."""
 ENDPOINT_REMOVAL_SECONDS = 3
 """What the gateway may take to learn that a pod leaves: 0.2 s here, seconds on load."""
-
-
-class Scaling(Settings):
-    """How many replicas, and who may take some away."""
-
-    min_replicas: Annotated[Whole, Field(ge=1, le=1000)] = 2
-    """Replicas at rest."""
-    max_replicas: Annotated[Whole, Field(ge=1, le=1000)] = 4
-    """Replicas that the autoscaler may go up to."""
-    cpu_percent: Annotated[Whole, Field(ge=5, le=1000)] = 70
-    """CPU that the autoscaler holds, in percent of the request, over all replicas."""
-    scale_down_seconds: Annotated[Whole, Field(ge=0, le=3600)] = 300
-    """How long the load must have been low before replicas are removed, in seconds."""
-    max_unavailable: Annotated[Whole, Field(ge=1, le=100)] = 1
-    """Replicas that evictions, such as a node's drain, may take away at once."""
-    accept_single_replica: bool = False
-    """Whether one replica may be all there is, so that each eviction is an outage."""
-
-    def contradictions(self) -> Iterator[Problem]:
-        """Bounds the wrong way round, and evictions that leave nobody."""
-        if self.max_replicas < self.min_replicas:
-            yield Problem(
-                "max_replicas",
-                self.max_replicas,
-                f"it is less than min_replicas, which is {self.min_replicas}",
-                f"give at least {self.min_replicas}, or lower min_replicas",
-            )
-        single = self.min_replicas == 1
-        if single and not self.accept_single_replica:
-            yield Problem(
-                "min_replicas",
-                self.min_replicas,
-                "with one replica each eviction or crash is an outage",
-                "give at least 2, or set accept_single_replica: true",
-            )
-        elif self.max_unavailable >= self.min_replicas and not single:
-            yield Problem(
-                "max_unavailable",
-                self.max_unavailable,
-                f"evictions could take all {self.min_replicas} replicas at once",
-                f"give at most {self.min_replicas - 1}, or raise min_replicas",
-            )
-        if single and self.max_unavailable > 1:
-            yield Problem(
-                "max_unavailable",
-                self.max_unavailable,
-                "there is one replica to take away",
-                "give 1",
-            )
 
 
 class Resources(Settings):
@@ -252,7 +204,8 @@ class ModelServerArgs(Settings):
         """An autoscaler's target that the CPU limit keeps out of reach."""
         request = self.resources.cpu_request_millicores
         limit = self.resources.cpu_limit_millicores
-        if self.scaling.cpu_percent * request >= 100 * limit:
+        by_cpu = self.scaling.signal == "cpu"
+        if by_cpu and self.scaling.cpu_percent * request >= 100 * limit:
             most = (100 * limit - 1) // request
             yield Problem(
                 "scaling.cpu_percent",
@@ -260,6 +213,18 @@ class ModelServerArgs(Settings):
                 f"{self.scaling.cpu_percent} % of the request of {request} millicores "
                 f"is not below the limit of {limit}: no replica would ever be added",
                 f"give at most {most}, or raise resources.cpu_limit_millicores",
+            )
+        inflight, queue = (
+            self.scaling.inflight_per_replica,
+            self.requests.max_queue_rows,
+        )
+        if inflight and inflight >= queue:
+            yield Problem(
+                "scaling.inflight_per_replica",
+                inflight,
+                f"a replica refuses requests once {queue} rows wait "
+                "(requests.max_queue_rows): no replica would be added before",
+                f"give less than {queue}, or raise requests.max_queue_rows",
             )
         if self.alerts.p99_milliseconds > 1000 * self.lifecycle.longest_request_seconds:
             longest = self.lifecycle.longest_request_seconds

@@ -25,7 +25,20 @@ class ModelsSettings(Settings):
     """Model servers by name; the name is that in the model's own model.yaml."""
 
     def contradictions(self) -> Iterator[Problem]:
-        """Two models on one path: the gateway would give it to the older route."""
+        """Two models on one path: the gateway would give it to the older route.
+
+        A model that scales by what the cluster does not have.
+        """
+        for name, args in self.models.items():
+            if args.scaling.signal == "inflight" and not self.surroundings.keda:
+                yield Problem(
+                    f"models.{name}.scaling.signal",
+                    args.scaling.signal,
+                    "nothing says that the cluster has KEDA, nor where it finds "
+                    "Prometheus",
+                    "enable keda in the platform stack and set surroundings.keda: {}, "
+                    "or set signal: cpu",
+                )
         owners: dict[str, str] = {}
         for name, args in self.models.items():
             if args.route is None:

@@ -108,15 +108,38 @@ def alerts(name: str, selector: str, window: str, limits: Alerts) -> list[Alert]
     ]
 
 
+def selector(name: str, namespace: str) -> str:
+    """What chooses the series of one model server."""
+    return f'model="{name}",namespace="{namespace}"'
+
+
+def scaling_alerts(name: str, selector: str, window: str) -> list[Alert]:
+    """The alerts of a model that scales by its requests in flight."""
+    refused = f'keda_scaler_detail_errors_total{{scaledObject="{name}"}}'
+    return [
+        Alert(
+            "ModelScalingSignalAbsent",
+            f"absent(model_inflight{{{selector}}}) or "
+            f"max(increase({refused}[{window}])) > 0",
+            "warning",
+            f"{name} cannot be scaled by its requests in flight",
+            "Its replicas stay as they are until the signal is back.",
+        )
+    ]
+
+
 def rule_file(name: str, namespace: str, args: ModelServerArgs) -> str:
     """The rules of one model as a Prometheus rule file (YAML)."""
     limits = args.alerts
-    selector = f'model="{name}",namespace="{namespace}"'
+    chosen = selector(name, namespace)
     window = f"{limits.window_seconds}s"
     labels = {"model": name, "namespace": namespace}
+    told = alerts(name, chosen, window, limits)
+    if args.scaling.signal == "inflight":
+        told += scaling_alerts(name, chosen, window)
     rules: list[dict[str, Any]] = [
         {"record": series, "expr": expression}
-        for series, expression in recording_rules(selector, window).items()
+        for series, expression in recording_rules(chosen, window).items()
     ]
     rules += [
         {
@@ -130,7 +153,7 @@ def rule_file(name: str, namespace: str, args: ModelServerArgs) -> str:
                 "runbook_url": f"{limits.runbooks}/{alert.name}.md",
             },
         }
-        for alert in alerts(name, selector, window, limits)
+        for alert in told
     ]
     content = {"groups": [{"name": f"{namespace}/{name}", "rules": rules}]}
     return yaml.safe_dump(content, sort_keys=False, width=1000)

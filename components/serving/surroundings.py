@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import AfterValidator
 
 from components import naming
 from components.setting_types import DnsLabel
-from components.settings import Problem, Settings
+from components.settings import Problem, Settings, refuse
 
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+
+
+_ADDRESS = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?(/[\w./-]*)?")
+
+
+def _address(text: str) -> str:
+    if not _ADDRESS.fullmatch(text):
+        refuse(
+            "it is no address of Prometheus",
+            "give http://host:port, with no user and no password in it",
+        )
+    return text
+
+
+class KedaAccess(Settings):
+    """KEDA, and the Prometheus that it asks."""
+
+    prometheus: Annotated[str, AfterValidator(_address)] = (
+        f"http://prometheus.{naming.MONITORING_NAMESPACE}.svc:9090"
+    )
+    """Address of Prometheus as KEDA reaches it; the default is the platform stack's."""
 
 
 class Surroundings(Settings):
@@ -24,6 +49,9 @@ class Surroundings(Settings):
     """Listener of the Gateway that routes attach to."""
     monitoring_namespace: DnsLabel = naming.MONITORING_NAMESPACE
     """Namespace of Prometheus; the alert rules are put there."""
+    keda: KedaAccess | None = None
+    """State that the cluster has KEDA (`keda: {}` with the platform stack's), which
+    models with `scaling.signal: inflight` need."""
     dns_namespace: DnsLabel = "kube-system"
     """Namespace of the cluster's DNS."""
 

@@ -12,6 +12,7 @@ import yaml
 
 from components.serving import rules
 from components.serving.model_server_args import Alerts, ModelServerArgs
+from components.serving.scaling_settings import Scaling
 from lab import packages, paths
 from tests.support.rendered import reference
 
@@ -20,7 +21,11 @@ REFERENCE = paths.ROOT / "docs" / "reference" / "alerts.md"
 SERVER = paths.ROOT / "images" / "model_server" / "README.md"
 SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
 
-ARGS = ModelServerArgs(model_image=reference("a"), image=reference("b"))
+ARGS = ModelServerArgs(
+    model_image=reference("a"),
+    image=reference("b"),
+    scaling=Scaling(signal="inflight", inflight_per_replica=8),
+)
 TEXT = rules.rule_file("employment", "models", ARGS)
 (GROUP,) = yaml.safe_load(TEXT)["groups"]
 ALERTS = {rule["alert"]: rule for rule in GROUP["rules"] if "alert" in rule}
@@ -95,6 +100,7 @@ def buckets(name: str, quick: str, slow: str) -> list[Any]:
     ]
 
 
+KEDA_ERRORS = "keda_scaler_detail_errors_total"
 DROPS = "prediction_log_dropped_total"
 INFO = sample("model_info", "1x60")
 REQUESTS = sample("model_requests_total", "0+100x60")
@@ -105,6 +111,7 @@ FIRING: dict[str, list[Any]] = {
     "ModelQueueSlow": buckets("model_queue_seconds", "0+97x60", "0+100x60"),
     "ModelSaturated": [sample("model_saturation", "0.95x60")],
     "ModelPredictionLogDrops": [sample(DROPS, "0+1x60", 'instance="a"'), INFO],
+    "ModelScalingSignalAbsent": [sample("model_inflight", "3x4 _x60")],
 }
 NOT_OURS = LABELS.replace("employment", "other") + ',instance="b"'
 REFUSED = f'{LABELS},status="400",code="invalid_request",instance="a"'
@@ -127,6 +134,10 @@ SILENT: dict[str, list[Any]] = {
         sample(DROPS, "5x60", 'instance="a"'),
         INFO,
         sample("model_info", "1x60", NOT_OURS),
+    ],
+    "ModelScalingSignalAbsent": [
+        sample("model_inflight", "0x60"),  # nothing to do is an answer, too
+        sample(KEDA_ERRORS, "0+1x60", 'scaledObject="other"'),
     ],
 }
 
@@ -207,6 +218,14 @@ def test_a_model_that_never_failed_has_a_ratio_of_zero(
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_it_is_told_if_keda_gets_no_answer(promtool: Path, tmp_path: Path) -> None:
+    series = [
+        sample("model_inflight", "3x60"),
+        sample(KEDA_ERRORS, "0+1x60", 'scaledObject="employment"'),
+    ]
+    assert fires(promtool, tmp_path, "ModelScalingSignalAbsent", series)
 
 
 def test_thresholds_are_the_settings() -> None:
