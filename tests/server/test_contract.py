@@ -38,7 +38,7 @@ def test_server_metadata(server: ModelServer) -> None:
     answer = server.client.get("/v2").json()
     assert answer["name"] == "slipway-model-server"
     assert answer["models"] == ["tiny"]
-    assert answer["extensions"] == []
+    assert answer["extensions"] == ["binary_tensor_data"]
 
 
 def test_model_metadata_is_that_of_model_yaml(

@@ -1,4 +1,4 @@
-"""Tensors as raw bytes: requests that carry them, whatever the transport."""
+"""Tensors as raw bytes: requests of them on any transport, and HTTP's answers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import orjson
 
 from model_server.errors import invalid
 from model_server.manifest import Manifest
-from model_server.outputs import Array
+from model_server.outputs import Array, Outputs
 from model_server.protocol import Inference
 from model_server.tensor_reader import TensorReader, shown
 
@@ -92,6 +93,45 @@ class RawReader:
                 raise invalid(path, f"{shown(name)} stands twice")
             found.append(index)
         return tuple(found) or None
+
+
+class BinaryWriter:
+    """Writes answers of one model by HTTP's binary tensor extension."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self._manifest = manifest
+        self._all = tuple(range(len(manifest.outputs)))
+
+    def write(
+        self, request_id: str, inference: Inference, outputs: Outputs
+    ) -> tuple[int, bytes]:
+        """Return the body, and how long the JSON is that it begins with."""
+        tensors: list[dict[str, object]] = []
+        data: list[bytes] = []
+        arrays = outputs.arrays
+        for index in inference.wanted or self._all:
+            tensor = self._manifest.outputs[index]
+            entry: dict[str, object] = {
+                "name": tensor.name,
+                "datatype": tensor.datatype,
+                "shape": list(arrays[index].shape),
+            }
+            if index in inference.binary:
+                data.append(packed(arrays[index]))
+                entry["parameters"] = {"binary_data_size": len(data[-1])}
+            else:
+                text = b",".join(outputs.text(index))
+                entry["data"] = orjson.Fragment(b"[%b]" % text)
+            tensors.append(entry)
+        head = orjson.dumps(
+            {
+                "model_name": self._manifest.name,
+                "model_version": self._manifest.version,
+                "id": request_id,
+                "outputs": tensors,
+            }
+        )
+        return len(head), b"".join((head, *data))
 
 
 def packed(array: Array) -> bytes:

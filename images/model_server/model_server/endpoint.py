@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 from model_server.batching import Batcher
-from model_server.binary import RawReader
+from model_server.binary import BinaryWriter, RawReader
 from model_server.config import Config
 from model_server.errors import RequestError
 from model_server.http import JSON, Headers
@@ -40,6 +40,7 @@ class Endpoint:
         self.reader = Reader(manifest, config.max_request_rows)
         self.raw_reader = RawReader(manifest, config.max_request_rows)
         self.writer = Writer(manifest)
+        self.binary_writer = BinaryWriter(manifest)
         self.form = RecordForm(manifest, revision, config.arm)
         self.batcher = Batcher(
             model,

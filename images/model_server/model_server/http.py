@@ -13,6 +13,8 @@ Fields = Mapping[bytes, bytes]
 Answer = tuple[int, Headers, bytes]
 
 JSON = (b"content-type", b"application/json")
+OCTETS = b"application/octet-stream"
+MAX_DIGITS = 9
 CLOSE = (b"connection", b"close")
 JSON_TYPES = frozenset({b"", b"application/json", b"application/json; charset=utf-8"})
 
@@ -32,27 +34,51 @@ def request_id_of(fields: Fields) -> str:
     return text
 
 
+def deadline_of(fields: Fields, started_at: float) -> float:
+    """Return the end of a request's own patience, in seconds as `started_at` is."""
+    value = fields[b"x-request-timeout-ms"]
+    if not value.isdigit() or len(value) > MAX_DIGITS or not int(value):
+        raise RequestError(
+            400,
+            "invalid_timeout",
+            "X-Request-Timeout-Ms must be a whole number of milliseconds, from 1 to "
+            f"{MAX_DIGITS} digits",
+        )
+    return started_at + int(value) / 1000
+
+
+def json_bytes_of(fields: Fields, size: int) -> int:
+    """Return how much of a body of `size` bytes is JSON, with raw tensors after it."""
+    value = fields[b"inference-header-content-length"]
+    if not value.isdigit() or len(value) > MAX_DIGITS or int(value) > size:
+        raise RequestError(
+            400,
+            "invalid_request",
+            "Inference-Header-Content-Length must be the length of the JSON that the "
+            f"body of {size} bytes begins with",
+            path="inference-header-content-length",
+        )
+    return int(value)
+
+
 def check_media_type(fields: Fields) -> None:
-    """Raise on a body that is declared to be something else than plain JSON."""
+    """Raise on a body that is declared to be neither JSON nor JSON and raw tensors."""
     media = fields.get(b"content-type", b"")
-    if media not in JSON_TYPES:
-        kind, _, parameters = media.lower().partition(b";")
-        charset = parameters.strip().replace(b'"', b"")
-        if kind.strip() != b"application/json" or charset not in {
-            b"",
-            b"charset=utf-8",
-            b"charset=utf8",
-        }:
-            shown = media[:60].decode("latin-1")
-            raise RequestError(
-                415,
-                "unsupported_media_type",
-                f"content-type {shown!r}: send application/json in UTF-8",
-            )
-    encoding = fields.get(b"content-encoding", b"identity")
-    if encoding != b"identity" or b"inference-header-content-length" in fields:
+    if media in JSON_TYPES:
+        return
+    kind, _, parameters = media.lower().partition(b";")
+    if kind.strip() == OCTETS and b"inference-header-content-length" in fields:
+        return
+    charset = parameters.strip().replace(b'"', b"")
+    if kind.strip() != b"application/json" or charset not in {
+        b"",
+        b"charset=utf-8",
+        b"charset=utf8",
+    }:
+        shown = media[:60].decode("latin-1")
         raise RequestError(
             415,
             "unsupported_media_type",
-            "neither content encodings nor binary tensors are taken; send plain JSON",
+            f"content-type {shown!r}: send application/json in UTF-8, or "
+            "application/octet-stream with Inference-Header-Content-Length",
         )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import orjson
 
 from model_server import __version__
+from model_server.compression import LEAST_BYTES, accepted, encode
 from model_server.endpoint import Endpoint
 from model_server.errors import RequestError
 from model_server.http import CLOSE, JSON, Answer, Fields, Headers, request_id_of
@@ -62,6 +63,9 @@ class Pages:
         headers.append((b"content-length", b"%d" % len(page.body)))
         if service.is_draining:
             headers.append(CLOSE)
+        coding = accepted(fields.get(b"accept-encoding", b""))
+        if coding and len(page.body) >= LEAST_BYTES:
+            return page.status, *encode(headers, page.body, coding)
         return page.status, headers, page.body
 
     def _find(self, method: str, path: str, fields: Fields) -> Page:
@@ -131,7 +135,7 @@ class Pages:
         content = {
             "name": "slipway-model-server",
             "version": __version__,
-            "extensions": [],
+            "extensions": ["binary_tensor_data"],
             "models": list(self._service.models.defaults),
         }
         return Page(200, orjson.dumps(content))

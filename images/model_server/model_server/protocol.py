@@ -13,6 +13,7 @@ from model_server.outputs import Outputs
 from model_server.tensor_reader import (
     TensorReader,
     check_parameters,
+    flag,
     refuse_keys,
     shown,
 )
@@ -23,9 +24,13 @@ OUTPUT_KEYS = frozenset({"name", "parameters"})
 
 
 class Inference:
-    """A request that was read: its id (if any), rows, packed inputs, outputs wanted."""
+    """A request that was read: its id (if any), rows, packed inputs, outputs wanted.
 
-    __slots__ = ("buffers", "id", "rows", "wanted")
+    `buffers` are in the order of the manifest, and so are the indices in `wanted` (None
+    for all outputs) and in `binary`: those that HTTP answers as raw bytes.
+    """
+
+    __slots__ = ("binary", "buffers", "id", "rows", "wanted")
 
     def __init__(
         self,
@@ -33,7 +38,9 @@ class Inference:
         rows: int,
         buffers: Sequence[bytes],
         wanted: tuple[int, ...] | None,
+        binary: frozenset[int] = frozenset(),
     ) -> None:
+        self.binary = binary
         self.id = request_id
         self.rows = rows
         self.buffers = buffers
@@ -51,9 +58,17 @@ class Reader:
         self._outputs = {
             tensor.name: index for index, tensor in enumerate(manifest.outputs)
         }
+        self._indices = frozenset(self._outputs.values())
 
-    def read(self, body: bytes | bytearray) -> Inference:
-        """Read one body; raise `RequestError` where it is wrong."""
+    def read(self, body: bytes | bytearray, json_bytes: int | None = None) -> Inference:
+        """Read one body; raise `RequestError` where it is wrong.
+
+        The first `json_bytes` are JSON and raw tensors follow; None: all is JSON.
+        """
+        tail: _Tail | None = None
+        if json_bytes is not None:
+            tail = _Tail(memoryview(body)[json_bytes:])
+            body = body[:json_bytes]
         try:
             document = orjson.loads(body)
         except orjson.JSONDecodeError as error:
@@ -71,25 +86,23 @@ class Reader:
                 "id",
                 f"{shown(request_id)} must be 1 to 128 of letters, digits and ._:/+=@-",
             )
-        check_parameters("parameters", document)
-        wanted = self._wanted(document["outputs"]) if "outputs" in document else None
+        wanted, binary = self._outputs_of(document)
         entries = document.get("inputs")
         if type(entries) is not list:
             raise invalid("inputs", "must be a list of tensors")
         # A JSON true would pass as the number 1; look closer only where one stands.
         has_booleans = b"true" in body or b"false" in body
-        if len(self._tensors) == 1 and len(entries) == 1:
+        if tail is None and len(self._tensors) == 1 and len(entries) == 1:
             rows, packed = self._tensors[0].read(entries[0], "inputs[0]", has_booleans)
-            return Inference(request_id, rows, (packed,), wanted)
-        return self._read_several(request_id, entries, wanted, has_booleans)
+            return Inference(request_id, rows, (packed,), wanted, binary)
+        rows, buffers = self._read_several(entries, tail, has_booleans)
+        if tail is not None:
+            tail.check_end()
+        return Inference(request_id, rows, buffers, wanted, binary)
 
     def _read_several(
-        self,
-        request_id: str | None,
-        entries: list[object],
-        wanted: tuple[int, ...] | None,
-        has_booleans: bool,
-    ) -> Inference:
+        self, entries: list[object], tail: _Tail | None, has_booleans: bool
+    ) -> tuple[int, list[bytes]]:
         buffers: dict[int, bytes] = {}
         first_rows = 0
         for number, entry in enumerate(entries):
@@ -104,7 +117,12 @@ class Reader:
                 )
             if position in buffers:
                 raise invalid(f"{path}.name", f"{shown(name)} stands twice")
-            rows, packed = self._tensors[position].read(entry, path, has_booleans)
+            reader = self._tensors[position]
+            raw = tail.take(entry, path) if tail else None
+            if raw is None:
+                rows, packed = reader.read(entry, path, has_booleans)
+            else:
+                rows, packed = reader.read_binary(entry, raw, path)
             if buffers and rows != first_rows:
                 raise invalid(
                     f"{path}.shape", f"{rows} rows, but inputs[0] has {first_rows}"
@@ -116,33 +134,82 @@ class Reader:
         ]
         if missing:
             raise invalid("inputs", f"the model needs {', '.join(missing)} too")
-        return Inference(
-            request_id, first_rows, [buffers[i] for i in sorted(buffers)], wanted
-        )
+        return first_rows, [buffers[index] for index in sorted(buffers)]
 
-    def _wanted(self, outputs: object) -> tuple[int, ...] | None:
+    def _outputs_of(
+        self, document: dict[str, object]
+    ) -> tuple[tuple[int, ...] | None, frozenset[int]]:
+        """Return the outputs wanted (None: all), and which of them as raw bytes."""
+        all_binary = False
+        if "parameters" in document:
+            check_parameters("parameters", document)
+            all_binary = flag(document, "binary_data_output", "", default=False)
+        if "outputs" not in document:
+            return None, self._indices if all_binary else frozenset()
+        outputs = document["outputs"]
         if type(outputs) is not list:
             raise invalid("outputs", "must be a list of objects with a name")
-        wanted = []
+        wanted: list[int] = []
+        binary = []
         for number, entry in enumerate(outputs):
             path = f"outputs[{number}]"
-            if type(entry) is not dict:
-                raise invalid(path, "must be an object with a name")
-            if not entry.keys() <= OUTPUT_KEYS:
-                refuse_keys(path, entry, OUTPUT_KEYS)
-            check_parameters(f"{path}.parameters", entry)
-            name = entry.get("name")
-            index = self._outputs.get(name) if type(name) is str else None
-            if index is None:
-                raise invalid(
-                    f"{path}.name",
-                    f"{shown(name)} is none of the model's outputs "
-                    f"{', '.join(self._outputs)}",
-                )
+            index = self._output(entry, path)
             if index in wanted:
-                raise invalid(f"{path}.name", f"{shown(name)} stands twice")
+                raise invalid(f"{path}.name", f"{shown(entry['name'])} stands twice")
             wanted.append(index)
-        return tuple(wanted) or None
+            if flag(entry, "binary_data", f"{path}.", default=all_binary):
+                binary.append(index)
+        if not wanted and all_binary:
+            return None, self._indices
+        return tuple(wanted) or None, frozenset(binary)
+
+    def _output(self, entry: object, path: str) -> int:
+        """Return the index of the output that an entry of `outputs` names."""
+        if type(entry) is not dict:
+            raise invalid(path, "must be an object with a name")
+        if not entry.keys() <= OUTPUT_KEYS:
+            refuse_keys(path, entry, OUTPUT_KEYS)
+        check_parameters(f"{path}.parameters", entry)
+        name = entry.get("name")
+        index = self._outputs.get(name) if type(name) is str else None
+        if index is None:
+            raise invalid(
+                f"{path}.name",
+                f"{shown(name)} is none of the model's outputs "
+                f"{', '.join(self._outputs)}",
+            )
+        return index
+
+
+class _Tail:
+    """The raw bytes after a request's JSON; its tensors take their parts in order."""
+
+    def __init__(self, data: memoryview) -> None:
+        self._data = data
+        self._taken = 0
+
+    def take(self, entry: object, path: str) -> memoryview | None:
+        """Return a tensor's bytes, or None if its values stand in the JSON."""
+        parameters = entry.get("parameters") if type(entry) is dict else None
+        if type(parameters) is not dict or "binary_data_size" not in parameters:
+            return None
+        path = f"{path}.parameters.binary_data_size"
+        size = parameters["binary_data_size"]
+        left = len(self._data) - self._taken
+        if type(size) is not int or size < 0:
+            raise invalid(path, f"{shown(size)} must be a whole number from 0")
+        if size > left:
+            raise invalid(path, f"{size} bytes, but {left} are left of the body")
+        self._taken += size
+        return self._data[self._taken - size : self._taken]
+
+    def check_end(self) -> None:
+        if self._taken < len(self._data):
+            raise invalid(
+                "inputs",
+                f"{len(self._data) - self._taken} bytes of the body belong to no "
+                "tensor; give each its parameter binary_data_size",
+            )
 
 
 class Writer:

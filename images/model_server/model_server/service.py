@@ -16,15 +16,20 @@ from collections.abc import Callable
 
 from model_server import cgroup
 from model_server.batching import INLINE_SECONDS, Done, Job
+from model_server.compression import accepted, encoding, inflated
 from model_server.config import Config
 from model_server.endpoint import Endpoint
 from model_server.errors import RequestError, internal
 from model_server.http import (
     CLOSE,
+    JSON,
+    OCTETS,
     Fields,
     Headers,
     Respond,
     check_media_type,
+    deadline_of,
+    json_bytes_of,
     request_id_of,
 )
 from model_server.manifest import ModelError
@@ -145,13 +150,24 @@ class Service:
         """Answer one HTTP inference request whose body is complete."""
         started = time.monotonic()
         request_id = ""
+        deadline = None
+        json_bytes = None
         try:
+            if b"accept-encoding" in fields:
+                coding = accepted(fields[b"accept-encoding"])
+                respond = encoding(respond, coding) if coding else respond
             request_id = request_id_of(fields)
             if b"x-model-revision" in fields:
                 revision = fields[b"x-model-revision"].decode("latin-1")
                 endpoint = endpoint.of_revision(revision)
+            if b"x-request-timeout-ms" in fields:
+                deadline = deadline_of(fields, started)
             check_media_type(fields)
-            inference = endpoint.reader.read(body)
+            if b"content-encoding" in fields:
+                body = inflated(fields, body, self.config.max_body_bytes)
+            if b"inference-header-content-length" in fields:
+                json_bytes = json_bytes_of(fields, len(body))
+            inference = endpoint.reader.read(body, json_bytes)
         except RequestError as error:
             self._refuse(endpoint, request_id, started, error, respond)
         except Exception:
@@ -164,6 +180,7 @@ class Service:
                 request_id=request_id or inference.id or self.new_id(),
                 respond=respond,
                 started_at=started,
+                deadline=deadline,
             )
 
     def submit(
@@ -179,7 +196,7 @@ class Service:
     ) -> None:
         """Queue what a transport has read; it is counted, logged and answered once.
 
-        Give either `respond`, which gets the answer as HTTP with JSON, or `done`, which
+        Give either `respond`, which gets the answer as HTTP's, or `done`, which
         gets the job with its outputs or error and answers as it likes. Both are called
         in the event loop, perhaps before this returns. `started_at` and `deadline` are
         seconds of `time.monotonic`. Call it in the event loop.
@@ -195,7 +212,7 @@ class Service:
             transport_done=done,
             started_at=started_at,
             deadline=deadline,
-            as_text=done is None,
+            as_text=done is None and not inference.binary,
         )
         try:
             endpoint.batcher.submit(job)
@@ -254,6 +271,8 @@ class Service:
                 raise TypeError("a job has neither respond nor done")
             elif isinstance(result, RequestError):
                 self._respond_error(endpoint, request_id, result, job.respond)
+            elif inference.binary:
+                self._respond_binary(endpoint, job, result)
             else:
                 body = endpoint.writer.write(
                     inference.id or request_id, inference.rows, inference.wanted, result
@@ -277,6 +296,16 @@ class Service:
                     outputs=result,
                 )
             self._end(endpoint, record)
+
+    def _respond_binary(self, endpoint: Endpoint, job: Job, outputs: Outputs) -> None:
+        json_bytes, body = endpoint.binary_writer.write(
+            job.inference.id or job.request_id, job.inference, outputs
+        )
+        headers = self._headers(endpoint, job.request_id, body)
+        headers[headers.index(JSON)] = (b"content-type", OCTETS)
+        headers.append((b"inference-header-content-length", b"%d" % json_bytes))
+        if job.respond:
+            job.respond(200, headers, body)
 
     def _respond_error(
         self,

@@ -39,13 +39,14 @@ class TensorReader:
         if type(entry) is not dict:
             raise invalid(path, f"must be a tensor object, not {shown(entry)}")
         self._check_kind(entry.get("name"), entry.get("datatype"), path)
-        if not entry.keys() <= TENSOR_KEYS:
-            refuse_keys(path, entry, TENSOR_KEYS)
-        check_parameters(f"{path}.parameters", entry)
+        _check_keys(entry, path)
         rows = self._rows(entry.get("shape"), path)
         data = entry.get("data")
         if type(data) is not list:
-            raise invalid(f"{path}.data", "must be a list, flat or nested")
+            what = "must be a list, flat or nested"
+            if "binary_data_size" in entry.get("parameters", {}):
+                what += "; raw bytes need the header Inference-Header-Content-Length"
+            raise invalid(f"{path}.data", what)
         if self._rank > 1 and data and type(data[0]) is list:
             data = _flatten(data, [rows, *self._tail], f"{path}.data")
         count = rows * self._width
@@ -55,6 +56,16 @@ class TensorReader:
                 f"{len(data)} values, the shape {[rows, *self._tail]} holds {count}",
             )
         return rows, self._pack(data, rows, path, has_booleans)
+
+    def read_binary(
+        self, entry: dict[str, object], data: memoryview, path: str
+    ) -> tuple[int, bytes]:
+        """Return the rows and values of a tensor whose bytes follow the JSON."""
+        _check_keys(entry, path)
+        if "data" in entry:
+            raise invalid(f"{path}.data", "stands beside binary_data_size; give one")
+        name, datatype, shape = map(entry.get, ("name", "datatype", "shape"))
+        return self.read_raw(name, datatype, shape, data, path)
 
     def read_raw(
         self,
@@ -183,6 +194,23 @@ def _flatten(data: list[object], shape: list[int], path: str) -> list[object]:
                 f"{size}",
             )
     return level
+
+
+def _check_keys(entry: dict[str, object], path: str) -> None:
+    if not entry.keys() <= TENSOR_KEYS:
+        refuse_keys(path, entry, TENSOR_KEYS)
+    check_parameters(f"{path}.parameters", entry)
+
+
+def flag(holder: dict[str, object], key: str, path: str, *, default: bool) -> bool:
+    """Return a boolean among an object's parameters; `path` ends in a dot."""
+    parameters = holder.get("parameters")
+    value = parameters.get(key) if type(parameters) is dict else None
+    if value is None:
+        return default
+    if type(value) is not bool:
+        raise invalid(f"{path}parameters.{key}", f"{shown(value)} must be a boolean")
+    return value
 
 
 def check_parameters(path: str, holder: dict[str, object]) -> None:
