@@ -8,6 +8,7 @@ import logging
 import signal
 import socket
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import uvicorn
 
@@ -15,6 +16,9 @@ from model_server.config import Config
 from model_server.connection import Connection
 from model_server.manifest import ModelError
 from model_server.service import Service
+
+if TYPE_CHECKING:
+    from model_server.grpc_server import GrpcServer
 
 LOG_FLUSH_SECONDS = 2.0
 SAMPLE_SECONDS = 1.0
@@ -39,6 +43,8 @@ class Lifecycle:
         self._service = service
         self._server = server
         service.count_connections = lambda: len(server.server_state.connections)
+        self._grpc: GrpcServer | None = None
+        self._grpc_stopping: asyncio.Task[None] | None = None
         self._exit_code = 0
         self._stopping: asyncio.Task[None] | None = None
 
@@ -46,16 +52,22 @@ class Lifecycle:
         """Serve; return the process's exit code."""
         try:
             listener = _listen(self._config.host, self._config.port)
+            await self._start_grpc()
         except OSError as error:
             logger.error(  # noqa: TRY400, the reason says it all
-                "cannot listen on MODEL_SERVER_HOST=%s MODEL_SERVER_PORT=%s: %s",
+                "cannot listen on MODEL_SERVER_HOST=%s MODEL_SERVER_PORT=%s "
+                "MODEL_SERVER_GRPC_PORT=%s: %s",
                 self._config.host,
                 self._config.port,
+                self._config.grpc_port,
                 error,
             )
             return 2
         host, port = listener.getsockname()[:2]
-        logger.info("listening", extra={"host": host, "port": port})
+        grpc_port = self._config.grpc_port
+        logger.info(
+            "listening", extra={"host": host, "port": port, "grpc_port": grpc_port}
+        )
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stop, True)
         loop.add_signal_handler(signal.SIGINT, self._stop, False)
@@ -68,9 +80,27 @@ class Lifecycle:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         await self._abort_connections()
+        self._stop_grpc()
+        if self._grpc_stopping:
+            await self._grpc_stopping
         await asyncio.to_thread(self._service.close, LOG_FLUSH_SECONDS)
         logger.info("stopped", extra={"exit_code": self._exit_code})
         return self._exit_code
+
+    async def _start_grpc(self) -> None:
+        """Serve gRPC if it is asked for; without it, nothing of it is imported."""
+        if self._config.grpc_port:
+            from model_server.grpc_server import GrpcServer
+
+            self._grpc = GrpcServer(self._service, self._config)
+            await self._grpc.start()
+
+    def _stop_grpc(self) -> None:
+        """Take no new calls; those under way have as long as HTTP's requests."""
+        if self._grpc and self._grpc_stopping is None:
+            self._grpc_stopping = asyncio.create_task(
+                self._grpc.stop(self._config.drain_seconds)
+            )
 
     async def _load(self) -> None:
         try:
@@ -109,12 +139,16 @@ class Lifecycle:
             for connection in list(self._server.server_state.connections):
                 if isinstance(connection, Connection):
                     connection.check(now)
+            if self._grpc:
+                self._grpc.check(now)
 
     def _stop(self, deregister: bool) -> None:
         if self._stopping:
             logger.warning("a second signal: leaving without waiting")
             self._server.force_exit = True
             self._server.should_exit = True
+            if self._grpc:
+                self._grpc_stopping = asyncio.create_task(self._grpc.stop(0))
             return
         self._stopping = asyncio.create_task(self._drain(deregister=deregister))
 
@@ -128,6 +162,7 @@ class Lifecycle:
         await asyncio.sleep(seconds)
         self._service.stop_taking()
         logger.info("closing", extra={"inflight": self._service.inflight})
+        self._stop_grpc()
         self._server.should_exit = True
 
 
