@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FAILED, WRONG, INTERRUPTED = 1, 2, 130
 
 ELSEWHERE = {
+    "bench": "slipway.bench.command",
     "catalog": "slipway.catalog.command",
     "cost": "slipway.cost.command",
     "doctor": "slipway.doctor.cli",

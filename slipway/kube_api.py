@@ -98,6 +98,13 @@ class KubeApi:
         response = self._do("GET", path)
         return list(response.json().get("items") or ()) if response.is_success else []
 
+    def text(self, path: str) -> str:
+        """What a pod or a subresource says; KubeApiError if it is not there."""
+        response = self._do("GET", path)
+        if not response.is_success:
+            raise KubeApiError(f"GET {path}: {response.status_code}")
+        return response.text
+
     def delete(self, path: str) -> None:
         """Asks for an object's deletion; one that is gone is as good."""
         self._do("DELETE", path, {"propagationPolicy": "Background"})

@@ -1,0 +1,69 @@
+"""From what was measured to the lines of a stack file."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import yaml
+
+from slipway.bench.capacity import Capacity
+
+MEMORY_REQUEST, MEMORY_LIMIT = 1.2, 1.5
+"""Of the most that was used: requests for what is sure, limits for what may come."""
+CPU_LIMIT = 1.5
+"""Of what the highest rate used: a start and a burst need more than the average."""
+CPU_STEP_MILLICORES, MEMORY_STEP_MIB = 10, 16
+SMALLEST_MEMORY_MIB = 64
+
+
+def recommendation(found: Capacity, replicas: int) -> dict[str, Any]:
+    """Settings of one replica by what `replicas` of them bore; empty without a step.
+
+    `scaling.inflight_per_replica` is what a replica had in flight at the rate that it
+    is to be held at, and never below 1.
+    """
+    held, best = found.held, found.best
+    if held is None or best is None or held.problem or held.report.invalid:
+        return {}
+    if held.used and held.used.inflight:
+        inflight = held.used.inflight
+    else:  # Little's law over all, the way there included
+        latencies = held.report.latencies
+        mean = sum(latencies) / len(latencies)
+        inflight = held.rate * mean / replicas
+    settings: dict[str, Any] = {
+        "scaling": {
+            "signal": "inflight",
+            "inflight_per_replica": max(1.0, math.ceil(10 * inflight - 1e-6) / 10),
+        }
+    }
+    if held.used and best.used:
+        request = _up(1000 * held.used.cpu_cores, CPU_STEP_MILLICORES)
+        limit = _up(1000 * CPU_LIMIT * best.used.cpu_cores, CPU_STEP_MILLICORES)
+        memory = max(held.used.memory_mib, best.used.memory_mib)
+        settings["resources"] = {
+            "cpu_request_millicores": request,
+            "cpu_limit_millicores": max(request, limit),
+            "memory_request_mib": memory_mib(MEMORY_REQUEST * memory),
+            "memory_limit_mib": memory_mib(MEMORY_LIMIT * memory),
+        }
+    return settings
+
+
+def rate_per_replica(found: Capacity, replicas: int) -> float | None:
+    """Requests per second that a replica is to be held at."""
+    return found.held.rate / replicas if found.held else None
+
+
+def memory_mib(mib: float) -> int:
+    return max(SMALLEST_MEMORY_MIB, _up(mib, MEMORY_STEP_MIB))
+
+
+def _up(value: float, step: int) -> int:
+    return max(step, math.ceil(value / step) * step)
+
+
+def snippet(settings: dict[str, Any]) -> str:
+    """The settings as lines for `models.<name>` of a stack file."""
+    return yaml.safe_dump(settings, sort_keys=False)

@@ -1,0 +1,141 @@
+"""Whether replicas have the right size, by what they used over days.
+
+Prometheus keeps what kubelets say of each container. A request should be what is used
+nearly always (95th percentile), a memory limit what was ever used and some more.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import httpx
+
+from components.serving.model_server_args import Resources
+from components.serving.models_settings import ModelsSettings
+from components.serving.workload import CONTAINER
+from slipway import stack_settings
+from slipway.bench.recommend import (
+    CPU_STEP_MILLICORES,
+    MEMORY_LIMIT,
+    MEMORY_REQUEST,
+    memory_mib,
+)
+
+TIMEOUT_SECONDS = 60.0
+WINDOW, RESOLUTION = "5m", "1m"
+SHARE = 0.95
+TOO_MUCH = 2.0
+"""A request of more than so many times what is right is said to be too large."""
+LEAST_HOURS = 1.0
+FITS, RAISE, LOWER, UNKNOWN = "fits", "raise it", "lower it", "no data"
+FITTING = (FITS, UNKNOWN)
+
+Query = Callable[[str], float | None]
+"""Answers an expression with its one number, or None."""
+
+
+class PrometheusError(Exception):
+    """Prometheus could not be asked; the text says why."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One setting of one model, and what it had better be."""
+
+    model: str
+    setting: str
+    current: int
+    used: float | None
+    better: int | None
+    verdict: str
+
+    def as_data(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def of_stack(stack: str, prometheus: str, hours: int) -> list[Finding]:
+    """All models of the stack."""
+    settings = stack_settings.load(stack, ModelsSettings)
+    namespace = settings.surroundings.namespace
+    with httpx.Client(base_url=prometheus, timeout=TIMEOUT_SECONDS) as client:
+        query = _asking(client, prometheus)
+        return [
+            finding
+            for name, args in settings.models.items()
+            for finding in compare(name, namespace, args.resources, query, hours)
+        ]
+
+
+def compare(
+    name: str, namespace: str, resources: Resources, query: Query, hours: int
+) -> list[Finding]:
+    """The three settings that use can tell of; the CPU limit is left to the owner."""
+    pods = f'namespace="{namespace}",pod=~"{name}-[a-z0-9]+-[a-z0-9]{{5}}"'
+    chosen = f'{pods},container="{CONTAINER}"'
+    span = f"[{hours}h:{RESOLUTION}]"
+    rate = f"rate(container_cpu_usage_seconds_total{{{chosen}}}[{WINDOW}])"
+    memory = f"container_memory_working_set_bytes{{{chosen}}}"
+    cpu = query(f"1000 * max(quantile_over_time({SHARE}, {rate}{span}))")
+    usual = query(f"max(quantile_over_time({SHARE}, {memory}{span})) / 2^20")
+    most = query(f"max(max_over_time({memory}{span})) / 2^20")
+    return [
+        _finding(
+            name,
+            "cpu_request_millicores",
+            resources.cpu_request_millicores,
+            cpu,
+            lambda used: max(
+                CPU_STEP_MILLICORES,
+                math.ceil(used / CPU_STEP_MILLICORES) * CPU_STEP_MILLICORES,
+            ),
+        ),
+        _finding(
+            name,
+            "memory_request_mib",
+            resources.memory_request_mib,
+            usual,
+            lambda used: memory_mib(MEMORY_REQUEST * used),
+        ),
+        _finding(
+            name,
+            "memory_limit_mib",
+            resources.memory_limit_mib,
+            most,
+            lambda used: memory_mib(MEMORY_LIMIT * used),
+        ),
+    ]
+
+
+def _finding(
+    model: str,
+    setting: str,
+    current: int,
+    used: float | None,
+    better: Callable[[float], int],
+) -> Finding:
+    if used is None:
+        return Finding(model, setting, current, None, None, UNKNOWN)
+    right = better(used)
+    # What was used is the line that must not be crossed; `right` has room above it.
+    short = current < used if setting.endswith("millicores") else current < 1.1 * used
+    verdict = RAISE if short else LOWER if current > TOO_MUCH * right else FITS
+    return Finding(model, setting, current, used, right, verdict)
+
+
+def _asking(client: httpx.Client, address: str) -> Query:
+    def query(expression: str) -> float | None:
+        try:
+            answer = client.get("/api/v1/query", params={"query": expression})
+            said = answer.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise PrometheusError(f"{address} gives no answer ({error})") from error
+        if said.get("status") != "success":
+            raise PrometheusError(f"{address}: {said.get('error', answer.status_code)}")
+        result = said["data"]["result"]
+        value = float(result[0]["value"][1]) if result else math.nan
+        return None if math.isnan(value) else value
+
+    return query

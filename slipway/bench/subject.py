@@ -1,0 +1,162 @@
+"""Who is measured: any URL, or a model server of a stack with its replicas."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from components.serving.model_server_args import ModelServerArgs
+from components.serving.models_settings import ModelsSettings
+from slipway import cluster_api, stack_settings
+from slipway.bench.usage import Reading, read
+from slipway.kube_api import KubeApi, KubeApiError
+
+TIMEOUT_SECONDS = 10.0
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_SEED = 7
+
+
+class SubjectError(Exception):
+    """There is nothing to measure, or it cannot be asked; the text says what to do."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What requests go to, and how what it uses is read."""
+
+    url: str
+    body: bytes
+    readings: Callable[[], Sequence[Reading]]
+    """One per replica, in a fixed order; empty where nothing can be read."""
+    replicas: int
+
+    @property
+    def is_loopback(self) -> bool:
+        return urlsplit(self.url).hostname in LOOPBACK
+
+
+def of_url(url: str, body: Path | None, metrics: str, replicas: int) -> Subject:
+    """A URL that takes inferences, such as http://127.0.0.1:8080/infer.
+
+    `metrics`: address of its Prometheus page; without one, /metrics of the same host
+    if it answers.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SubjectError(
+            f"{url} is neither an address nor STACK/MODEL; give one like "
+            "http://127.0.0.1:8080/infer or models.lab/employment"
+        )
+    page = metrics or f"{parts.scheme}://{parts.netloc}/metrics"
+    content = body.read_bytes() if body else sample_body(url)
+
+    def readings() -> list[Reading]:
+        try:
+            found = read(httpx.get(page, timeout=TIMEOUT_SECONDS).text)
+        except httpx.HTTPError:
+            return []
+        return [found] if found else []
+
+    return Subject(url, content, readings, replicas)
+
+
+def of_stack(
+    stack: str, name: str, gateway: str, body: Path | None, api: KubeApi | None = None
+) -> Subject:
+    """A model server of a stack, through the gateway, with all its ready replicas."""
+    settings = stack_settings.load(stack, ModelsSettings)
+    if name not in settings.models:
+        known = ", ".join(settings.models)
+        raise SubjectError(f"{stack} has no model {name}; it has {known}")
+    args: ModelServerArgs = settings.models[name]
+    if args.route is None:
+        raise SubjectError(
+            f"{name} has no route at the gateway; forward a port of one pod and give "
+            "its address: kubectl port-forward deployment/... 8080, then "
+            "`slipway bench model http://127.0.0.1:8080/infer`"
+        )
+    url = f"{gateway.rstrip('/')}{args.route.prefix}/infer"
+    try:
+        cluster = api or cluster_api.of_stack(stack)
+        pods = ready_pods(cluster, settings.surroundings.namespace, name)
+    except KubeApiError as error:
+        raise SubjectError(f"{stack}: {error}") from error
+    if not pods:
+        raise SubjectError(f"no replica of {name} is ready; see `slipway doctor`")
+
+    def readings() -> list[Reading]:
+        pages = [cluster.text(f"{path}:8080/proxy/metrics") for path in pods]
+        return [found for page in pages if (found := read(page))]
+
+    content = body.read_bytes() if body else sample_body(url)
+    return Subject(url, content, readings, len(pods))
+
+
+def ready_pods(api: KubeApi, namespace: str, name: str) -> list[str]:
+    """API paths of the server's ready pods, by name."""
+    chosen = f"labelSelector=app.kubernetes.io/instance%3D{name}"
+    base = f"/api/v1/namespaces/{namespace}/pods"
+    return [
+        f"{base}/{pod['metadata']['name']}"
+        for pod in sorted(
+            api.items(f"{base}?{chosen}"), key=lambda pod: str(pod["metadata"]["name"])
+        )
+        if "deletionTimestamp" not in pod["metadata"]
+        and any(
+            c["type"] == "Ready" and c["status"] == "True"
+            for c in pod.get("status", {}).get("conditions", [])
+        )
+    ]
+
+
+def sample_body(url: str) -> bytes:
+    """One made-up row of the shape that the server says its model takes.
+
+    Real requests may cost more or less: `--body` takes one. SubjectError if the server
+    does not describe its model.
+    """
+    name = urlsplit(url).path.rstrip("/").split("/")
+    base = url.rstrip("/").removesuffix("/infer")
+    described = base if "models" in name else f"{base}/v2"
+    try:
+        answer = httpx.get(described, timeout=TIMEOUT_SECONDS)
+        said: dict[str, Any] = answer.json() if answer.is_success else {}
+        if "inputs" not in said and said.get("models"):
+            one = httpx.get(f"{described}/models/{said['models'][0]}")
+            said = one.json() if one.is_success else {}
+    except (httpx.HTTPError, ValueError) as error:
+        raise SubjectError(f"{described} gives no description ({error})") from error
+    if "inputs" not in said:
+        raise SubjectError(
+            f"{described} does not describe a model: give a request with --body FILE"
+        )
+    return json.dumps({"inputs": [_tensor(i) for i in said["inputs"]]}).encode()
+
+
+def _tensor(described: dict[str, Any]) -> dict[str, Any]:
+    shape = [1 if size < 0 else size for size in described["shape"]]
+    number = 1
+    for size in shape:
+        number *= size
+    generator = random.Random(_SEED)  # noqa: S311 - no secret, the same each time
+    kind = described["datatype"]
+    values: list[Any] = [generator.gauss(0, 1) for _ in range(number)]
+    if kind == "BYTES":
+        values = ["a"] * number
+    elif kind == "BOOL":
+        values = [False] * number
+    elif not kind.startswith(("FP", "BF")):
+        values = [1] * number
+    return {
+        "name": described["name"],
+        "shape": shape,
+        "datatype": kind,
+        "data": values,
+    }

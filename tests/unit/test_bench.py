@@ -1,0 +1,272 @@
+"""The search for a server's capacity, what it recommends, and the sizes of replicas."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from components.serving.model_server_args import ModelServerArgs, Resources
+from slipway.bench import command as bench
+from slipway.bench import recommend, sizing, usage
+from slipway.bench.capacity import Capacity, Limits, Step, judge, search
+from slipway.bench.report import Report
+from slipway.bench.subject import Subject, SubjectError, of_url
+from tests.support.rendered import reference
+
+PAGE = """\
+# TYPE process_cpu_seconds_total counter
+process_cpu_seconds_total {cpu}
+process_resident_memory_bytes 104857600
+model_latency_seconds_sum{{model="a",arm="stable"}} {latency}
+model_latency_seconds_sum{{model="b",arm="stable"}} 1
+"""
+
+
+def report(rate: float, seconds: float, latency: float, failed: int = 0) -> Report:
+    made = Report()
+    number = int(rate * seconds)
+    for n in range(number):
+        made.begun(0.0)
+        made.ended(n / rate, latency, "503" if n < failed else "200")
+    return made
+
+
+class Server:
+    """One that bears `capacity` requests per second, and a clock beside it."""
+
+    def __init__(self, capacity: float, *, fails: bool = False) -> None:
+        self.capacity, self.fails = capacity, fails
+        self.clock = 0.0
+        self.rates: list[float] = []
+
+    def now(self) -> float:
+        return self.clock
+
+    def sleep(self, seconds: float) -> None:
+        self.clock += seconds
+
+    def measure(self, rate: float, seconds: float) -> Step:
+        self.clock += seconds
+        self.rates.append(rate)
+        over = rate > self.capacity
+        found = report(
+            rate, seconds, 1.0 if over else 0.01, 5 if over and self.fails else 0
+        )
+        used = usage.Used(rate / 1000, 100.0, rate * 0.01)
+        return Step(rate, found, used, judge(found, 0.25))
+
+    def search(self, **limits: Any) -> Capacity:
+        found = Capacity()
+        return search(
+            self.measure, Limits(**limits), found, now=self.now, sleep=self.sleep
+        )
+
+
+@pytest.mark.parametrize("capacity", [12.0, 130.0, 999.0])
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_highest_rate_that_is_borne_is_found(capacity: float, fails: bool) -> None:
+    server = Server(capacity, fails=fails)
+    found = server.search(step_seconds=2)
+    assert found.best is not None
+    assert found.ended == ""
+    assert 0.9 * capacity <= found.best.rate <= capacity
+    assert found.held is not None
+    assert found.held.rate == pytest.approx(0.7 * found.best.rate)
+    assert len(server.rates) < 15
+
+
+def test_a_server_slower_than_the_first_rate_is_met_from_above() -> None:
+    found = Server(1.0).search(step_seconds=2)
+    assert found.best is not None
+    assert found.best.rate <= 1.0
+
+
+def test_a_server_that_bears_nothing_ends_the_search() -> None:
+    server = Server(0.0)
+    found = server.search(step_seconds=2)
+    assert found.best is None
+    assert found.held is None
+    assert len(server.rates) <= 4
+    assert recommend.recommendation(found, 1) == {}
+
+
+def test_the_search_keeps_to_its_bounds() -> None:
+    server = Server(math.inf)
+    found = server.search(step_seconds=2, highest_rate=100)
+    assert max(server.rates) == 100
+    assert "the most allowed" in found.ended
+    slow = Server(math.inf)
+    found = slow.search(step_seconds=10, total_seconds=30, highest_rate=1e9)
+    assert "30 s were over" in found.ended
+    assert slow.clock <= 30 + 10 + 1
+    assert found.best is not None
+
+
+def test_a_late_generator_ends_the_search_and_its_step_is_no_capacity() -> None:
+    server = Server(math.inf)
+
+    def measure(rate: float, seconds: float) -> Step:
+        step = server.measure(rate, seconds)
+        if rate > 50:
+            for _ in range(step.report.sent):
+                step.report.begun(0.5)
+        return step
+
+    found = search(measure, Limits(), Capacity(), now=server.now, sleep=server.sleep)
+    assert "late" in found.ended
+    assert found.best is not None
+    assert found.best.rate == 40
+
+
+def test_an_interrupted_search_leaves_what_it_has() -> None:
+    server, found = Server(1000), Capacity()
+
+    def measure(rate: float, seconds: float) -> Step:
+        if rate > 30:
+            raise KeyboardInterrupt
+        return server.measure(rate, seconds)
+
+    with pytest.raises(KeyboardInterrupt):
+        search(measure, Limits(), found, now=server.now, sleep=server.sleep)
+    assert [step.rate for step in found.steps] == [10, 20]
+
+
+def test_judgement() -> None:
+    assert judge(report(100, 1, 0.01), 0.25) == ""
+    assert "p99 500 ms is over 250 ms" in judge(report(100, 1, 0.5), 0.25)
+    assert "3 of 100 failed (503)" in judge(report(100, 1, 0.01, failed=3), 0.25)
+
+
+def test_use_is_read_from_the_metrics_page() -> None:
+    before = usage.read(PAGE.format(cpu=1.5, latency=10))
+    after = usage.read(PAGE.format(cpu=4.5, latency=30))
+    assert before
+    assert after
+    used = usage.between([before, before], [after, after], 10.0)
+    assert used == usage.Used(0.3, 100.0, 2.0)
+    # A replica came, or one started anew: its counters say nothing.
+    assert usage.between([before], [after, after], 10.0) is None
+    assert usage.between([after], [before], 10.0) is None
+    assert usage.read("something 1\n") is None
+
+
+def test_the_recommendation_is_what_the_settings_take() -> None:
+    found = Server(500).search(step_seconds=2)
+    settings = recommend.recommendation(found, 1)
+    text = recommend.snippet(settings)
+    args = ModelServerArgs(
+        model_image=reference("a"), image=reference("b"), **yaml.safe_load(text)
+    )
+    assert found.held is not None
+    assert args.scaling.signal == "inflight"
+    assert args.scaling.inflight_per_replica == pytest.approx(
+        0.01 * found.held.rate, abs=0.1
+    )
+    held = 1000 * found.held.rate / 1000
+    assert held <= args.resources.cpu_request_millicores <= held + 10
+    assert args.resources.cpu_limit_millicores > args.resources.cpu_request_millicores
+    assert args.resources.memory_request_mib == 128  # 1.2 * 100, in steps of 16
+    assert args.resources.memory_limit_mib == 160
+
+
+def test_without_metrics_in_flight_follows_from_the_latencies() -> None:
+    held = Step(100, report(100, 2, 0.2))
+    found = Capacity(steps=[Step(140, report(140, 2, 0.2))], held=held)
+    settings = recommend.recommendation(found, replicas=2)
+    assert settings == {"scaling": {"signal": "inflight", "inflight_per_replica": 10.0}}
+
+
+def test_load_on_another_host_must_be_meant() -> None:
+    done = CliRunner().invoke(
+        bench.command, ["model", "http://192.0.2.1/infer", "--body", __file__]
+    )
+    assert done.exit_code == 2
+    assert "give --yes" in done.output
+
+
+@pytest.mark.parametrize("text", ["employment", "ftp://127.0.0.1/"])
+def test_what_is_no_subject_is_told(text: str) -> None:
+    with pytest.raises(SubjectError, match=r"models\.lab/employment"):
+        of_url(text, None, "", 1)
+
+
+def test_an_interrupted_command_shows_what_it_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = Server(1000)
+
+    def measure(_: Subject, rate: float, seconds: float, *__: Any) -> Step:
+        if rate > 30:
+            raise KeyboardInterrupt
+        return server.measure(rate, seconds)
+
+    subject = Subject("http://127.0.0.1:1/infer", b"{}", list, 1)
+    monkeypatch.setattr(bench, "_subject", lambda *_: subject)
+    monkeypatch.setattr(bench, "measure", measure)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    done = CliRunner().invoke(bench.command, ["model", "x/y", "--json"])
+    assert done.exit_code == 130
+    said = json.loads(done.stdout)
+    assert [step["rate"] for step in said["steps"]] == [10, 20]
+    assert said["ended_early"] == "it was interrupted"
+
+
+RESOURCES = Resources(
+    cpu_request_millicores=100,
+    cpu_limit_millicores=500,
+    memory_request_mib=128,
+    memory_limit_mib=384,
+)
+
+
+@pytest.mark.parametrize(
+    ("cpu", "usual", "most", "verdicts"),
+    [
+        (90.0, 100.0, 250.0, ["fits", "fits", "fits"]),
+        (140.0, 125.0, 370.0, ["raise it", "raise it", "raise it"]),
+        (20.0, 40.0, 100.0, ["lower it", "fits", "lower it"]),
+        (None, None, None, ["no data", "no data", "no data"]),
+    ],
+)
+def test_sizes_are_compared_with_use(
+    cpu: float | None, usual: float | None, most: float | None, verdicts: list[str]
+) -> None:
+    def query(expression: str) -> float | None:
+        assert 'namespace="models"' in expression
+        assert "[24h:1m]" in expression
+        if "cpu" in expression:
+            return cpu
+        return usual if "quantile" in expression else most
+
+    found = sizing.compare("employment", "models", RESOURCES, query, 24)
+    assert [one.verdict for one in found] == verdicts
+    for one in found:
+        if one.verdict == "raise it":
+            assert one.better is not None
+            assert one.better > one.current
+
+
+def test_pods_of_another_model_are_not_taken_for_its_own() -> None:
+    asked: list[str] = []
+    sizing.compare("job", "models", RESOURCES, asked.append, 1)
+    pattern = re.search(r'pod=~"([^"]*)"', asked[0])
+    assert pattern
+    assert re.fullmatch(pattern[1], "job-bf98b8854-j2s95")
+    assert not re.fullmatch(pattern[1], "job-fastapi-bf98b8854-j2s95")
+
+
+@pytest.mark.parametrize(("verdict", "status"), [("fits", 0), ("raise it", 3)])
+def test_a_misfit_fails_a_pipeline(
+    monkeypatch: pytest.MonkeyPatch, verdict: str, status: int
+) -> None:
+    one = sizing.Finding("m", "memory_limit_mib", 100, 120.0, 180, verdict)
+    monkeypatch.setattr(sizing, "of_stack", lambda *_: [one])
+    done = CliRunner().invoke(bench.command, ["sizing", "models.lab"])
+    assert done.exit_code == status
+    assert verdict in done.output
