@@ -20,7 +20,13 @@ class Endpoint:
     """A model, its reader, batcher, writer, counters and form of log records."""
 
     def __init__(
-        self, model: Model, config: Config, run_time: RunTime, *, revision: str
+        self,
+        model: Model,
+        config: Config,
+        run_time: RunTime,
+        *,
+        revision: str,
+        runtime: str = RUNTIME,
     ) -> None:
         manifest = model.manifest
         self.manifest = manifest
@@ -31,12 +37,13 @@ class Endpoint:
             {
                 "model": manifest.name,
                 "revision": revision,
-                "runtime": RUNTIME,
+                "runtime": runtime,
                 "namespace": config.namespace,
                 "arm": config.arm,
             },
             manifest.version,
         )
+        self.max_request_rows = config.max_request_rows
         self.reader = Reader(manifest, config.max_request_rows)
         self.raw_reader = RawReader(manifest, config.max_request_rows)
         self.writer = Writer(manifest)

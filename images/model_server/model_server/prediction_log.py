@@ -7,9 +7,12 @@ below is written by one side alone, so none needs a lock.
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import threading
 from collections import deque
 
+from model_server.config import Config
 from model_server.log_files import LogFiles
 from model_server.metrics import Exposition
 from model_server.records import Record, lines
@@ -121,3 +124,29 @@ class PredictionLog:
         else:
             self.written_rows += rows
         self._taken_rows += rows
+
+
+def open_prediction_log(config: Config) -> PredictionLog | None:
+    """Start the prediction log if one is set; raise OSError if it cannot be written."""
+    folder = config.prediction_log
+    if folder is None:
+        return None
+    probe = folder / f".probe-{os.getpid()}"
+    probe.touch()
+    probe.unlink()
+    files = LogFiles(
+        folder,
+        socket.gethostname(),
+        file_bytes=config.prediction_log_file_bytes,
+        file_seconds=config.prediction_log_file_seconds,
+        total_bytes=config.prediction_log_total_bytes,
+    )
+    return PredictionLog(files, config.prediction_log_queue_rows)
+
+
+def unwritable_log(config: Config, error: OSError) -> str:
+    """Return what to tell of a prediction log that cannot be written."""
+    return (
+        f"MODEL_SERVER_PREDICTION_LOG={str(config.prediction_log)!r} cannot be "
+        f"written: {error}; mount a writable folder there or set it empty"
+    )

@@ -33,7 +33,7 @@ from model_server.http import (
     request_id_of,
 )
 from model_server.manifest import ModelError
-from model_server.model import load_models
+from model_server.model import RUNTIME, load_models
 from model_server.models import Models, newest
 from model_server.outputs import Outputs
 from model_server.prediction_log import PredictionLog
@@ -47,9 +47,12 @@ logger = logging.getLogger("model_server")
 class Service:
     """State and behaviour of one server process."""
 
-    def __init__(self, config: Config, log: PredictionLog | None) -> None:
+    def __init__(
+        self, config: Config, log: PredictionLog | None, runtime: str = RUNTIME
+    ) -> None:
         self.config = config
         self.log = log
+        self.runtime = runtime
         self.is_ready = False
         self.is_draining = False
         self.inflight = 0
@@ -98,7 +101,9 @@ class Service:
                     "inline_rows": run.rows_within(INLINE_SECONDS),
                 },
             )
-            endpoint = Endpoint(model, config, run, revision=revision)
+            endpoint = Endpoint(
+                model, config, run, revision=revision, runtime=self.runtime
+            )
             self.models.add(endpoint, is_default=is_default)
         self._open(config.model or (next(iter(defaults)) if len(defaults) == 1 else ""))
         logger.info("ready", extra={"seconds": round(time.perf_counter() - started, 3)})
