@@ -14,7 +14,15 @@ from rich.console import Console
 from rich.table import Table
 
 from slipway.bench import open_loop, recommend, sizing, usage
-from slipway.bench.capacity import HEADROOM, Capacity, Limits, Step, judge, search
+from slipway.bench.capacity import (
+    HEADROOM,
+    LATE_SHARE,
+    Capacity,
+    Limits,
+    Step,
+    judge,
+    search,
+)
 from slipway.bench.subject import Subject, SubjectError, of_stack, of_url
 
 MISFIT, INTERRUPTED = 3, 130
@@ -152,7 +160,10 @@ def measure(
     target: Subject, rate: float, seconds: float, limits: Limits, console: Console
 ) -> Step:
     """One open-loop run, with what the replicas used in it."""
-    bounds = open_loop.Bounds(timeout_seconds=max(2.0, 8 * limits.p99_seconds))
+    bounds = open_loop.Bounds(
+        timeout_seconds=max(2.0, 8 * limits.p99_seconds),
+        late_seconds=LATE_SHARE * limits.p99_seconds,
+    )
     before, start = target.readings(), time.monotonic()
     report = open_loop.run(
         open_loop.Target(target.url, (target.body,)),
@@ -164,7 +175,9 @@ def measure(
     problem = judge(report, limits.p99_seconds)
     step = Step(rate, report, used, problem)
     console.print(
-        f"  {rate:8.1f}/s  {problem or report.invalid or 'borne'}", highlight=False
+        f"  {rate:8.1f}/s  {problem or report.invalid or 'borne'}",
+        highlight=False,
+        soft_wrap=True,
     )
     return step
 
@@ -224,7 +237,7 @@ def _row(step: Step) -> tuple[str, ...]:
         f"{step.report.goodput:.1f}",
         f"{used.cpu_cores:.2f}" if used else "-",
         f"{used.inflight:.2f}" if used else "-",
-        step.problem or step.report.invalid or "borne",
+        step.problem or ("generator late" if step.report.invalid else "borne"),
     )
 
 
