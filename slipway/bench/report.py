@@ -65,7 +65,7 @@ class Report:
     @property
     def invalid(self) -> str:
         """Why the run says nothing about the server; empty if it is valid."""
-        if self.late_p99 <= self.late_limit_seconds:
+        if not self.sent or self.late_p99 <= self.late_limit_seconds:
             return ""
         return (
             f"the generator was {1000 * self.late_p99:.1f} ms late at p99, more than "
