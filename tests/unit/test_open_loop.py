@@ -94,7 +94,7 @@ def test_a_pause_shows_in_every_request_that_it_delayed() -> None:
         report = run(Target(url, (b"{}",)), constant(100, 1))
     # 40 requests were due in the pause; a closed loop would tell of one.
     slow = sum(latency > 0.1 for latency in report.latencies)
-    assert 25 <= slow <= 40
+    assert slow >= 25
     assert max(report.latencies) >= 0.39
 
 
