@@ -43,30 +43,45 @@ class Namespaces(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _add(self, name: str, *, component: str, routes: bool) -> None:
-        labels = naming.labels(name, component=component)
-        version = self.settings.pod_security_version
-        enforced = {
-            f"{POD_SECURITY}/{mode}{suffix}": value
-            for mode in ("enforce", "audit", "warn")
-            for suffix, value in (("", "restricted"), ("-version", version))
-        }
-        attach = {naming.ROUTES_LABEL: "true"} if routes else {}
-        namespace = kubernetes.core.v1.Namespace(
+        add_namespace(
             name,
-            metadata={"name": name, "labels": {**labels, **enforced, **attach}},
+            component=component,
+            routes=routes,
+            pod_security_version=self.settings.pod_security_version,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        policies: dict[str, dict[str, object]] = {
-            "default-deny": {"policyTypes": ["Ingress", "Egress"]},
-            "allow-dns": {
-                "policyTypes": ["Egress"],
-                "egress": [network.allow_dns()],
-            },
-        }
-        for policy, rules in policies.items():
-            kubernetes.networking.v1.NetworkPolicy(
-                f"{name}-{policy}",
-                metadata={"name": policy, "namespace": name, "labels": labels},
-                spec={"podSelector": {}, **rules},
-                opts=pulumi.ResourceOptions(parent=namespace),
-            )
+
+
+def add_namespace(
+    name: str,
+    *,
+    component: str,
+    routes: bool = False,
+    pod_security_version: str = "latest",
+    opts: pulumi.ResourceOptions | None = None,
+) -> kubernetes.core.v1.Namespace:
+    """One such namespace with its policies; `routes`: they may join the Gateway."""
+    labels = naming.labels(name, component=component)
+    enforced = {
+        f"{POD_SECURITY}/{mode}{suffix}": value
+        for mode in ("enforce", "audit", "warn")
+        for suffix, value in (("", "restricted"), ("-version", pod_security_version))
+    }
+    attach = {naming.ROUTES_LABEL: "true"} if routes else {}
+    namespace = kubernetes.core.v1.Namespace(
+        name,
+        metadata={"name": name, "labels": {**labels, **enforced, **attach}},
+        opts=opts,
+    )
+    policies: dict[str, dict[str, object]] = {
+        "default-deny": {"policyTypes": ["Ingress", "Egress"]},
+        "allow-dns": {"policyTypes": ["Egress"], "egress": [network.allow_dns()]},
+    }
+    for policy, rules in policies.items():
+        kubernetes.networking.v1.NetworkPolicy(
+            f"{name}-{policy}",
+            metadata={"name": policy, "namespace": name, "labels": labels},
+            spec={"podSelector": {}, **rules},
+            opts=pulumi.ResourceOptions(parent=namespace),
+        )
+    return namespace

@@ -1,0 +1,120 @@
+"""KEDA and a model that scales by requests in flight, in the lab, for a while.
+
+KEDA is a stack of its own beside the lab's. The model is the lab's, whose stack is
+brought up from a copy of the checkout's files with another `scaling`.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import yaml
+
+from components import cluster_access, naming
+from components.cluster_access import ClusterAccess
+from components.platform.keda import Keda, KedaDefinitions
+from components.platform.keda_settings import KedaSettings
+from components.platform.namespaces import add_namespace
+from lab import paths
+from slipway import images
+from slipway.engine import Engine
+from slipway.kube_api import KubeApi
+from tests.support.kube import wait_until
+
+KEDA_STACK, MODELS_STACK = "platform.scaling", "models.lab"
+MODEL = "employment"
+NAMESPACE = naming.MODELS_NAMESPACE
+
+
+def keda() -> None:
+    """The program of the stack that has KEDA."""
+    provider = cluster_access.provider(ClusterAccess(kubeconfig="lab"))
+    options = pulumi.ResourceOptions(provider=provider)
+    namespace = add_namespace(
+        naming.KEDA_NAMESPACE, component="autoscaler", opts=options
+    )
+    settings = KedaSettings(enabled=True, retain=False)
+    kinds = KedaDefinitions("keda-crds", settings, options)
+    after = pulumi.ResourceOptions(provider=provider, depends_on=[namespace, kinds])
+    Keda("keda", settings, [NAMESPACE], after)
+
+
+@dataclass
+class Scaled:
+    """The lab with both, and what was seen of the replicas."""
+
+    api: KubeApi
+    root: Path
+    """A copy of the files that the engine needs of the checkout."""
+    seen: list[tuple[float, int]] = field(default_factory=list)
+    """(time.monotonic, replicas asked for) at each look."""
+
+    def up(self, scaling: dict[str, Any]) -> None:
+        """Builds and pushes KEDA's image if needed, and brings both stacks up."""
+        images.push(names=["keda"])
+        files = self.root / "stacks" / "config"
+        files.mkdir(parents=True)
+        shutil.copy(paths.ROOT / "Pulumi.yaml", self.root)
+        (files / f"Pulumi.{KEDA_STACK}.yaml").write_text("config: {}\n")
+        shutil.copy(
+            paths.ROOT / "stacks" / "config" / f"Pulumi.{MODELS_STACK}.yaml", files
+        )
+        file = files / f"Pulumi.{MODELS_STACK}.yaml"
+        content = yaml.safe_load(file.read_text())
+        model = content["config"]["slipway:models"][MODEL]
+        model["scaling"] = scaling
+        content["config"].setdefault("slipway:surroundings", {})["keda"] = {}
+        file.write_text(yaml.safe_dump(content))
+        self.engine().up(KEDA_STACK)
+        self.engine().up(MODELS_STACK)
+
+    def engine(self) -> Engine:
+        return Engine(programs={KEDA_STACK: keda}, root=self.root)
+
+    def down(self) -> None:
+        """Leaves the lab as it is without them."""
+        Engine().up(MODELS_STACK)
+        self.engine().destroy(KEDA_STACK)
+
+    def replicas(self) -> int:
+        """How many replicas are asked for now."""
+        path = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{MODEL}/scale"
+        found = int(json.loads(self.api.text(path))["spec"]["replicas"])
+        self.seen.append((time.monotonic(), found))
+        return found
+
+    def watch(self, seconds: float, until: Callable[[], Any] = lambda: False) -> None:
+        """Looks at the replicas for so long."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not until():
+            self.replicas()
+            time.sleep(0.5)
+
+    def changes_since(self, start: float) -> list[int]:
+        """Replicas that were asked for, one after the other."""
+        found: list[int] = []
+        for at, number in self.seen:
+            if at >= start and (not found or found[-1] != number):
+                found.append(number)
+        return found
+
+    def condition(self, kind: str) -> str:
+        """Status of a condition of the ScaledObject."""
+        path = f"/apis/keda.sh/v1alpha1/namespaces/{NAMESPACE}/scaledobjects/{MODEL}"
+        status = json.loads(self.api.text(path)).get("status", {})
+        return next(
+            (c["status"] for c in status.get("conditions", []) if c["type"] == kind),
+            "",
+        )
+
+    def at_rest(self, replicas: int, seconds: float) -> None:
+        wait_until(
+            lambda: self.replicas() == replicas, seconds, f"{replicas} replicas asked"
+        )
