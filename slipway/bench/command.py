@@ -23,7 +23,13 @@ from slipway.bench.capacity import (
     judge,
     search,
 )
-from slipway.bench.subject import Subject, SubjectError, of_stack, of_url
+from slipway.bench.subject import (
+    ReplicasChangedError,
+    Subject,
+    SubjectError,
+    of_stack,
+    of_url,
+)
 
 MISFIT, INTERRUPTED = 3, 130
 MOST_RATE = 20_000.0
@@ -130,6 +136,8 @@ def model_command(
         search(lambda rate, s: measure(target, rate, s, limits, console), limits, found)
     except KeyboardInterrupt:
         interrupted, found.ended = True, "it was interrupted"
+    except ReplicasChangedError as error:
+        found.ended = str(error)
     if as_json:
         click.echo(json.dumps(as_data(target, found), indent=2))
     else:
@@ -170,6 +178,7 @@ def measure(
         open_loop.constant(rate, seconds),
         bounds,
     )
+    target.check()
     after = target.readings()
     used = usage.between(before, after, time.monotonic() - start)
     problem = judge(report, limits.p99_seconds)

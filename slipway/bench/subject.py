@@ -27,6 +27,10 @@ class SubjectError(Exception):
     """There is nothing to measure, or it cannot be asked; the text says what to do."""
 
 
+class ReplicasChangedError(Exception):
+    """The autoscaler did what it is for while one replica was to be measured."""
+
+
 @dataclass(frozen=True)
 class Subject:
     """What requests go to, and how what it uses is read."""
@@ -36,6 +40,17 @@ class Subject:
     readings: Callable[[], Sequence[Reading]]
     """One per replica, in a fixed order; empty where nothing can be read."""
     replicas: int
+    count: Callable[[], int] | None = None
+    """How many replicas there are now; None where nobody can tell."""
+
+    def check(self) -> None:
+        """Raises ReplicasChangedError if there are no longer as many as at first."""
+        now = self.count() if self.count else self.replicas
+        if now != self.replicas:
+            raise ReplicasChangedError(
+                f"replicas went from {self.replicas} to {now}, so that nothing can be "
+                "said of one; hold them with min_replicas = max_replicas"
+            )
 
     @property
     def is_loopback(self) -> bool:
@@ -96,7 +111,13 @@ def of_stack(
         return [found for page in pages if (found := read(page))]
 
     content = body.read_bytes() if body else sample_body(url)
-    return Subject(url, content, readings, len(pods))
+    return Subject(
+        url,
+        content,
+        readings,
+        len(pods),
+        lambda: len(ready_pods(cluster, settings.surroundings.namespace, name)),
+    )
 
 
 def ready_pods(api: KubeApi, namespace: str, name: str) -> list[str]:

@@ -16,7 +16,12 @@ from slipway.bench import command as bench
 from slipway.bench import recommend, sizing, usage
 from slipway.bench.capacity import Capacity, Limits, Step, judge, search
 from slipway.bench.report import Report
-from slipway.bench.subject import Subject, SubjectError, of_url
+from slipway.bench.subject import (
+    ReplicasChangedError,
+    Subject,
+    SubjectError,
+    of_url,
+)
 from tests.support.rendered import reference
 
 PAGE = """\
@@ -215,6 +220,16 @@ def test_an_interrupted_command_shows_what_it_found(
     said = json.loads(done.stdout)
     assert [step["rate"] for step in said["steps"]] == [10, 20]
     assert said["ended_early"] == "it was interrupted"
+
+
+def test_a_search_ends_when_the_autoscaler_steps_in() -> None:
+    numbers = iter([2, 2, 3])
+    subject = Subject("http://127.0.0.1:1/", b"", list, 2, lambda: next(numbers))
+    subject.check()
+    subject.check()
+    with pytest.raises(ReplicasChangedError, match="from 2 to 3"):
+        subject.check()
+    Subject("http://127.0.0.1:1/", b"", list, 1).check()
 
 
 RESOURCES = Resources(
