@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,9 @@ import pytest
 
 from slipway import images
 from tests.server.conftest import COLUMNS, Tiny
+from tests.support.grpc_calls import free_port
 from tests.support.model_server import ModelServer
 from tests.support.triton_client import Triton, TritonError
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="module")

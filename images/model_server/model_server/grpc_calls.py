@@ -1,62 +1,74 @@
-"""The calls under way: which of them the client holds up, and for how long.
+"""The calls whose message is still to come, and since when.
 
-gRPC bounds neither how long a client takes to send its one message nor how long it
-leaves the answer unread, so a few clients could hold all calls that the server takes
-at once. Here each call's task is known from its arrival on, and one that waits for its
-client for too long is cancelled.
+gRPC does not bound how long a client takes to send its one message, so a few clients
+could hold all calls that the server takes at once. Here a call is known from its
+arrival on, and one that waits for its client for too long is ended.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable
 from typing import Any
+
+import grpc
+import grpc.aio
 
 Method = Callable[[bytes, Any], Awaitable[bytes]]
 
 
 class Calls:
-    """The tasks of calls, and since when each waits for its client."""
+    """Makes handlers that wait for a message for a limited time only."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._waiting_since: dict[asyncio.Task[Any], float] = {}
+        self._expired: set[asyncio.Task[Any]] = set()
         self._loop = asyncio.get_running_loop()
 
-    def __len__(self) -> int:
-        return len(self._waiting_since)
+    def handler(self, method: Method) -> Any:
+        """Return gRPC's handler of a method of one message and one answer.
 
-    def arrived(self) -> None:
-        """Note the call whose task this is: its message is still to come."""
-        task = asyncio.current_task()
-        if task is not None:
-            self._waiting_since[task] = self._loop.time()
-            task.add_done_callback(self._forget)
+        To gRPC it is one of a stream of messages: such a handler is called before the
+        first message, and a client cannot tell the difference.
+        """
 
-    def timed(self, method: Method) -> Method:
-        """Return a method whose own time does not count as the client's."""
-        waiting = self._waiting_since
-        now = self._loop.time
+        async def run(_: Any, context: Any) -> bytes:
+            return await method(await self._read(context), context)
 
-        async def run(message: bytes, context: Any) -> bytes:
-            task = asyncio.current_task()
-            if task in waiting:
-                waiting[task] = math.inf
-            try:
-                return await method(message, context)
-            finally:
-                if task in waiting:
-                    waiting[task] = now()
-
-        return run
+        return grpc.stream_unary_rpc_method_handler(run)
 
     def check(self, now: float) -> None:
-        """Cancel the calls whose clients take too long; call now and then."""
+        """End the calls whose clients take too long; call now and then."""
         limit = now - self._seconds
         for task, since in list(self._waiting_since.items()):
             if since < limit:
+                self._expired.add(task)
                 task.cancel()
 
-    def _forget(self, task: asyncio.Task[Any]) -> None:
-        self._waiting_since.pop(task, None)
+    async def _read(self, context: Any) -> bytes:
+        task = asyncio.current_task()
+        if task is None:
+            raise TypeError("a handler runs in a task")
+        self._waiting_since[task] = self._loop.time()
+        try:
+            message = await context.read()
+        except asyncio.CancelledError:
+            if task not in self._expired:
+                raise
+            self._expired.discard(task)
+            await context.abort(
+                grpc.StatusCode.DEADLINE_EXCEEDED,
+                f"the message took longer to arrive than {self._seconds:g} s",
+                (("x-error-code", "request_timeout"),),
+            )
+        finally:
+            self._waiting_since.pop(task, None)
+        if message is grpc.aio.EOF:
+            await context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                "the call ended before its message",
+                (("x-error-code", "bad_request"),),
+            )
+        data: bytes = message
+        return data

@@ -56,6 +56,8 @@ class Health:
             if status != last:
                 yield _response(status)
                 last = status
+            if self._service.is_draining and not self._service.is_ready:
+                return  # or the drain would wait for the watcher
             await asyncio.sleep(WATCH_SECONDS)
 
 

@@ -51,7 +51,7 @@ class GrpcServer:
         self._server = grpc.aio.server(
             options=_options(config), maximum_concurrent_rpcs=config.max_connections
         )
-        self._server.add_generic_rpc_handlers([_Handlers(self._methods(), self._calls)])
+        self._server.add_generic_rpc_handlers([_Handlers(self._methods())])
 
     async def start(self) -> None:
         """Listen; raise `OSError` where that is not possible."""
@@ -83,9 +83,7 @@ class GrpcServer:
             f"/{HEALTH}.Health/Check": health.check,
         }
         methods = {
-            name: grpc.unary_unary_rpc_method_handler(
-                self._calls.timed(self._answering(method))
-            )
+            name: self._calls.handler(self._answering(method))
             for name, method in one.items()
         }
         methods[f"/{HEALTH}.Health/Watch"] = grpc.unary_stream_rpc_method_handler(
@@ -212,17 +210,13 @@ class GrpcServer:
 
 
 class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
-    """Finds the method of a call, in the call's own task and before its message."""
+    """Finds the method of a call."""
 
-    def __init__(self, methods: dict[str, Any], calls: Calls) -> None:
+    def __init__(self, methods: dict[str, Any]) -> None:
         self._methods = methods
-        self._calls = calls
 
     def service(self, handler_call_details: Any) -> Any:
-        method = self._methods.get(handler_call_details.method)
-        if method is not None and not method.response_streaming:
-            self._calls.arrived()
-        return method
+        return self._methods.get(handler_call_details.method)
 
 
 def _options(config: Config) -> Sequence[tuple[str, int]]:
