@@ -217,10 +217,13 @@ def _print(console: Console, target: Subject, found: Capacity) -> None:
         table.add_row(*_row(step))
     console.print(table)
     if found.ended:
-        console.print(f"Ended early: {found.ended}. What follows is a least.")
+        console.print(f"Ended early: {found.ended}; what was found is a least.")
     settings = recommend.recommendation(found, target.replicas)
     if not settings:
-        console.print("No recommendation: no rate was borne and then held.")
+        console.print(
+            "No recommendation: no rate was borne and then held, or this machine was "
+            "too busy to tell. Run it from one with a core to spare."
+        )
         return
     per_replica = recommend.rate_per_replica(found, target.replicas) or 0.0
     console.print(

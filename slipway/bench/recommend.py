@@ -15,10 +15,12 @@ CPU_LIMIT = 1.5
 """Of what the highest rate used: a start and a burst need more than the average."""
 CPU_STEP_MILLICORES, MEMORY_STEP_MIB = 10, 16
 SMALLEST_MEMORY_MIB = 64
+SMALLEST_CPU_LIMIT = 200
+"""In millicores; with less a start takes minutes, and each burst is throttled."""
 
 
 def recommendation(found: Capacity, replicas: int) -> dict[str, Any]:
-    """Settings of one replica by what `replicas` of them bore; empty without a step.
+    """Settings of one replica by what `replicas` of them bore; empty if nothing was.
 
     `scaling.inflight_per_replica` is what a replica had in flight at the rate that it
     is to be held at, and never below 1.
@@ -26,6 +28,8 @@ def recommendation(found: Capacity, replicas: int) -> dict[str, Any]:
     held, best = found.held, found.best
     if held is None or best is None or held.problem or held.report.invalid:
         return {}
+    if any(step.report.invalid for step in found.steps):
+        return {}  # the end was the generator's, not the server's
     if held.used and held.used.inflight:
         inflight = held.used.inflight
     else:  # Little's law over all, the way there included
@@ -44,7 +48,7 @@ def recommendation(found: Capacity, replicas: int) -> dict[str, Any]:
         memory = max(held.used.memory_mib, best.used.memory_mib)
         settings["resources"] = {
             "cpu_request_millicores": request,
-            "cpu_limit_millicores": max(request, limit),
+            "cpu_limit_millicores": max(request, limit, SMALLEST_CPU_LIMIT),
             "memory_request_mib": memory_mib(MEMORY_REQUEST * memory),
             "memory_limit_mib": memory_mib(MEMORY_LIMIT * memory),
         }

@@ -127,6 +127,7 @@ def test_a_late_generator_ends_the_search_and_its_step_is_no_capacity() -> None:
     assert "late" in found.ended
     assert found.best is not None
     assert found.best.rate == 40
+    assert recommend.recommendation(found, 1) == {}
 
 
 def test_an_interrupted_search_leaves_what_it_has() -> None:
