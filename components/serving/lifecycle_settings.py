@@ -1,0 +1,70 @@
+"""How a replica starts and how it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import Field
+
+from components.setting_types import Whole
+from components.settings import Problem, Settings
+
+EXIT_SECONDS = 3
+"""What the server takes to write out its log and exit after the drain."""
+ENDPOINT_REMOVAL_SECONDS = 3
+"""What the gateway may take to learn that a pod leaves: 0.2 s here, seconds on load."""
+
+
+class Lifecycle(Settings):
+    """How a replica starts and how it leaves without losing a request.
+
+    A leaving pod goes through preStop, deregistration (the server still answers and
+    asks clients to connect anew), drain (what is in flight is finished) and exit; the
+    grace period must hold all of them, or the kubelet kills the pod before.
+    """
+
+    startup_seconds: Annotated[Whole, Field(ge=5, le=7200)] = 120
+    """Longest time to load and warm up the model, in seconds."""
+    pre_stop_seconds: Annotated[Whole, Field(ge=0, le=600)] = 5
+    """Wait before the server is told to stop, in seconds."""
+    deregistration_seconds: Annotated[Whole, Field(ge=0, le=600)] = 2
+    """How long the server takes new requests after that, in seconds."""
+    drain_seconds: Annotated[Whole, Field(ge=1, le=3600)] = 20
+    """How long the server then waits for requests in flight, in seconds."""
+    longest_request_seconds: Annotated[Whole, Field(ge=1, le=3600)] = 10
+    """Longest request: the gateway's time limit, in seconds."""
+    grace_seconds: Annotated[Whole, Field(ge=1, le=7200)] = 35
+    """After this the kubelet kills the pod (terminationGracePeriodSeconds)."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        """The arithmetic that keeps requests from being cut off."""
+        farewell = self.pre_stop_seconds + self.deregistration_seconds
+        if farewell < ENDPOINT_REMOVAL_SECONDS:
+            yield Problem(
+                "pre_stop_seconds",
+                self.pre_stop_seconds,
+                f"with deregistration_seconds it makes {farewell} s, and the gateway "
+                f"may take {ENDPOINT_REMOVAL_SECONDS} s to learn that a pod leaves",
+                f"give at least "
+                f"{ENDPOINT_REMOVAL_SECONDS - self.deregistration_seconds}",
+            )
+        if self.drain_seconds < self.longest_request_seconds:
+            yield Problem(
+                "drain_seconds",
+                self.drain_seconds,
+                "a request may take longest_request_seconds = "
+                f"{self.longest_request_seconds} s and would be cut off",
+                f"give at least {self.longest_request_seconds}, "
+                "or lower longest_request_seconds",
+            )
+        needed = farewell + self.drain_seconds + EXIT_SECONDS
+        if self.grace_seconds < needed:
+            yield Problem(
+                "grace_seconds",
+                self.grace_seconds,
+                f"preStop {self.pre_stop_seconds} s, deregistration "
+                f"{self.deregistration_seconds} s, drain {self.drain_seconds} s and "
+                f"exit {EXIT_SECONDS} s make {needed} s; the pod would be killed first",
+                f"give at least {needed}",
+            )
