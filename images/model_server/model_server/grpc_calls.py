@@ -34,7 +34,11 @@ class Calls:
         """
 
         async def run(_: Any, context: Any) -> bytes:
-            return await method(await self._read(context), context)
+            try:
+                return await method(await self._read(context), context)
+            except grpc.aio.InternalError:
+                # The client has gone in the midst of it, which is no fault of ours.
+                raise asyncio.CancelledError from None
 
         return grpc.stream_unary_rpc_method_handler(run)
 

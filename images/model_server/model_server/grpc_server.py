@@ -97,7 +97,7 @@ class GrpcServer:
         async def run(data: bytes, context: Any) -> bytes:
             try:
                 answer: bytes = await method(data, context)
-            except grpc.aio.AbortError:
+            except grpc.aio.BaseError:
                 raise
             except RequestError as error:
                 self._service.count_http_error(error.status)
