@@ -1,8 +1,8 @@
 """How much one server bears: the highest rate at which its answers are quick and good.
 
 Rates are doubled until one is too much, then the gap is halved. Each step is an
-open-loop run; a step in which the generator itself was late ends the search, for it
-says nothing about the server.
+open-loop run; a rate is too much if it was so twice. A step in which the generator
+itself was late twice ends the search, for it says nothing about the server.
 """
 
 from __future__ import annotations
@@ -114,8 +114,11 @@ def search(
             found.ended = f"its {limits.total_seconds:g} s were over"
             return None
         made = measure(rate, limits.step_seconds)
-        if made.report.invalid and now() + limits.step_seconds <= end:
-            made = measure(rate, limits.step_seconds)  # once more: it may have passed
+        if made.problem or made.report.invalid:
+            # Once more: what happened may have been the machine's, and have passed.
+            sleep(limits.pause_seconds)
+            if now() + limits.step_seconds <= end:
+                made = measure(rate, limits.step_seconds)
         return made
 
     rate: float | None = limits.first_rate
