@@ -6,7 +6,7 @@ which KEDA makes one. Both go up at once and down one by one after the load stay
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pulumi_kubernetes.autoscaling import v2 as autoscaling
@@ -28,6 +28,9 @@ FAILURES = 3
 HOLD_SECONDS = 20
 """A replica that Prometheus could not scrape counts as before for so long."""
 
+INFLIGHT = "model_inflight"
+"""Series of servers that use the common names; for others a rule records
+`model:inflight:sum`."""
 SCALED_OBJECT = ("keda.sh/v1alpha1", "ScaledObject")
 """API version and kind."""
 
@@ -77,20 +80,29 @@ def _rules(
     )
 
 
-def inflight_query(selector: str) -> str:
+def inflight_query(selector: str, series: str = INFLIGHT) -> str:
     """Requests in flight in all replicas of the server that `selector` chooses.
 
     One number, or nothing where there is no such series, which is not zero. What was
     last seen of a replica stays in the sum for a while, so that one failed scrape does
     not look like less load.
     """
-    return f"sum(last_over_time(model_inflight{{{selector}}}[{HOLD_SECONDS}s]))"
+    return f"sum(last_over_time({series}{{{selector}}}[{HOLD_SECONDS}s]))"
 
 
 def scaled_object_spec(
-    deployment: str, scaling: Scaling, keda: KedaAccess | None, selector: str
+    deployment: str,
+    scaling: Scaling,
+    keda: KedaAccess | None,
+    selector: str,
+    *,
+    series: str = INFLIGHT,
+    more: Sequence[tuple[str, float]] = (),
 ) -> dict[str, Any]:
-    """By requests in flight; `selector` chooses the server's series.
+    """By requests in flight; `selector` chooses the server's `series`.
+
+    `more`: further queries and what of each is held per replica; the one that asks for
+    the most replicas decides.
 
     ValueError without KEDA: what the layer's settings refuse with path and fix.
     """
@@ -127,18 +139,26 @@ def scaled_object_spec(
             }
         },
         "triggers": [
-            {
-                "type": "prometheus",
-                "metricType": "AverageValue",
-                "metadata": {
-                    "serverAddress": keda.prometheus,
-                    "query": inflight_query(selector),
-                    "threshold": f"{scaling.inflight_per_replica:g}",
-                    # No answer is a failure, not a load of zero.
-                    "ignoreNullValues": "false",
-                },
-            }
+            _trigger(keda.prometheus, query, per_replica)
+            for query, per_replica in (
+                (inflight_query(selector, series), scaling.inflight_per_replica),
+                *more,
+            )
         ],
+    }
+
+
+def _trigger(prometheus: str, query: str, per_replica: float) -> dict[str, Any]:
+    return {
+        "type": "prometheus",
+        "metricType": "AverageValue",
+        "metadata": {
+            "serverAddress": prometheus,
+            "query": query,
+            "threshold": f"{per_replica:g}",
+            # No answer is a failure, not a load of zero.
+            "ignoreNullValues": "false",
+        },
     }
 
 

@@ -94,7 +94,14 @@ def test_without_keda_a_program_of_ones_own_is_told() -> None:
     scaling = Scaling(signal="inflight", inflight_per_replica=2)
     with pytest.raises(ValueError, match=r"surroundings\.keda"):
         autoscaling.scaled_object_spec("m", scaling, None, "")
-    assert autoscaling.scaled_object_spec("m", scaling, KedaAccess(), "")
+    spec = autoscaling.scaled_object_spec(
+        "m", scaling, KedaAccess(), "a", series="b", more=[("c", 0.5)]
+    )
+    asked = [t["metadata"] for t in spec["triggers"]]
+    assert [(t["query"], t["threshold"]) for t in asked] == [
+        ("sum(last_over_time(b{a}[20s]))", "2"),
+        ("c", "0.5"),
+    ]
 
 
 def test_the_lost_signal_is_told_where_it_is_used() -> None:
