@@ -1,0 +1,3 @@
+module slipway.dev/lab/binaries/compose-tools
+
+go 1.26.0
