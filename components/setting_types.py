@@ -49,7 +49,8 @@ def _model_name(text: str) -> str:
     return _dns_label(text, _LONGEST_MODEL_NAME)
 
 
-def _path_prefix(text: str) -> str:
+def path_prefix(text: str) -> str:
+    """The path, if it is one."""
     if not _PATH_PREFIX.fullmatch(text):
         refuse(
             "it is not a path prefix",
@@ -69,7 +70,7 @@ DnsLabel = Annotated[str, AfterValidator(_dns_label)]
 """A name of a namespace or of an object (RFC 1035 label)."""
 ModelName = Annotated[str, AfterValidator(_model_name)]
 """A model's name: short enough for the names made from it."""
-PathPrefix = Annotated[str, AfterValidator(_path_prefix)]
+PathPrefix = Annotated[str, AfterValidator(path_prefix)]
 """The path below which a model answers; no trailing slash."""
 RoleArn = Annotated[str, AfterValidator(_role_arn)]
 """The ARN of an IAM role."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
@@ -104,6 +105,7 @@ def _kind(kind: Any) -> str:
         bool: "true or false",
         str: "text",
         AwareDatetime: "date and time with its zone",
+        date: "day",
         Any: "any value",
     }
     return words[kind]

@@ -20,7 +20,8 @@ def run() -> None:
             name,
             args,
             chosen.surroundings,
-            opts=pulumi.ResourceOptions(providers=[cluster]),
+            pulumi.ResourceOptions(providers=[cluster]),
+            chosen.prefixes,
         )
         for name, args in chosen.models.items()
     }

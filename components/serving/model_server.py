@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
 import pulumi
 from pulumi_kubernetes import apps, autoscaling, core, networking, policy
 from pulumi_kubernetes.apiextensions import CustomResource
@@ -9,15 +12,15 @@ from pulumi_kubernetes.core import v1 as core_v1
 from pulumi_kubernetes.meta import v1 as meta
 from pydantic import TypeAdapter
 
-from components import images, naming
+from components import naming
 from components.security import pod_defaults
 from components.serving import autoscaling as scaling
-from components.serving import network_policy, route, rules, workload
-from components.serving.model_server_args import ModelServerArgs, Route
+from components.serving import network_policy, route, rules, versions, workload
+from components.serving.model_server_args import ModelServerArgs
+from components.serving.parts import PROGRAM, Part, parts
 from components.serving.surroundings import Surroundings
 from components.setting_types import ModelName
 
-PROGRAM = "model-server"
 DEPLOY_SECONDS = 300
 """Beyond the load of one replica: what a rolling update of a few may take."""
 
@@ -36,13 +39,20 @@ class ModelServer(pulumi.ComponentResource):
     - HorizontalPodAutoscaler `<name>`: by CPU; or, by requests in flight, the
       ScaledObject `<name>`, of which KEDA makes the HorizontalPodAutoscaler
       `keda-hpa-<name>`
-    - HTTPRoute `<name>`, if the arguments have a route
+    - HTTPRoute `<name>`, if the arguments have a route, and the HTTPRouteFilters
+      `<name>-unknown-...`: what the gateway answers where nothing is
     - ConfigMap `rules-<namespace>-<name>` in the monitoring namespace: recording rules
       and alerts
 
-    `name` is the model's name in its model.yaml. Raises pydantic's ValidationError if
-    it is no name that Kubernetes takes. The outputs: `service` (its name), `path` (the
-    public prefix or nothing) and `version` (first digits of the model's digest).
+    With `revisions` there is a Deployment, a Service, a PodDisruptionBudget and an
+    autoscaler `<name>-<revision>` for each; the rest is shared, and the HTTPRoute alone
+    knows their weights.
+
+    `name` is the model's name in its model.yaml; `known_prefixes` are the API versions
+    of all models of the stack, which a 404 names beside the own ones. Raises pydantic's
+    ValidationError if it is no name that Kubernetes takes. The outputs: `service` (its
+    name), `path` (the newest public prefix or nothing) and `version` (first digits of
+    the model's digest); of revisions, `service` is the first and `version` names all.
     """
 
     service: pulumi.Output[str]
@@ -55,43 +65,61 @@ class ModelServer(pulumi.ComponentResource):
         args: ModelServerArgs,
         surroundings: Surroundings | None = None,
         opts: pulumi.ResourceOptions | None = None,
+        known_prefixes: Sequence[str] = (),
     ) -> None:
         TypeAdapter(ModelName).validate_python(name)
         super().__init__("slipway:serving:ModelServer", name, None, opts)
         self._model = name
         self._args = args
         self._around = surroundings or Surroundings()
-        self._revision = images.short_digest(args.model_image)
+        self._parts = parts(name, args)
         self._selector = naming.selector(PROGRAM, instance=name)
         account, fence = self._account(), self._network_policy()
-        deployment = self._deployment([account, fence])
-        service = self._service()
-        self._disruption_budget()
-        self._autoscaler(deployment)
-        if args.route:
-            self._route(args.route, [deployment, service])
+        deployments, behind = [], []
+        for part in self._parts:
+            deployment = self._deployment(part, [account, fence])
+            behind += [deployment, self._service(part)]
+            self._disruption_budget(part)
+            self._autoscaler(part, deployment)
+            deployments.append(deployment)
+        if args.api_versions:
+            for warning in versions.past(args.api_versions, datetime.now(UTC).date()):
+                pulumi.log.warn(f"{name}: {warning}", self)
+            self._route([*behind, *self._route_filters(known_prefixes)])
         # After the pods: else a first start would be told as an outage.
-        self._rules(deployment)
-        self.service = pulumi.Output.from_input(name)
-        self.path = pulumi.Output.from_input(args.route.prefix if args.route else None)
-        self.version = pulumi.Output.from_input(self._revision)
+        self._rules(deployments)
+        first = self._parts[0]
+        self.service = pulumi.Output.from_input(first.name)
+        self.path = pulumi.Output.from_input(
+            args.api_versions[-1].prefix if args.api_versions else None
+        )
+        self.version = pulumi.Output.from_input(
+            ", ".join(f"{x.revision} {x.version}".strip() for x in self._parts)
+        )
         self.register_outputs(
             {"service": self.service, "path": self.path, "version": self.version}
         )
 
-    def _labels(self, component: str = "server") -> dict[str, str]:
-        return naming.labels(
+    def _labels(
+        self, component: str = "server", part: Part | None = None
+    ) -> dict[str, str]:
+        """Of a part's object, or of one that all parts share."""
+        shown = part or (self._parts[0] if len(self._parts) == 1 else None)
+        labels = naming.labels(
             PROGRAM,
             instance=self._model,
             component=component,
-            version=self._revision,
+            version=shown.version if shown else "",
         )
+        return labels | (part.own_labels if part else {})
 
-    def _metadata(self, component: str = "server") -> meta.ObjectMetaArgs:
+    def _metadata(
+        self, component: str = "server", part: Part | None = None, name: str = ""
+    ) -> meta.ObjectMetaArgs:
         return meta.ObjectMetaArgs(
-            name=self._model,
+            name=name or (part.name if part else self._model),
             namespace=self._around.namespace,
-            labels=self._labels(component),
+            labels=self._labels(component, part),
         )
 
     def _child(
@@ -120,7 +148,9 @@ class ModelServer(pulumi.ComponentResource):
         )
         return fence
 
-    def _deployment(self, depends_on: list[pulumi.Resource]) -> pulumi.Resource:
+    def _deployment(
+        self, part: Part, depends_on: list[pulumi.Resource]
+    ) -> pulumi.Resource:
         seconds = self._args.lifecycle.startup_seconds + DEPLOY_SECONDS
         limits = pulumi.CustomTimeouts(create=f"{seconds}s", update=f"{seconds}s")
         # Whoever takes over a Deployment that has replicas must not reset them:
@@ -129,16 +159,20 @@ class ModelServer(pulumi.ComponentResource):
             ignore_changes=["spec.replicas"], custom_timeouts=limits
         )
         deployment: pulumi.Resource = apps.v1.Deployment(
-            self._model,
-            metadata=self._metadata(),
+            part.name,
+            metadata=self._metadata(part=part),
             spec=workload.deployment_spec(
-                self._model, self._args, self._labels(), self._selector
+                self._model,
+                part.args,
+                self._labels(part=part),
+                part.selector,
+                revision=part.revision,
             ),
             opts=pulumi.ResourceOptions.merge(self._child(depends_on), autoscaled),
         )
         return deployment
 
-    def _service(self) -> pulumi.Resource:
+    def _service(self, part: Part) -> pulumi.Resource:
         port = core_v1.ServicePortArgs(
             name=workload.PORT_NAME,
             port=route.SERVICE_PORT,
@@ -146,58 +180,72 @@ class ModelServer(pulumi.ComponentResource):
             protocol="TCP",
         )
         service: pulumi.Resource = core.v1.Service(
-            self._model,
-            metadata=self._metadata(),
+            part.name,
+            metadata=self._metadata(part=part),
             spec=core_v1.ServiceSpecArgs(
-                type="ClusterIP", selector=self._selector, ports=[port]
+                type="ClusterIP", selector=part.selector, ports=[port]
             ),
             opts=self._child(),
         )
         return service
 
-    def _disruption_budget(self) -> None:
+    def _disruption_budget(self, part: Part) -> None:
         policy.v1.PodDisruptionBudget(
-            self._model,
-            metadata=self._metadata("disruption-budget"),
-            spec=scaling.disruption_spec(self._selector, self._args.scaling),
+            part.name,
+            metadata=self._metadata("disruption-budget", part),
+            spec=scaling.disruption_spec(part.selector, part.args.scaling),
             opts=self._child(),
         )
 
-    def _autoscaler(self, deployment: pulumi.Resource) -> None:
-        if self._args.scaling.signal == "inflight":
+    def _autoscaler(self, part: Part, deployment: pulumi.Resource) -> None:
+        if part.args.scaling.signal == "inflight":
             api_version, kind = scaling.SCALED_OBJECT
             CustomResource(
-                f"{self._model}-scaled",
+                f"{part.name}-scaled",
                 api_version=api_version,
                 kind=kind,
-                metadata=self._metadata("autoscaler"),
+                metadata=self._metadata("autoscaler", part),
                 spec=scaling.scaled_object_spec(
-                    self._model,
-                    self._args.scaling,
+                    part.name,
+                    part.args.scaling,
                     self._around.keda,
-                    rules.selector(self._model, self._around.namespace),
+                    rules.selector(self._model, self._around.namespace, part.revision),
                 ),
                 opts=self._child([deployment]),
             )
             return
         autoscaling.v2.HorizontalPodAutoscaler(
-            self._model,
-            metadata=self._metadata("autoscaler"),
-            spec=scaling.autoscaler_spec(self._model, self._args.scaling),
+            part.name,
+            metadata=self._metadata("autoscaler", part),
+            spec=scaling.autoscaler_spec(part.name, part.args.scaling),
             opts=self._child([deployment]),
         )
 
-    def _route(self, public: Route, depends_on: list[pulumi.Resource]) -> None:
+    def _route(self, depends_on: list[pulumi.Resource]) -> None:
         CustomResource(
             self._model,
             api_version=route.API_VERSION,
             kind=route.KIND,
             metadata=self._metadata("route"),
-            spec=route.route_spec(self._model, public, self._args, self._around),
+            spec=route.route_spec(self._model, self._args, self._parts, self._around),
             opts=self._child(depends_on),
         )
 
-    def _rules(self, deployment: pulumi.Resource) -> None:
+    def _route_filters(self, known: Sequence[str]) -> list[pulumi.Resource]:
+        specs = route.filter_specs(self._model, self._args, self._parts, known)
+        return [
+            CustomResource(
+                name,
+                api_version=route.FILTER_API_VERSION,
+                kind=route.FILTER_KIND,
+                metadata=self._metadata("route", name=name),
+                spec=spec,
+                opts=self._child(),
+            )
+            for name, spec in specs.items()
+        ]
+
+    def _rules(self, deployments: list[pulumi.Resource]) -> None:
         namespace = self._around.namespace
         name = f"rules-{namespace}-{self._model}"
         core.v1.ConfigMap(
@@ -209,8 +257,8 @@ class ModelServer(pulumi.ComponentResource):
             ),
             data={
                 f"{namespace}.{self._model}.yaml": rules.rule_file(
-                    self._model, namespace, self._args
+                    self._model, namespace, self._args, self._parts
                 )
             },
-            opts=self._child([deployment]),
+            opts=self._child(deployments),
         )

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from dataclasses import replace
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from components.images import ImageReference
 from components.serving.alert_settings import Alerts
 from components.serving.lifecycle_settings import Lifecycle
 from components.serving.request_settings import PredictionLog, Requests
 from components.serving.resource_settings import Resources
+from components.serving.revisions import Arm, Revision, RevisionName, wrong_weights
 from components.serving.scaling_settings import Scaling
-from components.setting_types import PathPrefix
-from components.settings import Problem, Settings
+from components.serving.versions import (
+    MOST_RULES,
+    Claim,
+    Route,
+    most_versions,
+    overlaps,
+)
+from components.settings import ABSENT, Problem, Settings
 
 __all__ = [
     "Alerts",
@@ -26,22 +36,24 @@ __all__ = [
 ]
 
 
-class Route(Settings):
-    """How the model is reached through the gateway."""
-
-    prefix: PathPrefix
-    """Path of the API version, such as /employment/v1; the server sees what follows."""
+_OF_REVISION = ("model_image", "image", "scaling", "resources", "arm")
 
 
 class ModelServerArgs(Settings):
     """A model server: which model, how it is reached, scaled, drained and watched."""
 
-    model_image: ImageReference
-    """Image that holds the model's folder, mounted read-only."""
+    model_image: ImageReference | None = None
+    """Image that holds the model's folder, mounted read-only. Required, but with
+    `revisions`, of which each has its own."""
     image: ImageReference = "model-server"
     """Image of the server."""
     route: Route | None = None
     """Public path at the gateway; without it only the cluster reaches the model."""
+    routes: Annotated[tuple[Route, ...], Field(max_length=MOST_RULES)] = ()
+    """The same for several API versions, the oldest first; instead of `route`."""
+    revisions: dict[RevisionName, Revision] = Field(default={}, validate_default=True)
+    """Several revisions of the model behind the same path, by name: callers choose one
+    by the header x-model-revision, all others are shared out by weight."""
     scaling: Scaling = Scaling()
     """Replicas and the autoscaler."""
     resources: Resources = Resources()
@@ -54,12 +66,84 @@ class ModelServerArgs(Settings):
     """The prediction log."""
     alerts: Alerts = Alerts()
     """Thresholds of the alerts."""
-    arm: Literal["stable", "canary", "shadow"] = "stable"
+    arm: Arm = "stable"
     """Part that the server plays in an experiment: label of metrics and log."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much the server says about itself."""
 
+    @property
+    def api_versions(self) -> tuple[Route, ...]:
+        """The public paths, by whichever setting they are given."""
+        return (self.route,) if self.route else self.routes
+
+    def claims(self, owner: str = "", path: str = "") -> list[Claim]:
+        """The public paths with the places of their settings below `path`."""
+        if self.route:
+            return [Claim(f"{path}route", owner, self.route)]
+        return [
+            Claim(f"{path}routes.{number}", owner, route)
+            for number, route in enumerate(self.routes)
+        ]
+
+    def of(self, revision: str) -> ModelServerArgs:
+        """The settings of one revision, as if it were the server's only one."""
+        own = self.revisions[revision]
+        said = {name: getattr(own, name) for name in _OF_REVISION}
+        said = {name: value for name, value in said.items() if value is not None}
+        return self.model_copy(update=said | {"revisions": {}})
+
     def contradictions(self) -> Iterator[Problem]:
+        """What no pods could be made of, or no route; bounds out of reach."""
+        yield from self._models()
+        yield from self._routes()
+        bounds = list(self._bounds())
+        yield from bounds
+        for name in self.revisions:
+            for problem in self.of(name)._bounds():
+                if problem not in bounds:
+                    yield replace(problem, path=f"revisions.{name}.{problem.path}")
+
+    def _models(self) -> Iterator[Problem]:
+        """No model, or one beside those of the revisions."""
+        if not self.revisions and self.model_image is None:
+            yield Problem(
+                "model_image",
+                ABSENT,
+                "it is required",
+                "set it: Image that holds the model's folder, mounted read-only; "
+                "or set revisions",
+            )
+        if self.revisions and self.model_image is not None:
+            yield Problem(
+                "model_image",
+                self.model_image,
+                "each revision has its own, and this would never be looked at",
+                "remove it, or make a revision of it",
+            )
+        yield from wrong_weights(self.revisions)
+
+    def _routes(self) -> Iterator[Problem]:
+        """Two ways of saying one thing; paths that overlap; more than a route holds."""
+        if self.route and self.routes:
+            yield Problem(
+                "routes",
+                [route.prefix for route in self.routes],
+                "route is set too",
+                "give all API versions in routes, and remove route",
+            )
+        yield from overlaps(self.claims())
+        most = most_versions(len(self.revisions))
+        if len(self.api_versions) > most:
+            yield Problem(
+                "routes" if self.routes else "revisions",
+                f"{len(self.api_versions)} API versions, "
+                f"{len(self.revisions)} revisions",
+                f"one HTTPRoute holds {MOST_RULES} rules, which is enough for {most} "
+                "API versions with so many revisions",
+                "retire some, or make a server of its own of them",
+            )
+
+    def _bounds(self) -> Iterator[Problem]:
         """An autoscaler's target that the CPU limit keeps out of reach."""
         request = self.resources.cpu_request_millicores
         limit = self.resources.cpu_limit_millicores

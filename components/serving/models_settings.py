@@ -9,7 +9,9 @@ from pydantic import Field
 
 from components.cluster_access import ClusterAccess
 from components.serving.model_server_args import ModelServerArgs
+from components.serving.parts import clashes
 from components.serving.surroundings import Surroundings
+from components.serving.versions import lost_successors, overlaps
 from components.setting_types import ModelName
 from components.settings import Problem, Settings
 
@@ -24,31 +26,46 @@ class ModelsSettings(Settings):
     models: Annotated[dict[ModelName, ModelServerArgs], Field(min_length=1)]
     """Model servers by name; the name is that in the model's own model.yaml."""
 
-    def contradictions(self) -> Iterator[Problem]:
-        """Two models on one path: the gateway would give it to the older route.
+    @property
+    def prefixes(self) -> list[str]:
+        """The API versions of all models."""
+        return [
+            route.prefix for args in self.models.values() for route in args.api_versions
+        ]
 
-        A model that scales by what the cluster does not have.
-        """
+    def contradictions(self) -> Iterator[Problem]:
+        """Paths and names that two models claim; what the cluster does not have."""
+        yield from self._without_keda()
+        claims = [
+            claim
+            for name, args in self.models.items()
+            for claim in args.claims(name, f"models.{name}.")
+        ]
+        yield from overlaps(claims)
+        yield from lost_successors(claims)
+        for (name, revision), other in clashes(self.models).items():
+            yield Problem(
+                f"models.{name}.revisions.{revision}",
+                revision,
+                f"its objects would be named {name}-{revision}, as those of the model "
+                f"server {other} are",
+                "rename one of them",
+            )
+
+    def _without_keda(self) -> Iterator[Problem]:
+        """Models and revisions that scale by what nothing measures."""
         for name, args in self.models.items():
-            if args.scaling.signal == "inflight" and not self.surroundings.keda:
-                yield Problem(
-                    f"models.{name}.scaling.signal",
-                    args.scaling.signal,
-                    "nothing says that the cluster has KEDA, nor where it finds "
-                    "Prometheus",
-                    "enable keda in the platform stack and set surroundings.keda: {}, "
-                    "or set signal: cpu",
-                )
-        owners: dict[str, str] = {}
-        for name, args in self.models.items():
-            if args.route is None:
-                continue
-            prefix = args.route.prefix
-            if prefix in owners:
-                yield Problem(
-                    f"models.{name}.route.prefix",
-                    prefix,
-                    f"the model {owners[prefix]} has it already",
-                    f"give another, such as /{name}/v1",
-                )
-            owners.setdefault(prefix, name)
+            places = {"": args.scaling}
+            for revision, own in args.revisions.items():
+                if own.scaling:
+                    places[f"revisions.{revision}."] = own.scaling
+            for place, scaling in places.items():
+                if scaling.signal == "inflight" and not self.surroundings.keda:
+                    yield Problem(
+                        f"models.{name}.{place}scaling.signal",
+                        scaling.signal,
+                        "nothing says that the cluster has KEDA, nor where it finds "
+                        "Prometheus",
+                        "enable keda in the platform stack and set surroundings.keda: "
+                        "{}, or set signal: cpu",
+                    )

@@ -1,61 +1,230 @@
-"""The public way to a model: an HTTPRoute at the gateway."""
+"""The public way to a model: an HTTPRoute at the gateway, and what it answers itself.
+
+What is public, which revision answers and which versions there are stands here alone:
+to change a weight is to change the HTTPRoute and nothing else.
+"""
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from components.serving.model_server_args import ModelServerArgs, Route
+from components.serving.model_server_args import ModelServerArgs
+from components.serving.parts import Part
 from components.serving.surroundings import Surroundings
+from components.serving.versions import PUBLIC_PATHS, Route, siblings
 
 API_VERSION = "gateway.networking.k8s.io/v1"
 KIND = "HTTPRoute"
-PUBLIC_PATHS = ("/infer", "/v2")
-"""What the gateway lets through; /metrics and the probes stay inside the cluster."""
+FILTER_API_VERSION = "gateway.envoyproxy.io/v1alpha1"
+FILTER_KIND = "HTTPRouteFilter"
+"""Envoy Gateway's own: an answer of its own to what no model is to see."""
+REVISION_HEADER = "x-model-revision"
 SERVICE_PORT = 80
+
+PREFIX = "prefix"
+UNKNOWN_PATH = "unknown-path"
+UNKNOWN_REVISION = "unknown-revision"
+UNKNOWN_VERSION = "unknown-version"
+
+Object = dict[str, Any]
 
 
 def route_spec(
-    service: str, route: Route, args: ModelServerArgs, surroundings: Surroundings
-) -> dict[str, Any]:
-    """<prefix>/infer and <prefix>/v2/... go to the server's own /infer and /v2/..."""
-    timeout = f"{args.lifecycle.longest_request_seconds}s"
+    server: str, args: ModelServerArgs, parts: Sequence[Part], around: Surroundings
+) -> Object:
+    """<prefix>/infer, <prefix>/v2/... and so on go to the server without the prefix.
+
+    The longest path decides first, then the number of headers, then the order.
+    """
+    rules = [
+        rule
+        for route in args.api_versions
+        for rule in _version_rules(server, route, args, parts)
+    ]
     return {
         "parentRefs": [
             {
                 "group": "gateway.networking.k8s.io",
                 "kind": "Gateway",
-                "name": surroundings.gateway,
-                "namespace": surroundings.gateway_namespace,
-                "sectionName": surroundings.gateway_listener,
+                "name": around.gateway,
+                "namespace": around.gateway_namespace,
+                "sectionName": around.gateway_listener,
             }
         ],
-        "rules": [
+        "rules": [*rules, *_refusals(server, args, parts)],
+    }
+
+
+def filter_specs(
+    server: str, args: ModelServerArgs, parts: Sequence[Part], known: Iterable[str]
+) -> dict[str, Object]:
+    """What the rules refer to: HTTPRouteFilters by name.
+
+    `known`: prefixes of all models of the stack; those beside this one's are named too.
+    """
+    routes = args.api_versions
+    own = [route.prefix for route in routes]
+    found = {
+        UNKNOWN_PATH: _answer(
+            "not_found",
+            f"{server} has nothing public here",
+            [f"{prefix}{path}" for prefix in own for path in PUBLIC_PATHS],
+        )
+    }
+    if any(route.parent for route in routes):
+        found[UNKNOWN_VERSION] = _answer(
+            "unknown_api_version",
+            f"{server} has no such API version",
+            siblings(routes, known),
+        )
+    if _has_revisions(parts):
+        found[UNKNOWN_REVISION] = _answer(
+            "unknown_revision",
+            f"{server} has no revision of the name in {REVISION_HEADER}",
+            [part.revision for part in parts],
+        )
+        pattern = "|".join(map(re.escape, own))
+        found[PREFIX] = {
+            "urlRewrite": {
+                "path": {
+                    "type": "ReplaceRegexMatch",
+                    "replaceRegexMatch": {
+                        "pattern": f"^(?:{pattern})/",
+                        "substitution": "/",
+                    },
+                }
+            }
+        }
+    return {f"{server}-{name}": spec for name, spec in found.items()}
+
+
+def _has_revisions(parts: Sequence[Part]) -> bool:
+    return any(part.revision for part in parts)
+
+
+def _version_rules(
+    server: str, route: Route, args: ModelServerArgs, parts: Sequence[Part]
+) -> list[Object]:
+    timeout = f"{args.lifecycle.longest_request_seconds}s"
+    timeouts = {"request": timeout, "backendRequest": timeout}
+    told = _told(route)
+    if not _has_revisions(parts):
+        return [
             {
-                "matches": [
-                    {"path": {"type": "PathPrefix", "value": f"{route.prefix}{path}"}}
-                ],
-                "filters": [
-                    {
-                        "type": "URLRewrite",
-                        "urlRewrite": {
-                            "path": {
-                                "type": "ReplacePrefixMatch",
-                                "replacePrefixMatch": path,
-                            }
-                        },
-                    }
-                ],
-                "backendRefs": [
-                    {
-                        "group": "",
-                        "kind": "Service",
-                        "name": service,
-                        "port": SERVICE_PORT,
-                        "weight": 1,
-                    }
-                ],
-                "timeouts": {"request": timeout, "backendRequest": timeout},
+                "matches": [{"path": _below(f"{route.prefix}{path}")}],
+                "filters": [_without_prefix(path), *told],
+                "backendRefs": _backends(parts),
+                "timeouts": timeouts,
             }
             for path in PUBLIC_PATHS
-        ],
+        ]
+    # A rule per path and revision would soon be more than a route holds, and the
+    # standard's rewrite takes one path a rule: so Envoy Gateway's, by a pattern.
+    filters = [_extension(f"{server}-{PREFIX}"), *told]
+    chosen = [
+        {
+            "matches": _public([route], {"type": "Exact", "value": part.revision}),
+            "filters": filters,
+            "backendRefs": _backends([part], weight=1),
+            "timeouts": timeouts,
+        }
+        for part in parts
+    ]
+    shared = {
+        "matches": _public([route]),
+        "filters": filters,
+        "backendRefs": _backends(parts),
+        "timeouts": timeouts,
+    }
+    return [*chosen, shared]
+
+
+def _refusals(
+    server: str, args: ModelServerArgs, parts: Sequence[Part]
+) -> list[Object]:
+    """Rules for what is unknown, each with the gateway's own answer."""
+    routes = args.api_versions
+    rules = []
+    if _has_revisions(parts):
+        anything = {"type": "RegularExpression", "value": ".*"}
+        rules.append((_public(routes, anything), UNKNOWN_REVISION))
+    prefixes = [route.prefix for route in routes]
+    rules.append(([{"path": _below(prefix)} for prefix in prefixes], UNKNOWN_PATH))
+    parents = sorted({route.parent for route in routes if route.parent})
+    if parents:
+        rules.append(([{"path": _below(path)} for path in parents], UNKNOWN_VERSION))
+    return [
+        {"matches": matches, "filters": [_extension(f"{server}-{name}")]}
+        for matches, name in rules
+    ]
+
+
+def _public(routes: Iterable[Route], revision: Object | None = None) -> list[Object]:
+    headers = [{"name": REVISION_HEADER, **revision}] if revision else None
+    return [
+        {
+            "path": _below(f"{route.prefix}{path}"),
+            **({"headers": headers} if headers else {}),
+        }
+        for route in routes
+        for path in PUBLIC_PATHS
+    ]
+
+
+def _below(path: str) -> Object:
+    return {"type": "PathPrefix", "value": path}
+
+
+def _backends(parts: Sequence[Part], weight: int | None = None) -> list[Object]:
+    if len(parts) == 1:
+        weight = 1
+    return [
+        {
+            "group": "",
+            "kind": "Service",
+            "name": part.name,
+            "port": SERVICE_PORT,
+            "weight": part.weight if weight is None else weight,
+        }
+        for part in parts
+    ]
+
+
+def _without_prefix(path: str) -> Object:
+    replacement = {"type": "ReplacePrefixMatch", "replacePrefixMatch": path}
+    return {"type": "URLRewrite", "urlRewrite": {"path": replacement}}
+
+
+def _told(route: Route) -> list[Object]:
+    """The headers that announce the end of an API version."""
+    headers = [{"name": k, "value": v} for k, v in route.headers.items()]
+    if not headers:
+        return []
+    return [
+        {"type": "ResponseHeaderModifier", "responseHeaderModifier": {"set": headers}}
+    ]
+
+
+def _extension(name: str) -> Object:
+    reference = {
+        "group": FILTER_API_VERSION.partition("/")[0],
+        "kind": FILTER_KIND,
+        "name": name,
+    }
+    return {"type": "ExtensionRef", "extensionRef": reference}
+
+
+def _answer(code: str, error: str, known: list[str]) -> Object:
+    """404 as the model server itself would say it, with what there is instead."""
+    text = f"{error}; there is {', '.join(known)}"
+    body = json.dumps({"error": text, "code": code, "known": known})
+    return {
+        "directResponse": {
+            "statusCode": 404,
+            "contentType": "application/json",
+            "body": {"type": "Inline", "inline": body},
+        }
     }

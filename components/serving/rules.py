@@ -6,12 +6,14 @@ they need no translation here; recorded are their aggregates, by replica no more
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import yaml
 
 from components.serving.model_server_args import Alerts, ModelServerArgs
+from components.serving.parts import Part, parts
 
 BY = "model, namespace, revision, runtime, arm"
 """Labels that the aggregates keep."""
@@ -26,6 +28,8 @@ class Alert:
     severity: str
     summary: str
     description: str
+    revision: str = ""
+    """Name of the revision that it is about, if about one alone."""
 
 
 def recording_rules(selector: str, window: str) -> dict[str, str]:
@@ -108,9 +112,24 @@ def alerts(name: str, selector: str, window: str, limits: Alerts) -> list[Alert]
     ]
 
 
-def selector(name: str, namespace: str) -> str:
-    """What chooses the series of one model server."""
-    return f'model="{name}",namespace="{namespace}"'
+def selector(name: str, namespace: str, revision: str = "") -> str:
+    """What chooses the series of one model server, or of one of its revisions."""
+    chosen = f'model="{name}",namespace="{namespace}"'
+    return f'{chosen},revision="{revision}"' if revision else chosen
+
+
+def revision_alerts(name: str, selector: str, revision: str) -> list[Alert]:
+    """The alert of one revision among several: others being ready does not help."""
+    return [
+        Alert(
+            "ModelWithoutReadyReplica",
+            f"(sum(model_ready{{{selector}}}) or vector(0)) < 1",
+            "critical",
+            f"No replica of {name}'s revision {revision} is ready",
+            "Every request that it is given fails.",
+            revision,
+        )
+    ]
 
 
 def scaling_alerts(name: str, selector: str, window: str) -> list[Alert]:
@@ -128,15 +147,22 @@ def scaling_alerts(name: str, selector: str, window: str) -> list[Alert]:
     ]
 
 
-def rule_file(name: str, namespace: str, args: ModelServerArgs) -> str:
+def rule_file(
+    name: str, namespace: str, args: ModelServerArgs, made_of: Sequence[Part] = ()
+) -> str:
     """The rules of one model as a Prometheus rule file (YAML)."""
     limits = args.alerts
     chosen = selector(name, namespace)
     window = f"{limits.window_seconds}s"
     labels = {"model": name, "namespace": namespace}
     told = alerts(name, chosen, window, limits)
-    if args.scaling.signal == "inflight":
-        told += scaling_alerts(name, chosen, window)
+    for part in made_of or parts(name, args):
+        of_part = selector(name, namespace, part.revision)
+        if part.revision:
+            told += revision_alerts(name, of_part, part.revision)
+        if part.args.scaling.signal == "inflight":
+            alerts_of_part = scaling_alerts(part.name, of_part, window)
+            told += [replace(a, revision=part.revision) for a in alerts_of_part]
     rules: list[dict[str, Any]] = [
         {"record": series, "expr": expression}
         for series, expression in recording_rules(chosen, window).items()
@@ -146,7 +172,11 @@ def rule_file(name: str, namespace: str, args: ModelServerArgs) -> str:
             "alert": alert.name,
             "expr": alert.expression,
             "for": f"{limits.for_seconds}s",
-            "labels": {**labels, "severity": alert.severity},
+            "labels": {
+                **labels,
+                "severity": alert.severity,
+                **({"revision": alert.revision} if alert.revision else {}),
+            },
             "annotations": {
                 "summary": alert.summary,
                 "description": alert.description,

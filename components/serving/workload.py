@@ -27,7 +27,7 @@ _MIB = 2**20
 _TMP_MIB = 16
 
 
-def environment(name: str, args: ModelServerArgs) -> dict[str, str]:
+def environment(name: str, args: ModelServerArgs, revision: str = "") -> dict[str, str]:
     """The server's settings (images/model_server/README.md) without the prefix."""
     found = {
         "MODELS": MODELS_FOLDER,
@@ -44,6 +44,9 @@ def environment(name: str, args: ModelServerArgs) -> dict[str, str]:
         "LOG_LEVEL": args.log_level,
         "PREDICTION_LOG": "",
     }
+    if revision:
+        # Else answers, metrics and log name the revision that model.yaml has.
+        found["REVISION"] = revision
     log = args.prediction_log
     if log.enabled:
         found |= {
@@ -55,10 +58,10 @@ def environment(name: str, args: ModelServerArgs) -> dict[str, str]:
     return found
 
 
-def _env(name: str, args: ModelServerArgs) -> list[core.EnvVarArgs]:
+def _env(name: str, args: ModelServerArgs, revision: str) -> list[core.EnvVarArgs]:
     values = [
         core.EnvVarArgs(name=f"MODEL_SERVER_{key}", value=value)
-        for key, value in environment(name, args).items()
+        for key, value in environment(name, args, revision).items()
     ]
     namespace = core.EnvVarSourceArgs(
         field_ref=core.ObjectFieldSelectorArgs(
@@ -163,7 +166,10 @@ def _placement(selector: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _container(
-    name: str, args: ModelServerArgs, mounts: list[core.VolumeMountArgs]
+    name: str,
+    args: ModelServerArgs,
+    mounts: list[core.VolumeMountArgs],
+    revision: str,
 ) -> core.ContainerArgs:
     more: dict[str, Any] = {}
     if args.lifecycle.pre_stop_seconds:
@@ -179,7 +185,7 @@ def _container(
         ports=[
             core.ContainerPortArgs(name=PORT_NAME, container_port=PORT, protocol="TCP")
         ],
-        env=_env(name, args),
+        env=_env(name, args, revision),
         resources=pod_defaults.resources(**args.resources.model_dump()),
         volume_mounts=mounts,
         termination_message_policy="FallbackToLogsOnError",
@@ -193,11 +199,16 @@ def deployment_spec(
     args: ModelServerArgs,
     labels: Mapping[str, str],
     selector: Mapping[str, str],
+    *,
+    revision: str = "",
 ) -> apps.DeploymentSpecArgs:
-    """The Deployment's spec. `replicas` is left out: it is the autoscaler's."""
+    """The Deployment's spec. `replicas` is left out: it is the autoscaler's.
+
+    `revision`: the name that the server reports, if it has one by the settings.
+    """
     volumes, mounts = _volumes(name, args)
     pod = pod_defaults.pod(
-        [_container(name, args, mounts)],
+        [_container(name, args, mounts, revision)],
         service_account=name,
         termination_grace_period_seconds=args.lifecycle.grace_seconds,
         volumes=volumes,

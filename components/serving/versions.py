@@ -1,0 +1,170 @@
+"""API versions: a model's public paths, kept apart from the model's revisions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from email.utils import format_datetime
+from itertools import combinations
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator
+
+from components.setting_types import PathPrefix, path_prefix
+from components.settings import Problem, Settings, refuse
+
+PUBLIC_PATHS = ("/infer", "/v2", "/openapi.json")
+"""What the gateway lets through; /metrics and the probes stay inside the cluster."""
+MOST_RULES = 16
+"""Of one HTTPRoute, by its schema (Gateway API v1)."""
+_VERSIONED = re.compile(r"(/.+)/v[0-9][A-Za-z0-9._-]*")
+_ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!#-;=?-~]*)?")
+_DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(T00:00:00(\.0+)?Z)?")
+
+
+def _day(value: Any) -> date:
+    """A day, however YAML's readers hand it over: as text, a day, or its midnight."""
+    text = value.isoformat() if isinstance(value, date) else str(value)
+    match = _DAY.fullmatch(text.replace("+00:00", "Z"))
+    try:
+        return date.fromisoformat(match[1] if match else "")
+    except ValueError:
+        refuse("it is no day", "give year, month and day, such as 2027-06-30")
+
+
+def _successor(text: str) -> str:
+    return text if _ADDRESS.fullmatch(text) else path_prefix(text)
+
+
+Day = Annotated[date, BeforeValidator(_day)]
+"""A day; its midnight is meant, in UTC."""
+
+
+class Route(Settings):
+    """One API version: its path at the gateway, and when it comes to an end."""
+
+    prefix: PathPrefix
+    """Path of the API version, such as /employment/v1; the server sees what follows."""
+    deprecated: Day | None = None
+    """Day from which callers should use another; told in every answer (RFC 9745)."""
+    sunset: Day | None = None
+    """Day from which it may be gone; told in every answer (RFC 8594)."""
+    successor: Annotated[str, AfterValidator(_successor)] | None = None
+    """API version to use instead: a prefix of this stack, or an http(s) address."""
+
+    @property
+    def parent(self) -> str | None:
+        """Path that holds the model's API versions; None if it is none of several."""
+        match = _VERSIONED.fullmatch(self.prefix)
+        return match[1] if match else None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every answer says of the end of this API version."""
+        found = {}
+        if self.deprecated:
+            found["Deprecation"] = f"@{int(_midnight(self.deprecated).timestamp())}"
+        if self.sunset:
+            found["Sunset"] = format_datetime(_midnight(self.sunset), usegmt=True)
+        if self.successor:
+            found["Link"] = f'<{self.successor}>; rel="successor-version"'
+        return found
+
+    def contradictions(self) -> Iterator[Problem]:
+        """An end before its announcement; a successor of itself."""
+        if self.deprecated and self.sunset and self.sunset < self.deprecated:
+            yield Problem(
+                "sunset",
+                self.sunset.isoformat(),
+                f"it is before deprecated, which is {self.deprecated.isoformat()}",
+                "give a later day, or deprecate earlier",
+            )
+        if self.successor == self.prefix:
+            yield Problem(
+                "successor",
+                self.successor,
+                "it is this API version itself",
+                "give the one that callers shall use instead",
+            )
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An API version, the model that has it, and where its settings stand."""
+
+    path: str
+    owner: str
+    route: Route
+
+
+def overlaps(claims: Iterable[Claim]) -> Iterator[Problem]:
+    """Two API versions on one path or one below the other, which would part it."""
+    for earlier, later in combinations(claims, 2):
+        first, second = earlier.route.prefix, later.route.prefix
+        others = earlier.owner != later.owner
+        of = f" of the model {earlier.owner}" if others else ""
+        fix = "give paths of which none lies below another"
+        if first == second:
+            reason = (
+                f"the model {earlier.owner} has it already"
+                if others
+                else "it stands there twice"
+            )
+            fix = f"give another, such as /{later.owner or 'employment'}/v1"
+        elif second.startswith(f"{first}/"):
+            reason = f"it lies below {first}{of}"
+        elif first.startswith(f"{second}/"):
+            reason = f"{first}{of} lies below it"
+        else:
+            continue
+        yield Problem(f"{later.path}.prefix", second, reason, fix)
+
+
+def lost_successors(claims: Iterable[Claim]) -> Iterator[Problem]:
+    """Successors by path that nothing of the stack answers at."""
+    found = list(claims)
+    known = {claim.route.prefix for claim in found}
+    for claim in found:
+        wanted = claim.route.successor
+        if wanted and wanted.startswith("/") and wanted not in known:
+            yield Problem(
+                f"{claim.path}.successor",
+                wanted,
+                "no model of this stack has it: callers would be sent to a 404",
+                "add it to routes, or give its whole address (https://...)",
+            )
+
+
+def past(routes: Iterable[Route], today: date) -> Iterator[str]:
+    """API versions that are still there after their sunset.
+
+    A warning, no refusal: the day after, a stack must still be able to roll back.
+    """
+    for route in routes:
+        if route.sunset and route.sunset < today:
+            yield (
+                f"callers of {route.prefix} were told that it ends on "
+                f"{route.sunset.isoformat()}; remove it, or give a later sunset"
+            )
+
+
+def most_versions(revisions: int) -> int:
+    """API versions that one HTTPRoute holds, with so many revisions of the model."""
+    if revisions:
+        # Each revision by header and all by weight; answers for what is not known.
+        return (MOST_RULES - 3) // (revisions + 1)
+    return (MOST_RULES - 2) // len(PUBLIC_PATHS)
+
+
+def siblings(routes: Iterable[Route], known: Iterable[str]) -> list[str]:
+    """All API versions beside those of `routes`: the ones that a 404 names."""
+    own = list(routes)
+    parents = {route.parent for route in own} - {None}
+    beside = {prefix for prefix in known if Route(prefix=prefix).parent in parents}
+    return sorted(beside | {route.prefix for route in own})
