@@ -1,0 +1,134 @@
+"""Recording rules: every server's figures by the common names, and their aggregates.
+
+Our server and the adapters use the common names themselves; a rule that records them
+again would count twice. For the others the first rules of the group translate, each
+replica by itself, so that dashboards and alerts need not know which server it is.
+https://prometheus.io/docs/prometheus/latest/configuration/recording_rules/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from string import Template
+from typing import Any
+
+from components.serving.runtimes.figures import COMMON, Figures, Timing
+
+BY = "server, model, namespace, revision, runtime, arm"
+"""Labels that the aggregates keep."""
+TARGET = "server, namespace, pod, node, instance, revision"
+"""Labels that Prometheus gives to each series of a model server's pod."""
+OF_SERVER = "server, namespace, revision"
+
+Rule = dict[str, Any]
+
+
+def rules(
+    figures: Figures, selector: str, window: str, labels: Mapping[str, str]
+) -> list[Rule]:
+    """The rules of one server in the order in which they build on each other.
+
+    `labels`: model, runtime and arm, which servers of others do not say.
+    """
+    if figures.native:
+        return list(_aggregates(COMMON, selector, window, {}))
+    return [
+        *_translation(figures, selector, dict(labels)),
+        *_aggregates(figures, selector, window, dict(labels)),
+    ]
+
+
+def expression(template: str, selector: str) -> str:
+    """A figure's expression for the series that `selector` chooses."""
+    return Template(template).substitute(s=selector)
+
+
+def _rule(name: str, expr: str, labels: Mapping[str, str]) -> Rule:
+    return {"record": name, "expr": expr, **({"labels": labels} if labels else {})}
+
+
+def _translation(
+    figures: Figures, selector: str, labels: dict[str, str]
+) -> Iterator[Rule]:
+    """The common series of each replica."""
+    counters = {
+        "model_requests_total": (figures.requests, labels),
+        # Only what is the server's fault is counted, whatever it calls the reason.
+        "model_errors_total": (figures.errors, {**labels, "status": "5xx"}),
+        "model_inflight": (figures.inflight, labels),
+    }
+    for name, (template, own) in counters.items():
+        if template:
+            found = expression(template, selector)
+            yield _rule(name, f"sum by ({TARGET}) ({found})", own)
+    if figures.saturation:
+        found = expression(figures.saturation, selector)
+        yield _rule("model_saturation", f"max by ({TARGET}) ({found})", labels)
+    for name, timing in _timings(figures):
+        chosen, scale = f"{{{selector}}}", _scale(timing)
+        series = timing.series
+        if timing.has_buckets:
+            found = f"sum by (le, {TARGET}) ({series}_bucket{chosen})"
+            yield _rule(f"{name}_bucket", found, labels)
+        for part, divided in (("sum", scale), ("count", "")):
+            found = f"sum by ({TARGET}) ({series}_{part}{chosen}){divided}"
+            yield _rule(f"{name}_{part}", found, labels)
+
+
+def _timings(figures: Figures) -> Iterator[tuple[str, Timing]]:
+    if figures.latency:
+        yield "model_latency_seconds", figures.latency
+    if figures.queue:
+        yield "model_queue_seconds", figures.queue
+
+
+def _scale(timing: Timing) -> str:
+    return f" / {timing.per_second}" if timing.per_second != 1 else ""
+
+
+def _aggregates(
+    figures: Figures, selector: str, window: str, labels: dict[str, str]
+) -> Iterator[Rule]:
+    """What alerts and dashboards look at: by server and revision, over its replicas."""
+
+    def rate(metric: str, more: str = "") -> str:
+        return f"sum by ({BY}) (rate({metric}{{{selector}{more}}}[{window}]))"
+
+    requests = rate("model_requests_total")
+    errors = rate("model_errors_total", ',status=~"5.."')
+    yield _rule("model:requests:rate", requests, {})
+    # A model that never failed has no series of errors: its ratio is 0.
+    ratio = f"({errors} or 0 * {requests}) / ({requests} > 0)"
+    yield _rule("model:errors:ratio", ratio, {})
+    for name, timing in _timings(figures):
+        yield _percentile(name, timing, selector, window, labels)
+    if figures.inflight:
+        found = f"sum by ({BY}) (model_inflight{{{selector}}})"
+        yield _rule("model:inflight:sum", found, {})
+    if figures.saturation:
+        found = f"max by ({BY}) (model_saturation{{{selector}}})"
+        yield _rule("model:saturation:max", found, {})
+    ready = expression(figures.ready, selector)
+    kept = OF_SERVER if labels else BY
+    yield _rule("model:replicas_ready:sum", f"sum by ({kept}) ({ready})", labels)
+
+
+def _percentile(
+    name: str, timing: Timing, selector: str, window: str, labels: dict[str, str]
+) -> Rule:
+    """The 99th percentile, in seconds.
+
+    Of summaries that of the worst replica: percentiles cannot be added up.
+    """
+    record = f"{name.replace('model_', 'model:', 1)}:p99"
+    if timing.has_buckets:
+        buckets = f"rate({name}_bucket{{{selector}}}[{window}])"
+        found = f"histogram_quantile(0.99, sum by (le, {BY}) ({buckets}))"
+        return _rule(record, found, {})
+    if timing.kind == "summary":
+        quantile = f'{timing.series}{{{selector},quantile="0.99"}}'
+        found = f"max by ({OF_SERVER}) ({quantile} >= 0)"
+    else:
+        buckets = f"rate({timing.series}_bucket{{{selector}}}[{window}])"
+        found = f"histogram_quantile(0.99, sum by (le, {OF_SERVER}) ({buckets}))"
+    return _rule(record, f"{found}{_scale(timing)}", labels)

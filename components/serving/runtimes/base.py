@@ -1,0 +1,121 @@
+"""What every runtime says of its pods."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from components.serving.gpu_settings import Gpus
+from components.serving.runtimes.facts import Facts
+from components.serving.runtimes.figures import Figures
+from components.settings import ABSENT, Problem, Settings
+
+if TYPE_CHECKING:
+    from components.serving.model_server_args import ModelServerArgs
+
+MODELS_FOLDER = "/models"
+FILES_FOLDER = "/etc/model-server"
+"""Where the generated configuration of a server lies, unless it says otherwise."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """What runs in the container; empty parts leave the image's own."""
+
+    command: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    namespace_variable: str = ""
+    """Variable that is given the pod's namespace."""
+
+
+class Runtime(Settings):
+    """What runs the model; `FACTS` is what is known of it without any setting."""
+
+    FACTS: ClassVar[Facts]
+    kind: str
+    """Which server it is."""
+
+    def program(self, model: str, args: ModelServerArgs) -> Program:
+        """The container's program for a model of this name."""
+        raise NotImplementedError
+
+    def model_folder(self, model: str) -> str:
+        """Where the model's image is mounted."""
+        return f"{MODELS_FOLDER}/{model}"
+
+    def files(self, model: str) -> dict[str, str]:  # noqa: ARG002 others' interface
+        """Generated configuration: content by absolute path."""
+        return {}
+
+    def public_paths(self, model: str) -> tuple[str, ...]:
+        """What of the server the gateway lets through."""
+        return tuple(path.format(model=model) for path in self.FACTS.public)
+
+    @property
+    def figures(self) -> Figures:
+        """What the server measures with these settings."""
+        return self.FACTS.figures
+
+    @property
+    def grpc_port(self) -> int | None:
+        """The port of gRPC, if it is to be opened."""
+        return self.FACTS.grpc if getattr(self, "grpc", False) else None
+
+    @property
+    def accelerators(self) -> Gpus | None:
+        """The GPUs of a replica."""
+        return None
+
+    @property
+    def shared_memory_mib(self) -> int:
+        """Size of /dev/shm; 0: the container's own 64 MiB."""
+        return 0
+
+    @property
+    def weights(self) -> str:
+        """Where weights are streamed from, if they are not in the model's image."""
+        return ""
+
+    def scaling_triggers(
+        self,
+        selector: str,  # noqa: ARG002 others' interface
+    ) -> list[tuple[str, float]]:
+        """Queries that the autoscaler holds per replica, besides requests in flight."""
+        return []
+
+    def problems(self, args: ModelServerArgs) -> Iterator[Problem]:
+        """What the server cannot do with these arguments."""
+        if "image" not in args.model_fields_set and self.kind != "onnx":
+            yield Problem(
+                "image",
+                ABSENT,
+                f"the default is our server's image, which is no {self.kind}",
+                f"give the image of your {self.kind} server",
+            )
+        if not args.model_image and not self.weights:
+            yield Problem(
+                "model_image",
+                ABSENT,
+                "it is required",
+                "set it: Image that holds the model's folder, mounted read-only",
+            )
+        for given, taken in (
+            ("requests", self.FACTS.bounds_requests),
+            ("prediction_log", self.FACTS.logs_predictions),
+        ):
+            if not taken and given in args.model_fields_set:
+                yield Problem(
+                    given,
+                    getattr(args, given).model_dump(exclude_unset=True),
+                    f"{self.kind} has no such thing, so it would change nothing",
+                    "remove it",
+                )
+        if args.scaling.signal == "inflight" and not self.figures.inflight:
+            yield Problem(
+                "scaling.signal",
+                "inflight",
+                f"{self.kind} does not say how many requests are in flight",
+                "set signal: cpu",
+            )

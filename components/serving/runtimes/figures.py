@@ -1,0 +1,68 @@
+"""What a server measures of itself, as expressions for the common figures.
+
+`$s` in an expression stands for the selector of the server's series.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+MICROSECONDS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Timing:
+    """A distribution of times, by the name of its series."""
+
+    series: str
+    kind: Literal["histogram", "summary"] = "histogram"
+    per_second: int = 1
+    """How many of the server's units are a second."""
+
+    @property
+    def has_buckets(self) -> bool:
+        """Whether its buckets are in seconds: PromQL cannot change a bucket's bound."""
+        return self.kind == "histogram" and self.per_second == 1
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The common figures in a server's own words; what it does not say: `absent`.
+
+    Nothing is made up for a missing figure: its rule and its alert are left out.
+    """
+
+    ready: str
+    """Series that is 1 for a replica that answers."""
+    requests: str = ""
+    """Counter of requests, those that failed too."""
+    errors: str = ""
+    """Counter of requests that failed by the server's fault."""
+    inflight: str = ""
+    """Gauge of requests inside the server, waiting ones too."""
+    saturation: str = ""
+    """Gauge from 0 to 1: how much of a replica's capacity is in use."""
+    latency: Timing | None = None
+    queue: Timing | None = None
+    prediction_log: bool = False
+    """Whether it counts records of the prediction log that it lost."""
+    native: bool = False
+    """Whether it uses the common names itself, so that nothing is translated."""
+    absent: Mapping[str, str] = field(default_factory=dict)
+    """Common figures that it does not have, and why."""
+
+
+COMMON = Figures(
+    ready="model_ready{$s}",
+    requests="model_requests_total{$s}",
+    errors='model_errors_total{$s,status=~"5.."}',
+    inflight="model_inflight{$s}",
+    saturation="model_saturation{$s}",
+    latency=Timing("model_latency_seconds"),
+    queue=Timing("model_queue_seconds"),
+    prediction_log=True,
+    native=True,
+)
+"""Our server and the adapters (images/model_server/README.md)."""

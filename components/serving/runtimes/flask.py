@@ -1,0 +1,14 @@
+"""A Flask application with our adapter."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from components.serving.runtimes.application import Application
+
+
+class Flask(Application):
+    """A Flask application that mounts the contract (model_server.adapters)."""
+
+    kind: Literal["flask"]
+    """A Flask application of your own with our adapter in it."""

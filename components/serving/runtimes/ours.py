@@ -1,0 +1,77 @@
+"""What our server and its adapters have in common: port, paths, variables."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from components.serving.runtimes.base import MODELS_FOLDER, Program, Runtime
+from components.serving.runtimes.facts import Facts
+from components.serving.runtimes.figures import COMMON
+
+if TYPE_CHECKING:
+    from components.serving.model_server_args import ModelServerArgs
+
+PORT = 8080
+GRPC_PORT = 9000
+PREDICTION_LOG_FOLDER = "/var/log/predictions"
+PREFIX = "MODEL_SERVER_"
+_MIB = 2**20
+
+SERVER = Facts(
+    http=PORT,
+    ready="/readyz",
+    live="/healthz",
+    public=("/infer", "/v2"),
+    figures=COMMON,
+    metrics_port=PORT,
+    deregisters=True,
+    bounds_requests=True,
+    logs_predictions=True,
+    runs_here=True,
+)
+ADAPTER = replace(
+    SERVER,
+    cannot=("speak gRPC",),
+)
+
+
+class Ours(Runtime):
+    """Set by environment variables (images/model_server/README.md)."""
+
+    def program(self, model: str, args: ModelServerArgs) -> Program:
+        found = environment(model, args)
+        if self.grpc_port:
+            found["GRPC_PORT"] = str(self.grpc_port)
+        return Program(
+            environment={f"{PREFIX}{key}": value for key, value in found.items()},
+            namespace_variable=f"{PREFIX}NAMESPACE",
+        )
+
+
+def environment(model: str, args: ModelServerArgs) -> dict[str, str]:
+    """The server's settings without the prefix."""
+    found = {
+        "MODELS": MODELS_FOLDER,
+        "MODEL": model,
+        "PORT": str(PORT),
+        "ARM": args.arm,
+        "DEREGISTRATION_SECONDS": str(args.lifecycle.deregistration_seconds),
+        "DRAIN_SECONDS": str(args.lifecycle.drain_seconds),
+        "REQUEST_TIMEOUT_SECONDS": str(args.lifecycle.longest_request_seconds),
+        "MAX_BODY_BYTES": str(args.requests.max_body_kib * 1024),
+        "MAX_REQUEST_ROWS": str(args.requests.max_request_rows),
+        "MAX_BATCH_ROWS": str(args.requests.max_batch_rows),
+        "MAX_QUEUE_ROWS": str(args.requests.max_queue_rows),
+        "LOG_LEVEL": args.log_level,
+        "PREDICTION_LOG": "",
+    }
+    log = args.prediction_log
+    if log.enabled:
+        found |= {
+            "PREDICTION_LOG": PREDICTION_LOG_FOLDER,
+            "PREDICTION_LOG_TOTAL_BYTES": str(log.total_mib * _MIB),
+            "PREDICTION_LOG_FILE_BYTES": str(log.file_mib * _MIB),
+            "PREDICTION_LOG_FILE_SECONDS": str(log.file_seconds),
+        }
+    return found

@@ -1,0 +1,60 @@
+"""Whether a language model's weights fit into the GPUs that it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from components.serving.runtimes.vllm_settings import LlmGpus, Weights
+from components.settings import Problem
+
+BYTES: dict[Weights, float] = {
+    "float32": 4,
+    "bfloat16": 2,
+    "float16": 2,
+    "fp8": 1,
+    "int8": 1,
+    "int4": 0.5,
+}
+"""Of a parameter. Scales of quantized weights come on top, some percent."""
+COMPUTED_IN = ("float32", "bfloat16", "float16")
+"""What the engine is told; how weights are quantized it reads in the model's files."""
+LEAST_CACHE_PERCENT = 10
+"""Of the share that the engine may take: with less it starts, if at all, with a cache
+for a request or two, and queues all others."""
+_GIB = 2**30
+_MIB_PER_GIB = 1024
+
+
+def weights_gib(parameters_billions: float, dtype: Weights) -> float:
+    """Size of all weights, in GiB."""
+    return parameters_billions * 1e9 * BYTES[dtype] / _GIB
+
+
+def problems(
+    gpus: LlmGpus, *, weights_gib: float, memory_percent: int
+) -> Iterator[Problem]:
+    """Types whose GPUs have no room for their part of the weights and a cache."""
+    part = weights_gib / gpus.replica_gpus
+    for index, found in enumerate(gpus.types):
+        if not found.gpu:
+            continue
+        memory = found.gpu.memory / _MIB_PER_GIB
+        room = memory * memory_percent / 100 * (100 - LEAST_CACHE_PERCENT) / 100
+        if part > room:
+            yield Problem(
+                f"gpus.instance_types.{index}",
+                found.name,
+                f"{weights_gib:.1f} GiB of weights are {part:.1f} GiB for each of "
+                f"{gpus.replica_gpus} GPUs, and of a {found.gpu.model}'s {memory:.1f} "
+                f"GiB {room:.1f} are left for them",
+                f"cut the model over at least {_needed(weights_gib, room)} GPUs, or "
+                "give larger ones, or smaller weights",
+            )
+
+
+def _needed(weights_gib: float, room: float) -> int:
+    """GPUs of this room, as the powers of two that attention heads divide by."""
+    count = 1
+    while weights_gib / count > room:
+        count *= 2
+    return count

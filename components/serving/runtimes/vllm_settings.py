@@ -1,0 +1,52 @@
+"""Parts of vLLM's settings: how a model is cut, and where weights come from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from components.serving.gpu_settings import Gpus
+from components.setting_types import Whole
+from components.settings import Problem, refuse
+
+Weights = Literal["float32", "bfloat16", "float16", "fp8", "int8", "int4"]
+"""What a parameter is stored as."""
+_ADDRESS = re.compile(r"(s3|gs|az)://[a-z0-9][a-z0-9.-]{1,61}(/[\w.+=-]+)+/?")
+
+
+def address(text: str) -> str:
+    """A folder of an object store that the streamer knows."""
+    if not _ADDRESS.fullmatch(text):
+        refuse(
+            "it is no folder of an object store that vLLM streams from",
+            "give s3://bucket/path/revision, or gs:// or az://",
+        )
+    return text
+
+
+class LlmGpus(Gpus):
+    """The GPUs of one replica of a language model: tensor times pipeline."""
+
+    replica_gpus: Annotated[Whole, Field(ge=1, le=16)] = 1
+    """GPUs of one replica: those of a stage times the stages."""
+    tensor_parallel_gpus: Annotated[Whole, Field(ge=1, le=16)] = 1
+    """GPUs that each layer is cut over; it must divide the model's attention heads."""
+    pipeline_parallel_stages: Annotated[Whole, Field(ge=1, le=16)] = 1
+    """Groups of GPUs that hold the layers one after the other."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        """GPUs that no part of the model is given to, or parts without a GPU."""
+        yield from super().contradictions()
+        product = self.tensor_parallel_gpus * self.pipeline_parallel_stages
+        if product != self.replica_gpus:
+            yield Problem(
+                "replica_gpus",
+                self.replica_gpus,
+                f"{self.tensor_parallel_gpus} tensor_parallel_gpus times "
+                f"{self.pipeline_parallel_stages} pipeline_parallel_stages is "
+                f"{product}",
+                f"give {product}, or cut the model otherwise",
+            )
