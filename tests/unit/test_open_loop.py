@@ -84,14 +84,17 @@ def test_as_many_requests_as_the_rate_says() -> None:
     assert report.as_data()["latency"]["p99"] > 0
 
 
-def test_a_pause_shows_in_every_request_that_it_delayed() -> None:
+@pytest.mark.parametrize("connections", [1, 256])
+def test_a_pause_shows_in_every_request_that_it_delayed(connections: int) -> None:
     def pausing(number: int) -> bytes:
         if number == 20:
             time.sleep(0.4)
         return LENGTH
 
     with server(pausing) as url:
-        report = run(Target(url, (b"{}",)), constant(100, 1))
+        report = run(
+            Target(url, (b"{}",)), constant(100, 1), Bounds(connections=connections)
+        )
     # 40 requests were due in the pause; a closed loop would tell of one.
     slow = sum(latency > 0.1 for latency in report.latencies)
     assert slow >= 25
