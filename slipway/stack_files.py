@@ -57,7 +57,7 @@ def load(stack: str, root: Path | None = None) -> dict[str, Any]:
         )
     try:
         content = yaml.safe_load(file.read_text())
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: 2027-02-30
         raise StackFileError(f"{file} is not YAML: {error}") from None
     if not isinstance(content, dict | None) or not isinstance(
         (content or {}).get("config") or {}, dict

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 import pulumi
 from pulumi_kubernetes import apps, autoscaling, core, networking, policy
@@ -13,6 +12,7 @@ from pulumi_kubernetes.meta import v1 as meta
 from pydantic import TypeAdapter
 
 from components import naming
+from components.cluster.kubernetes_support import today
 from components.security import pod_defaults
 from components.serving import autoscaling as scaling
 from components.serving import network_policy, route, rules, versions, workload
@@ -83,7 +83,7 @@ class ModelServer(pulumi.ComponentResource):
             self._autoscaler(part, deployment)
             deployments.append(deployment)
         if args.api_versions:
-            for warning in versions.past(args.api_versions, datetime.now(UTC).date()):
+            for warning in versions.past(args.api_versions, today()):
                 pulumi.log.warn(f"{name}: {warning}", self)
             self._route([*behind, *self._route_filters(known_prefixes)])
         # After the pods: else a first start would be told as an outage.
