@@ -34,7 +34,7 @@ def key(image: Image, base_key: str) -> str:
         for name, path in image.files().items()
     }
     inputs = {name: source.identity() for name, source in image.inputs.items()}
-    words = [FORMAT, files, inputs, image.version, base_key if image.base else ""]
+    words = [FORMAT, files, inputs, image.version, base_key]
     return hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()
 
 
@@ -75,9 +75,14 @@ def _base_from_registry(report: Report) -> Record | None:
     return None
 
 
+def _base(image: Image) -> Record | None:
+    """The record of what an image starts from, if that is an image and it stands."""
+    return records.read().get(image.base) if image.base else None
+
+
 def _make(image: Image, report: Report) -> bool:
     """Builds one image; False if it stood already."""
-    base, known = records.read().get(BASE), records.read().get(image.name)
+    base, known = _base(image), records.read().get(image.name)
     if image.name == BASE and (found := _base_from_registry(report)):
         if known != found:
             records.keep(BASE, found)
@@ -89,7 +94,7 @@ def _make(image: Image, report: Report) -> bool:
     report(image.name, "collecting inputs")
     folder = context(image, buildah.home() / "context" / image.name)
     arguments = {"VERSION": image.label_version()}
-    if base and image.base:
+    if base:
         arguments["BASE"] = base.id
     identity = buildah.build(
         folder, arguments, image.name, lambda text: report(image.name, text)
@@ -104,11 +109,9 @@ def _make(image: Image, report: Report) -> bool:
 def build(names: Iterable[str] | None = None, report: Report = silent) -> list[str]:
     """Builds the named images, or all, where their inputs changed; names of the built.
 
-    A base that they need is built with them. Raises ImageError.
+    What they start from is built with them. Raises ImageError.
     """
-    chosen = select(names)
-    if any(image.base for image in chosen) and images()[BASE] not in chosen:
-        chosen.insert(0, images()[BASE])
+    chosen = _with_bases(select(names))
     built = []
     for image in chosen:
         if not _stands(image):
@@ -122,14 +125,24 @@ def build(names: Iterable[str] | None = None, report: Report = silent) -> list[s
     return built
 
 
+def _with_bases(chosen: Iterable[Image]) -> list[Image]:
+    """The images, each after what it starts from."""
+    ordered: list[Image] = []
+    for image in chosen:
+        chain = [image]
+        while chain[0].base:
+            chain.insert(0, images()[chain[0].base])
+        ordered += [link for link in chain if link not in ordered]
+    return ordered
+
+
 def _stands(image: Image) -> bool:
     """True if the storage has the image as it would be built now, or a pulled base."""
-    known = records.read()
     if image.name == BASE:
         # Whether the base is pulled is decided under the lock.
         return True
-    base = known[BASE].key if image.base and BASE in known else ""
-    return image.name in known and known[image.name].key == key(image, base)
+    known, base = records.read().get(image.name), _base(image)
+    return known is not None and known.key == key(image, base.key if base else "")
 
 
 def built(name: str, report: Report = silent) -> Record:

@@ -134,5 +134,5 @@ def context_command(name: str, folder: Path) -> None:
         context(image, folder)
         arguments = f"--build-arg VERSION={image.label_version()}"
     if image.base:
-        arguments += " --build-arg BASE=<reference of the base image>"
+        arguments += f" --build-arg BASE=<reference of the image {image.base}>"
     console.print(f"docker build -f {folder}/Containerfile {arguments} {folder}")

@@ -27,11 +27,12 @@ class Image:
 
     name: str
     version: str
-    base: bool
+    base: str
+    """Name of the image it starts from; empty: from nothing."""
     tag: str
     inputs: Mapping[str, Input]
     on_demand: bool = False
-    """Whether it is built only where it is named: it takes long, few clusters need it."""
+    """Whether it is built only where it is named: it takes long and few want it."""
 
     @property
     def folder(self) -> Path:
@@ -88,12 +89,12 @@ def base_source() -> BaseSource:
 
 @cache
 def images() -> dict[str, Image]:
-    """All images by name, the base first."""
+    """All images by name, each after the one it starts from."""
     return {
         name: Image(
             name=name,
             version=entry["version"],
-            base=entry.get("from", "") == BASE,
+            base=entry.get("from", ""),
             tag=entry.get("tag", ""),
             inputs={
                 target: parse(f"images.{name}.inputs.{target}", raw)

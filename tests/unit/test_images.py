@@ -91,6 +91,18 @@ def test_every_input_is_copied_and_every_copied_file_is_there(name: str) -> None
     assert set(image.inputs) <= copied
 
 
+def test_an_image_stands_after_the_one_it_starts_from() -> None:
+    for name, image in images.images().items():
+        assert image.base in ("", *NAMES[: NAMES.index(name)]), name
+
+
+def test_what_an_image_starts_from_is_built_before_it() -> None:
+    every = images.images()
+    chosen = [every["example-flask"], every["pause"], every["model-server"]]
+    names = [image.name for image in builder._with_bases(chosen)]
+    assert names == ["base", "model-server", "example-flask", "pause"]
+
+
 def test_the_base_of_a_registry_is_pinned_by_digest() -> None:
     assert re.fullmatch(r"[a-z:0-9.-]+@sha256:[0-9a-f]{64}", table.base_source().public)
 
@@ -108,7 +120,7 @@ def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Image:
         shutil.copy(source, tmp_path / "alert_recorder")
     monkeypatch.setattr(table, "FOLDER", tmp_path)
     wheel = Wheel("tool==1", "bin/tool", "0" * 64)
-    return Image("alert-recorder", "1", base=True, tag="", inputs={"tool": wheel})
+    return Image("alert-recorder", "1", base="base", tag="", inputs={"tool": wheel})
 
 
 def test_the_key_follows_every_input(image: Image) -> None:
