@@ -17,6 +17,32 @@ SERVER_ERRORS = (
 """Status and code of a model's answers that are not the client's fault."""
 
 
+ERROR_CODES = (
+    "bad_request",
+    "body_too_large",
+    "deadline_exceeded",
+    "headers_too_large",
+    "internal",
+    "invalid_encoding",
+    "invalid_json",
+    "invalid_request",
+    "invalid_request_id",
+    "invalid_timeout",
+    "method_not_allowed",
+    "model_failed",
+    "not_found",
+    "not_ready",
+    "overloaded",
+    "request_timeout",
+    "too_many_rows",
+    "unknown_model",
+    "unknown_revision",
+    "unknown_version",
+    "unsupported_media_type",
+)
+"""Every code that an answer may have; a test finds them in the source and README."""
+
+
 class RequestError(Exception):
     """A request that is answered with an error of the README's table."""
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
-from model_server import __version__
+from model_server import __version__, openapi
 from model_server.compression import LEAST_BYTES, accepted, encode
 from model_server.endpoint import Endpoint
 from model_server.errors import RequestError
@@ -35,10 +36,12 @@ class Pages:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._documents: dict[str, bytes] = {}
         self._fixed: dict[str, Callable[[], Page]] = {
             "/healthz": self._live,
             "/readyz": self._ready,
             "/metrics": self._metrics,
+            "/openapi.json": self._openapi,
             "/v2": self._server,
             "/v2/health/live": self._live,
             "/v2/health/ready": self._ready,
@@ -90,12 +93,7 @@ class Pages:
         service = self._service
         match = MODEL_PATH.fullmatch(path)
         if not service.models_by_path and (match or path == "/infer"):
-            raise RequestError(
-                503,
-                "not_ready",
-                "the models are still loading; try again",
-                headers=((b"retry-after", b"1"),),
-            )
+            raise _still_loading()
         if path == "/infer":
             raise RequestError(
                 404,
@@ -107,12 +105,17 @@ class Pages:
             )
         if match:
             name, version, rest = match.groups("")
-            revision = fields.get(b"x-model-revision", b"").decode("latin-1")
-            endpoint = service.models.find(name, version, revision)
+            endpoint = service.models.find(name, version)
+            revision = fields.get(b"x-model-revision")
+            if revision is not None:
+                endpoint = endpoint.of_revision(revision.decode("latin-1"))
             if not rest:
                 return lambda: Page(200, orjson.dumps(endpoint.metadata()))
             if rest == "/ready":
                 return lambda: self._model_ready(endpoint)
+            if rest == "/openapi.json":
+                endpoints = endpoint.by_revision.values()
+                return lambda: self._document(path, endpoints, {})
         raise RequestError(
             404, "not_found", f"nothing at {path[:128]!r}; GET /v2 tells what is here"
         )
@@ -140,6 +143,22 @@ class Pages:
         }
         return Page(200, orjson.dumps(content))
 
+    def _openapi(self) -> Page:
+        if not self._service.models_by_path:
+            raise _still_loading()
+        return self._document("/openapi.json", self._service.models, openapi.pages())
+
+    def _document(
+        self, path: str, endpoints: Iterable[Endpoint], pages: dict[str, Any]
+    ) -> Page:
+        """Return the document at a path; each is made once, when first asked for."""
+        if path not in self._documents:
+            found = openapi.document(endpoints, self._service.models_by_path, pages)
+            # Relative, since a gateway may have taken a prefix off the path.
+            found["servers"] = [{"url": "../" * (path.count("/") - 1) or "./"}]
+            self._documents[path] = orjson.dumps(found)
+        return Page(200, self._documents[path])
+
     def _metrics(self) -> Page:
         service = self._service
         text = Exposition()
@@ -164,3 +183,12 @@ class Pages:
             service.log.add_metrics(text)
         add_process(text)
         return Page(200, text.text(), PLAIN)
+
+
+def _still_loading() -> RequestError:
+    return RequestError(
+        503,
+        "not_ready",
+        "the models are still loading; try again",
+        headers=((b"retry-after", b"1"),),
+    )

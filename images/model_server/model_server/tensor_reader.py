@@ -58,9 +58,11 @@ class TensorReader:
         return rows, self._pack(data, rows, path, has_booleans)
 
     def read_binary(
-        self, entry: dict[str, object], data: memoryview, path: str
+        self, entry: object, data: memoryview, path: str
     ) -> tuple[int, bytes]:
         """Return the rows and values of a tensor whose bytes follow the JSON."""
+        if type(entry) is not dict:
+            raise invalid(path, f"must be a tensor object, not {shown(entry)}")
         _check_keys(entry, path)
         if "data" in entry:
             raise invalid(f"{path}.data", "stands beside binary_data_size; give one")
@@ -205,9 +207,9 @@ def _check_keys(entry: dict[str, object], path: str) -> None:
 def flag(holder: dict[str, object], key: str, path: str, *, default: bool) -> bool:
     """Return a boolean among an object's parameters; `path` ends in a dot."""
     parameters = holder.get("parameters")
-    value = parameters.get(key) if type(parameters) is dict else None
-    if value is None:
+    if type(parameters) is not dict or key not in parameters:
         return default
+    value = parameters[key]
     if type(value) is not bool:
         raise invalid(f"{path}parameters.{key}", f"{shown(value)} must be a boolean")
     return value
