@@ -35,6 +35,7 @@ class Forward:
 FORWARDS = (
     Forward("api", 6443, 6443),
     Forward("gateway", 8080, 30080),
+    Forward("gateway-tls", 8443, 30443),
     Forward("prometheus", 9090, 30090),
     Forward("alertmanager", 9093, 30093),
     Forward("alerts", 9095, 30095),

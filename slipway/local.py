@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 import lab
+from components.platform import own_ca
 from lab import builds, requirements
 from lab.settings import LabSettings
 from slipway import images, local_record, progress
@@ -123,10 +124,20 @@ def up(console: Console) -> Phases:
 
 def urls(settings: LabSettings) -> dict[str, str]:
     """Addresses on loopback by name."""
+    encrypted = ("api", "gateway-tls")
     return {
-        name: f"{'https' if name == 'api' else 'http'}://127.0.0.1:{port}"
+        name: f"http{'s' if name in encrypted else ''}://127.0.0.1:{port}"
         for name, port in settings.ports().items()
     }
+
+
+def files() -> dict[str, str]:
+    """Files that a client of the lab needs, by name."""
+    found = {"kubeconfig": lab.Lab().kubeconfig}
+    authority = own_ca.authority_file(STACKS[0])
+    if authority.is_file():
+        found["gateway CA"] = authority
+    return {name: str(path) for name, path in found.items()}
 
 
 def example_row() -> list[float]:
@@ -157,11 +168,14 @@ def print_summary(console: Console, phases: Phases, settings: LabSettings) -> No
     total = sum(seconds for _, seconds, _ in phases.done)
     table.add_row("[bold]all[/bold]", f"[bold]{total:.1f}[/bold]", "")
     console.print(table)
-    for name, url in urls(settings).items():
-        console.print(f"  {name:14} {url}")
-    console.print(f"  {'kubeconfig':14} {lab.Lab().kubeconfig}")
+    print_addresses(console, settings)
     if not phases.changed:
         console.print("Nothing changed: all of it was up as asked.")
+
+
+def print_addresses(console: Console, settings: LabSettings) -> None:
+    for name, where in (urls(settings) | files()).items():
+        console.print(f"  {name:14} {where}", soft_wrap=True)
 
 
 @click.group(name="local")
@@ -202,5 +216,4 @@ def status_command() -> None:
     console = Console()
     for line in lab.Lab().status():
         console.print(line)
-    for name, url in urls(LabSettings.from_environment()).items():
-        console.print(f"  {name:14} {url}")
+    print_addresses(console, LabSettings.from_environment())

@@ -71,7 +71,9 @@ def add_gateway(settings: PlatformSettings, place: Place) -> Place:
         )
         place = place.then(controller)
     if settings.gateway.enabled:
-        place = place.then(Gateway("gateway", settings.gateway, place.options))
+        name = pulumi.get_stack()
+        gateway = Gateway("gateway", settings.gateway, place.options, authority=name)
+        place = place.then(gateway)
     return place
 
 

@@ -8,7 +8,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components import images, naming
-from components.platform import manifest
+from components.platform import gateway_tls, manifest
 from components.platform.envoy_gateway import CONTROLLER, XDS_PORTS
 from components.platform.settings import GatewaySettings
 from components.security import network, pod_defaults
@@ -34,7 +34,9 @@ PROXY_CPU_LIMIT_FACTOR = 8
 MINIMUM_DRAIN_SECONDS = 5
 """Until load balancers and nodes have forgotten a proxy that stops."""
 
-# The path is the one that the model saw: the route's prefix is cut off by then.
+# The path is the one that the model saw: the route's prefix is cut off by then. The
+# client is whom a key or a token named; of a request without access control, or refused
+# by it, it is what the client itself wrote.
 ACCESS_LOG = {
     "time": "%START_TIME%",
     "method": "%REQ(:METHOD)%",
@@ -47,6 +49,7 @@ ACCESS_LOG = {
     "upstream": "%UPSTREAM_HOST%",
     "route": "%ROUTE_NAME%",
     "request_id": "%REQ(X-REQUEST-ID)%",
+    "client": "%REQ(X-CLIENT-ID)%",
     "bytes_in": "%BYTES_RECEIVED%",
     "bytes_out": "%BYTES_SENT%",
 }
@@ -61,9 +64,12 @@ class Gateway(pulumi.ComponentResource):
 
     - GatewayClass and, in the gateway's namespace, the EnvoyProxy that says how its
       proxies run: image, resources, Service, drain, metrics, access log;
-    - Gateway `slipway` with one HTTP listener for routes of labelled namespaces, and
-      waits until it is programmed;
-    - ClientTrafficPolicy: request ids are kept, slow and too many clients are not;
+    - Gateway `slipway` with listeners for routes of labelled namespaces, HTTP and, if
+      the settings have TLS, HTTPS, and waits until it is programmed;
+    - the Secret `gateway-tls` with the certificate, if it is of our own authority;
+    - HTTPRoute `slipway-redirect` from HTTP to HTTPS, if the settings say so;
+    - ClientTrafficPolicy: request ids are kept, slow and too many clients are not, nor
+      old versions of TLS and weak ciphers;
     - NetworkPolicy of the proxies.
     """
 
@@ -72,7 +78,10 @@ class Gateway(pulumi.ComponentResource):
         name: str,
         settings: GatewaySettings,
         opts: pulumi.ResourceOptions | None = None,
+        *,
+        authority: str = "platform",
     ) -> None:
+        """`authority`: name of our own certificate authority, if it is used."""
         super().__init__("slipway:platform:Gateway", name, None, opts)
         self.settings = settings
         child = pulumi.ResourceOptions(parent=self)
@@ -85,11 +94,23 @@ class Gateway(pulumi.ComponentResource):
         )
         # Before the Gateway, so that its first proxy starts as it is to stay.
         policy = manifest.add(self._client_policy(), f"{name}-clients", child)
-        manifest.add(
+        before = [gateway_class, policy]
+        tls = settings.tls
+        if tls and tls.own_ca:
+            before.append(
+                gateway_tls.certificate(tls.own_ca, authority, f"{name}-tls", child)
+            )
+        gateway = manifest.add(
             self._gateway(),
             name,
-            pulumi.ResourceOptions(parent=self, depends_on=[gateway_class, policy]),
+            pulumi.ResourceOptions(parent=self, depends_on=before),
         )
+        if tls and tls.redirect:
+            manifest.add(
+                gateway_tls.redirect(tls),
+                f"{name}-redirect",
+                pulumi.ResourceOptions(parent=self, depends_on=[gateway]),
+            )
         self.register_outputs({})
 
     def _object(self, api: str, kind: str, spec: Object, **metadata: Any) -> Object:
@@ -113,27 +134,19 @@ class Gateway(pulumi.ComponentResource):
         )
 
     def _gateway(self) -> Object:
-        selector = {"matchLabels": {naming.ROUTES_LABEL: "true"}}
+        tls = self.settings.tls
         return self._object(
             GATEWAY_API,
             "Gateway",
             {
                 "gatewayClassName": naming.GATEWAY,
-                "listeners": [
-                    {
-                        "name": naming.GATEWAY_LISTENER,
-                        "port": PORT,
-                        "protocol": "HTTP",
-                        "allowedRoutes": {
-                            "namespaces": {"from": "Selector", "selector": selector}
-                        },
-                    }
-                ],
+                "listeners": gateway_tls.listeners(PORT, tls),
             },
             namespace=NAMESPACE,
             annotations={
                 "pulumi.com/waitFor": "condition=Programmed",
                 "pulumi.com/timeoutSeconds": READY_SECONDS,
+                **(gateway_tls.gateway_annotations(tls) if tls else {}),
             },
         )
 
@@ -156,6 +169,7 @@ class Gateway(pulumi.ComponentResource):
                 "timeout": {
                     "http": {"requestReceivedTimeout": f"{settings.request_seconds}s"}
                 },
+                **gateway_tls.client_policy(settings.tls),
             },
             namespace=NAMESPACE,
         )
@@ -185,22 +199,33 @@ class Gateway(pulumi.ComponentResource):
         if settings.service != "ClusterIP":
             # Any node's port leads to a proxy, whichever node it runs on.
             service["externalTrafficPolicy"] = "Cluster"
-        if settings.service_annotations:
-            service["annotations"] = settings.service_annotations
-        if settings.node_port:
-            port = {
-                "port": PORT,
-                "targetPort": PROXY_PORT,
-                "nodePort": settings.node_port,
-            }
+        annotations = {
+            **settings.service_annotations,
+            **(gateway_tls.service_annotations(settings.tls) if settings.tls else {}),
+        }
+        if annotations:
+            service["annotations"] = annotations
+        if ports := self._node_ports():
             service["patch"] = {
                 "type": "StrategicMerge",
-                "value": {"spec": {"ports": [port]}},
+                "value": {"spec": {"ports": ports}},
             }
         found: Object = {"envoyDeployment": self._deployment(), "envoyService": service}
         if settings.replicas > 1:
             found["envoyPDB"] = {"maxUnavailable": 1}
         return found
+
+    def _node_ports(self) -> list[Object]:
+        tls = self.settings.tls
+        chosen = (
+            (PORT, PROXY_PORT, self.settings.node_port),
+            (gateway_tls.PORT, gateway_tls.PROXY_PORT, tls.node_port if tls else None),
+        )
+        return [
+            {"port": port, "targetPort": target, "nodePort": node_port}
+            for port, target, node_port in chosen
+            if node_port
+        ]
 
     def _deployment(self) -> Object:
         settings = self.settings
@@ -260,13 +285,14 @@ class Gateway(pulumi.ComponentResource):
 
     def _add_network_policy(self, child: pulumi.ResourceOptions) -> None:
         labels = naming.labels(PROXY, component="gateway")
+        tls = (gateway_tls.PROXY_PORT,) if self.settings.tls else ()
         kubernetes.networking.v1.NetworkPolicy(
             f"{PROXY}-network",
             metadata={"name": PROXY, "namespace": NAMESPACE, "labels": labels},
             spec=network.both_ways(
                 {"matchLabels": PROXY_LABELS},
                 ingress=[
-                    network.allow_from(to=(PROXY_PORT,)),
+                    network.allow_from(to=(PROXY_PORT, *tls)),
                     network.allow_from(
                         network.in_namespace(naming.MONITORING_NAMESPACE),
                         to=(METRICS_PORT,),

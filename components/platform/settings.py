@@ -18,8 +18,14 @@ from components.platform.gpu.settings import GpuSettings
 from components.platform.karpenter_settings import KarpenterSettings
 from components.platform.keda_settings import KedaSettings
 from components.platform.storage_class import StorageClassSettings
+from components.platform.tls_settings import TlsSettings
 from components.settings import Problem, Settings, refuse
 
+LOAD_BALANCER_TLS = (
+    "service.beta.kubernetes.io/aws-load-balancer-ssl-",
+    "service.beta.kubernetes.io/aws-load-balancer-backend-protocol",
+)
+"""Annotations by which an AWS load balancer ends TLS."""
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -160,23 +166,51 @@ class GatewaySettings(Settings):
     """Connections that each proxy accepts."""
     request_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
     """A request must have arrived in full after so long."""
+    tls: TlsSettings | None = None
+    """HTTPS beside HTTP, or instead of it (`redirect`)."""
 
     def contradictions(self) -> Iterator[Problem]:
         if self.enabled:
             yield from image_problems("image", self.image)
-        if self.node_port and self.service != "NodePort":
-            yield Problem(
-                path="node_port",
-                value=self.node_port,
-                reason=f"the service is of type {self.service}",
-                fix="set service: NodePort, or remove node_port",
-            )
+        tls_node_port = self.tls.node_port if self.tls else None
+        for path, port in (
+            ("node_port", self.node_port),
+            ("tls.node_port", tls_node_port),
+        ):
+            if port and self.service != "NodePort":
+                yield Problem(
+                    path=path,
+                    value=port,
+                    reason=f"the service is of type {self.service}",
+                    fix="set service: NodePort, or remove node_port",
+                )
+        if self.tls and self.tls.acm:
+            yield from self._at_load_balancer()
         if self.service_annotations and self.service != "LoadBalancer":
             yield Problem(
                 path="service_annotations",
                 value=sorted(self.service_annotations),
                 reason=f"no cloud reads those of a Service of type {self.service}",
                 fix="set service: LoadBalancer, or remove them",
+            )
+
+    def _at_load_balancer(self) -> Iterator[Problem]:
+        """TLS by ACM without a load balancer, or said twice."""
+        if self.service != "LoadBalancer":
+            yield Problem(
+                path="tls.acm",
+                value=self.service,
+                reason=f"TLS would end at AWS's load balancer, and a Service of type "
+                f"{self.service} has none",
+                fix="set service: LoadBalancer, or give own_ca, secret or cert_manager",
+            )
+        twice = [a for a in self.service_annotations if a.startswith(LOAD_BALANCER_TLS)]
+        for annotation in twice:
+            yield Problem(
+                path=f"service_annotations.{annotation}",
+                value=self.service_annotations[annotation],
+                reason="tls.acm writes the load balancer's annotations of TLS itself",
+                fix="remove it, or remove tls.acm",
             )
 
 
@@ -224,6 +258,10 @@ class PlatformSettings(Settings):
         ports: dict[int, str] = {}
         for path, port in (
             ("gateway.node_port", self.gateway.node_port),
+            (
+                "gateway.tls.node_port",
+                self.gateway.tls.node_port if self.gateway.tls else None,
+            ),
             ("monitoring.prometheus.node_port", self.monitoring.prometheus.node_port),
             (
                 "monitoring.alertmanager.node_port",

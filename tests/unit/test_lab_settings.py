@@ -31,6 +31,7 @@ def test_environment_sets_workers_and_ports() -> None:
     assert settings.ports() == {
         "api": 7443,
         "gateway": 9080,
+        "gateway-tls": 9443,
         "prometheus": 10090,
         "alertmanager": 10093,
         "alerts": 10095,

@@ -137,7 +137,7 @@ def test_node_ports_are_those_that_the_lab_forwards() -> None:
     assert envoy["type"] == "NodePort"
     assert envoy["externalTrafficPolicy"] == "Cluster"
     patched = envoy["patch"]["value"]["spec"]["ports"]
-    assert patched == [{"port": 80, "targetPort": 10080, "nodePort": ports["gateway"]}]
+    assert {p["nodePort"] for p in patched} == {ports["gateway"], ports["gateway-tls"]}
 
 
 def test_dns_has_the_address_that_the_labs_kubelets_give() -> None:
