@@ -23,6 +23,7 @@ FAILED, WRONG, INTERRUPTED = 1, 2, 130
 ELSEWHERE = {
     "bench": "slipway.bench.command",
     "catalog": "slipway.catalog.command",
+    "compose": "slipway.compose.command",
     "cost": "slipway.cost.command",
     "doctor": "slipway.doctor.cli",
     "images": "slipway.images",

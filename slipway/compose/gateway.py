@@ -1,0 +1,146 @@
+"""The gateway: the same Envoy with a fixed configuration, from the same objects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from components import naming
+from components.platform.gateway import METRICS_PORT, PROXY_LABELS, PROXY_PORT
+from components.settings import Problem, SettingsError
+from slipway.compose import tools
+from slipway.compose.composition import Composition, to_yaml
+from slipway.compose.container import CONFIG_LABEL
+from slipway.compose.envoy import READY_PORT, bootstrap
+from slipway.compose.objects import Object, Objects, problem
+from slipway.compose.quantities import cpus, mebibytes
+from slipway.compose.servers import Backends
+from slipway.compose.tools import Service
+
+SERVICE = "gateway"
+FOLDER = "gateway"
+CONFIG = "/etc/envoy"
+USER = "65532:65532"
+OUTSIDE = "outside"
+"""The network with a way out, which published ports need."""
+DRAIN_SECONDS = 10
+PORT_VARIABLE = "SLIPWAY_PORT"
+DEFAULT_PORT = 8080
+_ADDRESS = "${SLIPWAY_ADDRESS:-127.0.0.1}"
+_POLICIES = ("SecurityPolicy", "BackendTrafficPolicy", "EnvoyExtensionPolicy")
+_CLIENT_POLICY = {"connection", "headers", "targetRefs", "timeout"}
+
+
+def published(variable: str, default: int, target: int) -> str:
+    """A port on loopback, unless who runs it says otherwise."""
+    return f"{_ADDRESS}:${{{variable}:-{default}}}:{target}"
+
+
+def add(composition: Composition, objects: Objects, backends: Backends) -> None:
+    """Adds the gateway of the platform stack, with the routes of all models."""
+    proxy = _proxy(composition.stack, objects)
+    for policy in objects.kind(*_POLICIES):
+        raise problem(
+            policy,
+            "spec",
+            sorted(policy["spec"]),
+            "the gateway of Compose would not hold to it",
+            "take it from the stack, or run the stack on a cluster",
+        )
+    limits = _client_limits(objects)
+    log = _access_log(proxy)
+    configuration = bootstrap(objects, backends, access_log=log, **limits)
+    path = f"{FOLDER}/envoy.yaml"
+    composition.files[path] = to_yaml(configuration)
+    composition.networks.setdefault(OUTSIDE, {})
+    composition.add(SERVICE, _service(composition, proxy))
+    composition.told(
+        "The gateway's configuration is fixed: weights and routes change by writing it "
+        "anew and `docker compose up`, which is an outage of a second."
+    )
+
+
+def pods() -> Object:
+    """The proxies as Prometheus knows them: labels and annotations of their pods."""
+    return {
+        "labels": PROXY_LABELS,
+        "annotations": naming.scrape_annotations(METRICS_PORT, "/stats/prometheus"),
+    }
+
+
+def _proxy(stack: str, objects: Objects) -> Object:
+    found = objects.kind("EnvoyProxy")
+    if not found:
+        raise SettingsError(
+            stack,
+            [
+                Problem(
+                    "gateway",
+                    "none",
+                    "the platform stack makes no gateway, which has image and limits",
+                    "name one that does with --platform, for example platform.lab",
+                )
+            ],
+        )
+    spec: Object = found[0]["spec"]
+    return spec
+
+
+def _access_log(proxy: Object) -> dict[str, str]:
+    (settings,) = proxy["telemetry"]["accessLog"]["settings"]
+    found: dict[str, str] = settings["format"]["json"]
+    return found
+
+
+def _client_limits(objects: Objects) -> dict[str, Any]:
+    found: dict[str, Any] = {"max_connections": None, "request_timeout": None}
+    for policy in objects.kind("ClientTrafficPolicy"):
+        spec = policy["spec"]
+        if unknown := sorted(set(spec) - _CLIENT_POLICY):
+            raise problem(
+                policy,
+                "spec",
+                unknown,
+                "it is not translated",
+                "take it from the platform stack, or name another with --platform",
+            )
+        connection = spec.get("connection", {}).get("connectionLimit", {})
+        found["max_connections"] = connection.get("value")
+        http = spec.get("timeout", {}).get("http", {})
+        found["request_timeout"] = http.get("requestReceivedTimeout")
+    return found
+
+
+def _service(composition: Composition, proxy: Object) -> Service:
+    container = proxy["provider"]["kubernetes"]["envoyDeployment"]["container"]
+    limits = container["resources"]["limits"]
+    resources = tools.limits(cpus(limits["cpu"]), mebibytes(limits["memory"]))
+    networks = [name for name in composition.networks if name.startswith("model-")]
+    mount: Service = {
+        "type": "bind",
+        "source": f"./{FOLDER}",
+        "target": CONFIG,
+        "read_only": True,
+        "bind": {"create_host_path": False},
+    }
+    text = composition.files[f"{FOLDER}/envoy.yaml"]
+    return {
+        **tools.hardened(USER),
+        "image": container["image"],
+        "entrypoint": ["envoy"],
+        "command": [
+            f"--config-path={CONFIG}/envoy.yaml",
+            "--disable-hot-restart",
+            "--log-level=warn",
+        ],
+        "volumes": [tools.mount(), mount],
+        "networks": {name: {} for name in [*networks, OUTSIDE]},
+        "ports": [published(PORT_VARIABLE, DEFAULT_PORT, PROXY_PORT)],
+        "depends_on": {tools.SERVICE: tools.DONE},
+        "healthcheck": tools.health(
+            f"http://127.0.0.1:{READY_PORT}/ready", seconds=5, timeout=3, failures=3
+        ),
+        "restart": "unless-stopped",
+        "stop_grace_period": f"{DRAIN_SECONDS}s",
+        "deploy": {"replicas": 1, "resources": resources},
+        "labels": {**PROXY_LABELS, CONFIG_LABEL: tools.digest(text)},
+    }

@@ -1,0 +1,66 @@
+"""From two stacks to a Compose project: the models and the platform below them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from components.settings import Problem, SettingsError
+from slipway.compose import gateway, monitoring, servers, tools
+from slipway.compose.composition import Composition
+from slipway.compose.objects import Objects, name_of
+from slipway.render import Rendered, render
+from stacks import layers
+
+MODELS = "models"
+PLATFORM = "platform"
+LIMITS = """\
+An update stops all replicas of a service before it starts new ones: there is no \
+rolling update, and one machine's end is the end of all.
+A container that exits is started again; one that is unhealthy is only cut off by the \
+gateway.
+Networks keep model servers apart from each other and from the world; the gateway and \
+Prometheus can be reached from each of them, on every port.
+The prediction log is kept in memory and ends with its container; its size is added to \
+the service's memory.
+""".splitlines()
+"""What is different whatever the stack says."""
+
+
+def compose(
+    stack: str,
+    platform: str | None = None,
+    *,
+    publish_monitoring: bool = False,
+    rendering: Callable[[str], Rendered] = render,
+) -> Composition:
+    """The Compose project of a `models.*` stack; SettingsError if it cannot be one.
+
+    `platform`: the stack whose gateway and monitoring it gets; by default the one of
+    the same environment. `rendering` stands in for `slipway render`.
+    """
+    layer, environment = layers.split(stack)
+    if layer != MODELS:
+        problem = Problem(
+            "STACK",
+            stack,
+            "only model servers run by Compose; the other layers are a cluster's",
+            f"give {MODELS}.{environment}",
+        )
+        raise SettingsError("slipway compose", [problem])
+    models = Objects.of(rendering(stack).manifests)
+    below = Objects.of(rendering(platform or f"{PLATFORM}.{environment}").manifests)
+    composition = Composition(stack)
+    composition.volumes[tools.volume()] = {}
+    composition.add(tools.SERVICE, tools.service())
+    servers.add(composition, models)
+    both = Objects.of(models.all, below.all)
+    gateway.add(composition, both, servers.Backends(models))
+    monitoring.add(composition, below, models, publish=publish_monitoring)
+    for line in LIMITS:
+        composition.told(line)
+    for route in models.kind("GRPCRoute"):
+        composition.told(
+            f"{name_of(route)}: gRPC does not pass the gateway of Compose; callers on "
+            "its network reach the server itself."
+        )
+    return composition
