@@ -45,8 +45,9 @@ class Surroundings(Settings):
     """Gateway that routes attach to."""
     gateway_namespace: DnsLabel = naming.GATEWAY_NAMESPACE
     """Namespace of the Gateway and of its proxies."""
-    gateway_listener: DnsLabel = naming.GATEWAY_LISTENER
-    """Listener of the Gateway that routes attach to."""
+    gateway_listener: DnsLabel | None = None
+    """Listener of the Gateway that routes attach to; default: all that take them, so
+    that the platform's settings say whether plain HTTP is one."""
     monitoring_namespace: DnsLabel = naming.MONITORING_NAMESPACE
     """Namespace of Prometheus; the alert rules are put there."""
     keda: KedaAccess | None = None
