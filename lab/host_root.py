@@ -25,7 +25,12 @@ DEVICES = {
     "kmsg": (1, 11),
 }
 
-PERSISTENT = ("var/lib/containerd", "var/lib/etcd", "var/lib/kubelet")
+PERSISTENT = (
+    "var/lib/containerd",
+    "var/lib/docker",
+    "var/lib/etcd",
+    "var/lib/kubelet",
+)
 """Held outside the overlay: containers' overlays and etcd's files need a real disk."""
 
 SHADOWED_SYSCTLS = (

@@ -163,7 +163,8 @@ class Lab:
         images = paths.cache() / "host-images"
         images.mkdir(parents=True, exist_ok=True)
         rootfs.make()
-        binds = {"opt/slipway/repo": repository.make(), "opt/slipway/images": images}
+        repo = repository.make(self.settings.packages)
+        binds = {"opt/slipway/repo": repo, "opt/slipway/images": images}
         if self.settings.kubernetes:
             binds["opt/slipway/bin"] = host_binaries.make(building)
         return binds

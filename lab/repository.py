@@ -11,6 +11,7 @@ import hashlib
 import json
 import shutil
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from lab import commands, packages, paths, rootfs
@@ -20,31 +21,32 @@ PACKAGES = ("docker-registry", "runc", "socat")
 _FORMAT = 2
 
 
-def key() -> str:
-    """Digest of what decides the result."""
-    words = json.dumps([PACKAGES, rootfs.key(), _FORMAT])
+def key(more: Sequence[str] = ()) -> str:
+    """Digest of what decides the result; `more` packages beside those of all labs."""
+    words = json.dumps([sorted({*PACKAGES, *more}), rootfs.key(), _FORMAT])
     return hashlib.sha256(words.encode()).hexdigest()[:16]
 
 
-def folder() -> Path:
+def folder(more: Sequence[str] = ()) -> Path:
     """Where the repository lies, made or not."""
-    return paths.cache() / "debian" / "repository" / key()
+    return paths.cache() / "debian" / "repository" / key(more)
 
 
-def is_made() -> bool:
-    return (folder() / "Release").is_file()
+def is_made(more: Sequence[str] = ()) -> bool:
+    return (folder(more) / "Release").is_file()
 
 
-def make() -> Path:
+def make(more: Sequence[str] = ()) -> Path:
     """Makes the repository unless it stands; the base must be made before."""
-    target = folder()
+    target = folder(more)
     with locked(target.parent / "lock"):
-        if not is_made():
+        if not is_made(more):
             part = target.with_name(target.name + ".part")
             shutil.rmtree(part, ignore_errors=True)
             part.mkdir(parents=True)
             status = rootfs.folder() / "var/lib/dpkg/status"
-            packages.download_with_dependencies(PACKAGES, rootfs.SUITE, status, part)
+            names = [*PACKAGES, *more]
+            packages.download_with_dependencies(names, rootfs.SUITE, status, part)
             _index(part)
             shutil.rmtree(target, ignore_errors=True)
             part.rename(target)

@@ -66,11 +66,13 @@ class LabSettings:
     `workers`: hosts beside the control plane's one, which also takes pods.
     `port_offset`: added to each port on loopback, so that two labs can be up at once.
     `kubernetes`: False boots bare hosts: no programs bound into them, no playbook.
+    `packages`: Debian packages that hosts can install beside those of all labs.
     """
 
     workers: int = 1
     port_offset: int = 0
     kubernetes: bool = True
+    packages: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not 0 <= self.workers <= MAXIMUM_WORKERS:
