@@ -1,6 +1,7 @@
 """Nothing that happens to a pod or a node loses a request, and a control shows why.
 
-Steady open-loop load through the gateway during each disruption. The control is the
+Steady open-loop load through the gateway during each disruption, which is repeated
+until 20,000 requests were sent. The control is the
 same rolling update of a copy of the deployment whose drain settings are taken away: it
 must lose requests, or the load is too weak to prove anything.
 """
@@ -18,12 +19,12 @@ import pytest
 from slipway import images
 from tests.cluster.conftest import Cluster
 from tests.support import oip
+from tests.support.disturbance import assert_none_lost, load, under
 from tests.support.kube import Kube, wait_until
-from tests.support.load import Load
 
-RATE = 100.0
-"""Requests per second: two replicas of the model on two shared cores."""
 SELECTOR = "app.kubernetes.io/instance=employment"
+PROXIES = "app.kubernetes.io/name=envoy,app.kubernetes.io/component=proxy"
+GATEWAY = "slipway-gateway"
 NO_DRAIN = {"MODEL_SERVER_DEREGISTRATION_SECONDS", "MODEL_SERVER_DRAIN_SECONDS"}
 
 
@@ -36,61 +37,76 @@ def body() -> bytes:
 def settled(cluster: Cluster) -> None:
     """Two ready replicas before each disruption, wherever the last one left things."""
     cluster.kube.rollout("employment")
+    two_ready(cluster)
+
+
+def restart(kube: Kube, deployment: str, namespace: str = "models") -> None:
+    kube.run("rollout", "restart", f"deployment/{deployment}", "-n", namespace)
+    kube.rollout(deployment, namespace)
+
+
+def names(pods: list[Any]) -> set[str]:
+    return {pod["metadata"]["name"] for pod in pods}
+
+
+def two_ready(cluster: Cluster) -> None:
     wait_until(
         lambda: len(cluster.kube.ready_pods(SELECTOR)) >= 2, 120, "two ready replicas"
     )
 
 
-def restart(kube: Kube, deployment: str) -> None:
-    kube.run("rollout", "restart", f"deployment/{deployment}", "-n", "models")
-    kube.rollout(deployment)
+def test_rolling_updates_lose_no_request(cluster: Cluster, body: bytes) -> None:
+    seen = names(cluster.kube.ready_pods(SELECTOR))
 
-
-def assert_none_lost(load: Load, at_least: int) -> None:
-    assert load.sent >= at_least, f"only {load.sent} requests were sent"
-    assert load.failed == {}, f"of {load.sent} requests: {load.failed}"
-
-
-def test_a_rolling_update_loses_no_request(cluster: Cluster, body: bytes) -> None:
-    before = {p["metadata"]["name"] for p in cluster.kube.ready_pods(SELECTOR)}
-    with Load(cluster.infer, body, RATE) as load:
-        time.sleep(3)
+    def update() -> None:
         restart(cluster.kube, "employment")
         time.sleep(10)  # the old pods are still draining when the rollout is done
-    after = {p["metadata"]["name"] for p in cluster.kube.ready_pods(SELECTOR)}
-    assert not before & after, "no pod was replaced"
-    assert_none_lost(load, at_least=1000)
+        now = names(cluster.kube.ready_pods(SELECTOR))
+        assert not now & seen, "no pod was replaced"
+        seen.update(now)
+
+    assert_none_lost(under(cluster.infer, body, update))
 
 
-def test_deleting_a_pod_loses_no_request(cluster: Cluster, body: bytes) -> None:
-    victim = cluster.kube.ready_pods(SELECTOR)[0]["metadata"]["name"]
-    with Load(cluster.infer, body, RATE) as load:
-        time.sleep(3)
+def test_deleting_pods_loses_no_request(cluster: Cluster, body: bytes) -> None:
+    def delete() -> None:
+        victim = cluster.kube.ready_pods(SELECTOR)[0]["metadata"]["name"]
         cluster.kube.run("delete", "pod", victim, "-n", "models", "--wait=true")
-        cluster.kube.rollout("employment")
-        time.sleep(3)
-    assert_none_lost(load, at_least=600)
+        two_ready(cluster)
+
+    assert_none_lost(under(cluster.infer, body, delete))
 
 
 def test_draining_a_node_loses_no_request(cluster: Cluster, body: bytes) -> None:
-    with Load(cluster.infer, body, RATE) as load:
-        time.sleep(3)
+    def drain() -> None:
         try:
             cluster.kube.run(
                 *("drain", "w1", "--ignore-daemonsets", "--delete-emptydir-data"),
                 *("--timeout=180s", "--pod-selector", SELECTOR),
             )
-            left = [
-                p
-                for p in cluster.kube.ready_pods(SELECTOR)
-                if p["spec"]["nodeName"] == "w1"
-            ]
-            cluster.kube.rollout("employment")
-            time.sleep(3)
+            two_ready(cluster)
+            pods = cluster.kube.ready_pods(SELECTOR)
+            assert {pod["spec"]["nodeName"] for pod in pods} == {"cp1"}
         finally:
             cluster.kube.run("uncordon", "w1")
-    assert not left
-    assert_none_lost(load, at_least=600)
+        restart(cluster.kube, "employment")  # back onto both
+
+    assert_none_lost(under(cluster.infer, body, drain))
+
+
+def test_restarting_the_gateway_loses_no_request(cluster: Cluster, body: bytes) -> None:
+    def proxies() -> set[str]:
+        return names(cluster.kube.ready_pods(PROXIES, GATEWAY))
+
+    seen = proxies()
+
+    def replace() -> None:
+        restart(cluster.kube, "envoy", GATEWAY)
+        time.sleep(15)  # the old proxy drains
+        assert not proxies() & seen, "no proxy was replaced"
+        seen.update(proxies())
+
+    assert_none_lost(under(cluster.infer, body, replace))
 
 
 def _renamed(value: Any) -> Any:
@@ -137,12 +153,12 @@ def test_without_drain_settings_requests_are_lost(
     cluster: Cluster, body: bytes, control: str
 ) -> None:
     url = cluster.urls["gateway"] + control
-    with Load(url, body, RATE):
+    with load(url, body):
         time.sleep(2)  # the route's first answers; not counted
-    with Load(url, body, RATE) as load:
+    with load(url, body) as run:
         time.sleep(2)
         for _ in range(5):
             restart(cluster.kube, "control")
-            if load.failed:
+            if run.report.failed:
                 break
-    assert load.failed, f"the control lost none of {load.sent} requests"
+    assert run.report.failed, f"the control lost none of {run.report.sent} requests"

@@ -10,8 +10,8 @@ import lab
 from slipway import images
 from tests.cluster.conftest import Cluster
 from tests.support import oip
+from tests.support.disturbance import load
 from tests.support.kube import wait_until
-from tests.support.load import Load
 
 
 def node_ready(cluster: Cluster, name: str) -> bool:
@@ -27,7 +27,7 @@ def test_a_restarted_service_loses_no_request(cluster: Cluster, service: str) ->
     body = oip.request(images.real_rows("employment", 1)[0])
     selector = "app.kubernetes.io/instance=employment"
     before = {p["metadata"]["uid"] for p in cluster.kube.ready_pods(selector)}
-    with Load(cluster.infer, body, rate=50) as load:
+    with load(cluster.infer, body, rate=50) as run:
         for host in ("cp1", "w1"):
             lab.Lab().host(host).run(["systemctl", "restart", service])
             time.sleep(3)
@@ -37,4 +37,4 @@ def test_a_restarted_service_loses_no_request(cluster: Cluster, service: str) ->
         lab.Lab().host(host).run(["systemctl", "is-active", service])
     after = {p["metadata"]["uid"] for p in cluster.kube.ready_pods(selector)}
     assert before <= after, "pods were replaced"
-    assert load.failed == {}, f"of {load.sent}: {load.failed}"
+    assert run.report.failed == {}, f"of {run.report.sent}: {run.report.failed}"

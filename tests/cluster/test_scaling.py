@@ -10,8 +10,8 @@ from slipway import images
 from slipway.engine import Engine
 from tests.cluster.conftest import Cluster
 from tests.support import oip
+from tests.support.disturbance import load
 from tests.support.kube import wait_until
-from tests.support.load import Load
 
 
 def autoscaler(cluster: Cluster) -> dict[str, Any]:
@@ -29,7 +29,7 @@ def test_load_adds_replicas_and_its_end_removes_them(cluster: Cluster) -> None:
     row = images.real_rows("employment", 1)[0]
     # A large batch a request: load on the model's processors, not on this client's.
     body = oip.request(np.repeat(row, 500, axis=0))
-    with Load(cluster.infer, body, rate=120):
+    with load(cluster.infer, body, rate=120):
         wait_until(lambda: desired(cluster) > low, 180, "more replicas under load")
         # An update meanwhile leaves the replicas to the autoscaler.
         scaled = desired(cluster)
