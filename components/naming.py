@@ -17,6 +17,9 @@ GATEWAY = "slipway"
 GATEWAY_LISTENER = "http"
 GATEWAY_TLS_LISTENER = "https"
 
+MODEL_SERVER = "model-server"
+"""app.kubernetes.io/name of every model server, whatever runs in it."""
+
 KARPENTER = "karpenter"
 """The autoscaler of nodes: its Deployment and its service account."""
 KARPENTER_NAMESPACE = "kube-system"

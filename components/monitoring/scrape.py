@@ -1,6 +1,7 @@
 """What Prometheus scrapes: pods that say so, kubelets, the API server, itself.
 
-Target labels: `namespace`, `pod`, `node`, `app` (app.kubernetes.io/name), `instance`.
+Target labels: `namespace`, `pod`, `node`, `app` (app.kubernetes.io/name), `instance`;
+of model servers also `server` (its name: several may serve one model) and `revision`.
 https://prometheus.io/docs/prometheus/latest/configuration/configuration/
 """
 
@@ -11,12 +12,15 @@ from typing import Any
 import yaml
 
 from components.monitoring.settings import PrometheusSettings
+from components.naming import MODEL_SERVER
 from components.security import api_access
 
 RULES_FOLDER = "/etc/prometheus/rules.d"
 TIMEOUT_SECONDS = 10
 ANNOTATION = "__meta_kubernetes_pod_annotation_prometheus_io_"
 LABEL = "__meta_kubernetes_pod_label_app_kubernetes_io_"
+REVISION = "__meta_kubernetes_pod_label_slipway_dev_revision"
+"""As Prometheus writes naming.REVISION_LABEL."""
 
 CADVISOR_SERIES = (
     "container_cpu_usage_seconds_total",
@@ -105,6 +109,7 @@ def _pods() -> dict[str, Any]:
             copy("__meta_kubernetes_pod_name", "pod"),
             copy("__meta_kubernetes_pod_node_name", "node"),
             copy(f"{LABEL}name", "app"),
+            *_of_model_servers(),
         ],
         "metric_relabel_configs": [
             # Whose pod has the GPU, which the exporter calls as the target's own.
@@ -117,10 +122,34 @@ def _pods() -> dict[str, Any]:
                 }
                 for what in ("namespace", "pod")
             ],
+            # What a model server says of itself is more exact than its pod's labels.
+            copy("exported_revision", "revision"),
+            {"regex": "exported_revision", "action": "labeldrop"},
             # A server that also says where it runs says the same.
             {"regex": "exported_(namespace|pod|node)", "action": "labeldrop"},
         ],
     }
+
+
+def _of_model_servers() -> list[dict[str, Any]]:
+    """`revision`: its name in the settings, else the first digits of the digest.
+
+    Other programs may call something of their own `server`, which is left alone.
+    """
+    labels = {
+        f"{LABEL}instance": "server",
+        f"{LABEL}version": "revision",
+        REVISION: "revision",
+    }
+    return [
+        {
+            "source_labels": [f"{LABEL}name", source],
+            "regex": f"{MODEL_SERVER};(.+)",
+            "target_label": target,
+            "action": "replace",
+        }
+        for source, target in labels.items()
+    ]
 
 
 def _credentials(*, insecure: bool) -> dict[str, Any]:

@@ -15,7 +15,14 @@ from components import naming
 from components.cluster.kubernetes_support import today
 from components.security import pod_defaults
 from components.serving import autoscaling as scaling
-from components.serving import network_policy, route, rules, versions, workload
+from components.serving import (
+    network_policy,
+    route,
+    rules,
+    versions,
+    volumes,
+    workload,
+)
 from components.serving.model_server_args import ModelServerArgs
 from components.serving.parts import PROGRAM, Part, parts
 from components.serving.surroundings import Surroundings
@@ -32,9 +39,10 @@ class ModelServer(pulumi.ComponentResource):
 
     - ServiceAccount `<name>` that no pod gets a token of
     - NetworkPolicy `<name>`: in from the gateway and Prometheus, out to DNS, no more
+    - ConfigMap `<name>-<digest>`, if the runtime reads files: its configuration
     - Deployment `<name>`: restricted pods, the model as an image volume, drained on
       stop; its replicas belong to the autoscaler
-    - Service `<name>`: port 80
+    - Service `<name>`: port 80; the port of gRPC, if it is asked for
     - PodDisruptionBudget `<name>`
     - HorizontalPodAutoscaler `<name>`: by CPU; or, by requests in flight, the
       ScaledObject `<name>`, of which KEDA makes the HorizontalPodAutoscaler
@@ -142,7 +150,10 @@ class ModelServer(pulumi.ComponentResource):
             self._model,
             metadata=self._metadata("network-policy"),
             spec=network_policy.policy_spec(
-                self._selector, workload.PORT, self._around
+                self._selector,
+                list(workload.ports(self._args.runtime).values()),
+                self._around,
+                streams=bool(self._args.runtime.weights),
             ),
             opts=self._child(),
         )
@@ -151,10 +162,11 @@ class ModelServer(pulumi.ComponentResource):
     def _deployment(
         self, part: Part, depends_on: list[pulumi.Resource]
     ) -> pulumi.Resource:
-        seconds = self._args.lifecycle.startup_seconds + DEPLOY_SECONDS
+        seconds = self._args.ready_seconds + DEPLOY_SECONDS
         limits = pulumi.CustomTimeouts(create=f"{seconds}s", update=f"{seconds}s")
         # Whoever takes over a Deployment that has replicas must not reset them:
         # https://github.com/pulumi/pulumi-kubernetes/issues/2491
+        files = self._files(part, depends_on)
         autoscaled = pulumi.ResourceOptions(
             ignore_changes=["spec.replicas"], custom_timeouts=limits
         )
@@ -167,23 +179,53 @@ class ModelServer(pulumi.ComponentResource):
                 self._labels(part=part),
                 part.selector,
                 revision=part.revision,
+                files=files,
             ),
             opts=pulumi.ResourceOptions.merge(self._child(depends_on), autoscaled),
         )
         return deployment
 
-    def _service(self, part: Part) -> pulumi.Resource:
-        port = core_v1.ServicePortArgs(
-            name=workload.PORT_NAME,
-            port=route.SERVICE_PORT,
-            target_port=workload.PORT_NAME,
-            protocol="TCP",
+    def _files(self, part: Part, depends_on: list[pulumi.Resource]) -> str:
+        """Name of the ConfigMap with the runtime's files; empty if it has none."""
+        found = part.args.runtime.files(self._args.served(self._model))
+        if not found:
+            return ""
+        name = volumes.files_name(part.name, found)
+        depends_on.append(
+            core.v1.ConfigMap(
+                f"{part.name}-files",
+                metadata=self._metadata("files", part, name),
+                data={volumes.key(path): text for path, text in found.items()},
+                immutable=True,
+                opts=self._child(),
+            )
         )
+        return name
+
+    def _service(self, part: Part) -> pulumi.Resource:
+        ports = [
+            core_v1.ServicePortArgs(
+                name=workload.PORT_NAME,
+                port=route.SERVICE_PORT,
+                target_port=workload.PORT_NAME,
+                protocol="TCP",
+            )
+        ]
+        if number := part.args.runtime.grpc_port:
+            ports.append(
+                core_v1.ServicePortArgs(
+                    name=workload.GRPC_NAME,
+                    port=number,
+                    target_port=workload.GRPC_NAME,
+                    protocol="TCP",
+                    app_protocol="kubernetes.io/h2c",
+                )
+            )
         service: pulumi.Resource = core.v1.Service(
             part.name,
             metadata=self._metadata(part=part),
             spec=core_v1.ServiceSpecArgs(
-                type="ClusterIP", selector=part.selector, ports=[port]
+                type="ClusterIP", selector=part.selector, ports=ports
             ),
             opts=self._child(),
         )
@@ -198,6 +240,7 @@ class ModelServer(pulumi.ComponentResource):
         )
 
     def _autoscaler(self, part: Part, deployment: pulumi.Resource) -> None:
+        chosen = rules.selector(self._model, self._around.namespace, part.revision)
         if part.args.scaling.signal == "inflight":
             api_version, kind = scaling.SCALED_OBJECT
             CustomResource(
@@ -209,7 +252,8 @@ class ModelServer(pulumi.ComponentResource):
                     part.name,
                     part.args.scaling,
                     self._around.keda,
-                    rules.selector(self._model, self._around.namespace, part.revision),
+                    chosen,
+                    more=part.args.runtime.scaling_triggers(chosen),
                 ),
                 opts=self._child([deployment]),
             )

@@ -14,6 +14,7 @@ from components.serving.lifecycle_settings import Lifecycle
 from components.serving.request_settings import PredictionLog, Requests
 from components.serving.resource_settings import Resources
 from components.serving.revisions import Arm, Revision, RevisionName, wrong_weights
+from components.serving.runtimes import AnyRuntime, Onnx
 from components.serving.scaling_settings import Scaling
 from components.serving.versions import (
     MOST_RULES,
@@ -22,6 +23,7 @@ from components.serving.versions import (
     most_versions,
     overlaps,
 )
+from components.setting_types import ModelName
 from components.settings import ABSENT, Problem, Settings
 
 __all__ = [
@@ -46,7 +48,11 @@ class ModelServerArgs(Settings):
     """Image that holds the model's folder, mounted read-only. Required, but with
     `revisions`, of which each has its own."""
     image: ImageReference = "model-server"
-    """Image of the server."""
+    """Image of the server; for other runtimes than onnx your own."""
+    runtime: AnyRuntime = Onnx(kind="onnx")
+    """What runs the model (docs/how-to/runtimes.md)."""
+    model: ModelName | None = None
+    """The model's own name, if the server has another: several may serve one model."""
     route: Route | None = None
     """Public path at the gateway; without it only the cluster reaches the model."""
     routes: Annotated[tuple[Route, ...], Field(max_length=MOST_RULES)] = ()
@@ -70,6 +76,19 @@ class ModelServerArgs(Settings):
     """Part that the server plays in an experiment: label of metrics and log."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """How much the server says about itself."""
+
+    def served(self, server: str) -> str:
+        """The model's name, for a server of this name."""
+        return self.model or server
+
+    def public_paths(self, server: str) -> tuple[str, ...]:
+        """What of the server the gateway lets through."""
+        return self.runtime.public_paths(self.served(server))
+
+    @property
+    def ready_seconds(self) -> int:
+        """Longest time from a pod's start until it is ready."""
+        return self.lifecycle.startup_seconds + self.runtime.pull_seconds
 
     @property
     def api_versions(self) -> tuple[Route, ...]:
@@ -105,7 +124,8 @@ class ModelServerArgs(Settings):
 
     def _models(self) -> Iterator[Problem]:
         """No model, or one beside those of the revisions."""
-        if not self.revisions and self.model_image is None:
+        streamed = bool(self.runtime.weights)
+        if not self.revisions and self.model_image is None and not streamed:
             yield Problem(
                 "model_image",
                 ABSENT,
@@ -132,7 +152,7 @@ class ModelServerArgs(Settings):
                 "give all API versions in routes, and remove route",
             )
         yield from overlaps(self.claims())
-        most = most_versions(len(self.revisions))
+        most = most_versions(len(self.revisions), len(self.public_paths("")))
         if len(self.api_versions) > most:
             yield Problem(
                 "routes" if self.routes else "revisions",
@@ -144,7 +164,8 @@ class ModelServerArgs(Settings):
             )
 
     def _bounds(self) -> Iterator[Problem]:
-        """An autoscaler's target that the CPU limit keeps out of reach."""
+        """What the server cannot do; targets of the autoscaler out of reach."""
+        yield from self.runtime.problems(self)
         request = self.resources.cpu_request_millicores
         limit = self.resources.cpu_limit_millicores
         by_cpu = self.scaling.signal == "cpu"
@@ -161,7 +182,8 @@ class ModelServerArgs(Settings):
             self.scaling.inflight_per_replica,
             self.requests.max_queue_rows,
         )
-        if inflight and inflight >= queue:
+        bounded = self.runtime.FACTS.bounds_requests
+        if bounded and inflight and inflight >= queue:
             yield Problem(
                 "scaling.inflight_per_replica",
                 inflight,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from pulumi_kubernetes.meta import v1 as meta
 from pulumi_kubernetes.networking import v1 as networking
@@ -13,6 +13,8 @@ _NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 """Set by the API server on each namespace, so that nobody else can claim a name."""
 _DNS_LABELS = {"k8s-app": "kube-dns"}
 _DNS_PORT = 53
+_ROLE_AGENT = ("169.254.170.23/32", 80)
+"""https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html"""
 
 
 def _namespace(
@@ -27,9 +29,16 @@ def _namespace(
 
 
 def policy_spec(
-    selector: Mapping[str, str], port: int, surroundings: Surroundings
+    selector: Mapping[str, str],
+    ports: Sequence[int],
+    surroundings: Surroundings,
+    *,
+    streams: bool = False,
 ) -> networking.NetworkPolicySpecArgs:
-    """In: the gateway and Prometheus, to the server's port. Out: the cluster's DNS.
+    """In: the gateway and Prometheus, to the server's ports. Out: the cluster's DNS.
+
+    With `streams` also to any HTTPS server, since an object store has no fixed address,
+    and to the node's agent that gives pods their roles.
 
     Both directions are named in `policy_types`, so that all else is refused; a node's
     kubelet, which runs the probes, is let in by every network plugin.
@@ -43,7 +52,7 @@ def policy_spec(
                     _namespace(surroundings.gateway_namespace),
                     _namespace(surroundings.monitoring_namespace),
                 ],
-                ports=[networking.NetworkPolicyPortArgs(protocol="TCP", port=port)],
+                ports=[_tcp(port) for port in ports],
             )
         ],
         egress=[
@@ -53,6 +62,25 @@ def policy_spec(
                     networking.NetworkPolicyPortArgs(protocol=protocol, port=_DNS_PORT)
                     for protocol in ("UDP", "TCP")
                 ],
-            )
+            ),
+            *(_to_object_store() if streams else ()),
         ],
     )
+
+
+def _tcp(port: int) -> networking.NetworkPolicyPortArgs:
+    return networking.NetworkPolicyPortArgs(protocol="TCP", port=port)
+
+
+def _to_object_store() -> list[networking.NetworkPolicyEgressRuleArgs]:
+    return [
+        networking.NetworkPolicyEgressRuleArgs(
+            to=[
+                networking.NetworkPolicyPeerArgs(
+                    ip_block=networking.IPBlockArgs(cidr=block)
+                )
+            ],
+            ports=[_tcp(port)],
+        )
+        for block, port in (("0.0.0.0/0", 443), _ROLE_AGENT)
+    ]

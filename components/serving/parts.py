@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from components import images, naming
 from components.serving.model_server_args import ModelServerArgs
 from components.serving.revisions import WHOLE
 
-PROGRAM = "model-server"
+PROGRAM = naming.MODEL_SERVER
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,10 @@ class Part:
     @property
     def version(self) -> str:
         """First digits of the model's digest."""
-        return images.short_digest(self.args.model_image or "")
+        if self.args.model_image:
+            return images.short_digest(self.args.model_image)
+        # Weights that are streamed: a path whose content never changes.
+        return hashlib.sha256(self.args.runtime.weights.encode()).hexdigest()[:12]
 
     @property
     def own_labels(self) -> dict[str, str]:

@@ -8,34 +8,44 @@ https://prometheus.io/docs/prometheus/latest/configuration/recording_rules/
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from string import Template
 from typing import Any
 
-from components.serving.runtimes.figures import COMMON, Figures, Timing
+from components.serving.runtimes.figures import Figures, Timing
 
 BY = "server, model, namespace, revision, runtime, arm"
 """Labels that the aggregates keep."""
 TARGET = "server, namespace, pod, node, instance, revision"
 """Labels that Prometheus gives to each series of a model server's pod."""
 OF_SERVER = "server, namespace, revision"
+READY = "model:replicas_ready:sum"
 
 Rule = dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Source:
+    """Series of the same model, runtime and arm."""
+
+    selector: str
+    labels: Mapping[str, str]
+    """Model, runtime and arm, which servers of others do not say."""
+
+
 def rules(
-    figures: Figures, selector: str, window: str, labels: Mapping[str, str]
+    figures: Figures, selector: str, window: str, sources: Iterable[Source]
 ) -> list[Rule]:
     """The rules of one server in the order in which they build on each other.
 
-    `labels`: model, runtime and arm, which servers of others do not say.
+    `sources`: the server's parts, which `selector` chooses together.
     """
-    if figures.native:
-        return list(_aggregates(COMMON, selector, window, {}))
-    return [
-        *_translation(figures, selector, dict(labels)),
-        *_aggregates(figures, selector, window, dict(labels)),
-    ]
+    found: list[Rule] = []
+    for source in [] if figures.native else sources:
+        found += _translation(figures, source)
+        found += _untranslated(figures, source, window)
+    return [*found, *_aggregates(figures, selector, window)]
 
 
 def expression(template: str, selector: str) -> str:
@@ -43,14 +53,14 @@ def expression(template: str, selector: str) -> str:
     return Template(template).substitute(s=selector)
 
 
-def _rule(name: str, expr: str, labels: Mapping[str, str]) -> Rule:
-    return {"record": name, "expr": expr, **({"labels": labels} if labels else {})}
+def _rule(name: str, expr: str, labels: Mapping[str, str] | None = None) -> Rule:
+    more = {"labels": dict(labels)} if labels else {}
+    return {"record": name, "expr": expr, **more}
 
 
-def _translation(
-    figures: Figures, selector: str, labels: dict[str, str]
-) -> Iterator[Rule]:
+def _translation(figures: Figures, source: Source) -> Iterator[Rule]:
     """The common series of each replica."""
+    labels, selector = source.labels, source.selector
     counters = {
         "model_requests_total": (figures.requests, labels),
         # Only what is the server's fault is counted, whatever it calls the reason.
@@ -65,14 +75,33 @@ def _translation(
         found = expression(figures.saturation, selector)
         yield _rule("model_saturation", f"max by ({TARGET}) ({found})", labels)
     for name, timing in _timings(figures):
-        chosen, scale = f"{{{selector}}}", _scale(timing)
-        series = timing.series
+        chosen = f"{{{selector}}}"
         if timing.has_buckets:
-            found = f"sum by (le, {TARGET}) ({series}_bucket{chosen})"
+            found = f"sum by (le, {TARGET}) ({timing.series}_bucket{chosen})"
             yield _rule(f"{name}_bucket", found, labels)
-        for part, divided in (("sum", scale), ("count", "")):
-            found = f"sum by ({TARGET}) ({series}_{part}{chosen}){divided}"
+        for part, divided in (("sum", _scale(timing)), ("count", "")):
+            found = f"sum by ({TARGET}) ({timing.series}_{part}{chosen}){divided}"
             yield _rule(f"{name}_{part}", found, labels)
+
+
+def _untranslated(figures: Figures, source: Source, window: str) -> Iterator[Rule]:
+    """Aggregates of what no series of a replica can stand for.
+
+    Of summaries the worst replica's percentile: percentiles cannot be added up.
+    """
+    chosen = source.selector
+    for name, timing in _timings(figures):
+        if timing.has_buckets:
+            continue
+        if timing.kind == "summary":
+            quantile = f'{timing.series}{{{chosen},quantile="0.99"}}'
+            found = f"max by ({OF_SERVER}) ({quantile} >= 0)"
+        else:
+            buckets = f"rate({timing.series}_bucket{{{chosen}}}[{window}])"
+            found = f"histogram_quantile(0.99, sum by (le, {OF_SERVER}) ({buckets}))"
+        yield _rule(_p99(name), f"{found}{_scale(timing)}", source.labels)
+    ready = expression(figures.ready, chosen)
+    yield _rule(READY, f"sum by ({OF_SERVER}) ({ready})", source.labels)
 
 
 def _timings(figures: Figures) -> Iterator[tuple[str, Timing]]:
@@ -86,9 +115,7 @@ def _scale(timing: Timing) -> str:
     return f" / {timing.per_second}" if timing.per_second != 1 else ""
 
 
-def _aggregates(
-    figures: Figures, selector: str, window: str, labels: dict[str, str]
-) -> Iterator[Rule]:
+def _aggregates(figures: Figures, selector: str, window: str) -> Iterator[Rule]:
     """What alerts and dashboards look at: by server and revision, over its replicas."""
 
     def rate(metric: str, more: str = "") -> str:
@@ -96,39 +123,25 @@ def _aggregates(
 
     requests = rate("model_requests_total")
     errors = rate("model_errors_total", ',status=~"5.."')
-    yield _rule("model:requests:rate", requests, {})
+    yield _rule("model:requests:rate", requests)
     # A model that never failed has no series of errors: its ratio is 0.
     ratio = f"({errors} or 0 * {requests}) / ({requests} > 0)"
-    yield _rule("model:errors:ratio", ratio, {})
+    yield _rule("model:errors:ratio", ratio)
     for name, timing in _timings(figures):
-        yield _percentile(name, timing, selector, window, labels)
+        if timing.has_buckets:
+            buckets = f"rate({name}_bucket{{{selector}}}[{window}])"
+            found = f"histogram_quantile(0.99, sum by (le, {BY}) ({buckets}))"
+            yield _rule(_p99(name), found)
     if figures.inflight:
         found = f"sum by ({BY}) (model_inflight{{{selector}}})"
-        yield _rule("model:inflight:sum", found, {})
+        yield _rule("model:inflight:sum", found)
     if figures.saturation:
         found = f"max by ({BY}) (model_saturation{{{selector}}})"
-        yield _rule("model:saturation:max", found, {})
-    ready = expression(figures.ready, selector)
-    kept = OF_SERVER if labels else BY
-    yield _rule("model:replicas_ready:sum", f"sum by ({kept}) ({ready})", labels)
+        yield _rule("model:saturation:max", found)
+    if figures.native:
+        ready = expression(figures.ready, selector)
+        yield _rule(READY, f"sum by ({BY}) ({ready})")
 
 
-def _percentile(
-    name: str, timing: Timing, selector: str, window: str, labels: dict[str, str]
-) -> Rule:
-    """The 99th percentile, in seconds.
-
-    Of summaries that of the worst replica: percentiles cannot be added up.
-    """
-    record = f"{name.replace('model_', 'model:', 1)}:p99"
-    if timing.has_buckets:
-        buckets = f"rate({name}_bucket{{{selector}}}[{window}])"
-        found = f"histogram_quantile(0.99, sum by (le, {BY}) ({buckets}))"
-        return _rule(record, found, {})
-    if timing.kind == "summary":
-        quantile = f'{timing.series}{{{selector},quantile="0.99"}}'
-        found = f"max by ({OF_SERVER}) ({quantile} >= 0)"
-    else:
-        buckets = f"rate({timing.series}_bucket{{{selector}}}[{window}])"
-        found = f"histogram_quantile(0.99, sum by (le, {OF_SERVER}) ({buckets}))"
-    return _rule(record, f"{found}{_scale(timing)}", labels)
+def _p99(series: str) -> str:
+    return f"{series.replace('model_', 'model:', 1)}:p99"

@@ -14,7 +14,7 @@ from typing import Any
 from components.serving.model_server_args import ModelServerArgs
 from components.serving.parts import Part
 from components.serving.surroundings import Surroundings
-from components.serving.versions import PUBLIC_PATHS, Route, siblings
+from components.serving.versions import Route, siblings
 
 API_VERSION = "gateway.networking.k8s.io/v1"
 KIND = "HTTPRoute"
@@ -44,6 +44,7 @@ def route_spec(
         for route in args.api_versions
         for rule in _version_rules(server, route, args, parts)
     ]
+    listener = around.gateway_listener
     return {
         "parentRefs": [
             {
@@ -51,7 +52,7 @@ def route_spec(
                 "kind": "Gateway",
                 "name": around.gateway,
                 "namespace": around.gateway_namespace,
-                "sectionName": around.gateway_listener,
+                **({"sectionName": listener} if listener else {}),
             }
         ],
         "rules": [*rules, *_refusals(server, args, parts)],
@@ -67,11 +68,12 @@ def filter_specs(
     """
     routes = args.api_versions
     own = [route.prefix for route in routes]
+    paths = args.public_paths(server)
     found = {
         UNKNOWN_PATH: _answer(
             "not_found",
             f"{server} has nothing public here",
-            [f"{prefix}{path}" for prefix in own for path in PUBLIC_PATHS],
+            [f"{prefix}{path}" for prefix in own for path in paths],
         )
     }
     if any(route.parent for route in routes):
@@ -110,7 +112,7 @@ def _version_rules(
 ) -> list[Object]:
     timeout = f"{args.lifecycle.longest_request_seconds}s"
     timeouts = {"request": timeout, "backendRequest": timeout}
-    told = _told(route)
+    told, paths = _told(route), args.public_paths(server)
     if not _has_revisions(parts):
         return [
             {
@@ -119,14 +121,16 @@ def _version_rules(
                 "backendRefs": _backends(parts),
                 "timeouts": timeouts,
             }
-            for path in PUBLIC_PATHS
+            for path in paths
         ]
     # A rule per path and revision would soon be more than a route holds, and the
     # standard's rewrite takes one path a rule: so Envoy Gateway's, by a pattern.
     filters = [_extension(f"{server}-{PREFIX}"), *told]
     chosen = [
         {
-            "matches": _public([route], {"type": "Exact", "value": part.revision}),
+            "matches": _public(
+                [route], paths, {"type": "Exact", "value": part.revision}
+            ),
             "filters": filters,
             "backendRefs": _backends([part], weight=1),
             "timeouts": timeouts,
@@ -134,7 +138,7 @@ def _version_rules(
         for part in parts
     ]
     shared = {
-        "matches": _public([route]),
+        "matches": _public([route], paths),
         "filters": filters,
         "backendRefs": _backends(parts),
         "timeouts": timeouts,
@@ -150,7 +154,8 @@ def _refusals(
     rules = []
     if _has_revisions(parts):
         anything = {"type": "RegularExpression", "value": ".*"}
-        rules.append((_public(routes, anything), UNKNOWN_REVISION))
+        paths = args.public_paths(server)
+        rules.append((_public(routes, paths, anything), UNKNOWN_REVISION))
     prefixes = [route.prefix for route in routes]
     rules.append(([{"path": _below(prefix)} for prefix in prefixes], UNKNOWN_PATH))
     parents = sorted({route.parent for route in routes if route.parent})
@@ -162,7 +167,9 @@ def _refusals(
     ]
 
 
-def _public(routes: Iterable[Route], revision: Object | None = None) -> list[Object]:
+def _public(
+    routes: Iterable[Route], paths: Sequence[str], revision: Object | None = None
+) -> list[Object]:
     headers = [{"name": REVISION_HEADER, **revision}] if revision else None
     return [
         {
@@ -170,7 +177,7 @@ def _public(routes: Iterable[Route], revision: Object | None = None) -> list[Obj
             **({"headers": headers} if headers else {}),
         }
         for route in routes
-        for path in PUBLIC_PATHS
+        for path in paths
     ]
 
 

@@ -1,22 +1,19 @@
-"""Prometheus rules of a model: series that dashboards share, and alerts.
+"""Prometheus rules of a model server: the recorded series, and alerts on them.
 
-The server names its metrics as the contract does (images/model_server/README.md), so
-they need no translation here; recorded are their aggregates, by replica no more.
+An alert on a figure that the server does not have is left out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import yaml
 
+from components.serving import recording
 from components.serving.model_server_args import Alerts, ModelServerArgs
 from components.serving.parts import Part, parts
-
-BY = "model, namespace, revision, runtime, arm"
-"""Labels that the aggregates keep."""
+from components.serving.runtimes.figures import COMMON, Figures
 
 
 @dataclass(frozen=True)
@@ -32,41 +29,22 @@ class Alert:
     """Name of the revision that it is about, if about one alone."""
 
 
-def recording_rules(selector: str, window: str) -> dict[str, str]:
-    """Expression by the name of the series recorded."""
-
-    def rate(metric: str, more: str = "") -> str:
-        return f"sum by ({BY}) (rate({metric}{{{selector}{more}}}[{window}]))"
-
-    def percentile(metric: str) -> str:
-        buckets = f"rate({metric}_bucket{{{selector}}}[{window}])"
-        return f"histogram_quantile(0.99, sum by (le, {BY}) ({buckets}))"
-
-    requests = rate("model_requests_total")
-    errors = rate("model_errors_total", ',status=~"5.."')
-    return {
-        "model:requests:rate": requests,
-        # A model that never failed has no series of errors: its ratio is 0.
-        "model:errors:ratio": f"({errors} or 0 * {requests}) / ({requests} > 0)",
-        "model:latency_seconds:p99": percentile("model_latency_seconds"),
-        "model:queue_seconds:p99": percentile("model_queue_seconds"),
-        "model:inflight:sum": f"sum by ({BY}) (model_inflight{{{selector}}})",
-        "model:saturation:max": f"max by ({BY}) (model_saturation{{{selector}}})",
-        "model:replicas_ready:sum": f"sum by ({BY}) (model_ready{{{selector}}})",
+def alerts(
+    name: str, selector: str, window: str, limits: Alerts, figures: Figures = COMMON
+) -> list[Alert]:
+    """The alerts that the server has the figures for; each has its runbook."""
+    has = {
+        "ModelErrorRatioHigh": figures.requests and figures.errors,
+        "ModelLatencyHigh": figures.latency,
+        "ModelQueueSlow": figures.queue,
+        "ModelSaturated": figures.saturation,
+        "ModelPredictionLogDrops": figures.prediction_log,
     }
-
-
-def alerts(name: str, selector: str, window: str, limits: Alerts) -> list[Alert]:
-    """The alerts of one model; each has its runbook."""
-    log_drops = (
-        f"increase(prediction_log_dropped_total[{window}]) "
-        "* on (instance) group_left (model) "
-        f"max by (instance, model) (model_info{{{selector}}})"
-    )
-    return [
+    ready = recording.expression(figures.ready, selector)
+    found = [
         Alert(
             "ModelWithoutReadyReplica",
-            f"(sum(model_ready{{{selector}}}) or vector(0)) < 1",
+            f"(sum({ready}) or vector(0)) < 1",
             "critical",
             f"No replica of {name} is ready",
             "Every request to the model fails.",
@@ -104,26 +82,34 @@ def alerts(name: str, selector: str, window: str, limits: Alerts) -> list[Alert]
         ),
         Alert(
             "ModelPredictionLogDrops",
-            f"{log_drops} > 0",
+            f"increase(prediction_log_dropped_total{{{selector}}}[{window}]) > 0",
             "warning",
             f"{name} loses prediction records",
             "{{ $value | humanize }} records were dropped, for the disk was too slow.",
         ),
     ]
+    return [alert for alert in found if has.get(alert.name, True)]
 
 
 def selector(name: str, namespace: str, revision: str = "") -> str:
-    """What chooses the series of one model server, or of one of its revisions."""
-    chosen = f'model="{name}",namespace="{namespace}"'
+    """What chooses the series of one model server, or of one of its revisions.
+
+    Not the model's name: several servers may serve one model. Prometheus gives `server`
+    to what it scrapes (components/monitoring/scrape.py).
+    """
+    chosen = f'server="{name}",namespace="{namespace}"'
     return f'{chosen},revision="{revision}"' if revision else chosen
 
 
-def revision_alerts(name: str, selector: str, revision: str) -> list[Alert]:
+def revision_alerts(
+    name: str, selector: str, revision: str, figures: Figures = COMMON
+) -> list[Alert]:
     """The alert of one revision among several: others being ready does not help."""
+    ready = recording.expression(figures.ready, selector)
     return [
         Alert(
             "ModelWithoutReadyReplica",
-            f"(sum(model_ready{{{selector}}}) or vector(0)) < 1",
+            f"(sum({ready}) or vector(0)) < 1",
             "critical",
             f"No replica of {name}'s revision {revision} is ready",
             "Every request that it is given fails.",
@@ -154,19 +140,20 @@ def rule_file(
     limits = args.alerts
     chosen = selector(name, namespace)
     window = f"{limits.window_seconds}s"
-    labels = {"model": name, "namespace": namespace}
-    told = alerts(name, chosen, window, limits)
+    model, figures = args.served(name), args.runtime.figures
+    labels = {"model": model, "server": name, "namespace": namespace}
+    told = alerts(name, chosen, window, limits, figures)
+    sources = []
     for part in made_of or parts(name, args):
         of_part = selector(name, namespace, part.revision)
+        said = {"model": model, "runtime": args.runtime.kind, "arm": part.args.arm}
+        sources.append(recording.Source(of_part, said))
         if part.revision:
-            told += revision_alerts(name, of_part, part.revision)
+            told += revision_alerts(name, of_part, part.revision, figures)
         if part.args.scaling.signal == "inflight":
             alerts_of_part = scaling_alerts(part.name, of_part, window)
             told += [replace(a, revision=part.revision) for a in alerts_of_part]
-    rules: list[dict[str, Any]] = [
-        {"record": series, "expr": expression}
-        for series, expression in recording_rules(chosen, window).items()
-    ]
+    rules = recording.rules(figures, chosen, window, sources)
     rules += [
         {
             "alert": alert.name,

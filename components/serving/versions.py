@@ -15,13 +15,11 @@ from pydantic import AfterValidator, BeforeValidator
 from components.setting_types import PathPrefix, path_prefix
 from components.settings import Problem, Settings, refuse
 
-PUBLIC_PATHS = ("/infer", "/v2", "/openapi.json")
-"""What the gateway lets through; /metrics and the probes stay inside the cluster."""
 MOST_RULES = 16
 """Of one HTTPRoute, by its schema (Gateway API v1)."""
 _VERSIONED = re.compile(r"(/.+)/v[0-9][A-Za-z0-9._-]*")
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!#-;=?-~]*)?")
-_DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(T00:00:00(\.0+)?Z)?")
+_DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})([T ]00:00:00(\.0+)?Z)?")
 
 
 def _day(value: Any) -> date:
@@ -154,12 +152,12 @@ def past(routes: Iterable[Route], today: date) -> Iterator[str]:
             )
 
 
-def most_versions(revisions: int) -> int:
-    """API versions that one HTTPRoute holds, with so many revisions of the model."""
+def most_versions(revisions: int, paths: int) -> int:
+    """API versions that one HTTPRoute holds, with so many revisions and paths."""
     if revisions:
         # Each revision by header and all by weight; answers for what is not known.
         return (MOST_RULES - 3) // (revisions + 1)
-    return (MOST_RULES - 2) // len(PUBLIC_PATHS)
+    return (MOST_RULES - 2) // paths
 
 
 def siblings(routes: Iterable[Route], known: Iterable[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The pods of a model server: container, probes, volumes, drain and placement."""
+"""The pods of a model server: container, probes, drain and placement."""
 
 from __future__ import annotations
 
@@ -11,66 +11,43 @@ from pulumi_kubernetes.meta import v1 as meta
 
 from components import naming
 from components.security import pod_defaults
-from components.serving.model_server_args import ModelServerArgs, PredictionLog
+from components.serving import volumes
+from components.serving.gpu_settings import RESOURCE
+from components.serving.model_server_args import ModelServerArgs
+from components.serving.runtimes.base import Program, Runtime
 
-PORT = 8080
-PORT_NAME = "http"
+PORT_NAME, GRPC_NAME, METRICS_NAME = "http", "grpc", "metrics"
 CONTAINER = "server"
-MODELS_FOLDER = "/models"
-PREDICTION_LOG_FOLDER = "/var/log/predictions"
-READY_PATH = "/readyz"
-LIVE_PATH = "/healthz"
 MIN_READY_SECONDS = 3
 """A new pod must stay ready this long before the next old one is stopped."""
 REVISIONS_KEPT = 5
-_MIB = 2**20
-_TMP_MIB = 16
 
 
-def environment(name: str, args: ModelServerArgs, revision: str = "") -> dict[str, str]:
-    """The server's settings (images/model_server/README.md) without the prefix."""
-    found = {
-        "MODELS": MODELS_FOLDER,
-        "MODEL": name,
-        "PORT": str(PORT),
-        "ARM": args.arm,
-        "DEREGISTRATION_SECONDS": str(args.lifecycle.deregistration_seconds),
-        "DRAIN_SECONDS": str(args.lifecycle.drain_seconds),
-        "REQUEST_TIMEOUT_SECONDS": str(args.lifecycle.longest_request_seconds),
-        "MAX_BODY_BYTES": str(args.requests.max_body_kib * 1024),
-        "MAX_REQUEST_ROWS": str(args.requests.max_request_rows),
-        "MAX_BATCH_ROWS": str(args.requests.max_batch_rows),
-        "MAX_QUEUE_ROWS": str(args.requests.max_queue_rows),
-        "LOG_LEVEL": args.log_level,
-        "PREDICTION_LOG": "",
-    }
-    if revision:
-        # Else answers, metrics and log name the revision that model.yaml has.
-        found["REVISION"] = revision
-    log = args.prediction_log
-    if log.enabled:
-        found |= {
-            "PREDICTION_LOG": PREDICTION_LOG_FOLDER,
-            "PREDICTION_LOG_TOTAL_BYTES": str(log.total_mib * _MIB),
-            "PREDICTION_LOG_FILE_BYTES": str(log.file_mib * _MIB),
-            "PREDICTION_LOG_FILE_SECONDS": str(log.file_seconds),
-        }
+def ports(runtime: Runtime) -> dict[str, int]:
+    """The ports that others reach, by name."""
+    found = {PORT_NAME: runtime.FACTS.http}
+    if runtime.grpc_port:
+        found[GRPC_NAME] = runtime.grpc_port
+    if runtime.FACTS.metrics_port not in found.values():
+        found[METRICS_NAME] = runtime.FACTS.metrics_port
     return found
 
 
-def _env(name: str, args: ModelServerArgs, revision: str) -> list[core.EnvVarArgs]:
-    values = [
-        core.EnvVarArgs(name=f"MODEL_SERVER_{key}", value=value)
-        for key, value in environment(name, args, revision).items()
-    ]
+def _env(program: Program, revision: str) -> list[core.EnvVarArgs]:
+    values = dict(program.environment)
+    if revision and program.revision_variable:
+        values[program.revision_variable] = revision
+    found = [core.EnvVarArgs(name=key, value=value) for key, value in values.items()]
+    if not program.namespace_variable:
+        return found
     namespace = core.EnvVarSourceArgs(
         field_ref=core.ObjectFieldSelectorArgs(
             api_version="v1", field_path="metadata.namespace"
         )
     )
     return [
-        *values,
-        core.EnvVarArgs(name="MODEL_SERVER_NAMESPACE", value_from=namespace),
+        *found,
+        core.EnvVarArgs(name=program.namespace_variable, value_from=namespace),
     ]
 
 
@@ -84,51 +61,47 @@ def _probe(path: str, *, period: int, failures: int) -> core.ProbeArgs:
     )
 
 
-def _probes(startup_seconds: int) -> dict[str, core.ProbeArgs]:
+def _probes(model: str, args: ModelServerArgs) -> dict[str, core.ProbeArgs]:
     """Liveness waits for the model to be loaded; a slow load is no crash."""
+    facts = args.runtime.FACTS
+    ready, live = facts.ready.format(model=model), facts.live.format(model=model)
+    startup_seconds = args.lifecycle.startup_seconds
     return {
-        "startup_probe": _probe(READY_PATH, period=1, failures=startup_seconds),
-        "readiness_probe": _probe(READY_PATH, period=5, failures=3),
-        "liveness_probe": _probe(LIVE_PATH, period=10, failures=6),
+        "startup_probe": _probe(ready, period=1, failures=startup_seconds),
+        "readiness_probe": _probe(ready, period=5, failures=3),
+        "liveness_probe": _probe(live, period=10, failures=6),
     }
 
 
-def _empty_dir_mib(log: PredictionLog) -> int:
-    """Over what the server keeps: a pod whose folder outgrows this is evicted."""
-    return log.total_mib + 2 * log.file_mib
+def pre_stop_seconds(args: ModelServerArgs) -> int:
+    """The kubelet's wait before SIGTERM, which also stands in for the server's own.
+
+    A server that stops at once at SIGTERM has its deregistration before it; one that
+    finishes nothing after it, also its drain.
+    """
+    facts, lifecycle = args.runtime.FACTS, args.lifecycle
+    found = lifecycle.pre_stop_seconds
+    if not facts.deregisters:
+        found += lifecycle.deregistration_seconds
+    if not facts.drains:
+        found += lifecycle.drain_seconds
+    return found
 
 
-def _volumes(
-    name: str, args: ModelServerArgs
-) -> tuple[list[core.VolumeArgs], list[core.VolumeMountArgs]]:
-    volumes = [
-        core.VolumeArgs(
-            name="model",
-            image=core.ImageVolumeSourceArgs(
-                reference=args.model_image, pull_policy="IfNotPresent"
-            ),
-        ),
-        _scratch("tmp", _TMP_MIB),
-    ]
-    mounts = [
-        core.VolumeMountArgs(
-            name="model", mount_path=f"{MODELS_FOLDER}/{name}", read_only=True
-        ),
-        core.VolumeMountArgs(name="tmp", mount_path="/tmp"),  # noqa: S108 the pod's own
-    ]
-    if args.prediction_log.enabled:
-        volumes.append(_scratch("predictions", _empty_dir_mib(args.prediction_log)))
-        mounts.append(
-            core.VolumeMountArgs(name="predictions", mount_path=PREDICTION_LOG_FOLDER)
+def _resources(args: ModelServerArgs) -> core.ResourceRequirementsArgs:
+    found = pod_defaults.resources(**args.resources.model_dump())
+    if gpus := args.runtime.accelerators:
+        # Of what cannot be shared, requests and limits are the same.
+        count = {RESOURCE: str(gpus.replica_gpus)}
+        return core.ResourceRequirementsArgs(
+            requests={**_mapping(found.requests), **count},
+            limits={**_mapping(found.limits), **count},
         )
-    return volumes, mounts
+    return found
 
 
-def _scratch(name: str, mib: int) -> core.VolumeArgs:
-    size = pod_defaults.memory_quantity(mib)
-    return core.VolumeArgs(
-        name=name, empty_dir=core.EmptyDirVolumeSourceArgs(size_limit=size)
-    )
+def _mapping(values: Any) -> dict[str, str]:
+    return dict(values)
 
 
 def _placement(selector: Mapping[str, str]) -> dict[str, Any]:
@@ -166,31 +139,49 @@ def _placement(selector: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _container(
-    name: str,
+    model: str,
     args: ModelServerArgs,
     mounts: list[core.VolumeMountArgs],
     revision: str,
 ) -> core.ContainerArgs:
+    program = args.runtime.program(model, args)
     more: dict[str, Any] = {}
-    if args.lifecycle.pre_stop_seconds:
+    if program.command:
+        more["command"] = list(program.command)
+    if program.arguments:
+        more["args"] = list(program.arguments)
+    if seconds := pre_stop_seconds(args):
         # The kubelet's own sleep: the image needs no shell for it.
         more["lifecycle"] = core.LifecycleArgs(
             pre_stop=core.LifecycleHandlerArgs(
-                sleep=core.SleepActionArgs(seconds=args.lifecycle.pre_stop_seconds)
+                sleep=core.SleepActionArgs(seconds=seconds)
             )
         )
     return pod_defaults.container(
         CONTAINER,
         args.image,
         ports=[
-            core.ContainerPortArgs(name=PORT_NAME, container_port=PORT, protocol="TCP")
+            core.ContainerPortArgs(name=name, container_port=port, protocol="TCP")
+            for name, port in ports(args.runtime).items()
         ],
-        env=_env(name, args, revision),
-        resources=pod_defaults.resources(**args.resources.model_dump()),
+        env=_env(program, revision),
+        resources=_resources(args),
         volume_mounts=mounts,
         termination_message_policy="FallbackToLogsOnError",
-        **_probes(args.lifecycle.startup_seconds),
+        **_probes(model, args),
         **more,
+    )
+
+
+def _strategy(args: ModelServerArgs) -> apps.DeploymentStrategyArgs:
+    """No old pod goes before a new one is ready, but where that would wait for ever."""
+    gpus = args.runtime.accelerators
+    surge, unavailable = gpus.surge if gpus else (1, 0)
+    return apps.DeploymentStrategyArgs(
+        type="RollingUpdate",
+        rolling_update=apps.RollingUpdateDeploymentArgs(
+            max_unavailable=unavailable, max_surge=surge
+        ),
     )
 
 
@@ -201,34 +192,38 @@ def deployment_spec(
     selector: Mapping[str, str],
     *,
     revision: str = "",
+    files: str = "",
 ) -> apps.DeploymentSpecArgs:
     """The Deployment's spec. `replicas` is left out: it is the autoscaler's.
 
-    `revision`: the name that the server reports, if it has one by the settings.
+    `revision`: the name that the server reports, if it has one by the settings;
+    `files`: the ConfigMap with the runtime's files, if it has some.
     """
-    volumes, mounts = _volumes(name, args)
+    model, facts = args.served(name), args.runtime.FACTS
+    pod_volumes, mounts = volumes.of(model, args, files)
+    more = _placement(selector)
+    if gpus := args.runtime.accelerators:
+        more["node_selector"] = gpus.node_selector or None
+        more["tolerations"] = gpus.tolerations
     pod = pod_defaults.pod(
-        [_container(name, args, mounts, revision)],
+        [_container(model, args, mounts, revision)],
         service_account=name,
         termination_grace_period_seconds=args.lifecycle.grace_seconds,
-        volumes=volumes,
-        **_placement(selector),
+        volumes=pod_volumes,
+        **more,
     )
     return apps.DeploymentSpecArgs(
         selector=meta.LabelSelectorArgs(match_labels=dict(selector)),
-        # No old pod goes before a new one is ready.
-        strategy=apps.DeploymentStrategyArgs(
-            type="RollingUpdate",
-            rolling_update=apps.RollingUpdateDeploymentArgs(
-                max_unavailable=0, max_surge=1
-            ),
-        ),
+        strategy=_strategy(args),
         min_ready_seconds=MIN_READY_SECONDS,
         revision_history_limit=REVISIONS_KEPT,
-        progress_deadline_seconds=args.lifecycle.startup_seconds + 300,
+        progress_deadline_seconds=args.ready_seconds + 300,
         template=core.PodTemplateSpecArgs(
             metadata=meta.ObjectMetaArgs(
-                labels=dict(labels), annotations=naming.scrape_annotations(PORT)
+                labels=dict(labels),
+                annotations=naming.scrape_annotations(
+                    facts.metrics_port, facts.metrics_path
+                ),
             ),
             spec=pod,
         ),

@@ -81,9 +81,8 @@ def test_every_metric_is_one_that_the_server_has_or_a_rule_records() -> None:
             assert base in RECORDS or f"`{base}`" in documented, name
 
 
-LABELS = (
-    'model="employment",namespace="models",revision="r",runtime="onnx",arm="stable"'
-)
+WHOSE = 'server="employment",namespace="models"'
+LABELS = f'{WHOSE},model="employment",revision="r",runtime="onnx",arm="stable"'
 FIVE = f'{LABELS},status="503",code="overloaded",instance="a"'
 
 
@@ -102,7 +101,6 @@ def buckets(name: str, quick: str, slow: str) -> list[Any]:
 
 KEDA_ERRORS = "keda_scaler_detail_errors_total"
 DROPS = "prediction_log_dropped_total"
-INFO = sample("model_info", "1x60")
 REQUESTS = sample("model_requests_total", "0+100x60")
 FIRING: dict[str, list[Any]] = {
     "ModelWithoutReadyReplica": [sample("model_ready", "1x4 _x60")],
@@ -110,7 +108,7 @@ FIRING: dict[str, list[Any]] = {
     "ModelLatencyHigh": buckets("model_latency_seconds", "0+97x60", "0+100x60"),
     "ModelQueueSlow": buckets("model_queue_seconds", "0+97x60", "0+100x60"),
     "ModelSaturated": [sample("model_saturation", "0.95x60")],
-    "ModelPredictionLogDrops": [sample(DROPS, "0+1x60", 'instance="a"'), INFO],
+    "ModelPredictionLogDrops": [sample(DROPS, "0+1x60", WHOSE)],
     "ModelScalingSignalAbsent": [sample("model_inflight", "3x4 _x60")],
 }
 NOT_OURS = LABELS.replace("employment", "other") + ',instance="b"'
@@ -130,10 +128,8 @@ SILENT: dict[str, list[Any]] = {
         sample("model_saturation", "1x60", NOT_OURS),
     ],
     "ModelPredictionLogDrops": [
-        sample(DROPS, "0+1x60", 'instance="b"'),
-        sample(DROPS, "5x60", 'instance="a"'),
-        INFO,
-        sample("model_info", "1x60", NOT_OURS),
+        sample(DROPS, "0+1x60", WHOSE.replace("employment", "other")),
+        sample(DROPS, "5x60", WHOSE),
     ],
     "ModelScalingSignalAbsent": [
         sample("model_inflight", "0x60"),  # nothing to do is an answer, too
@@ -230,7 +226,7 @@ def test_it_is_told_if_keda_gets_no_answer(promtool: Path, tmp_path: Path) -> No
 
 def test_thresholds_are_the_settings() -> None:
     limits = Alerts(error_percent=2.5, saturation_percent=50, runbooks="https://h/r")
-    found = {a.name: a for a in rules.alerts("m", 'model="m"', "300s", limits)}
+    found = {a.name: a for a in rules.alerts("m", 'server="m"', "300s", limits)}
     assert found["ModelErrorRatioHigh"].expression.endswith("> 0.025")
     assert found["ModelSaturated"].expression.endswith("> 0.5")
     args = ARGS.model_copy(update={"alerts": limits})

@@ -8,7 +8,6 @@ import pytest
 from pydantic import ValidationError
 
 from components import naming
-from components.serving import workload
 from components.serving.model_server import ModelServer
 from components.serving.model_server_args import ModelServerArgs
 from slipway.render import Rendered
@@ -261,7 +260,7 @@ def test_only_the_gateway_and_prometheus_get_in_and_only_dns_is_reached(
         for peer in entry["from"]
     ]
     assert names == ["slipway-gateway", "slipway-monitoring"]
-    assert entry["ports"] == [{"port": workload.PORT, "protocol": "TCP"}]
+    assert entry["ports"] == [{"port": 8080, "protocol": "TCP"}]
     (exit_,) = spec["egress"]
     assert {(p["port"], p["protocol"]) for p in exit_["ports"]} == {
         (53, "UDP"),

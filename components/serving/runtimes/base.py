@@ -28,6 +28,8 @@ class Program:
     environment: Mapping[str, str] = field(default_factory=dict)
     namespace_variable: str = ""
     """Variable that is given the pod's namespace."""
+    revision_variable: str = ""
+    """Variable that is given the revision's name, where it has one."""
 
 
 class Runtime(Settings):
@@ -74,6 +76,11 @@ class Runtime(Settings):
         return 0
 
     @property
+    def pull_seconds(self) -> int:
+        """What pulling the model takes longer than images do, in seconds."""
+        return 0
+
+    @property
     def weights(self) -> str:
         """Where weights are streamed from, if they are not in the model's image."""
         return ""
@@ -93,13 +100,6 @@ class Runtime(Settings):
                 ABSENT,
                 f"the default is our server's image, which is no {self.kind}",
                 f"give the image of your {self.kind} server",
-            )
-        if not args.model_image and not self.weights:
-            yield Problem(
-                "model_image",
-                ABSENT,
-                "it is required",
-                "set it: Image that holds the model's folder, mounted read-only",
             )
         for given, taken in (
             ("requests", self.FACTS.bounds_requests),

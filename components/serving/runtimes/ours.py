@@ -22,7 +22,7 @@ SERVER = Facts(
     http=PORT,
     ready="/readyz",
     live="/healthz",
-    public=("/infer", "/v2"),
+    public=("/infer", "/v2", "/openapi.json"),
     figures=COMMON,
     metrics_port=PORT,
     deregisters=True,
@@ -32,6 +32,8 @@ SERVER = Facts(
 )
 ADAPTER = replace(
     SERVER,
+    # What it has at /openapi.json is the application's own.
+    public=("/infer", "/v2"),
     cannot=("speak gRPC",),
 )
 
@@ -46,6 +48,8 @@ class Ours(Runtime):
         return Program(
             environment={f"{PREFIX}{key}": value for key, value in found.items()},
             namespace_variable=f"{PREFIX}NAMESPACE",
+            # Else answers, metrics and log name the revision that model.yaml has.
+            revision_variable=f"{PREFIX}REVISION",
         )
 
 

@@ -7,6 +7,7 @@ leave an autoscaler and alerts blind.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
@@ -112,6 +113,15 @@ class Vllm(Runtime):
         return SHARED_MIB * self.gpus.replica_gpus
 
     @property
+    def pull_seconds(self) -> int:
+        return 0 if self.weights_url else self._read_seconds
+
+    @property
+    def _read_seconds(self) -> int:
+        size = vllm_plan.weights_gib(self.parameters_billions, self.dtype)
+        return math.ceil(size * vllm_plan.SECONDS_PER_GIB)
+
+    @property
     def weights(self) -> str:
         return self.weights_url or ""
 
@@ -159,6 +169,15 @@ class Vllm(Runtime):
                 "give one of the two",
             )
         yield from _scaling(args)
+        needed = self._read_seconds + vllm_plan.ENGINE_SECONDS
+        if args.lifecycle.startup_seconds < needed:
+            yield Problem(
+                "lifecycle.startup_seconds",
+                args.lifecycle.startup_seconds,
+                f"reading the weights may take {self._read_seconds} s and starting the "
+                f"engine {vllm_plan.ENGINE_SECONDS} s; the pod would be killed first",
+                f"give at least {needed}",
+            )
         if self.shared_memory_mib >= args.resources.memory_limit_mib:
             yield Problem(
                 "resources.memory_limit_mib",

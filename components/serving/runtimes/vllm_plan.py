@@ -21,6 +21,11 @@ COMPUTED_IN = ("float32", "bfloat16", "float16")
 LEAST_CACHE_PERCENT = 10
 """Of the share that the engine may take: with less it starts, if at all, with a cache
 for a request or two, and queues all others."""
+SECONDS_PER_GIB = 8
+"""Reading weights from a gp3 volume: 125 MiB/s, what one has without extra.
+https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html"""
+ENGINE_SECONDS = 180
+"""Compiling and capturing graphs of the model, once its weights are there."""
 _GIB = 2**30
 _MIB_PER_GIB = 1024
 

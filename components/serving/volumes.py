@@ -1,0 +1,82 @@
+"""What a model server's pod mounts: the model, generated files, places to write."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from pulumi_kubernetes.core import v1 as core
+
+from components.security import pod_defaults
+from components.serving.model_server_args import ModelServerArgs, PredictionLog
+from components.serving.runtimes.ours import PREDICTION_LOG_FOLDER
+
+Pairs = list[tuple[core.VolumeArgs, core.VolumeMountArgs]]
+
+
+def of(
+    model: str, args: ModelServerArgs, files: str
+) -> tuple[list[core.VolumeArgs], list[core.VolumeMountArgs]]:
+    """Volumes and mounts; `files` is the ConfigMap's name, if the runtime has files."""
+    runtime = args.runtime
+    pairs: Pairs = []
+    if args.model_image:
+        source = core.ImageVolumeSourceArgs(
+            reference=args.model_image, pull_policy="IfNotPresent"
+        )
+        folder = runtime.model_folder(model)
+        mount = core.VolumeMountArgs(name="model", mount_path=folder, read_only=True)
+        pairs.append((core.VolumeArgs(name="model", image=source), mount))
+    scratch = {"tmp": ("/tmp", runtime.FACTS.scratch_mib)}  # noqa: S108 the pod's own
+    log = args.prediction_log
+    if runtime.FACTS.logs_predictions and log.enabled:
+        scratch["predictions"] = (PREDICTION_LOG_FOLDER, _empty_dir_mib(log))
+    pairs += [
+        (_scratch(name, mib), core.VolumeMountArgs(name=name, mount_path=path))
+        for name, (path, mib) in scratch.items()
+    ]
+    if mib := runtime.shared_memory_mib:
+        mount = core.VolumeMountArgs(
+            name="shm",
+            mount_path="/dev/shm",  # noqa: S108 the pod's own
+        )
+        pairs.append((_scratch("shm", mib, medium="Memory"), mount))
+    volumes, mounts = [volume for volume, _ in pairs], [mount for _, mount in pairs]
+    if paths := runtime.files(model):
+        config = core.ConfigMapVolumeSourceArgs(name=files)
+        volumes.append(core.VolumeArgs(name="files", config_map=config))
+        mounts += [
+            core.VolumeMountArgs(
+                name="files", mount_path=path, sub_path=key(path), read_only=True
+            )
+            for path in paths
+        ]
+    return volumes, mounts
+
+
+def files_name(server: str, files: Mapping[str, str]) -> str:
+    """Name of the ConfigMap of these files: others have another.
+
+    So that a pod of an older revision that starts again finds its own.
+    """
+    digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+    return f"{server}-{digest[:8]}"
+
+
+def key(path: str) -> str:
+    """Key of a file in the ConfigMap."""
+    return path.rpartition("/")[2]
+
+
+def _empty_dir_mib(log: PredictionLog) -> int:
+    """Over what the server keeps: a pod whose folder outgrows this is evicted."""
+    return log.total_mib + 2 * log.file_mib
+
+
+def _scratch(name: str, mib: int, medium: str | None = None) -> core.VolumeArgs:
+    size = pod_defaults.memory_quantity(mib)
+    return core.VolumeArgs(
+        name=name,
+        empty_dir=core.EmptyDirVolumeSourceArgs(size_limit=size, medium=medium),
+    )
