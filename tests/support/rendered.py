@@ -17,7 +17,16 @@ def reference(name: str) -> str:
 
 
 _TABLE = tomllib.loads((paths.ROOT / "images" / "images.toml").read_text())
-MIRRORED = ("dcgm-exporter", "karpenter", "nvidia-device-plugin")
+MIRRORED = (
+    "dcgm-exporter",
+    "income-savedmodel",
+    "karpenter",
+    "nvidia-device-plugin",
+    "reranker-onnx",
+    "tensorflow-serving",
+    "tritonserver",
+    "vllm-openai",
+)
 """Images of others that are not built here: who installs on EKS mirrors and locks them
 (docs/how-to/cluster-on-aws.md)."""
 IMAGES = {name: reference(name) for name in (*_TABLE["images"], *MIRRORED)}

@@ -152,6 +152,8 @@ class Vllm(Runtime):
                 # The root is read-only, and nothing is fetched that was not asked for.
                 "HOME": "/tmp",  # noqa: S108 the pod's own
                 "HF_HUB_OFFLINE": "1",
+                # Caches are named after the user, who has no entry in the image.
+                "USER": "model",
                 "VLLM_CACHE_ROOT": "/tmp/vllm",  # noqa: S108
                 "VLLM_LOGGING_LEVEL": args.log_level.upper(),
                 "VLLM_NO_USAGE_STATS": "1",
