@@ -187,7 +187,7 @@ def _run(
             organization="organization",
         )
     )
-    runtime_config.set_all_config(config, [])
+    runtime_config.set_all_config(config, stack_files.encrypted(config))
     try:
         with nullcontext() if look_up else lookups.none():
             loop.run_until_complete(run_in_stack(program))

@@ -82,6 +82,11 @@ def encoded(config: dict[str, Any]) -> dict[str, str]:
     }
 
 
+def encrypted(config: dict[str, str]) -> list[str]:
+    """Keys with an encrypted value in them, of configuration as `encoded` gives it."""
+    return [key for key, value in config.items() if SECRET_PLACEHOLDER in value]
+
+
 def _without_secrets(value: Any) -> Any:
     if isinstance(value, dict):
         if set(value) == {"secure"}:

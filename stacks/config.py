@@ -38,6 +38,26 @@ def read() -> dict[str, Any]:
     }
 
 
+def require_encrypted(field: str, where: str) -> None:
+    """SettingsError if the stack file has the field in plain text.
+
+    The engine says which keys have encrypted values in them; a run without it is told
+    by `slipway.render`.
+    """
+    key = f"{PREFIX}{field}"
+    given = key in {**config.get_config_env(), **config.CONFIG.get()}
+    encrypted = config.is_config_secret(key)
+    if given and not encrypted and key not in config.get_config_secret_keys_env():
+        problem = Problem(
+            path=field,
+            value="(not shown)",
+            reason="the file has it in plain text, for whoever reads the repository",
+            fix=f"pulumi config set --secret --path '{key}.<name>...', and replace "
+            "what was readable",
+        )
+        raise SettingsError(where, [problem])
+
+
 def of_stack(stack: str, asked_by: str) -> dict[str, Any]:
     """What another stack's file says, by field: settings that this one rests on.
 

@@ -17,6 +17,7 @@ PROVIDER = "issuer"
 JWKS_KEY = "jwks"
 """The key of a ConfigMap that Envoy Gateway takes a JSON Web Key Set from."""
 ANY_ADDRESS = ("0.0.0.0/0", "::/0")
+BEARER = {"name": "Authorization", "valuePrefix": "Bearer "}
 UNITS = {"second": "Second", "minute": "Minute", "hour": "Hour"}
 
 Object = dict[str, Any]
@@ -84,9 +85,7 @@ def _identity(route: str, access: Access) -> Object:
         "audiences": list(jwt.audiences),
         "claimToHeaders": [{"claim": jwt.client_claim, "header": CLIENT_HEADER}],
         # Envoy would look for one in the address too, which logs hold.
-        "extractFrom": {
-            "headers": [{"name": "Authorization", "valuePrefix": "Bearer "}]
-        },
+        "extractFrom": {"headers": [BEARER]},
     }
     if jwt.jwks_uri:
         provider["remoteJWKS"] = {"uri": jwt.jwks_uri}
@@ -115,7 +114,7 @@ def _rates(access: Access) -> Object:
     elif each:
         # A token without the claim: all of its like share one client's rate.
         rules.append(_rule(each))
-    return {"rateLimit": {"type": "Local", "local": {"rules": rules}}} if rules else {}
+    return {"rateLimit": {"local": {"rules": rules}}} if rules else {}
 
 
 def _rule(rate: Rate, selector: Object | None = None) -> Object:
@@ -132,11 +131,8 @@ def _body(access: Access) -> Object:
 def _answers(access: Access) -> Iterator[Object]:
     """The gateway's refusals, in the form that the model server gives its own."""
     if access.api_keys:
-        yield _answer(
-            401,
-            "unauthorized",
-            f"no key in {access.api_keys.header}, or an unknown one",
-        )
+        header = access.api_keys.header
+        yield _answer(401, "unauthorized", f"no key in {header}, or an unknown one")
     if access.jwt:
         yield _answer(
             401, "unauthorized", "no token in Authorization, or one that is not valid"
@@ -168,12 +164,10 @@ def _answers(access: Access) -> Iterator[Object]:
 def _answer(
     status: int, code: str, error: str, headers: dict[str, str] | None = None
 ) -> Object:
+    text = json.dumps({"error": error, "code": code})
     response: Object = {
         "contentType": "application/json",
-        "body": {
-            "type": "Inline",
-            "inline": json.dumps({"error": error, "code": code}),
-        },
+        "body": {"type": "Inline", "inline": text},
     }
     if headers:
         listed = [{"name": name, "value": value} for name, value in headers.items()]

@@ -191,7 +191,7 @@ class Access(Settings):
     clients_by: Literal["identity", "address"] = "identity"
     """What tells clients apart: whom the key or the token names, or the address that
     the gateway sees."""
-    max_body_kib: Annotated[Whole, Field(ge=1, le=65_536)] | None = None
+    max_body_kib: Annotated[Whole | None, Field(ge=1, le=65_536)] = None
     """Largest body of a request, in KiB. The gateway then takes in a request whole
     before the model sees it, which slow clients cannot hold up, and streams none."""
 

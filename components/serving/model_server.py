@@ -14,8 +14,8 @@ from pydantic import TypeAdapter
 from components import naming
 from components.cluster.kubernetes_support import today
 from components.security import pod_defaults
-from components.serving import autoscaling as scaling
 from components.serving import (
+    access,
     network_policy,
     route,
     rules,
@@ -23,6 +23,8 @@ from components.serving import (
     volumes,
     workload,
 )
+from components.serving import autoscaling as scaling
+from components.serving.access_settings import Access
 from components.serving.model_server_args import ModelServerArgs
 from components.serving.parts import PROGRAM, Part, parts
 from components.serving.surroundings import Surroundings
@@ -49,6 +51,8 @@ class ModelServer(pulumi.ComponentResource):
       `keda-hpa-<name>`
     - HTTPRoute `<name>`, if the arguments have a route, and the HTTPRouteFilters
       `<name>-unknown-...`: what the gateway answers where nothing is
+    - SecurityPolicy and BackendTrafficPolicy `<name>` of that route, if the arguments
+      have `access`, and ConfigMap `<name>-jwks`, if they have an issuer's keys
     - ConfigMap `rules-<namespace>-<name>` in the monitoring namespace: recording rules
       and alerts
 
@@ -93,7 +97,9 @@ class ModelServer(pulumi.ComponentResource):
         if args.api_versions:
             for warning in versions.past(args.api_versions, today()):
                 pulumi.log.warn(f"{name}: {warning}", self)
-            self._route([*behind, *self._route_filters(known_prefixes)])
+            # The door before the way: no request comes in while there is none.
+            door = self._door(args.access) if args.access else []
+            self._route([*behind, *self._route_filters(known_prefixes), *door])
         # After the pods: else a first start would be told as an outage.
         self._rules(deployments)
         first = self._parts[0]
@@ -288,6 +294,30 @@ class ModelServer(pulumi.ComponentResource):
             )
             for name, spec in specs.items()
         ]
+
+    def _door(self, asked: Access) -> list[pulumi.Resource]:
+        before: list[pulumi.Resource] = []
+        if asked.jwt and asked.jwt.jwks:
+            name = access.jwks_name(self._model)
+            keys = core.v1.ConfigMap(
+                name,
+                metadata=self._metadata("access", name=name),
+                data=access.jwks_data(asked.jwt),
+                opts=self._child(),
+            )
+            before.append(keys)
+        made: list[pulumi.Resource] = [
+            CustomResource(
+                f"{self._model}-{policy.kind.lower()}",
+                api_version=access.API_VERSION,
+                kind=policy.kind,
+                metadata=self._metadata("access"),
+                spec=policy.spec,
+                opts=self._child(before),
+            )
+            for policy in access.policies(self._model, asked)
+        ]
+        return made
 
     def _rules(self, deployments: list[pulumi.Resource]) -> None:
         namespace = self._around.namespace

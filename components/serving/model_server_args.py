@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from components.images import ImageReference
+from components.serving.access_settings import Access
 from components.serving.alert_settings import Alerts
 from components.serving.lifecycle_settings import Lifecycle
 from components.serving.request_settings import PredictionLog, Requests
@@ -60,6 +61,9 @@ class ModelServerArgs(Settings):
     revisions: dict[RevisionName, Revision] = Field(default={}, validate_default=True)
     """Several revisions of the model behind the same path, by name: callers choose one
     by the header x-model-revision, all others are shared out by weight."""
+    access: Access | None = None
+    """What the gateway asks of callers; without it whoever reaches the gateway may
+    call (docs/how-to/door.md)."""
     scaling: Scaling = Scaling()
     """Replicas and the autoscaler."""
     resources: Resources = Resources()
@@ -115,6 +119,7 @@ class ModelServerArgs(Settings):
         """What no pods could be made of, or no route; bounds out of reach."""
         yield from self._models()
         yield from self._routes()
+        yield from self._door()
         bounds = list(self._bounds())
         yield from bounds
         for name in self.revisions:
@@ -161,6 +166,26 @@ class ModelServerArgs(Settings):
                 f"one HTTPRoute holds {MOST_RULES} rules, which is enough for {most} "
                 "API versions with so many revisions",
                 "retire some, or make a server of its own of them",
+            )
+
+    def _door(self) -> Iterator[Problem]:
+        """A door where nobody comes by; a bound that is never reached."""
+        if self.access is None:
+            return
+        if not self.api_versions:
+            yield Problem(
+                "access",
+                sorted(self.access.model_fields_set),
+                "the gateway asks, and without a route nobody comes through it",
+                "give route, or remove access",
+            )
+        most, body = self.requests.max_body_kib, self.access.max_body_kib
+        if self.runtime.FACTS.bounds_requests and body and body > most:
+            yield Problem(
+                "access.max_body_kib",
+                body,
+                f"the server refuses bodies over requests.max_body_kib = {most}",
+                f"give at most {most}, or raise requests.max_body_kib",
             )
 
     def _bounds(self) -> Iterator[Problem]:

@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from components.cluster_access import ClusterAccess
+from components.serving.access_settings import ClientKeys, weak_keys
 from components.serving.model_server_args import ModelServerArgs
 from components.serving.parts import clashes
 from components.serving.surroundings import Surroundings
@@ -25,6 +26,10 @@ class ModelsSettings(Settings):
     """What the cluster has: namespaces and the Gateway."""
     models: Annotated[dict[ModelName, ModelServerArgs], Field(min_length=1)]
     """Model servers by name; the name is that in the model's own model.yaml."""
+    client_keys: ClientKeys = Field(default={}, validate_default=True)
+    """API keys of callers, as encrypted values of the stack file
+    (`pulumi config set --secret`): by client, by the Secret that `access.api_keys`
+    names. Clients that `slipway keys` adds need none of it."""
 
     @property
     def prefixes(self) -> list[str]:
@@ -36,6 +41,7 @@ class ModelsSettings(Settings):
     def contradictions(self) -> Iterator[Problem]:
         """Paths and names that two models claim; what the cluster does not have."""
         yield from self._without_keda()
+        yield from self._keys()
         claims = [
             claim
             for name, args in self.models.items()
@@ -51,6 +57,21 @@ class ModelsSettings(Settings):
                 f"server {other} are",
                 "rename one of them",
             )
+
+    def _keys(self) -> Iterator[Problem]:
+        """Keys that open nothing, or are none."""
+        yield from weak_keys(self.client_keys)
+        doors = [args.access for args in self.models.values() if args.access]
+        asked = {door.api_keys.secret for door in doors if door.api_keys}
+        for secret in self.client_keys:
+            if secret not in asked:
+                yield Problem(
+                    f"client_keys.{secret}",
+                    "(not shown)",
+                    "no model asks for a key of this Secret",
+                    f"name it in a model's access.api_keys.secret; known: "
+                    f"{', '.join(sorted(asked)) or 'none'}",
+                )
 
     def _without_keda(self) -> Iterator[Problem]:
         """Models and revisions that scale by what nothing measures."""
