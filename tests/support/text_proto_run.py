@@ -5,7 +5,7 @@ same names, {"parsed": ...} or {"error": ...}.
 
 The package tensorflow-serving-api has model_server_config.proto; it needs tensorflow
 for its requests alone, so it is installed without. BatchingParameters and
-MonitoringConfig it has not: their fields stand here as in github.com/tensorflow/serving,
+MonitoringConfig it has not: their fields stand here as tensorflow/serving has them:
 tensorflow_serving/servables/tensorflow/session_bundle_config.proto and
 tensorflow_serving/config/monitoring_config.proto (read 2026-11-23).
 """
