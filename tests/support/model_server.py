@@ -42,13 +42,14 @@ class ModelServer:
             "PYTHONWARNINGS": "error",
             **{f"MODEL_SERVER_{name}": str(value) for name, value in values.items()},
         }
+        self.command = [sys.executable, "-m", "model_server"]
         self.output = log.parent / f"server-{time.monotonic_ns()}.log"
         self.port = 0
 
     def __enter__(self) -> Self:
         with self.output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "model_server"],
+                self.command,
                 env=self.environment,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -22,7 +22,8 @@ from typing import Any
 from model_server import logs
 from model_server.adapters import registry
 from model_server.adapters.drain import CLOSING, DRAINING, LOG_FLUSH_SECONDS, TAKING
-from model_server.config import ConfigError, read
+from model_server.adapters.settings import read_settings
+from model_server.config import ConfigError
 
 _MOST = 8190
 """gunicorn takes no longer line, and no longer header."""
@@ -32,7 +33,7 @@ _drain = registry.drain
 
 logs.configure("info")
 try:
-    _settings = read(os.environ)
+    _settings = read_settings(os.environ)
 except ConfigError as _error:
     for _problem in _error.problems:
         _logger.error(_problem)  # noqa: TRY400, the reason says it all

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from model_server.adapters import registry, tensors
 from model_server.adapters.host import Host, LoopThread
+from model_server.adapters.settings import read_settings
 from model_server.batching import Job
-from model_server.config import Config, ConfigError, read
+from model_server.config import Config
 from model_server.endpoint import Endpoint
 from model_server.errors import RequestError
 from model_server.http import Answer, Fields, Headers
@@ -64,14 +65,7 @@ class Predictor:
 
         Raises `ConfigError` with every problem found.
         """
-        config = read(os.environ if environment is None else environment)
-        if config.grpc_port:
-            problem = (
-                f"MODEL_SERVER_GRPC_PORT={config.grpc_port}: an application's server "
-                "speaks HTTP only; unset it, or serve the model by model-server too"
-            )
-            raise ConfigError([problem])
-        return cls(config)
+        return cls(read_settings(os.environ if environment is None else environment))
 
     # Life
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -69,9 +71,21 @@ def _body(environ: Mapping[str, Any], limit: int, cached: Callable[[], bytes]) -
             return b""
         return _chunks(environ["wsgi.input"], limit)
     except OSError:  # the socket's own limit of time, or the client has gone
+        _read_no_more(environ)
         raise RequestError(
             408, "request_timeout", "the body took too long to arrive or broke off"
         ) from None
+
+
+def _read_no_more(environ: Mapping[str, Any]) -> None:
+    """Spare gunicorn the wait for the rest; it closes the connection after the answer.
+
+    A response header cannot ask for that: WSGI keeps `connection` to the server.
+    """
+    connection = environ.get("gunicorn.socket")
+    if connection is not None:
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RD)
 
 
 def _chunks(stream: Any, limit: int) -> bytes:

@@ -1,0 +1,30 @@
+"""Runs an example application as its image does, as a process on loopback."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from tests.support.model_server import SERVER, ModelServer
+
+IMAGES = SERVER.parent
+FRAMEWORKS = ("fastapi", "flask", "django")
+CONFIGURATION = "python:model_server.adapters.gunicorn"
+COMMANDS = {
+    "fastapi": ["model_server.adapters.uvicorn", "example.app:app"],
+    "flask": ["gunicorn", "--config", CONFIGURATION, "example.app:app"],
+    "django": ["gunicorn", "--config", CONFIGURATION, "example.wsgi:application"],
+}
+"""What each image's ENTRYPOINT gives Python after -m; a test compares."""
+
+
+class ExampleApp(ModelServer):
+    """One example application, by the name of its framework."""
+
+    def __init__(
+        self, framework: str, models: Path, log: Path, **settings: object
+    ) -> None:
+        super().__init__(models, log, **settings)
+        folder = IMAGES / f"example_{framework}"
+        self.environment["PYTHONPATH"] = f"{SERVER}:{folder}"
+        self.command = [sys.executable, "-m", *COMMANDS[framework]]
