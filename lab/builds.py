@@ -251,7 +251,8 @@ def build(group: Group, report: Report = lambda *_: None) -> float:
         shutil.copytree(group.source, work)
         (part / "bin").mkdir(parents=True)
         _embed(group, work)
-        _compile(group, work, part / "bin", report)
+        if group.packages:
+            _compile(group, work, part / "bin", report)
         if group.packages == (".",):
             (part / "bin" / group.name).rename(part / "bin" / group.binaries[0])
         for name, source in group.files.items():

@@ -27,7 +27,7 @@ PORT_VARIABLE = "SLIPWAY_PORT"
 DEFAULT_PORT = 8080
 _ADDRESS = "${SLIPWAY_ADDRESS:-127.0.0.1}"
 _POLICIES = ("SecurityPolicy", "BackendTrafficPolicy", "EnvoyExtensionPolicy")
-_CLIENT_POLICY = {"connection", "headers", "targetRefs", "timeout"}
+_CLIENT_POLICY = {"connection", "headers", "targetRefs", "timeout", "tls"}
 
 
 def published(variable: str, default: int, target: int) -> str:
@@ -46,6 +46,7 @@ def add(composition: Composition, objects: Objects, backends: Backends) -> None:
             "the gateway of Compose would not hold to it",
             "take it from the stack, or run the stack on a cluster",
         )
+    _check_listeners(composition, objects)
     limits = _client_limits(objects)
     log = _access_log(proxy)
     configuration = bootstrap(objects, backends, access_log=log, **limits)
@@ -83,6 +84,32 @@ def _proxy(stack: str, objects: Objects) -> Object:
         )
     spec: Object = found[0]["spec"]
     return spec
+
+
+def _check_listeners(composition: Composition, objects: Objects) -> None:
+    """Plain HTTP is what is published, on loopback: it must be what the stack lets."""
+    for one in objects.kind("Gateway"):
+        listeners = one["spec"]["listeners"]
+        plain = [
+            listener
+            for listener in listeners
+            if listener["protocol"] == "HTTP"
+            and listener["allowedRoutes"]["namespaces"]["from"] in ("All", "Selector")
+        ]
+        if not plain:
+            raise problem(
+                one,
+                "spec.listeners",
+                [listener["name"] for listener in listeners],
+                "models are reached by TLS alone, which the gateway of Compose lacks",
+                "name a platform stack that takes plain HTTP with --platform, and "
+                "let a TLS proxy of your own go before the loopback port",
+            )
+        if len(listeners) > len(plain):
+            composition.told(
+                "The gateway takes plain HTTP alone: let a TLS proxy of your own go "
+                "before its port before anybody else can reach it."
+            )
 
 
 def _access_log(proxy: Object) -> dict[str, str]:

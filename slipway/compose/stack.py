@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from components.settings import Problem, SettingsError
 from slipway.compose import gateway, monitoring, servers, tools
 from slipway.compose.composition import Composition
 from slipway.compose.objects import Objects, name_of
-from slipway.render import Rendered, render
+from slipway.render import render
 from stacks import layers
 
 MODELS = "models"
@@ -31,12 +29,11 @@ def compose(
     platform: str | None = None,
     *,
     publish_monitoring: bool = False,
-    rendering: Callable[[str], Rendered] = render,
 ) -> Composition:
     """The Compose project of a `models.*` stack; SettingsError if it cannot be one.
 
     `platform`: the stack whose gateway and monitoring it gets; by default the one of
-    the same environment. `rendering` stands in for `slipway render`.
+    the same environment.
     """
     layer, environment = layers.split(stack)
     if layer != MODELS:
@@ -47,8 +44,19 @@ def compose(
             f"give {MODELS}.{environment}",
         )
         raise SettingsError("slipway compose", [problem])
-    models = Objects.of(rendering(stack).manifests)
-    below = Objects.of(rendering(platform or f"{PLATFORM}.{environment}").manifests)
+    below = platform or f"{PLATFORM}.{environment}"
+    return translated(
+        stack,
+        Objects.of(render(stack).manifests),
+        Objects.of(render(below).manifests),
+        publish_monitoring=publish_monitoring,
+    )
+
+
+def translated(
+    stack: str, models: Objects, below: Objects, *, publish_monitoring: bool = False
+) -> Composition:
+    """The same from the objects of both stacks."""
     composition = Composition(stack)
     composition.volumes[tools.volume()] = {}
     composition.add(tools.SERVICE, tools.service())
