@@ -27,6 +27,7 @@ ELSEWHERE = {
     "cost": "slipway.cost.command",
     "doctor": "slipway.doctor.cli",
     "images": "slipway.images",
+    "keys": "slipway.keys",
     "local": "slipway.local",
 }
 """Groups of commands by the module whose `command` they are; loaded when asked for."""

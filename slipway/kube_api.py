@@ -109,9 +109,15 @@ class KubeApi:
         """Asks for an object's deletion; one that is gone is as good."""
         self._do("DELETE", path, {"propagationPolicy": "Background"})
 
-    def patch(self, path: str, change: Object) -> None:
-        """Merges a change into an object."""
-        self._do("PATCH", path, change, "application/merge-patch+json")
+    def patch(self, path: str, change: Object) -> bool:
+        """Merges a change into an object; False if it is not there."""
+        answer = self._do("PATCH", path, change, "application/merge-patch+json")
+        return answer.is_success
+
+    def create(self, path: str, content: Object) -> None:
+        """Makes an object in a list; KubeApiError if there is no such list."""
+        if not self._do("POST", path, content).is_success:
+            raise KubeApiError(f"POST {path}: the cluster has no such place")
 
     def _do(
         self,

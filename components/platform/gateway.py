@@ -286,6 +286,10 @@ class Gateway(pulumi.ComponentResource):
     def _add_network_policy(self, child: pulumi.ResourceOptions) -> None:
         labels = naming.labels(PROXY, component="gateway")
         tls = (gateway_tls.PROXY_PORT,) if self.settings.tls else ()
+        issuers = [
+            network.allow_to({"ipBlock": {"cidr": cidr}}, on=(gateway_tls.PORT,))
+            for cidr in self.settings.egress_cidrs
+        ]
         kubernetes.networking.v1.NetworkPolicy(
             f"{PROXY}-network",
             metadata={"name": PROXY, "namespace": NAMESPACE, "labels": labels},
@@ -303,6 +307,7 @@ class Gateway(pulumi.ComponentResource):
                     network.allow_to(
                         network.in_namespaces_labelled(naming.ROUTES_LABEL)
                     ),
+                    *issuers,
                 ],
             ),
             opts=child,

@@ -46,6 +46,14 @@ def _address(value: str) -> str:
     return value
 
 
+def _network(value: str) -> str:
+    try:
+        ipaddress.ip_network(value)
+    except ValueError:
+        refuse("it is no network", "give one like 203.0.113.0/24, or 0.0.0.0/0 for all")
+    return value
+
+
 Name = Annotated[str, AfterValidator(_name)]
 
 
@@ -168,6 +176,9 @@ class GatewaySettings(Settings):
     """A request must have arrived in full after so long."""
     tls: TlsSettings | None = None
     """HTTPS beside HTTP, or instead of it (`redirect`)."""
+    egress_cidrs: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
+    """Networks that proxies may reach on port 443, beside models: where the issuers of
+    tokens publish their keys (a model's `access.jwt.jwks_uri`)."""
 
     def contradictions(self) -> Iterator[Problem]:
         if self.enabled:

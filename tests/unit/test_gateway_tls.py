@@ -159,6 +159,20 @@ def test_a_redirect_leaves_plain_http_to_itself() -> None:
     }
 
 
+def test_proxies_reach_issuers_only_where_told() -> None:
+    def networks(found: Rendered) -> list[str]:
+        return [
+            peer["ipBlock"]["cidr"]
+            for rule in spec(found, "NetworkPolicy", "envoy")["egress"]
+            for peer in rule.get("to", [])
+            if "ipBlock" in peer
+        ]
+
+    assert networks(alone()) == []
+    told = alone(gateway={"egress_cidrs": ["203.0.113.0/24"]})
+    assert networks(told) == ["203.0.113.0/24"]
+
+
 def test_addresses_say_https_where_it_is() -> None:
     from lab.settings import LabSettings
 

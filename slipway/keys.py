@@ -1,0 +1,154 @@
+"""`slipway keys`: API keys of a model's callers, in the Secret that its gateway reads.
+
+A new key is printed once and lies nowhere but in the Secret: in no stack file, no state
+and no log. The gateway follows within seconds.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import click
+from pydantic import TypeAdapter, ValidationError
+
+from components import naming
+from components.serving.access_settings import ClientName
+from components.serving.models_settings import ModelsSettings
+from slipway import cluster_api, stack_settings
+from slipway.kube_api import KubeApi, KubeApiError, Object
+
+KEY_BYTES = 32
+SECRETS = "/api/v1/namespaces/{namespace}/secrets"
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys of one model's callers."""
+
+    api: KubeApi
+    namespace: str
+    secret: str
+
+    @property
+    def _list(self) -> str:
+        return SECRETS.format(namespace=self.namespace)
+
+    @property
+    def _path(self) -> str:
+        return f"{self._list}/{self.secret}"
+
+    def clients(self) -> list[str]:
+        """Names of those who have a key; empty if there is no Secret yet."""
+        # A list of one: it is empty, and no error, where there is none.
+        named = f"{self._list}?fieldSelector=metadata.name={self.secret}"
+        return sorted({c for found in self.api.items(named) for c in found["data"]})
+
+    def add(self, client: str, key: str) -> None:
+        """Gives the client a key; what it had before no longer opens."""
+        coded = base64.b64encode(key.encode()).decode()
+        if not self.api.patch(self._path, {"data": {client: coded}}):
+            self.api.create(self._list, self._content({client: coded}))
+
+    def revoke(self, client: str) -> None:
+        """Takes the client's key away."""
+        self.api.patch(self._path, {"data": {client: None}})
+
+    def _content(self, data: dict[str, str]) -> Object:
+        return {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "type": "Opaque",
+            "metadata": {
+                "name": self.secret,
+                "namespace": self.namespace,
+                "labels": naming.labels(self.secret, component="client-keys"),
+            },
+            "data": data,
+        }
+
+
+@contextmanager
+def of_model(stack: str, model: str) -> Iterator[Keys]:
+    """The keys of a model's callers; a ClickException says why there are none."""
+    settings = stack_settings.load(stack, ModelsSettings)
+    args = settings.models.get(model)
+    if args is None:
+        known = ", ".join(settings.models)
+        raise click.ClickException(f"{stack} has no model {model}; it has: {known}")
+    if args.access is None or args.access.api_keys is None:
+        raise click.ClickException(
+            f"{model} asks for no API key: set models.{model}.access.api_keys "
+            f"in stacks/config/Pulumi.{stack}.yaml"
+        )
+    secret = args.access.api_keys.secret
+    if secret in settings.client_keys:
+        raise click.ClickException(
+            f"the stack file holds the keys of {secret} (client_keys): "
+            "change them there, else the next `slipway up` would undo it"
+        )
+    try:
+        with cluster_api.of_stack(stack) as api:
+            yield Keys(api, settings.surroundings.namespace, secret)
+    except KubeApiError as error:
+        raise click.ClickException(str(error)) from None
+
+
+stack_argument = click.argument("stack")
+model_argument = click.argument("model")
+client_argument = click.argument("client")
+
+
+@click.group(name="keys")
+def command() -> None:
+    """API keys of models' callers: give, list, take away."""
+
+
+@command.command("add")
+@stack_argument
+@model_argument
+@client_argument
+def add_command(stack: str, model: str, client: str) -> None:
+    """Give CLIENT a new key for MODEL and print it, this once.
+
+    A key that the client has is replaced.
+    """
+    try:
+        TypeAdapter(ClientName).validate_python(client)
+    except ValidationError:
+        raise click.BadParameter(
+            f"{client!r}: up to 63 letters, digits and . _ - between them"
+        ) from None
+    with of_model(stack, model) as keys:
+        known = client in keys.clients()
+        key = secrets.token_urlsafe(KEY_BYTES)
+        keys.add(client, key)
+    click.echo(f"{client} has a {'new ' if known else ''}key, shown once:", err=True)
+    click.echo(key)
+
+
+@command.command("list")
+@stack_argument
+@model_argument
+def list_command(stack: str, model: str) -> None:
+    """Show who has a key for MODEL; the keys themselves are not shown."""
+    with of_model(stack, model) as keys:
+        for client in keys.clients():
+            click.echo(client)
+
+
+@command.command("revoke")
+@stack_argument
+@model_argument
+@client_argument
+def revoke_command(stack: str, model: str, client: str) -> None:
+    """Take CLIENT's key for MODEL away."""
+    with of_model(stack, model) as keys:
+        if client not in keys.clients():
+            known = ", ".join(keys.clients()) or "nobody"
+            raise click.ClickException(f"{client} has no key; known: {known}")
+        keys.revoke(client)
+    click.echo(f"{client}'s key opens no more within seconds.", err=True)
