@@ -24,6 +24,7 @@ from slipway.bench.capacity import (
     search,
 )
 from slipway.bench.subject import (
+    Asking,
     ReplicasChangedError,
     Subject,
     SubjectError,
@@ -81,6 +82,13 @@ def command() -> None:
     type=click.IntRange(1, 1000),
     help="How many replicas are behind a URL.",
 )
+@click.option(
+    "--header",
+    "headers",
+    multiple=True,
+    metavar="NAME:VALUE",
+    help="A header of each request, such as a key; may be given again.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask before load on another host.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON in place of tables.")
 def model_command(
@@ -95,6 +103,7 @@ def model_command(
     gateway: str,
     metrics: str,
     replicas: int,
+    headers: tuple[str, ...],
     yes: bool,
     as_json: bool,
 ) -> None:
@@ -112,7 +121,8 @@ def model_command(
     """
     console = Console(stderr=as_json)
     try:
-        target = _subject(subject, gateway, body, metrics, replicas)
+        asking = Asking(body, dict(map(_header, headers)))
+        target = _subject(subject, gateway, asking, metrics, replicas)
     except SubjectError as error:
         raise click.ClickException(str(error)) from error
     if not target.is_loopback and not yes:
@@ -148,11 +158,19 @@ def model_command(
         sys.exit(1)
 
 
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not name.strip():
+        # Not shown: it may be a key that was given without its name.
+        raise SubjectError("what is given is no header: give --header 'NAME: VALUE'")
+    return name.strip(), value.strip()
+
+
 def _subject(
-    text: str, gateway: str, body: Path | None, metrics: str, replicas: int
+    text: str, gateway: str, asking: Asking, metrics: str, replicas: int
 ) -> Subject:
     if "://" in text or "/" not in text:
-        return of_url(text, body, metrics, replicas)
+        return of_url(text, asking, metrics, replicas)
     stack, _, name = text.partition("/")
     if not gateway:
         from lab.settings import LabSettings
@@ -161,7 +179,7 @@ def _subject(
             raise SubjectError(f"say how {stack}'s gateway is reached: --gateway URL")
         port = LabSettings.from_environment().ports()["gateway"]
         gateway = f"http://127.0.0.1:{port}"
-    return of_stack(stack, name, gateway, body)
+    return of_stack(stack, name, gateway, asking)
 
 
 def measure(
@@ -174,7 +192,7 @@ def measure(
     )
     before, start = target.readings(), time.monotonic()
     report = open_loop.run(
-        open_loop.Target(target.url, (target.body,)),
+        open_loop.Target(target.url, (target.body,), target.headers),
         open_loop.constant(rate, seconds),
         bounds,
     )

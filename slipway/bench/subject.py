@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -32,6 +32,19 @@ class ReplicasChangedError(Exception):
 
 
 @dataclass(frozen=True)
+class Asking:
+    """What every request carries."""
+
+    body: Path | None = None
+    """File with a body; else one row is made up."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Further headers, such as a key."""
+
+    def content(self, url: str) -> bytes:
+        return self.body.read_bytes() if self.body else sample_body(url, self.headers)
+
+
+@dataclass(frozen=True)
 class Subject:
     """What requests go to, and how what it uses is read."""
 
@@ -42,6 +55,7 @@ class Subject:
     replicas: int
     count: Callable[[], int] | None = None
     """How many replicas there are now; None where nobody can tell."""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     def check(self) -> None:
         """Raises ReplicasChangedError if there are no longer as many as at first."""
@@ -57,7 +71,7 @@ class Subject:
         return urlsplit(self.url).hostname in LOOPBACK
 
 
-def of_url(url: str, body: Path | None, metrics: str, replicas: int) -> Subject:
+def of_url(url: str, asking: Asking, metrics: str = "", replicas: int = 1) -> Subject:
     """A URL that takes inferences, such as http://127.0.0.1:8080/infer.
 
     `metrics`: address of its Prometheus page; without one, /metrics of the same host
@@ -70,7 +84,7 @@ def of_url(url: str, body: Path | None, metrics: str, replicas: int) -> Subject:
             "http://127.0.0.1:8080/infer or models.lab/employment"
         )
     page = metrics or f"{parts.scheme}://{parts.netloc}/metrics"
-    content = body.read_bytes() if body else sample_body(url)
+    content = asking.content(url)
 
     def readings() -> list[Reading]:
         try:
@@ -79,11 +93,11 @@ def of_url(url: str, body: Path | None, metrics: str, replicas: int) -> Subject:
             return []
         return [found] if found else []
 
-    return Subject(url, content, readings, replicas)
+    return Subject(url, content, readings, replicas, headers=asking.headers)
 
 
 def of_stack(
-    stack: str, name: str, gateway: str, body: Path | None, api: KubeApi | None = None
+    stack: str, name: str, gateway: str, asking: Asking, api: KubeApi | None = None
 ) -> Subject:
     """A model server of a stack, through the gateway, with all its ready replicas."""
     settings = stack_settings.load(stack, ModelsSettings)
@@ -91,13 +105,19 @@ def of_stack(
         known = ", ".join(settings.models)
         raise SubjectError(f"{stack} has no model {name}; it has {known}")
     args: ModelServerArgs = settings.models[name]
-    if args.route is None:
+    facts = args.runtime.FACTS
+    if "/infer" not in facts.public:
+        raise SubjectError(
+            f"{name} is served by {args.runtime.kind}, whose requests are its own: "
+            "give an address in place of STACK/MODEL, and a request with --body"
+        )
+    if not args.api_versions:
         raise SubjectError(
             f"{name} has no route at the gateway; forward a port of one pod and give "
             "its address: kubectl port-forward deployment/... 8080, then "
             "`slipway bench model http://127.0.0.1:8080/infer`"
         )
-    url = f"{gateway.rstrip('/')}{args.route.prefix}/infer"
+    url = f"{gateway.rstrip('/')}{args.api_versions[-1].prefix}/infer"
     try:
         cluster = api or cluster_api.of_stack(stack)
         pods = ready_pods(cluster, settings.surroundings.namespace, name)
@@ -107,16 +127,17 @@ def of_stack(
         raise SubjectError(f"no replica of {name} is ready; see `slipway doctor`")
 
     def readings() -> list[Reading]:
-        pages = [cluster.text(f"{path}:8080/proxy/metrics") for path in pods]
+        page = f"{facts.metrics_port}/proxy{facts.metrics_path}"
+        pages = [cluster.text(f"{path}:{page}") for path in pods]
         return [found for page in pages if (found := read(page))]
 
-    content = body.read_bytes() if body else sample_body(url)
     return Subject(
         url,
-        content,
+        asking.content(url),
         readings,
         len(pods),
         lambda: len(ready_pods(cluster, settings.surroundings.namespace, name)),
+        asking.headers,
     )
 
 
@@ -137,7 +158,7 @@ def ready_pods(api: KubeApi, namespace: str, name: str) -> list[str]:
     ]
 
 
-def sample_body(url: str) -> bytes:
+def sample_body(url: str, headers: Mapping[str, str]) -> bytes:
     """One made-up row of the shape that the server says its model takes.
 
     Real requests may cost more or less: `--body` takes one. SubjectError if the server
@@ -147,11 +168,10 @@ def sample_body(url: str) -> bytes:
     base = url.rstrip("/").removesuffix("/infer")
     described = base if "models" in name else f"{base}/v2"
     try:
-        answer = httpx.get(described, timeout=TIMEOUT_SECONDS)
-        said: dict[str, Any] = answer.json() if answer.is_success else {}
-        if "inputs" not in said and said.get("models"):
-            one = httpx.get(f"{described}/models/{said['models'][0]}")
-            said = one.json() if one.is_success else {}
+        with httpx.Client(timeout=TIMEOUT_SECONDS, headers=headers) as client:
+            said = _json(client.get(described))
+            if "inputs" not in said and said.get("models"):
+                said = _json(client.get(f"{described}/models/{said['models'][0]}"))
     except (httpx.HTTPError, ValueError) as error:
         raise SubjectError(f"{described} gives no description ({error})") from error
     if "inputs" not in said:
@@ -159,6 +179,11 @@ def sample_body(url: str) -> bytes:
             f"{described} does not describe a model: give a request with --body FILE"
         )
     return json.dumps({"inputs": [_tensor(i) for i in said["inputs"]]}).encode()
+
+
+def _json(answer: httpx.Response) -> dict[str, Any]:
+    said = answer.json() if answer.is_success else {}
+    return said if isinstance(said, dict) else {}
 
 
 def _tensor(described: dict[str, Any]) -> dict[str, Any]:

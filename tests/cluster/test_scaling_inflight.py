@@ -23,7 +23,7 @@ from slipway.kube_api import KubeApi
 from tests.cluster.conftest import Cluster
 from tests.support import oip
 from tests.support.kube import wait_until
-from tests.support.scaled import Scaled
+from tests.support.scaled import PATH, Scaled
 
 LEAST, MOST = 2, 4
 SETTLE_SECONDS = 45
@@ -41,7 +41,7 @@ SINE = (5.0, 100.0, 25.0)
 """Lowest and highest requests per second, and seconds from peak to peak."""
 SINE_SECONDS = float(os.environ.get("SLIPWAY_SINE_SECONDS", "60"))
 ALERT = "ModelScalingSignalAbsent"
-PODS = ("pods", "-n", "models", "-l", "app.kubernetes.io/instance=employment")
+PODS = ("pods", "-n", "models", "-l", "app.kubernetes.io/instance=scaled")
 PROMETHEUS = ("statefulset/prometheus", "-n", "slipway-monitoring")
 
 
@@ -68,7 +68,8 @@ def scaled(
 @pytest.fixture(scope="module")
 def target(cluster: Cluster) -> Target:
     row = images.real_rows("employment", 1)[0]
-    return Target(cluster.infer, (oip.request(np.repeat(row, ROWS, axis=0)),))
+    url = f"{cluster.urls['gateway']}{PATH}/infer"
+    return Target(url, (oip.request(np.repeat(row, ROWS, axis=0)),))
 
 
 def test_new_replicas_are_requested_soon_after_a_step(

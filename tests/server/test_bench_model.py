@@ -9,13 +9,13 @@ from click.testing import CliRunner
 
 from components.serving.model_server_args import ModelServerArgs
 from slipway.bench import command as bench
-from slipway.bench.subject import of_url
+from slipway.bench.subject import Asking, of_url
 from tests.support.model_server import ModelServer
 from tests.support.rendered import reference
 
 
 def test_the_server_is_described_and_read(server: ModelServer) -> None:
-    subject = of_url(f"{server.url}/infer", None, "", 1)
+    subject = of_url(f"{server.url}/infer", Asking())
     (tensor,) = json.loads(subject.body)["inputs"]
     assert tensor["shape"][0] == 1
     (reading,) = subject.readings()

@@ -1,7 +1,7 @@
 """KEDA and a model that scales by requests in flight, in the lab, for a while.
 
-KEDA is a stack of its own beside the lab's. The model is the lab's, whose stack is
-brought up from a copy of the checkout's files with another `scaling`.
+Both are stacks of their own beside the lab's: the model is served a second time, by a
+server of another name and at another path.
 """
 
 from __future__ import annotations
@@ -28,8 +28,23 @@ from slipway.engine import Engine
 from slipway.kube_api import KubeApi
 from tests.support.kube import wait_until
 
-KEDA_STACK, MODELS_STACK = "platform.scaling", "models.lab"
-MODEL = "employment"
+KEDA_STACK, MODELS_STACK = "platform.scaling", "models.scaling"
+NAME, MODEL = "scaled", "employment"
+PATH = f"/{NAME}/v1"
+SERVER = {
+    "model": MODEL,
+    "model_image": MODEL,
+    "route": {"prefix": PATH},
+    "resources": {
+        "cpu_request_millicores": 50,
+        "cpu_limit_millicores": 300,
+        "memory_request_mib": 96,
+        "memory_limit_mib": 384,
+    },
+    "prediction_log": {"total_mib": 16, "file_mib": 8},
+    "alerts": {"window_seconds": 60, "for_seconds": 5},
+}
+"""Small, as the lab is: several replicas share two cores with everything else."""
 NAMESPACE = naming.MODELS_NAMESPACE
 
 
@@ -48,7 +63,7 @@ def keda() -> None:
 
 @dataclass
 class Scaled:
-    """The lab with both, and what was seen of the replicas."""
+    """Both, and what was seen of the replicas."""
 
     api: KubeApi
     root: Path
@@ -63,15 +78,13 @@ class Scaled:
         files.mkdir(parents=True)
         shutil.copy(paths.ROOT / "Pulumi.yaml", self.root)
         (files / f"Pulumi.{KEDA_STACK}.yaml").write_text("config: {}\n")
-        shutil.copy(
-            paths.ROOT / "stacks" / "config" / f"Pulumi.{MODELS_STACK}.yaml", files
-        )
+        config = {
+            "slipway:cluster": {"kubeconfig": "lab"},
+            "slipway:surroundings": {"keda": {}},
+            "slipway:models": {NAME: {**SERVER, "scaling": scaling}},
+        }
         file = files / f"Pulumi.{MODELS_STACK}.yaml"
-        content = yaml.safe_load(file.read_text())
-        model = content["config"]["slipway:models"][MODEL]
-        model["scaling"] = scaling
-        content["config"].setdefault("slipway:surroundings", {})["keda"] = {}
-        file.write_text(yaml.safe_dump(content))
+        file.write_text(yaml.safe_dump({"config": config}))
         self.engine().up(KEDA_STACK)
         self.engine().up(MODELS_STACK)
 
@@ -79,13 +92,13 @@ class Scaled:
         return Engine(programs={KEDA_STACK: keda}, root=self.root)
 
     def down(self) -> None:
-        """Leaves the lab as it is without them."""
-        Engine().up(MODELS_STACK)
+        """Leaves the lab as it is without them; KEDA goes last, as it must."""
+        self.engine().destroy(MODELS_STACK)
         self.engine().destroy(KEDA_STACK)
 
     def replicas(self) -> int:
         """How many replicas are asked for now."""
-        path = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{MODEL}/scale"
+        path = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments/{NAME}/scale"
         found = int(json.loads(self.api.text(path))["spec"]["replicas"])
         self.seen.append((time.monotonic(), found))
         return found
@@ -107,7 +120,7 @@ class Scaled:
 
     def condition(self, kind: str) -> str:
         """Status of a condition of the ScaledObject."""
-        path = f"/apis/keda.sh/v1alpha1/namespaces/{NAMESPACE}/scaledobjects/{MODEL}"
+        path = f"/apis/keda.sh/v1alpha1/namespaces/{NAMESPACE}/scaledobjects/{NAME}"
         status = json.loads(self.api.text(path)).get("status", {})
         return next(
             (c["status"] for c in status.get("conditions", []) if c["type"] == kind),

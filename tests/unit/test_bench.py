@@ -5,21 +5,25 @@ from __future__ import annotations
 import json
 import math
 import re
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import yaml
 from click.testing import CliRunner
 
 from components.serving.model_server_args import ModelServerArgs, Resources
+from components.serving.models_settings import ModelsSettings
 from slipway.bench import command as bench
 from slipway.bench import recommend, sizing, usage
 from slipway.bench.capacity import Capacity, Limits, Step, judge, search
 from slipway.bench.report import Report
 from slipway.bench.subject import (
+    Asking,
     ReplicasChangedError,
     Subject,
     SubjectError,
+    of_stack,
     of_url,
 )
 from tests.support.rendered import reference
@@ -213,7 +217,79 @@ def test_load_on_another_host_must_be_meant() -> None:
 @pytest.mark.parametrize("text", ["employment", "ftp://127.0.0.1/"])
 def test_what_is_no_subject_is_told(text: str) -> None:
     with pytest.raises(SubjectError, match=r"models\.lab/employment"):
-        of_url(text, None, "", 1)
+        of_url(text, Asking())
+
+
+def test_what_is_no_header_is_told_without_its_value() -> None:
+    arguments = ["model", "http://127.0.0.1:1/", "--header", "secret"]
+    done = CliRunner().invoke(bench.command, arguments)
+    assert done.exit_code == 1
+    assert "give --header 'NAME: VALUE'" in done.output
+    assert "secret" not in done.output
+
+
+class FakeApi:
+    """A cluster with these pods: name and whether it is ready."""
+
+    def __init__(self, **pods: str) -> None:
+        self.pods, self.asked = pods, list[str]()
+
+    def items(self, path: str) -> list[dict[str, Any]]:
+        assert "labelSelector=app.kubernetes.io/instance%3Djob" in path
+        return [
+            {
+                "metadata": {"name": name},
+                "status": {"conditions": [{"type": "Ready", "status": ready}]},
+            }
+            for name, ready in self.pods.items()
+        ]
+
+    def text(self, path: str) -> str:
+        self.asked.append(path)
+        return PAGE.format(cpu=1, latency=1)
+
+
+def stack(monkeypatch: pytest.MonkeyPatch, **args: Any) -> None:
+    model = {"model_image": reference("a"), "image": reference("b"), **args}
+    settings = ModelsSettings(models={"job": model})
+    monkeypatch.setattr("slipway.stack_settings.load", lambda *_: settings)
+
+
+def test_a_server_of_a_stack_is_asked_by_its_newest_path_and_read_by_its_pods(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stack(monkeypatch, routes=[{"prefix": "/job/v1"}, {"prefix": "/job/v2"}])
+    api = FakeApi(b="True", a="True", c="False")
+    body = tmp_path / "body.json"
+    body.write_text("{}")
+    asking = Asking(body, {"x-api-key": "k"})
+    found = of_stack("models.x", "job", "http://127.0.0.1:1/", asking, cast("Any", api))
+    assert found.url == "http://127.0.0.1:1/job/v2/infer"
+    assert (found.replicas, found.headers) == (2, {"x-api-key": "k"})
+    assert len(found.readings()) == 2
+    base = "/api/v1/namespaces/models/pods"
+    assert api.asked == [f"{base}/{pod}:8080/proxy/metrics" for pod in "ab"]
+    api.pods["c"] = "True"
+    with pytest.raises(ReplicasChangedError):
+        found.check()
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "told"),
+    [
+        ("other", {}, "no model other; it has job"),
+        ("job", {}, "no route at the gateway"),
+        ("job", {"route": {"prefix": "/j"}}, "no replica of job is ready"),
+    ],
+)
+def test_what_cannot_be_measured_in_a_stack_is_told(
+    monkeypatch: pytest.MonkeyPatch, name: str, args: dict[str, Any], told: str
+) -> None:
+    stack(monkeypatch, **args)
+    with pytest.raises(SubjectError, match=told):
+        of_stack(
+            "models.x", name, "http://127.0.0.1:1", Asking(), cast("Any", FakeApi())
+        )
 
 
 def test_an_interrupted_command_shows_what_it_found(
