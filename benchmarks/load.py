@@ -9,11 +9,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 LOAD_CORE = "1"
+JSON = {"content-type": "application/json"}
 UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
 
 
@@ -32,17 +34,30 @@ def has_wrk() -> bool:
     return shutil.which("wrk") is not None
 
 
-def generate(url: str, body: bytes, connections: int, seconds: int) -> Load:
-    """Post the body over keep-alive connections for some seconds, from core 1."""
+def generate(
+    url: str,
+    body: bytes,
+    connections: int,
+    seconds: int,
+    headers: Mapping[str, str] = JSON,
+) -> Load:
+    """Post the body over keep-alive connections for some seconds, from core 1.
+
+    A url of `grpc://` means calls of ModelInfer with the body as message.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        if has_wrk():
+        if has_wrk() and headers == JSON and url.startswith("http"):
             return _wrk(url, body, connections, seconds, Path(folder))
         file = Path(folder) / "body"
         file.write_bytes(body)
+        module, target = "benchmarks.load", url
+        more = [f"{name}: {value}" for name, value in headers.items()]
+        if url.startswith("grpc://"):
+            module, target, more = "benchmarks.grpc_load", urlsplit(url).netloc, []
         text = subprocess.run(
             [
-                *("taskset", "-c", LOAD_CORE, sys.executable, "-m", "benchmarks.load"),
-                *(url, str(file), str(connections), str(seconds)),
+                *("taskset", "-c", LOAD_CORE, sys.executable, "-m", module),
+                *(target, str(file), str(connections), str(seconds), *more),
             ],
             check=True,
             capture_output=True,
@@ -106,13 +121,13 @@ def percentile(values: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-async def _own(url: str, body: bytes, connections: int, seconds: float) -> Load:
+async def _own(
+    url: str, body: bytes, connections: int, seconds: float, headers: list[str]
+) -> Load:
     parts = urlsplit(url)
-    raw = (
-        b"POST %b HTTP/1.1\r\nhost: %b\r\ncontent-type: application/json\r\n"
-        b"content-length: %d\r\n\r\n%b"
-        % (parts.path.encode(), parts.netloc.encode(), len(body), body)
-    )
+    lines = [f"POST {parts.path} HTTP/1.1", f"host: {parts.netloc}", *headers]
+    lines.append(f"content-length: {len(body)}\r\n\r\n")
+    raw = "\r\n".join(lines).encode() + body
     latencies: list[float] = []
     errors = 0
     end = time.perf_counter() + seconds
@@ -151,6 +166,7 @@ if __name__ == "__main__":
             Path(sys.argv[2]).read_bytes(),
             int(sys.argv[3]),
             float(sys.argv[4]),
+            sys.argv[5:],
         )
     )
     print(found.requests, found.seconds, found.p50, found.p99, found.errors)

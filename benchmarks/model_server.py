@@ -1,4 +1,4 @@
-"""`python -m benchmarks.model_server`: our server against FastAPI and the bare runtime.
+"""`python -m benchmarks.model_server`: our server against others and the bare runtime.
 
 All run the same model on the same core, in turn, in one run; only ratios are worth
 comparing between machines. Servers sit on core 0, the load on core 1.
@@ -14,19 +14,29 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 from sklearn.ensemble import GradientBoostingClassifier
 
-from benchmarks.load import Load, generate, has_wrk
+from benchmarks import rivals
+from benchmarks.load import JSON, Load, generate, has_wrk
 from benchmarks.model_folder import made_up_rows, write_model_folder
-from benchmarks.servers import ROOT, SERVER_CORE, Running, fastapi, model_server
+from benchmarks.report import report
+from benchmarks.servers import (
+    ROOT,
+    SERVER_CORE,
+    Running,
+    fastapi,
+    free_port,
+    model_server,
+)
 
 COLUMNS = 20
 CONNECTIONS = 32
-AIM_RATIO = 3.5
 
 
 @dataclass(frozen=True)
@@ -37,82 +47,139 @@ class Round:
     cpu_seconds: float
 
     @property
-    def per_core(self) -> float:
-        """Requests per second of CPU time: what one whole core would answer."""
-        return self.load.requests / self.cpu_seconds
+    def cpu_per_request(self) -> float:
+        """Seconds of CPU time of the server's process tree."""
+        return self.cpu_seconds / self.load.requests
+
+
+@dataclass
+class Contender:
+    """A server that is asked in one form, and what it showed."""
+
+    name: str
+    running: Running
+    url: str
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=lambda: JSON)
+    many: list[Round] = field(default_factory=list)
+    single: list[Round] = field(default_factory=list)
+    memory_bytes: int = 0
+
+    def round(self, connections: int, seconds: int) -> Round:
+        before = self.running.cpu_seconds()
+        load = generate(self.url, self.body, connections, seconds, self.headers)
+        if load.errors or not load.requests:
+            raise RuntimeError(f"{self.name}: {load.errors} of {load.requests} failed")
+        return Round(load, self.running.cpu_seconds() - before)
 
 
 def main() -> int:
     """Run the comparison and print it; return 1 if an aim is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, choices=range(1, 51))
-    parser.add_argument("--seconds", type=int, default=4, choices=range(1, 61))
+    parser.add_argument("--seconds", type=int, default=3, choices=range(1, 61))
     options = parser.parse_args()
     busy = os.getloadavg()[0]
     if busy > 1:
         print(
             f"note: load average {busy:.0f}: other tasks run too; requests/s and "
-            "latencies suffer, figures per core less"
+            "latencies suffer, CPU time per request less"
         )
     if len(os.sched_getaffinity(0)) < 2:
         print("needs two cores: one for the server, one for the load", file=sys.stderr)
         return 2
-    with tempfile.TemporaryDirectory() as folder:
-        return _compare(Path(folder), options.rounds, options.seconds)
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        return _compare(Path(folder), stack, options.rounds, options.seconds)
 
 
-def _compare(folder: Path, rounds: int, seconds: int) -> int:
+def _compare(folder: Path, stack: ExitStack, rounds: int, seconds: int) -> int:
     rows, labels = made_up_rows(5000, COLUMNS)
     classifier = GradientBoostingClassifier(n_estimators=100, max_depth=3)
     classifier.fit(rows[:4000], labels[:4000])
     models = folder / "models"
     write_model_folder(models, classifier, COLUMNS)
-    log = folder / "log"
-    log.mkdir()
-    tensor = {"name": "X", "shape": [1, COLUMNS], "datatype": "FP32"}
-    row = [round(float(value), 4) for value in rows[4000]]
-    body = json.dumps({"inputs": [{**tensor, "data": row}]}).encode()
-    tool = "wrk" if has_wrk() else "own generator"
     print(
         f"model: 100 trees of depth 3, {COLUMNS} floats, one row a request; "
-        f"{rounds} rounds of {seconds} s each in turn; load by {tool}"
+        f"{rounds} rounds of {seconds} s each in turn; load by "
+        f"{'wrk for JSON, else ' if has_wrk() else ''}our own generator"
     )
-    with model_server(models, log) as ours, fastapi(models) as theirs:
-        _check_equal(ours, theirs, body)
-        for server in (ours, theirs):
-            _round(server, body, CONNECTIONS, 1)
-        many = [
-            tuple(_round(it, body, CONNECTIONS, seconds) for it in (ours, theirs))
-            for _ in range(rounds)
-        ]
-        single = [
-            tuple(_round(it, body, 1, seconds) for it in (ours, theirs))
-            for _ in range(rounds)
-        ]
+    row = np.round(rows[4000], 4).astype(np.float32)
+    contenders = _contenders(folder, models, row, stack)
+    for contender in contenders:
+        contender.round(CONNECTIONS, 1)
+    for _ in range(rounds):
+        for contender in contenders:
+            contender.many.append(contender.round(CONNECTIONS, seconds))
+    for _ in range(rounds):
+        for contender in contenders:
+            contender.single.append(contender.round(1, seconds))
+    for contender in contenders:
+        contender.memory_bytes = contender.running.memory_bytes()
     raw = [_raw_loop(models, seconds) for _ in range(min(rounds, 3))]
-    return _report(many, single, statistics.median(raw))
+    return report(contenders, statistics.median(raw), CONNECTIONS)
 
 
-def _round(server: Running, body: bytes, connections: int, seconds: int) -> Round:
-    before = server.cpu_seconds()
-    load = generate(server.url, body, connections, seconds)
-    if load.errors:
-        raise RuntimeError(f"{server.name}: {load.errors} of {load.requests} failed")
-    return Round(load, server.cpu_seconds() - before)
+def _contenders(
+    folder: Path, models: Path, row: np.ndarray, stack: ExitStack
+) -> list[Contender]:
+    """Start all servers; say of each that cannot be had why."""
+    for name in ("log", "log-grpc"):
+        (folder / name).mkdir()
+    port = free_port()
+    ours = stack.enter_context(model_server(models, folder / "log"))
+    grpc = stack.enter_context(model_server(models, folder / "log-grpc", port))
+    tensor = {"name": "X", "shape": [1, COLUMNS], "datatype": "FP32"}
+    plain = {"inputs": [{**tensor, "data": [round(float(it), 4) for it in row]}]}
+    body = json.dumps(plain).encode()
+    head = json.dumps(
+        {
+            "inputs": [{**tensor, "parameters": {"binary_data_size": 4 * COLUMNS}}],
+            "parameters": {"binary_data_output": True},
+        }
+    ).encode()
+    binary = {
+        "content-type": "application/octet-stream",
+        "inference-header-content-length": str(len(head)),
+    }
+    found = [
+        Contender("ours, JSON", ours, ours.url, body),
+        Contender("ours, binary", ours, ours.url, head + row.tobytes(), binary),
+        Contender(
+            "ours, gRPC", grpc, f"grpc://127.0.0.1:{port}", _message(tensor, row)
+        ),
+    ]
+    others: tuple[tuple[str, AbstractContextManager[Running]], ...] = (
+        ("FastAPI", fastapi(models)),
+        ("MLServer", rivals.mlserver(models, folder / "mlserver")),
+        ("KServe SDK", rivals.kserve(models)),
+    )
+    for name, server in others:
+        try:
+            running = stack.enter_context(server)
+            _check_equal(ours, running, body)
+        except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+            print(f"{name}: not measured: {error}")
+            continue
+        found.append(Contender(name, running, running.url, body))
+    static = stack.enter_context(rivals.static_answer())
+    return [*found, Contender("static answer", static, static.url, body)]
+
+
+def _message(tensor: Mapping[str, object], row: np.ndarray) -> bytes:
+    sys.path.append(str(ROOT / "images/model_server"))
+    from model_server.grpc_messages import message
+
+    data: bytes = message("ModelInferRequest")(
+        model_name="tiny", inputs=[dict(tensor)], raw_input_contents=[row.tobytes()]
+    ).SerializeToString()
+    return data
 
 
 def _raw_loop(models: Path, seconds: int) -> float:
     """Return the single-row runs that one CPU second has room for."""
-    command = [
-        "taskset",
-        "-c",
-        SERVER_CORE,
-        sys.executable,
-        "-m",
-        "benchmarks.raw_loop",
-    ]
+    command = ["taskset", "-c", SERVER_CORE, sys.executable, "-m"]
     text = subprocess.run(
-        [*command, str(models / "tiny"), str(seconds)],
+        [*command, "benchmarks.raw_loop", str(models / "tiny"), str(seconds)],
         cwd=ROOT,
         check=True,
         capture_output=True,
@@ -125,68 +192,12 @@ def _raw_loop(models: Path, seconds: int) -> float:
 def _check_equal(ours: Running, theirs: Running, body: bytes) -> None:
     answers = []
     for server in (ours, theirs):
-        request = urllib.request.Request(  # noqa: S310, loopback
-            server.url, body, {"content-type": "application/json"}
-        )
+        request = urllib.request.Request(server.url, body, JSON)  # noqa: S310, loopback
         with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310
-            answers.append(json.load(answer)["outputs"][1]["data"])
-    if any(abs(a - b) > 1e-6 for a, b in zip(*answers, strict=True)):
+            data = json.load(answer)["outputs"][1]["data"]
+            answers.append(np.asarray(data, np.float64).ravel())
+    if np.abs(answers[0] - answers[1]).max() > 1e-6:
         raise RuntimeError(f"the servers disagree: {answers}")
-
-
-def _report(
-    many: list[tuple[Round, ...]], single: list[tuple[Round, ...]], raw: float
-) -> int:
-    for title, rounds in (
-        (f"{CONNECTIONS} connections", many),
-        ("1 connection", single),
-    ):
-        print(f"\n{title:16}{'model_server':>14}{'FastAPI':>14}   ratio (spread)")
-        _line("requests/s/core", rounds, lambda it: it.per_core, "{:.0f}")
-        _line("CPU us/request", rounds, lambda it: 1e6 / it.per_core, "{:.0f}")
-        _line(
-            "requests/s",
-            rounds,
-            lambda it: it.load.requests / it.load.seconds,
-            "{:.0f}",
-        )
-        _line("p50 ms", rounds, lambda it: it.load.p50 * 1e3, "{:.2f}")
-        _line("p99 ms", rounds, lambda it: it.load.p99 * 1e3, "{:.2f}")
-    per_core = statistics.median(ours.per_core for ours, _ in many)
-    print(
-        f"\nbare onnxruntime, a call per row: {raw:.0f} calls/s/core; model_server "
-        f"reaches {per_core / raw:.0%} of it with HTTP, JSON, counters and log"
-    )
-    ratio = _ratio(many, lambda it: it.per_core)
-    wait = _ratio(single, lambda it: it.load.p50)
-    kept = ratio >= AIM_RATIO and wait <= 1
-    print(
-        f"aims: {ratio:.2f} times FastAPI's requests/s/core (at least {AIM_RATIO}), "
-        f"{wait:.2f} of its p50 at one connection (at most 1): "
-        f"{'kept' if kept else 'MISSED'}"
-    )
-    return 0 if kept else 1
-
-
-def _line(
-    name: str,
-    rounds: list[tuple[Round, ...]],
-    value: Callable[[Round], float],
-    form: str,
-) -> None:
-    columns = [
-        form.format(statistics.median(value(pair[index]) for pair in rounds))
-        for index in (0, 1)
-    ]
-    ratios = [value(ours) / value(theirs) for ours, theirs in rounds]
-    print(
-        f"{name:16}{columns[0]:>14}{columns[1]:>14}   {statistics.median(ratios):.2f} "
-        f"({min(ratios):.2f} to {max(ratios):.2f})"
-    )
-
-
-def _ratio(rounds: list[tuple[Round, ...]], value: Callable[[Round], float]) -> float:
-    return statistics.median(value(ours) / value(theirs) for ours, theirs in rounds)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -17,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SERVER_CORE = "0"
 START_SECONDS = 60.0
+SAID_CHARACTERS = 400
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
@@ -40,15 +42,29 @@ class Running:
             total += int(fields[11]) + int(fields[12])
         return total / TICKS_PER_SECOND
 
+    def memory_bytes(self) -> int:
+        """Return the memory of the process and all below it, shared pages in part."""
+        total = 0
+        for pid in _tree(self.pid):
+            try:
+                text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            except OSError:
+                continue
+            for line in text.splitlines():
+                if line.startswith("Pss:"):
+                    total += int(line.split()[1]) * 1024
+        return total
+
 
 @contextmanager
-def model_server(models: Path, log: Path) -> Iterator[Running]:
+def model_server(models: Path, log: Path, grpc_port: int = 0) -> Iterator[Running]:
     """Run ours, complete: counters, limits, prediction log to disk."""
-    port = _free_port()
+    port = free_port()
     settings = {
         "MODELS": models,
         "HOST": "127.0.0.1",
         "PORT": port,
+        "GRPC_PORT": grpc_port,
         "PREDICTION_LOG": log,
         "THREADS": 1,
         "DEREGISTRATION_SECONDS": 0,
@@ -56,42 +72,58 @@ def model_server(models: Path, log: Path) -> Iterator[Running]:
     }
     environment = {f"MODEL_SERVER_{name}": str(it) for name, it in settings.items()}
     environment["PYTHONPATH"] = str(ROOT / "images/model_server")
-    with _run("model_server", ["-m", "model_server"], environment, port) as running:
+    with run("model_server", ["-m", "model_server"], environment, port) as running:
         yield running
 
 
 @contextmanager
 def fastapi(models: Path) -> Iterator[Running]:
     """Run FastAPI under uvicorn with its quickest loop and parser, log off."""
-    port = _free_port()
+    port = free_port()
     command = ["-m", "uvicorn", "benchmarks.fastapi_app:app", "--loop", "uvloop"]
     command += ["--http", "httptools", "--no-access-log", "--log-level", "warning"]
     command += ["--port", str(port)]
     environment = {"BENCHMARK_MODEL": str(models / "tiny"), "PYTHONPATH": str(ROOT)}
-    with _run("FastAPI", command, environment, port) as running:
+    with run("FastAPI", command, environment, port) as running:
         yield running
 
 
 @contextmanager
-def _run(
-    name: str, command: list[str], environment: dict[str, str], port: int
+def run(
+    name: str,
+    command: list[str],
+    environment: dict[str, str],
+    port: int,
+    *,
+    python: str = sys.executable,
+    path: str = "/infer",
+    folder: Path = ROOT,
 ) -> Iterator[Running]:
-    process = subprocess.Popen(
-        ["taskset", "-c", SERVER_CORE, sys.executable, *command],
-        cwd=ROOT,
-        env={"PATH": os.environ["PATH"], **environment},
-    )
-    try:
-        base = f"http://127.0.0.1:{port}"
-        _wait(process, base)
-        yield Running(name, f"{base}/infer", process.pid)
-    finally:
-        process.terminate()
+    """Run a Python program as a server until the block ends."""
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            ["taskset", "-c", SERVER_CORE, python, *command],
+            cwd=folder,
+            env={"PATH": os.environ["PATH"], **environment},
+            stdout=said,
+            stderr=said,
+        )
         try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            base = f"http://127.0.0.1:{port}"
+            try:
+                _wait(process, base)
+            except RuntimeError as error:
+                said.seek(0)
+                told = said.read().decode(errors="replace").strip()[-SAID_CHARACTERS:]
+                raise RuntimeError(f"{name}: {error}: {told}") from None
+            yield Running(name, f"{base}{path}", process.pid)
+        finally:
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
 
 
 def _wait(process: subprocess.Popen[bytes], base: str) -> None:
@@ -111,7 +143,7 @@ def _wait(process: subprocess.Popen[bytes], base: str) -> None:
     raise RuntimeError(f"no answer from {base} in {START_SECONDS:g} s")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
