@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from components.platform import keda_manifests
 from lab import paths
 from slipway.manifests import to_yaml
 from slipway.render import Rendered, render
@@ -66,11 +67,16 @@ def pods(stack: str) -> list[tuple[Object, Object]]:
 @pytest.fixture(scope="module")
 def crds() -> dict[tuple[str, str], Object]:
     """The definitions of custom kinds, by group and kind, as the platform has them."""
-    return {
-        (m["spec"]["group"], m["spec"]["names"]["kind"]): m
+    platform = [
+        m
         for stack in ("platform.lab", "platform.dev")
         for m in rendering(stack).manifests
         if m["kind"] == "CustomResourceDefinition"
+    ]
+    # KEDA is in neither; models.gpu scales by it.
+    return {
+        (m["spec"]["group"], m["spec"]["names"]["kind"]): m
+        for m in [*platform, *keda_manifests.definitions()]
     }
 
 
@@ -97,7 +103,7 @@ def test_every_manifest_is_valid_with_no_unknown_field(
 def test_an_unknown_field_would_be_seen(
     kind: str, crds: dict[tuple[str, str], Object]
 ) -> None:
-    broken = copy.deepcopy(manifest(rendering("models.lab"), kind))
+    broken = copy.deepcopy(manifest(rendering("models.dev"), kind))
     broken["spec"]["replica"] = 2
     crd = crds.get((broken["apiVersion"].rpartition("/")[0], kind))
     found = schemas.crd_problems(broken, crd) if crd else schemas.problems(broken)
@@ -171,7 +177,7 @@ MUTANT = "checkov-must-refuse-this"
 
 def mutant() -> Object:
     """A Deployment with much wrong, to see that the rules are really applied."""
-    broken = copy.deepcopy(manifest(rendering("models.lab"), "Deployment"))
+    broken = copy.deepcopy(manifest(rendering("models.dev"), "Deployment"))
     broken["metadata"] |= {"name": MUTANT, "namespace": "default"}
     pod = broken["spec"]["template"]["spec"]
     (container,) = pod["containers"]

@@ -57,6 +57,18 @@ def manifest(rendered: Rendered, kind: str) -> dict[str, Any]:
     return found[0]
 
 
+def manifest_of(rendered: Rendered, kind: str, component: str) -> dict[str, Any]:
+    """The only object of its kind with this role (app.kubernetes.io/component)."""
+    found = [
+        m
+        for m in rendered.manifests
+        if m["kind"] == kind
+        and m["metadata"]["labels"]["app.kubernetes.io/component"] == component
+    ]
+    assert len(found) == 1, f"{len(found)} objects of kind {kind} and role {component}"
+    return found[0]
+
+
 def resource(rendered: Rendered, kind: str) -> Resource:
     """The only resource of its kind, with its options."""
     found = [r for r in rendered.resources if r.type.endswith(f":{kind}")]
