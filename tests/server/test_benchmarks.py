@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from benchmarks import gateway, load
+from benchmarks import gateway, load, model_server, report, servers
 from tests.server.conftest import COLUMNS
 from tests.support.model_server import ModelServer
 
@@ -61,3 +61,42 @@ def test_the_gateway_report_asks_both(server: ModelServer) -> None:
     assert server.metrics()["model_requests_total"] - before == 240
     assert lines[0].startswith("gateway: p50 ")
     assert "the gateway adds at p50: " in lines[2]
+
+
+def contender(name: str, cpu: float, p50: float, memory: int) -> model_server.Contender:
+    """One that took so many seconds of CPU time for each of 1,000 requests."""
+    found = model_server.Round(load.Load(1000, 1.0, p50, 2 * p50, 0), 1000 * cpu)
+    running = servers.Running(name, "", 0)
+    rounds = {"many": [found] * 3, "single": [found] * 3, "memory_bytes": memory}
+    return model_server.Contender(name, running, "", b"", **rounds)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("cpu", "p50", "memory", "missed"),
+    [
+        (100e-6, 1e-3, 90, []),
+        (115e-6, 1e-3, 90, ["CPU at most 2.2 times the floor: 2.30"]),
+        (109e-6, 1e-3, 90, ["at least 10 times MLServer's requests/s/core: 9.82"]),
+        (100e-6, 3e-3, 90, ["p50 at one connection at most FastAPI's: 1.50"]),
+        (100e-6, 1e-3, 99, ["memory at most FastAPI's: 1.03"]),
+    ],
+)
+def test_the_aims_are_held(
+    capsys: pytest.CaptureFixture[str],
+    cpu: float,
+    p50: float,
+    memory: int,
+    missed: list[str],
+) -> None:
+    mlserver = 1070e-6 if "MLServer" in "".join(missed) else 2e-3
+    found = [
+        contender("ours, JSON", cpu, p50, memory),
+        contender("FastAPI", 480e-6, 2e-3, 96),
+        contender("MLServer", mlserver, 2e-3, 150),
+        contender("static answer", 40e-6, 1e-3, 20),
+    ]
+    status = report.report(found, 100_000, 32)
+    printed = capsys.readouterr().out
+    assert [line[5:-7] for line in printed.splitlines() if "MISSED" in line] == missed
+    assert status == bool(missed)
+    assert "KServe" not in printed
