@@ -9,6 +9,7 @@ that arrive during a run form the next batch.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import time
 from collections import deque
@@ -230,25 +231,27 @@ class Batcher:
         return [self._compute([job])[0] for job in jobs]
 
     def _run(self, jobs: list[Job]) -> list[Outputs | RequestError]:
-        inputs = [job.inference for job in jobs]
-        if len(inputs) == 1:
-            buffers = list(inputs[0].buffers)
+        if len(jobs) == 1:
+            only = jobs[0].inference
+            rows = only.rows
+            batch = Results(self._run_in_parts(list(only.buffers), rows))
+            results: list[Outputs | RequestError] = [Outputs(batch, 0, rows)]
         else:
+            inputs = [job.inference for job in jobs]
             buffers = [
                 b"".join(parts)
                 for parts in zip(*[item.buffers for item in inputs], strict=True)
             ]
-        rows = sum([item.rows for item in inputs])
-        batch = Results(self._run_in_parts(buffers, rows))
+            rows = sum([item.rows for item in inputs])
+            batch = Results(self._run_in_parts(buffers, rows))
+            stops = list(itertools.accumulate([item.rows for item in inputs]))
+            starts = [0, *stops[:-1]]
+            results = [
+                Outputs(batch, start, stop)
+                for start, stop in zip(starts, stops, strict=True)
+            ]
         # The text is made here, since a long run has a thread to make it on.
-        is_finite = _is_finite(batch, as_text=any(job.as_text for job in jobs))
-        results: list[Outputs | RequestError] = []
-        start = 0
-        for item in inputs:
-            stop = start + item.rows
-            results.append(Outputs(batch, start, stop))
-            start = stop
-        if not is_finite:
+        if not _is_finite(batch, rows, as_text=_is_text_wanted(jobs)):
             _refuse_non_finite(results)
         return results
 
@@ -270,14 +273,21 @@ class Batcher:
         return [np.concatenate(pieces) for pieces in zip(*parts, strict=True)]
 
 
-def _is_finite(batch: Results, *, as_text: bool) -> bool:
+def _is_text_wanted(jobs: list[Job]) -> bool:
+    for job in jobs:  # noqa: SIM110, a generator would cost more than it saves
+        if job.as_text:
+            return True
+    return False
+
+
+def _is_finite(batch: Results, rows: int, *, as_text: bool) -> bool:
     """Tell it by the text, where one is needed: null is found in it at once."""
-    if as_text:
-        return all(
-            array.dtype.kind != "f" or b"null" not in b",".join(text)
-            for array, text in zip(batch.arrays, batch.texts(), strict=True)
-        )
-    return Outputs(batch, 0, len(batch.arrays[0])).is_finite()
+    if not as_text:
+        return Outputs(batch, 0, rows).is_finite()
+    for array, text in zip(batch.arrays, batch.texts(), strict=True):
+        if array.dtype.kind == "f" and b"null" in b",".join(text):
+            return False
+    return True
 
 
 def _refuse_non_finite(results: list[Outputs | RequestError]) -> None:

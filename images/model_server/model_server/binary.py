@@ -120,7 +120,7 @@ class BinaryWriter:
                 data.append(packed(arrays[index]))
                 entry["parameters"] = {"binary_data_size": len(data[-1])}
             else:
-                text = b",".join(outputs.text(index))
+                text = b",".join(outputs.texts()[index])
                 entry["data"] = orjson.Fragment(b"[%b]" % text)
             tensors.append(entry)
         head = orjson.dumps(

@@ -45,9 +45,13 @@ class Outputs:
         start, stop = self._start, self._stop
         return [array[start:stop] for array in self._results.arrays]
 
-    def text(self, index: int) -> list[bytes]:
-        """Return an output's rows, each as JSON values joined by commas."""
-        return self._results.texts()[index][self._start : self._stop]
+    def texts(self) -> list[list[bytes]]:
+        """Return each output's rows as JSON values joined by commas."""
+        texts = self._results.texts()
+        start, stop = self._start, self._stop
+        if start == 0 and stop == len(texts[0]):
+            return texts
+        return [text[start:stop] for text in texts]
 
     def is_finite(self) -> bool:
         return all(

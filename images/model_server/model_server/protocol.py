@@ -86,7 +86,10 @@ class Reader:
                 "id",
                 f"{shown(request_id)} must be 1 to 128 of letters, digits and ._:/+=@-",
             )
-        wanted, binary = self._outputs_of(document)
+        wanted: tuple[int, ...] | None = None
+        binary: frozenset[int] = frozenset()
+        if "outputs" in document or "parameters" in document:
+            wanted, binary = self._outputs_of(document)
         entries = document.get("inputs")
         if type(entries) is not list:
             raise invalid("inputs", "must be a list of tensors")
@@ -238,10 +241,11 @@ class Writer:
     ) -> bytes:
         """Return the body of an answer."""
         tensors = []
+        texts = outputs.texts()
         for index in wanted or self._all:
             before, after = self._heads[index]
             tensors.append(
-                b"%b%d%b%b]}" % (before, rows, after, b",".join(outputs.text(index)))
+                b"%b%d%b%b]}" % (before, rows, after, b",".join(texts[index]))
             )
         return b'%b%b","outputs":[%b]}' % (
             self._start,

@@ -70,7 +70,7 @@ class RecordForm:
         """Return what is logged of each row's outputs, as members of an object."""
         members = []
         for key, index, columns, is_score in self.logged:
-            texts = outputs.text(index)
+            texts = outputs.texts()[index]
             if columns == 2 and is_score:
                 texts = [text.rpartition(b",")[2] for text in texts]
             elif columns > 1:

@@ -38,8 +38,11 @@ class TensorReader:
         """Return the rows and their values packed row by row."""
         if type(entry) is not dict:
             raise invalid(path, f"must be a tensor object, not {shown(entry)}")
-        self._check_kind(entry.get("name"), entry.get("datatype"), path)
-        _check_keys(entry, path)
+        name, datatype = entry.get("name"), entry.get("datatype")
+        if name != self._tensor.name or datatype != self._tensor.datatype:
+            self._check_kind(name, datatype, path)
+        if "parameters" in entry or not entry.keys() <= TENSOR_KEYS:
+            _check_keys(entry, path)
         rows = self._rows(entry.get("shape"), path)
         data = entry.get("data")
         if type(data) is not list:
