@@ -73,6 +73,7 @@ def test_every_number_has_bounds_and_a_unit_or_is_a_count(
     assert any(getattr(rule, "le", None) is not None for rule in metadata)
     units = ("seconds", "minutes", "hours", "days", "gib", "mib", "kib", "percent")
     units += ("millicores",)
-    counts = ("replicas", "rows", "unavailable", "connections", "node_port", "images")
-    counts += ("nodes", "gpus", "instances", "pods")
+    counts = ("replicas", "rows", "unavailable", "connections", "port", "images")
+    counts += ("nodes", "gpus", "instances", "pods", "requests", "batches", "threads")
+    counts += ("stages", "version", "weight")
     assert name.endswith((*units, *counts)), f"{name}: put its unit into its name"
