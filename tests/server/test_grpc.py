@@ -109,7 +109,9 @@ def test_equal_to_http_and_in_one_batch(
     """Requests that queue during a run make one batch, however they came."""
     port = free_port()
     with (
-        ModelServer(slow_models, log_folder, GRPC_PORT=port) as server,
+        ModelServer(
+            slow_models, log_folder, GRPC_PORT=port, MAX_WAIT_SECONDS=60
+        ) as server,
         channel(port) as open_channel,
     ):
         call = open_channel.unary_unary(METHOD)
@@ -169,7 +171,11 @@ def test_a_deadline_that_passes_in_the_queue_costs_no_run(
     port = free_port()
     with (
         ModelServer(
-            slow_models, log_folder, GRPC_PORT=port, MAX_BATCH_ROWS=1
+            slow_models,
+            log_folder,
+            GRPC_PORT=port,
+            MAX_BATCH_ROWS=1,
+            MAX_WAIT_SECONDS=60,
         ) as server,
         channel(port) as open_channel,
     ):
@@ -313,7 +319,11 @@ def test_what_is_under_way_is_finished(slow_models: Path, log_folder: Path) -> N
     port = free_port()
     with (
         ModelServer(
-            slow_models, log_folder, GRPC_PORT=port, MAX_BATCH_ROWS=1
+            slow_models,
+            log_folder,
+            GRPC_PORT=port,
+            MAX_BATCH_ROWS=1,
+            MAX_WAIT_SECONDS=60,
         ) as server,
         channel(port) as open_channel,
     ):
