@@ -21,6 +21,22 @@ BUFFER_BYTES = 32768
 _TYPE = "type.googleapis.com/envoy.extensions."
 _FILTERS = "filters.http."
 _ADMIN = "admin"
+RETRY = {
+    # No endpoint slice says that a container leaves: who is refused or cut off before
+    # an answer began asks another replica.
+    "retry_on": "connect-failure,refused-stream,reset-before-request",
+    "num_retries": 2,
+    "retry_host_predicate": [
+        {
+            "name": "envoy.retry_host_predicates.previous_hosts",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.retry.host."
+                "previous_hosts.v3.PreviousHostsPredicate"
+            },
+        }
+    ],
+    "host_selection_retry_max_attempts": 3,
+}
 
 
 def bootstrap(
@@ -60,8 +76,8 @@ def _router() -> Envoy:
 
 
 def _manager(prefix: str, found: list[Envoy], **fields: Any) -> Envoy:
-    filters = fields.pop("http_filters", [])
-    host = {"name": prefix, "domains": ["*"], "routes": found}
+    filters, host = fields.pop("http_filters", []), fields.pop("host", {})
+    host = {"name": prefix, "domains": ["*"], "routes": found, **host}
     return _typed(
         "envoy.filters.network.http_connection_manager",
         "filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -99,6 +115,7 @@ def _listener(
     manager = _manager(
         prefix,
         found,
+        host={"retry_policy": RETRY},
         access_log=_log(access_log),
         use_remote_address=True,
         # A caller's own id finds its prediction in the log again.

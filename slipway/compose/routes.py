@@ -18,22 +18,6 @@ from slipway.compose.objects import (
 )
 
 Envoy = dict[str, Any]
-RETRY = {
-    # No endpoint slice says that a container leaves: who is refused or cut off before
-    # an answer began asks another replica.
-    "retry_on": "connect-failure,refused-stream,reset-before-request",
-    "num_retries": 2,
-    "retry_host_predicate": [
-        {
-            "name": "envoy.retry_host_predicates.previous_hosts",
-            "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.retry.host."
-                "previous_hosts.v3.PreviousHostsPredicate"
-            },
-        }
-    ],
-    "host_selection_retry_max_attempts": 3,
-}
 _BY_HAND = "take it from the route, or run the stack on a cluster"
 ClusterOf = Callable[[Object, dict[str, Any]], str]
 """Name of the cluster of a backend: takes the HTTPRoute and its backendRef."""
@@ -189,10 +173,8 @@ class _Answer:
 
     def _timeouts(self) -> Envoy:
         timeouts = self._rule.get("timeouts", {})
-        found: Envoy = {"retry_policy": RETRY}
-        if request := timeouts.get("request"):
-            found = {"timeout": _seconds(request), **found}
-        return found
+        request = timeouts.get("request")
+        return {"timeout": _seconds(request)} if request else {}
 
 
 def _seconds(duration: str) -> str:
