@@ -9,6 +9,7 @@ stays the string that the engine gave, and the settings model gives it its type.
 from __future__ import annotations
 
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +88,17 @@ def encode(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, dict | list):
-        return json.dumps(value, separators=(",", ":"), default=str)
+        return json.dumps(_without_days(value), separators=(",", ":"))
     return "" if value is None else str(value)
+
+
+def _without_days(value: Any) -> Any:
+    """Days without quotes, which are text to nobody, as the engine writes them."""
+    if isinstance(value, dict):
+        return {_without_days(k): _without_days(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_without_days(item) for item in value]
+    return f"{value:%Y-%m-%d %H:%M:%S} +0000 UTC" if isinstance(value, date) else value
 
 
 def decode(value: Any) -> Any:

@@ -26,7 +26,8 @@ def _name(text: str) -> str:
     if not _NAME.fullmatch(text):
         refuse(
             "it is no name of a revision",
-            "use a-z, 0-9 and - between them, such as 2026-11-23 or challenger",
+            "use a-z, 0-9 and - between them, such as challenger or, in quotes, "
+            '"2026-11-23"',
         )
     if len(text) > LONGEST_NAME:
         refuse(

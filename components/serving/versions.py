@@ -19,13 +19,14 @@ MOST_RULES = 16
 """Of one HTTPRoute, by its schema (Gateway API v1)."""
 _VERSIONED = re.compile(r"(/.+)/v[0-9][A-Za-z0-9._-]*")
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!#-;=?-~]*)?")
-_DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})([T ]00:00:00(\.0+)?Z)?")
+_DAY = re.compile(r"([0-9-]{10})([T ]00:00:00(Z|\+00:00| \+0000 UTC)?)?")
+"""The engine hands over `2027-06-30` without quotes as its midnight."""
 
 
 def _day(value: Any) -> date:
     """A day, however YAML's readers hand it over: as text, a day, or its midnight."""
     text = value.isoformat() if isinstance(value, date) else str(value)
-    match = _DAY.fullmatch(text.replace("+00:00", "Z"))
+    match = _DAY.fullmatch(text)
     try:
         return date.fromisoformat(match[1] if match else "")
     except ValueError:

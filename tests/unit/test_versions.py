@@ -373,7 +373,7 @@ def test_a_sunset_that_is_past_is_a_warning() -> None:
     ["2026-12-01", date(2026, 12, 1), "2026-12-01T00:00:00Z", '"2026-12-01"', None],
 )
 def test_a_day_is_one_however_it_is_read(value: Any) -> None:
-    """PyYAML makes a date of it, Go's readers of YAML its midnight."""
+    """PyYAML makes a date of it; the engine hands over its midnight as text."""
     raw = yaml.safe_load(value) if isinstance(value, str) else value
     text = config.encode({"prefix": "/a/v1", "sunset": raw})
     found = Route.model_validate(config.decode(text))
