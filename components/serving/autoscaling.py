@@ -29,8 +29,7 @@ HOLD_SECONDS = 20
 """A replica that Prometheus could not scrape counts as before for so long."""
 
 INFLIGHT = "model_inflight"
-"""Series of servers that use the common names; for others a rule records
-`model:inflight:sum`."""
+"""Each replica's own series; a rule records it for servers that call it otherwise."""
 SCALED_OBJECT = ("keda.sh/v1alpha1", "ScaledObject")
 """API version and kind."""
 
@@ -80,14 +79,14 @@ def _rules(
     )
 
 
-def inflight_query(selector: str, series: str = INFLIGHT) -> str:
+def inflight_query(selector: str) -> str:
     """Requests in flight in all replicas of the server that `selector` chooses.
 
     One number, or nothing where there is no such series, which is not zero. What was
     last seen of a replica stays in the sum for a while, so that one failed scrape does
     not look like less load.
     """
-    return f"sum(last_over_time({series}{{{selector}}}[{HOLD_SECONDS}s]))"
+    return f"sum(last_over_time({INFLIGHT}{{{selector}}}[{HOLD_SECONDS}s]))"
 
 
 def scaled_object_spec(
@@ -96,10 +95,9 @@ def scaled_object_spec(
     keda: KedaAccess | None,
     selector: str,
     *,
-    series: str = INFLIGHT,
     more: Sequence[tuple[str, float]] = (),
 ) -> dict[str, Any]:
-    """By requests in flight; `selector` chooses the server's `series`.
+    """By requests in flight; `selector` chooses the server's series.
 
     `more`: further queries and what of each is held per replica; the one that asks for
     the most replicas decides.
@@ -141,7 +139,7 @@ def scaled_object_spec(
         "triggers": [
             _trigger(keda.prometheus, query, per_replica)
             for query, per_replica in (
-                (inflight_query(selector, series), scaling.inflight_per_replica),
+                (inflight_query(selector), scaling.inflight_per_replica),
                 *more,
             )
         ],

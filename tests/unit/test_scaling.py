@@ -95,11 +95,11 @@ def test_without_keda_a_program_of_ones_own_is_told() -> None:
     with pytest.raises(ValueError, match=r"surroundings\.keda"):
         autoscaling.scaled_object_spec("m", scaling, None, "")
     spec = autoscaling.scaled_object_spec(
-        "m", scaling, KedaAccess(), "a", series="b", more=[("c", 0.5)]
+        "m", scaling, KedaAccess(), "a", more=[("c", 0.5)]
     )
     asked = [t["metadata"] for t in spec["triggers"]]
     assert [(t["query"], t["threshold"]) for t in asked] == [
-        ("sum(last_over_time(b{a}[20s]))", "2"),
+        ("sum(last_over_time(model_inflight{a}[20s]))", "2"),
         ("c", "0.5"),
     ]
 
