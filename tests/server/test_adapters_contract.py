@@ -6,12 +6,15 @@ import gzip
 import json
 import re
 from collections.abc import Iterator
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from slipway import images
 from tests.server.conftest import COLUMNS
@@ -244,3 +247,34 @@ def test_the_images_pins_are_those_of_the_project(framework: str) -> None:
     core = (IMAGES / "model_server/requirements.txt").read_text().lower()
     names = {line.partition("==")[0] for line in core.splitlines()}
     assert not names & {line.partition("==")[0] for line in lines}, "it is in the base"
+
+
+def closure(roots: set[str]) -> set[str]:
+    """Every distribution that these need to run, themselves included."""
+    found: set[str] = set()
+    left = {canonicalize_name(name) for name in roots}
+    while left:
+        name = left.pop()
+        found.add(name)
+        for line in distribution(name).requires or []:
+            needed = Requirement(line)
+            if needed.marker is None or needed.marker.evaluate({"extra": ""}):
+                left |= {canonicalize_name(needed.name)} - found
+    return found
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_the_images_hold_all_that_their_frameworks_need(framework: str) -> None:
+    """pip installs them with --no-deps."""
+    pinned = [
+        {
+            canonicalize_name(line.partition("==")[0])
+            for line in (IMAGES / name / "requirements.txt").read_text().splitlines()
+            if not line.startswith("#")
+        }
+        for name in (f"example_{framework}", "model_server")
+    ]
+    server = {"gunicorn"} if framework != "fastapi" else {"uvicorn"}
+    needed = closure({framework, *server})
+    assert needed <= pinned[0] | pinned[1]
+    assert pinned[0] <= needed

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import numpy as np
 import pytest
 
@@ -234,6 +235,49 @@ def test_what_an_application_has_already_is_not_taken_over() -> None:
         for each in for_django.predictor_urls(made, leave=["/metrics"])
     }
     assert names == {"healthz", "readyz", "v2", "infer", "v2/<path:rest>"}
+
+
+def test_any_asgi_server_with_lifespan_runs_it(models: Path, tiny: Tiny) -> None:
+    """As under plain uvicorn: loaded at the application's start, closed at its end."""
+    from fastapi import FastAPI
+    from model_server.adapters import Predictor
+    from model_server.adapters.fastapi import mount
+
+    app = FastAPI()
+    made = Predictor.from_environment(
+        {"MODEL_SERVER_MODELS": str(models), "MODEL_SERVER_PREDICTION_LOG": ""}
+    )
+
+    @app.get("/first")
+    async def first() -> list[list[float]]:
+        found = await made.apredict(tiny.rows[:1])
+        rows: list[list[float]] = found["probabilities"].tolist()
+        return rows
+
+    @app.get("/wrong")
+    async def wrong() -> None:
+        await made.apredict([[1, 2, 3]])
+
+    mount(app, made)
+
+    async def ask() -> None:
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://a") as client,
+        ):
+            assert (await client.get("/first")).json()["code"] == "not_ready"
+            while (await client.get("/readyz")).status_code == 503:
+                await asyncio.sleep(0.01)
+            got = await client.get("/first")
+            assert np.array(got.json()) == close_to(tiny, 1)
+            bad = await client.get("/wrong", headers={"x-request-id": "w-1"})
+            assert (bad.status_code, bad.json()["request_id"]) == (400, "w-1")
+            document = (await client.get("/openapi.json")).json()
+            assert document["info"]["title"] == "FastAPI"
+
+    asyncio.run(ask())
+    assert made.attached is None
 
 
 def test_preloading_is_refused() -> None:
