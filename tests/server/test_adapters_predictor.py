@@ -267,7 +267,7 @@ def test_any_asgi_server_with_lifespan_runs_it(models: Path, tiny: Tiny) -> None
             httpx.AsyncClient(transport=transport, base_url="http://a") as client,
         ):
             assert (await client.get("/first")).json()["code"] == "not_ready"
-            while (await client.get("/readyz")).status_code == 503:
+            while (await client.get("/readyz")).status_code == 503:  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
             got = await client.get("/first")
             assert np.array(got.json()) == close_to(tiny, 1)
