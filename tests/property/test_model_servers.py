@@ -98,6 +98,14 @@ def alerts() -> st.SearchStrategy[Config]:
     )
 
 
+def runtimes() -> st.SearchStrategy[Config]:
+    ours = st.fixed_dictionaries({"kind": st.just("onnx")}, optional={"grpc": BOOLEAN})
+    paths = st.lists(ROUTES, max_size=3)
+    kinds = st.sampled_from(["fastapi", "flask", "django"])
+    return ours | st.fixed_dictionaries({"kind": kinds}, optional={"paths": paths})
+
+
+BOOLEAN = st.booleans()
 NAMES = st.from_regex(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?", fullmatch=True)
 ROUTES = st.from_regex(r"(/[A-Za-z0-9][A-Za-z0-9._~-]{0,20}){1,4}", fullmatch=True)
 
@@ -110,6 +118,8 @@ def stack(draw: Draw) -> Config:
     )
     optional = {
         "image": st.sampled_from(["model-server", reference("other")]),
+        "model": NAMES,
+        "runtime": runtimes(),
         "scaling": scaling(),
         "resources": resources(),
         "lifecycle": lifecycle(),
@@ -123,8 +133,11 @@ def stack(draw: Draw) -> Config:
     for name, prefix in zip(names, prefixes, strict=True):
         args = draw(st.fixed_dictionaries({}, optional=optional))
         args["model_image"] = "employment"
+        # All but ours need an image of their own.
+        args.setdefault("image", reference("application"))
         if draw(st.booleans()):
-            args["route"] = {"prefix": prefix}
+            # Below the name, so that no path lies below another's.
+            args["route"] = {"prefix": f"/{name}{prefix}"}
         found[name] = args
     return found
 
@@ -144,7 +157,7 @@ def test_what_is_accepted_keeps_the_promises(config: Config) -> None:
     rendered = models(models=config)
     kinds = by_kind(rendered.manifests)
     for kind, objects in kinds.items():
-        if kind == "HTTPRoute":
+        if kind in ("HTTPRoute", "HTTPRouteFilter"):
             continue
         assert set(objects) == set(config)
         for manifest in objects.values():
@@ -184,7 +197,8 @@ def is_not_killed_early(pod: Config, route: Config | None) -> None:
     assert pod["terminationGracePeriodSeconds"] >= needed
     assert before + after >= 3
     if route:
-        for rule in route["spec"]["rules"]:
+        # Those without one are the gateway's own answers.
+        for rule in (r for r in route["spec"]["rules"] if "backendRefs" in r):
             assert int(rule["timeouts"]["request"].removesuffix("s")) <= drain
 
 
