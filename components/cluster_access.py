@@ -109,5 +109,7 @@ def provider(access: ClusterAccess, name: str = "cluster") -> kubernetes.Provide
             # Else a change deletes the ConfigMap first: alert rules would be gone for
             # a moment. What must restart with its configuration carries its digest.
             enable_config_map_mutable=True,
+            # Likewise a certificate that is renewed, and the keys of callers.
+            enable_secret_mutable=True,
         ),
     )

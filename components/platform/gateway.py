@@ -49,7 +49,7 @@ ACCESS_LOG = {
     "upstream": "%UPSTREAM_HOST%",
     "route": "%ROUTE_NAME%",
     "request_id": "%REQ(X-REQUEST-ID)%",
-    "client": "%REQ(X-CLIENT-ID)%",
+    "client": "%REQ(X-CLIENT-ID?X-CLIENT-SUBJECT)%",
     "bytes_in": "%BYTES_RECEIVED%",
     "bytes_out": "%BYTES_SENT%",
 }

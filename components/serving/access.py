@@ -11,8 +11,12 @@ from components.serving.access_settings import SECONDS, Access, Jwt, Rate
 
 API_VERSION = "gateway.envoyproxy.io/v1alpha1"
 CLIENT_HEADER = "x-client-id"
-"""Names the client to the model server and to the gateway's access log. Where a key or
-a token is asked for, the gateway overwrites what a client wrote into it."""
+"""Says to the model server and to the gateway's access log whose key it was. Where a
+key is asked for, the gateway overwrites what a client wrote into it."""
+SUBJECT_HEADER = "x-client-subject"
+"""The same of a token. Another header, as Envoy removes the ones that come from tokens
+from all requests of a listener, even where keys are asked for:
+https://github.com/envoyproxy/envoy/pull/46586"""
 PROVIDER = "issuer"
 JWKS_KEY = "jwks"
 """The key of a ConfigMap that Envoy Gateway takes a JSON Web Key Set from."""
@@ -83,7 +87,7 @@ def _identity(route: str, access: Access) -> Object:
         "name": PROVIDER,
         "issuer": jwt.issuer,
         "audiences": list(jwt.audiences),
-        "claimToHeaders": [{"claim": jwt.client_claim, "header": CLIENT_HEADER}],
+        "claimToHeaders": [{"claim": jwt.client_claim, "header": SUBJECT_HEADER}],
         # Envoy would look for one in the address too, which logs hold.
         "extractFrom": {"headers": [BEARER]},
     }
@@ -99,7 +103,8 @@ def _rates(access: Access) -> Object:
     each, total = access.rate_per_client, access.rate_total
     rules: list[Object] = []
     if each and access.clients_by == "identity":
-        distinct = {"name": CLIENT_HEADER, "type": "Distinct"}
+        header = CLIENT_HEADER if access.api_keys else SUBJECT_HEADER
+        distinct = {"name": header, "type": "Distinct"}
         rules.append(_rule(each, {"headers": [distinct]}))
     elif each:
         rules += [

@@ -22,7 +22,14 @@ _CLAIM = re.compile(r"[A-Za-z0-9_.:/-]{1,253}")
 _CLIENT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _PRIVATE = frozenset(("d", "p", "q", "dp", "dq", "qi", "oth", "k"))
 """Members of a JSON Web Key that are private or shared (RFC 7518, section 6)."""
-_TAKEN = ("authorization", "content-length", "content-type", "host", "x-client-id")
+_TAKEN = (
+    "authorization",
+    "content-length",
+    "content-type",
+    "host",
+    "x-client-id",
+    "x-client-subject",
+)
 
 
 def _https(text: str) -> str:

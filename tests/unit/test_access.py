@@ -70,7 +70,7 @@ def test_tokens_come_by_header_and_name_the_client() -> None:
     assert provider["extractFrom"] == {"headers": [access.BEARER]}
     assert provider["remoteJWKS"] == {"uri": JWT["jwks_uri"]}
     assert provider["claimToHeaders"] == [
-        {"claim": "sub", "header": access.CLIENT_HEADER}
+        {"claim": "sub", "header": access.SUBJECT_HEADER}
     ]
 
 
@@ -88,6 +88,9 @@ def test_each_client_has_a_rate_and_the_nameless_share_one() -> None:
     assert selector["headers"] == [{"name": access.CLIENT_HEADER, "type": "Distinct"}]
     assert each["limit"] == {"requests": 5, "unit": "Second"}
     assert rest == {"limit": each["limit"]}
+    token, _ = rules(jwt=JWT, rate_per_client=EACH)
+    (header,) = token["clientSelectors"][0]["headers"]
+    assert header["name"] == access.SUBJECT_HEADER
 
 
 def test_the_rate_of_all_counts_every_request() -> None:
