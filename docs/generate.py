@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from pydantic import AwareDatetime, BaseModel
+from pydantic import AwareDatetime, BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from components.cluster.settings import ClusterSettings
@@ -96,6 +96,8 @@ def _value(field: FieldInfo) -> str:
 
 
 def _kind(kind: Any) -> str:
+    if get_origin(kind) is dict:
+        return f"{_kind(item(kind))} by name"
     choices = [f"`{choice}`" for choice in get_args(kind)]
     if choices:
         return ", ".join(choices)
@@ -104,6 +106,7 @@ def _kind(kind: Any) -> str:
         float: "number",
         bool: "true or false",
         str: "text",
+        SecretStr: "text that is not shown",
         AwareDatetime: "date and time with its zone",
         date: "day",
         Any: "any value",
