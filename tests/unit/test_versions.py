@@ -17,6 +17,7 @@ from components.serving.parts import parts
 from components.serving.route import route_spec
 from components.serving.surroundings import Surroundings
 from components.serving.versions import MOST_RULES, Route
+from lab import paths
 from slipway.render import Rendered
 from stacks import config
 from tests.support import rendered as r
@@ -452,3 +453,20 @@ def test_outputs_name_what_callers_use(two: Rendered) -> None:
     )
     versions = f"challenger {challenger}, champion {champion}"
     assert two.outputs["versions"] == {"employment": versions}
+
+
+def test_the_answers_on_the_page_are_those_given() -> None:
+    page = (paths.ROOT / "docs" / "how-to" / "versions.md").read_text()
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    shown = [yaml.safe_load(block)["slipway:models"] for block in blocks]
+    shown[1]["employment"]["revisions"]["2026-11-23"]["model_image"] = "base"
+    for models in shown:
+        told = answers(r.models(models=models))
+        assert told["employment-unknown-version"]["body"]["inline"] in page
+    assert told["employment-unknown-revision"]["body"]["inline"] in page
+    for name, value in Route(**shown[0]["employment"]["routes"][0]).headers.items():
+        assert f"{name.lower()}: {value}" in page
+    fits = {count: versions.most_versions(count, len(PATHS)) for count in range(13)}
+    said = "16 rules: 4 API versions without revisions; with revisions, 4 API\n"
+    assert said in page
+    assert (fits[0], fits[2], fits[3], fits[5], fits[12]) == (4, 4, 3, 2, 1)
