@@ -12,8 +12,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import uvloop
+
+LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 LOAD_CORE = "1"
 JSON = {"content-type": "application/json"}
 UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
@@ -121,6 +125,50 @@ def percentile(values: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
+class _Caller(asyncio.Protocol):
+    """One connection that asks, and asks again as soon as it has the answer."""
+
+    def __init__(self, raw: bytes, end: float, done: asyncio.Future[None]) -> None:
+        self._raw, self._end, self._done = raw, end, done
+        self._received = b""
+        self._missing = 0
+        self.latencies: list[float] = []
+        self.errors = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: Any = transport  # uvloop's have no class of asyncio's
+        self._ask()
+
+    def _ask(self) -> None:
+        self._started = time.perf_counter()
+        if self._started < self._end:
+            self._transport.write(self._raw)
+        else:
+            self._transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        if self._missing:
+            self._missing -= len(data)
+        else:
+            self._received += data
+            head, found, body = self._received.partition(b"\r\n\r\n")
+            if not found:
+                return
+            length = LENGTH.search(head)
+            self._missing = (int(length[1]) if length else 0) - len(body)
+            self.errors += not head.startswith(b"HTTP/1.1 200")
+            self._received = b""
+        if self._missing <= 0:
+            self._missing = 0
+            self.latencies.append(time.perf_counter() - self._started)
+            self._ask()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.errors += exc is not None
+        if not self._done.done():
+            self._done.set_result(None)
+
+
 async def _own(
     url: str, body: bytes, connections: int, seconds: float, headers: list[str]
 ) -> Load:
@@ -128,39 +176,31 @@ async def _own(
     lines = [f"POST {parts.path} HTTP/1.1", f"host: {parts.netloc}", *headers]
     lines.append(f"content-length: {len(body)}\r\n\r\n")
     raw = "\r\n".join(lines).encode() + body
-    latencies: list[float] = []
-    errors = 0
-    end = time.perf_counter() + seconds
-
-    async def caller() -> None:
-        nonlocal errors
-        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-        try:
-            while time.perf_counter() < end:
-                started = time.perf_counter()
-                writer.write(raw)
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
-                await reader.readexactly(int(length[1]) if length else 0)
-                latencies.append(time.perf_counter() - started)
-                errors += not head.startswith(b"HTTP/1.1 200")
-        finally:
-            writer.close()
-
+    loop = asyncio.get_running_loop()
     started = time.perf_counter()
-    await asyncio.gather(*(caller() for _ in range(connections)))
+    callers = []
+    for _ in range(connections):
+        done = loop.create_future()
+        _, caller = await loop.create_connection(
+            lambda done=done: _Caller(raw, started + seconds, done),  # type: ignore[misc]
+            parts.hostname or "",
+            parts.port or 80,
+        )
+        callers.append((caller, done))
+    await asyncio.gather(*(done for _, done in callers))
     wall = time.perf_counter() - started
+    latencies = [it for caller, _ in callers for it in caller.latencies]
     return Load(
         len(latencies),
         wall,
         percentile(latencies, 0.5),
         percentile(latencies, 0.99),
-        errors,
+        sum(caller.errors for caller, _ in callers),
     )
 
 
 if __name__ == "__main__":
-    found = asyncio.run(
+    found = uvloop.run(
         _own(
             sys.argv[1],
             Path(sys.argv[2]).read_bytes(),
