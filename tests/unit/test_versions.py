@@ -1,4 +1,4 @@
-"""API versions and revisions: what the route says, what each revision is made of."""
+"""API versions: what the route says of them, and what it says of unknown ones."""
 
 from __future__ import annotations
 
@@ -21,227 +21,23 @@ from lab import paths
 from slipway.render import Rendered
 from stacks import config
 from tests.support import rendered as r
-
-ROUTES = [
-    {
-        "prefix": "/employment/v1",
-        "deprecated": "2026-12-01",
-        "sunset": "2027-06-01",
-        "successor": "/employment/v2",
-    },
-    {"prefix": "/employment/v2"},
-]
-PATHS = ("/infer", "/v2", "/openapi.json")
-"""What our own server has for the public."""
-OF_REVISION = ("Deployment", "Service", "PodDisruptionBudget")
-SHARED = {
-    ("ServiceAccount", "employment"),
-    ("NetworkPolicy", "employment"),
-    ("HTTPRoute", "employment"),
-    ("HTTPRouteFilter", "employment-prefix"),
-    ("HTTPRouteFilter", "employment-unknown-path"),
-    ("HTTPRouteFilter", "employment-unknown-revision"),
-    ("HTTPRouteFilter", "employment-unknown-version"),
-    ("ConfigMap", "rules-models-employment"),
-}
-
-Object = dict[str, Any]
-
-
-def revision(weight: int, **more: Any) -> Object:
-    return {"model_image": "employment", "weight": weight} | more
-
-
-def server(champion: int = 90, **more: Any) -> Object:
-    revisions = {
-        "champion": revision(champion),
-        "challenger": revision(
-            100 - champion, model_image="base", arm="canary", **more
-        ),
-    }
-    return {"routes": ROUTES, "revisions": revisions}
-
-
-def render(args: Object | None = None, **config: Any) -> Rendered:
-    return r.models(models={"employment": args or server()}, **config)
+from tests.support.routes import (
+    PATHS,
+    Object,
+    answer_of,
+    answers,
+    backends,
+    chosen,
+    named,
+    render,
+    revision,
+    rules,
+)
 
 
 @pytest.fixture(scope="module")
 def two() -> Rendered:
     return render()
-
-
-def named(rendered: Rendered) -> dict[tuple[str, str], Object]:
-    return {(m["kind"], m["metadata"]["name"]): m for m in rendered.manifests}
-
-
-def rules(rendered: Rendered) -> list[Object]:
-    found: list[Object] = r.manifest(rendered, "HTTPRoute")["spec"]["rules"]
-    return found
-
-
-def answers(rendered: Rendered) -> dict[str, Object]:
-    """What the gateway answers itself, by the filter's name."""
-    return {
-        name: m["spec"]["directResponse"]
-        for (kind, name), m in named(rendered).items()
-        if kind == "HTTPRouteFilter" and "directResponse" in m["spec"]
-    }
-
-
-def chosen(rules: list[Object], path: str, revision: str | None = None) -> Object:
-    """The rule that takes a request, by Gateway API's order of precedence."""
-
-    def fits(match: Object) -> bool:
-        prefix = match["path"]["value"]
-        return (path == prefix or path.startswith(f"{prefix}/")) and all(
-            revision is not None
-            and (
-                header["value"] == revision
-                if header["type"] == "Exact"
-                else re.fullmatch(header["value"], revision) is not None
-            )
-            for header in match.get("headers", [])
-        )
-
-    found: list[tuple[int, int, int, Object]] = [
-        (len(match["path"]["value"]), len(match.get("headers", [])), -number, rule)
-        for number, rule in enumerate(rules)
-        for match in rule["matches"]
-        if fits(match)
-    ]
-    return max(found, key=lambda item: item[:3])[3] if found else {}
-
-
-def answer_of(rendered: Rendered, path: str, revision: str | None = None) -> Object:
-    """Body of the gateway's own answer to a request."""
-    (applied,) = chosen(rules(rendered), path, revision)["filters"]
-    told: Object = json.loads(
-        answers(rendered)[applied["extensionRef"]["name"]]["body"]["inline"]
-    )
-    return told
-
-
-def backends(rendered: Rendered, path: str, revision: str | None = None) -> Object:
-    rule = chosen(rules(rendered), path, revision)
-    return {b["name"]: b["weight"] for b in rule.get("backendRefs", [])}
-
-
-def test_each_revision_has_pods_of_its_own_and_the_rest_is_shared(
-    two: Rendered,
-) -> None:
-    kinds = (*OF_REVISION, "HorizontalPodAutoscaler")
-    own = {
-        (kind, f"employment-{name}")
-        for kind in kinds
-        for name in ("champion", "challenger")
-    }
-    assert set(named(two)) == own | SHARED
-    assert len(two.manifests) == len(own | SHARED)
-
-
-def test_a_revisions_objects_choose_its_pods_alone(two: Rendered) -> None:
-    objects = named(two)
-    for name in ("champion", "challenger"):
-        full = f"employment-{name}"
-        deployment = objects["Deployment", full]["spec"]
-        pods = deployment["template"]["metadata"]["labels"]
-        assert pods["slipway.dev/revision"] == name
-        wanted = deployment["selector"]["matchLabels"]
-        assert wanted["slipway.dev/revision"] == name
-        assert wanted.items() <= pods.items()
-        assert objects["Service", full]["spec"]["selector"] == wanted
-        budget = objects["PodDisruptionBudget", full]["spec"]["selector"]
-        assert budget == {"matchLabels": wanted}
-        target = objects["HorizontalPodAutoscaler", full]["spec"]["scaleTargetRef"]
-        assert target["name"] == full
-        # What is shared takes them all.
-        policy = objects["NetworkPolicy", "employment"]["spec"]["podSelector"]
-        assert policy["matchLabels"].items() <= pods.items()
-        pod = deployment["template"]["spec"]
-        assert pod["serviceAccountName"] == "employment"
-        spread = pod["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"]
-        assert spread == wanted
-
-
-def test_a_revision_is_its_image_and_reports_its_name(two: Rendered) -> None:
-    found = {}
-    for name in ("champion", "challenger"):
-        deployment = named(two)["Deployment", f"employment-{name}"]
-        pod = deployment["spec"]["template"]["spec"]
-        env = {e["name"]: e.get("value") for e in pod["containers"][0]["env"]}
-        volumes = {v["name"]: v for v in pod["volumes"]}
-        found[name] = (
-            env["MODEL_SERVER_REVISION"],
-            env["MODEL_SERVER_MODEL"],
-            env["MODEL_SERVER_ARM"],
-            volumes["model"]["image"]["reference"],
-            deployment["metadata"]["labels"]["app.kubernetes.io/version"],
-        )
-    old, new = r.IMAGES["employment"], r.IMAGES["base"]
-    assert found == {
-        "champion": ("champion", "employment", "stable", old, old[-64:][:12]),
-        "challenger": ("challenger", "employment", "canary", new, new[-64:][:12]),
-    }
-
-
-def test_what_a_revision_does_not_say_is_the_servers() -> None:
-    own = {"min_replicas": 3, "max_replicas": 3}
-    args = server(scaling=own, resources={"cpu_limit_millicores": 2000})
-    found = named(render({**args, "scaling": {"max_replicas": 9}}))
-    replicas = {
-        name: found["HorizontalPodAutoscaler", f"employment-{name}"]["spec"]
-        for name in ("champion", "challenger")
-    }
-    assert replicas["champion"]["maxReplicas"] == 9
-    assert replicas["challenger"]["minReplicas"] == 3
-    assert replicas["challenger"]["maxReplicas"] == 3
-    limits = {
-        name: found["Deployment", f"employment-{name}"]["spec"]["template"]["spec"][
-            "containers"
-        ][0]["resources"]["limits"]["cpu"]
-        for name in ("champion", "challenger")
-    }
-    assert limits == {"champion": "1", "challenger": "2"}
-
-
-def test_other_weights_change_the_route_and_nothing_else(two: Rendered) -> None:
-    before, after = named(two), named(render(server(champion=25)))
-    assert before.keys() == after.keys()
-    changed = {key for key in before if before[key] != after[key]}
-    assert changed == {("HTTPRoute", "employment")}
-    assert two.outputs == render(server(champion=25)).outputs
-    paths = [f"/employment/{v}{path}" for v in ("v1", "v2") for path in PATHS]
-    for path in paths:
-        assert backends(two, path) == {
-            "employment-champion": 90,
-            "employment-challenger": 10,
-        }
-
-
-def test_a_revision_that_goes_leaves_the_others_as_they_are(two: Rendered) -> None:
-    alone = {"routes": ROUTES, "revisions": {"champion": revision(100)}}
-    before, after = named(two), named(render(alone))
-    gone = {key for key in before if key not in after}
-    assert gone == {
-        (kind, "employment-challenger")
-        for kind in (*OF_REVISION, "HorizontalPodAutoscaler")
-    }
-    assert (
-        before["Deployment", "employment-champion"]
-        == (after["Deployment", "employment-champion"])
-    )
-
-
-def test_the_header_chooses_whatever_the_weights_are() -> None:
-    found = render(server(champion=100))
-    for path in ("/employment/v1/infer", "/employment/v2/v2/models/employment/infer"):
-        for name in ("champion", "challenger"):
-            assert backends(found, path, name) == {f"employment-{name}": 1}
-        assert backends(found, path) == {
-            "employment-champion": 100,
-            "employment-challenger": 0,
-        }
 
 
 @pytest.mark.parametrize("name", ["", "chalenger", "CHAMPION", "champion,challenger"])
@@ -381,44 +177,6 @@ def test_a_day_is_one_however_it_is_read(value: Any) -> None:
     assert found.sunset == (None if value is None else date(2026, 12, 1))
 
 
-def rule_file(rendered: Rendered) -> list[Object]:
-    (text,) = r.manifest(rendered, "ConfigMap")["data"].values()
-    (group,) = yaml.safe_load(text)["groups"]
-    found: list[Object] = group["rules"]
-    return found
-
-
-def test_a_revision_without_replicas_is_told_though_others_are_ready(
-    two: Rendered,
-) -> None:
-    outages = [
-        x for x in rule_file(two) if x.get("alert") == "ModelWithoutReadyReplica"
-    ]
-    about = {x["labels"].get("revision", "all"): x["expr"] for x in outages}
-    assert set(about) == {"all", "champion", "challenger"}
-    assert 'revision="champion"' in about["champion"]
-    assert "revision=" not in about["all"]
-    alone = [x for x in rule_file(r.model()) if "alert" in x]
-    assert not any("revision" in x["labels"] for x in alone)
-
-
-def test_each_revision_scales_by_its_own_requests() -> None:
-    args = {**server(), "scaling": {"signal": "inflight", "inflight_per_replica": 8}}
-    found = render(args, surroundings={"keda": {}})
-    for name in ("champion", "challenger"):
-        scaled = named(found)["ScaledObject", f"employment-{name}"]["spec"]
-        assert scaled["scaleTargetRef"]["name"] == f"employment-{name}"
-        (trigger,) = scaled["triggers"]
-        assert f'revision="{name}"' in trigger["metadata"]["query"]
-    lost = [x for x in rule_file(found) if x.get("alert") == "ModelScalingSignalAbsent"]
-    assert {x["labels"]["revision"] for x in lost} == {"champion", "challenger"}
-    for alert in lost:
-        assert (
-            f'scaledObject="employment-{alert["labels"]["revision"]}"'
-            in (alert["expr"])
-        )
-
-
 def many() -> Iterator[Any]:
     for count in range(14):
         if most := versions.most_versions(count, len(PATHS)):
@@ -444,15 +202,6 @@ def test_as_many_rules_as_a_route_holds_and_no_more(count: int, most: int) -> No
     assert len(found) + more > MOST_RULES
     assert max(len(rule["matches"]) for rule in found) <= 64
     assert sum(len(rule["matches"]) for rule in found) < 128
-
-
-def test_outputs_name_what_callers_use(two: Rendered) -> None:
-    assert two.outputs["paths"] == {"employment": "/employment/v2"}
-    champion, challenger = (
-        r.IMAGES[name][-64:][:12] for name in ("employment", "base")
-    )
-    versions = f"challenger {challenger}, champion {champion}"
-    assert two.outputs["versions"] == {"employment": versions}
 
 
 def test_the_answers_on_the_page_are_those_given() -> None:
