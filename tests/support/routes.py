@@ -1,4 +1,4 @@
-"""A server with two revisions behind two API versions, rendered, and its route by precedence."""
+"""A server with two revisions behind two API versions, and who takes a request."""
 
 from __future__ import annotations
 
