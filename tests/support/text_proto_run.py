@@ -7,7 +7,7 @@ The package tensorflow-serving-api has model_server_config.proto; it needs tenso
 for its requests alone, so it is installed without. BatchingParameters and
 MonitoringConfig it has not: their fields stand here as tensorflow/serving has them:
 tensorflow_serving/servables/tensorflow/session_bundle_config.proto and
-tensorflow_serving/config/monitoring_config.proto (read 2026-11-23).
+tensorflow_serving/config/monitoring_config.proto (as known; no package has them).
 """
 
 from __future__ import annotations
