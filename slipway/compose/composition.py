@@ -27,6 +27,7 @@ _SERVICE_KEYS = (
     "tmpfs",
     "networks",
     "network_mode",
+    "dns",
     "ports",
     "depends_on",
     "healthcheck",

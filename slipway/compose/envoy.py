@@ -196,11 +196,14 @@ def _admin_cluster() -> Envoy:
 def _cluster(backend: Backend) -> Envoy:
     found: Envoy = {
         "name": backend.cluster,
-        "type": "STRICT_DNS",
         # Docker's own name server answers with every replica that runs.
-        "dns_lookup_family": "V4_ONLY",
-        "dns_refresh_rate": "1s",
-        "dns_failure_refresh_rate": {"base_interval": "1s", "max_interval": "2s"},
+        "cluster_type": _typed(
+            "envoy.cluster.dns",
+            "clusters.dns.v3.DnsCluster",
+            dns_lookup_family="V4_ONLY",
+            dns_refresh_rate="1s",
+            dns_failure_refresh_rate={"base_interval": "1s", "max_interval": "2s"},
+        ),
         "connect_timeout": "2s",
         "per_connection_buffer_limit_bytes": BUFFER_BYTES,
         "lb_policy": "LEAST_REQUEST",

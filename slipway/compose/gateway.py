@@ -53,7 +53,7 @@ def add(composition: Composition, objects: Objects, backends: Backends) -> None:
     path = f"{FOLDER}/envoy.yaml"
     composition.files[path] = to_yaml(configuration)
     composition.networks.setdefault(OUTSIDE, {})
-    composition.add(SERVICE, _service(composition, proxy))
+    composition.add(SERVICE, _service(composition, proxy, backends))
     composition.told(
         "The gateway's configuration is fixed: weights and routes change by writing it "
         "anew and `docker compose up`, which is an outage of a second."
@@ -137,7 +137,7 @@ def _client_limits(objects: Objects) -> dict[str, Any]:
     return found
 
 
-def _service(composition: Composition, proxy: Object) -> Service:
+def _service(composition: Composition, proxy: Object, backends: Backends) -> Service:
     container = proxy["provider"]["kubernetes"]["envoyDeployment"]["container"]
     limits = container["resources"]["limits"]
     resources = tools.limits(cpus(limits["cpu"]), mebibytes(limits["memory"]))
@@ -155,14 +155,23 @@ def _service(composition: Composition, proxy: Object) -> Service:
         "image": container["image"],
         "entrypoint": ["envoy"],
         "command": [
-            f"--config-path={CONFIG}/envoy.yaml",
+            # Envoy takes a value as a word of its own, not behind "=".
+            *("--config-path", f"{CONFIG}/envoy.yaml"),
             "--disable-hot-restart",
-            "--log-level=warn",
+            *("--log-level", "warn"),
         ],
         "volumes": [tools.mount(), mount],
         "networks": {name: {} for name in [*networks, OUTSIDE]},
         "ports": [published(PORT_VARIABLE, DEFAULT_PORT, PROXY_PORT)],
-        "depends_on": {tools.SERVICE: tools.DONE},
+        # A name is known once its container runs.
+        "depends_on": {
+            tools.SERVICE: tools.DONE,
+            **{
+                host: {"condition": "service_started"}
+                for backend in backends.used()
+                for host in backend.hosts
+            },
+        },
         "healthcheck": tools.health(
             f"http://127.0.0.1:{READY_PORT}/ready", seconds=5, timeout=3, failures=3
         ),

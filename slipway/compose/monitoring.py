@@ -6,11 +6,12 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 import yaml
 
 from components import naming
-from components.monitoring import prometheus, scrape
+from components.monitoring import alertmanager, prometheus, scrape
 from slipway.compose import gateway, servers
 from slipway.compose.composition import Composition, to_yaml
 from slipway.compose.container import Container, only_container
@@ -84,6 +85,9 @@ def add(
             NETWORK: {"aliases": _aliases(platform, workload)},
             **service.get("networks", {}),
         }
+        if _calls_out(composition, name):
+            service |= {"dns": None}
+            service["networks"][gateway.OUTSIDE] = {}
         if publish:
             variable, port = PORTS[name]
             service["ports"] = [gateway.published(variable, port, port)]
@@ -94,6 +98,15 @@ def add(
         "Prometheus scrapes the services; processor and memory of containers, which "
         "kubelets measure, and the API server's metrics are missing."
     )
+
+
+def _calls_out(composition: Composition, name: str) -> bool:
+    """Whether a service posts alerts to an address that is no service's."""
+    text = composition.files.get(f"{name}/{alertmanager.CONFIG_FILE}", "{}")
+    receivers = yaml.safe_load(text).get("receivers", [])
+    hooks = [hook for one in receivers for hook in one.get("webhook_configs", [])]
+    hosts = [urlsplit(hook["url"]).hostname or "" for hook in hooks]
+    return any(not host.endswith(".svc") for host in hosts)
 
 
 def _aliases(platform: Objects, workload: Object) -> list[str]:

@@ -18,6 +18,10 @@ SERVICE = "tools"
 FOLDER = "/tools"
 PROGRAM = f"{FOLDER}/compose-tools"
 TARGET = "/slipway-volume"
+NO_DNS = ["127.0.0.1"]
+"""Where names that are no services' are asked for: nobody answers there. Docker would
+ask the machine's name servers, which is a way out even of internal networks, and for a
+service that is down callers would wait for them."""
 LOGGING = {"driver": "local", "options": {"max-size": "10m", "max-file": "3"}}
 """At most 30 MB a container; Docker's default has no bound."""
 DONE = {"condition": "service_completed_successfully"}
@@ -33,6 +37,7 @@ def hardened(user: str) -> Service:
         "read_only": True,
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
+        "dns": NO_DNS,
         "logging": LOGGING,
     }
 
@@ -50,6 +55,7 @@ def _one_shot(image: str, *words: str, **more: Any) -> Service:
         "image": image,
         "entrypoint": [PROGRAM, *words],
         "network_mode": "none",
+        "dns": None,
         "restart": "no",
         "deploy": {"resources": limits(1, _MEMORY_MIB, 64)},
         **more,

@@ -38,12 +38,12 @@ def test_the_project_is_the_one_that_was_read_last() -> None:
 
 
 def test_it_is_what_the_compose_specification_says() -> None:
-    schema = composed.schema()
-    jsonschema.validate(composed.project(), schema)
+    validator = jsonschema.Draft7Validator(composed.schema())
+    validator.validate(composed.project())
     wrong = composed.project()
     wrong["services"]["gateway"]["restart_policy"] = "always"
     with pytest.raises(jsonschema.ValidationError, match="restart_policy"):
-        jsonschema.validate(wrong, schema)
+        validator.validate(wrong)
 
 
 def test_the_specification_is_the_one_that_compose_is_built_with() -> None:

@@ -14,11 +14,10 @@ from click.testing import CliRunner
 from components import naming
 from components.monitoring import scrape
 from components.settings import SettingsError
-from slipway.compose import container, monitoring, quantities, routes, servers
+from slipway.compose import container, monitoring, quantities, routes, servers, stack
 from slipway.compose.command import command
 from slipway.compose.composition import FILE, Composition
 from slipway.compose.objects import Object, Objects, name_of
-from slipway.compose.stack import compose
 from tests.support import composed
 from tests.support import rendered as r
 
@@ -116,6 +115,7 @@ def test_no_container_has_rights_or_can_starve_the_machine() -> None:
         assert {"cpus", "memory", "pids"} == set(limits), name
         assert service["logging"]["options"]["max-size"] == "10m", name
         assert "@sha256:" in service["image"], name
+        assert service.get("dns") == ["127.0.0.1"] or service["network_mode"] == "none"
         assert not {"privileged", "cap_add", "pid", "ipc"} & set(service) - {"cap_add"}
 
 
@@ -355,6 +355,20 @@ def test_alerts_go_where_the_clusters_configuration_says() -> None:
     assert hook["url"].split("/")[2].partition(":")[0] in recorder
 
 
+def test_alerts_for_the_outside_get_there() -> None:
+    below = copy.deepcopy(composed.objects("platform.lab"))
+    config = below.find("ConfigMap", "alertmanager", naming.MONITORING_NAMESPACE)
+    assert config
+    name = "alertmanager.yaml"
+    text = config["data"][name].replace("alert-recorder.slipway-monitoring.svc", "a.b")
+    config["data"][name] = text
+    with composed.locked(r.IMAGES):
+        project = stack.translated(composed.LAB, composed.objects(composed.LAB), below)
+    service = project.services["alertmanager"]
+    assert "outside" in service["networks"]
+    assert "dns" not in service, "its name must be resolved"
+
+
 def test_prometheus_cannot_be_stopped_by_who_reaches_it() -> None:
     service = services()["prometheus"]
     assert "--web.enable-lifecycle" not in service["command"]
@@ -434,7 +448,7 @@ def test_two_services_of_one_name_are_refused() -> None:
 
 def test_a_cluster_cannot_be_composed() -> None:
     with pytest.raises(SettingsError, match=r"give models\.lab"):
-        compose("platform.lab")
+        stack.compose("platform.lab")
 
 
 def test_what_is_different_is_told_and_written() -> None:
