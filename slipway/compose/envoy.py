@@ -223,7 +223,11 @@ def _cluster(backend: Backend) -> Envoy:
                 "no_traffic_interval": "1s",
                 "unhealthy_threshold": 2,
                 "healthy_threshold": 1,
-                "http_health_check": {"path": backend.health_path},
+                "http_health_check": {
+                    # Else the cluster's name, which no web framework takes for a host.
+                    "host": backend.hosts[0],
+                    "path": backend.health_path,
+                },
             }
         ]
     if backend.http2:

@@ -206,7 +206,7 @@ def test_a_cluster_is_its_servers_replicas_held_to_their_readiness() -> None:
         "port_value": 8080,
     }
     (check,) = found["health_checks"]
-    assert check["http_health_check"]["path"] == "/readyz"
+    assert check["http_health_check"] == {"host": "employment", "path": "/readyz"}
     # Else a replica that nobody called is asked once a minute.
     assert check["no_traffic_interval"] == "1s"
 
