@@ -18,8 +18,8 @@ def run() -> None:
     source = f"stacks/config/Pulumi.{pulumi.get_stack()}.yaml"
     config.require_encrypted("client_keys", source)
     chosen = settings.parse(ModelsSettings, config.read(), source)
-    if stack := chosen.cluster.stack:
-        _check_pools(chosen, source, stack)
+    if chosen.cluster.stack and gpu_pools.asked(chosen.models):
+        _check_pools(chosen, source, chosen.cluster.stack)
     cluster = cluster_access.provider(chosen.cluster)
     if chosen.client_keys:
         ClientKeys(

@@ -10,6 +10,12 @@ from components.serving.model_server_args import ModelServerArgs
 from components.settings import Problem
 
 
+def asked(models: Mapping[str, ModelServerArgs]) -> bool:
+    """Whether any of the models names a pool."""
+    accelerators = (args.runtime.accelerators for args in models.values())
+    return any(gpus and gpus.pool for gpus in accelerators)
+
+
 def problems(
     models: Mapping[str, ModelServerArgs], pools: Mapping[str, NodePoolBase]
 ) -> Iterator[Problem]:

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from lab import paths
+from lab import own_venv, paths
 from tests.server.conftest import COLUMNS
-from tests.support import own_venv
 from tests.support.model_server import SERVER, ModelServer, request
 
 REQUIREMENTS = Path(__file__).parent / "requirements-schemathesis.txt"

@@ -8,8 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from lab import paths
-from tests.support import own_venv
+from lab import own_venv, paths
 
 REQUIREMENTS = paths.ROOT / "tests" / "policy" / "requirements-checkov.txt"
 RUN_SECONDS = 600

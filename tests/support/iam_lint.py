@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from lab import paths
-from tests.support import own_venv
+from lab import own_venv, paths
 from tests.support.iam import Policy
 
 REQUIREMENTS = paths.ROOT / "tests" / "policy" / "requirements-parliament.txt"

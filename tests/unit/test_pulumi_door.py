@@ -48,7 +48,8 @@ print(json.dumps([sorted(r.urn for r in recording.resources), platform.system()]
 class AnyImages(dict[str, str]):
     """A lock with a reference for every name that the stacks use."""
 
-    NAMES = ("model-server", "employment")
+    EXAMPLES = ("example-fastapi", "example-flask", "example-django")
+    NAMES = ("model-server", "employment", *EXAMPLES)
 
     def __init__(self) -> None:
         digest = "sha256:" + "0" * 64
