@@ -1,0 +1,156 @@
+"""The gateway of a Compose project: the cluster's routes, translated for Envoy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from slipway.compose import routes
+from slipway.compose.objects import Object, Objects
+from tests.support import composed
+
+
+@pytest.fixture(scope="module")
+def models() -> Objects:
+    return composed.objects(composed.LAB)
+
+
+def envoy() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(composed.files()["gateway/envoy.yaml"])
+    return found
+
+
+def public_routes() -> list[dict[str, Any]]:
+    (listener,) = [
+        one for one in envoy()["static_resources"]["listeners"] if one["name"] == "http"
+    ]
+    manager = listener["filter_chains"][0]["filters"][-1]["typed_config"]
+    assert manager["preserve_external_request_id"] is True
+    found: list[dict[str, Any]] = manager["route_config"]["virtual_hosts"][0]["routes"]
+    return found
+
+
+def test_each_public_path_leads_to_its_server_with_the_clusters_time_limit(
+    models: Objects,
+) -> None:
+    by_prefix = {
+        one["match"]["path_separated_prefix"]: one["route"]
+        for one in public_routes()
+        if "route" in one and "headers" not in one["match"]
+    }
+    assert by_prefix["/employment/v1/infer"]["prefix_rewrite"] == "/infer"
+    assert by_prefix["/employment/v1/v2"]["prefix_rewrite"] == "/v2"
+    for route in models.kind("HTTPRoute"):
+        for rule in route["spec"]["rules"]:
+            for match in rule["matches"]:
+                if rule.get("backendRefs") and match["path"]["type"] == "PathPrefix":
+                    assert match["path"]["value"] in by_prefix
+    assert {one["timeout"] for one in by_prefix.values()} == {"10s"}
+
+
+def test_a_cluster_is_its_servers_replicas_held_to_their_readiness() -> None:
+    clusters = {c["name"]: c for c in envoy()["static_resources"]["clusters"]}
+    found = clusters["service/models/employment/80"]
+    (endpoint,) = found["load_assignment"]["endpoints"][0]["lb_endpoints"]
+    assert endpoint["endpoint"]["address"]["socket_address"] == {
+        "address": "employment",
+        "port_value": 8080,
+    }
+    (check,) = found["health_checks"]
+    assert check["http_health_check"] == {"host": "employment", "path": "/readyz"}
+    # Else a replica that nobody called is asked once a minute.
+    assert check["no_traffic_interval"] == "1s"
+
+
+def route(*rules: dict[str, Any]) -> Object:
+    metadata = {"name": "any", "namespace": "models"}
+    return {"kind": "HTTPRoute", "metadata": metadata, "spec": {"rules": list(rules)}}
+
+
+def rule(value: str, kind: str = "PathPrefix", **more: Any) -> dict[str, Any]:
+    backend = {"name": "any", "port": 80}
+    match = {"path": {"type": kind, "value": value}, **more.pop("match", {})}
+    return {"matches": [match], "backendRefs": [backend], **more}
+
+
+def translated(*rules: dict[str, Any]) -> list[dict[str, Any]]:
+    return routes.routes(Objects((route(*rules),)), lambda _, b: f"to {b['name']}")
+
+
+def test_the_most_specific_route_comes_first() -> None:
+    header = {"headers": [{"name": "x-model-revision", "value": "b"}]}
+    found = translated(
+        rule("/a"),
+        rule("/a/b"),
+        rule("/a/b", match=header),
+        rule("/a", "Exact"),
+    )
+    assert [one["match"] for one in found] == [
+        {"path": "/a"},
+        {
+            "path_separated_prefix": "/a/b",
+            "headers": [{"name": "x-model-revision", "string_match": {"exact": "b"}}],
+        },
+        {"path_separated_prefix": "/a/b"},
+        {"path_separated_prefix": "/a"},
+    ]
+
+
+def test_weights_and_mirrors_are_kept() -> None:
+    split = rule("/a")
+    split["backendRefs"] = [
+        {"name": "old", "port": 80, "weight": 9},
+        {"name": "new", "port": 80, "weight": 1},
+    ]
+    mirror = {"backendRef": {"name": "shadow", "port": 80}, "percent": 5}
+    split["filters"] = [{"type": "RequestMirror", "requestMirror": mirror}]
+    (found,) = translated(split)
+    clusters = found["route"]["weighted_clusters"]["clusters"]
+    weights = [(one["name"], one["weight"]) for one in clusters]
+    assert weights == [("to old", 9), ("to new", 1)]
+    (policy,) = found["route"]["request_mirror_policies"]
+    share = policy["runtime_fraction"]["default_value"]
+    assert share == {"numerator": 50_000, "denominator": "MILLION"}
+
+
+def test_a_prefix_replaced_by_the_root_leaves_no_double_slash() -> None:
+    rewrite = {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}}
+    filters = [{"type": "URLRewrite", "urlRewrite": rewrite}]
+    (found,) = translated(rule("/a.b", filters=filters))
+    assert found["route"]["regex_rewrite"] == {
+        "pattern": {"regex": r"^/a\.b/*"},
+        "substitution": "/",
+    }
+
+
+def test_an_answer_of_the_gateways_own_is_kept_word_by_word() -> None:
+    answer = {
+        "contentType": "application/json",
+        "statusCode": 404,
+        "body": {"type": "Inline", "inline": '{"known": ["v1"], "share": "5%"}'},
+    }
+    extra = {
+        "kind": "HTTPRouteFilter",
+        "metadata": {"name": "unknown", "namespace": "models"},
+        "spec": {"directResponse": answer},
+    }
+    reference = {"kind": "HTTPRouteFilter", "name": "unknown"}
+    only = rule("/a", filters=[{"type": "ExtensionRef", "extensionRef": reference}])
+    del only["backendRefs"]
+    objects = Objects((route(only), extra))
+    (found,) = routes.routes(objects, lambda *_: "")
+    assert found["direct_response"] == {
+        "status": 404,
+        "body": {"inline_string": '{"known": ["v1"], "share": "5%"}'},
+    }
+
+
+@pytest.mark.parametrize(
+    ("duration", "seconds"),
+    [("10s", "10s"), ("1m30s", "90s"), ("500ms", "0.5s"), ("1h", "3600s")],
+)
+def test_durations(duration: str, seconds: str) -> None:
+    (found,) = translated(rule("/a", timeouts={"request": duration}))
+    assert found["route"]["timeout"] == seconds
