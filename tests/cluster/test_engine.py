@@ -101,6 +101,8 @@ def test_what_is_rendered_is_what_the_engine_created(
         kind = wanted["kind"] + (f".{group[2]}.{group[0]}" if group[0] else "")
         namespace = metadata.get("namespace", "default")
         live = cluster.kube.get(kind, metadata["name"], namespace)
+        if kind == "Secret":  # a rendering has placeholders
+            assert live["data"].keys() == wanted.pop("data").keys()
         differences += contains(live, wanted, f"{wanted['kind']}/{metadata['name']}")
     assert differences == []
     created = Engine().objects(stack)
