@@ -63,6 +63,7 @@ class Container:
             **(container.get("securityContext") or {}),
         }
         self._user = str(context.get("runAsUser", 10001))
+        self._group = str(context.get("runAsGroup", self._user))
         self._add_volumes()
         health = self._health()
         mounts = [tools.mount(), *self._mounts] if health else self._mounts
@@ -74,7 +75,7 @@ class Container:
             texts = (self.composition.files[path] for path in self._files)
             labels[CONFIG_LABEL] = tools.digest(*texts)
         return {
-            **tools.hardened(f"{self._user}:{context.get('runAsGroup', self._user)}"),
+            **tools.hardened(f"{self._user}:{self._group}"),
             "image": container["image"],
             "entrypoint": [escaped(word) for word in container.get("command", [])],
             "command": [escaped(word) for word in container.get("args", [])],
@@ -152,7 +153,10 @@ class Container:
             elif "emptyDir" in volume:
                 mib = mebibytes(volume["emptyDir"].get("sizeLimit", "64Mi"))
                 self._tmpfs_mib += mib
-                options = f"size={mib}m,mode=1777,nosuid,nodev,noexec"
+                # Owner and not mode alone: at a container's second start the folder is
+                # there, and runc 1.1 gives the tmpfs the mode that it has.
+                owner = f"uid={self._user},gid={self._group}"
+                options = f"size={mib}m,mode=1777,{owner},nosuid,nodev,noexec"
                 self._tmpfs.append(f"{target}:{options}")
             else:
                 raise self._refuse(

@@ -82,6 +82,7 @@ def test_models_come_from_their_images_before_their_server_starts(
 def test_memory_holds_what_kubernetes_keeps_on_disk() -> None:
     service = services()["employment"]
     sizes = [int(t.partition("size=")[2].partition("m")[0]) for t in service["tmpfs"]]
+    assert all(",uid=10001,gid=10001," in t for t in service["tmpfs"])
     memory = service["deploy"]["resources"]["limits"]["memory"]
     assert memory == f"{384 + sum(sizes)}M"
 
