@@ -28,7 +28,7 @@ def test_load_adds_replicas_and_its_end_removes_them(cluster: Cluster) -> None:
     wait_until(lambda: desired(cluster) == low, 240, f"{low} replicas at rest")
     row = images.real_rows("employment", 1)[0]
     # A large batch a request: load on the model's processors, not on this client's.
-    body = oip.request(np.repeat(row, 500, axis=0))
+    body = oip.request(np.repeat(row, 1000, axis=0))
     with load(cluster.infer, body, rate=120):
         wait_until(lambda: desired(cluster) > low, 180, "more replicas under load")
         # An update meanwhile leaves the replicas to the autoscaler.
