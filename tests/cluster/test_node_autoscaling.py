@@ -200,8 +200,8 @@ def test_a_gpu_pod_that_no_pool_can_serve_stays_pending_and_the_doctor_says_why(
     time.sleep(5)
     ready = autoscaled.ready()
     assert (ready["one-more"], ready["too-large"]) == (0, 0)
-    api = KubeApi.of_kubeconfig(kube.kubeconfig.read_text())
-    problems = [found for found in doctor.check(api) if found.status == "problem"]
+    with KubeApi.of_kubeconfig(kube.kubeconfig.read_text()) as api:
+        problems = [found for found in doctor.check(api) if found.status == "problem"]
     for found in problems:
         say(f"doctor: {found.subject}: {found.detail}")
     most = f"{8 * GPU_PODS} nvidia.com/gpu"
