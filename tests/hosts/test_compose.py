@@ -10,7 +10,7 @@ import os
 import platform
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,47 +24,32 @@ from lab.forward import Forwards
 from lab.host import Host
 from lab.lab import Lab
 from lab.playbook import PlaybookResult
-from lab.settings import BRIDGE_ADDRESS, REGISTRY_NAME, LabSettings
+from lab.settings import BRIDGE_ADDRESS, REGISTRY_NAME
 from slipway import images
-from slipway.compose.composition import FILE
 from slipway.compose.stack import compose
 from slipway.images.registry import Registry
 from tests.support import composed, oip
 from tests.support import rendered as r
+from tests.support.compose_host import (
+    FOLDER,
+    SETTINGS,
+    containers,
+    docker,
+    eventually,
+    firing,
+    project,
+    query,
+    started,
+    url,
+)
 
 pytestmark = pytest.mark.skipif(
     platform.system() != "Linux" or os.geteuid() != 0,
     reason="hosts in namespaces need Linux and root",
 )
 
-SETTINGS = LabSettings(
-    workers=0, port_offset=4000, kubernetes=False, packages=("docker.io",)
-)
 PLAYBOOK = playbook.PLAYBOOKS / "docker.yml"
-FOLDER = "/srv/models-lab"
-ADDRESS = "198.18.0.11"
-ENVIRONMENT = {
-    # Where the lab's forwards lead; by default all is on the host's loopback.
-    "SLIPWAY_ADDRESS": ADDRESS,
-    "SLIPWAY_PORT": "30080",
-    "SLIPWAY_PROMETHEUS_PORT": "30090",
-    "SLIPWAY_ALERTMANAGER_PORT": "30093",
-    "SLIPWAY_ALERTS_PORT": "30095",
-}
 ROWS = 40
-
-
-def url(service: str, path: str = "") -> str:
-    return f"http://{ports.LOOPBACK}:{SETTINGS.ports()[service]}{path}"
-
-
-def eventually(holds: Callable[[], bool], seconds: float) -> float:
-    """Waits; returns how long it took."""
-    start = time.monotonic()
-    while not holds():
-        assert time.monotonic() - start < seconds
-        time.sleep(0.25)
-    return time.monotonic() - start
 
 
 @pytest.fixture(scope="module")
@@ -133,33 +118,6 @@ def registry(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Non
         images.push(served, composed.image_names())
         yield
     forwards.service.stop()
-
-
-def docker(host: Host, *words: str, seconds: float = 60, check: bool = True) -> str:
-    done = host.run(["docker", *words], timeout_seconds=seconds, check=check)
-    return done.stdout
-
-
-def project(host: Host, *words: str, seconds: float = 60) -> str:
-    """`docker compose` on the project, with its ports where the lab leads to."""
-    variables = [f"{name}={value}" for name, value in ENVIRONMENT.items()]
-    command = ["docker", "compose", "--file", f"{FOLDER}/{FILE}", "--progress=quiet"]
-    run = ["env", *variables, *command, *words]
-    return host.run(run, timeout_seconds=seconds).stdout
-
-
-def containers(host: Host) -> dict[str, dict[str, Any]]:
-    """All containers of the project by name."""
-    lines = project(host, "ps", "--all", "--format", "json").splitlines()
-    found = [json.loads(line) for line in lines]
-    return {one["Name"]: one for one in found}
-
-
-def started(host: Host) -> dict[str, str]:
-    """When each container started, by name."""
-    form = "{{.Name}} {{.State.StartedAt}}"
-    lines = docker(host, "inspect", "--format", form, *containers(host)).splitlines()
-    return dict(line.lstrip("/").split() for line in lines)
 
 
 @pytest.fixture(scope="module")
@@ -296,13 +254,6 @@ def test_what_is_not_public_is_not_reached(host: Host, running: float) -> None:
         assert httpx.get(url("gateway", path)).status_code == 404
 
 
-def query(expression: str) -> list[dict[str, Any]]:
-    address = url("prometheus", "/api/v1/query")
-    answer = httpx.get(address, params={"query": expression}).raise_for_status()
-    found: list[dict[str, Any]] = answer.json()["data"]["result"]
-    return found
-
-
 def test_prometheus_has_the_series_of_every_replica(host: Host, running: float) -> None:
     eventually(lambda: not query("up == 0") and len(query("up")) > 5, 60)
     eventually(lambda: len(query('model_ready{app="model-server"} == 1')) >= 2, 60)
@@ -395,12 +346,6 @@ def test_a_killed_replica_is_replaced_and_no_request_fails(
     failed = [status for status in statuses if status != 200]
     # What it was working on dies with it: one request, for one client asks here.
     assert len(failed) <= 1, failed
-
-
-def firing() -> set[str]:
-    """Alerts about the model that Alertmanager holds."""
-    answer = httpx.get(url("alertmanager", "/api/v2/alerts")).raise_for_status()
-    return {a["labels"]["alertname"] for a in answer.json()}
 
 
 def test_an_alert_fires_when_the_model_is_stopped(host: Host, running: float) -> None:
