@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 LOG_FLUSH_SECONDS = 2.0
 SAMPLE_SECONDS = 1.0
 CHECK_SECONDS = 0.25
+TURNS = 5
+"""Of the event loop: accept, make the connection, read; and two to spare."""
 
 logger = logging.getLogger("model_server")
 
@@ -33,6 +35,12 @@ class Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take who has connected and what they have sent before listening ends."""
+        for _ in range(TURNS):
+            await asyncio.sleep(0)
+        await super().shutdown(sockets)
 
 
 class Lifecycle:

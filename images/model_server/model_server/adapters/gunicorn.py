@@ -22,6 +22,7 @@ from typing import Any
 from model_server import logs
 from model_server.adapters import registry
 from model_server.adapters.drain import CLOSING, DRAINING, LOG_FLUSH_SECONDS, TAKING
+from model_server.adapters.gunicorn_worker import Worker
 from model_server.adapters.settings import read_settings
 from model_server.config import ConfigError
 
@@ -44,7 +45,7 @@ _drain_seconds = math.ceil(_settings.drain_seconds)
 
 # What follows are gunicorn's settings, by its names.
 bind = f"{_host}:{_settings.port}"
-worker_class = "gthread"
+worker_class = Worker
 workers = 1
 threads = 32
 worker_connections = _settings.max_connections
