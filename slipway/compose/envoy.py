@@ -38,6 +38,21 @@ RETRY = {
     "host_selection_retry_max_attempts": 3,
 }
 
+EJECTION = {
+    # A replica that cannot be connected to gets nothing more until its health check
+    # passes: back again but still loading its model, it would answer 503.
+    "split_external_local_origin_errors": True,
+    "consecutive_local_origin_failure": 1,
+    "enforcing_consecutive_local_origin_failure": 100,
+    # What a server answers itself is for its callers: overload is no fault.
+    "enforcing_consecutive_5xx": 0,
+    "enforcing_consecutive_gateway_failure": 0,
+    "enforcing_success_rate": 0,
+    "enforcing_local_origin_success_rate": 0,
+    "base_ejection_time": "30s",
+    "max_ejection_percent": 100,
+}
+
 
 def bootstrap(
     objects: Objects,
@@ -211,6 +226,7 @@ def _cluster(backend: Backend) -> Envoy:
         # Replicas that are all ill get nothing: an answer at once beats a wait.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "ignore_health_on_host_removal": True,
+        "outlier_detection": EJECTION,
         "circuit_breakers": {"thresholds": [{"max_retries": 1024}]},
         "load_assignment": _endpoints(
             backend.cluster, [(host, backend.port) for host in backend.hosts]

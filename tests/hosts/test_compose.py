@@ -313,13 +313,16 @@ def test_a_killed_replica_is_replaced_and_no_request_fails(
     form = "{{.State.Pid}} {{.RestartCount}}"
     pid, count = docker(host, "inspect", "--format", form, server).split()
     rows, _ = images.real_rows("employment", 1)
-    body, statuses, end = oip.request(rows), [], threading.Event()
+    body, end = oip.request(rows), threading.Event()
+    answers: list[tuple[int, str]] = []
 
     def ask() -> None:
         with httpx.Client(timeout=20) as client:
             while not end.is_set():
-                address = url("gateway", "/employment/v1/infer")
-                statuses.append(client.post(address, content=body).status_code)
+                answer = client.post(
+                    url("gateway", "/employment/v1/infer"), content=body
+                )
+                answers.append((answer.status_code, answer.text))
 
     asking = threading.Thread(target=ask)
     asking.start()
@@ -342,8 +345,8 @@ def test_a_killed_replica_is_replaced_and_no_request_fails(
     finally:
         end.set()
         asking.join()
-    assert len(statuses) > 100
-    failed = [status for status in statuses if status != 200]
+    assert len(answers) > 100
+    failed = [answer for answer in answers if answer[0] != 200]
     # What it was working on dies with it: one request, for one client asks here.
     assert len(failed) <= 1, failed
 
