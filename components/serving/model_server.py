@@ -16,6 +16,7 @@ from components.cluster.kubernetes_support import today
 from components.security import pod_defaults
 from components.serving import (
     access,
+    grpc_route,
     network_policy,
     route,
     rules,
@@ -51,7 +52,8 @@ class ModelServer(pulumi.ComponentResource):
       `keda-hpa-<name>`
     - HTTPRoute `<name>`, if the arguments have a route, and the HTTPRouteFilters
       `<name>-unknown-...`: what the gateway answers where nothing is
-    - SecurityPolicy and BackendTrafficPolicy `<name>` of that route, if the arguments
+    - GRPCRoute `<name>`, if the arguments have `grpc_route`
+    - SecurityPolicy and BackendTrafficPolicy `<name>` of these routes, if the arguments
       have `access`, and ConfigMap `<name>-jwks`, if they have an issuer's keys
     - ConfigMap `rules-<namespace>-<name>` in the monitoring namespace: recording rules
       and alerts
@@ -87,19 +89,15 @@ class ModelServer(pulumi.ComponentResource):
         self._parts = parts(name, args)
         self._selector = naming.selector(PROGRAM, instance=name)
         account, fence = self._account(), self._network_policy()
-        deployments, behind = [], []
+        deployments: list[pulumi.Resource] = []
+        behind: list[pulumi.Resource] = []
         for part in self._parts:
             deployment = self._deployment(part, [account, fence])
             behind += [deployment, self._service(part)]
             self._disruption_budget(part)
             self._autoscaler(part, deployment)
             deployments.append(deployment)
-        if args.api_versions:
-            for warning in versions.past(args.api_versions, today()):
-                pulumi.log.warn(f"{name}: {warning}", self)
-            # The door before the way: no request comes in while there is none.
-            door = self._door(args.access) if args.access else []
-            self._route([*behind, *self._route_filters(known_prefixes), *door])
+        self._ways(behind, known_prefixes)
         # After the pods: else a first start would be told as an outage.
         self._rules(deployments)
         first = self._parts[0]
@@ -271,6 +269,23 @@ class ModelServer(pulumi.ComponentResource):
             opts=self._child([deployment]),
         )
 
+    def _ways(self, behind: list[pulumi.Resource], known: Sequence[str]) -> None:
+        """The public ways, by HTTP and by gRPC."""
+        filters: dict[str, route.Object] = {}
+        if self._args.api_versions:
+            for warning in versions.past(self._args.api_versions, today()):
+                pulumi.log.warn(f"{self._model}: {warning}", self)
+            filters |= route.filter_specs(self._model, self._args, self._parts, known)
+        if self._args.grpc_route:
+            filters |= route.unknown_revision(self._model, self._parts)
+        # The door before the way: no request comes in while there is none.
+        door = self._door(self._args.access)
+        depends_on = [*behind, *self._route_filters(filters), *door]
+        if self._args.api_versions:
+            self._route(depends_on)
+        if self._args.grpc_route:
+            self._grpc_route(depends_on)
+
     def _route(self, depends_on: list[pulumi.Resource]) -> None:
         CustomResource(
             self._model,
@@ -281,8 +296,7 @@ class ModelServer(pulumi.ComponentResource):
             opts=self._child(depends_on),
         )
 
-    def _route_filters(self, known: Sequence[str]) -> list[pulumi.Resource]:
-        specs = route.filter_specs(self._model, self._args, self._parts, known)
+    def _route_filters(self, specs: dict[str, route.Object]) -> list[pulumi.Resource]:
         return [
             CustomResource(
                 name,
@@ -295,9 +309,21 @@ class ModelServer(pulumi.ComponentResource):
             for name, spec in specs.items()
         ]
 
-    def _door(self, asked: Access) -> list[pulumi.Resource]:
+    def _grpc_route(self, depends_on: list[pulumi.Resource]) -> None:
+        CustomResource(
+            self._model,
+            api_version=grpc_route.API_VERSION,
+            kind=grpc_route.KIND,
+            metadata=self._metadata("route"),
+            spec=grpc_route.route_spec(
+                self._model, self._args, self._parts, self._around
+            ),
+            opts=self._child(depends_on),
+        )
+
+    def _door(self, asked: Access | None) -> list[pulumi.Resource]:
         before: list[pulumi.Resource] = []
-        if asked.jwt and asked.jwt.jwks:
+        if asked and asked.jwt and asked.jwt.jwks:
             name = access.jwks_name(self._model)
             keys = core.v1.ConfigMap(
                 name,
@@ -306,6 +332,9 @@ class ModelServer(pulumi.ComponentResource):
                 opts=self._child(),
             )
             before.append(keys)
+        policies = access.policies(self._model, asked) if asked else iter(())
+        if self._args.grpc_route:
+            policies = grpc_route.guarded(policies, self._model, self._args)
         made: list[pulumi.Resource] = [
             CustomResource(
                 f"{self._model}-{policy.kind.lower()}",
@@ -315,7 +344,7 @@ class ModelServer(pulumi.ComponentResource):
                 spec=policy.spec,
                 opts=self._child(before),
             )
-            for policy in access.policies(self._model, asked)
+            for policy in policies
         ]
         return made
 

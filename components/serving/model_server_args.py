@@ -11,6 +11,7 @@ from pydantic import Field
 from components.images import ImageReference
 from components.serving.access_settings import Access
 from components.serving.alert_settings import Alerts
+from components.serving.grpc_settings import grpc_problems
 from components.serving.lifecycle_settings import Lifecycle
 from components.serving.request_settings import PredictionLog, Requests
 from components.serving.resource_settings import Resources
@@ -58,6 +59,9 @@ class ModelServerArgs(Settings):
     """Public path at the gateway; without it only the cluster reaches the model."""
     routes: Annotated[tuple[Route, ...], Field(max_length=MOST_RULES)] = ()
     """The same for several API versions, the oldest first; instead of `route`."""
+    grpc_route: bool = False
+    """Whether the gateway leads gRPC to it: callers name the server in the header
+    x-model (docs/how-to/grpc.md). Needs a runtime with `grpc: true`."""
     revisions: dict[RevisionName, Revision] = Field(default={}, validate_default=True)
     """Several revisions of the model behind the same path, by name: callers choose one
     by the header x-model-revision, all others are shared out by weight."""
@@ -119,6 +123,7 @@ class ModelServerArgs(Settings):
         """What no pods could be made of, or no route; bounds out of reach."""
         yield from self._models()
         yield from self._routes()
+        yield from grpc_problems(self)
         yield from self._door()
         bounds = list(self._bounds())
         yield from bounds
@@ -172,7 +177,7 @@ class ModelServerArgs(Settings):
         """A door where nobody comes by; a bound that is never reached."""
         if self.access is None:
             return
-        if not self.api_versions:
+        if not self.api_versions and not self.grpc_route:
             yield Problem(
                 "access",
                 sorted(self.access.model_fields_set),

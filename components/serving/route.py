@@ -44,19 +44,22 @@ def route_spec(
         for route in args.api_versions
         for rule in _version_rules(server, route, args, parts)
     ]
+    refusals = _refusals(server, args, parts)
+    return {"parentRefs": parents(around), "rules": [*rules, *refusals]}
+
+
+def parents(around: Surroundings) -> list[Object]:
+    """The Gateway that routes attach to."""
     listener = around.gateway_listener
-    return {
-        "parentRefs": [
-            {
-                "group": "gateway.networking.k8s.io",
-                "kind": "Gateway",
-                "name": around.gateway,
-                "namespace": around.gateway_namespace,
-                **({"sectionName": listener} if listener else {}),
-            }
-        ],
-        "rules": [*rules, *_refusals(server, args, parts)],
-    }
+    return [
+        {
+            "group": "gateway.networking.k8s.io",
+            "kind": "Gateway",
+            "name": around.gateway,
+            "namespace": around.gateway_namespace,
+            **({"sectionName": listener} if listener else {}),
+        }
+    ]
 
 
 def filter_specs(
@@ -83,11 +86,6 @@ def filter_specs(
             siblings(routes, known),
         )
     if _has_revisions(parts):
-        found[UNKNOWN_REVISION] = _answer(
-            "unknown_revision",
-            f"{server} has no revision of the name in {REVISION_HEADER}",
-            [part.revision for part in parts],
-        )
         pattern = "|".join(map(re.escape, own))
         found[PREFIX] = {
             "urlRewrite": {
@@ -100,7 +98,20 @@ def filter_specs(
                 }
             }
         }
-    return {f"{server}-{name}": spec for name, spec in found.items()}
+    named = {f"{server}-{name}": spec for name, spec in found.items()}
+    return named | unknown_revision(server, parts)
+
+
+def unknown_revision(server: str, parts: Sequence[Part]) -> dict[str, Object]:
+    """By name, the HTTPRouteFilter for a revision that is not there."""
+    if not _has_revisions(parts):
+        return {}
+    answer = _answer(
+        "unknown_revision",
+        f"{server} has no revision of the name in {REVISION_HEADER}",
+        [part.revision for part in parts],
+    )
+    return {f"{server}-{UNKNOWN_REVISION}": answer}
 
 
 def _has_revisions(parts: Sequence[Part]) -> bool:
@@ -125,7 +136,7 @@ def _version_rules(
         ]
     # A rule per path and revision would soon be more than a route holds, and the
     # standard's rewrite takes one path a rule: so Envoy Gateway's, by a pattern.
-    filters = [_extension(f"{server}-{PREFIX}"), *told]
+    filters = [extension(f"{server}-{PREFIX}"), *told]
     chosen = [
         {
             "matches": _public(
@@ -162,7 +173,7 @@ def _refusals(
     if parents:
         rules.append(([{"path": _below(path)} for path in parents], UNKNOWN_VERSION))
     return [
-        {"matches": matches, "filters": [_extension(f"{server}-{name}")]}
+        {"matches": matches, "filters": [extension(f"{server}-{name}")]}
         for matches, name in rules
     ]
 
@@ -215,7 +226,7 @@ def _told(route: Route) -> list[Object]:
     ]
 
 
-def _extension(name: str) -> Object:
+def extension(name: str) -> Object:
     reference = {
         "group": FILTER_API_VERSION.partition("/")[0],
         "kind": FILTER_KIND,

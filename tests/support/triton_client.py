@@ -28,11 +28,14 @@ class TritonError(Exception):
 
 
 class Triton:
-    """The client, connected by `kind`, "grpc" or "http"; use it in a `with`."""
+    """The client, connected by `kind`, "grpc" or "http"; use it in a `with`.
 
-    def __init__(self, kind: str, address: str) -> None:
+    `authority`: file with the certificate to trust; it then speaks gRPC over TLS.
+    """
+
+    def __init__(self, kind: str, address: str, authority: str = "") -> None:
         self._command = [str(own_venv.python(REQUIREMENTS)), "-I", str(SCRIPT)]
-        self._command += [kind, address]
+        self._command += [kind, address, *([authority] if authority else [])]
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(

@@ -1,6 +1,8 @@
 """Runs tritonclient: calls come as lines of JSON, answers go the same way.
 
-    python triton_run.py grpc|http HOST:PORT
+    python triton_run.py grpc|http HOST:PORT [CA.CRT]
+
+With an authority's certificate it speaks gRPC over TLS.
 
 Runs in the environment of requirements-triton.txt, where nothing of ours can be had.
 """
@@ -14,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-kind, address = sys.argv[1:]
+kind, address, *authority = sys.argv[1:]
 library = importlib.import_module(f"tritonclient.{kind}")
-client = library.InferenceServerClient(url=address)
+tls = {"ssl": True, "root_certificates": authority[0]} if authority else {}
+client = library.InferenceServerClient(url=address, **tls)
 
 
 def infer(

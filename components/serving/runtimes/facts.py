@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from components.serving.runtimes.figures import Figures
 
+OPEN_INFERENCE = "inference.GRPCInferenceService"
+"""The Open Inference Protocol's service of gRPC."""
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -23,6 +26,8 @@ class Facts:
     metrics_path: str = "/metrics"
     grpc: int | None = None
     """Port of gRPC, where the server has it and the settings ask for it."""
+    grpc_public: tuple[str, ...] = ()
+    """Methods of gRPC, `<service>/<method>`, that the gateway lets through."""
     deregisters: bool = False
     """Whether it goes on to answer for a while after SIGTERM."""
     drains: bool = True
@@ -37,3 +42,8 @@ class Facts:
     """Whether the lab runs it; else it is rendered, and tested against its schemas."""
     cannot: tuple[str, ...] = ()
     """What it cannot do, in the words of docs/how-to/runtimes.md."""
+
+
+def methods(service: str, *names: str) -> tuple[str, ...]:
+    """Methods of one service as `Facts.grpc_public` has them."""
+    return tuple(f"{service}/{name}" for name in names)

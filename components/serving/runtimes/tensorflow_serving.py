@@ -17,7 +17,7 @@ from pydantic import Field
 from components.serving.gpu_settings import Gpus
 from components.serving.runtimes import text_proto
 from components.serving.runtimes.base import FILES_FOLDER, Program, Runtime
-from components.serving.runtimes.facts import Facts
+from components.serving.runtimes.facts import Facts, methods
 from components.serving.runtimes.figures import MICROSECONDS, Figures, Timing
 from components.setting_types import Whole
 from components.settings import Problem, Settings
@@ -72,6 +72,15 @@ FACTS = Facts(
     # The version is a part of the last step of a path (`m:predict`), so no prefix of
     # whole steps is narrower; nothing below it changes the server.
     public=("/v1/models",),
+    # Not tensorflow.serving.ModelService, which loads models.
+    grpc_public=methods(
+        "tensorflow.serving.PredictionService",
+        "Classify",
+        "GetModelMetadata",
+        "MultiInference",
+        "Predict",
+        "Regress",
+    ),
     figures=FIGURES,
     metrics_port=REST_PORT,
     metrics_path=METRICS_PATH,

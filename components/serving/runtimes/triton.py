@@ -14,7 +14,7 @@ from pydantic import Field
 from components.serving.gpu_settings import Gpus
 from components.serving.runtimes import text_proto
 from components.serving.runtimes.base import MODELS_FOLDER, Program, Runtime
-from components.serving.runtimes.facts import Facts
+from components.serving.runtimes.facts import OPEN_INFERENCE, Facts, methods
 from components.serving.runtimes.figures import MICROSECONDS, Figures, Timing
 from components.serving.runtimes.triton_settings import DynamicBatching, Tensor
 from components.setting_types import Whole
@@ -55,6 +55,10 @@ FACTS = Facts(
     live="/v2/health/live",
     # Not /v2 whole: /v2/repository loads models, and trace/setting writes files.
     public=("/v2/models/{model}/infer", "/v2/models/{model}/ready", "/v2/health"),
+    # The service has the same in it; a stream would outlast what ends a request.
+    grpc_public=methods(
+        OPEN_INFERENCE, "ModelInfer", "ModelReady", "ServerLive", "ServerReady"
+    ),
     figures=FIGURES,
     metrics_port=METRICS_PORT,
     scratch_mib=64,
