@@ -17,6 +17,7 @@ from components.platform.gateway_api import GatewayApi
 from components.platform.keda import Keda, KedaDefinitions
 from components.platform.metrics_server import MetricsServer
 from components.platform.namespaces import Namespaces
+from components.platform.policy_agent import PolicyAgent
 from components.platform.settings import PlatformSettings
 from components.settings import parse
 from stacks import config, nodes
@@ -30,6 +31,8 @@ def run() -> None:
     found = nodes.known(settings, source)
     place = Place(cluster_access.provider(settings.cluster))
     nodes.add(settings, found, place)
+    if settings.policy_agent.enabled:
+        PolicyAgent("policy-agent", settings.policy_agent, place.options)
     if settings.metrics_server.enabled:
         MetricsServer("metrics-server", settings.metrics_server, place.options)
     namespaces = Namespaces(

@@ -17,6 +17,7 @@ from components.part_settings import NodePort, PartSettings, image_problems
 from components.platform.gpu.settings import GpuSettings
 from components.platform.karpenter_settings import KarpenterSettings
 from components.platform.keda_settings import KedaSettings
+from components.platform.policy_agent_settings import PolicyAgentSettings
 from components.platform.storage_class import StorageClassSettings
 from components.platform.tls_settings import TlsSettings
 from components.settings import Problem, Settings, refuse
@@ -234,6 +235,8 @@ class PlatformSettings(Settings):
     """Namespaces of the models."""
     coredns: CoreDnsSettings = Field(default={}, validate_default=True)
     """Cluster DNS."""
+    policy_agent: PolicyAgentSettings = Field(default={}, validate_default=True)
+    """Network policies enforced."""
     metrics_server: MetricsServerSettings = Field(default={}, validate_default=True)
     """Resource metrics."""
     gateway_api: GatewayApiSettings = Field(default={}, validate_default=True)
@@ -264,6 +267,14 @@ class PlatformSettings(Settings):
                 reason="its class is served by Envoy Gateway, which is disabled",
                 fix="enable envoy_gateway, or set gateway.enabled: false and let the "
                 "models' routes name the Gateway that is there",
+            )
+        if self.policy_agent.enabled and (self.cluster.stack or self.karpenter.enabled):
+            yield Problem(
+                path="policy_agent.enabled",
+                value=True,
+                reason="on EKS the VPC CNI enforces network policies, and its pods' "
+                "traffic does not pass by the agent's rules",
+                fix="remove policy_agent",
             )
         yield from self._nodes()
         ports: dict[int, str] = {}

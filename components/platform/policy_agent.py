@@ -1,0 +1,143 @@
+"""NetworkPolicies enforced by nftables, where the cluster's network does not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components import naming
+from components.platform.policy_agent_settings import PolicyAgentSettings
+from components.security import api_access
+from components.workload import Workload, http_probe
+
+NAMESPACE = "kube-system"
+"""Pod Security has no level below `privileged` for pods on the hosts' network; who may
+make pods in kube-system has every node already."""
+PORT = 9477
+PRIORITY = "system-node-critical"
+"""A node without it closes to new pods."""
+
+
+class PolicyAgent(Workload):
+    """The agent of every node.
+
+    Creates, in kube-system:
+
+    - ServiceAccount and its rights: follow pods, namespaces and NetworkPolicies; see
+      whether the DaemonSet is still there, since the rules go with it;
+    - DaemonSet on the hosts' network: root with the capability NET_ADMIN alone, scraped
+      by its annotations.
+
+    No NetworkPolicy: it would bind no pod on the hosts' network.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: PolicyAgentSettings,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__(
+            "slipway:platform:PolicyAgent",
+            name,
+            namespace=NAMESPACE,
+            component="network",
+            opts=opts,
+        )
+        self.add_account()
+        read = ["get", "list", "watch"]
+        self.add_cluster_role(
+            "slipway:policy-agent",
+            [
+                {"apiGroups": [""], "resources": ["namespaces", "pods"], "verbs": read},
+                {
+                    "apiGroups": ["networking.k8s.io"],
+                    "resources": ["networkpolicies"],
+                    "verbs": read,
+                },
+            ],
+        )
+        self.add_role(
+            [
+                {
+                    "apiGroups": ["apps"],
+                    "resources": ["daemonsets"],
+                    "resourceNames": [self.name],
+                    "verbs": ["get"],
+                }
+            ]
+        )
+        self._add_daemon_set(settings)
+        self.register_outputs({})
+
+    def _add_daemon_set(self, settings: PolicyAgentSettings) -> None:
+        kubernetes.apps.v1.DaemonSet(
+            f"{self.name}-daemon-set",
+            metadata=self.metadata(),
+            spec={
+                "selector": {"matchLabels": self.selector},
+                "updateStrategy": {
+                    "type": "RollingUpdate",
+                    "rollingUpdate": {"maxUnavailable": "10%"},
+                },
+                "template": {
+                    "metadata": self.pod_metadata(**naming.scrape_annotations(PORT)),
+                    "spec": {
+                        "serviceAccountName": self.name,
+                        "automountServiceAccountToken": False,
+                        "enableServiceLinks": False,
+                        "priorityClassName": PRIORITY,
+                        "hostNetwork": True,
+                        "dnsPolicy": "Default",
+                        "terminationGracePeriodSeconds": 15,
+                        "nodeSelector": {"kubernetes.io/os": "linux"},
+                        # A node that it does not run on enforces nothing.
+                        "tolerations": [{"operator": "Exists"}],
+                        "securityContext": {
+                            "seccompProfile": {"type": "RuntimeDefault"}
+                        },
+                        "containers": [self._container(settings)],
+                        "volumes": [api_access.volume()],
+                    },
+                },
+            },
+            opts=self.options(),
+        )
+
+    def _container(self, settings: PolicyAgentSettings) -> dict[str, Any]:
+        owner = f"/apis/apps/v1/namespaces/{NAMESPACE}/daemonsets/{self.name}"
+        return {
+            "name": self.name,
+            "image": settings.image_reference,
+            "imagePullPolicy": "Always",
+            "env": [
+                _field("NODE_NAME", "spec.nodeName"),
+                _field("NODE_ADDRESS", "status.hostIP"),
+                {"name": "POLICY_AGENT_INTERFACES", "value": settings.pod_interfaces},
+                {"name": "POLICY_AGENT_OWNER", "value": owner},
+                {"name": "POLICY_AGENT_PORT", "value": str(PORT)},
+            ],
+            "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
+            "securityContext": {
+                "runAsUser": 0,
+                "runAsNonRoot": False,
+                "readOnlyRootFilesystem": True,
+                "privileged": False,
+                "allowPrivilegeEscalation": False,
+                "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]},
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "resources": {
+                "requests": {"cpu": "20m", "memory": "48Mi"},
+                "limits": {"cpu": "500m", "memory": "256Mi"},
+            },
+            "readinessProbe": http_probe("/readyz", "http", seconds=2),
+            "livenessProbe": http_probe("/livez", "http", seconds=10, failures=6),
+            "volumeMounts": [api_access.mount()],
+        }
+
+
+def _field(name: str, path: str) -> dict[str, Any]:
+    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}

@@ -1,0 +1,12 @@
+"""Enforces a node's NetworkPolicies by nftables; standard library and `nft` only.
+
+objects     what of Pods, Namespaces and NetworkPolicies matters
+compiler    these objects -> the rules of one node
+rules       the rules as data, and what they say to one packet
+nft_text    the rules -> a table of nftables
+nft         applies a table, asks whether it stands, removes it
+api         lists and watches of the API server
+state       the objects as last seen
+agent       the loop: seen, compiled, applied, verified
+web         readiness, liveness and metrics
+"""
