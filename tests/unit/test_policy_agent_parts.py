@@ -13,6 +13,7 @@ import pytest
 
 from components.platform import policy_agent as component
 from tests.support import platform
+from tests.support.node_autoscaler import SIMULATED
 from tests.support.policies import namespace, pod, policy
 from tests.support.rendered import IMAGES
 
@@ -218,6 +219,11 @@ def test_the_agent_runs_on_every_node_with_one_capability() -> None:
     pod_spec = daemon["spec"]["template"]["spec"]
     assert pod_spec["hostNetwork"] is True
     assert pod_spec["tolerations"] == [{"operator": "Exists"}]
+    # All but simulated ones, by the label that their tests select them by.
+    (rule,) = pod_spec["affinity"]["nodeAffinity"][
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    ]["nodeSelectorTerms"][0]["matchExpressions"]
+    assert rule == {"key": SIMULATED.partition("=")[0], "operator": "DoesNotExist"}
     (container,) = pod_spec["containers"]
     assert container["image"] == IMAGES["policy-agent"]
     environment = {e["name"]: e.get("value") for e in container["env"]}
