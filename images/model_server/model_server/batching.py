@@ -9,7 +9,6 @@ that arrive during a run form the next batch.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 import time
 from collections import deque
@@ -246,12 +245,12 @@ class Batcher:
             ]
             rows = sum([item.rows for item in inputs])
             batch = Results(self._run_in_parts(buffers, rows))
-            stops = list(itertools.accumulate([item.rows for item in inputs]))
-            starts = [0, *stops[:-1]]
-            results = [
-                Outputs(batch, start, stop)
-                for start, stop in zip(starts, stops, strict=True)
-            ]
+            results = []
+            start = 0
+            for item in inputs:
+                stop = start + item.rows
+                results.append(Outputs(batch, start, stop))
+                start = stop
         # The text is made here, since a long run has a thread to make it on.
         if not _is_finite(batch, rows, as_text=_is_text_wanted(jobs)):
             _refuse_non_finite(results)
