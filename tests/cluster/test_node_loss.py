@@ -1,0 +1,109 @@
+"""A node that is gone without a word fails no request, and a control shows why.
+
+w1 loses its network first and its process 1 next: nobody hears a reset from it, as
+when a machine loses power. The control is the same with the retries and the passive
+health checks taken away: it must lose requests, or the loss was not one.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+import lab
+from slipway import images
+from tests.cluster.conftest import Cluster
+from tests.support import oip
+from tests.support.disturbance import REQUESTS, assert_none_lost, load
+from tests.support.kube import wait_until
+
+LOST = "w1"
+SELECTOR = "app.kubernetes.io/instance=employment"
+PROXIES = "app.kubernetes.io/name=envoy,app.kubernetes.io/component=proxy"
+POLICY = ("backendtrafficpolicy", "employment")
+BARE = {"retry": {"numRetries": 0}, "timeout": None, "healthCheck": None}
+
+
+@pytest.fixture(scope="module")
+def body() -> bytes:
+    return oip.request(images.real_rows("employment", 1)[0])
+
+
+@pytest.fixture(autouse=True)
+def spread(cluster: Cluster) -> Iterator[None]:
+    """Each node has a replica, and the proxy is on the one that stays."""
+    cluster.kube.run("cordon", LOST)
+    try:
+        for pod in cluster.kube.ready_pods(PROXIES, "slipway-gateway"):
+            if pod["spec"]["nodeName"] == LOST:
+                name = pod["metadata"]["name"]
+                cluster.kube.run("delete", "pod", name, "-n", "slipway-gateway")
+        wait_until(lambda: nodes(cluster, PROXIES, "slipway-gateway") == {"cp1"}, 120)
+    finally:
+        cluster.kube.run("uncordon", LOST)
+    cluster.kube.run("rollout", "restart", "deployment/employment", "-n", "models")
+    cluster.kube.rollout("employment")
+    wait_until(lambda: nodes(cluster, SELECTOR, "models") == {"cp1", LOST}, 120)
+    yield
+
+
+def nodes(cluster: Cluster, selector: str, namespace: str) -> set[str]:
+    pods = cluster.kube.ready_pods(selector, namespace)
+    return {pod["spec"]["nodeName"] for pod in pods}
+
+
+def lose() -> None:
+    """Cut it off, then end it."""
+    host = lab.Lab().host(LOST)
+    host.run(["ip", "link", "set", "eth0", "down"])
+    init = host.init
+    assert init
+    os.kill(init.pid, signal.SIGKILL)
+    assert init.wait(10)
+
+
+def back(cluster: Cluster) -> None:
+    lab.Lab().up()
+    wait_until(lambda: nodes(cluster, SELECTOR, "models") >= {LOST}, 180)
+
+
+def test_a_lost_node_loses_no_request(cluster: Cluster, body: bytes) -> None:
+    try:
+        with load(cluster.infer, body) as run:
+            time.sleep(5)
+            lose()
+            while run.report.sent < REQUESTS:
+                assert run.is_running, f"only {run.report.sent} requests were sent"
+                time.sleep(1)
+        assert_none_lost(run.report)
+    finally:
+        back(cluster)
+
+
+@contextmanager
+def bare(cluster: Cluster) -> Iterator[None]:
+    kube = cluster.kube
+    before = kube.get(*POLICY)["spec"]
+    kube.patch(*POLICY, {"spec": BARE})
+    try:
+        yield
+    finally:
+        kube.patch(*POLICY, {"spec": {name: before[name] for name in BARE}})
+
+
+def test_without_retries_a_lost_node_loses_some(cluster: Cluster, body: bytes) -> None:
+    try:
+        with bare(cluster):
+            time.sleep(3)  # the gateway learns it
+            with load(cluster.infer, body) as run:
+                time.sleep(3)
+                lose()
+                time.sleep(20)
+            assert run.report.failed
+    finally:
+        back(cluster)

@@ -1,0 +1,64 @@
+"""What the gateway is told to do when a replica is not there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.support import rendered as r
+
+
+def policy(**args: Any) -> dict[str, Any]:
+    spec: dict[str, Any] = r.manifest(r.model(**args), "BackendTrafficPolicy")["spec"]
+    return spec
+
+
+def test_another_replica_is_asked_only_where_none_answered() -> None:
+    retry = policy()["retry"]
+    assert retry["numRetries"] == 2
+    # A status is an answer: a busy server's 503 would be multiplied.
+    assert set(retry["retryOn"]) == {"triggers"}
+    wanted = {"connect-failure", "refused-stream", "reset"}
+    assert set(retry["retryOn"]["triggers"]) == wanted
+
+
+@pytest.mark.parametrize(
+    ("retries", "shown"),
+    [
+        ({}, "4000ms"),
+        ({"attempts": 1}, "6000ms"),
+        ({"attempt_seconds": 2}, "2000ms"),
+    ],
+)
+def test_all_attempts_fit_into_the_longest_request(
+    retries: dict[str, int], shown: str
+) -> None:
+    found = policy(
+        requests={"retries": retries}, lifecycle={"longest_request_seconds": 12}
+    )
+    assert found["retry"]["perRetry"]["timeout"] == shown
+
+
+def test_retries_are_few_among_all_requests() -> None:
+    budget = policy()["circuitBreaker"]["retryBudget"]
+    assert budget["percent"]["numerator"] <= 50
+
+
+def test_only_who_cannot_be_reached_is_left_out_and_never_most() -> None:
+    passive = policy()["healthCheck"]["passive"]
+    assert passive["splitExternalLocalOriginErrors"]
+    assert passive["consecutive5XxErrors"] == 0 == passive["consecutiveGatewayErrors"]
+    assert passive["maxEjectionPercent"] <= 50
+
+
+def test_they_can_be_switched_off() -> None:
+    found = policy(requests={"retries": {"attempts": 0}})
+    assert found["retry"] == {"numRetries": 0}
+    assert "circuitBreaker" not in found
+    assert found["timeout"]["tcp"] == {"connectTimeout": "1s"}
+
+
+def test_a_door_is_in_the_same_policy() -> None:
+    found = policy(access={"rate_total": {"requests": 5, "per": "second"}})
+    assert {"rateLimit", "retry", "healthCheck"} <= set(found)
