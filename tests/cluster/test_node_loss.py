@@ -7,11 +7,13 @@ health checks taken away: it must lose requests, or the loss was not one.
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -35,7 +37,7 @@ def body() -> bytes:
 
 
 @pytest.fixture(autouse=True)
-def spread(cluster: Cluster) -> Iterator[None]:
+def spread(cluster: Cluster) -> None:
     """Each node has a replica, and the proxy is on the one that stays."""
     cluster.kube.run("cordon", LOST)
     try:
@@ -43,13 +45,14 @@ def spread(cluster: Cluster) -> Iterator[None]:
             if pod["spec"]["nodeName"] == LOST:
                 name = pod["metadata"]["name"]
                 cluster.kube.run("delete", "pod", name, "-n", "slipway-gateway")
-        wait_until(lambda: nodes(cluster, PROXIES, "slipway-gateway") == {"cp1"}, 120)
+        wait_until(
+            lambda: nodes(cluster, PROXIES, "slipway-gateway") == {"cp1"}, 120, "one"
+        )
     finally:
         cluster.kube.run("uncordon", LOST)
     cluster.kube.run("rollout", "restart", "deployment/employment", "-n", "models")
     cluster.kube.rollout("employment")
-    wait_until(lambda: nodes(cluster, SELECTOR, "models") == {"cp1", LOST}, 120)
-    yield
+    wait_until(lambda: nodes(cluster, SELECTOR, "models") == {"cp1", LOST}, 120, "both")
 
 
 def nodes(cluster: Cluster, selector: str, namespace: str) -> set[str]:
@@ -69,7 +72,7 @@ def lose() -> None:
 
 def back(cluster: Cluster) -> None:
     lab.Lab().up()
-    wait_until(lambda: nodes(cluster, SELECTOR, "models") >= {LOST}, 180)
+    wait_until(lambda: nodes(cluster, SELECTOR, "models") >= {LOST}, 180, "back")
 
 
 def test_a_lost_node_loses_no_request(cluster: Cluster, body: bytes) -> None:
@@ -85,15 +88,20 @@ def test_a_lost_node_loses_no_request(cluster: Cluster, body: bytes) -> None:
         back(cluster)
 
 
+def patch(cluster: Cluster, spec: Mapping[str, Any]) -> None:
+    change = json.dumps({"spec": spec})
+    words = (*POLICY, "-n", "models", "--type=merge", "-p", change)
+    cluster.kube.run("patch", *words)
+
+
 @contextmanager
 def bare(cluster: Cluster) -> Iterator[None]:
-    kube = cluster.kube
-    before = kube.get(*POLICY)["spec"]
-    kube.patch(*POLICY, {"spec": BARE})
+    before = cluster.kube.get(*POLICY)["spec"]
+    patch(cluster, BARE)
     try:
         yield
     finally:
-        kube.patch(*POLICY, {"spec": {name: before[name] for name in BARE}})
+        patch(cluster, {name: before[name] for name in BARE})
 
 
 def test_without_retries_a_lost_node_loses_some(cluster: Cluster, body: bytes) -> None:
