@@ -21,8 +21,10 @@ class Retries(Settings):
     attempts: Annotated[Whole, Field(ge=0, le=5)] = 2
     """How many more replicas are asked; 0: none, and the caller gets the error."""
     attempt_seconds: Annotated[Whole, Field(ge=1, le=3600)] | None = None
-    """Longest wait for one replica, in seconds. Default: lifecycle's
-    longest_request_seconds, shared out among all attempts."""
+    """Longest wait for one replica's answer, in seconds, before another is asked.
+    Default: none, because a model that takes longer would never answer. Without it, a
+    request that was under way to a replica whose node died waits for nobody until
+    longest_request_seconds ends it."""
 
     def contradictions(self) -> Iterator[Problem]:
         """A wait for attempts that there are none of."""

@@ -47,17 +47,15 @@ def traffic(args: ModelServerArgs) -> Object:
     }
     if not retries.attempts:
         return {**common, "retry": {"numRetries": 0}}
-    longest = args.lifecycle.longest_request_seconds
-    seconds = retries.attempt_seconds or longest / (1 + retries.attempts)
+    per_retry: Object = {"backOff": {"baseInterval": "25ms", "maxInterval": "250ms"}}
+    if retries.attempt_seconds:
+        per_retry["timeout"] = f"{retries.attempt_seconds}s"
     return {
         **common,
         "retry": {
             "numRetries": retries.attempts,
             "retryOn": {"triggers": list(TRIGGERS)},
-            "perRetry": {
-                "timeout": f"{round(1000 * seconds)}ms",
-                "backOff": {"baseInterval": "25ms", "maxInterval": "250ms"},
-            },
+            "perRetry": per_retry,
         },
         "circuitBreaker": {"retryBudget": BUDGET},
     }

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from tests.support import rendered as r
 
 
@@ -23,21 +21,10 @@ def test_another_replica_is_asked_only_where_none_answered() -> None:
     assert set(retry["retryOn"]["triggers"]) == wanted
 
 
-@pytest.mark.parametrize(
-    ("retries", "shown"),
-    [
-        ({}, "4000ms"),
-        ({"attempts": 1}, "6000ms"),
-        ({"attempt_seconds": 2}, "2000ms"),
-    ],
-)
-def test_all_attempts_fit_into_the_longest_request(
-    retries: dict[str, int], shown: str
-) -> None:
-    found = policy(
-        requests={"retries": retries}, lifecycle={"longest_request_seconds": 12}
-    )
-    assert found["retry"]["perRetry"]["timeout"] == shown
+def test_a_slow_model_is_not_asked_twice_unless_somebody_says_so() -> None:
+    assert "timeout" not in policy()["retry"]["perRetry"]
+    found = policy(requests={"retries": {"attempt_seconds": 2}})
+    assert found["retry"]["perRetry"]["timeout"] == "2s"
 
 
 def test_retries_are_few_among_all_requests() -> None:
