@@ -26,11 +26,14 @@ EJECTION: dict[str, Any] = {
     # Never more than half: where most are ill, it may be the proxy that is.
     "maxEjectionPercent": 50,
 }
-BUDGET: dict[str, Any] = {
-    # Retries among all requests under way: enough for the half of the replicas that
-    # went, little enough that they cannot be the load that the rest falls to.
-    "percent": {"numerator": 50},
-    "minRetryConcurrency": 10,
+BREAKER: dict[str, Any] = {
+    # What waits for a lost host fails in one moment, and is asked again in that moment:
+    # a budget in percent of what is under way then refuses most of it (measured).
+    "maxParallelRetries": 4096,
+    # 3 s of 1000 requests a second that wait for nobody; servers bound their own load.
+    "maxConnections": 4096,
+    "maxParallelRequests": 4096,
+    "maxPendingRequests": 4096,
 }
 
 Object = dict[str, Any]
@@ -44,6 +47,7 @@ def traffic(args: ModelServerArgs) -> Object:
         "healthCheck": {"passive": EJECTION},
         # A connection that waits for its next request is found dead, too.
         "tcpKeepalive": {"idleTime": "5s", "interval": "1s", "probes": 3},
+        "circuitBreaker": BREAKER,
     }
     if not retries.attempts:
         return {**common, "retry": {"numRetries": 0}}
@@ -57,5 +61,4 @@ def traffic(args: ModelServerArgs) -> Object:
             "retryOn": {"triggers": list(TRIGGERS)},
             "perRetry": per_retry,
         },
-        "circuitBreaker": {"retryBudget": BUDGET},
     }

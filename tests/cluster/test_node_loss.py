@@ -1,20 +1,20 @@
 """A node that is gone without a word fails no request, and a control shows why.
 
 w1 loses its network first and its process 1 next: nobody hears a reset from it, as
-when a machine loses power. The control is the same with the retries and the passive
-health checks taken away: it must lose requests, or the loss was not one.
+when a machine loses power. The control is a route to the same replicas at the same
+time, without the model's policy: it must lose requests, or the loss was not one.
 """
 
 from __future__ import annotations
 
-import json
+import copy
 import os
 import signal
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
+import httpx
 import pytest
 
 import lab
@@ -27,8 +27,6 @@ from tests.support.kube import wait_until
 LOST = "w1"
 SELECTOR = "app.kubernetes.io/instance=employment"
 PROXIES = "app.kubernetes.io/name=envoy,app.kubernetes.io/component=proxy"
-POLICY = ("backendtrafficpolicy", "employment")
-BARE = {"retry": {"numRetries": 0}, "timeout": None, "healthCheck": None}
 
 
 @pytest.fixture(scope="module")
@@ -75,43 +73,41 @@ def back(cluster: Cluster) -> None:
     wait_until(lambda: nodes(cluster, SELECTOR, "models") >= {LOST}, 180, "back")
 
 
+@contextmanager
+def bare_route(cluster: Cluster) -> Iterator[str]:
+    """A second way to the same replicas, without a policy: its URL."""
+    path = "/employment-bare"
+    found = cluster.kube.get("httproute", "employment")["spec"]
+    rule = copy.deepcopy(found["rules"][0])
+    rule["matches"] = [{"path": {"type": "PathPrefix", "value": path}}]
+    route = {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": "employment-bare", "namespace": "models"},
+        "spec": {"parentRefs": found["parentRefs"], "rules": [rule]},
+    }
+    cluster.kube.apply(route)
+    try:
+        yield cluster.urls["gateway"] + path
+    finally:
+        cluster.kube.delete(route)
+
+
+def answers(url: str, body: bytes) -> bool:
+    return httpx.post(url, content=body).status_code == 200
+
+
 def test_a_lost_node_loses_no_request(cluster: Cluster, body: bytes) -> None:
     try:
-        with load(cluster.infer, body) as run:
-            time.sleep(5)
-            lose()
-            while run.report.sent < REQUESTS:
-                assert run.is_running, f"only {run.report.sent} requests were sent"
-                time.sleep(1)
-        assert_none_lost(run.report)
-    finally:
-        back(cluster)
-
-
-def patch(cluster: Cluster, spec: Mapping[str, Any]) -> None:
-    change = json.dumps({"spec": spec})
-    words = (*POLICY, "-n", "models", "--type=merge", "-p", change)
-    cluster.kube.run("patch", *words)
-
-
-@contextmanager
-def bare(cluster: Cluster) -> Iterator[None]:
-    before = cluster.kube.get(*POLICY)["spec"]
-    patch(cluster, BARE)
-    try:
-        yield
-    finally:
-        patch(cluster, {name: before[name] for name in BARE})
-
-
-def test_without_retries_a_lost_node_loses_some(cluster: Cluster, body: bytes) -> None:
-    try:
-        with bare(cluster):
-            time.sleep(3)  # the gateway learns it
-            with load(cluster.infer, body) as run:
-                time.sleep(3)
+        with bare_route(cluster) as bare:
+            wait_until(lambda: answers(bare, body), 60, "the bare route answers")
+            with load(cluster.infer, body) as run, load(bare, body, 20) as control:
+                time.sleep(5)
                 lose()
-                time.sleep(20)
-            assert run.report.failed
+                while run.report.sent < REQUESTS:
+                    assert run.is_running, f"only {run.report.sent} requests were sent"
+                    time.sleep(1)
+        assert_none_lost(run.report)
+        assert control.report.failed, "nothing was lost without the policy either"
     finally:
         back(cluster)

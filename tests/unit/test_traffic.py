@@ -27,9 +27,11 @@ def test_a_slow_model_is_not_asked_twice_unless_somebody_says_so() -> None:
     assert found["retry"]["perRetry"]["timeout"] == "2s"
 
 
-def test_retries_are_few_among_all_requests() -> None:
-    budget = policy()["circuitBreaker"]["retryBudget"]
-    assert budget["percent"]["numerator"] <= 50
+def test_what_waits_for_a_lost_replica_is_asked_again_all_at_once() -> None:
+    breaker = policy()["circuitBreaker"]
+    # A budget refuses most of what fails in one moment: 365 of 20,000 in the lab.
+    assert "retryBudget" not in breaker
+    assert breaker["maxParallelRetries"] == breaker["maxParallelRequests"]
 
 
 def test_only_who_cannot_be_reached_is_left_out_and_never_most() -> None:
@@ -42,7 +44,6 @@ def test_only_who_cannot_be_reached_is_left_out_and_never_most() -> None:
 def test_they_can_be_switched_off() -> None:
     found = policy(requests={"retries": {"attempts": 0}})
     assert found["retry"] == {"numRetries": 0}
-    assert "circuitBreaker" not in found
     assert found["timeout"]["tcp"] == {"connectTimeout": "1s"}
 
 
