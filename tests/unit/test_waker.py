@@ -58,6 +58,10 @@ def test_no_round_but_a_calm_one_counts(
     assert not watched(*rounds)
 
 
+def test_no_pods_are_never_idle() -> None:
+    assert not watched({}, {}, {})
+
+
 def test_what_was_not_looked_at_is_not_calm() -> None:
     idleness = Idleness(20, fresh_seconds=10)
     idleness.observe(0, CALM)
