@@ -16,6 +16,9 @@ NAMESPACE = "kube-system"
 """Pod Security has no level below `privileged` for pods on the hosts' network; who may
 make pods in kube-system has every node already."""
 PORT = 9477
+SIMULATED_NODE = "kwok.x-k8s.io/node"
+"""Label of nodes that kwok plays, as in the lab's tests of node autoscaling: nothing
+runs there, and the agent's pods would count as load."""
 PRIORITY = "system-node-critical"
 """A node without it closes to new pods."""
 
@@ -93,6 +96,7 @@ class PolicyAgent(Workload):
                         "dnsPolicy": "Default",
                         "terminationGracePeriodSeconds": 15,
                         "nodeSelector": {"kubernetes.io/os": "linux"},
+                        "affinity": _without(SIMULATED_NODE),
                         # A node that it does not run on enforces nothing.
                         "tolerations": [{"operator": "Exists"}],
                         "securityContext": {
@@ -137,6 +141,13 @@ class PolicyAgent(Workload):
             "livenessProbe": http_probe("/livez", "http", seconds=10, failures=6),
             "volumeMounts": [api_access.mount()],
         }
+
+
+def _without(label: str) -> dict[str, Any]:
+    """Nodes that do not have the label."""
+    terms = [{"matchExpressions": [{"key": label, "operator": "DoesNotExist"}]}]
+    required = "requiredDuringSchedulingIgnoredDuringExecution"
+    return {"nodeAffinity": {required: {"nodeSelectorTerms": terms}}}
 
 
 def _field(name: str, path: str) -> dict[str, Any]:

@@ -39,6 +39,16 @@ OF_GPU_NODES = {
     "CKV_K8S_9",
 }
 """The only rules of checkov's that they break."""
+AGENT = "policy-agent"
+"""The only pod on the hosts' network: it writes the hosts' nftables as root, with one
+capability (components/platform/policy_agent.py)."""
+OF_THE_AGENT = {
+    # Root, whose user id is 0; the hosts' network; a capability.
+    "CKV_K8S_23",
+    "CKV_K8S_40",
+    "CKV_K8S_19",
+    "CKV_K8S_25",
+}
 ENFORCE = "pod-security.kubernetes.io/enforce"
 _cache: dict[str, Rendered] = {}
 
@@ -117,7 +127,43 @@ def test_every_pod_is_restricted(stack: str) -> None:
     }
     assert found
     wrong = {name for name, wrong in found.items() if wrong}
-    assert wrong == {n for n in found if n.startswith(tuple(ON_GPU_NODES))}
+    assert wrong == {n for n in found if n.startswith((*ON_GPU_NODES, AGENT))}
+
+
+def test_the_policy_agent_has_no_more_than_it_needs() -> None:
+    ((_, pod),) = [
+        (m, pod) for m, pod in pods("platform.lab") if m["metadata"]["name"] == AGENT
+    ]
+    (container,) = pod["containers"]
+    assert set(pod_security.violations(pod)) == {
+        "hostNetwork",
+        f"{AGENT}: adds capabilities",
+        f"{AGENT}: runAsNonRoot is not true",
+        f"{AGENT}: runs as root",
+    }
+    assert container["securityContext"]["capabilities"] == {
+        "drop": ["ALL"],
+        "add": ["NET_ADMIN"],
+    }
+    assert not [v for v in pod["volumes"] if "hostPath" in v]
+    assert "hostPID" not in pod
+    roles = {
+        m["kind"]: m["rules"]
+        for m in rendering("platform.lab").manifests
+        if m["kind"] in ("Role", "ClusterRole") and AGENT in m["metadata"]["name"]
+    }
+    assert {r for rule in roles["ClusterRole"] for r in rule["resources"]} == {
+        "namespaces",
+        "networkpolicies",
+        "pods",
+    }
+    assert {v for rule in roles["ClusterRole"] for v in rule["verbs"]} == {
+        "get",
+        "list",
+        "watch",
+    }
+    (own,) = roles["Role"]
+    assert (own["verbs"], own["resourceNames"]) == (["get"], [AGENT])
 
 
 def test_pods_on_gpu_nodes_have_no_more_than_they_need() -> None:
@@ -204,7 +250,9 @@ def test_checkov_passes_all_without_a_skip(tmp_path: Path) -> None:
     on_gpu_nodes = {
         (check, resource) for check, resource in own if resource.startswith(daemons)
     }
-    assert own - on_gpu_nodes == set()
+    of_agent = {f for f in own if f[1].startswith(f"DaemonSet.kube-system.{AGENT}")}
+    assert own - on_gpu_nodes - of_agent == set()
+    assert {check for check, _ in of_agent} == OF_THE_AGENT
     assert {check for check, _ in on_gpu_nodes} == OF_GPU_NODES
     assert summary["skipped"] == 0
     assert summary["parsing_errors"] == 0

@@ -216,6 +216,20 @@ def test_a_body_in_chunks(app: ExampleApp) -> None:
     assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")
 
 
+def test_a_client_goes_on_after_a_body_that_nobody_read(app: ExampleApp) -> None:
+    """gunicorn cannot take what is left on the connection, and says so."""
+    large = b" " * 1_000_000
+    for path, status in (("/infer", 413), ("/v2/nothing", 404)):
+        for _ in range(10):
+            refused = app.client.post(path, content=large, headers=JSON)
+            assert refused.status_code == status
+            if app.framework != "fastapi":
+                assert refused.headers["connection"] == "close"
+            fine = app.client.get("/healthz")
+            assert fine.is_success
+            assert fine.headers.get("connection", "keep-alive") == "keep-alive"
+
+
 def test_the_applications_own_errors_stay_its_own(app: ExampleApp) -> None:
     for path, status in (("/nothing", 404), ("/score", 405)):
         answer = app.client.get(path)

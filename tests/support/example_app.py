@@ -25,6 +25,7 @@ class ExampleApp(ModelServer):
         self, framework: str, models: Path, log: Path, **settings: object
     ) -> None:
         super().__init__(models, log, **settings)
+        self.framework = framework
         folder = IMAGES / f"example_{framework}"
         self.environment["PYTHONPATH"] = f"{SERVER}:{folder}"
         self.command = [sys.executable, "-m", *COMMANDS[framework]]

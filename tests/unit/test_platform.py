@@ -106,6 +106,7 @@ def test_pods_hold_a_token_only_by_a_volume_of_their_own() -> None:
         "envoy-gateway",
         "envoy-gateway-certgen",
         "metrics-server",
+        "policy-agent",
         "prometheus",
     }
 

@@ -61,6 +61,7 @@ class Api:
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise ApiError(f"{path}: {error}") from error
         finally:
+            response.close()
             connection.close()
         return found
 
@@ -93,6 +94,7 @@ class Api:
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise ApiError(f"watch of {path}: {error}") from error
         finally:
+            response.close()
             connection.close()
 
     @staticmethod
@@ -126,6 +128,7 @@ class Api:
             raise ApiError(f"{path}: {error}") from error
         if response.status != HTTPStatus.OK:
             text = response.read(500).decode(errors="replace")
+            response.close()
             connection.close()
             kind = ExpiredError if response.status == HTTPStatus.GONE else ApiError
             raise kind(f"{path}: {response.status} {text}", response.status)

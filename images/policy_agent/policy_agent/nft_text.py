@@ -68,6 +68,7 @@ class _Body:
         self.sets: dict[str, str] = {}
         self.chains: dict[str, str] = {}
         self.base: list[str] = []
+        self._made: dict[tuple[int, str, Rules], str] = {}
 
     def base_chains(self, ruleset: Ruleset, pod_interfaces: str) -> None:
         self._refuse()
@@ -131,12 +132,16 @@ class _Body:
 
     def _pod_chain(self, family: Family, rules: Rules, peer: str) -> str:
         """The chain of pods with the same rules: back to the base, or refused."""
+        key = (family.version, peer, rules)
+        if key in self._made:
+            return self._made[key]
         lines = sorted(
             line for rule in rules for line in self._lines(family, rule, peer)
         )
         direction = "out" if peer == "daddr" else "in"
         name = f"{direction}{family.version}_{_digest(repr(lines))}"
         self._chain(name, [*lines, "goto refuse"])
+        self._made[key] = name
         return name
 
     def _lines(self, family: Family, rule: Rule, peer: str) -> list[str]:

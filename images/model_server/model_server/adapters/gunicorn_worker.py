@@ -15,6 +15,8 @@ from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
 
+from model_server.adapters.wsgi import ANNOUNCE_CLOSE
+
 
 class Worker(ThreadWorker):  # type: ignore[misc, unused-ignore]
     """Ends like the model server: takes what has connected, then refuses at once."""
@@ -23,6 +25,17 @@ class Worker(ThreadWorker):  # type: ignore[misc, unused-ignore]
         """Start, in the worker's own process."""
         self._closers = ThreadPoolExecutor(self.cfg.threads, "closing")
         super().init_process()
+
+    def load_wsgi(self) -> None:
+        """Load the application, and let it end a connection after its answer."""
+        super().load_wsgi()
+        application = self.wsgi
+
+        def wsgi(environ: dict[str, Any], start_response: Any) -> Any:
+            environ[ANNOUNCE_CLOSE] = start_response.__self__.force_close
+            return application(environ, start_response)
+
+        self.wsgi = wsgi
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """Listen or not, as gunicorn asks; at the end, for good."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +10,8 @@ from model_server.errors import RequestError
 from model_server.http import Fields, Headers
 
 CHUNK_BYTES = 65536
+ANNOUNCE_CLOSE = "model_server.announce_close"
+"""In the environment: what to call to have the server close after the answer."""
 HOP_BY_HOP = frozenset({b"connection"})
 """Headers that an application may not set: the WSGI server does (PEP 3333)."""
 
@@ -24,10 +24,17 @@ def answer(
     cached: Callable[[], bytes],
 ) -> tuple[int, list[tuple[str, str]], bytes]:
     """Return status, headers and body; `cached` gives a body of a declared length."""
-    limit = predictor.config.max_body_bytes
-    status, headers, body = predictor.http(
-        method, path, fields(environ), lambda: _body(environ, limit, cached)
-    )
+    unread = True
+
+    def read() -> bytes:
+        nonlocal unread
+        body = _body(environ, predictor.config.max_body_bytes, cached)
+        unread = False
+        return body
+
+    status, headers, body = predictor.http(method, path, fields(environ), read)
+    if unread:
+        _announce_close(environ)
     return status, text(headers), b"" if method == "HEAD" else body
 
 
@@ -71,21 +78,20 @@ def _body(environ: Mapping[str, Any], limit: int, cached: Callable[[], bytes]) -
             return b""
         return _chunks(environ["wsgi.input"], limit)
     except OSError:  # the socket's own limit of time, or the client has gone
-        _read_no_more(environ)
         raise RequestError(
             408, "request_timeout", "the body took too long to arrive or broke off"
         ) from None
 
 
-def _read_no_more(environ: Mapping[str, Any]) -> None:
-    """Spare gunicorn the wait for the rest; it closes the connection after the answer.
+def _announce_close(environ: Mapping[str, Any]) -> None:
+    """Have the server say that it closes after the answer, where a body is unread.
 
-    A response header cannot ask for that: WSGI keeps `connection` to the server.
+    Otherwise it waits for the rest, gives up at its own bound and closes a connection
+    on which the client may be sending the next request already. An application cannot
+    say so itself: WSGI keeps `connection` to the server.
     """
-    connection = environ.get("gunicorn.socket")
-    if connection is not None:
-        with contextlib.suppress(OSError):
-            connection.shutdown(socket.SHUT_RD)
+    if environ.get("CONTENT_LENGTH") or environ.get("HTTP_TRANSFER_ENCODING"):
+        environ.get(ANNOUNCE_CLOSE, lambda: None)()
 
 
 def _chunks(stream: Any, limit: int) -> bytes:

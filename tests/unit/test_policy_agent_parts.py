@@ -1,0 +1,241 @@
+"""The policy agent around its compiler: what it follows, says and leaves."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from components.platform import policy_agent as component
+from tests.support import platform
+from tests.support.node_autoscaler import SIMULATED
+from tests.support.policies import namespace, pod, policy
+from tests.support.rendered import IMAGES
+
+NAMESPACES, PODS, POLICIES = range(3)
+
+
+class FakeApi(BaseHTTPRequestHandler):
+    """Answers each path by its list of (status, lines), the last one for ever."""
+
+    answers: ClassVar[dict[str, list[tuple[int, list[dict[str, Any]]]]]] = {}
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        watch = "watch=true" in self.path
+        waiting = self.answers[f"{'watch ' if watch else ''}{self.path.split('?')[0]}"]
+        status, lines = waiting.pop(0) if len(waiting) > 1 else waiting[0]
+        self.send_response(status)
+        self.end_headers()
+        for line in lines:
+            self.wfile.write(json.dumps(line).encode() + b"\n")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Any]:
+    from policy_agent.api import Api
+
+    FakeApi.answers.clear()
+    FakeApi.asked.clear()
+    (tmp_path / "token").write_text("secret\n")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), FakeApi)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield Api("127.0.0.1", server.server_port, account=tmp_path)
+    server.shutdown()
+    server.server_close()
+
+
+def listed(*items: dict[str, Any], more: str = "") -> dict[str, Any]:
+    return {
+        "items": list(items),
+        "metadata": {"resourceVersion": "7", "continue": more},
+    }
+
+
+def test_a_list_is_read_page_by_page(api: Any) -> None:
+    first, second = namespace("one"), namespace("two")
+    FakeApi.answers["/x"] = [
+        (200, [listed(first, more="next")]),
+        (200, [listed(second)]),
+    ]
+    assert api.list("/x") == ([first, second], "7")
+    assert "continue=next" in FakeApi.asked[1]
+
+
+def test_a_watch_that_is_too_old_is_told_from_a_failure(api: Any) -> None:
+    from policy_agent.api import ApiError, ExpiredError
+
+    gone = {"type": "ERROR", "object": {"code": 410, "message": "too old"}}
+    other = {"type": "ERROR", "object": {"code": 500, "message": "no"}}
+    FakeApi.answers["watch /x"] = [(200, [gone]), (410, []), (200, [other])]
+    for _ in range(2):
+        with pytest.raises(ExpiredError):
+            list(api.watch("/x", "1"))
+    with pytest.raises(ApiError) as caught:
+        list(api.watch("/x", "1"))
+    assert not isinstance(caught.value, ExpiredError)
+
+
+def test_the_daemon_sets_end_is_told_from_silence(api: Any) -> None:
+    from policy_agent.__main__ import is_orphaned
+    from policy_agent.api import Api
+
+    FakeApi.answers["/owner"] = [
+        (200, [{"metadata": {}}]),
+        (200, [{"metadata": {"deletionTimestamp": "now"}}]),
+        (404, [{}]),
+        (500, [{}]),
+    ]
+    answers = [is_orphaned(api, "/owner") for _ in range(4)]
+    assert answers == [False, True, True, False]
+    assert not is_orphaned(Api("127.0.0.1", 1, account=api.account), "/owner")
+
+
+def test_only_what_matters_to_rules_is_a_change() -> None:
+    from policy_agent.state import KINDS, State
+
+    state = State()
+    assert not state.is_complete
+    state.replace(KINDS[NAMESPACES], [namespace("here")])
+    state.replace(KINDS[POLICIES], [])
+    assert not state.is_complete
+    one = pod("a", "10.0.0.1", app="a")
+    state.replace(KINDS[PODS], [one])
+    assert state.is_complete
+    before = state.version
+    one["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
+    state.update(KINDS[PODS], "MODIFIED", one)
+    assert state.version == before
+    one["metadata"]["labels"] = {"app": "b"}
+    state.update(KINDS[PODS], "MODIFIED", one)
+    assert state.version == before + 1
+    assert state.ruleset("n1")[0].known == {"10.0.0.1"}
+    one["status"]["phase"] = "Failed"
+    state.update(KINDS[PODS], "MODIFIED", one)
+    assert state.ruleset("n1")[0].known == frozenset()
+    state.update(KINDS[PODS], "DELETED", one)
+    assert state.version == before + 2
+
+
+class FakeNft:
+    """A kernel that keeps a table, or refuses it."""
+
+    def __init__(self) -> None:
+        self.mark = ""
+        self.broken = False
+        self.found: list[Any] = []
+
+    def apply(self, table: Any) -> None:
+        from policy_agent.nft import NftError
+
+        if self.broken:
+            raise NftError("no")
+        self.mark = table.mark
+
+    def refused(self, mark: str, *, version: int = 4) -> list[Any] | None:
+        return list(self.found) if mark == self.mark else None
+
+
+@pytest.fixture
+def agent() -> Any:
+    from policy_agent.agent import Agent
+    from policy_agent.state import KINDS, State
+
+    made = Agent(State(), "n1", FakeNft(), "veth*")
+    made.stopping.set()  # so that nothing waits
+    pods = [pod("a", "10.0.0.1", app="a"), pod("b", "10.0.0.2")]
+    found = ([namespace("here")], pods, [policy({}, app="a", name="shut")])
+    for kind, items in zip(KINDS, found, strict=True):
+        made.state.replace(kind, items)
+    return made
+
+
+def test_ready_means_the_newest_state_is_in_force(
+    agent: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from policy_agent import agent as module
+    from policy_agent.nft import NftError
+    from policy_agent.state import KINDS
+
+    assert agent.problem() == "the table is not in force"
+    agent.turn()
+    assert agent.problem() == ""
+    agent.state.replace(KINDS[POLICIES], [])
+    assert agent.problem() == "", "it has a while"
+    monkeypatch.setattr(module, "LATE_SECONDS", 0.0)
+    assert "a change waits" in agent.problem()
+    agent.nft.broken = True
+    with pytest.raises(NftError):
+        agent.turn()
+    assert agent.problem() == "the table is not in force"
+    agent.nft.broken = False
+    agent.turn()
+    assert agent.problem() == ""
+
+
+def test_a_lost_table_is_restored_and_counted_and_a_standing_one_left(
+    agent: Any,
+) -> None:
+    from policy_agent.web import metrics
+
+    agent.turn()
+    agent.turn()
+    assert (agent.applications, agent.restorations) == (1, 0)
+    agent.nft.mark = ""
+    agent.turn()
+    assert (agent.applications, agent.restorations) == (2, 1)
+    text = metrics(agent)
+    assert "policy_agent_restored_total 1\n" in text
+    assert 'policy_agent_isolated_pods{direction="ingress"} 1\n' in text
+
+
+def test_who_is_refused_is_named_once(
+    agent: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from policy_agent.nft import Refused
+
+    agent.turn()
+    agent.nft.found = [Refused("10.0.0.2", "10.0.0.1", "TCP", 80)]
+    agent.turn()
+    agent.turn()
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    (refused,) = [line for line in lines if line["message"] == "refused"]
+    assert refused["pod"] == "here/a"
+    assert refused["policies"] == ["shut"]
+    assert refused["direction"] == "Ingress"
+
+
+def test_the_agent_runs_on_every_node_with_one_capability() -> None:
+    daemon = platform.only(platform.lab(), "DaemonSet", "policy-agent")
+    pod_spec = daemon["spec"]["template"]["spec"]
+    assert pod_spec["hostNetwork"] is True
+    assert pod_spec["tolerations"] == [{"operator": "Exists"}]
+    # All but simulated ones, by the label that their tests select them by.
+    (rule,) = pod_spec["affinity"]["nodeAffinity"][
+        "requiredDuringSchedulingIgnoredDuringExecution"
+    ]["nodeSelectorTerms"][0]["matchExpressions"]
+    assert rule == {"key": SIMULATED.partition("=")[0], "operator": "DoesNotExist"}
+    (container,) = pod_spec["containers"]
+    assert container["image"] == IMAGES["policy-agent"]
+    environment = {e["name"]: e.get("value") for e in container["env"]}
+    assert environment["POLICY_AGENT_INTERFACES"] == "veth*"
+    path = environment["POLICY_AGENT_OWNER"]
+    metadata = daemon["metadata"]
+    assert path.endswith(
+        f"/namespaces/{metadata['namespace']}/daemonsets/{metadata['name']}"
+    )
+    assert container["ports"][0]["containerPort"] == component.PORT
+
+
+def test_the_agent_is_off_unless_asked_for() -> None:
+    kinds = {m["kind"] for m in platform.rendered().manifests}
+    assert "DaemonSet" not in kinds
