@@ -21,6 +21,8 @@ from model_server.adapters.wsgi import ANNOUNCE_CLOSE
 class Worker(ThreadWorker):  # type: ignore[misc, unused-ignore]
     """Ends like the model server: takes what has connected, then refuses at once."""
 
+    wsgi: Any
+
     def init_process(self) -> None:
         """Start, in the worker's own process."""
         self._closers = ThreadPoolExecutor(self.cfg.threads, "closing")
@@ -31,11 +33,11 @@ class Worker(ThreadWorker):  # type: ignore[misc, unused-ignore]
         super().load_wsgi()
         application = self.wsgi
 
-        def wsgi(environ: dict[str, Any], start_response: Any) -> Any:
+        def announcing(environ: dict[str, Any], start_response: Any) -> Any:
             environ[ANNOUNCE_CLOSE] = start_response.__self__.force_close
             return application(environ, start_response)
 
-        self.wsgi = wsgi
+        self.wsgi = announcing
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """Listen or not, as gunicorn asks; at the end, for good."""
