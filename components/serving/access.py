@@ -45,26 +45,28 @@ def jwks_data(jwt: Jwt) -> dict[str, str]:
     return {JWKS_KEY: json.dumps(jwt.jwks, sort_keys=True)}
 
 
-def policies(route: str, access: Access) -> Iterator[Policy]:
-    """What stands before the HTTPRoute; a policy that is wrong closes it, with 500."""
+def policies(route: str, access: Access | None, traffic: Object) -> Iterator[Policy]:
+    """What stands before the HTTPRoute; a policy that is wrong closes it, with 500.
+
+    `traffic`: what else its one BackendTrafficPolicy says, for a second would be void.
+    """
     target = {
         "group": "gateway.networking.k8s.io",
         "kind": "HTTPRoute",
         "name": route,
     }
-    if access.identifies:
-        yield Policy(
-            "SecurityPolicy", {"targetRefs": [target], **_identity(route, access)}
-        )
-    yield Policy(
-        "BackendTrafficPolicy",
-        {
-            "targetRefs": [target],
+    asked: Object = {}
+    if access:
+        if access.identifies:
+            yield Policy(
+                "SecurityPolicy", {"targetRefs": [target], **_identity(route, access)}
+            )
+        asked = {
             **_rates(access),
             **_body(access),
             "responseOverride": list(_answers(access)),
-        },
-    )
+        }
+    yield Policy("BackendTrafficPolicy", {"targetRefs": [target], **traffic, **asked})
 
 
 def _identity(route: str, access: Access) -> Object:

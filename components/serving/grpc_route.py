@@ -96,8 +96,9 @@ def guarded(
     }
     found = {policy.kind: policy.spec for policy in policies}
     timeout = f"{args.lifecycle.longest_request_seconds}s"
-    traffic = found.setdefault(TRAFFIC, {"targetRefs": []})
-    found[TRAFFIC] = {**traffic, "timeout": {"http": {"requestTimeout": timeout}}}
+    traffic = found[TRAFFIC]
+    timeouts = {**traffic["timeout"], "http": {"requestTimeout": timeout}}
+    found[TRAFFIC] = {**traffic, "timeout": timeouts}
     for kind, spec in found.items():
         targets = spec["targetRefs"] if args.api_versions else []
         yield Policy(kind, {**spec, "targetRefs": [*targets, target]})

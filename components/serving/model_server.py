@@ -20,6 +20,7 @@ from components.serving import (
     network_policy,
     route,
     rules,
+    traffic,
     versions,
     volumes,
     workload,
@@ -53,8 +54,9 @@ class ModelServer(pulumi.ComponentResource):
     - HTTPRoute `<name>`, if the arguments have a route, and the HTTPRouteFilters
       `<name>-unknown-...`: what the gateway answers where nothing is
     - GRPCRoute `<name>`, if the arguments have `grpc_route`
-    - SecurityPolicy and BackendTrafficPolicy `<name>` of these routes, if the arguments
-      have `access`, and ConfigMap `<name>-jwks`, if they have an issuer's keys
+    - BackendTrafficPolicy `<name>` of these routes
+    - SecurityPolicy `<name>`, if the arguments have `access` that asks who calls, and
+      ConfigMap `<name>-jwks`, if they have an issuer's keys
     - ConfigMap `rules-<namespace>-<name>` in the monitoring namespace: recording rules
       and alerts
 
@@ -332,7 +334,9 @@ class ModelServer(pulumi.ComponentResource):
                 opts=self._child(),
             )
             before.append(keys)
-        policies = access.policies(self._model, asked) if asked else iter(())
+        if not self._args.api_versions and not self._args.grpc_route:
+            return before
+        policies = access.policies(self._model, asked, traffic.traffic(self._args))
         if self._args.grpc_route:
             policies = grpc_route.guarded(policies, self._model, self._args)
         made: list[pulumi.Resource] = [

@@ -221,8 +221,19 @@ class ModelServerArgs(Settings):
                 "(requests.max_queue_rows): no replica would be added before",
                 f"give less than {queue}, or raise requests.max_queue_rows",
             )
+        wait, longest = (
+            self.requests.retries.attempt_seconds,
+            self.lifecycle.longest_request_seconds,
+        )
+        if wait and wait >= longest:
+            yield Problem(
+                "requests.retries.attempt_seconds",
+                wait,
+                f"the gateway ends requests after longest_request_seconds = {longest}: "
+                "no other replica would ever be asked",
+                f"give less than {longest}, or raise lifecycle.longest_request_seconds",
+            )
         if self.alerts.p99_milliseconds > 1000 * self.lifecycle.longest_request_seconds:
-            longest = self.lifecycle.longest_request_seconds
             yield Problem(
                 "alerts.p99_milliseconds",
                 self.alerts.p99_milliseconds,

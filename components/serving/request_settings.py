@@ -11,6 +11,32 @@ from components.setting_types import Whole
 from components.settings import Problem, Settings
 
 
+class Retries(Settings):
+    """Asking another replica when one is not there; its answers are never asked again.
+
+    A replica that went while it was working may have made, and logged, a prediction
+    that nobody got: the next makes it once more.
+    """
+
+    attempts: Annotated[Whole, Field(ge=0, le=5)] = 2
+    """How many more replicas are asked; 0: none, and the caller gets the error."""
+    attempt_seconds: Annotated[Whole, Field(ge=1, le=3600)] | None = None
+    """Longest wait for one replica's answer, in seconds, before another is asked.
+    Default: none, because a model that takes longer would never answer. Without it, a
+    request that was under way to a replica whose node died waits for nobody until
+    longest_request_seconds ends it."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        """A wait for attempts that there are none of."""
+        if self.attempt_seconds and not self.attempts:
+            yield Problem(
+                "attempt_seconds",
+                self.attempt_seconds,
+                "no other replica is asked with attempts = 0",
+                "give attempts, or remove attempt_seconds",
+            )
+
+
 class Requests(Settings):
     """Bounds on what a replica takes in; beyond them callers get a clear error."""
 
@@ -22,6 +48,8 @@ class Requests(Settings):
     """Most rows of one run of the model."""
     max_queue_rows: Annotated[Whole, Field(ge=1, le=1_048_576)] = 4096
     """Most rows that wait for the model; more are refused with 503."""
+    retries: Retries = Retries()
+    """What the gateway does when a replica is not there."""
 
     def contradictions(self) -> Iterator[Problem]:
         """A request that no empty queue could take."""

@@ -27,6 +27,10 @@ PORT_VARIABLE = "SLIPWAY_PORT"
 DEFAULT_PORT = 8080
 _ADDRESS = "${SLIPWAY_ADDRESS:-127.0.0.1}"
 _POLICIES = ("SecurityPolicy", "BackendTrafficPolicy", "EnvoyExtensionPolicy")
+_OWN = frozenset(
+    {"circuitBreaker", "healthCheck", "retry", "targetRefs", "tcpKeepalive", "timeout"}
+)
+"""Of a BackendTrafficPolicy, what the configuration here does in its own way."""
 _CLIENT_POLICY = {"connection", "headers", "targetRefs", "timeout", "tls"}
 
 
@@ -39,10 +43,14 @@ def add(composition: Composition, objects: Objects, backends: Backends) -> None:
     """Adds the gateway of the platform stack, with the routes of all models."""
     proxy = _proxy(composition.stack, objects)
     for policy in objects.kind(*_POLICIES):
+        own = _OWN if policy["kind"] == "BackendTrafficPolicy" else frozenset()
+        others = sorted(set(policy["spec"]) - own)
+        if not others:
+            continue
         raise problem(
             policy,
             "spec",
-            sorted(policy["spec"]),
+            others,
             "the gateway of Compose would not hold to it",
             "take it from the stack, or run the stack on a cluster",
         )

@@ -11,6 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from model_server.manifest import read_manifest
+from model_server.outputs import Outputs, Results
+from model_server.records import Record, RecordForm, lines
 
 from tests.server.conftest import COLUMNS, Tiny
 from tests.support.model_server import ModelServer, request
@@ -68,6 +71,35 @@ def test_one_record_for_each_row(models: Path, log_folder: Path, tiny: Tiny) -> 
     assert bad["id"] == "wrong"
     assert (bad["status"], bad["code"]) == (400, "invalid_request")
     assert "features" not in bad
+
+
+def test_requests_of_one_run_get_their_own_rows(models: Path) -> None:
+    form = RecordForm(read_manifest(models / "tiny" / "model.yaml"), "r", "stable")
+    scores = np.array([0.125, 0.25, 0.5, 0.75], np.float32)
+    run = Results([np.array([0, 0, 1, 1]), np.stack([1 - scores, scores], axis=1)])
+    made = [
+        Record(
+            form=form,
+            request_id=f"from-{start}",
+            time=0.0,
+            latency=0.0,
+            status=200,
+            code="",
+            rows=stop - start,
+            buffers=(bytes(4 * COLUMNS * (stop - start)),),
+            outputs=Outputs(run, start, stop),
+        )
+        for start, stop in ((0, 1), (1, 3), (3, 4))
+    ]
+    # In two turns, as the log's thread takes them.
+    text = lines(made[:2]) + lines(made[2:])
+    found = [json.loads(line) for line in text.splitlines()]
+    assert [(it["id"], it["row"], it["decision"], it["score"]) for it in found] == [
+        ("from-0", 0, 0, 0.125),
+        ("from-1", 0, 0, 0.25),
+        ("from-1", 1, 1, 0.5),
+        ("from-3", 0, 1, 0.75),
+    ]
 
 
 def test_every_prediction_is_logged_once(models: Path, log_folder: Path) -> None:

@@ -41,8 +41,10 @@ def rules(**asked: Any) -> list[dict[str, Any]]:
 
 
 def test_without_access_there_is_no_door() -> None:
-    kinds = {m["kind"] for m in r.model().manifests}
-    assert not kinds & {"SecurityPolicy", "BackendTrafficPolicy"}
+    found = r.model()
+    assert "SecurityPolicy" not in {m["kind"] for m in found.manifests}
+    said = r.manifest(found, "BackendTrafficPolicy")["spec"]
+    assert not {"rateLimit", "requestBuffer", "responseOverride"} & set(said)
 
 
 @pytest.mark.parametrize("kind", ["SecurityPolicy", "BackendTrafficPolicy"])

@@ -146,7 +146,8 @@ def test_calls_end_when_requests_do() -> None:
     found = model(lifecycle={"longest_request_seconds": 12})
     assert "SecurityPolicy" not in {m["kind"] for m in found.manifests}
     policy = spec(found, "BackendTrafficPolicy")
-    assert policy["timeout"] == {"http": {"requestTimeout": "12s"}}
+    assert policy["timeout"]["http"] == {"requestTimeout": "12s"}
+    assert policy["timeout"]["tcp"] == {"connectTimeout": "1s"}
     rules = spec(found, "HTTPRoute")["rules"]
     assert {x["timeouts"]["request"] for x in rules if "timeouts" in x} == {"12s"}
 

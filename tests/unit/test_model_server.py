@@ -21,6 +21,7 @@ KINDS = {
     "PodDisruptionBudget": "employment",
     "HorizontalPodAutoscaler": "employment",
     "HTTPRoute": "employment",
+    "BackendTrafficPolicy": "employment",
     "ConfigMap": "rules-models-employment",
 }
 FILTERS = ("employment-unknown-path", "employment-unknown-version")
@@ -46,7 +47,8 @@ def test_it_registers_what_its_docstring_lists_and_no_more(one: Rendered) -> Non
 
 def test_without_a_route_there_is_none() -> None:
     private = r.models(models={"employment": {"model_image": "employment"}})
-    assert {m["kind"] for m in private.manifests} == set(KINDS) - {"HTTPRoute"}
+    public = {"HTTPRoute", "BackendTrafficPolicy"}
+    assert {m["kind"] for m in private.manifests} == set(KINDS) - public
     assert private.outputs["paths"] == {}
 
 

@@ -12,14 +12,16 @@ class Results:
     """The arrays of one run, one for each output; the requests of its batch share it.
 
     The text is made at most once: by the run if one of its requests is answered in
-    JSON, else by the prediction log's thread.
+    JSON, else by the prediction log's thread, which keeps its own of each row in
+    `logged`.
     """
 
-    __slots__ = ("_texts", "arrays")
+    __slots__ = ("_texts", "arrays", "logged")
 
     def __init__(self, arrays: list[Array]) -> None:
         self.arrays = arrays
         self._texts: list[list[bytes]] | None = None
+        self.logged: list[bytes] | None = None
 
     def texts(self) -> list[list[bytes]]:
         """Return each output's rows as JSON values joined by commas."""
@@ -32,23 +34,23 @@ class Results:
 class Outputs:
     """The rows of one request in the results of a run."""
 
-    __slots__ = ("_results", "_start", "_stop")
+    __slots__ = ("_stop", "results", "start")
 
     def __init__(self, results: Results, start: int, stop: int) -> None:
-        self._results = results
-        self._start = start
+        self.results = results
+        self.start = start
         self._stop = stop
 
     @property
     def arrays(self) -> list[Array]:
         """One array for each output of the manifest, rows first."""
-        start, stop = self._start, self._stop
-        return [array[start:stop] for array in self._results.arrays]
+        start, stop = self.start, self._stop
+        return [array[start:stop] for array in self.results.arrays]
 
     def texts(self) -> list[list[bytes]]:
         """Return each output's rows as JSON values joined by commas."""
-        texts = self._results.texts()
-        start, stop = self._start, self._stop
+        texts = self.results.texts()
+        start, stop = self.start, self._stop
         if start == 0 and stop == len(texts[0]):
             return texts
         return [text[start:stop] for text in texts]

@@ -12,7 +12,7 @@ import orjson
 
 from model_server.datatypes import DATATYPES
 from model_server.manifest import Manifest
-from model_server.outputs import Outputs, rows_as_text
+from model_server.outputs import Outputs, Results, rows_as_text
 
 
 @dataclass(slots=True)
@@ -66,17 +66,24 @@ class RecordForm:
         form = self.features
         return [form % tuple(text.split(b",")) for text in rows_as_text(rows)]
 
-    def results_text(self, outputs: Outputs) -> list[bytes]:
-        """Return what is logged of each row's outputs, as members of an object."""
+    def results_text(self, results: Results) -> list[bytes]:
+        """Return what is logged of each row of a run, as members of an object.
+
+        It is made once for all requests of the run, and kept for those whose turn to
+        be written comes later.
+        """
+        if results.logged is not None:
+            return results.logged
         members = []
         for key, index, columns, is_score in self.logged:
-            texts = outputs.texts()[index]
+            texts = results.texts()[index]
             if columns == 2 and is_score:
                 texts = [text.rpartition(b",")[2] for text in texts]
             elif columns > 1:
                 texts = [b"[%b]" % text for text in texts]
             members.append([key + text for text in texts])
-        return [b"".join(parts) for parts in zip(*members, strict=True)]
+        results.logged = [b"".join(parts) for parts in zip(*members, strict=True)]
+        return results.logged
 
 
 def _logged_outputs(manifest: Manifest) -> list[tuple[bytes, int, int, bool]]:
@@ -115,16 +122,12 @@ def lines(records: Sequence[Record]) -> bytes:
                     b'%b0%b,"code":"%b"}\n' % (start, common, record.code.encode())
                 )
                 continue
+            texts = form.results_text(record.outputs.results)
+            first = record.outputs.start
             found += [
                 b'%b%d%b,"features":{%b}%b}\n'
-                % (
-                    start,
-                    row,
-                    common,
-                    next(features),
-                    results,
-                )
-                for row, results in enumerate(form.results_text(record.outputs))
+                % (start, row, common, next(features), texts[first + row])
+                for row in range(record.rows)
             ]
     return b"".join(found)
 

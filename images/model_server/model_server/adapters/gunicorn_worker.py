@@ -15,7 +15,7 @@ from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
 
-from model_server.adapters.wsgi import ANNOUNCE_CLOSE
+from model_server.adapters.registry import ANNOUNCE_CLOSE
 
 
 class Worker(ThreadWorker):  # type: ignore[misc, unused-ignore]

@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from model_server.adapters.predictor import Predictor
+from model_server.adapters.registry import ANNOUNCE_CLOSE
 from model_server.errors import RequestError
 from model_server.http import Fields, Headers
 
 CHUNK_BYTES = 65536
-ANNOUNCE_CLOSE = "model_server.announce_close"
-"""In the environment: what to call to have the server close after the answer."""
 HOP_BY_HOP = frozenset({b"connection"})
 """Headers that an application may not set: the WSGI server does (PEP 3333)."""
 
