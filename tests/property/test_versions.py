@@ -78,7 +78,7 @@ def test_no_selector_takes_a_pod_of_another_revision(args: Config) -> None:
     }
     assert set(of["Deployment"]) == {f"model-{name}" for name in args["revisions"]}
     for m in rendered.manifests:
-        if m["kind"] not in ("HTTPRoute", "HTTPRouteFilter"):
+        if m["kind"] not in schemas.CUSTOM:
             assert schemas.problems(m) == []
     for name, deployment in of["Deployment"].items():
         pods = deployment["template"]["metadata"]["labels"]

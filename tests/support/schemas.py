@@ -11,6 +11,8 @@ from kubernetes_validate import utils
 from referencing import Registry, Resource
 
 KUBERNETES = "1.36"
+CUSTOM = ("BackendTrafficPolicy", "HTTPRoute", "HTTPRouteFilter")
+"""Kinds of a model server that have the schemas of their own CRDs (test_access.py)."""
 
 
 class NoSchemaError(LookupError):

@@ -27,7 +27,7 @@ def config() -> dict[str, Any]:
 
 
 def test_the_least_that_a_model_needs_is_enough() -> None:
-    assert len(render("models.mine", config=config(), images=r.IMAGES).manifests) == 10
+    assert len(render("models.mine", config=config(), images=r.IMAGES).manifests) == 11
 
 
 def test_the_errors_shown_are_those_told() -> None:

@@ -75,5 +75,5 @@ def test_every_number_has_bounds_and_a_unit_or_is_a_count(
     units += ("millicores",)
     counts = ("replicas", "rows", "unavailable", "connections", "port", "images")
     counts += ("nodes", "gpus", "instances", "pods", "requests", "batches", "threads")
-    counts += ("stages", "version", "weight")
+    counts += ("stages", "version", "weight", "attempts")
     assert name.endswith((*units, *counts)), f"{name}: put its unit into its name"

@@ -20,6 +20,7 @@ from tests.support.routes import (
 
 OF_REVISION = ("Deployment", "Service", "PodDisruptionBudget")
 SHARED = {
+    ("BackendTrafficPolicy", "employment"),
     ("ServiceAccount", "employment"),
     ("NetworkPolicy", "employment"),
     ("HTTPRoute", "employment"),
