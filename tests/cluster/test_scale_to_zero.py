@@ -9,6 +9,7 @@ import json
 import shutil
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
 from slipway import images
@@ -46,7 +47,7 @@ def sleepy(
 
 def test_all_wake_at_once(sleepy: Sleepy, cluster: Cluster, body: bytes) -> None:
     sleepy.asleep(180)
-    wanted = json.loads(cluster.ask(body))["outputs"]
+    wanted = httpx.post(cluster.infer, content=body).json()["outputs"]
     answers = sleepy.call_all(names(COUNT), body)
     assert [status for status, _, _ in answers] == [200] * COUNT, answers
     assert all(json.loads(text)["outputs"] == wanted for _, _, text in answers)
