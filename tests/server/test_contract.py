@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
+from model_server.manifest import read_manifest
+from model_server.outputs import Outputs, Results
+from model_server.protocol import Writer
 
 from tests.server.conftest import COLUMNS, Tiny
 from tests.support.model_server import SERVER, ModelServer, request
@@ -200,6 +205,56 @@ def test_http_1_0_and_chunks_and_expectation(server: ModelServer) -> None:
     )
     assert expecting.startswith(b"HTTP/1.1 100 Continue")
     assert b" 200 OK" in expecting
+
+
+def test_both_ways_to_answer_say_the_same(server: ModelServer) -> None:
+    """The short way's headers are a text made before, the other's a list."""
+    body = b'{"inputs":[{"name":"X","shape":[1,4],"datatype":"FP32","data":[1,2,3,4]}]}'
+    length = b"content-length: %d\r\n" % len(body)
+    found = [
+        server.exchange(
+            b"POST /infer HTTP/1.%d\r\nhost: a\r\nx-request-id: a%%b\r\n"
+            b"x-request-id: same\r\nconnection: %b\r\n%b\r\n%b" % fields
+        )
+        for fields in (
+            (1, b"close", length, body),
+            (0, b"close", length, body),
+            (0, b"keep-alive", length, body),
+            (1, b"close", b"expect: nothing\r\n" + length, body),
+            (
+                *(1, b"close", b"transfer-encoding: chunked\r\n"),
+                b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body),
+            ),
+        )
+    ]
+    parts = [answer.partition(b"\r\n\r\n") for answer in found]
+    heads = [
+        sorted(it for it in head.split(b"\r\n") if not it.startswith(b"date: "))
+        for head, _, _ in parts
+    ]
+    assert len(heads[0]) == 7
+    assert heads == [heads[0]] * len(heads)
+    assert {text for _, _, text in parts} == {parts[0][2]}
+    assert all(b"\r\ndate: " in answer for answer in found)
+
+
+def test_names_may_hold_what_formatting_takes_for_its_own(models: Path) -> None:
+    manifest = read_manifest(models / "tiny/model.yaml")
+    names = ("50%", "%b%d%%")
+    outputs = tuple(
+        replace(output, name=name)
+        for output, name in zip(manifest.outputs, names, strict=True)
+    )
+    writer = Writer(replace(manifest, name="%s", outputs=outputs))
+    run = Results([np.array([3, 4]), np.array([[0.5, 0.5], [0.25, 0.75]])])
+    for wanted in (None, (0, 1)):
+        text = writer.write(b"an-id", 1, wanted, Outputs(run, 1, 2))
+        answer = json.loads(text)
+        assert (answer["model_name"], answer["id"]) == ("%s", "an-id")
+        assert [
+            (output["name"], output["shape"], output["data"])
+            for output in answer["outputs"]
+        ] == [("50%", [1], [4]), ("%b%d%%", [1, 2], [0.25, 0.75])]
 
 
 def test_the_readme_lists_every_variable_as_the_code_has_it() -> None:

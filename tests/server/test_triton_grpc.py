@@ -159,7 +159,6 @@ def test_outputs_and_ids(triton: Triton, tiny: Tiny, both: ModelServer) -> None:
         ({"inputs": [tensor([[1] * 4] * 5000)]}, "RESOURCE_EXHAUSTED", "larger than"),
         ({"outputs": ["odds"]}, "INVALID_ARGUMENT", "outputs[0].name: "),
         ({"request_id": "a b"}, "INVALID_ARGUMENT", 'id: "a b" must be at most'),
-        ({"client_timeout": 1e-6}, "DEADLINE_EXCEEDED", "eadline"),
     ],
 )
 def test_errors(triton: Triton, asked: dict[str, Any], status: str, words: str) -> None:
@@ -168,6 +167,25 @@ def test_errors(triton: Triton, asked: dict[str, Any], status: str, words: str) 
         triton.ask("infer", **{**right, "outputs": None, **asked})
     assert caught.value.status == f"StatusCode.{status}"
     assert words in caught.value.message
+
+
+def test_a_client_that_waits_no_longer(slow_models: Path, log_folder: Path) -> None:
+    """The model takes 30 ms; gRPC counts deadlines in whole milliseconds."""
+    port = free_port()
+    with (
+        ModelServer(slow_models, log_folder, GRPC_PORT=port),
+        Triton("grpc", f"127.0.0.1:{port}") as triton,
+        pytest.raises(TritonError) as caught,
+    ):
+        triton.ask(
+            "infer",
+            model="slow",
+            inputs=[tensor([[1] * 4])],
+            outputs=None,
+            client_timeout=1e-6,
+        )
+    assert caught.value.status == "StatusCode.DEADLINE_EXCEEDED"
+    assert "eadline" in caught.value.message
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 from typing import ClassVar
 
+from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from model_server.endpoint import Endpoint
@@ -44,14 +45,38 @@ class _Exchange:
         self.message_event = _NoEvent()
 
 
+class _Start:
+    """What all answers with 200 begin with: the same text for a second."""
+
+    def __init__(self) -> None:
+        self._headers: object = None
+        self._text = b""
+
+    def text(self, headers: Headers) -> bytes:
+        """Return the status line and uvicorn's headers, of which it makes new lists."""
+        if headers is not self._headers:
+            self._headers = headers
+            self._text = STATUS_LINE[200] + b"".join(
+                b"%b: %b\r\n" % header for header in headers
+            )
+        return self._text
+
+
 class Connection(HttpToolsProtocol):
     """One client connection. `bind` makes the class of one service's connections."""
 
     service: ClassVar[Service]
+    max_header_bytes: ClassVar[int]
+    start: ClassVar[_Start]
 
     @classmethod
     def bind(cls, service: Service) -> type[Connection]:
-        return type("BoundConnection", (cls,), {"service": service})
+        own = {
+            "service": service,
+            "max_header_bytes": service.config.max_header_bytes,
+            "start": _Start(),
+        }
+        return type("BoundConnection", (cls,), own)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -72,7 +97,14 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._has_begun = False
-        super().data_received(data)
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+        except HttpParserUpgrade:
+            pass  # not for us: the request is answered as any other
         # The parser keeps an unfinished header to itself, so count what it was given.
         if self._is_in_head and not self._has_begun and self.parser is not None:
             try:
@@ -85,7 +117,6 @@ class Connection(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         self.url = b""
         self.headers = []
-        self.expect_100_continue = False
         self._head_bytes = 0
         self._is_in_head = True
         self._has_begun = True
@@ -97,18 +128,14 @@ class Connection(HttpToolsProtocol):
         self._count_head(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # What uvicorn does here, without another two calls for each header.
         self._head_bytes += len(name) + len(value) + 4
-        if self._head_bytes > self.service.config.max_header_bytes:
+        if self._head_bytes > self.max_header_bytes:
             self._count_head(0)
-        name = name.lower()
-        if name == b"expect" and value.lower() == b"100-continue":
-            self.expect_100_continue = True
-        self.headers.append((name, value))
+        self.headers.append((name.lower(), value))
 
     def _count_head(self, size: int) -> None:
         self._head_bytes += size
-        limit = self.service.config.max_header_bytes
+        limit = self.max_header_bytes
         if self._head_bytes > limit:
             self._refusal = RequestError(
                 431,
@@ -125,16 +152,19 @@ class Connection(HttpToolsProtocol):
             self._body = b""
             exchange = self._exchange
             exchange.response_complete = False
-            exchange.keep_alive = self.parser.should_keep_alive()
             self.cycle = exchange  # type: ignore[assignment]
             return
         if len(self.pipeline) >= MAX_PIPELINED:
             self._refusal = overloaded(f"{MAX_PIPELINED} requests wait on a connection")
             raise self._refusal
-        url, headers, expect = self.url, self.headers, self.expect_100_continue
+        url, headers = self.url, self.headers
         super().on_message_begin()
-        self.url, self.expect_100_continue = url, expect
+        self.url = url
         self.headers += headers
+        self.expect_100_continue = any(
+            name == b"expect" and value.lower() == b"100-continue"
+            for name, value in headers
+        )
         super().on_headers_complete()
 
     def _short_way(self) -> Endpoint | None:
@@ -146,15 +176,18 @@ class Connection(HttpToolsProtocol):
         ):
             return None
         endpoint = self.service.models_by_path.get(self.url.decode("latin-1"))
-        if (
-            endpoint is None
-            or self.expect_100_continue
-            or self.parser.get_http_version() != "1.1"
-            or self.parser.should_upgrade()
+        if endpoint is None:
+            return None
+        self._fields = fields = dict(self.headers)
+        self._exchange.keep_alive = keep_alive = self.parser.should_keep_alive()
+        # HTTP/1.0 keeps no connection and nobody upgrades one without this header.
+        if (b"connection" in fields or not keep_alive) and (
+            self.parser.get_http_version() != "1.1" or self.parser.should_upgrade()
         ):
             return None
-        self._fields = dict(self.headers)
-        length = self._fields.get(b"content-length", b"")
+        if b"expect" in fields:
+            return None
+        length = fields.get(b"content-length", b"")
         if not length.isdigit() or len(length) > 5 or int(length) > SHORT_WAY_BYTES:
             return None
         return endpoint if int(length) <= self.service.config.max_body_bytes else None
@@ -177,7 +210,9 @@ class Connection(HttpToolsProtocol):
             super().on_message_complete()
             return
         self._endpoint = None
-        self.service.infer(endpoint, self._fields, self._body, self._respond)
+        self.service.infer(
+            endpoint, self._fields, self._body, self._respond, self._respond_text
+        )
 
     # What is sent
 
@@ -193,6 +228,21 @@ class Connection(HttpToolsProtocol):
         keep_alive = exchange.keep_alive and not self.service.is_draining
         parts += (b"\r\n" if keep_alive else self._end(headers), body)
         self.transport.write(b"".join(parts))
+        self._go_on(keep_alive=keep_alive)
+
+    def _respond_text(self, head: bytes, body: bytes) -> None:
+        """Answer it with 200; `head` is the text of the headers."""
+        exchange = self._exchange
+        exchange.response_complete = True
+        if self.transport.is_closing():
+            return
+        start = self.start.text(self.server_state.default_headers)
+        keep_alive = exchange.keep_alive and not self.service.is_draining
+        end = b"\r\n" if keep_alive else b"connection: close\r\n\r\n"
+        self.transport.write(b"".join((start, head, end, body)))
+        self._go_on(keep_alive=keep_alive)
+
+    def _go_on(self, *, keep_alive: bool) -> None:
         if not keep_alive:
             self.transport.close()
         elif self.pipeline:

@@ -9,6 +9,8 @@ from model_server.protocol import REQUEST_ID
 
 Headers = list[tuple[bytes, bytes]]
 Respond = Callable[[int, Headers, bytes], None]
+RespondText = Callable[[bytes, bytes], None]
+"""Answers with 200: gets the text of the headers and the body."""
 Fields = Mapping[bytes, bytes]
 Answer = tuple[int, Headers, bytes]
 

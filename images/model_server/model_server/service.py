@@ -27,6 +27,7 @@ from model_server.http import (
     Fields,
     Headers,
     Respond,
+    RespondText,
     check_media_type,
     deadline_of,
     json_bytes_of,
@@ -151,42 +152,64 @@ class Service:
         fields: Fields,
         body: bytes | bytearray,
         respond: Respond,
+        respond_text: RespondText | None = None,
     ) -> None:
-        """Answer one HTTP inference request whose body is complete."""
+        """Answer one HTTP inference request whose body is complete.
+
+        `respond_text`, if given, gets the ordinary answer, which is most of them.
+        """
         started = time.monotonic()
         request_id = ""
         deadline = None
-        json_bytes = None
         try:
-            if b"accept-encoding" in fields:
-                coding = accepted(fields[b"accept-encoding"])
-                respond = encoding(respond, coding) if coding else respond
-            request_id = request_id_of(fields)
+            if coding := accepted(fields.get(b"accept-encoding", b"")):
+                respond, respond_text = encoding(respond, coding), None
+            if b"x-request-id" in fields:
+                request_id = request_id_of(fields)
             if b"x-model-revision" in fields:
                 revision = fields[b"x-model-revision"].decode("latin-1")
                 endpoint = endpoint.of_revision(revision)
             if b"x-request-timeout-ms" in fields:
                 deadline = deadline_of(fields, started)
-            check_media_type(fields)
-            if b"content-encoding" in fields:
-                body = inflated(fields, body, self.config.max_body_bytes)
-            if b"inference-header-content-length" in fields:
-                json_bytes = json_bytes_of(fields, len(body))
-            inference = endpoint.reader.read(body, json_bytes)
+            if fields.get(b"content-type") != JSON[1]:
+                check_media_type(fields)
+            if b"content-encoding" in fields or (
+                b"inference-header-content-length" in fields
+            ):
+                inference = self._read_coded(endpoint, fields, body)
+            else:
+                inference = endpoint.reader.read(body)
         except RequestError as error:
             self._refuse(endpoint, request_id, started, error, respond)
         except Exception:
             logger.exception("a request could not be read")
             self._refuse(endpoint, request_id, started, internal(), respond)
         else:
-            self.submit(
-                endpoint,
-                inference=inference,
-                request_id=request_id or inference.id or self.new_id(),
-                respond=respond,
-                started_at=started,
-                deadline=deadline,
+            self._queue(
+                Job(
+                    endpoint,
+                    inference,
+                    request_id or inference.id or self.new_id(),
+                    respond,
+                    self._done,
+                    None,
+                    started,
+                    deadline,
+                    not inference.binary,
+                    respond_text,
+                )
             )
+
+    def _read_coded(
+        self, endpoint: Endpoint, fields: Fields, body: bytes | bytearray
+    ) -> Inference:
+        """Read a body that is compressed or has raw tensors."""
+        json_bytes = None
+        if b"content-encoding" in fields:
+            body = inflated(fields, body, self.config.max_body_bytes)
+        if b"inference-header-content-length" in fields:
+            json_bytes = json_bytes_of(fields, len(body))
+        return endpoint.reader.read(body, json_bytes)
 
     def submit(
         self,
@@ -194,33 +217,35 @@ class Service:
         *,
         inference: Inference,
         request_id: str,
-        respond: Respond | None = None,
-        done: Done | None = None,
+        done: Done,
         started_at: float,
         deadline: float | None = None,
     ) -> None:
         """Queue what a transport has read; it is counted, logged and answered once.
 
-        Give either `respond`, which gets the answer as HTTP's, or `done`, which
-        gets the job with its outputs or error and answers as it likes. Both are called
-        in the event loop, perhaps before this returns. `started_at` and `deadline` are
-        seconds of `time.monotonic`. Call it in the event loop.
+        `done` gets the job with its outputs or error and answers as it likes. It is
+        called in the event loop, perhaps before this returns. `started_at` and
+        `deadline` are seconds of `time.monotonic`. Call it in the event loop.
         """
-        endpoint.metrics.inflight += 1
-        self.inflight += 1
-        job = Job(
-            endpoint,
-            inference=inference,
-            request_id=request_id,
-            respond=respond,
-            done=self._done,
-            transport_done=done,
-            started_at=started_at,
-            deadline=deadline,
-            as_text=done is None and not inference.binary,
+        self._queue(
+            Job(
+                endpoint,
+                inference,
+                request_id,
+                None,
+                self._done,
+                done,
+                started_at,
+                deadline,
+                as_text=False,
+            )
         )
+
+    def _queue(self, job: Job) -> None:
+        job.endpoint.metrics.inflight += 1
+        self.inflight += 1
         try:
-            endpoint.batcher.submit(job)
+            job.endpoint.batcher.submit(job)
         except RequestError as error:
             self._done(job, error)
         except Exception:
@@ -279,10 +304,15 @@ class Service:
             elif inference.binary:
                 self._respond_binary(endpoint, job, result)
             else:
+                name = request_id.encode()
+                shown = inference.id.encode() if inference.id else name
                 body = endpoint.writer.write(
-                    inference.id or request_id, inference.rows, inference.wanted, result
+                    shown, inference.rows, inference.wanted, result
                 )
-                job.respond(200, self._headers(endpoint, request_id, body), body)
+                if job.respond_text is not None and not self.is_draining:
+                    job.respond_text(endpoint.head % (name, len(body)), body)
+                else:
+                    job.respond(200, self._headers(endpoint, request_id, body), body)
         finally:
             if isinstance(result, RequestError):
                 record = self._error_record(
@@ -290,15 +320,15 @@ class Service:
                 )
             else:
                 record = Record(
-                    form=endpoint.form,
-                    request_id=request_id,
-                    time=time.time(),
-                    latency=time.monotonic() - job.started_at,
-                    status=200,
-                    code="",
-                    rows=inference.rows,
-                    buffers=inference.buffers,
-                    outputs=result,
+                    endpoint.form,
+                    request_id,
+                    time.time(),
+                    time.monotonic() - job.started_at,
+                    200,
+                    "",
+                    inference.rows,
+                    inference.buffers,
+                    result,
                 )
             self._end(endpoint, record)
 

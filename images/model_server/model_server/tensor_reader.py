@@ -30,6 +30,7 @@ class TensorReader:
         self._datatype = DATATYPES[tensor.datatype]
         self._tail = list(tensor.shape[1:])
         self._rank = len(tensor.shape)
+        self._types = (int,) * self._rank
         self._width = int(np.prod(self._tail, dtype=int)) if self._tail else 1
         self._max_rows = max_rows
         self._pack_one = struct.Struct(f"<{self._width}{self._datatype.code}").pack
@@ -41,10 +42,10 @@ class TensorReader:
         name, datatype = entry.get("name"), entry.get("datatype")
         if name != self._tensor.name or datatype != self._tensor.datatype:
             self._check_kind(name, datatype, path)
-        if "parameters" in entry or not entry.keys() <= TENSOR_KEYS:
+        shape, data = entry.get("shape"), entry.get("data")
+        if len(entry) != 4 or shape is None or data is None:
             _check_keys(entry, path)
-        rows = self._rows(entry.get("shape"), path)
-        data = entry.get("data")
+        rows = self._rows(shape, path)
         if type(data) is not list:
             what = "must be a list, flat or nested"
             if "binary_data_size" in entry.get("parameters", {}):
@@ -128,7 +129,7 @@ class TensorReader:
         """Return the rows of a shape that is the model's."""
         if (
             type(shape) is not list
-            or set(map(type, shape)) != {int}
+            or tuple(map(type, shape)) != self._types
             or shape[0] < 1
             or shape[1:] != self._tail
         ):
