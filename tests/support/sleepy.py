@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -68,6 +69,13 @@ class Sleepy:
     def asleep(self, seconds: float) -> None:
         """Waits until all are."""
         wait_until(lambda: not any(self.replicas().values()), seconds, "all sleep", 0.2)
+
+    def wakers(self) -> list[Any]:
+        """Their pods, also those that end."""
+        selector = "app.kubernetes.io/name=waker"
+        words = ("get", "pods", "-n", "models", "-l", selector, "-o", "json")
+        pods: list[Any] = json.loads(self.cluster.kube.run(*words).stdout)["items"]
+        return pods
 
     def call(self, name: str, body: bytes) -> tuple[int, float, Any]:
         """Status, seconds and content."""

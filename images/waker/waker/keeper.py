@@ -71,8 +71,8 @@ class Keeper:
         """Looks at everything once, and does one step for each model."""
         try:
             await self._look()
-            for kept in self.kept.values():
-                await self._step(kept)
+            # All at once: what was seen is soon old.
+            await asyncio.gather(*(self._step(kept) for kept in self.kept.values()))
         except (ClusterError, OSError) as error:
             self.errors += 1
             if not self._failing:
