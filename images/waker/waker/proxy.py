@@ -97,22 +97,36 @@ class Proxy:
     ) -> None:
         if not kept.addresses:
             self._keeper.hurry()
-        async with kept.gate:
-            while address := await kept.address(held.until):
-                request = _request(kept, address, scope, body)
-                try:
-                    answer = await self._client.send(request, stream=True)
-                except (httpx.ConnectError, httpx.ConnectTimeout):
-                    if time.monotonic() >= held.until:
-                        break
-                    await asyncio.sleep(AGAIN_SECONDS)
-                    continue
-                except httpx.HTTPError:
-                    kept.counts["502"] += 1
-                    await _answer(send, HTTPStatus.BAD_GATEWAY, "the pod broke off")
-                    return
-                await _stream(kept, answer, send)
+        try:
+            async with asyncio.timeout(held.until - time.monotonic()):
+                await kept.gate.acquire()
+        except TimeoutError:
+            await self._refuse(kept, Refusal.TIME, send)
+            return
+        try:
+            await self._try(kept, held, scope, body, send)
+        finally:
+            kept.gate.release()
+
+    async def _try(
+        self, kept: Kept, held: Held, scope: Message, body: bytes, send: Send
+    ) -> None:
+        """One pod after the other until one takes it."""
+        while address := await kept.address(held.until):
+            request = _request(kept, address, scope, body)
+            try:
+                answer = await self._client.send(request, stream=True)
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                if time.monotonic() >= held.until:
+                    break
+                await asyncio.sleep(AGAIN_SECONDS)
+                continue
+            except httpx.HTTPError:
+                kept.counts["502"] += 1
+                await _answer(send, HTTPStatus.BAD_GATEWAY, "the pod broke off")
                 return
+            await _stream(kept, answer, send)
+            return
         await self._refuse(kept, Refusal.TIME, send)
 
     async def _refuse(self, kept: Kept, reason: Refusal, send: Send) -> None:
