@@ -19,6 +19,8 @@ GATEWAY_TLS_LISTENER = "https"
 
 MODEL_SERVER = "model-server"
 """app.kubernetes.io/name of every model server, whatever runs in it."""
+WAKER = "waker"
+"""What holds the requests of models that sleep, beside the models."""
 
 KARPENTER = "karpenter"
 """The autoscaler of nodes: its Deployment and its service account."""

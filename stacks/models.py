@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pulumi
 
-from components import cluster_access, settings
+from components import cluster_access, naming, settings
 from components.cluster.settings import ClusterSettings
-from components.serving import gpu_pools
+from components.serving import gpu_pools, waker
 from components.serving.client_keys import ClientKeys
 from components.serving.model_server import ModelServer
 from components.serving.models_settings import ModelsSettings
@@ -38,6 +38,14 @@ def run() -> None:
         )
         for name, args in chosen.models.items()
     }
+    if sleepers := waker.sleepers(chosen.models):
+        waker.Waker(
+            naming.WAKER,
+            chosen.waker,
+            sleepers,
+            chosen.surroundings,
+            pulumi.ResourceOptions(providers=[cluster]),
+        )
     pulumi.export("paths", {name: server.path for name, server in servers.items()})
     pulumi.export("versions", {n: server.version for n, server in servers.items()})
 

@@ -34,6 +34,11 @@ def in_namespace(name: str, labels: Mapping[str, str] | None = None) -> Rule:
     return peer
 
 
+def pods_of(program: str) -> Rule:
+    """A peer: pods of the policy's own namespace that run this program."""
+    return {"podSelector": {"matchLabels": {"app.kubernetes.io/name": program}}}
+
+
 def in_namespaces_labelled(label: str, value: str = "true") -> Rule:
     """A peer: pods of every namespace with the label."""
     return {"namespaceSelector": {"matchLabels": {label: value}}}

@@ -160,6 +160,7 @@ class ModelServer(pulumi.ComponentResource):
                 list(workload.ports(self._args.runtime).values()),
                 self._around,
                 streams=bool(self._args.runtime.weights),
+                sleeps=bool(self._args.scaling.idle),
             ),
             opts=self._child(),
         )

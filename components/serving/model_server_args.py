@@ -12,6 +12,7 @@ from components.images import ImageReference
 from components.serving.access_settings import Access
 from components.serving.alert_settings import Alerts
 from components.serving.grpc_settings import grpc_problems
+from components.serving.idle_settings import idle_problems
 from components.serving.lifecycle_settings import Lifecycle
 from components.serving.request_settings import PredictionLog, Requests
 from components.serving.resource_settings import Resources
@@ -125,6 +126,7 @@ class ModelServerArgs(Settings):
         yield from self._routes()
         yield from grpc_problems(self)
         yield from self._door()
+        yield from idle_problems(self)
         bounds = list(self._bounds())
         yield from bounds
         for name in self.revisions:

@@ -7,8 +7,10 @@ from typing import Annotated
 
 from pydantic import Field
 
+from components import naming
 from components.cluster_access import ClusterAccess
 from components.serving.access_settings import ClientKeys, weak_keys
+from components.serving.idle_settings import WakerSettings, waker_problems
 from components.serving.model_server_args import ModelServerArgs
 from components.serving.parts import clashes
 from components.serving.surroundings import Surroundings
@@ -26,6 +28,8 @@ class ModelsSettings(Settings):
     """What the cluster has: namespaces and the Gateway."""
     models: Annotated[dict[ModelName, ModelServerArgs], Field(min_length=1)]
     """Model servers by name; the name is that in the model's own model.yaml."""
+    waker: WakerSettings = WakerSettings()
+    """The program that wakes models with `scaling.idle`; made only if there are any."""
     client_keys: ClientKeys = Field(default={}, validate_default=True)
     """API keys of callers, as encrypted values of the stack file
     (`pulumi config set --secret`): by client, by the Secret that `access.api_keys`
@@ -42,6 +46,7 @@ class ModelsSettings(Settings):
         """Paths and names that two models claim; what the cluster does not have."""
         yield from self._without_keda()
         yield from self._keys()
+        yield from self._sleepers()
         claims = [
             claim
             for name, args in self.models.items()
@@ -72,6 +77,19 @@ class ModelsSettings(Settings):
                     f"name it in a model's access.api_keys.secret; known: "
                     f"{', '.join(sorted(asked)) or 'none'}",
                 )
+
+    def _sleepers(self) -> Iterator[Problem]:
+        """Nobody who could wake them."""
+        if not any(args.scaling.idle for args in self.models.values()):
+            return
+        yield from waker_problems(self.waker)
+        if naming.WAKER in self.models:
+            yield Problem(
+                f"models.{naming.WAKER}",
+                naming.WAKER,
+                "its objects would be named as those of the program that wakes models",
+                "rename it",
+            )
 
     def _without_keda(self) -> Iterator[Problem]:
         """Models and revisions that scale by what nothing measures."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pulumi_kubernetes.meta import v1 as meta
 from pulumi_kubernetes.networking import v1 as networking
 
+from components import naming
 from components.serving.surroundings import Surroundings
 
 _NAMESPACE_LABEL = "kubernetes.io/metadata.name"
@@ -15,6 +16,10 @@ _DNS_LABELS = {"k8s-app": "kube-dns"}
 _DNS_PORT = 53
 _ROLE_AGENT = ("169.254.170.23/32", 80)
 """https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html"""
+
+_WAKER = networking.NetworkPolicyPeerArgs(
+    pod_selector=meta.LabelSelectorArgs(match_labels=naming.selector(naming.WAKER))
+)
 
 
 def _namespace(
@@ -34,11 +39,13 @@ def policy_spec(
     surroundings: Surroundings,
     *,
     streams: bool = False,
+    sleeps: bool = False,
 ) -> networking.NetworkPolicySpecArgs:
     """In: the gateway and Prometheus, to the server's ports. Out: the cluster's DNS.
 
-    With `streams` also to any HTTPS server, since an object store has no fixed address,
-    and to the node's agent that gives pods their roles.
+    With `sleeps` in from the waker, too. With `streams` out also to any HTTPS server,
+    since an object store has no fixed address, and to the node's agent that gives pods
+    their roles.
 
     Both directions are named in `policy_types`, so that all else is refused; a node's
     kubelet, which runs the probes, is let in by every network plugin.
@@ -51,6 +58,7 @@ def policy_spec(
                 from_=[
                     _namespace(surroundings.gateway_namespace),
                     _namespace(surroundings.monitoring_namespace),
+                    *([_WAKER] if sleeps else ()),
                 ],
                 ports=[_tcp(port) for port in ports],
             )

@@ -30,9 +30,19 @@ class Alert:
 
 
 def alerts(
-    name: str, selector: str, window: str, limits: Alerts, figures: Figures = COMMON
+    name: str,
+    selector: str,
+    window: str,
+    limits: Alerts,
+    figures: Figures = COMMON,
+    *,
+    asleep: str = "",
 ) -> list[Alert]:
-    """The alerts that the server has the figures for; each has its runbook."""
+    """The alerts that the server has the figures for; each has its runbook.
+
+    `asleep`: series that is 1 while the model has no replicas, on purpose.
+    """
+    unless = f" unless on() max({asleep}) == 1" if asleep else ""
     has = {
         "ModelErrorRatioHigh": figures.requests and figures.errors,
         "ModelLatencyHigh": figures.latency,
@@ -44,7 +54,7 @@ def alerts(
     found = [
         Alert(
             "ModelWithoutReadyReplica",
-            f"(sum({ready}) or vector(0)) < 1",
+            f"(sum({ready}) or vector(0)) < 1{unless}",
             "critical",
             f"No replica of {name} is ready",
             "Every request to the model fails.",
@@ -133,6 +143,20 @@ def scaling_alerts(name: str, selector: str, window: str) -> list[Alert]:
     ]
 
 
+def idle_alerts(name: str, target: str, window: str) -> list[Alert]:
+    """The alerts of a model that may sleep, told by its waker."""
+    refused = f"sum(increase(waker_refused_total{{{target}}}[{window}]))"
+    return [
+        Alert(
+            "ModelDoesNotWake",
+            f"{refused} > 0 or absent(waker_asleep{{{target}}})",
+            "critical",
+            f"Requests to {name} wait in vain for it to wake",
+            "Callers get 503, or would, as no waker is there.",
+        )
+    ]
+
+
 def rule_file(
     name: str, namespace: str, args: ModelServerArgs, made_of: Sequence[Part] = ()
 ) -> str:
@@ -142,7 +166,12 @@ def rule_file(
     window = f"{limits.window_seconds}s"
     model, figures = args.served(name), args.runtime.figures
     labels = {"model": model, "server": name, "namespace": namespace}
-    told = alerts(name, chosen, window, limits, figures)
+    sleeper = f'target="{name}",namespace="{namespace}"'
+    sleeps = bool(args.scaling.idle)
+    asleep = f"waker_asleep{{{sleeper}}}" if sleeps else ""
+    told = alerts(name, chosen, window, limits, figures, asleep=asleep)
+    if sleeps:
+        told += idle_alerts(name, sleeper, window)
     sources = []
     for part in made_of or parts(name, args):
         of_part = selector(name, namespace, part.revision)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from components.serving.idle_settings import Idle
 from components.setting_types import Decimal, Whole
 from components.settings import ABSENT, Problem, Settings
 
@@ -31,6 +32,8 @@ class Scaling(Settings):
     there are more. Default: min_replicas."""
     scale_down_seconds: Annotated[Whole, Field(ge=0, le=3600)] = 300
     """How long the load must have been low before replicas are removed, in seconds."""
+    idle: Idle | None = None
+    """Whether, and when, no replica is left while nobody calls; default: never."""
     max_unavailable: Annotated[Whole, Field(ge=1, le=100)] = 1
     """Replicas that evictions, such as a node's drain, may take away at once."""
     accept_single_replica: bool = False

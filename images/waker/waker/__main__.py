@@ -1,0 +1,103 @@
+"""Runs the waker.
+
+Settings: the JSON file of WAKER_MODELS (waker/settings.py), the pod by POD_NAMESPACE,
+POD_NAME, POD_UID, POD_ADDRESS and POD_NODE, and WAKER_OWNER, its Deployment's name.
+
+On SIGTERM it takes itself out of the models' endpoints, goes on to answer until the
+gateway knows, finishes what it holds, and ends with 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+
+from waker import settings
+from waker.cluster import Cluster
+from waker.keeper import SETTLE_SECONDS, Keeper
+from waker.log import log
+from waker.proxy import Proxy
+from waker.settings import METRICS_PORT, Pod
+from waker.web import Application
+
+BACKLOG = 2048
+
+
+class _Server(uvicorn.Server):
+    """Told to end by this program alone: signals are not the server's."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _sockets(address: str, ports: list[int]) -> list[socket.socket]:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    found = []
+    for port in ports:
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("::" if ":" in address else "0.0.0.0", port))  # noqa: S104
+        listener.listen(BACKLOG)
+        found.append(listener)
+    return found
+
+
+async def serve(environment: Mapping[str, str]) -> int:
+    pod = Pod.of(environment)
+    models = settings.models(Path(environment["WAKER_MODELS"]))
+    host = environment["KUBERNETES_SERVICE_HOST"]
+    host = f"[{host}]" if ":" in host else host
+    cluster = Cluster(f"https://{host}:{environment['KUBERNETES_SERVICE_PORT']}", pod)
+    keeper = Keeper(cluster, models)
+    proxy = Proxy(keeper)
+    longest = max((model.wake_seconds for model in models), default=0)
+    server = _Server(
+        uvicorn.Config(
+            Application(keeper, proxy),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            backlog=BACKLOG,
+            timeout_graceful_shutdown=int(longest) + 1,
+            server_header=False,
+            date_header=False,
+        )
+    )
+    ports = [METRICS_PORT, *keeper.kept]
+    rounds = asyncio.create_task(keeper.run())
+    serving = asyncio.create_task(server.serve(_sockets(pod.address, ports)))
+    log(f"keeps {len(models)} models", ports=ports)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({stopped, serving, rounds}, return_when="FIRST_COMPLETED")
+    if stopped.done():
+        orphaned = await cluster.is_gone(environment["WAKER_OWNER"])
+        log("stopping", orphaned=orphaned)
+        await keeper.leave(orphaned)
+        await asyncio.sleep(SETTLE_SECONDS)
+    server.should_exit = True
+    await serving
+    rounds.cancel()
+    await asyncio.gather(rounds, return_exceptions=True)
+    for part in (proxy, keeper, cluster):
+        await part.close()
+    return 0 if stopped.done() else 1
+
+
+def main() -> int:
+    return asyncio.run(serve(os.environ))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""The bounds of what is held for one model: so many requests, bytes and seconds."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Refusal(StrEnum):
+    """Why a request is not held; the value labels the metric."""
+
+    REQUESTS = "requests"
+    BYTES = "bytes"
+    TIME = "time"
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """One request that waits; compared by identity, for two may look the same."""
+
+    body_bytes: int
+    until: float
+
+
+class Buffer:
+    """Requests held for one model, never beyond its bounds."""
+
+    def __init__(self, requests: int, body_bytes: int, wake_seconds: float) -> None:
+        self._requests, self._bytes, self._seconds = requests, body_bytes, wake_seconds
+        self._held: set[Held] = set()
+        self.held_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def hold(
+        self, now: float, body_bytes: int, deadline: float = math.inf
+    ) -> Held | Refusal:
+        """Takes a request in until the wake budget or its own deadline is over."""
+        until = min(now + self._seconds, deadline)
+        if until <= now:
+            return Refusal.TIME
+        if len(self._held) >= self._requests:
+            return Refusal.REQUESTS
+        if self.held_bytes + body_bytes > self._bytes:
+            return Refusal.BYTES
+        held = Held(body_bytes, until)
+        self._held.add(held)
+        self.held_bytes += body_bytes
+        return held
+
+    def release(self, held: Held) -> None:
+        """Lets a request go, forwarded or given up; a second time does nothing."""
+        if held in self._held:
+            self._held.remove(held)
+            self.held_bytes -= held.body_bytes
+
+    def overdue(self, now: float) -> list[Held]:
+        """Those who have waited for as long as they may."""
+        return [held for held in self._held if held.until <= now]

@@ -1,0 +1,144 @@
+"""The loop that looks at the models and does the next step for each."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+import httpx
+
+from waker import readings
+from waker.cluster import Cluster, ClusterError
+from waker.decision import Step, decide
+from waker.kept import CALM_SECONDS, Kept
+from waker.log import log
+from waker.settings import Model
+
+ROUND_SECONDS = 1.0
+URGENT_SECONDS = 0.25
+"""Between two rounds while requests wait."""
+SETTLE_SECONDS = 10.0
+"""What the gateway may take to learn of an endpoint."""
+SILENT_SECONDS = 15.0
+"""Without a round for so long the waker is not ready."""
+
+
+class Keeper:
+    """All models of the waker."""
+
+    def __init__(
+        self, cluster: Cluster, models: Sequence[Model], settle: float = SETTLE_SECONDS
+    ) -> None:
+        self.kept = {model.port: Kept(model) for model in models}
+        self.errors = 0
+        self.rounds = 0
+        self.looked_at = 0.0
+        """When the last round ended well."""
+        self._cluster, self._settle = cluster, settle
+        self._client = httpx.AsyncClient(trust_env=False)
+        self._urgent = asyncio.Event()
+        self._leaving = False
+        self._calm_at = 0.0
+        self._failing = False
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every model that sleeps is covered, so far as was just seen."""
+        fresh = time.monotonic() - self.looked_at < SILENT_SECONDS
+        bare = any(k.asleep and k.covered_since is None for k in self.kept.values())
+        return self.rounds > 0 and fresh and (self._leaving or not bare)
+
+    def hurry(self) -> None:
+        """A request waits: look now."""
+        self._urgent.set()
+
+    async def run(self) -> None:
+        """Rounds until it is cancelled."""
+        while True:
+            await self.round()
+            waiting = any(len(k.buffer) and not k.addresses for k in self.kept.values())
+            pause = URGENT_SECONDS if waiting else ROUND_SECONDS
+            try:
+                await asyncio.wait_for(self._urgent.wait(), pause)
+            except TimeoutError:
+                continue
+            self._urgent.clear()
+            # Who comes while others wait hurries, too: not more than so many rounds.
+            await asyncio.sleep(0.05)
+
+    async def round(self) -> None:
+        """Looks at everything once, and does one step for each model."""
+        try:
+            await self._look()
+            # All at once: what was seen is soon old.
+            await asyncio.gather(*(self._step(kept) for kept in self.kept.values()))
+        except (ClusterError, OSError) as error:
+            self.errors += 1
+            if not self._failing:
+                log(f"the API server: {error}", level="error")
+            self._failing = True
+            return
+        self._failing = False
+        self.rounds += 1
+        self.looked_at = time.monotonic()
+
+    async def leave(self, orphaned: bool) -> None:
+        """Before the end: no request comes to this waker any more, none is lost.
+
+        orphaned: no other waker follows, so that all models are woken for good.
+        """
+        self._leaving = True
+        for kept in self.kept.values():
+            name = kept.model.name
+            try:
+                if orphaned and kept.asleep:
+                    await self._cluster.scale(name, kept.model.replicas)
+                    log("woken, for nobody would later", model=name)
+                await self._cluster.uncover(name)
+            except (ClusterError, OSError) as error:
+                log(f"leaving: {error}", level="error", model=name)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def _look(self) -> None:
+        found, orphans = await self._cluster.look(
+            kept.model.name for kept in self.kept.values()
+        )
+        now = time.monotonic()
+        for kept in self.kept.values():
+            kept.see(found[kept.model.name], now)
+        for name in orphans:
+            # It slept, and the settings say no longer that it may.
+            await self._cluster.scale(name, 1)
+            log("woken, for it may not sleep any more", model=name)
+        if now - self._calm_at < CALM_SECONDS:
+            return
+        self._calm_at = now
+        awake = [kept for kept in self.kept.values() if not kept.asleep]
+        rounds = await asyncio.gather(
+            *(readings.read(self._client, k.model, k.addresses) for k in awake)
+        )
+        for kept, pods in zip(awake, rounds, strict=True):
+            kept.idleness.observe(time.monotonic(), pods)
+
+    async def _step(self, kept: Kept) -> None:
+        now = time.monotonic()
+        seen = kept.seen(now)
+        if seen is None:
+            return
+        step, model = decide(seen, now, self._settle), kept.model
+        if self._leaving and step is not Step.WAKE:
+            return
+        if step is Step.COVER:
+            await self._cluster.cover(model)
+        elif step is Step.UNCOVER:
+            await self._cluster.uncover(model.name)
+        elif step is Step.SLEEP:
+            await self._cluster.scale(model.name, 0)
+        elif step is Step.WAKE:
+            await self._cluster.scale(model.name, model.replicas)
+            kept.woken(now)
+        if step is not Step.NOTHING:
+            log(step.value, model=model.name, waiting=seen.waiting)

@@ -1,0 +1,207 @@
+"""Takes a request in, waits for a pod, forwards it and streams the answer back.
+
+The port tells the model; path, host and headers are passed on as they came. A request
+is sent again only where no connection came to be, so that no pod gets it twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+
+from waker.buffer import Held, Refusal
+from waker.keeper import Keeper
+from waker.kept import Kept
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+RETRY_AFTER_SECONDS = 5
+CONNECT_SECONDS = 1.0
+AGAIN_SECONDS = 0.2
+"""Pause after a pod that could not be reached: the next look may know another."""
+ANSWER_SECONDS = 3600.0
+"""The gateway ends requests long before."""
+_HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1"""
+
+
+class _GoneError(Exception):
+    """The caller has gone."""
+
+
+class Proxy:
+    """The requests of all models."""
+
+    def __init__(self, keeper: Keeper) -> None:
+        self._keeper = keeper
+        # A new connection for each request: a kept one may end as it is used again,
+        # and then nobody can tell whether the pod has got the request.
+        self._client = httpx.AsyncClient(
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+            timeout=httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS),
+            trust_env=False,
+        )
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def __call__(
+        self, kept: Kept, scope: Message, receive: Receive, send: Send
+    ) -> None:
+        """One request of the model."""
+        try:
+            body = await _body(receive, kept.model.buffer_bytes)
+        except _GoneError:
+            return
+        if body is None:
+            await self._refuse(kept, Refusal.BYTES, send)
+            return
+        held = kept.buffer.hold(time.monotonic(), len(body))
+        if isinstance(held, Refusal):
+            await self._refuse(kept, held, send)
+            return
+        gone = asyncio.ensure_future(_gone(receive))
+        work = asyncio.ensure_future(self._forward(kept, held, scope, body, send))
+        try:
+            await asyncio.wait({gone, work}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            # Who has gone needs no answer, and its place is another's.
+            gone.cancel()
+            if not work.done():
+                work.cancel()
+            kept.buffer.release(held)
+            await asyncio.gather(gone, work, return_exceptions=True)
+        if not work.cancelled() and (error := work.exception()):
+            raise error
+
+    async def _forward(
+        self, kept: Kept, held: Held, scope: Message, body: bytes, send: Send
+    ) -> None:
+        if not kept.addresses:
+            self._keeper.hurry()
+        try:
+            async with asyncio.timeout(held.until - time.monotonic()):
+                await kept.gate.acquire()
+        except TimeoutError:
+            await self._refuse(kept, Refusal.TIME, send)
+            return
+        try:
+            await self._try(kept, held, scope, body, send)
+        finally:
+            kept.gate.release()
+
+    async def _try(
+        self, kept: Kept, held: Held, scope: Message, body: bytes, send: Send
+    ) -> None:
+        """One pod after the other until one takes it."""
+        while address := await kept.address(held.until):
+            request = _request(kept, address, scope, body)
+            try:
+                answer = await self._client.send(request, stream=True)
+            except (httpx.ConnectError, httpx.ConnectTimeout):
+                if time.monotonic() >= held.until:
+                    break
+                await asyncio.sleep(AGAIN_SECONDS)
+                continue
+            except httpx.HTTPError:
+                kept.counts["502"] += 1
+                await _answer(send, HTTPStatus.BAD_GATEWAY, "the pod broke off")
+                return
+            await _stream(kept, answer, send)
+            return
+        await self._refuse(kept, Refusal.TIME, send)
+
+    async def _refuse(self, kept: Kept, reason: Refusal, send: Send) -> None:
+        kept.counts[reason.value] += 1
+        text = {
+            Refusal.REQUESTS: "too many requests wait for the model to wake",
+            Refusal.BYTES: "too many bytes wait for the model to wake",
+            Refusal.TIME: "the model did not wake in time",
+        }[reason]
+        retry = (b"retry-after", str(RETRY_AFTER_SECONDS).encode())
+        await _answer(send, HTTPStatus.SERVICE_UNAVAILABLE, text, [retry])
+
+
+async def _body(receive: Receive, most: int) -> bytes | None:
+    """The whole body, or None if it is longer than `most`, which is not kept."""
+    found, length = [], 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _GoneError
+        length += len(message.get("body", b""))
+        if length <= most:
+            found.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(found) if length <= most else None
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _request(kept: Kept, address: str, scope: Message, body: bytes) -> httpx.Request:
+    host = f"[{address}]" if ":" in address else address
+    url = httpx.URL(
+        scheme="http",
+        host=host,
+        port=kept.model.pod_port,
+        raw_path=scope["raw_path"]
+        + (b"?" + scope["query_string"] if scope["query_string"] else b""),
+    )
+    headers = [
+        pair for pair in _passed(scope["headers"]) if pair[0] != b"content-length"
+    ]
+    length = (b"content-length", str(len(body)).encode())
+    return httpx.Request(scope["method"], url, headers=[*headers, length], content=body)
+
+
+def _passed(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    return [(name, value) for name, value in headers if name.lower() not in _HOP_BY_HOP]
+
+
+async def _stream(kept: Kept, answer: httpx.Response, send: Send) -> None:
+    """The answer as it comes; what breaks off on the way breaks off here, too."""
+    kept.counts[str(answer.status_code)] += 1
+    try:
+        headers = _passed(answer.headers.raw)
+        start = {"status": answer.status_code, "headers": headers}
+        await send({"type": "http.response.start", **start})
+        async for part in answer.aiter_raw():
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        await answer.aclose()
+
+
+async def _answer(
+    send: Send, status: HTTPStatus, text: str, more: Headers | None = None
+) -> None:
+    body = b'{"error":"%s"}' % text.encode()
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        *(more or ()),
+    ]
+    start = {"status": status.value, "headers": headers}
+    await send({"type": "http.response.start", **start})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,58 @@
+"""What pods count, read from their /metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Iterable
+
+import httpx
+
+from waker.idleness import Reading
+from waker.settings import Model
+
+ANSWERED, INFLIGHT = "model_requests_total", "model_inflight"
+"""The common figures of our server and the adapters (images/model_server/README.md)."""
+READ_SECONDS = 3.0
+_LONGEST_BYTES = 4 << 20
+
+
+def reading(text: str) -> Reading | None:
+    """The sums over all models of one pod; None if the text has not both figures.
+
+    A counter that has not counted yet may be missing, a gauge that is missing says
+    that this is another kind of server.
+    """
+    sums = {ANSWERED: 0.0, INFLIGHT: math.nan}
+    for line in text.splitlines():
+        name = line.partition("{")[0].partition(" ")[0]
+        if name not in sums:
+            continue
+        # Labels may hold spaces; a timestamp never follows in what these servers write.
+        value = float(line.rpartition("}")[2].split()[-1])
+        known = sums[name]
+        sums[name] = value if math.isnan(known) else known + value
+    if math.isnan(sums[INFLIGHT]):
+        return None
+    return Reading(sums[ANSWERED], sums[INFLIGHT])
+
+
+async def read(
+    client: httpx.AsyncClient, model: Model, addresses: Iterable[str]
+) -> dict[str, Reading | None]:
+    """One round, by address; None where a pod could not be read."""
+    chosen = sorted(addresses)
+    found = await asyncio.gather(*(_one(client, model, one) for one in chosen))
+    return dict(zip(chosen, found, strict=True))
+
+
+async def _one(client: httpx.AsyncClient, model: Model, address: str) -> Reading | None:
+    host = f"[{address}]" if ":" in address else address
+    url = f"http://{host}:{model.metrics_port}{model.metrics_path}"
+    try:
+        answer = await client.get(url, timeout=READ_SECONDS)
+        if answer.is_error or len(answer.content) > _LONGEST_BYTES:
+            return None
+        return reading(answer.text)
+    except (httpx.HTTPError, ValueError):
+        return None

@@ -1,0 +1,103 @@
+"""Models sleep while nobody calls, and wake for who does, without a lost request.
+
+The control takes the wakers away: what a sleeping model is asked then must fail.
+SLIPWAY_SLEEPERS says how many models there are; 25 is the run of
+docs/how-to/scale-to-zero.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from slipway import images
+from slipway.bench.open_loop import Background, Bounds, Target, constant
+from tests.cluster.conftest import Cluster
+from tests.support import oip
+from tests.support.kube import wait_until
+from tests.support.own_stack import OwnStack
+from tests.support.sleepy import LONGEST_SECONDS, STACK, Sleepy, names
+
+COUNT = int(os.environ.get("SLIPWAY_SLEEPERS", "5"))
+ONE, OTHER = names(2)
+RATE, SECONDS = 50.0, 20.0
+WAKERS = ("deployment/waker", "-n", "models")
+
+
+@pytest.fixture(scope="module")
+def body() -> bytes:
+    return oip.request(images.real_rows("employment", 1)[0])
+
+
+@pytest.fixture(scope="module")
+def sleepy(
+    cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Sleepy]:
+    root = tmp_path_factory.mktemp("sleepy")
+    found = Sleepy(cluster, OwnStack(STACK, root))
+    try:
+        found.up(names(COUNT))
+        yield found
+    finally:
+        found.stack.down()
+        shutil.rmtree(root)
+
+
+def test_all_wake_at_once(sleepy: Sleepy, cluster: Cluster, body: bytes) -> None:
+    sleepy.asleep(180)
+    wanted = httpx.post(cluster.infer, content=body).json()["outputs"]
+    answers = sleepy.call_all(names(COUNT), body)
+    assert [status for status, _, _ in answers] == [200] * COUNT, answers
+    assert all(json.loads(text)["outputs"] == wanted for _, _, text in answers)
+    seconds = sorted(seconds for _, seconds, _ in answers)
+    print(f"\n  {COUNT} woke in {seconds[0]:.1f} to {seconds[-1]:.1f} s")
+
+
+def test_requests_that_meet_the_falling_asleep_are_not_lost(
+    sleepy: Sleepy, body: bytes
+) -> None:
+    sleepy.asleep(180)
+    bounds = Bounds(timeout_seconds=LONGEST_SECONDS, connections=1024)
+    target = Target(sleepy.url(ONE), (body,))
+    with Background(target, constant(RATE, SECONDS), bounds) as run:
+        wait_until(lambda: not run.is_running, SECONDS + LONGEST_SECONDS, "the end")
+    assert run.report.sent == RATE * SECONDS
+    assert run.report.failed == {}, run.report.failures[:5]
+    # Only who is called wakes.
+    others = sleepy.replicas()
+    assert others.pop(ONE) == 1
+    assert not any(others.values())
+
+
+def test_without_wakers_a_sleeping_model_answers_nobody(
+    sleepy: Sleepy, cluster: Cluster, body: bytes
+) -> None:
+    sleepy.asleep(180)
+    cluster.kube.run("scale", *WAKERS, "--replicas=0")
+    try:
+        # They answer to their end: who calls before that wakes it.
+        wait_until(lambda: not sleepy.wakers(), 60, "the wakers are gone")
+        status, _, _ = sleepy.call(OTHER, body)
+        assert status == 503
+    finally:
+        cluster.kube.run("scale", *WAKERS, "--replicas=2")
+    cluster.kube.rollout("waker")
+    wait_until(lambda: sleepy.call(OTHER, body)[0] == 200, 60, "it wakes again")
+
+
+def test_an_up_leaves_sleepers_asleep_and_wakes_who_may_not_sleep(
+    sleepy: Sleepy, body: bytes
+) -> None:
+    sleepy.asleep(180)
+    sleepy.up(names(COUNT), awake=ONE)
+    wait_until(lambda: sleepy.replicas()[ONE] == 1, 60, "one is awake for good")
+    status, _, _ = sleepy.call(ONE, body)
+    assert status == 200
+    others = sleepy.replicas()
+    others.pop(ONE)
+    assert not any(others.values())

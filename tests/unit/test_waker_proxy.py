@@ -1,0 +1,225 @@
+"""The waker's proxy: what is held, forwarded as it came, and refused."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, cast
+
+import pytest
+
+from lab import paths
+
+sys.path.insert(0, str(paths.ROOT / "images" / "waker"))
+
+from waker.cluster import Found
+from waker.keeper import Keeper
+from waker.kept import Kept
+from waker.proxy import Proxy
+from waker.readings import reading
+from waker.settings import Model
+
+LOOPBACK = "127.0.0.1"
+
+
+class Pod(BaseHTTPRequestHandler):
+    """Answers with what it was asked."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        said = f"{self.path} {self.headers['x-of-caller']} {self.headers['host']} "
+        content = said.encode() + body
+        self.send_response(418)
+        self.send_header("content-length", str(len(content)))
+        self.send_header("x-of-pod", "yes")
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    server = ThreadingHTTPServer((LOOPBACK, 0), Pod)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    yield server.server_port
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@dataclass
+class Call:
+    """One request by ASGI."""
+
+    body: bytes = b"text"
+    sent: list[Any] = field(default_factory=list)
+    leaves: asyncio.Event = field(default_factory=asyncio.Event)
+    _given: bool = False
+
+    async def receive(self) -> Any:
+        if not self._given:
+            self._given = True
+            return {"type": "http.request", "body": self.body, "more_body": False}
+        await self.leaves.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: Any) -> None:
+        self.sent.append(message)
+
+    @property
+    def status(self) -> int:
+        return int(self.sent[0]["status"])
+
+    @property
+    def text(self) -> bytes:
+        return b"".join(m.get("body", b"") for m in self.sent[1:])
+
+
+SCOPE = {
+    "method": "POST",
+    "raw_path": b"/infer%2F",
+    "query_string": b"a=b",
+    "headers": [
+        (b"host", b"models.example"),
+        (b"x-of-caller", b"kept"),
+        (b"connection", b"close"),
+    ],
+}
+
+
+@dataclass
+class Hurried:
+    """Stands for the loop that looks at the models."""
+
+    times: int = 0
+
+    def hurry(self) -> None:
+        self.times += 1
+
+
+class Waker:
+    """A proxy with one model."""
+
+    def __init__(self, port: int, wake_seconds: float = 5, requests: int = 2) -> None:
+        self.kept = Kept(
+            Model(
+                name="m",
+                port=20000,
+                port_name="http",
+                pod_port=port,
+                metrics_port=port,
+                metrics_path="/metrics",
+                replicas=1,
+                after_seconds=60,
+                wake_seconds=wake_seconds,
+                buffer_requests=requests,
+                buffer_bytes=100,
+            )
+        )
+        self.hurried = Hurried()
+        self.proxy = Proxy(cast("Keeper", self.hurried))
+
+    def ready(self, *addresses: str) -> None:
+        self.kept.see(Found(replicas=1, addresses=set(addresses)), 0)
+
+    def begin(self, call: Call) -> asyncio.Task[None]:
+        return asyncio.create_task(
+            self.proxy(self.kept, SCOPE, call.receive, call.send)
+        )
+
+
+async def until(condition: Any) -> None:
+    for _ in range(500):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("not within 5 s")
+
+
+def test_a_request_waits_for_a_pod_and_gets_there_as_it_came(port: int) -> None:
+    async def run() -> None:
+        waker, call = Waker(port), Call()
+        work = waker.begin(call)
+        await until(lambda: waker.hurried.times)
+        assert len(waker.kept.buffer) == 1
+        assert not call.sent
+        waker.ready(LOOPBACK)
+        await work
+        assert call.status == 418
+        assert call.text == b"/infer%2F?a=b kept models.example text"
+        assert (b"x-of-pod", b"yes") in call.sent[0]["headers"]
+        assert len(waker.kept.buffer) == 0
+        await waker.proxy.close()
+
+    asyncio.run(run())
+
+
+def test_a_pod_that_cannot_be_reached_is_asked_again_elsewhere(port: int) -> None:
+    async def run() -> None:
+        waker, call = Waker(port), Call()
+        waker.ready("127.0.0.2")  # nobody listens there
+        work = waker.begin(call)
+        await asyncio.sleep(0.1)
+        assert not call.sent
+        waker.ready(LOOPBACK)
+        await work
+        assert call.status == 418
+        await waker.proxy.close()
+
+    asyncio.run(run())
+
+
+def test_what_does_not_fit_or_waits_in_vain_is_refused_with_its_reason(
+    port: int,
+) -> None:
+    async def run() -> None:
+        waker = Waker(port, wake_seconds=0.3, requests=1)
+        long, first, second = Call(body=b"x" * 101), Call(), Call()
+        await waker.begin(long)
+        work = waker.begin(first)
+        await until(lambda: len(waker.kept.buffer))
+        await waker.begin(second)
+        await work
+        assert [c.status for c in (long, first, second)] == [503] * 3
+        assert b"bytes" in long.text
+        assert b"requests" in second.text
+        assert b"in time" in first.text
+        assert all((b"retry-after", b"5") in c.sent[0]["headers"] for c in (long,))
+        assert dict(waker.kept.counts) == {"bytes": 1, "requests": 1, "time": 1}
+        await waker.proxy.close()
+
+    asyncio.run(run())
+
+
+def test_who_has_gone_leaves_its_place(port: int) -> None:
+    async def run() -> None:
+        waker, call = Waker(port), Call()
+        work = waker.begin(call)
+        await until(lambda: len(waker.kept.buffer))
+        call.leaves.set()
+        await work
+        assert len(waker.kept.buffer) == 0
+        assert not call.sent
+        await waker.proxy.close()
+
+    asyncio.run(run())
+
+
+def test_readings_are_sums_and_another_kind_of_server_has_none() -> None:
+    text = (
+        "# TYPE model_requests_total counter\n"
+        'model_requests_total{model="a b"} 3\nmodel_requests_total{model="c"} 4\n'
+        'model_inflight{model="a b"} 1\nmodel_inflight_max 9\n'
+    )
+    found = reading(text)
+    assert found
+    assert (found.answered, found.inflight) == (7, 1)
+    assert reading("model_requests_total 3\n") is None
