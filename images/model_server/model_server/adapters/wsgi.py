@@ -10,6 +10,7 @@ from model_server.errors import RequestError
 from model_server.http import Fields, Headers
 
 CHUNK_BYTES = 65536
+"""Read at once; gunicorn skips as much of an unread body to keep a connection."""
 ANNOUNCE_CLOSE = "model_server.announce_close"
 """In the environment: what to call to have the server close after the answer."""
 HOP_BY_HOP = frozenset({b"connection"})
@@ -92,6 +93,14 @@ def _announce_close(environ: Mapping[str, Any]) -> None:
     """
     if environ.get("CONTENT_LENGTH") or environ.get("HTTP_TRANSFER_ENCODING"):
         environ.get(ANNOUNCE_CLOSE, lambda: None)()
+
+
+def must_close(environ: Mapping[str, Any]) -> bool:
+    """Whether a body that nobody reads is more than the server itself skips."""
+    declared = environ.get("CONTENT_LENGTH") or "0"
+    if environ.get("HTTP_TRANSFER_ENCODING") or not declared.isdigit():
+        return True
+    return int(declared) > CHUNK_BYTES
 
 
 def _chunks(stream: Any, limit: int) -> bytes:
