@@ -6,7 +6,7 @@ import json
 import math
 import re
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import pytest
 import yaml
@@ -233,9 +233,17 @@ class FakeApi:
 
     def __init__(self, **pods: str) -> None:
         self.pods, self.asked = pods, list[str]()
+        self.is_listed = self.is_closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.is_closed = True
 
     def items(self, path: str) -> list[dict[str, Any]]:
         assert "labelSelector=app.kubernetes.io/instance%3Djob" in path
+        self.is_listed = True
         return [
             {
                 "metadata": {"name": name},
@@ -272,6 +280,9 @@ def test_a_server_of_a_stack_is_asked_by_its_newest_path_and_read_by_its_pods(
     api.pods["c"] = "True"
     with pytest.raises(ReplicasChangedError):
         found.check()
+    with found:
+        assert not api.is_closed
+    assert api.is_closed
 
 
 @pytest.mark.parametrize(
@@ -286,10 +297,10 @@ def test_what_cannot_be_measured_in_a_stack_is_told(
     monkeypatch: pytest.MonkeyPatch, name: str, args: dict[str, Any], told: str
 ) -> None:
     stack(monkeypatch, **args)
+    api = FakeApi()
     with pytest.raises(SubjectError, match=told):
-        of_stack(
-            "models.x", name, "http://127.0.0.1:1", Asking(), cast("Any", FakeApi())
-        )
+        of_stack("models.x", name, "http://127.0.0.1:1", Asking(), cast("Any", api))
+    assert api.is_closed == api.is_listed
 
 
 def test_an_interrupted_command_shows_what_it_found(
@@ -302,12 +313,16 @@ def test_an_interrupted_command_shows_what_it_found(
             raise KeyboardInterrupt
         return server.measure(rate, seconds)
 
-    subject = Subject("http://127.0.0.1:1/infer", b"{}", list, 1)
+    closed: list[bool] = []
+    subject = Subject(
+        "http://127.0.0.1:1/infer", b"{}", list, 1, close=lambda: closed.append(True)
+    )
     monkeypatch.setattr(bench, "_subject", lambda *_: subject)
     monkeypatch.setattr(bench, "measure", measure)
     monkeypatch.setattr("time.sleep", lambda _: None)
     done = CliRunner().invoke(bench.command, ["model", "x/y", "--json"])
     assert done.exit_code == 130
+    assert closed == [True]
     said = json.loads(done.stdout)
     assert [step["rate"] for step in said["steps"]] == [10, 20]
     assert said["ended_early"] == "it was interrupted"
