@@ -382,6 +382,43 @@ def test_pods_of_another_model_are_not_taken_for_its_own() -> None:
     assert not re.fullmatch(pattern[1], "job-fastapi-bf98b8854-j2s95")
 
 
+def test_each_revision_is_sized_by_its_own_pods(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = reference("a")
+    revisions = {
+        "old": {"model_image": model, "weight": 90},
+        "new": {
+            "model_image": model,
+            "weight": 10,
+            "resources": {"memory_request_mib": 64},
+        },
+    }
+    args = {"image": reference("b"), "route": {"prefix": "/j"}, "revisions": revisions}
+    settings = ModelsSettings(models={"job": args})
+    monkeypatch.setattr("slipway.stack_settings.load", lambda *_: settings)
+
+    def query(expression: str) -> float | None:
+        found = re.search(r'pod=~"([^"]*)"', expression)
+        assert found
+        is_old = re.fullmatch(found[1], "job-old-bf98b8854-j2s95")
+        is_new = re.fullmatch(found[1], "job-new-bf98b8854-j2s95")
+        assert bool(is_old) != bool(is_new)
+        return 100.0 if is_old else 50.0
+
+    monkeypatch.setattr(sizing, "_asking", lambda *_: query)
+    found = sizing.of_stack("models.x", "http://127.0.0.1:1", 1)
+    requests = [one for one in found if one.setting == "memory_request_mib"]
+    assert {one.model: (one.current, one.used) for one in requests} == {
+        "job-new": (64, 50.0),
+        "job-old": (args_default_mib(), 100.0),
+    }
+
+
+def args_default_mib() -> int:
+    return Resources().memory_request_mib
+
+
 @pytest.mark.parametrize(("verdict", "status"), [("fits", 0), ("raise it", 3)])
 def test_a_misfit_fails_a_pipeline(
     monkeypatch: pytest.MonkeyPatch, verdict: str, status: int
