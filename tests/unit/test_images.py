@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from slipway import images, paths
+from lab import paths
+from slipway import images
 from slipway.images import buildah, builder, lock, records, registry, table
 from slipway.images import cli as image_cli
 from slipway.images.inputs import Wheel, parse
