@@ -178,27 +178,34 @@ def destroy(stacks: Sequence[str], yes: bool, delete_volumes: bool) -> None:
     help="Write one file per object into DIR/<stack>/ instead of standard output.",
     metavar="DIR",
 )
-def render(stacks: Sequence[str], out: Path | None) -> None:
+@click.option(
+    "--secrets",
+    is_flag=True,
+    help="Write objects with secret values too, in plain text.",
+)
+def render(stacks: Sequence[str], out: Path | None, *, secrets: bool) -> None:
     """Print the stacks' manifests, ready for kubectl apply; deploys nothing.
 
     Needs no cluster, no cloud account and no network. Cloud resources are listed in
-    DIR/<stack>.cloud.json.
+    DIR/<stack>.cloud.json. Objects with secret values, such as keys, are left out and
+    named; with --secrets they are there in plain text, in files that only you can read.
     """
     from slipway.render import render as render_stack
 
     rendered = [render_stack(stack) for stack in stacks]
     for one in rendered:
         if out is None:
-            click.echo("---\n".join(one.files().values()), nl=False)
+            click.echo("---\n".join(one.files(secrets=secrets).values()), nl=False)
         else:
-            one.write(out)
+            one.write(out, secrets=secrets)
         click.echo(
             f"{one.stack}: {len(one.manifests)} Kubernetes objects, "
             f"{len(one.cloud)} cloud resources" + (f" in {out}" if out else ""),
             err=True,
         )
-        for name in one.secrets:
-            click.echo(f"warning: {name} holds secret values in plain text", err=True)
+        done = "in plain text" if secrets else "and was left out (--secrets)"
+        for name in (*one.secrets, *sorted(one.secret_cloud)):
+            click.echo(f"warning: {name} holds secret values {done}", err=True)
 
 
 @cli.command()

@@ -39,6 +39,9 @@ from stacks import layers
 
 T = TypeVar("T")
 HEADER = "# Rendered by `slipway render {stack}`; do not edit.\n"
+PRIVATE, PUBLIC = 0o600, 0o666
+"""Modes of files with and without secret values; umask takes from them."""
+LEFT_OUT = "left out: they hold secret values (--secrets)"
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,12 @@ class Rendered:
             if r.has_secrets and manifests.is_object(r)
         ]
 
+    @cached_property
+    def secret_cloud(self) -> frozenset[str]:
+        """URNs of the other resources with such values."""
+        cloud = {one["urn"] for one in self.cloud}
+        return frozenset(r.urn for r in self.resources if r.has_secrets) & cloud
+
     @property
     def urns(self) -> list[str]:
         return [resource.urn for resource in self.resources]
@@ -97,32 +106,52 @@ class Rendered:
             if r.type == STACK_REFERENCE
         ]
 
-    def files(self) -> dict[str, str]:
-        """Content of every manifest's file by its name."""
+    def files(self, *, secrets: bool = False) -> dict[str, str]:
+        """Content of every manifest's file by its name.
+
+        Objects with secret values are left out unless `secrets` asks for them.
+        """
         header = HEADER.format(stack=self.stack)
+        left_out = () if secrets else self.secrets
         return {
-            manifests.file_name(m): header + manifests.to_yaml(m)
+            name: header + manifests.to_yaml(m)
             for m in self.manifests
+            if (name := manifests.file_name(m)) not in left_out
         }
 
-    def write(self, out: Path) -> list[Path]:
+    def write(self, out: Path, *, secrets: bool = False) -> list[Path]:
         """Writes `<out>/<stack>/`, and `<out>/<stack>.cloud.json` if there is any.
+
+        With `secrets` objects with secret values, too, for their owner's eyes only.
 
         Files of an earlier rendering that no longer belong are deleted; files that
         `render` did not write are left alone.
         """
         folder = out / self.stack
         folder.mkdir(parents=True, exist_ok=True)
-        content = {folder / name: text for name, text in self.files().items()}
+        content = {
+            folder / name: text for name, text in self.files(secrets=secrets).items()
+        }
         for old in set(folder.glob("*.yaml")) - set(content):
             if old.read_text().startswith(HEADER.partition("{")[0]):
                 old.unlink()
         cloud = out / f"{self.stack}.cloud.json"
         if self.cloud:
-            content[cloud] = json.dumps(self.cloud, indent=2, sort_keys=True) + "\n"
+            listed = [
+                one
+                if secrets or one["urn"] not in self.secret_cloud
+                else one | {"inputs": LEFT_OUT}
+                for one in self.cloud
+            ]
+            content[cloud] = json.dumps(listed, indent=2, sort_keys=True) + "\n"
         else:
             cloud.unlink(missing_ok=True)
+        private = {folder / name for name in self.secrets}
+        private |= {cloud} if self.secret_cloud else set()
         for path, text in content.items():
+            path.touch(PRIVATE if path in private else PUBLIC)
+            if path in private:
+                path.chmod(PRIVATE)  # one of an earlier run
             path.write_text(text)
         return list(content)
 

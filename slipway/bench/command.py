@@ -122,7 +122,9 @@ def model_command(
     console = Console(stderr=as_json)
     try:
         asking = Asking(body, dict(map(_header, headers)))
-        target = _subject(subject, gateway, asking, metrics, replicas)
+        target = click.get_current_context().with_resource(
+            _subject(subject, gateway, asking, metrics, replicas)
+        )
     except SubjectError as error:
         raise click.ClickException(str(error)) from error
     if not target.is_loopback and not yes:

@@ -15,6 +15,7 @@ import httpx
 
 from components.serving.model_server_args import Resources
 from components.serving.models_settings import ModelsSettings
+from components.serving.parts import parts
 from components.serving.workload import CONTAINER
 from slipway import stack_settings
 from slipway.bench.recommend import (
@@ -43,7 +44,7 @@ class PrometheusError(Exception):
 
 @dataclass(frozen=True)
 class Finding:
-    """One setting of one model, and what it had better be."""
+    """One setting of one model or revision, and what it had better be."""
 
     model: str
     setting: str
@@ -57,7 +58,7 @@ class Finding:
 
 
 def of_stack(stack: str, prometheus: str, hours: int) -> list[Finding]:
-    """All models of the stack."""
+    """All models of the stack, each revision by itself."""
     settings = stack_settings.load(stack, ModelsSettings)
     namespace = settings.surroundings.namespace
     with httpx.Client(base_url=prometheus, timeout=TIMEOUT_SECONDS) as client:
@@ -65,7 +66,10 @@ def of_stack(stack: str, prometheus: str, hours: int) -> list[Finding]:
         return [
             finding
             for name, args in settings.models.items()
-            for finding in compare(name, namespace, args.resources, query, hours)
+            for part in parts(name, args)
+            for finding in compare(
+                part.name, namespace, part.args.resources, query, hours
+            )
         ]
 
 

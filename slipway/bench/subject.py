@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx
@@ -46,7 +47,7 @@ class Asking:
 
 @dataclass(frozen=True)
 class Subject:
-    """What requests go to, and how what it uses is read."""
+    """What requests go to, and how what it uses is read; closed by a `with`."""
 
     url: str
     body: bytes
@@ -56,6 +57,14 @@ class Subject:
     count: Callable[[], int] | None = None
     """How many replicas there are now; None where nobody can tell."""
     headers: Mapping[str, str] = field(default_factory=dict)
+    close: Callable[[], object] = lambda: None
+    """Ends the connections that `readings` and `count` use."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def check(self) -> None:
         """Raises ReplicasChangedError if there are no longer as many as at first."""
@@ -99,7 +108,10 @@ def of_url(url: str, asking: Asking, metrics: str = "", replicas: int = 1) -> Su
 def of_stack(
     stack: str, name: str, gateway: str, asking: Asking, api: KubeApi | None = None
 ) -> Subject:
-    """A model server of a stack, through the gateway, with all its ready replicas."""
+    """A model server of a stack, through the gateway, with all its ready replicas.
+
+    The cluster's API, `api` too, is closed with what is returned, or by an error.
+    """
     settings = stack_settings.load(stack, ModelsSettings)
     if name not in settings.models:
         known = ", ".join(settings.models)
@@ -118,27 +130,30 @@ def of_stack(
             "`slipway bench model http://127.0.0.1:8080/infer`"
         )
     url = f"{gateway.rstrip('/')}{args.api_versions[-1].prefix}/infer"
-    try:
-        cluster = api or cluster_api.of_stack(stack)
-        pods = ready_pods(cluster, settings.surroundings.namespace, name)
-    except KubeApiError as error:
-        raise SubjectError(f"{stack}: {error}") from error
-    if not pods:
-        raise SubjectError(f"no replica of {name} is ready; see `slipway doctor`")
+    namespace = settings.surroundings.namespace
+    with ExitStack() as opened:
+        try:
+            cluster = opened.enter_context(api or cluster_api.of_stack(stack))
+            pods = ready_pods(cluster, namespace, name)
+        except KubeApiError as error:
+            raise SubjectError(f"{stack}: {error}") from error
+        if not pods:
+            raise SubjectError(f"no replica of {name} is ready; see `slipway doctor`")
 
-    def readings() -> list[Reading]:
-        page = f"{facts.metrics_port}/proxy{facts.metrics_path}"
-        pages = [cluster.text(f"{path}:{page}") for path in pods]
-        return [found for page in pages if (found := read(page))]
+        def readings() -> list[Reading]:
+            page = f"{facts.metrics_port}/proxy{facts.metrics_path}"
+            pages = [cluster.text(f"{path}:{page}") for path in pods]
+            return [found for page in pages if (found := read(page))]
 
-    return Subject(
-        url,
-        asking.content(url),
-        readings,
-        len(pods),
-        lambda: len(ready_pods(cluster, settings.surroundings.namespace, name)),
-        asking.headers,
-    )
+        return Subject(
+            url,
+            asking.content(url),
+            readings,
+            len(pods),
+            lambda: len(ready_pods(cluster, namespace, name)),
+            asking.headers,
+            opened.pop_all().close,
+        )
 
 
 def ready_pods(api: KubeApi, namespace: str, name: str) -> list[str]:

@@ -102,7 +102,7 @@ class _Answer:
                     self._mirror(one["requestMirror"])
                 )
             elif kind == "ExtensionRef":
-                found |= self._direct(one["extensionRef"])
+                self._extension(found, route, one["extensionRef"])
             else:
                 raise self._refuse(f"filters[{number}].type", kind)
         if "direct_response" not in found:
@@ -136,14 +136,25 @@ class _Answer:
             found["runtime_fraction"] = {"default_value": default}
         return found
 
-    def _direct(self, reference: dict[str, Any]) -> Envoy:
-        """Envoy Gateway's HTTPRouteFilter with an answer of its own."""
+    def _extension(self, found: Envoy, route: Envoy, reference: dict[str, Any]) -> None:
+        """Envoy Gateway's HTTPRouteFilter: an answer of its own, or another path."""
         extra = self._objects.find(
             reference["kind"], reference["name"], namespace_of(self._route)
         )
-        direct = (extra or {}).get("spec", {}).get("directResponse")
-        if not direct or set(extra["spec"]) != {"directResponse"}:  # type: ignore[index]
+        spec = (extra or {}).get("spec", {})
+        if set(spec) == {"directResponse"}:
+            found |= self._direct(spec["directResponse"])
+            return
+        change = spec.get("urlRewrite", {}).get("path", {})
+        if set(spec) != {"urlRewrite"} or change.get("type") != "ReplaceRegexMatch":
             raise self._refuse("filters.extensionRef", reference)
+        by = change["replaceRegexMatch"]
+        route["regex_rewrite"] = {
+            "pattern": {"regex": by["pattern"]},
+            "substitution": by["substitution"],
+        }
+
+    def _direct(self, direct: dict[str, Any]) -> Envoy:
         found: Envoy = {"direct_response": {"status": direct.get("statusCode", 200)}}
         body = direct.get("body")
         if body:

@@ -1,21 +1,20 @@
-"""The search for a server's capacity, what it recommends, and the sizes of replicas."""
+"""The search for a server's capacity, and what it recommends."""
 
 from __future__ import annotations
 
 import json
 import math
-import re
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import pytest
 import yaml
 from click.testing import CliRunner
 
-from components.serving.model_server_args import ModelServerArgs, Resources
+from components.serving.model_server_args import ModelServerArgs
 from components.serving.models_settings import ModelsSettings
 from slipway.bench import command as bench
-from slipway.bench import recommend, sizing, usage
+from slipway.bench import recommend, usage
 from slipway.bench.capacity import Capacity, Limits, Step, judge, search
 from slipway.bench.report import Report
 from slipway.bench.subject import (
@@ -233,9 +232,17 @@ class FakeApi:
 
     def __init__(self, **pods: str) -> None:
         self.pods, self.asked = pods, list[str]()
+        self.is_listed = self.is_closed = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.is_closed = True
 
     def items(self, path: str) -> list[dict[str, Any]]:
         assert "labelSelector=app.kubernetes.io/instance%3Djob" in path
+        self.is_listed = True
         return [
             {
                 "metadata": {"name": name},
@@ -272,6 +279,9 @@ def test_a_server_of_a_stack_is_asked_by_its_newest_path_and_read_by_its_pods(
     api.pods["c"] = "True"
     with pytest.raises(ReplicasChangedError):
         found.check()
+    with found:
+        assert not api.is_closed
+    assert api.is_closed
 
 
 @pytest.mark.parametrize(
@@ -286,10 +296,10 @@ def test_what_cannot_be_measured_in_a_stack_is_told(
     monkeypatch: pytest.MonkeyPatch, name: str, args: dict[str, Any], told: str
 ) -> None:
     stack(monkeypatch, **args)
+    api = FakeApi()
     with pytest.raises(SubjectError, match=told):
-        of_stack(
-            "models.x", name, "http://127.0.0.1:1", Asking(), cast("Any", FakeApi())
-        )
+        of_stack("models.x", name, "http://127.0.0.1:1", Asking(), cast("Any", api))
+    assert api.is_closed == api.is_listed
 
 
 def test_an_interrupted_command_shows_what_it_found(
@@ -302,12 +312,16 @@ def test_an_interrupted_command_shows_what_it_found(
             raise KeyboardInterrupt
         return server.measure(rate, seconds)
 
-    subject = Subject("http://127.0.0.1:1/infer", b"{}", list, 1)
+    closed: list[bool] = []
+    subject = Subject(
+        "http://127.0.0.1:1/infer", b"{}", list, 1, close=lambda: closed.append(True)
+    )
     monkeypatch.setattr(bench, "_subject", lambda *_: subject)
     monkeypatch.setattr(bench, "measure", measure)
     monkeypatch.setattr("time.sleep", lambda _: None)
     done = CliRunner().invoke(bench.command, ["model", "x/y", "--json"])
     assert done.exit_code == 130
+    assert closed == [True]
     said = json.loads(done.stdout)
     assert [step["rate"] for step in said["steps"]] == [10, 20]
     assert said["ended_early"] == "it was interrupted"
@@ -321,58 +335,3 @@ def test_a_search_ends_when_the_autoscaler_steps_in() -> None:
     with pytest.raises(ReplicasChangedError, match="from 2 to 3"):
         subject.check()
     Subject("http://127.0.0.1:1/", b"", list, 1).check()
-
-
-RESOURCES = Resources(
-    cpu_request_millicores=100,
-    cpu_limit_millicores=500,
-    memory_request_mib=128,
-    memory_limit_mib=384,
-)
-
-
-@pytest.mark.parametrize(
-    ("cpu", "usual", "most", "verdicts"),
-    [
-        (90.0, 100.0, 250.0, ["fits", "fits", "fits"]),
-        (140.0, 125.0, 370.0, ["raise it", "raise it", "raise it"]),
-        (20.0, 40.0, 100.0, ["lower it", "fits", "lower it"]),
-        (None, None, None, ["no data", "no data", "no data"]),
-    ],
-)
-def test_sizes_are_compared_with_use(
-    cpu: float | None, usual: float | None, most: float | None, verdicts: list[str]
-) -> None:
-    def query(expression: str) -> float | None:
-        assert 'namespace="models"' in expression
-        assert "[24h:1m]" in expression
-        if "cpu" in expression:
-            return cpu
-        return usual if "quantile" in expression else most
-
-    found = sizing.compare("employment", "models", RESOURCES, query, 24)
-    assert [one.verdict for one in found] == verdicts
-    for one in found:
-        if one.verdict == "raise it":
-            assert one.better is not None
-            assert one.better > one.current
-
-
-def test_pods_of_another_model_are_not_taken_for_its_own() -> None:
-    asked: list[str] = []
-    sizing.compare("job", "models", RESOURCES, asked.append, 1)
-    pattern = re.search(r'pod=~"([^"]*)"', asked[0])
-    assert pattern
-    assert re.fullmatch(pattern[1], "job-bf98b8854-j2s95")
-    assert not re.fullmatch(pattern[1], "job-fastapi-bf98b8854-j2s95")
-
-
-@pytest.mark.parametrize(("verdict", "status"), [("fits", 0), ("raise it", 3)])
-def test_a_misfit_fails_a_pipeline(
-    monkeypatch: pytest.MonkeyPatch, verdict: str, status: int
-) -> None:
-    one = sizing.Finding("m", "memory_limit_mib", 100, 120.0, 180, verdict)
-    monkeypatch.setattr(sizing, "of_stack", lambda *_: [one])
-    done = CliRunner().invoke(bench.command, ["sizing", "models.lab"])
-    assert done.exit_code == status
-    assert verdict in done.output

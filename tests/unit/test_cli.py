@@ -148,12 +148,18 @@ def test_render_prints_or_writes_files(
     printed = run("render", "models.lab")
     assert printed.exit_code == 0
     assert "  text: |\n    one\n    two\n" in printed.stdout
-    assert printed.stdout.count("---\n") == 1
-    assert "warning: 03-secret.b.yaml holds secret values" in printed.stderr
+    assert "hush" not in printed.stdout
+    told = "warning: 03-secret.b.yaml holds secret values and was left out (--secrets)"
+    assert told in printed.stderr
+    with_secrets = run("render", "models.lab", "--secrets")
+    assert with_secrets.stdout.count("---\n") == 1
+    assert "password: hush" in with_secrets.stdout
+    told = "warning: 03-secret.b.yaml holds secret values in plain text"
+    assert told in with_secrets.stderr
     written = run("render", "models.lab", "--out", str(tmp_path))
     assert written.stdout == ""
     assert "2 Kubernetes objects, 0 cloud resources" in written.stderr
-    assert len(list((tmp_path / "models.lab").iterdir())) == 2
+    assert len(list((tmp_path / "models.lab").iterdir())) == 1
 
 
 def test_every_command_has_help() -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 import yaml
 
-from slipway.compose import routes
+from slipway.compose import routes, stack
 from slipway.compose.objects import Object, Objects
 from tests.support import composed
+from tests.support import rendered as r
+from tests.support import routes as cluster_routes
 
 
 @pytest.fixture(scope="module")
@@ -22,9 +25,11 @@ def envoy() -> dict[str, Any]:
     return found
 
 
-def public_routes() -> list[dict[str, Any]]:
+def public_routes(of: dict[str, Any] | None = None) -> list[dict[str, Any]]:
     (listener,) = [
-        one for one in envoy()["static_resources"]["listeners"] if one["name"] == "http"
+        one
+        for one in (of or envoy())["static_resources"]["listeners"]
+        if one["name"] == "http"
     ]
     manager = listener["filter_chains"][0]["filters"][-1]["typed_config"]
     assert manager["preserve_external_request_id"] is True
@@ -154,3 +159,57 @@ def test_an_answer_of_the_gateways_own_is_kept_word_by_word() -> None:
 def test_durations(duration: str, seconds: str) -> None:
     (found,) = translated(rule("/a", timeouts={"request": duration}))
     assert found["route"]["timeout"] == seconds
+
+
+@pytest.fixture(scope="module")
+def revised() -> dict[str, Any]:
+    """A project of a model with the revisions champion and challenger, as files."""
+    with composed.locked(r.IMAGES):
+        found = stack.translated(
+            composed.LAB,
+            Objects.of(cluster_routes.render().manifests),
+            composed.objects("platform.lab"),
+        )
+        return {name: yaml.safe_load(text) for name, text in found.all_files().items()}
+
+
+def test_revisions_are_services_that_a_header_or_the_weights_choose(
+    revised: dict[str, Any],
+) -> None:
+    names = ("champion", "challenger")
+    servers = {f"employment-{name}" for name in names}
+    assert servers <= set(revised["compose.yaml"]["services"])
+    routes_of = {
+        one["match"]["headers"][0]["string_match"].get("exact"): one["route"]
+        for one in public_routes(revised["gateway/envoy.yaml"])
+        if "headers" in one["match"] and "route" in one
+    }
+    for name in names:
+        assert routes_of[name]["cluster"] == f"service/models/employment-{name}/80"
+    shared = [
+        one["route"]
+        for one in public_routes(revised["gateway/envoy.yaml"])
+        if "weighted_clusters" in one.get("route", {})
+    ]
+    weights = {
+        of["name"]: of["weight"]
+        for one in shared
+        for of in one["weighted_clusters"]["clusters"]
+    }
+    assert weights == {
+        "service/models/employment-champion/80": 90,
+        "service/models/employment-challenger/80": 10,
+    }
+
+
+def test_a_revisions_server_sees_the_path_behind_the_api_version(
+    revised: dict[str, Any],
+) -> None:
+    rewrites = {
+        (found["pattern"]["regex"], found["substitution"])
+        for one in public_routes(revised["gateway/envoy.yaml"])
+        if (found := one.get("route", {}).get("regex_rewrite"))
+    }
+    ((pattern, to),) = rewrites
+    for prefix in cluster_routes.ROUTES:
+        assert re.sub(pattern, to, f"{prefix['prefix']}/v2/models") == "/v2/models"

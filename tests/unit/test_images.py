@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from lab import paths
 from slipway import images
 from slipway.images import buildah, builder, lock, records, registry, table
 from slipway.images import cli as image_cli
@@ -316,3 +317,11 @@ def test_a_mirrored_image_is_locked_by_digest(
     assert ours.exit_code == 1
     assert "is built here" in ours.output
     assert "karpenter" in run(image_cli.command, ["list"]).output
+
+
+def test_the_model_servers_readme_names_each_adapter() -> None:
+    folder = paths.ROOT / "images/model_server"
+    told = (folder / "README.md").read_text()
+    for module in ("fastapi.py", "flask.py", "django.py"):
+        assert (folder / "model_server/adapters" / module).is_file()
+        assert f"- `{module}`" in told

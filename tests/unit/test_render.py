@@ -132,7 +132,9 @@ def test_writing_again_deletes_only_what_it_wrote(tmp_path: Path) -> None:
     assert found == ["03-configmap.a.two.yaml", "kustomization.yaml"]
 
 
-def test_secrets_are_plain_and_named() -> None:
+def test_secrets_are_plain_and_named_and_written_on_demand_only(
+    tmp_path: Path,
+) -> None:
     def program() -> None:
         value = pulumi.Output.secret("hush")
         Secret("s", metadata={"name": "s"}, string_data={"password": value})
@@ -142,6 +144,33 @@ def test_secrets_are_plain_and_named() -> None:
     secret = next(m for m in result.manifests if m["kind"] == "Secret")
     assert secret["stringData"] == {"password": "hush"}
     assert result.secrets == ["03-secret.s.yaml"]
+    file = tmp_path / STACK / "03-secret.s.yaml"
+    others = result.write(tmp_path)
+    assert others
+    assert file not in others
+    assert "hush" not in "".join(path.read_text() for path in others)
+    assert set(result.write(tmp_path, secrets=True)) == {*others, file}
+    assert "hush" in file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o600
+    result.write(tmp_path)
+    assert not file.exists()
+
+
+def test_secret_inputs_of_cloud_resources_are_listed_on_demand_only(
+    tmp_path: Path,
+) -> None:
+    class Password(pulumi.CustomResource):
+        def __init__(self) -> None:
+            value = pulumi.Output.secret("hush")
+            super().__init__("aws:ssm/parameter:Parameter", "p", {"value": value})
+
+    result = rendered(Password)
+    (file,) = result.write(tmp_path)
+    assert "hush" not in file.read_text()
+    assert "left out" in file.read_text()
+    result.write(tmp_path, secrets=True)
+    assert "hush" in file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o600
 
 
 def test_cloud_resources_are_listed_with_their_inputs(tmp_path: Path) -> None:

@@ -117,6 +117,7 @@ def when_ready(server: Any) -> None:
 def post_worker_init(worker: Any) -> None:
     """Load the models, in a thread of the process that will answer."""
     worker.cfg.set("graceful_timeout", _drain_seconds)
+    worker.max_wait_seconds = _settings.max_wait_seconds
     for predictor in registry.predictors:
         host = predictor.start()
         host.service.count_connections = lambda: int(worker.nr_conns)

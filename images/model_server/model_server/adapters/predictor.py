@@ -21,7 +21,7 @@ from model_server.batching import Job
 from model_server.config import Config
 from model_server.endpoint import Endpoint
 from model_server.errors import RequestError
-from model_server.http import Answer, Fields, Headers
+from model_server.http import JSON, Answer, Fields, Headers
 from model_server.outputs import Array, Outputs
 from model_server.protocol import REQUEST_ID
 from model_server.service import Service
@@ -190,6 +190,29 @@ class Predictor:
             host.call(service.refuse, endpoint, fields, error, respond)
         else:
             host.call(service.infer, endpoint, fields, content, respond)
+        return future.result()
+
+    def refuse(
+        self, method: str, path: str, fields: Fields, error: RequestError
+    ) -> Answer:
+        """Answer with an error a request that its server has refused, and count it.
+
+        At a path of a model it counts as the model's, else as one that reached none.
+        """
+        host = self.start()
+        service = host.service
+        endpoint = service.models_by_path.get(path)
+        if endpoint is None or method != "POST":
+            host.call(service.count_http_error, error.status)
+            body = error.body()
+            length = (b"content-length", b"%d" % len(body))
+            return error.status, [JSON, length, *error.headers], body
+        future: Future[Answer] = Future()
+
+        def respond(status: int, headers: Headers, content: bytes) -> None:
+            future.set_result((status, headers, content))
+
+        host.call(service.refuse, endpoint, fields, error, respond)
         return future.result()
 
 

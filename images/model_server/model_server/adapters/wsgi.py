@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from model_server.adapters.predictor import Predictor
 from model_server.adapters.registry import ANNOUNCE_CLOSE
 from model_server.errors import RequestError
-from model_server.http import Fields, Headers
+
+if TYPE_CHECKING:
+    # They import numpy and onnxruntime, which gunicorn's own process must not: it
+    # forks.
+    from model_server.adapters.predictor import Predictor
+    from model_server.http import Fields, Headers
 
 CHUNK_BYTES = 65536
+"""Read at once; gunicorn skips as much of an unread body to keep a connection."""
 HOP_BY_HOP = frozenset({b"connection"})
 """Headers that an application may not set: the WSGI server does (PEP 3333)."""
 
@@ -91,6 +96,14 @@ def _announce_close(environ: Mapping[str, Any]) -> None:
     """
     if environ.get("CONTENT_LENGTH") or environ.get("HTTP_TRANSFER_ENCODING"):
         environ.get(ANNOUNCE_CLOSE, lambda: None)()
+
+
+def must_close(environ: Mapping[str, Any]) -> bool:
+    """Whether a body that nobody reads is more than the server itself skips."""
+    declared = environ.get("CONTENT_LENGTH") or "0"
+    if environ.get("HTTP_TRANSFER_ENCODING") or not declared.isdigit():
+        return True
+    return int(declared) > CHUNK_BYTES
 
 
 def _chunks(stream: Any, limit: int) -> bytes:
