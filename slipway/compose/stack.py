@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from components import naming
 from components.settings import Problem, SettingsError
-from slipway.compose import gateway, monitoring, servers, tools
+from slipway.compose import gateway, monitoring, servers, sleepers, tools
 from slipway.compose.composition import Composition
 from slipway.compose.objects import Objects, name_of
 from slipway.render import render
@@ -54,14 +53,6 @@ def compose(
     )
 
 
-def _without_waker(composition: Composition, models: Objects) -> Objects:
-    """No model sleeps here: nothing could start its containers again."""
-    kept = tuple(one for one in models.all if name_of(one) != naming.WAKER)
-    if len(kept) < len(models.all):
-        composition.told("Models with `scaling.idle` do not sleep here.")
-    return Objects(kept)
-
-
 def translated(
     stack: str, models: Objects, below: Objects, *, publish_monitoring: bool = False
 ) -> Composition:
@@ -69,7 +60,7 @@ def translated(
     composition = Composition(stack)
     composition.volumes[tools.volume()] = {}
     composition.add(tools.SERVICE, tools.service())
-    models = _without_waker(composition, models)
+    models = sleepers.awake(composition, models)
     servers.add(composition, models)
     both = Objects.of(models.all, below.all)
     gateway.add(composition, both, servers.Backends(models))

@@ -1,0 +1,50 @@
+"""Models that may sleep on a cluster: here they do not, and nothing waits for them."""
+
+from __future__ import annotations
+
+import copy
+
+import yaml
+
+from components import naming
+from slipway.compose.composition import Composition
+from slipway.compose.objects import Object, Objects
+
+_PROGRAM = "app.kubernetes.io/name"
+_SERIES = "waker_"
+
+
+def awake(composition: Composition, models: Objects) -> Objects:
+    """The models' objects without the waker, and without the alerts on its silence.
+
+    The program that would start containers again would need Docker's own socket, and
+    with it the whole machine.
+    """
+    kept = tuple(one for one in models.all if not _of_waker(one))
+    if len(kept) == len(models.all):
+        return models
+    composition.told("Models with scaling.idle do not sleep here.")
+    return Objects(tuple(_without_its_alerts(one) for one in kept))
+
+
+def _of_waker(one: Object) -> bool:
+    labels = one["metadata"].get("labels") or {}
+    return bool(labels.get(_PROGRAM) == naming.WAKER)
+
+
+def _without_its_alerts(one: Object) -> Object:
+    labels = one["metadata"].get("labels") or {}
+    if one["kind"] != "ConfigMap" or labels.get(naming.RULES_LABEL) != "true":
+        return one
+    found = copy.deepcopy(one)
+    for name, text in found["data"].items():
+        content = yaml.safe_load(text)
+        for group in content["groups"]:
+            group["rules"] = [rule for rule in group["rules"] if not _about_sleep(rule)]
+        found["data"][name] = yaml.safe_dump(content, sort_keys=False, width=1000)
+    return found
+
+
+def _about_sleep(rule: Object) -> bool:
+    """Not where sleep only excuses something: what is absent excuses nothing."""
+    return _SERIES in rule["expr"] and " unless " not in rule["expr"]
