@@ -24,7 +24,7 @@ from tests.support.own_stack import OwnStack
 from tests.support.sleepy import LONGEST_SECONDS, STACK, Sleepy, names
 
 COUNT = int(os.environ.get("SLIPWAY_SLEEPERS", "5"))
-ONE, OTHER = names(2)
+ONE, OTHER, *REST = names(COUNT)
 RATE, SECONDS = 50.0, 20.0
 WAKERS = ("deployment/waker", "-n", "models")
 
@@ -49,7 +49,7 @@ def sleepy(
 
 
 def test_all_wake_at_once(sleepy: Sleepy, cluster: Cluster, body: bytes) -> None:
-    sleepy.asleep(180)
+    sleepy.asleep()
     wanted = httpx.post(cluster.infer, content=body).json()["outputs"]
     answers = sleepy.call_all(names(COUNT), body)
     assert [status for status, _, _ in answers] == [200] * COUNT, answers
@@ -61,7 +61,7 @@ def test_all_wake_at_once(sleepy: Sleepy, cluster: Cluster, body: bytes) -> None
 def test_requests_that_meet_the_falling_asleep_are_not_lost(
     sleepy: Sleepy, body: bytes
 ) -> None:
-    sleepy.asleep(180)
+    sleepy.asleep()
     bounds = Bounds(timeout_seconds=LONGEST_SECONDS, connections=1024)
     target = Target(sleepy.url(ONE), (body,))
     with Background(target, constant(RATE, SECONDS), bounds) as run:
@@ -77,7 +77,7 @@ def test_requests_that_meet_the_falling_asleep_are_not_lost(
 def test_without_wakers_a_sleeping_model_answers_nobody(
     sleepy: Sleepy, cluster: Cluster, body: bytes
 ) -> None:
-    sleepy.asleep(180)
+    sleepy.asleep(OTHER)
     cluster.kube.run("scale", *WAKERS, "--replicas=0")
     try:
         # They answer to their end: who calls before that wakes it.
@@ -93,11 +93,10 @@ def test_without_wakers_a_sleeping_model_answers_nobody(
 def test_an_up_leaves_sleepers_asleep_and_wakes_who_may_not_sleep(
     sleepy: Sleepy, body: bytes
 ) -> None:
-    sleepy.asleep(180)
+    sleepy.asleep(ONE)
     sleepy.up(names(COUNT), awake=ONE)
     wait_until(lambda: sleepy.replicas()[ONE] == 1, 60, "one is awake for good")
     status, _, _ = sleepy.call(ONE, body)
     assert status == 200
-    others = sleepy.replicas()
-    others.pop(ONE)
-    assert not any(others.values())
+    found = sleepy.replicas()
+    assert not any(found[name] for name in REST)

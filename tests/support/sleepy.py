@@ -66,9 +66,14 @@ class Sleepy:
             if one["metadata"]["name"].startswith("sleepy-")
         }
 
-    def asleep(self, seconds: float) -> None:
-        """Waits until all are."""
-        wait_until(lambda: not any(self.replicas().values()), seconds, "all sleep", 0.2)
+    def asleep(self, *names: str) -> None:
+        """Waits until these are, or all."""
+
+        def all_are() -> bool:
+            found = self.replicas()
+            return not any(found[name] for name in names or found)
+
+        wait_until(all_are, 180, "they sleep", 0.2)
 
     def wakers(self) -> list[Any]:
         """Their pods, also those that end."""
