@@ -94,9 +94,12 @@ def test_an_up_leaves_sleepers_asleep_and_wakes_who_may_not_sleep(
     sleepy: Sleepy, body: bytes
 ) -> None:
     sleepy.asleep(ONE)
-    sleepy.up(names(COUNT), awake=ONE)
+    # New pods for all, if they had any.
+    sleepy.up(names(COUNT), awake=ONE, log_level="warning")
     wait_until(lambda: sleepy.replicas()[ONE] == 1, 60, "one is awake for good")
     status, _, _ = sleepy.call(ONE, body)
     assert status == 200
     found = sleepy.replicas()
     assert not any(found[name] for name in REST)
+    status, _, _ = sleepy.call(REST[0], body)
+    assert status == 200

@@ -51,8 +51,8 @@ class Sleepy:
     cluster: Cluster
     stack: OwnStack
 
-    def up(self, names: Iterable[str], awake: str = "") -> StackResult:
-        servers = {name: server(name, sleeps=name != awake) for name in names}
+    def up(self, names: Iterable[str], awake: str = "", **more: Any) -> StackResult:
+        servers = {name: server(name, sleeps=name != awake) | more for name in names}
         return self.stack.up(models=servers)
 
     def url(self, name: str) -> str:

@@ -64,8 +64,6 @@ class Keeper:
             except TimeoutError:
                 continue
             self._urgent.clear()
-            # Who comes while others wait hurries, too: not more than so many rounds.
-            await asyncio.sleep(0.05)
 
     async def round(self) -> None:
         """Looks at everything once, and does one step for each model."""

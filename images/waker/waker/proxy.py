@@ -95,7 +95,8 @@ class Proxy:
     async def _forward(
         self, kept: Kept, held: Held, scope: Message, body: bytes, send: Send
     ) -> None:
-        if not kept.addresses:
+        if not kept.addresses and len(kept.buffer) == 1:
+            # For the others it looks often anyway.
             self._keeper.hurry()
         try:
             async with asyncio.timeout(held.until - time.monotonic()):
