@@ -117,7 +117,12 @@ def cli() -> None:
 
 @cli.command()
 @stacks_argument
-def up(stacks: Sequence[str]) -> None:
+@click.option(
+    "--refresh",
+    is_flag=True,
+    help="Read the real resources first, and put right what others changed.",
+)
+def up(stacks: Sequence[str], refresh: bool) -> None:
     """Create and update what the stacks declare.
 
     All settings are checked before the first change. The first failure stops the run;
@@ -125,7 +130,7 @@ def up(stacks: Sequence[str]) -> None:
     """
     from slipway.engine import Engine
 
-    _run(Engine, stacks, "up")
+    _run(Engine, stacks, "up", refresh=refresh)
 
 
 @cli.command()
@@ -217,7 +222,9 @@ def version() -> None:
         click.echo(f"{name:20} {text}")
 
 
-def _run(engine: Callable[[], Any], stacks: Iterable[str], verb: str) -> None:
+def _run(
+    engine: Callable[[], Any], stacks: Iterable[str], verb: str, **options: bool
+) -> None:
     """Runs the verb on each stack in turn and ends with a summary over all."""
     from slipway import summary
 
@@ -228,7 +235,7 @@ def _run(engine: Callable[[], Any], stacks: Iterable[str], verb: str) -> None:
     results: list[StackResult] = []
     try:
         for name in names:
-            result = getattr(runner, verb)(name)
+            result = getattr(runner, verb)(name, **options)
             results.append(result)
             summary.details(result)
     finally:

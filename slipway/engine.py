@@ -100,12 +100,17 @@ class Engine:
             self._checked[stack] = rendered
         return self._checked[stack]
 
-    def up(self, stack: str) -> StackResult:
-        """Creates and updates the stack's resources until they are as declared."""
-        waited = self._await_namespaces(stack)
+    def up(self, stack: str, refresh: bool = False) -> StackResult:
+        """Creates and updates the stack's resources until they are as declared.
+
+        `refresh`: reads the real ones first, so that what others changed or deleted is
+        put right too; without it the recorded ones are compared.
+        """
+        refresh = self._await_namespaces(stack) or refresh
 
         def run(session: _Session, follow: EngineProgress) -> dict[str, Any]:
-            if not self._recover(stack, session) and waited:
+            known = self._resources(stack, session) if refresh else []
+            if not self._recover(stack, session) and known:
                 self._refresh_quietly(session)
             done = session.stack.up(
                 on_event=follow.on_event,

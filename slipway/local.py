@@ -115,7 +115,7 @@ def up(console: Console) -> Phases:
             say(f"pushed {' '.join(pushed)}")
     for stack in STACKS:
         with phases.phase(f"Stack {stack}") as say:
-            result = Engine(console=console).up(stack)
+            result = Engine(console=console).up(stack, refresh=True)
             changes = {k: n for k, n in result.changes.items() if k != "same" and n}
             if changes:
                 say(", ".join(f"{n} {what}" for what, n in changes.items()))

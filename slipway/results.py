@@ -31,7 +31,7 @@ _LOCKED = (
 )
 _DRIFTED = (
     "Something that the state has was deleted by other hands. To read anew what there "
-    "is, then make what is missing: slipway refresh, then slipway up."
+    "is, and make what is missing: slipway up --refresh."
 )
 _ELSEWHERE = (
     "Another stack, or this one with another state, made that object. Work with that "

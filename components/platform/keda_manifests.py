@@ -53,19 +53,37 @@ _WRITE = [*_READ, "patch", "update"]
 
 Object = dict[str, Any]
 
+_OWN_KINDS = (
+    "scaledobjects",
+    "scaledjobs",
+    "triggerauthentications",
+    "clustertriggerauthentications",
+)
 CLUSTER_RULES: list[Object] = [
+    # Its own kinds, everywhere: a binding within a namespace goes when the namespace is
+    # deleted, and what has KEDA's finalizer then would hold that deletion for ever.
     {
         "apiGroups": ["keda.sh"],
         "resources": [
-            "clustertriggerauthentications",
-            "clustertriggerauthentications/status",
+            f"{kind}{part}"
+            for kind in _OWN_KINDS
+            for part in ("", "/status", "/finalizers")
         ],
         "verbs": _WRITE,
     },
     {
         "apiGroups": ["eventing.keda.sh"],
-        "resources": ["clustercloudeventsources", "clustercloudeventsources/status"],
+        "resources": [
+            f"{kind}{part}"
+            for kind in ("cloudeventsources", "clustercloudeventsources")
+            for part in ("", "/status")
+        ],
         "verbs": _WRITE,
+    },
+    {  # without which it does not start
+        "apiGroups": ["autoscaling"],
+        "resources": ["horizontalpodautoscalers"],
+        "verbs": ["list", "watch"],
     },
     {
         "apiGroups": ["apiregistration.k8s.io"],
@@ -98,20 +116,6 @@ NAMESPACE_RULES: list[Object] = [
         "apiGroups": ["autoscaling"],
         "resources": ["horizontalpodautoscalers"],
         "verbs": [*_WRITE, "create", "delete"],
-    },
-    {
-        "apiGroups": ["keda.sh"],
-        "resources": [
-            f"{kind}{part}"
-            for kind in ("scaledobjects", "scaledjobs", "triggerauthentications")
-            for part in ("", "/status", "/finalizers")
-        ],
-        "verbs": _WRITE,
-    },
-    {
-        "apiGroups": ["eventing.keda.sh"],
-        "resources": ["cloudeventsources", "cloudeventsources/status"],
-        "verbs": _WRITE,
     },
 ]
 """In each namespace of models: Deployments, no Secrets."""

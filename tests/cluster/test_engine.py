@@ -116,6 +116,17 @@ def test_a_second_up_changes_nothing(cluster: Cluster) -> None:
         assert {k for k, n in changes.items() if n} == {"same"}, changes
 
 
+def test_what_others_changed_is_put_right_if_asked(cluster: Cluster) -> None:
+    recorder = ("deployment/alert-recorder", "-n", "slipway-monitoring")
+    cluster.kube.run("scale", *recorder, "--replicas=0")
+    assert "update" not in Engine().up("platform.lab").changes
+    changes = Engine().up("platform.lab", refresh=True).changes
+    assert changes.pop("update") == 1
+    assert set(changes) <= {"same"}
+    found = cluster.kube.get("deployment", "alert-recorder", "slipway-monitoring")
+    assert found["spec"]["replicas"] == 1
+
+
 @pytest.fixture
 def restored(cluster: Cluster) -> Iterator[None]:
     yield

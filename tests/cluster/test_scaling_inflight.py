@@ -154,3 +154,18 @@ def test_the_loads_end_removes_replicas_one_by_one(scaled: Scaled) -> None:
     found = scaled.changes_since(start)
     say(f"replicas {found} within {time.monotonic() - start:.0f} s")
     assert found == sorted(found, reverse=True)
+
+
+def test_a_deletion_needs_no_rights_in_the_namespace(
+    cluster: Cluster, scaled: Scaled
+) -> None:
+    """A namespace that is deleted takes KEDA's binding with it, maybe at once."""
+    keda = ("-n", "slipway-keda")
+    cluster.kube.run("delete", "rolebinding", "keda-operator-models", "-n", "models")
+    cluster.kube.run("delete", "pod", *keda, "-l", "app=keda-operator")
+    cluster.kube.run(
+        "rollout", "status", "deployment/keda-operator", *keda, "--timeout=120s"
+    )
+    wanted = ("scaledobjects.keda.sh", "scaled", "-n", "models")
+    assert cluster.kube.get("scaledobjects.keda.sh", "scaled")["metadata"]["finalizers"]
+    cluster.kube.run("delete", *wanted, "--timeout=60s")

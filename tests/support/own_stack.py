@@ -1,4 +1,4 @@
-"""A stack of a test's own beside the lab's, in the lab, for a while."""
+"""Stacks of the tests' own beside the lab's, in the lab, for a while."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from typing import Any
 import yaml
 
 from lab import paths
+from slipway import workspace
 from slipway.engine import Engine
 from slipway.results import StackResult
+from stacks import layers
 
+ENVIRONMENTS = ("grpc", "scaling", "sleepy", "versions")
+"""Second parts of these stacks' names."""
 SMALL: dict[str, Any] = {
     "scaling": {"min_replicas": 1, "max_replicas": 1, "accept_single_replica": True},
     "resources": {
@@ -34,6 +38,9 @@ class OwnStack:
     root: Path
     """A copy of the files that the engine needs of the checkout."""
 
+    def __post_init__(self) -> None:
+        assert self.name.partition(".")[2] in ENVIRONMENTS, "see forget_all"
+
     def up(self, **settings: Any) -> StackResult:
         content = {
             f"slipway:{key}": value
@@ -48,3 +55,13 @@ class OwnStack:
 
     def down(self) -> None:
         Engine(root=self.root).destroy(self.name)
+
+
+def forget_all() -> None:
+    """Removes the state of all these stacks: the cluster that had them is gone."""
+    for environment in ENVIRONMENTS:
+        for layer in layers.IN_CLUSTER:
+            # A killed run's checkout may be gone; the engine has a copy of its files.
+            root = workspace.folder(f"{layer}.{environment}")
+            if root.exists():
+                Engine(root=root).forget(environment)

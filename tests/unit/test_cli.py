@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import subprocess
 import sys
@@ -35,8 +36,8 @@ class FakeEngine:
             problem = Problem(f"{stack}.replicas", -1, "is negative", "give 1 or more")
             raise SettingsError(f"stacks/config/Pulumi.{stack}.yaml", [problem])
 
-    def _run(self, verb: str, stack: str) -> StackResult:
-        type(self).calls += ((verb, stack),)
+    def _run(self, verb: str, stack: str, refresh: bool = False) -> StackResult:
+        type(self).calls += ((verb + " --refresh" * refresh, stack),)
         if stack in self.failing:
             raise EngineError(stack, verb, [("", "no luck")], seconds=1.5)
         step = Step("create", "urn:pulumi:s::p::kubernetes:apps/v1:Deployment::web")
@@ -45,7 +46,7 @@ class FakeEngine:
         return StackResult(stack, verb, changes, 2.5, outputs, (step,), ("careful",))
 
     def __getattr__(self, verb: str) -> Any:
-        return lambda stack: self._run(verb, stack)
+        return functools.partial(self._run, verb)
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +69,11 @@ def test_stacks_are_run_in_the_order_given(engine: type[FakeEngine]) -> None:
     assert re.search(r"models.lab +2 +- +- +- +1 +2\.5", result.stdout)
     assert "models.lab url: http://127.0.0.1" in result.stdout
     assert "warning: careful" in result.stdout
+
+
+def test_up_reads_the_real_resources_first_if_asked(engine: type[FakeEngine]) -> None:
+    assert run("up", "--refresh", "models.lab").exit_code == 0
+    assert engine.calls == (("up --refresh", "models.lab"),)
 
 
 def test_the_first_failure_stops_the_run(engine: type[FakeEngine]) -> None:

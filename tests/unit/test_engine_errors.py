@@ -85,8 +85,8 @@ def test_the_summary_says_when_nothing_changed() -> None:
 @pytest.mark.parametrize(
     ("said", "fix"),
     [
-        ('not created: namespaces "models" not found', "slipway refresh, then slipway"),
-        ('deployments.apps "a-b" not found', "slipway refresh, then slipway"),
+        ('not created: namespaces "models" not found', "slipway up --refresh"),
+        ('deployments.apps "a-b" not found', "slipway up --refresh"),
         ("Server-Side Apply field conflict detected. See", "another state, made that"),
     ],
 )

@@ -149,3 +149,20 @@ def test_its_namespace_is_restricted_and_prometheus_lets_it_in() -> None:
     egress = policies[manifests.OPERATOR]["egress"]
     ports = {p["port"] for rule in egress for p in rule["ports"]}
     assert ports == {53, 1053, 5353, 443, 6443, 9090}
+
+
+def test_its_own_kinds_are_its_in_the_whole_cluster() -> None:
+    """Else what has its finalizer holds the deletion of a namespace for ever."""
+    rights = {
+        (group, resource, verb)
+        for rule in manifests.CLUSTER_RULES
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+        if "resourceNames" not in rule
+    }
+    for kind in ("scaledobjects", "scaledjobs"):
+        assert {
+            ("keda.sh", kind, verb) for verb in ("list", "watch", "update")
+        } < rights
+    assert not [r for r in rights if r[0] in {"", "apps"}]
