@@ -28,6 +28,11 @@ FAILURES = 3
 HOLD_SECONDS = 20
 """A replica that Prometheus could not scrape counts as before for so long."""
 
+RATE_SECONDS = 40
+"""Two samples of each replica are within it, at the usual 15 s from one to the next."""
+RATE_STEP_SECONDS = 5
+
+REQUESTS = "model_requests_total"
 INFLIGHT = "model_inflight"
 """Each replica's own series; a rule records it for servers that call it otherwise."""
 SCALED_OBJECT = ("keda.sh/v1alpha1", "ScaledObject")
@@ -89,6 +94,17 @@ def inflight_query(selector: str) -> str:
     return f"sum(last_over_time({INFLIGHT}{{{selector}}}[{HOLD_SECONDS}s]))"
 
 
+def rate_query(selector: str) -> str:
+    """Requests per second of all replicas: the most that was seen since the last look.
+
+    A peak between two looks counts. A replica that is gone does not, though its last
+    samples are still there: what was its load is now that of the others.
+    """
+    series = f"{REQUESTS}{{{selector}}}"
+    rate = f"sum(irate({series}[{RATE_SECONDS}s]) and {series})"
+    return f"max_over_time({rate}[{HOLD_SECONDS}s:{RATE_STEP_SECONDS}s])"
+
+
 def scaled_object_spec(
     deployment: str,
     scaling: Scaling,
@@ -97,10 +113,10 @@ def scaled_object_spec(
     *,
     more: Sequence[tuple[str, float]] = (),
 ) -> dict[str, Any]:
-    """By requests in flight; `selector` chooses the server's series.
+    """By requests in flight, and by their rate where what a replica bears is given.
 
-    `more`: further queries and what of each is held per replica; the one that asks for
-    the most replicas decides.
+    `selector`: chooses the server's series. `more`: further queries and what of each is
+    held per replica. Whichever asks for the most replicas decides.
 
     ValueError without KEDA: what the layer's settings refuse with path and fix.
     """
@@ -109,6 +125,9 @@ def scaled_object_spec(
             f"{deployment}: signal inflight needs surroundings.keda and "
             "scaling.inflight_per_replica"
         )
+    held = [(inflight_query(selector), scaling.inflight_per_replica)]
+    if scaling.rate_per_replica:
+        held.append((rate_query(selector), scaling.rate_per_replica))
     return {
         "scaleTargetRef": {
             "apiVersion": "apps/v1",
@@ -138,10 +157,7 @@ def scaled_object_spec(
         },
         "triggers": [
             _trigger(keda.prometheus, query, per_replica)
-            for query, per_replica in (
-                (inflight_query(selector), scaling.inflight_per_replica),
-                *more,
-            )
+            for query, per_replica in (*held, *more)
         ],
     }
 

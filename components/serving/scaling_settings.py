@@ -11,6 +11,9 @@ from components.serving.idle_settings import Idle
 from components.setting_types import Decimal, Whole
 from components.settings import ABSENT, Problem, Settings
 
+_OF_INFLIGHT = ("inflight_per_replica", "rate_per_replica", "fallback_replicas")
+"""Settings that mean something with `signal: inflight` alone."""
+
 
 class Scaling(Settings):
     """How many replicas, by which signal, and who may take some away."""
@@ -27,6 +30,10 @@ class Scaling(Settings):
     inflight_per_replica: Annotated[Decimal, Field(gt=0, le=1_048_576)] | None = None
     """Requests in flight that the autoscaler holds in each replica, with
     `signal: inflight`; `slipway bench model` measures it."""
+    rate_per_replica: Annotated[Decimal, Field(gt=0, le=1_048_576)] | None = None
+    """Requests per second that the autoscaler holds in each replica besides, with
+    `signal: inflight`: it knows the load that a smaller number would get, requests in
+    flight do not. For requests that are alike; `slipway bench model` measures it."""
     fallback_replicas: Annotated[Whole, Field(ge=1, le=1000)] | None = None
     """Least replicas while the signal is lost, with `signal: inflight`; more stay if
     there are more. Default: min_replicas."""
@@ -78,7 +85,7 @@ class Scaling(Settings):
     def _signals(self) -> Iterator[Problem]:
         """Settings of the signal that is not chosen, or none of the one that is."""
         if self.signal == "cpu":
-            for name in ("inflight_per_replica", "fallback_replicas"):
+            for name in _OF_INFLIGHT:
                 if getattr(self, name) is not None:
                     yield Problem(
                         name,

@@ -22,8 +22,8 @@ SMALLEST_CPU_LIMIT = 200
 def recommendation(found: Capacity, replicas: int) -> dict[str, Any]:
     """Settings of one replica by what `replicas` of them bore; empty if nothing was.
 
-    `scaling.inflight_per_replica` is what a replica had in flight at the rate that it
-    is to be held at, and never below 1.
+    `scaling.rate_per_replica` is the rate that a replica is to be held at,
+    `scaling.inflight_per_replica` what it had in flight then, and never below 1.
     """
     held, best = found.held, found.best
     if held is None or best is None or held.problem or held.report.invalid:
@@ -36,10 +36,12 @@ def recommendation(found: Capacity, replicas: int) -> dict[str, Any]:
         latencies = held.report.latencies
         mean = sum(latencies) / len(latencies)
         inflight = held.rate * mean / replicas
+    rate = rate_per_replica(found, replicas) or 0.0
     settings: dict[str, Any] = {
         "scaling": {
             "signal": "inflight",
             "inflight_per_replica": max(1.0, math.ceil(10 * inflight - 1e-6) / 10),
+            "rate_per_replica": max(0.1, math.floor(10 * rate + 1e-6) / 10),
         }
     }
     if held.used and best.used:

@@ -30,6 +30,8 @@ SETTLE_SECONDS = 45
 SCALING = {
     "signal": "inflight",
     "inflight_per_replica": 2,
+    # Of ROWS each, 9 ms of CPU: 70 % of what the limit of 300 millicores has room for.
+    "rate_per_replica": 23,
     "min_replicas": LEAST,
     "max_replicas": MOST,
     "scale_down_seconds": SETTLE_SECONDS,

@@ -71,15 +71,22 @@ def body() -> bytes:
 
 @pytest.fixture(scope="module")
 def versioned(
-    cluster: Cluster, gateway: str, tmp_path_factory: pytest.TempPathFactory
+    cluster: Cluster,
+    gateway: str,
+    body: bytes,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Versioned]:
+    """Brought up as one server without revisions, then moved to them."""
     found = Versioned(tmp_path_factory.mktemp("versioned"), SETTINGS)
     try:
-        found.up(WEIGHTS)
+        found.up({})
         url = f"{gateway}{NEW}/v2"
         wait_until(
             lambda: httpx.get(url).status_code == 200, 30, "the route", pause=0.2
         )
+        with Callers(f"{gateway}{NEW}/infer", body, most=100_000) as found.moving:
+            found.up(WEIGHTS)
+            time.sleep(3)
         yield found
     finally:
         found.down()
@@ -92,6 +99,15 @@ def ask(gateway: str, path: str, body: bytes, **headers: str) -> httpx.Response:
         headers={"content-type": "application/json", **headers},
         timeout=20,
     )
+
+
+def test_a_server_moves_to_revisions_and_fails_no_request(versioned: Versioned) -> None:
+    moving = versioned.moving
+    assert moving is not None
+    say(f"moved to revisions: answers {dict(moving.revisions)}")
+    assert moving.failed == {}
+    # By the one server, then by the revisions.
+    assert set(WEIGHTS) < set(moving.revisions)
 
 
 def test_the_header_chooses_the_revision(

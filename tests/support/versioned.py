@@ -41,10 +41,16 @@ class Versioned:
     root: Path
     """A copy of the files that the engine needs of the checkout."""
     settings: dict[str, Any] = field(default_factory=dict)
+    moving: Callers | None = None
+    """Who called while the server moved to revisions."""
 
     def up(self, weights: Mapping[str, int]) -> StackResult:
-        model = {"model": MODEL, **self.settings} | {
-            "revisions": {n: revision(w) for n, w in weights.items()}
+        """Without weights a server without revisions."""
+        revisions = {n: revision(w) for n, w in weights.items()}
+        model = {
+            "model": MODEL,
+            **self.settings,
+            **({"revisions": revisions} if revisions else {"model_image": MODEL}),
         }
         content = {
             "slipway:cluster": {"kubeconfig": "lab"},

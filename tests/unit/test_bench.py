@@ -191,6 +191,8 @@ def test_the_recommendation_is_what_the_settings_take() -> None:
     assert args.scaling.inflight_per_replica == pytest.approx(
         0.01 * found.held.rate, abs=0.1
     )
+    rate = float(args.scaling.rate_per_replica or 0)
+    assert found.held.rate - 0.1 <= rate <= found.held.rate
     held = 1000 * found.held.rate / 1000
     assert held <= args.resources.cpu_request_millicores <= held + 10
     assert args.resources.cpu_limit_millicores > args.resources.cpu_request_millicores
@@ -202,7 +204,12 @@ def test_without_metrics_in_flight_follows_from_the_latencies() -> None:
     held = Step(100, report(100, 2, 0.2))
     found = Capacity(steps=[Step(140, report(140, 2, 0.2))], held=held)
     settings = recommend.recommendation(found, replicas=2)
-    assert settings == {"scaling": {"signal": "inflight", "inflight_per_replica": 10.0}}
+    assert settings["scaling"] == {
+        "signal": "inflight",
+        "inflight_per_replica": 10.0,
+        "rate_per_replica": 50.0,
+    }
+    assert settings.keys() == {"scaling"}
 
 
 def test_load_on_another_host_must_be_meant() -> None:

@@ -79,6 +79,19 @@ def test_it_goes_by_the_servers_own_requests_in_flight() -> None:
     assert spec["pollingInterval"] == 5
 
 
+def test_it_goes_by_the_rate_too_where_a_replicas_is_known() -> None:
+    spec = r.manifest(scaled(rate_per_replica="22.5"), "ScaledObject")["spec"]
+    flight, rate = spec["triggers"]
+    selector = rules.selector("employment", "models")
+    series = f"model_requests_total{{{selector}}}"
+    assert "model_inflight" in flight["metadata"]["query"]
+    assert rate["metadata"]["threshold"] == "22.5"
+    assert rate["metadata"]["query"] == (
+        f"max_over_time(sum(irate({series}[40s]) and {series})[20s:5s])"
+    )
+    assert {**rate, "metadata": None} == {**flight, "metadata": None}
+
+
 def test_both_signals_go_up_at_once_and_down_after_a_while() -> None:
     spec = r.manifest(scaled(scale_down_seconds=90), "ScaledObject")["spec"]
     by_flight = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]
