@@ -98,11 +98,15 @@ def rate_query(selector: str) -> str:
     """Requests per second of all replicas: the most that was seen since the last look.
 
     A peak between two looks counts. A replica that is gone does not, though its last
-    samples are still there: what was its load is now that of the others.
+    samples are still there: what was its load is now that of the others. Some servers
+    have no such series before their first request; zero is what they say then, if they
+    are scraped at all.
     """
     series = f"{REQUESTS}{{{selector}}}"
     rate = f"sum(irate({series}[{RATE_SECONDS}s]) and {series})"
-    return f"max_over_time({rate}[{HOLD_SECONDS}s:{RATE_STEP_SECONDS}s])"
+    none_yet = f"0 * sum({INFLIGHT}{{{selector}}})"
+    within = f"[{HOLD_SECONDS}s:{RATE_STEP_SECONDS}s]"
+    return f"max_over_time(({rate} or {none_yet}){within})"
 
 
 def scaled_object_spec(

@@ -87,7 +87,8 @@ def test_it_goes_by_the_rate_too_where_a_replicas_is_known() -> None:
     assert "model_inflight" in flight["metadata"]["query"]
     assert rate["metadata"]["threshold"] == "22.5"
     assert rate["metadata"]["query"] == (
-        f"max_over_time(sum(irate({series}[40s]) and {series})[20s:5s])"
+        f"max_over_time((sum(irate({series}[40s]) and {series})"
+        f" or 0 * sum(model_inflight{{{selector}}}))[20s:5s])"
     )
     assert {**rate, "metadata": None} == {**flight, "metadata": None}
 
