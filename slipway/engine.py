@@ -177,7 +177,9 @@ class Engine:
             if workspace.folder(f"{layer}.{environment}").exists()
         ]
         for stack in names:
-            session = self._open(stack)
+            # By the engine's copy of the stack's file: the checkout's may be gone.
+            kept = Engine(self.console, self.programs, workspace.folder(stack))
+            session = kept._open(stack)
             self._clear_locks(stack)
             session.stack.workspace.remove_stack(stack, force=True)
             shutil.rmtree(session.work)

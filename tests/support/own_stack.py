@@ -10,10 +10,8 @@ from typing import Any
 import yaml
 
 from lab import paths
-from slipway import workspace
 from slipway.engine import Engine
 from slipway.results import StackResult
-from stacks import layers
 
 ENVIRONMENTS = ("grpc", "scaling", "sleepy", "versions")
 """Second parts of these stacks' names."""
@@ -60,8 +58,4 @@ class OwnStack:
 def forget_all() -> None:
     """Removes the state of all these stacks: the cluster that had them is gone."""
     for environment in ENVIRONMENTS:
-        for layer in layers.IN_CLUSTER:
-            # A killed run's checkout may be gone; the engine has a copy of its files.
-            root = workspace.folder(f"{layer}.{environment}")
-            if root.exists():
-                Engine(root=root).forget(environment)
+        Engine().forget(environment)
