@@ -284,8 +284,11 @@ def test_a_run_that_is_asked_to_stop_stops(
     assert f"slipway up {STACK}" in output
 
 
-def test_forget_leaves_no_state(engine: Callable[..., Engine]) -> None:
+def test_forget_leaves_no_state(engine: Callable[..., Engine], checkout: Path) -> None:
     engine().up(STACK)
+    file = checkout / "stacks/config" / f"Pulumi.{STACK}.yaml"
+    file.unlink()  # as where a killed run's checkout is gone
     engine().forget("tiny")
     assert not workspace.folder(STACK).exists()
+    file.write_text(STACK_FILE)
     assert engine().up(STACK).changes == {"create": 3}
