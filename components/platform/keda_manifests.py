@@ -155,8 +155,9 @@ def objects(settings: KedaSettings, watched: Sequence[str]) -> list[Object]:
     """All objects but the CRDs, as this project wants them.
 
     `watched`: the namespaces in which it scales. The publisher's manifests have no
-    values, so that each difference is made here: rights in the watched namespaces
-    alone, the named API token, probes that are quick, resources, one namespace of ours.
+    values, so that each difference is made here: rights on what is not its own in the
+    watched namespaces alone, the named API token, probes that are quick, resources, one
+    namespace of ours.
     """
     found = [_adapted(o, settings, watched) for o in _published()]
     bindings = [
