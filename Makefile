@@ -3,8 +3,14 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 .DEFAULT_GOAL := help
+# The quick tiers in a process for each core. The others after them in two: one for the
+# lab's cluster, one for all else; tests with the marker `calm` run alone even so.
+SPREAD = --numprocesses=auto --maxprocesses=8 --dist=loadfile --no-loadscope-reorder
+BESIDE = --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+QUICK = tests/unit tests/rejects tests/property tests/golden tests/policy
+OTHERS = tests/emulator tests/server tests/hosts tests/cluster
 
-.PHONY: help up status down test lint format bench docs preview render clean lock environment
+.PHONY: help up status down test check quick lint format bench docs preview render clean lock environment
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
@@ -21,8 +27,22 @@ status: environment ## what runs where, and its addresses
 down: environment ## stop the lab and leave nothing running; its disks stay
 	@.venv/bin/slipway local down
 
+# Exit status 5: pytest was given no test, as where ARGS name one of the other half.
 test: environment ## every test this machine can run, a summary line per tier
+ifneq ($(findstring tests/,$(ARGS)),)
 	@.venv/bin/python -m pytest $(ARGS)
+else
+	@.venv/bin/python -m pytest $(SPREAD) $(ARGS) $(QUICK); quick=$$?; \
+	  [ $$quick != 2 ] || exit 2; \
+	  .venv/bin/python -m pytest $(BESIDE) $(ARGS) $(REQUIRE) $(OTHERS); others=$$?; \
+	  case $$quick-$$others in 0-5|5-0) ;; 0-*|5-*) exit $$others;; *) exit $$quick;; esac
+endif
+
+check: environment ## the quick tests beside the linters: no root, lab, Go or CLI needed
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 lint quick
+
+quick: environment
+	@.venv/bin/python -m pytest $(SPREAD) -m "not programs" $(ARGS) $(QUICK)
 
 lint: environment ## ruff, mypy strict
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/python -m slipway.typecheck

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +13,7 @@ from pydantic import AfterValidator, Field
 
 from components import lookups
 from components.cluster import kubeconfig as eks
+from components.cluster import kubeconfig_files
 from components.cluster.outputs import ClusterOutputs
 from components.cluster.terraform_settings import TerraformState
 from components.setting_types import RoleArn
@@ -80,12 +82,39 @@ def kubeconfig(access: ClusterAccess) -> pulumi.Input[str] | None:
     if access.stack:
         return eks.output(outputs(access.stack).connection, access.role)
     if access.terraform:
+        if warning := access.terraform.warning():
+            pulumi.log.warn(warning)
         return eks.output(access.terraform.connection(), access.role)
     if access.kubeconfig in (AMBIENT, None):
-        return None
+        return _ambient(access.context)
     if access.kubeconfig == LAB:
         return str(paths.state() / "labs" / "lab" / "kubeconfig")
     return str(paths.ROOT / Path(access.kubeconfig).expanduser())
+
+
+def _ambient(context: str | None) -> str | None:
+    """The one file of $KUBECONFIG if the provider can do with its path alone.
+
+    None otherwise, for the provider to merge several files and to look up relative
+    paths beside them, neither of which it does for a file that it is given.
+    """
+    files = kubeconfig_files.ambient()
+    if kubeconfig_files.VARIABLE not in os.environ or len(files) != 1:
+        return None
+    try:
+        found = kubeconfig_files.Kubeconfig.of_files(files).access(context)
+    except kubeconfig_files.KubeconfigError:
+        return str(files[0].absolute())
+    return None if list(found.relative_paths()) else str(files[0].absolute())
+
+
+def _own_kubeconfig(
+    args: pulumi.ResourceTransformationArgs,
+) -> pulumi.ResourceTransformationResult:
+    # The SDK puts $KUBECONFIG where no kubeconfig is given, also if it is a list of
+    # files, which the provider takes for a kubeconfig's content.
+    props = {**args.props, "kubeconfig": None}
+    return pulumi.ResourceTransformationResult(props, args.opts)
 
 
 def outputs(stack: str) -> ClusterOutputs:
@@ -98,12 +127,14 @@ def outputs(stack: str) -> ClusterOutputs:
 def provider(access: ClusterAccess, name: str = "cluster") -> kubernetes.Provider:
     """The provider for all of a stack's resources.
 
-    The file is not looked at here: a preview by `slipway render` needs no cluster.
+    No file has to be there: a preview by `slipway render` needs no cluster.
     """
+    given = kubeconfig(access)
+    options = pulumi.ResourceOptions(transformations=[] if given else [_own_kubeconfig])
     return kubernetes.Provider(
         name,
         kubernetes.ProviderArgs(
-            kubeconfig=kubeconfig(access),
+            kubeconfig=given,
             context=access.context,
             enable_server_side_apply=True,
             # Else a change deletes the ConfigMap first: alert rules would be gone for
@@ -112,4 +143,5 @@ def provider(access: ClusterAccess, name: str = "cluster") -> kubernetes.Provide
             # Likewise a certificate that is renewed, and the keys of callers.
             enable_secret_mutable=True,
         ),
+        options,
     )

@@ -34,6 +34,8 @@ POOL_LABEL = "slipway.dev/pool"
 """On a node: the name of the pool that it belongs to."""
 REVISION_LABEL = "slipway.dev/revision"
 """On what belongs to one revision of a model: the revision's name."""
+STACK_LABEL = "slipway.dev/stack"
+"""On every object: the stack that made it, and whose destroy deletes it."""
 RULES_LABEL = "slipway.dev/prometheus-rules"
 """On a ConfigMap in the monitoring namespace, "true": Prometheus loads its files."""
 

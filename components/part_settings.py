@@ -8,9 +8,10 @@ from typing import Annotated
 from pydantic import Field
 
 from components import images
+from components.setting_types import Whole
 from components.settings import Problem, Settings
 
-NodePort = Annotated[int | None, Field(ge=30000, le=32767)]
+NodePort = Annotated[Whole | None, Field(ge=30000, le=32767)]
 """A port on every node, or none; the range is what API servers give by default."""
 
 

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator
 from components.settings import refuse
 
 _DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,576}")
 _LONGEST_LABEL = 63
 _LONGEST_MODEL_NAME = 40
@@ -45,6 +46,15 @@ def _dns_label(text: str, longest: int = _LONGEST_LABEL) -> str:
     return text
 
 
+def _namespace(text: str) -> str:
+    if not _NAMESPACE.fullmatch(text):
+        refuse(
+            "it is no name of a namespace",
+            f"give up to {_LONGEST_LABEL} lower-case letters, digits and dashes",
+        )
+    return text
+
+
 def _model_name(text: str) -> str:
     return _dns_label(text, _LONGEST_MODEL_NAME)
 
@@ -63,11 +73,14 @@ def path_prefix(text: str) -> str:
 
 
 Whole = Annotated[int, BeforeValidator(_not_boolean)]
-"""A whole number; bounds are the field's own."""
+"""A whole number; bounds are the field's own. 2.0 and "2" are, for the engine writes
+the one as 2 and hands a single number over as text."""
 Decimal = Annotated[float, BeforeValidator(_not_boolean)]
 """A number; bounds are the field's own."""
 DnsLabel = Annotated[str, AfterValidator(_dns_label)]
-"""A name of a namespace or of an object (RFC 1035 label)."""
+"""A name of an object (RFC 1035 label)."""
+Namespace = Annotated[str, AfterValidator(_namespace)]
+"""A name of a namespace (RFC 1123 label): a digit may come first."""
 ModelName = Annotated[str, AfterValidator(_model_name)]
 """A model's name: short enough for the names made from it."""
 PathPrefix = Annotated[str, AfterValidator(path_prefix)]

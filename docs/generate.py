@@ -14,18 +14,11 @@ from typing import Any, get_args, get_origin
 from pydantic import AwareDatetime, BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from components.cluster.settings import ClusterSettings
-from components.platform.settings import PlatformSettings
-from components.serving.models_settings import ModelsSettings
 from components.setting_problems import bare, item, range_of, variants
 from docs import role_reference
 from lab import paths
+from stacks import layers
 
-LAYERS: dict[str, type[BaseModel]] = {
-    "cluster": ClusterSettings,
-    "platform": PlatformSettings,
-    "models": ModelsSettings,
-}
 SETTINGS = Path("docs/reference/settings.md")
 HEAD = """\
 # Settings
@@ -45,9 +38,9 @@ def main() -> None:
 def settings_page() -> str:
     """The page of all layers' settings as Markdown."""
     parts = [HEAD]
-    for layer, model in LAYERS.items():
-        parts.append(f"## Layer {layer}\n")
-        parts += _sections(model, "")
+    for layer in layers.TABLE:
+        parts.append(f"## Layer {layer.name}\n")
+        parts += _sections(layer.settings, "")
     return "\n".join(parts)
 
 

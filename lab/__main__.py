@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from lab import requirements
+from lab import builds, requirements
 from lab.errors import LabError
 from lab.lab import Lab, all_labs
 
@@ -38,17 +38,14 @@ def _report(phase: str, seconds: float) -> None:
     print(f"{phase:20} {seconds:6.1f} s", flush=True)
 
 
-def _building(group: str, done: int, total: int) -> None:
-    if done % 100 == 0 or done == total:
-        print(f"building {group}: {done}/{total} packages", flush=True)
-
-
 def _run(options: argparse.Namespace) -> int:
     lab = Lab(options.name)
     match options.verb:
         case "up":
             changes = lab.up(
-                configure=options.configure, report=_report, building=_building
+                configure=options.configure,
+                report=_report,
+                building=builds.print_progress,
             )
             print(changes or "no change")
         case "down":

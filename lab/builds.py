@@ -2,14 +2,16 @@
 
 A group's result is kept under a key made of its lock files, its entry in groups.toml
 and the Go toolchain, so that it is built once per machine and rebuilt when any of them
-changes. Only binaries are kept: Go's own caches grow to 20 GB over all groups, so they
-are deleted once they pass `GO_CACHE_LIMIT_BYTES` and when the last group stands.
+changes. Groups pin the same versions of the modules that they share, so that each
+package is compiled once for all of them. Only binaries are kept: Go's own caches are
+deleted once they pass `GO_CACHE_LIMIT_BYTES` and when the last group stands.
 
-    python -m lab.builds [GROUP ...]
+    python -m lab.builds [--all] [GROUP ...]
 """
 
 from __future__ import annotations
 
+import argparse
 import fcntl
 import hashlib
 import json
@@ -19,24 +21,25 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lab import paths
+from lab import build_times, go, paths
+from lab.build_times import TimeLeft
 
+BuildError = go.BuildError
 SOURCES = paths.ROOT / "lab" / "binaries"
-GO_CACHE_LIMIT_BYTES = 9 * 10**9
-GO_MINIMUM = (1, 26)
+GO_CACHE_LIMIT_BYTES = 20 * 10**9
+FLAGS = ("-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false")
+"""The programs are stripped: without debug information the compiler does 0.9 of the
+work (docs/decisions/0040)."""
 
-Report = Callable[[str, int, int], None]
-"""Called with (group, packages compiled, packages in all) as a build goes on."""
-
-
-class BuildError(Exception):
-    """A group could not be built; the text says which, why and what to do."""
+Report = Callable[[str, int, int, float | None], None]
+"""Called with (group, packages compiled, packages that have to be, seconds left for all
+groups or None where nobody knows) as a build goes on."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Group:
     ldflags: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     embed: dict[str, dict[str, Any]] = field(default_factory=dict)
+    edit: dict[str, dict[str, str]] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     on_demand: bool = False
 
@@ -84,13 +88,25 @@ class Group:
                 return words[1]
         raise BuildError(f"{self.source}/go.mod does not require {self.module}")
 
+    def pins(self) -> dict[str, str]:
+        """Version of each module that go.mod requires, as its replacements leave it."""
+        found: dict[str, str] = {}
+        replaced: dict[str, str] = {}
+        for line in (self.source / "go.mod").read_text().splitlines():
+            words = line.partition("//")[0].split()
+            if "=>" in words:
+                replaced[words[words[0] == "replace"]] = words[-1]
+            elif len(words) >= 2 and words[-1].startswith("v"):
+                found[words[-2]] = words[-1]
+        return {path: replaced.get(path, version) for path, version in found.items()}
+
     def key(self) -> str:
         """Digest of all that decides the result."""
         digest = hashlib.sha256()
         for path in sorted(p for p in self.source.iterdir() if p.is_file()):
             digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
         digest.update(json.dumps(_table()[self.name], sort_keys=True).encode())
-        digest.update(f"{go_version()} {os.uname().machine}".encode())
+        digest.update(f"{go.version()} {os.uname().machine} {FLAGS}".encode())
         return digest.hexdigest()[:16]
 
     def expand(self, text: str) -> str:
@@ -130,72 +146,9 @@ def group(name: str) -> Group:
     return groups()[name]
 
 
-_go_version = ""
-
-
-def go_version() -> str:
-    """The toolchain's version, such as `go1.26.8`; BuildError if it does not serve."""
-    global _go_version
-    if _go_version:
-        return _go_version
-    go = shutil.which("go")
-    if go is None:
-        raise BuildError(
-            "go is not on PATH; the lab's programs are built from Go modules: install "
-            f"Go {GO_MINIMUM[0]}.{GO_MINIMUM[1]} or newer and run again"
-        )
-    version = subprocess.run(
-        [go, "env", "GOVERSION"],
-        check=True,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "GOTOOLCHAIN": "local"},
-    ).stdout.strip()
-    numbers = tuple(int(n) for n in version.removeprefix("go").split(".")[:2])
-    if numbers < GO_MINIMUM:
-        raise BuildError(
-            f"{go} is {version}; the pinned modules need "
-            f"go{GO_MINIMUM[0]}.{GO_MINIMUM[1]} or newer"
-        )
-    _go_version = version
-    return version
-
-
-def _caches() -> Path:
-    return paths.cache() / "build"
-
-
-def _environment() -> dict[str, str]:
-    environment = {k: v for k, v in os.environ.items() if k != "GOFLAGS"}
-    return environment | {
-        "GOCACHE": str(_caches() / "go-build"),
-        "GOMODCACHE": str(_caches() / "mod"),
-        # -modcacherw: Go makes its module cache read-only, which rmtree stumbles on.
-        "GOFLAGS": "-mod=readonly -modcacherw",
-        "GOTOOLCHAIN": "local",
-        "CGO_ENABLED": "0",
-    }
-
-
-def _go(arguments: list[str], work: Path) -> str:
-    done = subprocess.run(
-        ["go", *arguments],
-        check=False,
-        cwd=work,
-        env=_environment(),
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode:
-        raise BuildError(
-            f"go {' '.join(arguments)} failed in {work}:\n{done.stderr.strip()}"
-        )
-    return done.stdout
-
-
 def _module_folder(group: Group, work: Path) -> Path:
-    _go(["mod", "download", group.module], work)
-    return Path(_go(["list", "-m", "-f", "{{.Dir}}", group.module], work).strip())
+    go.run(["mod", "download", group.module], work)
+    return Path(go.run(["list", "-m", "-f", "{{.Dir}}", group.module], work).strip())
 
 
 def _embed(group: Group, work: Path) -> None:
@@ -207,23 +160,48 @@ def _embed(group: Group, work: Path) -> None:
         (work / name).write_text(json.dumps(content, separators=(",", ":")))
 
 
-def _compile(group: Group, work: Path, output: Path, report: Report) -> None:
-    flags = ["-trimpath", "-buildvcs=false"]
+def _edit(group: Group, work: Path) -> None:
+    """Has the build take a copy of the module in which some lines are others."""
+    if not group.edit:
+        return
+    copy = work / "module"
+    shutil.copytree(_module_folder(group, work), copy)
+    for name, changes in group.edit.items():
+        content = (copy / name).read_text()
+        for old, new in changes.items():
+            if old not in content:
+                raise BuildError(
+                    f"{group.name}: groups.toml edits {name} of {group.module} "
+                    f"{group.version()}, which has no {old!r}: is it still needed?"
+                )
+            content = content.replace(old, new)
+        (copy / name).chmod(0o644)
+        (copy / name).write_text(content)
+    go.run(["mod", "edit", f"-replace={group.module}=./module"], work)
+
+
+def _compile(
+    group: Group, work: Path, output: Path, report: Callable[[int, int], None]
+) -> None:
+    flags = [*FLAGS]
     flags += ["-ldflags", " ".join(["-s -w", *map(group.expand, group.ldflags)])]
     flags += ["-tags", ",".join(group.tags)] if group.tags else []
-    total = len(_go(["list", "-deps", *flags[-2:], *group.packages], work).split())
+    stale = ["-f", "{{if .Stale}}{{.ImportPath}}{{end}}"]
+    total = len(
+        go.run(["list", "-deps", *stale, *flags, *group.packages], work).split()
+    )
     lines: list[str] = []
     with subprocess.Popen(
         ["go", "build", "-v", *flags, "-o", f"{output}/", *group.packages],
         cwd=work,
-        env=_environment(),
+        env=go.environment(),
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
         assert process.stderr is not None
         for count, line in enumerate(process.stderr, start=1):
             lines.append(line)
-            report(group.name, min(count, total), total)
+            report(min(count, total), total)
     if process.returncode:
         raise BuildError(
             f"{group.name} did not build ({group.source}/go.mod):\n"
@@ -231,8 +209,12 @@ def _compile(group: Group, work: Path, output: Path, report: Report) -> None:
         )
 
 
-def build(group: Group, report: Report = lambda *_: None) -> float:
+def build(
+    group: Group, report: Report = lambda *_: None, left: TimeLeft | None = None
+) -> float:
     """Builds one group unless its result stands; returns the seconds that it took.
+
+    `left` knows what else is to be built.
 
     Raises BuildError with the compiler's last lines. An interrupted build leaves no
     result behind and is repaired by running again.
@@ -240,19 +222,25 @@ def build(group: Group, report: Report = lambda *_: None) -> float:
     if group.is_built:
         return 0.0
     start = time.monotonic()
-    go_version()
+    go.version()
+    left = left or _time_left([group.name])
+
+    def tell(done: int, total: int) -> None:
+        report(group.name, done, total, left.at(group.name, done, total))
+
     with _lock():
         if group.is_built:  # another process built it while this one waited
             return time.monotonic() - start
         part = group.folder.with_name(group.folder.name + ".part")
-        work = _caches() / "work" / group.name
+        work = go.caches() / "work" / group.name
         for folder in (part, work):
             shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(group.source, work)
         (part / "bin").mkdir(parents=True)
         _embed(group, work)
+        _edit(group, work)
         if group.packages:
-            _compile(group, work, part / "bin", report)
+            _compile(group, work, part / "bin", tell)
         if group.packages == (".",):
             (part / "bin" / group.name).rename(part / "bin" / group.binaries[0])
         for name, source in group.files.items():
@@ -266,8 +254,8 @@ def build(group: Group, report: Report = lambda *_: None) -> float:
         )
         shutil.rmtree(group.folder, ignore_errors=True)
         part.rename(group.folder)
-        if _size(_caches()) > GO_CACHE_LIMIT_BYTES:
-            shutil.rmtree(_caches(), ignore_errors=True)
+        if paths.size_bytes(go.caches()) > GO_CACHE_LIMIT_BYTES:
+            shutil.rmtree(go.caches(), ignore_errors=True)
     return seconds
 
 
@@ -277,13 +265,6 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copytree(source, target)
     else:
         shutil.copy(source, target)
-
-
-def _size(folder: Path) -> int:
-    size = 0
-    for root, _, names in os.walk(folder):
-        size += sum(Path(root, name).lstat().st_size for name in names)
-    return size
 
 
 @contextmanager
@@ -302,21 +283,50 @@ def build_all(
 
     Go's caches are deleted at the end, so that only the binaries stay.
     """
-    seconds = {name: build(group(name), report) for name in names}
+    names = list(names)
+    left = _time_left(name for name in names if not group(name).is_built)
+    seconds = {name: build(group(name), report, left) for name in names}
     if any(seconds.values()):
         with _lock():
-            shutil.rmtree(_caches(), ignore_errors=True)
+            shutil.rmtree(go.caches(), ignore_errors=True)
     return seconds
 
 
-def _print_progress(name: str, done: int, total: int) -> None:
+def _time_left(names: Iterable[str]) -> TimeLeft:
+    names = list(names)
+    found = {name: build_times.earlier(group(name).folder.parent) for name in names}
+    return TimeLeft(names, {k: v for k, v in found.items() if v is not None})
+
+
+def print_progress(name: str, done: int, total: int, left: float | None) -> None:
+    """A `Report` for a log: a line now and then."""
     if done % 100 == 0 or done == total:
-        print(f"{name}: {done}/{total} packages", flush=True)
+        then = "" if left is None else f", about {build_times.said(left)} left"
+        print(f"{name}: {done}/{total} packages{then}", flush=True)
 
 
-def main(arguments: list[str]) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m lab.builds",
+        description="Build the lab's Go programs into the cache.",
+    )
+    parser.add_argument(
+        "groups",
+        nargs="*",
+        metavar="GROUP",
+        help="a folder of lab/binaries; without any, those that the lab itself needs",
+    )
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="those as well that tests build on demand; cheaper at once than by turns",
+    )
+    given = parser.parse_args(arguments)
+    if unknown := [name for name in given.groups if name not in groups()]:
+        parser.error(f"no group {', '.join(unknown)}; there are {', '.join(groups())}")
+    names = list(groups()) if given.all else given.groups or of_the_lab()
     try:
-        for name, took in build_all(arguments or of_the_lab(), _print_progress).items():
+        for name, took in build_all(names, print_progress).items():
             print(f"{name}: {'cached' if not took else f'{took:.0f} s'}", flush=True)
     except BuildError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -325,4 +335,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -133,7 +133,7 @@ class Lab:
         *,
         configure: bool = False,
         report: Report = lambda _phase, _seconds: None,
-        building: builds.Report = lambda _group, _done, _total: None,
+        building: builds.Report = lambda *_: None,
     ) -> str:
         """Brings the lab up, whatever state it is in; returns what was changed.
 

@@ -23,6 +23,8 @@ def python(requirements: Path) -> Path:
     key = hashlib.sha256(sys.version.encode() + requirements.read_bytes())
     target = paths.cache() / f"venv-{tool}" / key.hexdigest()[:16]
     interpreter, ready = target / "bin" / "python", target / ".ready"
+    if ready.exists():
+        return interpreter
     with locked(target.parent / "lock"):
         if not ready.exists():
             venv.create(target, with_pip=True, clear=True)

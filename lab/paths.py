@@ -29,3 +29,19 @@ def cache() -> Path:
 def state() -> Path:
     """The lab's disks and Pulumi's local state; deleting it loses the lab."""
     return _base("XDG_STATE_HOME", ".local/state")
+
+
+def size_bytes(*places: Path) -> int:
+    """Bytes of files and of all files below folders.
+
+    Links are not followed, and a file with several names counts once.
+    """
+    found: dict[tuple[int, int], int] = {}
+    for place in places:
+        files = [place] if not place.is_dir() else []
+        for root, _, names in os.walk(place):
+            files += [Path(root, name) for name in names]
+        for file in files:
+            seen = file.lstat()
+            found[seen.st_dev, seen.st_ino] = seen.st_size
+    return sum(found.values())

@@ -5,24 +5,13 @@ python3 -m slipway.clean
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 from lab import paths
 
 GENERATED = (".venv", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis")
-
-
-def size_bytes(folder: Path) -> int:
-    """Bytes of all files below a folder, links not followed."""
-    return sum(
-        os.lstat(os.path.join(root, name)).st_size  # noqa: PTH118
-        for root, _, names in os.walk(folder)
-        for name in names
-    )
 
 
 def main() -> int:
@@ -40,7 +29,7 @@ def main() -> int:
         if target.is_symlink():
             target.unlink()
         elif target.exists():
-            size = size_bytes(target)
+            size = paths.size_bytes(target)
             shutil.rmtree(target)
             total += size
             print(f"removed {target} ({size / 1e6:,.0f} MB)")

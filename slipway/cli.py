@@ -29,6 +29,7 @@ ELSEWHERE = {
     "images": "slipway.images",
     "keys": "slipway.keys",
     "local": "slipway.local",
+    "models": "slipway.models",
 }
 """Groups of commands by the module whose `command` they are; loaded when asked for."""
 
@@ -210,7 +211,14 @@ def render(stacks: Sequence[str], out: Path | None, *, secrets: bool) -> None:
         )
         done = "in plain text" if secrets else "and was left out (--secrets)"
         for name in (*one.secrets, *sorted(one.secret_cloud)):
-            click.echo(f"warning: {name} holds secret values {done}", err=True)
+            if name not in one.sealed:
+                click.echo(f"warning: {name} holds secret values {done}", err=True)
+        for name in one.sealed:
+            click.echo(
+                f"warning: {name} holds values that only the engine decrypts, and was "
+                "left out: make it by `slipway up`, or by what keeps your secrets",
+                err=True,
+            )
 
 
 @cli.command()
@@ -231,7 +239,9 @@ def _run(
     names = list(dict.fromkeys(stacks))
     runner = engine()
     if verb in ("up", "preview"):
-        check_all(runner, names)
+        check_all(runner.check, names)
+        if len(names) > 1:
+            check_all(runner.check_existing, names)
     results: list[StackResult] = []
     try:
         for name in names:
@@ -245,14 +255,14 @@ def _run(
             summary.table(verb, results, failed, not_reached)
 
 
-def check_all(runner: Any, names: Iterable[str]) -> None:
+def check_all(check: Callable[[str], object], names: Iterable[str]) -> None:
     """Finds what is wrong with any of the stacks before the first is touched."""
     from components.settings import SettingsError
 
     wrong: list[SettingsError] = []
     for name in names:
         try:
-            runner.check(name)
+            check(name)
         except SettingsError as error:
             wrong.append(error)
     for other in wrong[:-1]:

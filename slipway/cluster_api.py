@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
 from pathlib import Path
 
 from components import cluster_access
-from components.cluster_access import ClusterAccess
-from components.settings import parse
-from slipway import stack_files
+from components.cluster.kubeconfig_files import ambient
+from components.settings import SettingsError
+from slipway import stack_settings
 from slipway.kube_api import KubeApi, KubeApiError, Object
 from slipway.render import Rendered
 from slipway.teardown import target
 from slipway.teardown.waiting import Waiting
-from stacks.config import PREFIX
 
 NAMESPACES = "/api/v1/namespaces"
 NAMESPACE_SECONDS = 300.0
@@ -24,9 +22,7 @@ model's pods is the longest part."""
 
 def of_stack(stack: str, root: Path | None = None) -> KubeApi:
     """The cluster that the stack works on; KubeApiError if it cannot be found."""
-    config = stack_files.load(stack, root).get("config") or {}
-    given = config.get(f"{PREFIX}cluster") or {}
-    access = parse(ClusterAccess, given, stack_files.name(stack))
+    access = stack_settings.cluster(stack, root)
     if access.stack:
         from slipway.engine import Engine
 
@@ -34,7 +30,11 @@ def of_stack(stack: str, root: Path | None = None) -> KubeApi:
         if cluster is None:
             raise KubeApiError(f"{access.stack} has made no cluster yet")
         return KubeApi.of_eks(
-            cluster.name, cluster.region, cluster.endpoint, cluster.authority
+            cluster.name,
+            cluster.region,
+            cluster.endpoint,
+            cluster.authority,
+            access.role,
         )
     if access.terraform:
         found = access.terraform.connection()
@@ -43,17 +43,11 @@ def of_stack(stack: str, root: Path | None = None) -> KubeApi:
             str(found.region),
             str(found.endpoint),
             str(found.certificate_authority),
+            access.role,
         )
-    file = Path(str(cluster_access.kubeconfig(access) or ambient()))
-    if not file.is_file():
-        raise KubeApiError(f"there is no kubeconfig {file}")
-    return KubeApi.of_kubeconfig(file.read_text(), access.context)
-
-
-def ambient() -> str:
-    """The first file of $KUBECONFIG, or kubectl's default."""
-    files = os.environ.get("KUBECONFIG", "").split(os.pathsep)
-    return files[0] or str(Path.home() / ".kube" / "config")
+    given = cluster_access.kubeconfig(access)
+    files = [Path(str(given))] if given else ambient()
+    return KubeApi.of_files(files, access.context)
 
 
 def namespaces(rendered: Rendered) -> frozenset[str]:
@@ -71,6 +65,25 @@ def going(api: KubeApi, wanted: Collection[str]) -> list[Object]:
         if found["metadata"]["name"] in wanted
         and "deletionTimestamp" in found["metadata"]
     ]
+
+
+def await_of_stack(
+    rendered: Rendered, root: Path | None, waiting: Waiting
+) -> tuple[bool, list[tuple[str, str]]]:
+    """Waits for deletions that an earlier run began in the stack's namespaces.
+
+    As await_namespaces; a cluster that does not answer has none: the engine meets the
+    same one, and says more of it. Settings are wrong only of a program that stands in
+    for the layer's own.
+    """
+    wanted = namespaces(rendered)
+    if not wanted:
+        return False, []
+    try:
+        with of_stack(rendered.stack, root) as api:
+            return await_namespaces(api, wanted, waiting)
+    except (KubeApiError, SettingsError):
+        return False, []
 
 
 def await_namespaces(

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from pulumi.automation import Workspace
 from pulumi.automation.errors import CommandError
 
+from components.cluster.kubeconfig_files import (
+    CONTEXT,
+    VARIABLE,
+    Access,
+    Kubeconfig,
+    KubeconfigError,
+    ambient,
+)
 from components.settings import Problem, SettingsError
-from slipway import stack_files
+from slipway import kube_connection, stack_files
 from slipway.monitor import KUBERNETES_PROVIDER
 from slipway.render import Rendered
 
@@ -19,25 +28,60 @@ NO_STACK = "no stack named"
 
 
 def require_kubeconfig(stack: str, rendered: Rendered) -> None:
-    """SettingsError if a kubeconfig that is given by its path is not there.
+    """SettingsError if a kubeconfig that is used cannot serve: nothing is asked of it.
 
-    The provider would take the path for the kubeconfig's content, and say that it
-    cannot be parsed.
+    The provider would take a path that is not there for the kubeconfig's content, and
+    would go without the credentials that it does not find.
     """
-    given = [
-        str(resource.inputs.get("kubeconfig", ""))
+    problems = [
+        Problem(f"cluster.{error.setting}", value, error.reason, error.fix)
         for resource in rendered.resources
         if resource.type == KUBERNETES_PROVIDER
+        for value, error in _kubeconfig_errors(resource.inputs)
     ]
-    missing = [p for p in given if p.startswith("/") and not Path(p).is_file()]
-    if missing:
-        problem = Problem(
-            path="cluster.kubeconfig",
-            value=missing[0],
-            reason="there is no such file",
-            fix="start the lab (slipway local up), or give another kubeconfig",
+    if problems:
+        raise SettingsError(stack_files.name(stack), problems)
+
+
+def _kubeconfig_errors(
+    inputs: Mapping[str, Any],
+) -> Iterator[tuple[str, KubeconfigError]]:
+    """What is wrong with the kubeconfig of a provider, each with the value shown."""
+    path, context = str(inputs.get("kubeconfig") or ""), inputs.get("context")
+    files = [Path(path)] if path else ambient()
+    if path.startswith("{"):
+        return  # content that we made, of a cluster's outputs
+    if not path and not any(file.exists() for file in files):
+        return  # in a pod the provider has the pod's own account
+    try:
+        access = Kubeconfig.of_files(files).access(context)
+        kube_connection.require_usable(access)
+    except KubeconfigError as error:
+        shown = context or "(current)" if error.setting == CONTEXT else path
+        yield str(shown or "ambient"), error
+        return
+    for reason in _not_for_the_provider(path, files, access):
+        yield (
+            path or "ambient",
+            KubeconfigError(
+                f"{reason}, which Pulumi's Kubernetes provider would look up in a "
+                "folder of its own",
+                "make the path absolute, or embed the file: `kubectl config view "
+                f"--flatten`; or give `ambient` and {VARIABLE}={path or '<absolute>'}",
+            ),
         )
-        raise SettingsError(stack_files.name(stack), [problem])
+
+
+def _not_for_the_provider(
+    path: str, files: list[Path], access: Access
+) -> Iterator[str]:
+    """Relative paths that the provider does not take as kubectl would."""
+    if path:  # it reads the file and forgets where it lay
+        for name, relative in access.relative_paths():
+            yield f"its {name} is the relative path {relative}"
+    for file in files:
+        if not file.is_absolute():
+            yield f"{VARIABLE} has the relative path {file}"
 
 
 def unmade(

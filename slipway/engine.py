@@ -13,6 +13,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from components import lookups
 from slipway import (
     cluster_api,
     cluster_sources,
+    engine_output,
+    existing,
     interrupts,
     locks,
     loops,
@@ -34,11 +37,11 @@ from slipway import (
     render,
     stack_files,
     toolchain,
+    useful,
     workspace,
 )
-from slipway.kube_api import KubeApiError
 from slipway.monitor import KUBERNETES, KUBERNETES_PROVIDER
-from slipway.progress import COUNTED, EngineProgress, clean
+from slipway.progress import EngineProgress
 from slipway.results import EngineError, StackResult
 from slipway.teardown.waiting import Waiting
 from stacks import layers
@@ -46,11 +49,9 @@ from stacks import layers
 DOING = {
     "up": "updating",
     "preview": progress.PREVIEWING,
-    "refresh": "refreshing",
+    "refresh": progress.REFRESHING,
     "destroy": "destroying",
 }
-
-SECRET_OUTPUT = "[secret]"  # noqa: S105
 
 
 @dataclass
@@ -93,12 +94,22 @@ class Engine:
         touched.
         """
         if stack not in self._checked:
-            config = stack_files.load(stack, self.root).get("config") or {}
+            config = stack_files.program_config(stack, self.root)
             program = self.programs.get(stack)
             rendered = render.render(stack, config, program=program, look_up=True)
             cluster_sources.require_kubeconfig(stack, rendered)
             self._checked[stack] = rendered
         return self._checked[stack]
+
+    def check_existing(self, stack: str) -> None:
+        """Looks for what others made, before another stack of the same run is changed.
+
+        SettingsError with all of it. Where the cluster cannot be asked yet, as where
+        that other stack makes it, the stack's own run asks.
+        """
+        if self.check(stack).uses_kubernetes:
+            with suppress(CommandError, EngineError):
+                self._refuse_foreign("up", stack, self._open(stack))
 
     def up(self, stack: str, refresh: bool = False) -> StackResult:
         """Creates and updates the stack's resources until they are as declared.
@@ -109,15 +120,15 @@ class Engine:
         refresh = self._await_namespaces(stack) or refresh
 
         def run(session: _Session, follow: EngineProgress) -> dict[str, Any]:
-            known = self._resources(stack, session) if refresh else []
-            if not self._recover(stack, session) and known:
-                self._refresh_quietly(session)
+            read = self._recover(stack, session)
             done = session.stack.up(
+                refresh=refresh and not read,
                 on_event=follow.on_event,
                 suppress_outputs=True,
                 show_secrets=False,
             )
-            return _public(done.outputs)
+            self._await_use(stack, follow)
+            return engine_output.public(done.outputs)
 
         return self._run("up", stack, run)
 
@@ -208,6 +219,8 @@ class Engine:
                 )
                 if verb == "up":
                     cluster_sources.require_made(stack, self._unmade)
+                if verb in ("up", "preview") and not self._unmade:
+                    self._refuse_foreign(verb, stack, session)
                 if expected is None and self._uses_kubernetes(stack, session):
                     self._ensure_kubernetes()
                 outputs = operation(session, follow)
@@ -215,8 +228,9 @@ class Engine:
                 raise EngineError(
                     stack,
                     verb,
-                    _once(follow.errors) or [("", _error_text(error))],
-                    changes=_counts(follow),
+                    engine_output.once(follow.errors)
+                    or [("", engine_output.error_text(error))],
+                    changes=engine_output.counts(follow),
                     seconds=follow.seconds,
                     interrupted=signals.received,
                 ) from None
@@ -230,14 +244,14 @@ class Engine:
                 stack,
                 verb,
                 done,
-                changes=_counts(follow),
+                changes=engine_output.counts(follow),
                 seconds=follow.seconds,
                 interrupted=True,
             )
         return StackResult(
             stack=stack,
             verb=verb,
-            changes=_counts(follow),
+            changes=engine_output.counts(follow),
             seconds=follow.seconds,
             outputs=outputs,
             steps=tuple(follow.steps),
@@ -309,27 +323,48 @@ class Engine:
             for resource in self._resources(stack, session)
         )
 
+    def _refuse_foreign(self, verb: str, stack: str, session: _Session) -> None:
+        rendered = self.check(stack)
+        if rendered.uses_kubernetes:
+            existing.before(
+                verb,
+                rendered,
+                self._state(stack, session),
+                lambda: cluster_api.of_stack(stack, self.root),
+                self._say,
+            )
+
     def _await_namespaces(self, stack: str) -> bool:
         """Waits for what a destroy that was killed began; whether there was any."""
-        wanted = cluster_api.namespaces(self.check(stack))
-        if not wanted:
-            return False
-        try:
-            with cluster_api.of_stack(stack, self.root) as api:
-                waiting = Waiting(lambda text: self._say(f"{stack}: {text}"))
-                waited, left = cluster_api.await_namespaces(api, wanted, waiting)
-        except KubeApiError:  # the engine meets the same cluster, and says more of it
-            return False
+        waited, left = cluster_api.await_of_stack(
+            self.check(stack), self.root, self._waiting(stack)
+        )
         if left:
             raise EngineError(stack, "up", left)
         return waited
+
+    def _await_use(self, stack: str, follow: EngineProgress) -> None:
+        """Waits for what makes the stack's objects useful, and tells what does not."""
+        seen = useful.of_stack(self.check(stack), self.root, self._waiting(stack))
+        follow.warnings += seen.told
+        if seen.missing:
+            raise EngineError(
+                stack,
+                "up",
+                [("", text) for text in seen.missing],
+                changes=engine_output.counts(follow),
+                seconds=follow.seconds,
+            )
+
+    def _waiting(self, stack: str) -> Waiting:
+        return Waiting(lambda text: self._say(f"{stack}: {text}"))
 
     def _refresh_quietly(self, session: _Session) -> None:
         session.stack.refresh(suppress_outputs=True, show_secrets=False)
 
     def _recover(self, stack: str, session: _Session) -> bool:
         """Repairs the state of a killed run, with a refresh; whether there was one."""
-        if not self._may_have_pending(stack):
+        if not workspace.may_have_pending(stack, self.root):
             return False
         state = self._state(stack, session)
         if not recovery.pending(state):
@@ -359,37 +394,3 @@ class Engine:
                 cwd=str(session.work),
                 additional_env=session.environment,
             )
-
-    def _may_have_pending(self, stack: str) -> bool:
-        """False only where a look at a file backend, the quicker way, rules it out."""
-        backend = workspace.backend_folder()
-        if backend is None:
-            return True
-        project = stack_files.project_name(self.root)
-        file = backend / ".pulumi" / "stacks" / project / f"{stack}.json"
-        return file.is_file() and '"pending_operations"' in file.read_text()
-
-
-def _public(outputs: Mapping[str, auto.OutputValue]) -> dict[str, Any]:
-    return {
-        name: SECRET_OUTPUT if output.secret else output.value
-        for name, output in outputs.items()
-    }
-
-
-def _counts(follow: EngineProgress) -> dict[str, int]:
-    return {kind: follow.counts[kind] for kind in COUNTED if kind in follow.counts}
-
-
-def _once(errors: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Errors without repetitions, and without the engine's own closing line."""
-    specific = [e for e in errors if e[1] not in ("update failed", "preview failed")]
-    return list(dict.fromkeys(specific or errors))
-
-
-def _error_text(error: CommandError) -> str:
-    """What the CLI said, from its error on."""
-    text = clean(str(error))
-    _, found, rest = text.rpartition("stderr:")
-    lines = [line for line in (rest if found else text).splitlines() if line.strip()]
-    return "\n".join(lines).strip().removeprefix("error: ")

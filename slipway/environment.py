@@ -56,7 +56,8 @@ def create(target: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     venv.create(target, with_pip=True, symlinks=True)
     python = target / "bin" / "python"
-    pip = [str(python), "-m", "pip", "install", "--quiet"]
+    # Compiling all that is there would take most of the time; few files are imported.
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--no-compile"]
     requirements = str(paths.ROOT / "requirements-dev.txt")
     subprocess.run([*pip, "--requirement", requirements], check=True)
     script = target / "bin" / "slipway"

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from components import naming
 from components.serving.access_settings import ClientName
 from components.serving.models_settings import ModelsSettings
-from slipway import cluster_api, stack_settings
+from slipway import cluster_api, stack_files, stack_settings
 from slipway.kube_api import KubeApi, KubeApiError, Object
 
 KEY_BYTES = 32
@@ -82,7 +82,7 @@ def of_model(stack: str, model: str) -> Iterator[Keys]:
     if args.access is None or args.access.api_keys is None:
         raise click.ClickException(
             f"{model} asks for no API key: set models.{model}.access.api_keys "
-            f"in stacks/config/Pulumi.{stack}.yaml"
+            f"in {stack_files.name(stack)}"
         )
     secret = args.access.api_keys.secret
     if secret in settings.client_keys:

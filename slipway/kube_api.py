@@ -8,23 +8,21 @@ from __future__ import annotations
 
 import base64
 import ssl
-import subprocess
-import tempfile
-import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import boto3
 import httpx
-import yaml
+from botocore.exceptions import BotoCoreError, ClientError
 from botocore.signers import RequestSigner
 
-TIMEOUT = httpx.Timeout(20, connect=5)
-TOKEN_SECONDS = 600
-"""Age at which a token is made anew; EKS takes them for 15 minutes.
-https://github.com/kubernetes-sigs/aws-iam-authenticator#api-authorization-from-outside-a-cluster"""
-EXEC_SECONDS = 30
+from components.cluster.kubeconfig_files import Kubeconfig, KubeconfigError
+from slipway import kube_connection
+from slipway.kube_connection import TIMEOUT, Bearer
+
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+"""https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches"""
 WHO = "Action=GetCallerIdentity&Version=2011-06-15"
 Object = dict[str, Any]
 
@@ -33,19 +31,8 @@ class KubeApiError(Exception):
     """The API server did not do what was asked, or does not answer."""
 
 
-class _Bearer(httpx.Auth):
-    """A token that is made anew before it expires."""
-
-    def __init__(self, make: Callable[[], str]) -> None:
-        self._make, self._token, self._made = make, "", 0.0
-
-    def auth_flow(
-        self, request: httpx.Request
-    ) -> Generator[httpx.Request, httpx.Response, None]:
-        if not self._token or time.monotonic() - self._made > TOKEN_SECONDS:
-            self._token, self._made = self._make(), time.monotonic()
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        yield request
+class ForbiddenError(KubeApiError):
+    """The caller has no right to it."""
 
 
 class KubeApi:
@@ -64,12 +51,22 @@ class KubeApi:
         self._client.close()
 
     @classmethod
-    def of_eks(cls, name: str, region: str, endpoint: str, authority: str) -> Self:
-        """An EKS cluster by its endpoint and its CA (PEM, base64)."""
+    def of_eks(
+        cls,
+        name: str,
+        region: str,
+        endpoint: str,
+        authority: str,
+        role: str | None = None,
+    ) -> Self:
+        """An EKS cluster by its endpoint and its CA (PEM, base64).
+
+        `role`: ARN of the IAM role to talk to it as; default: the caller's own.
+        """
         context = ssl.create_default_context(
             cadata=base64.b64decode(authority).decode()
         )
-        auth = _Bearer(lambda: eks_token(name, region))
+        auth = Bearer(lambda: eks_token(name, region, role))
         return cls(
             httpx.Client(base_url=endpoint, verify=context, auth=auth, timeout=TIMEOUT)
         )
@@ -78,12 +75,21 @@ class KubeApi:
     def of_kubeconfig(cls, text: str, context: str | None = None) -> Self:
         """A cluster by a kubeconfig's content, in a context of it or its current one.
 
-        KubeApiError if the kubeconfig lacks something.
+        KubeApiError if it cannot serve; so do `of_files`.
         """
+        return cls._of(lambda: Kubeconfig.of_text(text), context)
+
+    @classmethod
+    def of_files(cls, files: Sequence[Path], context: str | None = None) -> Self:
+        """A cluster by kubeconfigs, which are merged as kubectl merges them."""
+        return cls._of(lambda: Kubeconfig.of_files(files), context)
+
+    @classmethod
+    def _of(cls, load: Callable[[], Kubeconfig], context: str | None) -> Self:
         try:
-            return cls(_client(yaml.safe_load(text), context))
-        except (KeyError, StopIteration, TypeError) as error:
-            raise KubeApiError(f"the kubeconfig has no {error}") from None
+            return cls(kube_connection.client(load().access(context)))
+        except KubeconfigError as error:
+            raise KubeApiError(str(error)) from None
 
     def answers(self) -> str:
         """Empty if the API server answers, else why not."""
@@ -97,6 +103,29 @@ class KubeApi:
         """Objects of a list; empty where the cluster does not know the kind."""
         response = self._do("GET", path)
         return list(response.json().get("items") or ()) if response.is_success else []
+
+    def kinds(self, path: str) -> dict[str, tuple[str, bool]]:
+        """What a version of a group serves: plural and whether in namespaces, by kind.
+
+        `path` is such as /api/v1; empty where the cluster does not know the group.
+        """
+        response = self._do("GET", path)
+        found = response.json().get("resources") or () if response.is_success else ()
+        return {
+            one["kind"]: (one["name"], bool(one["namespaced"]))
+            for one in found
+            if "/" not in one["name"]
+        }
+
+    def get(self, path: str) -> Object | None:
+        """An object; None if it is not there."""
+        response = self._do("GET", path)
+        return response.json() if response.is_success else None
+
+    def metadata(self, path: str) -> Object | None:
+        """An object without its content; None if it is not there."""
+        response = self._do("GET", path, accept=METADATA)
+        return response.json() if response.is_success else None
 
     def text(self, path: str) -> str:
         """What a pod or a subresource says; KubeApiError if it is not there."""
@@ -125,24 +154,39 @@ class KubeApi:
         path: str,
         body: Object | None = None,
         content: str = "application/json",
+        accept: str = "application/json",
     ) -> httpx.Response:
-        headers = {"Content-Type": content} if body else {}
+        headers = {"Accept": accept} | ({"Content-Type": content} if body else {})
         try:
             response = self._client.request(verb, path, json=body, headers=headers)
         except httpx.HTTPError as error:
             raise KubeApiError(f"the API server does not answer ({error})") from None
+        except KubeconfigError as error:  # a token that could not be made anew
+            raise KubeApiError(str(error)) from None
         if response.is_error and response.status_code != httpx.codes.NOT_FOUND:
-            said = response.text.strip()[:300]
-            raise KubeApiError(f"{verb} {path}: {response.status_code} {said}")
+            said = f"{verb} {path}: {response.status_code} {_said(response)}"
+            if response.status_code == httpx.codes.FORBIDDEN:
+                raise ForbiddenError(said)
+            raise KubeApiError(said)
         return response
 
 
-def eks_token(name: str, region: str) -> str:
+def _said(response: httpx.Response) -> str:
+    """What the API server says of an error: its status' message, or all of it."""
+    try:
+        return str(response.json()["message"])[:300]
+    except (ValueError, KeyError, TypeError):
+        return response.text.strip()[:300]
+
+
+def eks_token(name: str, region: str, role: str | None = None) -> str:
     """A token for an EKS cluster: a signed request that says who the caller is.
+
+    Or who the role is, which the caller takes for it.
 
     https://github.com/kubernetes-sigs/aws-iam-authenticator#api-authorization-from-outside-a-cluster
     """
-    session = boto3.Session(region_name=region)
+    session = _as_role(role, region) if role else boto3.Session(region_name=region)
     credentials = session.get_credentials()
     if credentials is None:
         raise KubeApiError("there are no AWS credentials to sign a token with")
@@ -169,50 +213,15 @@ def eks_token(name: str, region: str) -> str:
     return f"k8s-aws-v1.{coded.rstrip('=')}"
 
 
-def _client(config: Object, context: str | None) -> httpx.Client:
-    chosen = _named(config["contexts"], context or config["current-context"])
-    place = _named(config["clusters"], chosen["context"]["cluster"])["cluster"]
-    user = _named(config["users"], chosen["context"]["user"])["user"]
-    tls = ssl.create_default_context(cadata=_pem(place, "certificate-authority"))
-    if "client-certificate" in user or "client-certificate-data" in user:
-        with tempfile.NamedTemporaryFile("w") as file:  # readable by the owner alone
-            certificate = _pem(user, "client-certificate") or ""
-            file.write(certificate + (_pem(user, "client-key") or ""))
-            file.flush()
-            tls.load_cert_chain(file.name)
-    return httpx.Client(
-        base_url=place["server"], verify=tls, auth=_auth(user), timeout=TIMEOUT
+def _as_role(role: str, region: str) -> boto3.Session:
+    client = boto3.client("sts", region_name=region)
+    try:
+        given = client.assume_role(RoleArn=role, RoleSessionName="slipway")
+    except (BotoCoreError, ClientError) as error:
+        raise KubeApiError(f"the role {role} cannot be taken: {error}") from None
+    return boto3.Session(
+        aws_access_key_id=given["Credentials"]["AccessKeyId"],
+        aws_secret_access_key=given["Credentials"]["SecretAccessKey"],
+        aws_session_token=given["Credentials"]["SessionToken"],
+        region_name=region,
     )
-
-
-def _named(entries: list[Object], name: str) -> Object:
-    return next(entry for entry in entries if entry["name"] == name)
-
-
-def _pem(entry: Object, key: str) -> str | None:
-    if f"{key}-data" in entry:
-        return base64.b64decode(entry[f"{key}-data"]).decode()
-    return Path(entry[key]).read_text() if key in entry else None
-
-
-def _auth(user: Object) -> httpx.Auth | None:
-    if "token" in user:
-        return _Bearer(lambda: str(user["token"]))
-    if "exec" not in user:
-        return None
-    run = user["exec"]
-
-    def token() -> str:
-        done = subprocess.run(
-            [run["command"], *(run.get("args") or ())],
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=EXEC_SECONDS,
-        )
-        if done.returncode:
-            said = done.stderr.strip()[:300]
-            raise KubeApiError(f"{run['command']} gave no token: {said}")
-        return str(yaml.safe_load(done.stdout)["status"]["token"])
-
-    return _Bearer(token)

@@ -23,7 +23,7 @@ import lab
 from components.platform import own_ca
 from lab import builds, requirements
 from lab.settings import LabSettings
-from slipway import images, local_record, progress
+from slipway import images, local_disk, local_record, progress
 from slipway.engine import Engine
 
 STACKS = ("platform.lab", "models.lab")
@@ -56,6 +56,11 @@ class Phases:
 
     def tell_seconds(self, step: str, seconds: float) -> None:
         self.tell(step, f"{seconds:.1f} s")
+
+    @property
+    def said(self) -> dict[str, str]:
+        """What each phase changed, by its name."""
+        return {name: said for name, _, said in self.done}
 
     @property
     def changed(self) -> bool:
@@ -169,6 +174,8 @@ def print_summary(console: Console, phases: Phases, settings: LabSettings) -> No
     table.add_row("[bold]all[/bold]", f"[bold]{total:.1f}[/bold]", "")
     console.print(table)
     print_addresses(console, settings)
+    if local_record.kind_of(phases.said) == local_record.COLD:
+        console.print(local_disk.table())
     if not phases.changed:
         console.print("Nothing changed: all of it was up as asked.")
 
@@ -208,6 +215,12 @@ def down_command(wipe: bool) -> None:
 def times_command() -> None:
     """Show how long the phases of `up` took, cold and warm."""
     Console().print(local_record.table())
+
+
+@command.command("disk")
+def disk_command() -> None:
+    """Show what is kept on disk, how large it is, and what may be deleted."""
+    Console().print(local_disk.table())
 
 
 @command.command("status")

@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-import yaml
-
+from components.yaml_text import written
 from slipway.monitor import KUBERNETES, Resource
 
 _NOT_OBJECTS = ("helm.sh", "kustomize", "yaml")
@@ -107,25 +106,6 @@ def file_name(manifest: dict[str, Any]) -> str:
     return f"{rank(manifest['kind']):02}-{re.sub(r'[^A-Za-z0-9.-]', '-', text)}.yaml"
 
 
-# libyaml's dumper where PyYAML has it: large custom resource definitions take seconds.
-_Base: type[yaml.SafeDumper] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-
-
-class _Dumper(_Base):  # type: ignore[misc, valid-type]
-    """Writes texts of several lines as blocks, and repeated parts in full."""
-
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002
-        return True
-
-
-def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in value else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
-
-
-_Dumper.add_representer(str, _text)
-
-
 def to_yaml(manifest: dict[str, Any]) -> str:
     """The manifest as YAML with the keys in its own order."""
-    return yaml.dump(manifest, Dumper=_Dumper, sort_keys=False, width=10_000)
+    return written(manifest)

@@ -6,7 +6,7 @@ import re
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -14,12 +14,15 @@ from typing import Any, Self
 from pulumi.automation.events import EngineEvent, StepEventMetadata
 from rich.console import Console
 from rich.live import Live
-from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bars
 from rich.spinner import Spinner
 from rich.text import Text
 
+from lab import build_times, builds
+
 PREVIEWING = "previewing"
+REFRESHING = "refreshing"
 SHOWN_AT_ONCE = 3
 REFRESH_PER_SECOND = 8
 PLAIN_LINE_SECONDS = 15.0
@@ -100,6 +103,7 @@ class EngineProgress:
         self._running: dict[str, tuple[str, float]] = {}
         self._status: dict[str, str] = {}
         self._keys: dict[str, tuple[str, ...]] = {}
+        self._reading: set[str] = set()
         self._lock = threading.Lock()
         self._spinner = Spinner("dots")
         self._live: Live | None = None
@@ -143,6 +147,10 @@ class EngineProgress:
                 self._diagnose(event.diagnostic_event)
 
     def _begin(self, step: StepEventMetadata) -> None:
+        if step.op.value == "refresh":
+            self._reading.add(step.urn)
+        else:
+            self._reading.discard(step.urn)
         if keys := step.detailed_diff or step.diffs:
             self._keys[step.urn] = tuple(sorted(keys))
         if step.op.value in DOING:
@@ -151,6 +159,8 @@ class EngineProgress:
     def _end(self, step: StepEventMetadata) -> None:
         self._status.pop(step.urn, None)
         began = self._running.pop(step.urn, None)
+        if step.urn in self._reading and self.doing != REFRESHING:
+            return  # what others changed is told; changing it back is yet to come
         operation = OPERATIONS.get(step.op.value)
         if operation is None or step.op.value == "create-replacement":
             return  # a replacement is told by its `replace` step
@@ -193,30 +203,35 @@ class EngineProgress:
 
 
 @contextmanager
-def packages(
-    console: Console | None = None,
-) -> Iterator[Callable[[str, int, int], None]]:
-    """Yields `report(group, packages compiled, packages in all)` for builds."""
+def packages(console: Console | None = None) -> Iterator[builds.Report]:
+    """Yields what tells how far builds are, and how much longer all of them take."""
     console = console or Console(stderr=True)
     if console.is_terminal:
         columns = ("{task.description}", BarColumn(), MofNCompleteColumn())
-        with Bars(*columns, TimeElapsedColumn(), console=console) as bars:
+        last = TextColumn("{task.fields[left]}")
+        with Bars(*columns, TimeElapsedColumn(), last, console=console) as bars:
             tasks: dict[str, Any] = {}
 
-            def show(group: str, done: int, total: int) -> None:
+            def show(group: str, done: int, total: int, left: float | None) -> None:
                 if group not in tasks:
-                    tasks[group] = bars.add_task(group, total=total)
-                bars.update(tasks[group], completed=done, total=total)
+                    tasks[group] = bars.add_task(group, total=total, left="")
+                said = _left(left) if done < total else ""
+                bars.update(tasks[group], completed=done, total=total, left=said)
 
             yield show
         return
     said: dict[str, float] = {}
 
-    def tell(group: str, done: int, total: int) -> None:
+    def tell(group: str, done: int, total: int, left: float | None) -> None:
         now = time.monotonic()
         last = said.get(group)
         if last is None or now - last > PLAIN_LINE_SECONDS or done == total:
             said[group] = now
-            say(console, f"  {group}: {done} of {total} packages compiled")
+            then = f", {_left(left)}" if _left(left) else ""
+            say(console, f"  {group}: {done} of {total} packages compiled{then}")
 
     yield tell
+
+
+def _left(seconds: float | None) -> str:
+    return "" if seconds is None else f"about {build_times.said(seconds)} left"

@@ -6,26 +6,23 @@ cluster, cloud or network is touched, and neither Pulumi's CLI nor a provider is
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
+import base64
 import json
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from pulumi.runtime import config as runtime_config
-from pulumi.runtime.settings import Settings, configure
-from pulumi.runtime.stack import run_in_stack
+from pulumi.runtime.settings import Settings
 
 from components import lookups
-from slipway import manifests, stack_files
+from components.setting_secrets import PLACEHOLDER
+from slipway import manifests, program_run, stack_files
 from slipway.monitor import (
     KUBERNETES,
     KUBERNETES_PROVIDER,
@@ -37,7 +34,6 @@ from slipway.monitor import (
 )
 from stacks import layers
 
-T = TypeVar("T")
 HEADER = "# Rendered by `slipway render {stack}`; do not edit.\n"
 PRIVATE, PUBLIC = 0o600, 0o666
 """Modes of files with and without secret values; umask takes from them."""
@@ -81,6 +77,21 @@ class Rendered:
         ]
 
     @cached_property
+    def sealed(self) -> list[str]:
+        """Of these, the ones whose values only the engine decrypts.
+
+        A placeholder stands for them here. It is known to everybody: whoever applied it
+        as a key would open the door to all.
+        """
+        known = (PLACEHOLDER, base64.b64encode(PLACEHOLDER.encode()).decode())
+        return [
+            name
+            for m in self.manifests
+            if (name := manifests.file_name(m)) in self.secrets
+            and any(f'"{text}"' in json.dumps(m) for text in known)
+        ]
+
+    @cached_property
     def secret_cloud(self) -> frozenset[str]:
         """URNs of the other resources with such values."""
         cloud = {one["urn"] for one in self.cloud}
@@ -109,10 +120,11 @@ class Rendered:
     def files(self, *, secrets: bool = False) -> dict[str, str]:
         """Content of every manifest's file by its name.
 
-        Objects with secret values are left out unless `secrets` asks for them.
+        Objects with secret values are left out unless `secrets` asks for them; those
+        that are encrypted in the stack file, always.
         """
         header = HEADER.format(stack=self.stack)
-        left_out = () if secrets else self.secrets
+        left_out = self.sealed if secrets else self.secrets
         return {
             name: header + manifests.to_yaml(m)
             for m in self.manifests
@@ -176,12 +188,12 @@ def render(
     values = (
         stack_files.program_config(stack_name)
         if config is None
-        else stack_files.encoded(config)
+        else stack_files.encoded(config, stack_files.name(stack_name))
     )
     run = program or layers.program(stack_name)
     recording = Recording()
     with _images(images):
-        _in_new_thread(lambda: _run(stack_name, values, run, recording, look_up))
+        program_run.alone(lambda: _run(stack_name, values, run, recording, look_up))
     return Rendered(
         stack=stack_name,
         resources=tuple(sorted(recording.resources, key=lambda r: r.urn)),
@@ -197,67 +209,17 @@ def _run(
     recording: Recording,
     look_up: bool,
 ) -> None:
-    # The same steps as the Automation API's language server takes for an inline
-    # program (pulumi/automation/_server.py), with the monitor in the engine's place.
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
-    loop.set_exception_handler(lambda *_: None)  # all errors are raised below
-    # One worker: the monitor is asked in the order of the program.
-    worker = ThreadPoolExecutor(max_workers=1)
-    loop.set_default_executor(worker)
     project = stack_files.project_name()
-    configure(
-        Settings(
-            project=project,
-            stack=stack,
-            monitor=RecordingMonitor(recording, project, stack),
-            engine=RecordingEngine(recording),
-            dry_run=False,
-            organization="organization",
-        )
+    settings = Settings(
+        project=project,
+        stack=stack,
+        monitor=RecordingMonitor(recording, project, stack),
+        engine=RecordingEngine(recording),
+        dry_run=False,
+        organization="organization",
     )
-    runtime_config.set_all_config(config, stack_files.encrypted(config))
-    try:
-        with nullcontext() if look_up else lookups.none():
-            loop.run_until_complete(run_in_stack(program))
-    finally:
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
-        loop.run_until_complete(asyncio.sleep(0))
-        worker.submit(_close_own_loop).result()
-        worker.shutdown()
-        asyncio.set_event_loop(None)
-        loop.close()
-
-
-def _close_own_loop() -> None:
-    """Closes the loop that the test monitor makes in the thread that asks it."""
-    with suppress(RuntimeError, DeprecationWarning):
-        asyncio.get_event_loop_policy().get_event_loop().close()
-    asyncio.set_event_loop(None)
-
-
-def _in_new_thread(function: Callable[[], T]) -> T:
-    """Calls the function where Pulumi's state is new.
-
-    All of Pulumi's global state is in context variables and in the thread's event loop:
-    a new thread with an empty context has none of an earlier program, and leaves none.
-    """
-    results: list[T] = []
-    errors: list[BaseException] = []
-
-    def call() -> None:
-        try:
-            results.append(contextvars.Context().run(function))
-        except BaseException as error:  # noqa: BLE001 raised again by the caller
-            errors.append(error)
-
-    thread = threading.Thread(target=call, name="slipway-render")
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
+    with nullcontext() if look_up else lookups.none():
+        program_run.run(program, settings, config, stack_files.encrypted(config))
 
 
 _images_lock = threading.Lock()

@@ -41,6 +41,7 @@ HINTS = {
     "incorrect passphrase": _OTHER_PHRASE,
     "unreachable cluster": _NO_CLUSTER,
     "cluster is unreachable": _NO_CLUSTER,
+    "API server does not answer": _NO_CLUSTER,
     "currently locked by": _LOCKED,
     "field conflict detected": _ELSEWHERE,
     r'[a-z] "[^"]+" not found': _DRIFTED,

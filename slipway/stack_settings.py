@@ -5,22 +5,33 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel
+from components.cluster_access import ClusterAccess
+from components.settings import Problem, Settings, SettingsError
+from stacks import config, layers
 
-from components import settings
-from slipway import stack_files
-from stacks.config import PREFIX
-
-Model = TypeVar("Model", bound=BaseModel)
+Model = TypeVar("Model", bound=Settings)
 
 
 def load(stack: str, model: type[Model], root: Path | None = None) -> Model:
-    """The settings in the stack's file; SettingsError with every problem at once."""
-    config = stack_files.load(stack, root).get("config") or {}
-    raw = {
-        key.removeprefix(PREFIX): value
-        for key, value in config.items()
-        if key.startswith(PREFIX)
-    }
-    source = f"{stack_files.CONFIG_FOLDER}/Pulumi.{stack}.yaml"
-    return settings.parse(model, raw, source)
+    """The settings in the stack's file; SettingsError with every problem at once.
+
+    `model`: the class of the layer that the command works on.
+    """
+    return config.of_stack(stack, model, root)
+
+
+def cluster(stack: str, root: Path | None = None) -> ClusterAccess:
+    """Which cluster the stack works in, by its file; SettingsError as `load` has it."""
+    layer = layers.of(stack)
+    if not layer.in_cluster:
+        problem = Problem(
+            path="STACK",
+            value=stack,
+            reason=f"stacks of the layer {layer.name} work in no cluster",
+            fix=f"give one of the layer {' or '.join(layers.IN_CLUSTER)}",
+        )
+        raise SettingsError("the command line", [problem])
+    found = config.of_stack(stack, layer.settings, root)
+    # Each layer that works in a cluster has it.
+    access: ClusterAccess = found.cluster  # type: ignore[attr-defined]
+    return access

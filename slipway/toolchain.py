@@ -45,7 +45,6 @@ from pulumi.automation import PulumiCommand
 print(PulumiCommand.install(root=sys.argv[2]).command)
 """
 
-Report = Callable[[str, int, int], None]
 Say = Callable[[str], None]
 
 
@@ -209,7 +208,7 @@ def _from_installer(say: Say) -> PulumiCommand | None:
     return _command(root)
 
 
-def _built(name: str, report: Report, tried: str) -> Path:
+def _built(name: str, report: builds.Report, tried: str) -> Path:
     """Path of the built program's only binary."""
     group = builds.group(BUILD_GROUPS[name])
     try:
@@ -223,7 +222,7 @@ def _ignore(*_: Any) -> None:
     """Reports nothing."""
 
 
-def find(say: Say = _ignore, report: Report = _ignore) -> Toolchain:
+def find(say: Say = _ignore, report: builds.Report = _ignore) -> Toolchain:
     """The CLI to use; builds it if need be, telling `report` how far it is."""
     # A built one was decided on before; nothing is asked again while it stands.
     if command := _from_path():
@@ -267,7 +266,7 @@ def plugin(toolchain: Toolchain) -> Path:
 
 
 def ensure_kubernetes(
-    toolchain: Toolchain, say: Say = _ignore, report: Report = _ignore
+    toolchain: Toolchain, say: Say = _ignore, report: builds.Report = _ignore
 ) -> None:
     """Installs the Kubernetes provider into PULUMI_HOME unless it is there."""
     if plugin(toolchain).is_file():

@@ -10,16 +10,12 @@ import hashlib
 import os
 import secrets
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlparse
 
-import yaml
-
+from components.yaml_text import written
 from lab import paths
 from slipway import stack_files
-
-KEPT_KEYS = ("encryptionsalt", "encryptedkey", "secretsprovider")
-"""What the engine adds to a stack file; kept from run to run in the copy."""
+from stacks.files import KEPT_BY_ENGINE
 
 PASSPHRASE_VARIABLES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 
@@ -87,16 +83,24 @@ def prepare(stack: str, root: Path | None = None) -> Path:
     work = folder(stack)
     file = stack_files.path(stack, work)
     file.parent.mkdir(parents=True, exist_ok=True)
-    before: dict[str, Any] = {}
-    if file.is_file():
-        before = yaml.safe_load(file.read_text()) or {}
+    before = stack_files.read(file) if file.is_file() else {}
     content = stack_files.load(stack, root)
-    if not any(key in content for key in KEPT_KEYS):
-        content |= {key: before[key] for key in KEPT_KEYS if key in before}
-    _replace(file, yaml.safe_dump(content, sort_keys=False))
+    if not any(key in content for key in KEPT_BY_ENGINE):
+        content |= {key: before[key] for key in KEPT_BY_ENGINE if key in before}
+    _replace(file, written(content))
     project = (root or paths.ROOT) / stack_files.PROJECT_FILE
     _replace(work / stack_files.PROJECT_FILE, project.read_text())
     return work
+
+
+def may_have_pending(stack: str, root: Path | None = None) -> bool:
+    """False only where a look at a file backend, the quicker way, rules it out."""
+    backend = backend_folder()
+    if backend is None:
+        return True
+    project = stack_files.project_name(root)
+    file = backend / ".pulumi" / "stacks" / project / f"{stack}.json"
+    return file.is_file() and '"pending_operations"' in file.read_text()
 
 
 def _replace(path: Path, text: str) -> None:

@@ -19,15 +19,13 @@ from components.cluster.node_pool_settings import ElasticPool, SystemPool
 from components.cluster.outputs import ClusterOutputs
 from components.cluster.settings import ClusterSettings
 from components.cluster.storage import ModelStorage
-from components.settings import parse
 from stacks import config
 from stacks.account import Place, provider
 
 
 def run() -> None:
     """Declares the stack; the order of deletion follows from what depends on what."""
-    source = f"stacks/config/Pulumi.{pulumi.get_stack()}.yaml"
-    settings = parse(ClusterSettings, config.read(), source)
+    settings = config.settings(ClusterSettings)
     account, name = settings.account, settings.cluster.name
     arns = Arns(account.id, account.region)
     place = Place(arns, provider(account, pulumi.get_stack()))

@@ -1,4 +1,8 @@
-"""Reads the settings of the running program: what its stack file says under `slipway:`.
+"""From a stack to its layer's settings: the one way, for programs and for commands.
+
+A program has its configuration from the engine (`settings`); a command that runs
+without the engine has it from the stack file (`of_stack`). The steps from there to
+settings are the same.
 
 The engine hands a program each key as one string: mappings and lists as JSON, numbers
 and booleans as they are written (`slipway:replicas: 2` arrives as "2"). Mappings and
@@ -8,18 +12,22 @@ stays the string that the engine gave, and the settings model gives it its type.
 
 from __future__ import annotations
 
-import json
-from datetime import date
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-import yaml
+import pulumi
 from pulumi.runtime import config
 
-from components.settings import Problem, SettingsError
+from components.setting_secrets import Encrypted, has_encrypted
+from components.settings import Problem, Settings, SettingsError, parse
+from stacks import encryption, files, layers, others
+from stacks.others import OURS
+from stacks.values import decode, encoded, encrypted
 
-FOLDER = Path(__file__).resolve().parent / "config"
-PREFIX = "slipway:"
+PREFIX = f"{OURS}:"
+
+Model = TypeVar("Model", bound=Settings)
 
 
 def read() -> dict[str, Any]:
@@ -31,81 +39,104 @@ def read() -> dict[str, Any]:
     # Config.get_object would need each key's name; a key nobody asks for is a mistake
     # that would then pass in silence. The language host of `pulumi up` hands the keys
     # over in the environment, the Automation API and the test monitor in this variable.
-    raw = {**config.get_config_env(), **config.CONFIG.get()}
+    return _ours({**config.get_config_env(), **config.CONFIG.get()})
+
+
+def _ours(values: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key.removeprefix(PREFIX): decode(value)
-        for key, value in sorted(raw.items())
+        for key, value in sorted(values.items())
         if key.startswith(PREFIX)
     }
 
 
-def require_encrypted(field: str, where: str) -> None:
-    """SettingsError if the stack file has the field in plain text.
+def settings(model: type[Model]) -> Model:
+    """The settings of the running program; SettingsError with every problem at once."""
+    values = {**config.get_config_env(), **config.CONFIG.get()}
+    secret = [k for k in values if config.is_config_secret(k)]
+    secret += config.get_config_secret_keys_env()
+    return _typed(pulumi.get_stack(), model, values, secret)
 
-    The engine says which keys have encrypted values in them; a run without it is told
-    by `slipway.render`.
+
+def of_stack(stack: str, model: type[Model], root: Path | None = None) -> Model:
+    """The settings in a stack's file, as its program would get them.
+
+    StackFileError if there is no such file, SettingsError with every problem in it.
+    `root`: another checkout than this program's own.
     """
-    key = f"{PREFIX}{field}"
-    given = key in {**config.get_config_env(), **config.CONFIG.get()}
-    encrypted = config.is_config_secret(key)
-    if given and not encrypted and key not in config.get_config_secret_keys_env():
+    layer = layers.of(stack)
+    if model is not layer.settings:
+        right = [one.name for one in layers.TABLE if one.settings is model]
         problem = Problem(
-            path=field,
-            value="(not shown)",
-            reason="the file has it in plain text, for whoever reads the repository",
-            fix=f"pulumi config set --secret --path '{key}.<name>...', and replace "
-            "what was readable",
+            path="STACK",
+            value=stack,
+            reason=f"it is a stack of the layer {layer.name}",
+            fix=f"give one of the layer {' or '.join(right)}",
         )
-        raise SettingsError(where, [problem])
+        raise SettingsError("the command line", [problem])
+    values = program_config(stack, root)
+    return _typed(stack, model, values, encrypted(values))
 
 
-def of_stack(stack: str, asked_by: str) -> dict[str, Any]:
-    """What another stack's file says, by field: settings that this one rests on.
+def of_other_stack(stack: str, model: type[Model], asked_by: str) -> Model:
+    """Another stack's settings that the running program's rest on.
 
-    `asked_by`: the stack file that names it, for the error if there is no such stack.
+    `asked_by`: the running stack, which names it as `cluster.stack`.
     """
-    file = FOLDER / f"Pulumi.{stack}.yaml"
-    if not file.is_file():
-        known = [f.name.removeprefix("Pulumi.") for f in FOLDER.glob("Pulumi.c*.yaml")]
-        names = ", ".join(sorted(name.removesuffix(".yaml") for name in known))
+    if not files.path(stack).is_file():
+        layer, _ = layers.split(stack)
+        made = [name for name in files.known() if name.startswith(f"{layer}.")]
         problem = Problem(
             path="cluster.stack",
             value=stack,
-            reason=f"there is no stacks/config/{file.name}, which has its settings",
-            fix=f"give a stack that has one: {names or 'none has'}",
+            reason=f"there is no {files.name(stack)}, which has its settings",
+            fix=f"give a stack that has one: {', '.join(made) or 'none has'}",
         )
-        raise SettingsError(asked_by, [problem])
-    content = yaml.safe_load(file.read_text()) or {}
-    return {
-        key.removeprefix(PREFIX): value
-        for key, value in (content.get("config") or {}).items()
-        if key.startswith(PREFIX)
-    }
+        raise SettingsError(files.name(asked_by), [problem])
+    return of_stack(stack, model)
 
 
-def encode(value: Any) -> str:
-    """A value of a stack file as the engine hands it to the program."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, dict | list):
-        return json.dumps(_without_days(value), separators=(",", ":"))
-    return "" if value is None else str(value)
+def unchecked(stack: str) -> dict[str, Any]:
+    """What the stack's file says, by field, for who has to work with wrong settings.
+
+    Values that are encrypted are marked; SettingsError if keys stand twice.
+    """
+    content = files.load(stack)
+    return _ours(encoded(content.get("config") or {}, files.name(stack)))
 
 
-def _without_days(value: Any) -> Any:
-    """Days without quotes, which are text to nobody, as the engine writes them."""
-    if isinstance(value, dict):
-        return {_without_days(k): _without_days(v) for k, v in value.items()}
-    if isinstance(value, list):
-        return [_without_days(item) for item in value]
-    return f"{value:%Y-%m-%d %H:%M:%S} +0000 UTC" if isinstance(value, date) else value
+def program_config(stack: str, root: Path | None = None) -> dict[str, str]:
+    """A stack file's configuration as the engine hands it to the program.
+
+    Text by full key; encrypted values stay as they are in the file (`{secure: ...}`).
+    SettingsError for what the engine would take and our program would not see.
+    """
+    content = files.load(stack, root)
+    if problems := list(files.unread(content, root)):
+        raise SettingsError(files.name(stack), problems)
+    return encoded(content.get("config") or {}, files.name(stack))
 
 
-def decode(value: Any) -> Any:
-    """Turns JSON mappings and lists into Python's; leaves all else as it is."""
-    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-        try:
-            return json.loads(value)
-        except json.JSONDecodeError:
-            return value
-    return value
+def _typed(
+    stack: str, model: type[Model], values: Mapping[str, str], secret: Collection[str]
+) -> Model:
+    """The one way from configuration to settings, whoever has read the former."""
+    given = {key: decode(value) for key, value in sorted(values.items())}
+    ours = _ours(values)
+    marked = {key.removeprefix(PREFIX) for key in secret}
+    problems = list(encryption.problems(model, ours, marked))
+    reported = {problem.path for problem in problems}
+    try:
+        found = parse(model, ours, files.name(stack))
+    except SettingsError as error:
+        problems += [
+            problem
+            for problem in error.problems
+            if not (problem.path in reported and isinstance(problem.value, Encrypted))
+        ]
+    problems += others.problems(layers.of(stack), given)
+    if problems:
+        decrypted = {key for key in marked if not has_encrypted(ours.get(key))}
+        hidden = [encryption.hidden(problem, decrypted) for problem in problems]
+        raise SettingsError(files.name(stack), hidden)
+    return found

@@ -1,25 +1,89 @@
-"""The layers: a stack `<layer>.<environment>` is run by the layer's module.
+"""The layers: what a stack `<layer>.<environment>` is made of, in one table.
 
-A layer's module has `run()`, which declares the stack's resources.
+Each has a name, the class of its settings, and the program that declares its
+resources. The classes and programs are loaded when they are asked for.
 """
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-CLUSTER = "cluster"
-"""The layer that makes the cluster itself; an environment may bring its own instead."""
-IN_CLUSTER = ("platform", "models")
-"""The layers whose resources live in the cluster and are gone with it."""
-LAYERS = (CLUSTER, *IN_CLUSTER)
-"""In the order in which an environment is made; `stacks/<layer>.py` holds each."""
+if TYPE_CHECKING:
+    from components.settings import Settings
 
 Program = Callable[[], None]
 
 
 class UnknownLayerError(ValueError):
     """A stack's name does not begin with a layer."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A kind of stack."""
+
+    name: str
+    settings_name: str
+    """`module:class` of its settings."""
+    program_name: str
+    """`module:function` that declares its resources."""
+    in_cluster: bool = True
+    """Whether its resources live in the cluster and are gone with it."""
+    equal: Mapping[str, str] = field(default_factory=dict)
+    """Settings of Pulumi's providers (`namespace:name`) that say what a setting of ours
+    says, by the path of ours: a stack file may have them if they agree."""
+
+    @property
+    def settings(self) -> type[Settings]:
+        """The class of the layer's settings."""
+        found: type[Settings] = pkgutil.resolve_name(self.settings_name)
+        return found
+
+    @property
+    def program(self) -> Program:
+        """The function that declares the resources of the running stack."""
+        found: Program = pkgutil.resolve_name(self.program_name)
+        return found
+
+
+_OF_CLUSTER = {
+    "kubernetes:context": "cluster.context",
+    "kubernetes:kubeconfig": "cluster.kubeconfig",
+}
+TABLE = (
+    Layer(
+        name="cluster",
+        settings_name="components.cluster.settings:ClusterSettings",
+        program_name="stacks.cluster:run",
+        in_cluster=False,
+        equal={
+            "aws:region": "account.region",
+            "aws:allowedAccountIds": "account.id",
+        },
+    ),
+    Layer(
+        name="platform",
+        settings_name="components.platform.settings:PlatformSettings",
+        program_name="stacks.platform:run",
+        equal=_OF_CLUSTER,
+    ),
+    Layer(
+        name="models",
+        settings_name="components.serving.models_settings:ModelsSettings",
+        program_name="stacks.models:run",
+        equal=_OF_CLUSTER,
+    ),
+)
+"""In the order in which an environment is made."""
+
+LAYERS = tuple(layer.name for layer in TABLE)
+IN_CLUSTER = tuple(layer.name for layer in TABLE if layer.in_cluster)
+"""The layers whose resources live in the cluster and are gone with it."""
+CLUSTER = "cluster"
+"""The layer that makes the cluster itself; an environment may bring its own instead."""
 
 
 def split(stack: str) -> tuple[str, str]:
@@ -33,8 +97,12 @@ def split(stack: str) -> tuple[str, str]:
     return layer, environment
 
 
+def of(stack: str) -> Layer:
+    """The layer of a stack; UnknownLayerError if its name has none."""
+    name, _ = split(stack)
+    return next(layer for layer in TABLE if layer.name == name)
+
+
 def program(stack: str) -> Program:
     """The function that declares the stack's resources."""
-    layer, _ = split(stack)
-    run: Program = importlib.import_module(f"stacks.{layer}").run
-    return run
+    return of(stack).program

@@ -10,21 +10,23 @@ from components.platform.node_pools import NodePools
 from components.platform.nodes import Nodes
 from components.platform.settings import PlatformSettings
 from components.platform.storage_class import StorageClass
-from components.settings import SettingsError, parse
-from stacks import config
+from components.settings import SettingsError
+from stacks import config, files
 from stacks.place import Place
 
 
-def known(settings: PlatformSettings, source: str) -> Nodes:
-    """The cluster's pools: its own stack's settings, or the platform's."""
-    if stack := settings.cluster.stack:
-        where = f"stacks/config/Pulumi.{stack}.yaml"
-        cluster = parse(ClusterSettings, config.of_stack(stack, source), where)
+def known(settings: PlatformSettings, stack: str) -> Nodes:
+    """The cluster's pools: its own stack's settings, or the platform's.
+
+    `stack`: the running one.
+    """
+    if other := settings.cluster.stack:
+        cluster = config.of_other_stack(other, ClusterSettings, stack)
         found = nodes.of_stack(cluster)
     else:
         found = nodes.of_platform(settings)
     if problems := list(nodes.problems(settings, found)):
-        raise SettingsError(source, problems)
+        raise SettingsError(files.name(stack), problems)
     return found
 
 

@@ -10,6 +10,7 @@ from components.monitoring.alertmanager import Alertmanager
 from components.monitoring.platform_rules import PlatformRules
 from components.monitoring.prometheus import Prometheus
 from components.monitoring.settings import MonitoringSettings
+from components.ownership import Ownership
 from components.platform.coredns import CoreDns
 from components.platform.envoy_gateway import EnvoyGateway
 from components.platform.gateway import Gateway
@@ -19,16 +20,15 @@ from components.platform.metrics_server import MetricsServer
 from components.platform.namespaces import Namespaces
 from components.platform.policy_agent import PolicyAgent
 from components.platform.settings import PlatformSettings
-from components.settings import parse
-from stacks import config, nodes
+from stacks import config, files, nodes
 from stacks.place import Place
 
 
 def run() -> None:
     """Declares the stack; each part that the settings leave out is the cluster's."""
-    source = f"stacks/config/Pulumi.{pulumi.get_stack()}.yaml"
-    settings = parse(PlatformSettings, config.read(), source)
-    found = nodes.known(settings, source)
+    settings = config.settings(PlatformSettings)
+    owned = Ownership(pulumi.get_stack(), settings.adopt)
+    found = nodes.known(settings, pulumi.get_stack())
     place = Place(cluster_access.provider(settings.cluster))
     nodes.add(settings, found, place)
     if settings.policy_agent.enabled:
@@ -55,6 +55,7 @@ def run() -> None:
         gpus=settings.gpu.dcgm_exporter.enabled,
         opts=served.options,
     )
+    owned.require_declared(files.name(pulumi.get_stack()))
     pulumi.export("namespaces", list(settings.namespaces.models))
 
 

@@ -8,26 +8,47 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
+
+from components.platform.package import NoGoError
+from lab import paths
+from tests.support.turns import turn
 
 TESTS = Path(__file__).parent
 # Versions of Kubernetes leave support; what the tests ask must not change by that.
 os.environ["SLIPWAY_TODAY"] = "2026-11-23"
-TIERS = (
-    "unit",
-    "rejects",
-    "property",
-    "golden",
-    "emulator",
-    "server",
-    "policy",
-    "hosts",
-    "cluster",
-)
+BUDGETS = {
+    "unit": 210,
+    "rejects": 20,
+    "property": 45,
+    "golden": 30,
+    "emulator": 290,
+    "server": 340,
+    "policy": 100,
+    "hosts": 900,
+    "cluster": 2100,
+}
+"""Seconds that a tier's tests may take in `.ci/run` on two calm cores, all processes
+together. Two run at a time, so that the sum is twice the 34 minutes of the clock."""
+TIERS = tuple(BUDGETS)
 """From free to real; run in this order, so that cheap failures show first."""
+LONG = ("cluster", "policy", "property")
+"""Tiers of long tests, which several processes begin with: or one is left with them."""
+TOGETHER = {
+    "cluster": "cluster",
+    "hosts/test_playbooks.py": "playbooks",
+    "hosts/test_playbooks_and_stacks.py": "playbooks",
+    "hosts/test_playbooks_reset.py": "playbooks",
+}
+"""Tiers and files that share one lab, and so one process, by the lab's name."""
+TURNS = paths.state() / "tests"
+"""Where processes that run tests side by side agree who is alone."""
 
 
 def tier_of(path: Path) -> str:
@@ -45,23 +66,95 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
     items.sort(key=lambda item: TIERS.index(tier_of(item.path)))
+    if _is_one_of_several(config):
+        items.sort(key=lambda item: tier_of(item.path) not in LONG)
+
+
+def _is_one_of_several(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def process_of(nodeid: str) -> str:
+    """Tests with the same answer run in one process: a file's, and those of a lab."""
+    file = nodeid.partition("::")[0].removeprefix("tests/")
+    return TOGETHER.get(file.partition("/")[0]) or TOGETHER.get(file) or file
+
+
+class OneLabOneProcess(LoadFileScheduling):
+    """xdist's way of keeping a file together, by our answer."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return process_of(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(
+    config: pytest.Config, log: Producer
+) -> LoadFileScheduling:
+    return OneLabOneProcess(config, log)
+
+
+_turns: list[AbstractContextManager[None]] = []
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, object, object]:
+    """Calm tests in a row are one turn, so that others do not come between them."""
+    if not _is_one_of_several(item.config):
+        return (yield)
+    calm = _is_calm(item)
+    if not _turns:
+        _turns.append(turn(TURNS, alone=calm))
+        _turns[0].__enter__()
+    try:
+        return (yield)
+    finally:
+        if not (calm and nextitem and _is_calm(nextitem)):
+            _turns.pop().__exit__(None, None, None)
+
+
+def _is_calm(item: pytest.Item) -> bool:
+    return item.get_closest_marker("calm") is not None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where there is no Go, what reads the publishers' charts cannot run, and says so.
+
+    The charts are in Go modules, which are fetched once.
+    """
+    report = yield
+    if call.excinfo and call.excinfo.errisinstance(NoGoError):
+        report.outcome = "skipped"
+        reason = str(call.excinfo.value)
+        report.longrepr = (str(item.path), 0, f"Skipped: {reason}")
+    return report
 
 
 def _reports(
     stats: dict[str, list[pytest.TestReport]],
 ) -> Iterable[tuple[str, str, pytest.TestReport]]:
-    for outcome in ("passed", "failed", "error", "skipped"):
+    # Set-ups and teardowns that passed stand under no name.
+    for outcome in ("passed", "failed", "error", "skipped", ""):
         for report in stats.get(outcome, []):
-            name = report.nodeid.removeprefix("tests/").split("/")[0]
-            yield (name, outcome, report)
+            if isinstance(report, pytest.TestReport):
+                name = report.nodeid.removeprefix("tests/").split("/")[0]
+                yield (name, outcome, report)
 
 
 def _summary(stats: dict[str, list[pytest.TestReport]]) -> dict[str, dict[str, float]]:
     counts: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for tier, outcome, report in _reports(stats):
-        counts[tier]["failed" if outcome == "error" else outcome] += 1
+        if outcome:
+            counts[tier]["failed" if outcome == "error" else outcome] += 1
         counts[tier]["seconds"] += getattr(report, "duration", 0.0)
     return counts
 
@@ -86,23 +179,31 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+def line_of(tier: str, tally: Mapping[str, float]) -> str:
+    """A tier's line: how many did what, and what it took of what it may take."""
+    ran = " ".join(
+        f"{tally[outcome]:.0f} {outcome}"
+        for outcome in ("passed", "failed", "skipped")
+        if tally.get(outcome)
+    )
+    if not ran:
+        return f"{tier:9} not run"
+    line = f"{tier:9} {ran}  {tally['seconds']:.1f} s of {BUDGETS[tier]} s"
+    return f"{line}, over its budget" if tally["seconds"] > BUDGETS[tier] else line
+
+
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     counts = _summary(terminalreporter.stats)
     terminalreporter.section("tiers")
     for tier in TIERS:
-        tally = counts[tier]
-        ran = " ".join(
-            f"{tally[outcome]:.0f} {outcome}"
-            for outcome in ("passed", "failed", "skipped")
-            if tally[outcome]
-        )
-        line = f"{tier:9} {ran or 'not run'}  {tally['seconds']:.1f} s"
+        line = line_of(tier, counts[tier])
         reasons = {
             str(report.longrepr[2]).removeprefix("Skipped: ")
             for name, outcome, report in _reports(terminalreporter.stats)
-            if name == tier and outcome == "skipped" and len(report.longrepr or ()) == 3
+            if (name, outcome) == (tier, "skipped")
+            and isinstance(report.longrepr, tuple)
         }
         terminalreporter.write_line(line + "".join(f"\n{'':10}{r}" for r in reasons))
     for tier in _unmet(config.getoption("--require"), counts):

@@ -41,7 +41,7 @@ class Accelerator:
     mig_profiles: tuple[MigProfile, ...] = ()
     """Empty: it cannot be cut, or the catalogue does not know how."""
     minimum_driver: str | None = None
-    """The first driver that runs it; None: not known."""
+    """The first driver that cuts it into MIG slices; None: not known, or it cannot."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class InstanceType:
     """Elastic Fabric Adapters it can have; 0: none."""
     network_cards: int
     network_gbps: float
-    """Baseline over all cards."""
+    """What the whole instance may send for long, which is not the sum of its cards."""
     max_interfaces: int
     """Network interfaces of the default card: those that pods get addresses from."""
     addresses_per_interface: int
@@ -149,3 +149,18 @@ class CountQuota:
 
     service: str
     code: str
+
+
+@dataclass(frozen=True)
+class KnownBad:
+    """A driver branch and instance families that do not work together."""
+
+    families: tuple[str, ...]
+    drivers: str
+    """The branch: what the driver's version begins with."""
+    feature: str
+    """What breaks: `efa` or `mig`."""
+    reason: str
+    fix: str
+    source: str
+    date: date

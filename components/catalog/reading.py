@@ -9,14 +9,13 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from components.catalog.model import (
     Accelerator,
     CountQuota,
     EksVersion,
     Gpu,
     InstanceType,
+    KnownBad,
     LocalNvme,
     MigProfile,
     Neuron,
@@ -24,6 +23,7 @@ from components.catalog.model import (
     VcpuQuota,
 )
 from components.setting_problems import nearest
+from components.yaml_text import read
 
 DATA = Path(__file__).with_name("data")
 INSTANCE_TYPES = "instance_types.json"
@@ -32,18 +32,29 @@ PRICES = "prices.json"
 ACCELERATORS = "accelerators.yaml"
 VERSIONS = "eks_versions.yaml"
 QUOTAS = "quotas.yaml"
-FILES = (INSTANCE_TYPES, OFFERINGS, PRICES, ACCELERATORS, VERSIONS, QUOTAS)
-
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LEFT_OUT = "left_out.yaml"
+KNOWN_BAD = "known_bad.yaml"
+FILES = (
+    *(INSTANCE_TYPES, OFFERINGS, PRICES, ACCELERATORS, VERSIONS, QUOTAS),
+    *(LEFT_OUT, KNOWN_BAD),
+)
 
 
 class UnknownInstanceTypeError(LookupError):
-    """The catalogue has no such instance type; `nearest` is one of a like name."""
+    """The catalogue has no such instance type.
+
+    `left_out` says why, if its family is left out on purpose; otherwise `nearest` is a
+    type of a like name, or None.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.nearest: str | None = nearest(name, _raw_types()) or None
+        self.left_out = left_out().get(name.partition(".")[0])
+        near = None if self.left_out else nearest(name, _raw_types())
+        self.nearest: str | None = near or None
         hint = f"; did you mean {self.nearest}?" if self.nearest else ""
+        if self.left_out:
+            hint = f": {self.left_out}"
         super().__init__(f"the catalogue has no instance type {name!r}{hint}")
 
 
@@ -51,7 +62,7 @@ class UnknownInstanceTypeError(LookupError):
 def _file(name: str) -> dict[str, Any]:
     text = (DATA / name).read_text()
     content: dict[str, Any] = (
-        json.loads(text) if name.endswith(".json") else yaml.load(text, _Loader)  # noqa: S506, a safe loader
+        json.loads(text) if name.endswith(".json") else read(text, name)
     )
     return content
 
@@ -196,3 +207,18 @@ def vcpu_quota(instance_type: str, market: str = "on-demand") -> VcpuQuota | Non
 def count_quota(name: str) -> CountQuota:
     """A quota of the table's `counts`, by its name there."""
     return CountQuota(**_file(QUOTAS)["counts"][name])
+
+
+def left_out() -> dict[str, str]:
+    """Why, by family with accelerators that the catalogue leaves out on purpose."""
+    families: dict[str, str] = _file(LEFT_OUT)["families"]
+    return families
+
+
+@functools.cache
+def known_bad() -> tuple[KnownBad, ...]:
+    """Pairs of driver and instance family that do not work together."""
+    return tuple(
+        KnownBad(**{**raw, "families": tuple(raw["families"])})
+        for raw in _file(KNOWN_BAD)["pairs"]
+    )

@@ -7,10 +7,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import yaml
+from components.yaml_text import read
 
 FILE = Path(__file__).with_name("addon_versions.yaml")
-_CONTENT: dict[str, Any] = yaml.safe_load(FILE.read_text())
+_CONTENT: dict[str, Any] = read(FILE.read_text(), FILE.name)
 
 AS_OF: str = _CONTENT["as_of"]
 """The day at which the table was last looked over."""

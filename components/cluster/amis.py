@@ -9,9 +9,8 @@ from datetime import date
 from pathlib import Path
 from typing import Literal
 
-import yaml
-
 from components.setting_problems import nearest
+from components.yaml_text import read
 
 LOCK = Path(__file__).with_name("amis.lock.yaml")
 Accelerator = Literal["none", "nvidia", "neuron"]
@@ -81,7 +80,7 @@ class AmiLock:
 @functools.cache
 def lock() -> AmiLock:
     """The lock of this checkout."""
-    raw = yaml.safe_load(LOCK.read_text())
+    raw = read(LOCK.read_text(), LOCK.name)
     images = {key: Ami(key=key, **image) for key, image in raw.pop("images").items()}
     return AmiLock(**raw, images=images)
 

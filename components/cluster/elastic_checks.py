@@ -21,6 +21,7 @@ https://karpenter.sh/docs/concepts/nodepools/#capacity-type"""
 def problems(pool: ElasticPool) -> Problems:
     """The capacity ladder, the limits, and consolidation."""
     types = known_types(pool)
+    yield from _parts(types)
     yield from _ladder(pool, types)
     if types:
         yield from _limit(pool, types)
@@ -32,6 +33,24 @@ def problems(pool: ElasticPool) -> Problems:
             "and its node would be removed before",
             f"give at least {pool.model_load_seconds}, or lower model_load_seconds",
         )
+
+
+def _parts(types: list[InstanceType]) -> Problems:
+    """Types with a part of a GPU, which Karpenter never launches.
+
+    Its provider for AWS (1.14.1, pkg/providers/instancetype/types.go) sums whole GPUs:
+    such a type has none, so no pod that asks for a GPU fits it.
+    """
+    for t in types:
+        if t.gpu and t.gpu.partition < 1:
+            yield Problem(
+                "instance_types",
+                t.name,
+                f"it has {t.gpu.partition:g} of a GPU, which Karpenter counts as none: "
+                "the pool could never launch it",
+                "make the pool's kind reserved, or give a type with a whole GPU "
+                "(g6.xlarge)",
+            )
 
 
 def _ladder(pool: ElasticPool, types: list[InstanceType]) -> Problems:

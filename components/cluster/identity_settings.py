@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from components.cluster.storage_settings import RepositoryName
-from components.setting_types import DnsLabel
+from components.setting_types import DnsLabel, Namespace
 from components.settings import Problem, Settings, refuse
 
 _PREFIX = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*/)+")
@@ -30,7 +30,7 @@ def _prefix(value: str) -> str:
 class WorkloadIdentity(Settings):
     """The rights of one service account; each is none unless it is given."""
 
-    namespace: DnsLabel
+    namespace: Namespace
     """Namespace of the service account."""
     service_account: DnsLabel
     """Name of the service account; pods of no other get the role."""

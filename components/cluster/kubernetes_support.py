@@ -11,6 +11,8 @@ from components.settings import Problem
 
 WARN_DAYS = 90
 """Before the end of support: an upgrade of nodes and workloads takes its time."""
+OFFER_DAYS = 60
+"""A version with less standard support left is taken, and not offered."""
 TODAY = "SLIPWAY_TODAY"
 """Environment variable with the day to judge by (2026-11-23) in place of today."""
 
@@ -30,7 +32,7 @@ def problems(version: str, *, extended_support: bool, day: date) -> Iterator[Pro
             path="version",
             value=version,
             reason="EKS has no such version, or the catalogue does not know it yet",
-            fix=f"give one of {', '.join(supported(day))}, or renew the catalogue by "
+            fix=f"give one of {', '.join(offered(day))}, or renew the catalogue by "
             "`slipway catalog refresh`",
         )
     elif day > known.extended_until:
@@ -39,7 +41,7 @@ def problems(version: str, *, extended_support: bool, day: date) -> Iterator[Pro
             value=version,
             reason=f"EKS upgrades it by force: extended support ended on "
             f"{known.extended_until}",
-            fix=f"give one of {', '.join(supported(day))}",
+            fix=f"give one of {', '.join(offered(day))}",
         )
     elif day > known.standard_until and not extended_support:
         yield Problem(
@@ -47,7 +49,7 @@ def problems(version: str, *, extended_support: bool, day: date) -> Iterator[Pro
             value=version,
             reason=f"its standard support ended on {known.standard_until}; EKS bills "
             "six times as much for the control plane since",
-            fix=f"give one of {', '.join(supported(day))}, or set extended_support: "
+            fix=f"give one of {', '.join(offered(day))}, or set extended_support: "
             f"true until {known.extended_until}",
         )
 
@@ -80,6 +82,15 @@ def supported(day: date) -> list[str]:
         version
         for version in sorted(catalog.kubernetes_versions(), key=_number)
         if catalog.kubernetes_version(version).standard_until >= day
+    ]
+
+
+def offered(day: date) -> list[str]:
+    """Versions to begin with: those whose standard support lasts 60 days or more."""
+    return [
+        version
+        for version in supported(day)
+        if (catalog.kubernetes_version(version).standard_until - day).days >= OFFER_DAYS
     ]
 
 

@@ -20,6 +20,7 @@ from components.cluster.endpoint_services import (
     EndpointService,
     needed_without_nat,
 )
+from components.setting_types import Whole
 from components.settings import Problem, Settings, refuse
 
 _ZONE = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9][a-z]")
@@ -63,7 +64,7 @@ Zone = Annotated[str, AfterValidator(_zone)]
 """Name of an availability zone."""
 SubnetId = Annotated[str, AfterValidator(_subnet_id)]
 """Id of a subnet that exists."""
-LogRetentionDays = Annotated[int, Field(ge=1, le=1096), AfterValidator(_retention)]
+LogRetentionDays = Annotated[Whole, Field(ge=1, le=1096), AfterValidator(_retention)]
 """Days for which CloudWatch keeps a log."""
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from components import catalog
 from components.catalog import InstanceType
-from components.cluster import amis, node_capacity
+from components.cluster import amis, driver_checks, node_capacity
 from components.settings import Problem
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def problems(pool: NodePoolBase) -> Problems:
     yield from _mixed(pool, types)
     yield from _layout(pool, types)
     yield from _image(pool, types)
+    yield from driver_checks.problems(pool, types)
     yield from _disk(pool, types)
     yield from _pods(pool, types)
     yield from _taints(pool)
@@ -60,7 +61,9 @@ def _names(pool: NodePoolBase) -> Problems:
             yield Problem(
                 path,
                 name,
-                "the catalogue has no such instance type",
+                f"the catalogue leaves it out: {error.left_out}"
+                if error.left_out
+                else "the catalogue has no such instance type",
                 f"{hint}`slipway catalog list` shows them",
             )
             continue

@@ -26,7 +26,8 @@ TAKEN = (
 the API server and Karpenter refuse most of them."""
 
 
-def _key(value: str) -> str:
+def label_key(value: str) -> str:
+    """The key of a label, taint or annotation, if Kubernetes takes it."""
     prefix, slash, name = value.rpartition("/")
     right = _NAME.fullmatch(name) and (
         not slash or (_PREFIX.fullmatch(prefix) and len(prefix) <= _LONGEST_PREFIX)
@@ -37,6 +38,11 @@ def _key(value: str) -> str:
             "give one like team or example.com/team, at most 63 letters, digits and "
             ". _ - after the slash",
         )
+    return value
+
+
+def _key(value: str) -> str:
+    prefix, _, _ = label_key(value).rpartition("/")
     for domain in TAKEN:
         if prefix == domain or prefix.endswith(f".{domain}"):
             refuse(
@@ -56,6 +62,8 @@ def _value(value: str) -> str:
     return value
 
 
+LabelKey = Annotated[str, AfterValidator(label_key)]
+"""The key of a label or annotation, of whatever domain."""
 NodeKey = Annotated[str, AfterValidator(_key)]
 """The key of a label or taint that nodes may be given."""
 NodeValue = Annotated[str, AfterValidator(_value)]

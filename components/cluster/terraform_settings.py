@@ -16,7 +16,7 @@ from components import lookups
 from components.cluster import terraform_state
 from components.cluster.kubeconfig import Connection
 from components.cluster.outputs import placeholder
-from components.cluster.terraform_state import S3, TerraformStateError, Value
+from components.cluster.terraform_state import S3, State, TerraformStateError, Value
 from components.settings import Problem, Settings, refuse
 from lab import paths
 
@@ -88,15 +88,30 @@ class TerraformState(Settings):
             }
         )
 
+    def warning(self) -> str:
+        """What a user should know of the cluster; empty if there is nothing."""
+        if self.outputs or not lookups.allowed():
+            return ""
+        address = terraform_state.chosen(self._state, self.address)
+        if address not in self._state.tainted:
+            return ""
+        return (
+            f"{address} in {self.path} is tainted: the next `terraform apply` "
+            "deletes this cluster and makes another; `terraform untaint` keeps it"
+        )
+
     @functools.cached_property
     def found(self) -> dict[str, Value]:
         """What the state says, by the names of a Connection; TerraformStateError."""
+        if self.outputs:
+            return terraform_state.of_outputs(self._state, self.outputs.model_dump())
+        return terraform_state.of_attributes(
+            terraform_state.cluster(self._state, self.address)
+        )
+
+    @functools.cached_property
+    def _state(self) -> State:
         location = self.path
         if not location.startswith(S3):
             location = str(paths.ROOT / Path(location).expanduser())
-        state = terraform_state.load(location)
-        if self.outputs:
-            return terraform_state.of_outputs(state, self.outputs.model_dump())
-        return terraform_state.of_attributes(
-            terraform_state.cluster(state, self.address)
-        )
+        return terraform_state.load(location)

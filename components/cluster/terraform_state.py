@@ -13,15 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import boto3
-from botocore.exceptions import BotoCoreError, ClientError
-
 from components.setting_problems import nearest
 
 FORMAT = 4
 LARGEST_BYTES = 64 * 2**20
 S3 = "s3://"
 CLUSTER = "aws_eks_cluster"
+TAINTED = "tainted"
 
 
 class TerraformStateError(Exception):
@@ -46,7 +44,14 @@ class State:
 
     outputs: Mapping[str, Value]
     clusters: Mapping[str, Mapping[str, Value]]
-    """Attributes of every `aws_eks_cluster` by its address in Terraform."""
+    """Attributes of every current `aws_eks_cluster` by its address in Terraform;
+    resources stand before data sources."""
+    tainted: frozenset[str] = frozenset()
+    """Addresses of those that the next `terraform apply` replaces."""
+    deposed: frozenset[str] = frozenset()
+    """Addresses where only what was replaced is left, and no current cluster."""
+    data: frozenset[str] = frozenset()
+    """Addresses of data sources."""
 
 
 def load(path: str) -> State:
@@ -78,6 +83,10 @@ def _from_file(path: str) -> bytes:
 
 
 def _from_s3(address: str) -> bytes:
+    # A quarter of the time that a command takes to start, for what few have.
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
     bucket, _, key = address.removeprefix(S3).partition("/")
     try:
         answer = boto3.client("s3").get_object(Bucket=bucket, Key=key)
@@ -123,11 +132,24 @@ def parse(content: bytes) -> State:
         name: Value(entry.get("value"), bool(entry.get("sensitive")))
         for name, entry in raw["outputs"].items()
     }
-    clusters: dict[str, Mapping[str, Value]] = {}
-    for resource in raw["resources"]:
-        if resource.get("type") == CLUSTER:
-            clusters |= _instances(resource)
-    return State(outputs, clusters)
+    instances = [
+        (resource, instance)
+        for resource in sorted(raw["resources"], key=lambda r: r.get("mode") == "data")
+        if resource.get("type") == CLUSTER
+        for instance in resource.get("instances") or []
+    ]
+    found = [
+        (_address(resource, instance), instance) for resource, instance in instances
+    ]
+    # What was replaced and could not be deleted yet stands under the same address.
+    current = {address: one for address, one in found if not one.get("deposed")}
+    return State(
+        outputs,
+        {address: _attributes(instance) for address, instance in current.items()},
+        frozenset(a for a, one in current.items() if one.get("status") == TAINTED),
+        frozenset(address for address, _ in found if address not in current),
+        frozenset(_address(r, i) for r, i in instances if r.get("mode") == "data"),
+    )
 
 
 def _decoded(content: bytes) -> dict[str, Any]:
@@ -203,52 +225,112 @@ def _partial(raw: Mapping[str, Any]) -> None:
         )
 
 
-def _instances(resource: Mapping[str, Any]) -> dict[str, Mapping[str, Value]]:
-    """A resource's instances by their address, as `terraform state list` has it."""
+def _address(resource: Mapping[str, Any], instance: Mapping[str, Any]) -> str:
+    """The instance's address, as `terraform state list` has it."""
     module = f"{resource['module']}." if resource.get("module") else ""
     data = "data." if resource.get("mode") == "data" else ""
     base = f"{module}{data}{resource['type']}.{resource['name']}"
-    found: dict[str, Mapping[str, Value]] = {}
-    for instance in resource.get("instances") or []:
-        key = instance.get("index_key")
-        address = base if key is None else f"{base}[{json.dumps(key)}]"
-        secret = {
-            step["value"]
-            for path in instance.get("sensitive_attributes") or []
-            for step in path[:1]
-            if step.get("type") == "get_attr"
-        }
-        found[address] = {
-            name: Value(value, name in secret)
-            for name, value in (instance.get("attributes") or {}).items()
-        }
-    return found
+    key = instance.get("index_key")
+    if key is None:
+        return base
+    return f"{base}[{quoted(key) if isinstance(key, str) else json.dumps(key)}]"
+
+
+_ESCAPES = {"\n": r"\n", "\r": r"\r", "\t": r"\t", '"': r"\"", "\\": r"\\"}
+
+
+def quoted(key: str) -> str:
+    """A key as Terraform writes it: a quoted template of its language.
+
+    https://developer.hashicorp.com/terraform/language/expressions/strings
+    """
+
+    def escaped(character: str) -> str:
+        if character.isprintable():
+            return _ESCAPES.get(character, character)
+        code = ord(character)
+        unicode = f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+        return _ESCAPES.get(character, unicode)
+
+    text = "".join(map(escaped, key)).replace("${", "$${").replace("%{", "%%{")
+    return f'"{text}"'
+
+
+def _attributes(instance: Mapping[str, Any]) -> dict[str, Value]:
+    secret = {
+        step["value"]
+        for path in instance.get("sensitive_attributes") or []
+        for step in path[:1]
+        if step.get("type") == "get_attr"
+    }
+    return {
+        name: Value(value, name in secret)
+        for name, value in (instance.get("attributes") or {}).items()
+    }
 
 
 def cluster(state: State, address: str | None) -> Mapping[str, Value]:
     """The attributes of the one EKS cluster, or of the one at the address."""
-    known = sorted(state.clusters)
+    return state.clusters[chosen(state, address)]
+
+
+def chosen(state: State, address: str | None) -> str:
+    """The address of the one EKS cluster, or `address` if there is one.
+
+    A data source and a resource of one ARN are one cluster: the resource.
+    """
+    addresses: list[str] = []
+    arns: set[Any] = set()
+    for known, attributes in state.clusters.items():
+        arn = attributes.get("arn", Value(None)).content
+        if not (arn in arns and known in state.data):
+            addresses.append(known)
+        arns.add(arn)
     if address:
         if address not in state.clusters:
-            meant = nearest(address, known)
-            hint = f"did you mean {meant}? " if meant else ""
-            raise TerraformStateError(
-                f"there is no {address} in the state",
-                f"{hint}EKS clusters there: {', '.join(known) or 'none'}",
-            )
-        return state.clusters[address]
-    if not known:
+            raise _not_there(state, address)
+        return address
+    if not addresses:
+        raise _none(state)
+    if len(addresses) > 1:
+        told = [
+            f"{known} (tainted)" if known in state.tainted else known
+            for known in sorted(addresses)
+        ]
         raise TerraformStateError(
-            "there is no aws_eks_cluster in the state",
-            "name the outputs that say it (terraform.outputs), or give the state of "
-            "the configuration that makes the cluster",
-        )
-    if len(known) > 1:
-        raise TerraformStateError(
-            f"there are several EKS clusters in the state: {', '.join(known)}",
+            f"there are several EKS clusters in the state: {', '.join(told)}",
             "choose one: terraform.address",
         )
-    return state.clusters[known[0]]
+    return addresses[0]
+
+
+def _not_there(state: State, address: str) -> TerraformStateError:
+    known = sorted(state.clusters)
+    if address in state.deposed:
+        return _only_deposed(address)
+    meant = nearest(address, known)
+    hint = f"did you mean {meant}? " if meant else ""
+    return TerraformStateError(
+        f"there is no {address} in the state",
+        f"{hint}EKS clusters there: {', '.join(known) or 'none'}",
+    )
+
+
+def _none(state: State) -> TerraformStateError:
+    if state.deposed:
+        return _only_deposed(min(state.deposed))
+    return TerraformStateError(
+        "there is no aws_eks_cluster in the state",
+        "name the outputs that say it (terraform.outputs), or give the state of "
+        "the configuration that makes the cluster",
+    )
+
+
+def _only_deposed(address: str) -> TerraformStateError:
+    return TerraformStateError(
+        f"of {address} there is only the deposed cluster, which was to be replaced",
+        "run `terraform apply`, which deletes it and makes the new one",
+    )
 
 
 def of_attributes(attributes: Mapping[str, Value]) -> dict[str, Value]:

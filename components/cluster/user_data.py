@@ -10,11 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import yaml
-
 from components import catalog
 from components.cluster import node_capacity, pool_nodes
 from components.cluster.node_pool_settings import NodePoolBase
+from components.yaml_text import written
 
 BOUNDARY = "slipway"
 RESERVED_EPHEMERAL = "1Gi"
@@ -61,7 +60,7 @@ def _node_config(pool: NodePoolBase) -> tuple[str, str]:
         # Images, pods' files and logs lie on it; it is lost with the instance.
         spec["instance"] = {"localStorage": {"strategy": "RAID0"}}
     config = {"apiVersion": "node.eks.aws/v1alpha1", "kind": "NodeConfig", "spec": spec}
-    return "application/node.eks.aws", yaml.safe_dump(config, sort_keys=False)
+    return "application/node.eks.aws", written(config)
 
 
 def kube_reserved(pool: NodePoolBase) -> dict[str, str]:

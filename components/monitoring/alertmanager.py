@@ -8,13 +8,13 @@ from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
-import yaml
 
 from components import naming
 from components.monitoring.settings import AlertmanagerSettings
 from components.monitoring.storage import data_volume
 from components.security import network, pod_defaults
 from components.workload import Workload, http_probe
+from components.yaml_text import written
 
 PORT = 9093
 USER = 65534
@@ -41,7 +41,7 @@ def configuration(settings: AlertmanagerSettings, webhooks: Sequence[str]) -> st
         },
         "receivers": [receiver],
     }
-    return yaml.safe_dump(content, sort_keys=False, width=1000)
+    return written(content)
 
 
 class Alertmanager(Workload):

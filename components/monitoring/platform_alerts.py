@@ -6,12 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
 from components import naming
+from components.monitoring import holding
 from components.monitoring.settings import AlertThresholds
+from components.yaml_text import written
 
 WATCHDOG = "Watchdog"
+GROUP = "slipway/platform"
+"""The rule group of all of them."""
 LISTENER = 'envoy_http_conn_manager_prefix=~"https?-.*"'
 """Listeners of Gateways; Envoy's own for metrics and readiness have other names."""
 
@@ -20,6 +22,13 @@ FATAL_XIDS = (48, 64, 74, 79, 95, 119, 140)
 """Errors after which a GPU is reset or replaced, not the program that met them:
 uncorrectable memory (48, 64, 95, 140), NVLink (74), fallen off the bus (79), its own
 processor hangs (119). https://docs.nvidia.com/deploy/xid-errors/"""
+XID_SEEN = "gpu:xid:seen"
+"""By GPU and XID, while the exporter tells of it: its gauge has only the last XID, and
+the next one, or a reset, overwrites it."""
+OF_GPU = "node, gpu, UUID, modelName"
+EXPORTER_GONE = "15m"
+"""After so long without its exporter a node was replaced, and its GPUs with it."""
+RESTARTS_WINDOW = "1h"
 
 
 @dataclass(frozen=True)
@@ -32,14 +41,14 @@ class Alert:
     summary: str
     description: str
     for_seconds: int = 0
+    """So long it must hold without a break; components/monitoring/holding.py."""
     labels: dict[str, str] = field(default_factory=dict)
 
     def rule(self, runbooks: str) -> dict[str, Any]:
         """As Prometheus has it."""
         return {
             "alert": self.name,
-            "expr": self.expression,
-            "for": f"{self.for_seconds}s",
+            "expr": holding.held(self.expression, self.for_seconds, GROUP),
             "labels": {"severity": self.severity, **self.labels},
             "annotations": {
                 "summary": self.summary,
@@ -56,7 +65,7 @@ def alerts(
     return (
         *_monitoring(limits),
         *(_gateway(limits) if gateway else ()),
-        *(_gpus() if gpus else ()),
+        *(_gpus(limits) if gpus else ()),
     )
 
 
@@ -96,6 +105,15 @@ def _monitoring(limits: AlertThresholds) -> tuple[Alert, ...]:
             "The last reload was refused; its log says why.",
         ),
         Alert(
+            "PrometheusRestarting",
+            f'changes(process_start_time_seconds{{job="prometheus"}}'
+            f"[{RESTARTS_WINDOW}]) > 1",
+            "critical",
+            "Prometheus keeps restarting",
+            "{{ $value | humanize }} restarts within an hour: between them nothing is "
+            "watched, and alerts that go on firing are reported as resolved.",
+        ),
+        Alert(
             "PrometheusNotificationsFailing",
             f"increase(prometheus_notifications_errors_total[{window}]) > 0 or "
             f"increase(prometheus_notifications_dropped_total[{window}]) > 0",
@@ -129,6 +147,17 @@ def _gateway(limits: AlertThresholds) -> tuple[Alert, ...]:
             for_seconds=limits.gateway_error_seconds,
         ),
         Alert(
+            "GatewayAnswersCut",
+            _cut(limits, window),
+            "critical",
+            "The gateway ends answers by its time limits",
+            "Share of the answers of {{ $labels.envoy_cluster_name }}"
+            "{{ $labels.envoy_http_conn_manager_prefix }}: "
+            "{{ $value | humanizePercentage }}. Callers may see status 200 and half an "
+            "answer.",
+            for_seconds=limits.gateway_error_seconds,
+        ),
+        Alert(
             "GatewayAbsent",
             f'absent(up{{namespace="{naming.GATEWAY_NAMESPACE}",app="envoy"}} == 1)',
             "critical",
@@ -139,22 +168,73 @@ def _gateway(limits: AlertThresholds) -> tuple[Alert, ...]:
     )
 
 
-def _gpus() -> tuple[Alert, ...]:
-    fatal = [f"DCGM_FI_DEV_XID_ERRORS == {xid}" for xid in FATAL_XIDS]
+def _cut(limits: AlertThresholds, window: str) -> str:
+    """Share of the answers that a time limit ended, by backend or by listener.
+
+    An answer that has begun keeps its status, so no ratio of statuses has them. Of more
+    ends than beginnings, which long answers make, the share is all.
+    """
+    kinds = (
+        # The whole answer; its part of a retry is told by 504 or by another's answer.
+        (
+            "envoy_cluster_name",
+            "envoy_cluster_upstream_rq_timeout",
+            "envoy_cluster_upstream_rq_total",
+            "",
+        ),
+        # Its silence.
+        (
+            "envoy_http_conn_manager_prefix",
+            "envoy_http_downstream_rq_idle_timeout",
+            "envoy_http_downstream_rq_total",
+            f"{{{LISTENER}}}",
+        ),
+    )
+    found = []
+    for by, ended, begun, chosen in kinds:
+        cut, all_ = (
+            f"sum by ({by}) (rate({name}{chosen}[{window}]))" for name in (ended, begun)
+        )
+        share = f"({cut} > 0) / ({all_} >= {cut} or {cut})"
+        found.append(f"{share} > {limits.gateway_error_ratio:g}")
+    return " or ".join(found)
+
+
+def _gpus(limits: AlertThresholds) -> tuple[Alert, ...]:
+    window = f"{limits.gpu_failed_seconds}s"
+    fatal = f'{XID_SEEN}{{xid=~"{"|".join(map(str, FATAL_XIDS))}"}}'
+    remap = f"max_over_time(DCGM_FI_DEV_ROW_REMAP_FAILURE[{window}]) == 1"
+    exporter = f'up{{app="dcgm-exporter"}}[{EXPORTER_GONE}]'
     return (
         Alert(
             "GpuFailed",
-            " or ".join(["DCGM_FI_DEV_ROW_REMAP_FAILURE == 1", *fatal]),
+            f"(max by ({OF_GPU}, xid) (max_over_time({fatal}[{window}])) or "
+            f"max by ({OF_GPU}) ({remap})) and on (node) last_over_time({exporter})",
             "critical",
             "GPU {{ $labels.gpu }} of {{ $labels.node }} has failed",
-            "XID {{ $value }} of {{ $labels.modelName }} {{ $labels.UUID }}, or 1 for "
-            "memory that can be remapped no more.",
+            "{{ $labels.modelName }} {{ $labels.UUID }}: "
+            "{{ if $labels.xid }}XID {{ $labels.xid }}{{ else }}"
+            "memory that can be remapped no more{{ end }}.",
         ),
     )
 
 
+def _records(*, gpus: bool) -> list[dict[str, Any]]:
+    """The series that alerts are built on."""
+    found: list[dict[str, Any]] = [holding.watched(GROUP)]
+    if gpus:
+        # The exporter's counter has each XID of its last five minutes, so that two
+        # between scrapes are not one; the gauge is there if the counter is not.
+        last = f'count_values by ({OF_GPU}) ("xid", DCGM_FI_DEV_XID_ERRORS)'
+        each = f'max by ({OF_GPU}, xid) (DCGM_EXP_XID_ERRORS_COUNT{{xid!=""}}) > 0'
+        found.append({"record": XID_SEEN, "expr": f"{last} or {each}"})
+    return found
+
+
 def rule_file(found: Iterable[Alert], runbooks: str) -> str:
     """The alerts as a Prometheus rule file (YAML)."""
-    rules = [alert.rule(runbooks) for alert in found]
-    groups = {"groups": [{"name": "slipway/platform", "rules": rules}]}
-    return yaml.safe_dump(groups, sort_keys=False, width=1000)
+    told = list(found)
+    gpus = any(alert.name == "GpuFailed" for alert in told)
+    rules = [*_records(gpus=gpus), *(alert.rule(runbooks) for alert in told)]
+    groups = {"groups": [{"name": GROUP, "rules": rules}]}
+    return written(groups)

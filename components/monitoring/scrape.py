@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
 from components.monitoring.settings import PrometheusSettings
 from components.naming import MODEL_SERVER
 from components.security import api_access
+from components.yaml_text import written
 
 RULES_FOLDER = "/etc/prometheus/rules.d"
 TIMEOUT_SECONDS = 10
@@ -63,7 +62,7 @@ def configuration(settings: PrometheusSettings, alertmanager: str | None) -> str
     if alertmanager:
         targets = {"static_configs": [{"targets": [alertmanager]}]}
         found["alerting"] = {"alertmanagers": [targets]}
-    return yaml.safe_dump(found, sort_keys=False, width=1000)
+    return written(found)
 
 
 def _itself() -> dict[str, Any]:

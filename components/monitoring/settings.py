@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from components.part_settings import NodePort, PartSettings
+from components.setting_types import Decimal, Whole
 from components.settings import Problem, Settings, refuse
 
 _QUANTITY = re.compile(r"[1-9][0-9]*(Mi|Gi|Ti)")
@@ -43,11 +44,11 @@ class PrometheusSettings(PartSettings):
     image: str = "prometheus"
     """With promtool and the reloader of rules. A short name of images.lock, or by
     digest."""
-    scrape_interval_seconds: Annotated[int, Field(ge=1, le=300)] = 15
+    scrape_interval_seconds: Annotated[Whole, Field(ge=1, le=300)] = 15
     """How often pods are scraped and rules evaluated."""
-    slow_scrape_interval_seconds: Annotated[int, Field(ge=5, le=300)] = 30
+    slow_scrape_interval_seconds: Annotated[Whole, Field(ge=5, le=300)] = 30
     """How often kubelets and the API server are scraped: their answers are large."""
-    retention_hours: Annotated[int, Field(ge=1, le=24 * 365)] = 24 * 15
+    retention_hours: Annotated[Whole, Field(ge=1, le=24 * 365)] = 24 * 15
     """How long samples are kept."""
     storage: Storage | None = None
     """Without it samples end with the pod."""
@@ -77,11 +78,11 @@ class AlertmanagerSettings(PartSettings):
     """host:port of an Alertmanager that is there already."""
     image: str = "alertmanager"
     """Alertmanager with its templates. A short name of images.lock, or by digest."""
-    group_wait_seconds: Annotated[int, Field(ge=0, le=3600)] = 30
+    group_wait_seconds: Annotated[Whole, Field(ge=0, le=3600)] = 30
     """How long the first alert of a group waits for others."""
-    group_interval_seconds: Annotated[int, Field(ge=1, le=86400)] = 300
+    group_interval_seconds: Annotated[Whole, Field(ge=1, le=86400)] = 300
     """Least time between two messages about one group."""
-    repeat_interval_minutes: Annotated[int, Field(ge=1, le=60 * 24 * 7)] = 240
+    repeat_interval_minutes: Annotated[Whole, Field(ge=1, le=60 * 24 * 7)] = 240
     """An alert that goes on firing is sent again after so long."""
     webhooks: tuple[Annotated[str, AfterValidator(_url)], ...] = ()
     """Addresses that get each message as JSON, beside the alert recorder."""
@@ -113,14 +114,17 @@ class AlertRecorderSettings(PartSettings):
 class AlertThresholds(Settings):
     """When the platform's own alerts fire."""
 
-    target_down_seconds: Annotated[int, Field(ge=5, le=3600)] = 120
+    target_down_seconds: Annotated[Whole, Field(ge=5, le=3600)] = 120
     """A scrape target may be away for so long."""
-    gateway_error_ratio: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    gateway_error_ratio: Annotated[Decimal, Field(gt=0, lt=1)] = 0.05
     """Share of the gateway's answers that may be 5xx."""
-    gateway_error_seconds: Annotated[int, Field(ge=5, le=3600)] = 120
+    gateway_error_seconds: Annotated[Whole, Field(ge=5, le=3600)] = 120
     """For so long the share must be above it."""
-    window_seconds: Annotated[int, Field(ge=20, le=3600)] = 300
+    window_seconds: Annotated[Whole, Field(ge=20, le=3600)] = 300
     """Rates are taken over so long; at least four scrapes."""
+    gpu_failed_seconds: Annotated[Whole, Field(ge=600, le=7 * 86_400)] = 86_400
+    """For so long a GPU's failure is remembered, or until its node is gone: the GPU
+    itself tells only of its last error."""
 
 
 class MonitoringSettings(Settings):
@@ -147,4 +151,14 @@ class MonitoringSettings(Settings):
                 reason="it holds fewer than four scrapes of "
                 f"{prometheus.scrape_interval_seconds} s",
                 fix=f"give at least {least}",
+            )
+        kept = 3600 * prometheus.retention_hours
+        asked = "gpu_failed_seconds" in self.alerts.model_fields_set
+        if asked and prometheus.enabled and self.alerts.gpu_failed_seconds > kept:
+            yield Problem(
+                path="alerts.gpu_failed_seconds",
+                value=self.alerts.gpu_failed_seconds,
+                reason="samples are kept for prometheus.retention_hours = "
+                f"{prometheus.retention_hours}",
+                fix=f"give at most {kept}, or raise prometheus.retention_hours",
             )

@@ -15,9 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from components.platform import package
+from components.yaml_text import Dialect, read_all
 from lab import builds, commands, helm
 
 GROUP = "envoy-gateway"
@@ -28,8 +27,6 @@ UNRELEASED = re.compile(r"\bv0\.0\.0-latest\b|\"latest\"")
 TIMEOUT_SECONDS = 600.0
 _KUBERNETES = "1.36.0"
 """What the chart is told about the cluster's version; helm asks none."""
-
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Object = dict[str, Any]
 
@@ -78,7 +75,11 @@ def _template(chart: Path, release: str, namespace: str, values: str) -> str:
             | {"KUBECONFIG": os.devnull},
             timeout_seconds=TIMEOUT_SECONDS,
         )
-    return json.dumps([o for o in yaml.load_all(rendered, _Loader) if o])
+    return json.dumps([o for o in _objects(rendered, str(chart)) if o])
+
+
+def _objects(text: str, where: str) -> list[Any]:
+    return read_all(text, where, Dialect.KUBERNETES)
 
 
 @functools.lru_cache(maxsize=4)
@@ -88,7 +89,7 @@ def custom_resource_definitions(folder: Path) -> tuple[Object, ...]:
     found = [
         _without_descriptions(document)
         for file in files
-        for document in yaml.load_all(file.read_text(), _Loader)
+        for document in _objects(file.read_text(), str(file))
         if document and document["kind"] == "CustomResourceDefinition"
     ]
     return tuple(sorted(found, key=lambda crd: str(crd["metadata"]["name"])))

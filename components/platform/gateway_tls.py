@@ -11,6 +11,7 @@ import pulumi_kubernetes as kubernetes
 from components import lookups, naming
 from components.platform import own_ca
 from components.platform.tls_settings import OwnCa, TlsSettings
+from components.setting_secrets import PLACEHOLDER
 
 PORT = 443
 PROXY_PORT = 10443
@@ -31,8 +32,6 @@ CIPHERS = (
 )
 """Of TLS 1.2; those of TLS 1.3 are all like that and cannot be chosen."""
 LOAD_BALANCER = "service.beta.kubernetes.io/aws-load-balancer"
-PLACEHOLDER = "[secret]"
-"""In a rendering, which has no key."""
 
 Object = dict[str, Any]
 

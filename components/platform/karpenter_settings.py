@@ -9,7 +9,7 @@ from pydantic import Field
 
 from components.cluster.network_settings import Zone
 from components.part_settings import PartSettings
-from components.setting_types import DnsLabel
+from components.setting_types import DnsLabel, Whole
 from components.settings import Problem, Settings
 
 
@@ -37,7 +37,7 @@ class KarpenterSettings(PartSettings):
     image: str = "karpenter"
     """Karpenter's controller for AWS, of the release that lab/binaries/karpenter-aws
     pins. A short name of images.lock, or by digest."""
-    replicas: Annotated[int, Field(ge=1, le=3)] = 2
+    replicas: Annotated[Whole, Field(ge=1, le=3)] = 2
     """Pods of the controller, on different nodes of the system pool; one works, the
     others wait."""
     retain: bool = True

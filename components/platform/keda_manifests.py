@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from components import naming
 from components.platform import chart, charted, package
 from components.platform.keda_settings import KedaSettings
+from components.yaml_text import Dialect, read, read_all
 
 GROUP = "keda"
 NAMESPACE = naming.KEDA_NAMESPACE
@@ -126,9 +125,9 @@ def definitions() -> tuple[Object, ...]:
     folder = package.folder(GROUP) / "config" / "crd"
     found = copy.deepcopy(chart.custom_resource_definitions(folder / "bases"))
     by_name = {crd["metadata"]["name"]: crd for crd in found}
-    for patch in yaml.safe_load((folder / "kustomization.yaml").read_text())["patches"]:
+    for patch in _read(folder / "kustomization.yaml")["patches"]:
         target = by_name[patch["target"]["name"]]
-        for step in yaml.safe_load((folder / patch["path"]).read_text()):
+        for step in _read(folder / patch["path"]):
             apply_patch(target, step)
     return found
 
@@ -173,14 +172,17 @@ def _published() -> tuple[Object, ...]:
     return tuple(o for name in _FILES for o in _documents(folder / name))
 
 
+def _read(file: Path) -> Any:
+    return read(file.read_text(), str(file), Dialect.KUBERNETES)
+
+
 def _documents(file: Path) -> list[Object]:
-    text = file.read_text()
-    documents = [d for d in yaml.safe_load_all(text) if d]
+    found = read_all(file.read_text(), str(file), Dialect.KUBERNETES)
+    documents = [d for d in found if d]
     encoded = json.dumps(documents).replace(
         f'"namespace": "{_NAMESPACE_OF_MODULE}"', f'"namespace": "{NAMESPACE}"'
     )
-    found: list[Object] = json.loads(encoded)
-    return found
+    return json.loads(encoded)  # type: ignore[no-any-return]
 
 
 def _adapted(content: Object, settings: KedaSettings, watched: Sequence[str]) -> Object:

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from components.part_settings import PartSettings
+from components.setting_types import Whole
 
 
 class KedaSettings(PartSettings):
@@ -17,10 +18,10 @@ class KedaSettings(PartSettings):
     is named: `slipway images push keda`."""
     image: str = "keda"
     """Operator and metrics adapter. A short name of images.lock, or by digest."""
-    replicas: Annotated[int, Field(ge=1, le=3)] = 1
+    replicas: Annotated[Whole, Field(ge=1, le=3)] = 1
     """Pods of the operator and of the adapter each; more than one operator elect a
     leader. While none works, replicas stay as they are."""
-    prometheus_port: Annotated[int, Field(ge=1, le=65535)] = 9090
+    prometheus_port: Annotated[Whole, Field(ge=1, le=65535)] = 9090
     """Where the models' Prometheus listens; KEDA may talk to no other port but DNS
     and the API server."""
     retain: bool = True

@@ -17,6 +17,11 @@ from lab.locks import locked
 
 TIMEOUT_SECONDS = 600.0
 
+
+class NoGoError(builds.BuildError):
+    """A module is not here yet, and nothing on this machine can fetch it."""
+
+
 Prepare = Callable[[builds.Group, Path], None]
 """Makes the files of a group ready for use, in the folder that has them."""
 
@@ -41,6 +46,11 @@ def version(name: str) -> str:
 
 
 def _make(group: builds.Group, target: Path, prepare: Prepare | None) -> None:
+    if shutil.which("go") is None:
+        raise NoGoError(
+            f"{group.module} {group.version()} is not in the cache, and go, which "
+            "fetches it once, is not on PATH; install Go"
+        )
     part = target.with_name(target.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     if group.is_built:

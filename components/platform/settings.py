@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
@@ -13,6 +12,7 @@ from components import naming
 from components.cluster.node_pool_settings import ElasticPool, PoolName
 from components.cluster_access import ClusterAccess
 from components.monitoring.settings import MonitoringSettings
+from components.ownership import AdoptedObject
 from components.part_settings import NodePort, PartSettings, image_problems
 from components.platform.gpu.settings import GpuSettings
 from components.platform.karpenter_settings import KarpenterSettings
@@ -20,6 +20,7 @@ from components.platform.keda_settings import KedaSettings
 from components.platform.policy_agent_settings import PolicyAgentSettings
 from components.platform.storage_class import StorageClassSettings
 from components.platform.tls_settings import TlsSettings
+from components.setting_types import Namespace, Whole
 from components.settings import Problem, Settings, refuse
 
 LOAD_BALANCER_TLS = (
@@ -27,16 +28,6 @@ LOAD_BALANCER_TLS = (
     "service.beta.kubernetes.io/aws-load-balancer-backend-protocol",
 )
 """Annotations by which an AWS load balancer ends TLS."""
-_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-
-
-def _name(value: str) -> str:
-    if not _NAME.fullmatch(value):
-        refuse(
-            "it is no name of a namespace",
-            "give up to 63 lower-case letters, digits and dashes",
-        )
-    return value
 
 
 def _address(value: str) -> str:
@@ -55,13 +46,10 @@ def _network(value: str) -> str:
     return value
 
 
-Name = Annotated[str, AfterValidator(_name)]
-
-
 class NamespaceSettings(Settings):
     """The namespaces that model servers live in."""
 
-    models: tuple[Name, ...] = (naming.MODELS_NAMESPACE,)
+    models: tuple[Namespace, ...] = (naming.MODELS_NAMESPACE,)
     """Made with Pod Security `restricted` and default-deny policies; routes in them
     may attach to the gateway."""
     pod_security_version: Annotated[str, Field(pattern=r"^(latest|v1\.[0-9]+)$")] = (
@@ -104,7 +92,7 @@ class CoreDnsSettings(PartSettings):
     """Address of the Service kube-dns: what kubelets give to pods."""
     domain: str = "cluster.local"
     """The cluster's DNS domain."""
-    replicas: Annotated[int, Field(ge=1, le=20)] = 2
+    replicas: Annotated[Whole, Field(ge=1, le=20)] = 2
     """Pods of CoreDNS."""
 
     def contradictions(self) -> Iterator[Problem]:
@@ -125,7 +113,7 @@ class MetricsServerSettings(PartSettings):
     """metrics-server. A short name of images.lock, or by digest."""
     kubelet_insecure_tls: bool = False
     """Accept kubelets' self-signed certificates."""
-    resolution_seconds: Annotated[int, Field(ge=10, le=300)] = 15
+    resolution_seconds: Annotated[Whole, Field(ge=10, le=300)] = 15
     """How often kubelets are asked; 10 is the least it can do."""
 
 
@@ -146,7 +134,7 @@ class EnvoyGatewaySettings(PartSettings):
     """Envoy Gateway. A short name of images.lock, or by digest."""
     chart: str | None = None
     """Folder of the chart, where the Go module that carries it cannot be had."""
-    replicas: Annotated[int, Field(ge=1, le=5)] = 1
+    replicas: Annotated[Whole, Field(ge=1, le=5)] = 1
     """Pods of the controller; more than one elect a leader."""
 
 
@@ -157,7 +145,7 @@ class GatewaySettings(Settings):
     """False where models attach to a Gateway that is there already."""
     image: str = "envoy"
     """Envoy. A short name of images.lock, or by digest."""
-    replicas: Annotated[int, Field(ge=1, le=50)] = 2
+    replicas: Annotated[Whole, Field(ge=1, le=50)] = 2
     """Envoy proxies."""
     service: Literal["LoadBalancer", "NodePort", "ClusterIP"] = "LoadBalancer"
     """How the proxies are reached from outside."""
@@ -165,15 +153,15 @@ class GatewaySettings(Settings):
     """Fixed port on every node, with service: NodePort."""
     service_annotations: dict[str, str] = Field(default={}, validate_default=True)
     """Annotations of the Service, which tell a cloud what load balancer to make."""
-    cpu_request_millicores: Annotated[int, Field(ge=10, le=64000)] = 250
+    cpu_request_millicores: Annotated[Whole, Field(ge=10, le=64000)] = 250
     """Processor time that each proxy is promised."""
-    memory_limit_mib: Annotated[int, Field(ge=128, le=65536)] = 512
+    memory_limit_mib: Annotated[Whole, Field(ge=128, le=65536)] = 512
     """Memory that each proxy may use; it sheds load before it gets there."""
-    drain_seconds: Annotated[int, Field(ge=5, le=600)] = 60
+    drain_seconds: Annotated[Whole, Field(ge=5, le=600)] = 60
     """A proxy that stops finishes its requests for at most so long."""
-    max_connections: Annotated[int, Field(ge=10, le=1_000_000)] = 10_000
+    max_connections: Annotated[Whole, Field(ge=10, le=1_000_000)] = 10_000
     """Connections that each proxy accepts."""
-    request_seconds: Annotated[int, Field(ge=1, le=3600)] = 60
+    request_seconds: Annotated[Whole, Field(ge=1, le=3600)] = 60
     """A request must have arrived in full after so long."""
     tls: TlsSettings | None = None
     """HTTPS beside HTTP, or instead of it (`redirect`)."""
@@ -258,6 +246,10 @@ class PlatformSettings(Settings):
     cluster.stack they are that stack's own setting."""
     gpu: GpuSettings = Field(default={}, validate_default=True)
     """Software on GPU nodes."""
+    adopt: tuple[AdoptedObject, ...] = ()
+    """Objects that exist already and are taken over, as Kind/name or
+    Kind/namespace/name: their declared fields are changed, and `destroy` leaves
+    them."""
 
     def contradictions(self) -> Iterator[Problem]:
         if self.gateway.enabled and not self.envoy_gateway.enabled:

@@ -78,11 +78,17 @@ def pod(
 
 
 def service_account(
-    name: str, namespace: str, labels: Mapping[str, str]
+    name: str,
+    namespace: str,
+    labels: Mapping[str, str],
+    annotations: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Arguments of a ServiceAccount whose token no pod gets unasked."""
+    metadata = {"name": name, "namespace": namespace, "labels": dict(labels)}
+    # An empty mapping says nothing, and the API server drops it.
+    more = {"annotations": dict(annotations)} if annotations else {}
     return {
-        "metadata": {"name": name, "namespace": namespace, "labels": dict(labels)},
+        "metadata": {**metadata, **more},
         "automount_service_account_token": False,
     }
 

@@ -8,14 +8,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
+from components.setting_secrets import Encrypted, Secret
 from components.setting_types import DnsLabel, Whole
 from components.settings import Problem, Settings, refuse
 
 SECONDS = {"second": 1, "minute": 60, "hour": 3600}
 LEAST_KEY_CHARACTERS = 20
 """Of a random text that is 119 bits and more."""
-PLACEHOLDER = "[secret]"
-"""What stands for a key where nothing can decrypt it (`slipway render`)."""
 _HTTPS = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[^\s?#]*)?(\?[^\s#]*)?")
 _HEADER = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _CLAIM = re.compile(r"[A-Za-z0-9_.:/-]{1,253}")
@@ -85,7 +84,7 @@ HeaderName = Annotated[str, AfterValidator(_header)]
 ClaimName = Annotated[str, AfterValidator(_claim)]
 ClientName = Annotated[str, AfterValidator(_client)]
 ClientKeys = Annotated[
-    dict[DnsLabel, dict[ClientName, SecretStr]], BeforeValidator(hidden)
+    dict[DnsLabel, dict[ClientName, Secret]], BeforeValidator(hidden)
 ]
 """API keys by client, by the name of the Secret that holds them."""
 
@@ -254,9 +253,9 @@ def weak_keys(keys: ClientKeys) -> Iterator[Problem]:
     for secret, clients in keys.items():
         owners: dict[str, str] = {}
         for client, key in clients.items():
-            text = key.get_secret_value()
-            if text == PLACEHOLDER:
+            if isinstance(key, Encrypted):
                 continue
+            text = key.get_secret_value()
             place = f"client_keys.{secret}.{client}"
             if len(text) < LEAST_KEY_CHARACTERS:
                 yield Problem(

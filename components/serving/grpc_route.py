@@ -35,11 +35,14 @@ def route_spec(
     """Public methods go to the server that the header names, unchanged.
 
     Each revision by its name, all others by weight: of matches with equal methods the
-    one with more headers decides, then exact ones come before patterns.
+    one with more headers decides, then exact ones come before patterns. What stays
+    comes first, as in the HTTPRoute.
     """
     methods = args.runtime.FACTS.grpc_public
     named = [_header(MODEL_HEADER, server)]
-    rules: list[Object] = []
+    rules: list[Object] = [
+        {"matches": _matches(methods, *named), "backendRefs": _backends(parts, args)}
+    ]
     for part in parts:
         if part.revision:
             chosen = _header(REVISION_HEADER, part.revision)
@@ -49,9 +52,6 @@ def route_spec(
         anything = _header(REVISION_HEADER, ".*", kind="RegularExpression")
         matches = _matches(methods, *named, anything)
         rules.append({"matches": matches, "filters": [extension(name)]})
-    rules.append(
-        {"matches": _matches(methods, *named), "backendRefs": _backends(parts, args)}
-    )
     return {"parentRefs": parents(around), "rules": rules}
 
 
@@ -97,7 +97,8 @@ def guarded(
     found = {policy.kind: policy.spec for policy in policies}
     timeout = f"{args.lifecycle.longest_request_seconds}s"
     traffic = found[TRAFFIC]
-    timeouts = {**traffic["timeout"], "http": {"requestTimeout": timeout}}
+    http = {**traffic["timeout"].get("http", {}), "requestTimeout": timeout}
+    timeouts = {**traffic["timeout"], "http": http}
     found[TRAFFIC] = {**traffic, "timeout": timeouts}
     for kind, spec in found.items():
         targets = spec["targetRefs"] if args.api_versions else []

@@ -33,9 +33,17 @@ class Lifecycle(Settings):
     drain_seconds: Annotated[Whole, Field(ge=1, le=3600)] = 20
     """How long the server then waits for requests in flight, in seconds."""
     longest_request_seconds: Annotated[Whole, Field(ge=1, le=3600)] = 10
-    """Longest request: the gateway's time limit, in seconds."""
+    """Longest request: the gateway's time limit for a whole answer, in seconds. Where
+    answers come in pieces it must be given."""
+    stream_idle_seconds: Annotated[Whole, Field(ge=1, le=3600)] | None = None
+    """Longest silence of an answer that comes in pieces, in seconds: before the first
+    piece, and between two. Giving it says that answers do; none: they come whole."""
     grace_seconds: Annotated[Whole, Field(ge=1, le=7200)] = 35
     """After this the kubelet kills the pod (terminationGracePeriodSeconds)."""
+
+    @property
+    def _says_longest(self) -> bool:
+        return "longest_request_seconds" in self.model_fields_set
 
     def contradictions(self) -> Iterator[Problem]:
         """The arithmetic that keeps requests from being cut off."""
@@ -57,6 +65,15 @@ class Lifecycle(Settings):
                 f"{self.longest_request_seconds} s and would be cut off",
                 f"give at least {self.longest_request_seconds}, "
                 "or lower longest_request_seconds",
+            )
+        idle, longest = self.stream_idle_seconds, self.longest_request_seconds
+        if idle and idle > longest and self._says_longest:
+            yield Problem(
+                "stream_idle_seconds",
+                idle,
+                f"the gateway ends answers after longest_request_seconds = {longest}: "
+                "it would never be reached",
+                f"give at most {longest}, or raise longest_request_seconds",
             )
         needed = farewell + self.drain_seconds + EXIT_SECONDS
         if self.grace_seconds < needed:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import ModuleType
 
 import pulumi
 from pulumi_kubernetes import apps, autoscaling, core, networking, policy
 from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.core import v1 as core_v1
 from pulumi_kubernetes.meta import v1 as meta
 from pydantic import TypeAdapter
 
@@ -16,10 +16,13 @@ from components.cluster.kubernetes_support import today
 from components.security import pod_defaults
 from components.serving import (
     access,
+    external_secret,
     grpc_route,
     network_policy,
+    references,
     route,
     rules,
+    service,
     traffic,
     versions,
     volumes,
@@ -42,7 +45,9 @@ class ModelServer(pulumi.ComponentResource):
     Creates, all in the models' namespace but the last:
 
     - ServiceAccount `<name>` that no pod gets a token of
-    - NetworkPolicy `<name>`: in from the gateway and Prometheus, out to DNS, no more
+    - NetworkPolicy `<name>`: in from the gateway and Prometheus, out to DNS and to whom
+      `egress` names, no more
+    - ExternalSecret `<name>-<secret>` for each of `secrets` that has `aws`
     - ConfigMap `<name>-<digest>`, if the runtime reads files: its configuration
     - Deployment `<name>`: restricted pods, the model as an image volume, drained on
       stop; its replicas belong to the autoscaler
@@ -65,10 +70,12 @@ class ModelServer(pulumi.ComponentResource):
     knows their weights.
 
     `name` is the model's name in its model.yaml; `known_prefixes` are the API versions
-    of all models of the stack, which a 404 names beside the own ones. Raises pydantic's
-    ValidationError if it is no name that Kubernetes takes. The outputs: `service` (its
-    name), `path` (the newest public prefix or nothing) and `version` (first digits of
-    the model's digest); of revisions, `service` is the first and `version` names all.
+    of all models of the stack, which a 404 names beside the own ones; `needs` is what
+    its door asks and others make, such as the Secrets with its callers' keys. Raises
+    pydantic's ValidationError if it is no name that Kubernetes takes. The outputs:
+    `service` (its name), `path` (the newest public prefix or nothing) and `version`
+    (first digits of the model's digest); of revisions, `service` is the first and
+    `version` names all.
     """
 
     service: pulumi.Output[str]
@@ -82,6 +89,8 @@ class ModelServer(pulumi.ComponentResource):
         surroundings: Surroundings | None = None,
         opts: pulumi.ResourceOptions | None = None,
         known_prefixes: Sequence[str] = (),
+        *,
+        needs: Sequence[pulumi.Resource] = (),
     ) -> None:
         TypeAdapter(ModelName).validate_python(name)
         super().__init__("slipway:serving:ModelServer", name, None, opts)
@@ -89,17 +98,28 @@ class ModelServer(pulumi.ComponentResource):
         self._args = args
         self._around = surroundings or Surroundings()
         self._parts = parts(name, args)
+        self._made: dict[references.Named, pulumi.Resource] = {}
         self._selector = naming.selector(PROGRAM, instance=name)
-        account, fence = self._account(), self._network_policy()
+        before = [
+            self._account(),
+            self._network_policy(),
+            *external_secret.resources(
+                name,
+                args,
+                self._around.namespace,
+                self._labels("secret"),
+                self._child(),
+            ),
+        ]
         deployments: list[pulumi.Resource] = []
-        behind: list[pulumi.Resource] = []
         for part in self._parts:
-            deployment = self._deployment(part, [account, fence])
-            behind += [deployment, self._service(part)]
+            # The pods' drain lies between a route's change and the Service's end: a
+            # gateway that sees both at once may drop the Service's cluster first.
+            deployment = self._deployment(part, [*before, self._service(part)])
             self._disruption_budget(part)
             self._autoscaler(part, deployment)
             deployments.append(deployment)
-        self._ways(behind, known_prefixes)
+        self._ways(deployments, known_prefixes, needs)
         # After the pods: else a first start would be told as an outage.
         self._rules(deployments)
         first = self._parts[0]
@@ -128,12 +148,17 @@ class ModelServer(pulumi.ComponentResource):
         return labels | (part.own_labels if part else {})
 
     def _metadata(
-        self, component: str = "server", part: Part | None = None, name: str = ""
+        self,
+        component: str = "server",
+        part: Part | None = None,
+        name: str = "",
+        annotations: Mapping[str, str] | None = None,
     ) -> meta.ObjectMetaArgs:
         return meta.ObjectMetaArgs(
             name=name or (part.name if part else self._model),
             namespace=self._around.namespace,
             labels=self._labels(component, part),
+            annotations=annotations,
         )
 
     def _child(
@@ -145,7 +170,10 @@ class ModelServer(pulumi.ComponentResource):
         account: pulumi.Resource = core.v1.ServiceAccount(
             self._model,
             **pod_defaults.service_account(
-                self._model, self._around.namespace, self._labels()
+                self._model,
+                self._around.namespace,
+                self._labels(),
+                self._args.service_account.annotations,
             ),
             opts=self._child(),
         )
@@ -161,6 +189,8 @@ class ModelServer(pulumi.ComponentResource):
                 self._around,
                 streams=bool(self._args.runtime.weights),
                 sleeps=bool(self._args.scaling.idle),
+                egress=self._args.egress,
+                pod_identity=self._args.service_account.pod_identity,
             ),
             opts=self._child(),
         )
@@ -210,33 +240,14 @@ class ModelServer(pulumi.ComponentResource):
         return name
 
     def _service(self, part: Part) -> pulumi.Resource:
-        ports = [
-            core_v1.ServicePortArgs(
-                name=workload.PORT_NAME,
-                port=route.SERVICE_PORT,
-                target_port=workload.PORT_NAME,
-                protocol="TCP",
-            )
-        ]
-        if number := part.args.runtime.grpc_port:
-            ports.append(
-                core_v1.ServicePortArgs(
-                    name=workload.GRPC_NAME,
-                    port=number,
-                    target_port=workload.GRPC_NAME,
-                    protocol="TCP",
-                    app_protocol="kubernetes.io/h2c",
-                )
-            )
-        service: pulumi.Resource = core.v1.Service(
+        made: pulumi.Resource = core.v1.Service(
             part.name,
-            metadata=self._metadata(part=part),
-            spec=core_v1.ServiceSpecArgs(
-                type="ClusterIP", selector=part.selector, ports=ports
-            ),
+            metadata=self._metadata(part=part, annotations=service.WAIT),
+            spec=service.service_spec(part.selector, part.args.runtime),
             opts=self._child(),
         )
-        return service
+        self._made["Service", part.name] = made
+        return made
 
     def _disruption_budget(self, part: Part) -> None:
         policy.v1.PodDisruptionBudget(
@@ -272,8 +283,15 @@ class ModelServer(pulumi.ComponentResource):
             opts=self._child([deployment]),
         )
 
-    def _ways(self, behind: list[pulumi.Resource], known: Sequence[str]) -> None:
+    def _ways(
+        self,
+        pods: list[pulumi.Resource],
+        known: Sequence[str],
+        needs: Sequence[pulumi.Resource],
+    ) -> None:
         """The public ways, by HTTP and by gRPC."""
+        if not self._args.api_versions and not self._args.grpc_route:
+            return
         filters: dict[str, route.Object] = {}
         if self._args.api_versions:
             for warning in versions.past(self._args.api_versions, today()):
@@ -281,27 +299,33 @@ class ModelServer(pulumi.ComponentResource):
             filters |= route.filter_specs(self._model, self._args, self._parts, known)
         if self._args.grpc_route:
             filters |= route.unknown_revision(self._model, self._parts)
+        self._route_filters(filters)
         # The door before the way: no request comes in while there is none.
-        door = self._door(self._args.access)
-        depends_on = [*behind, *self._route_filters(filters), *door]
+        before = [*pods, *self._door(self._args.access, needs)]
+        about = self._model, self._args, self._parts, self._around
         if self._args.api_versions:
-            self._route(depends_on)
+            self._route(route, route.route_spec(*about), before)
         if self._args.grpc_route:
-            self._grpc_route(depends_on)
+            self._route(grpc_route, grpc_route.route_spec(*about), before)
 
-    def _route(self, depends_on: list[pulumi.Resource]) -> None:
+    def _route(
+        self,
+        way: ModuleType,
+        spec: route.Object,
+        before: Sequence[pulumi.Resource],
+    ) -> None:
         CustomResource(
             self._model,
-            api_version=route.API_VERSION,
-            kind=route.KIND,
+            api_version=way.API_VERSION,
+            kind=way.KIND,
             metadata=self._metadata("route"),
-            spec=route.route_spec(self._model, self._args, self._parts, self._around),
-            opts=self._child(depends_on),
+            spec=spec,
+            opts=self._child([*before, *references.needed(spec, self._made)]),
         )
 
-    def _route_filters(self, specs: dict[str, route.Object]) -> list[pulumi.Resource]:
-        return [
-            CustomResource(
+    def _route_filters(self, specs: dict[str, route.Object]) -> None:
+        for name, spec in specs.items():
+            self._made[route.FILTER_KIND, name] = CustomResource(
                 name,
                 api_version=route.FILTER_API_VERSION,
                 kind=route.FILTER_KIND,
@@ -309,23 +333,11 @@ class ModelServer(pulumi.ComponentResource):
                 spec=spec,
                 opts=self._child(),
             )
-            for name, spec in specs.items()
-        ]
 
-    def _grpc_route(self, depends_on: list[pulumi.Resource]) -> None:
-        CustomResource(
-            self._model,
-            api_version=grpc_route.API_VERSION,
-            kind=grpc_route.KIND,
-            metadata=self._metadata("route"),
-            spec=grpc_route.route_spec(
-                self._model, self._args, self._parts, self._around
-            ),
-            opts=self._child(depends_on),
-        )
-
-    def _door(self, asked: Access | None) -> list[pulumi.Resource]:
-        before: list[pulumi.Resource] = []
+    def _door(
+        self, asked: Access | None, needs: Sequence[pulumi.Resource]
+    ) -> list[pulumi.Resource]:
+        before = list(needs)
         if asked and asked.jwt and asked.jwt.jwks:
             name = access.jwks_name(self._model)
             keys = core.v1.ConfigMap(
@@ -335,8 +347,6 @@ class ModelServer(pulumi.ComponentResource):
                 opts=self._child(),
             )
             before.append(keys)
-        if not self._args.api_versions and not self._args.grpc_route:
-            return before
         policies = access.policies(self._model, asked, traffic.traffic(self._args))
         if self._args.grpc_route:
             policies = grpc_route.guarded(policies, self._model, self._args)

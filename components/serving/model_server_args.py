@@ -8,9 +8,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from components.cluster.taint import LabelKey, NodeValue
 from components.images import ImageReference
+from components.serving import application_problems, external_secret, streaming
 from components.serving.access_settings import Access
 from components.serving.alert_settings import Alerts
+from components.serving.egress_settings import Egress
 from components.serving.grpc_settings import grpc_problems
 from components.serving.idle_settings import idle_problems
 from components.serving.lifecycle_settings import Lifecycle
@@ -19,7 +22,11 @@ from components.serving.resource_settings import Resources
 from components.serving.revisions import Arm, Revision, RevisionName, wrong_weights
 from components.serving.runtimes import AnyRuntime, Onnx
 from components.serving.scaling_settings import Scaling
+from components.serving.secret_settings import SecretUse
+from components.serving.service_account_settings import ServiceAccount
+from components.serving.variable_types import SecretName, VariableName, VariableValue
 from components.serving.versions import (
+    MOST_MATCHES,
     MOST_RULES,
     Claim,
     Route,
@@ -81,6 +88,23 @@ class ModelServerArgs(Settings):
     """The prediction log."""
     alerts: Alerts = Alerts()
     """Thresholds of the alerts."""
+    environment: dict[VariableName, VariableValue] = Field(
+        default={}, validate_default=True
+    )
+    """Variables of the container, beside those that the runtime sets: each value is
+    text, and the program gets it as it stands here
+    (docs/how-to/deploy-an-application.md)."""
+    accept_plain_text: tuple[VariableName, ...] = ()
+    """Variables of `environment` whose values look like secrets and are none."""
+    secrets: dict[SecretName, SecretUse] = Field(default={}, validate_default=True)
+    """Secrets of the models' namespace by name, and what the container gets of them."""
+    egress: tuple[Egress, ...] = ()
+    """Whom replicas may call, beside the cluster's DNS. Without it nobody."""
+    node_selector: dict[LabelKey, NodeValue] = Field(default={}, validate_default=True)
+    """Labels that a node must have to take a replica, for example
+    slipway.dev/pool."""
+    service_account: ServiceAccount = ServiceAccount()
+    """Who the pods are to their cloud."""
     arm: Arm = "stable"
     """Part that the server plays in an experiment: label of metrics and log."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -93,6 +117,13 @@ class ModelServerArgs(Settings):
     def public_paths(self, server: str) -> tuple[str, ...]:
         """What of the server the gateway lets through."""
         return self.runtime.public_paths(self.served(server))
+
+    def secret_names(self, server: str) -> dict[str, str]:
+        """The Secrets in the cluster by their names in `secrets`."""
+        return {
+            name: external_secret.name(server, name, use)
+            for name, use in self.secrets.items()
+        }
 
     @property
     def ready_seconds(self) -> int:
@@ -127,6 +158,8 @@ class ModelServerArgs(Settings):
         yield from grpc_problems(self)
         yield from self._door()
         yield from idle_problems(self)
+        yield from application_problems.problems(self)
+        yield from streaming.problems(self)
         bounds = list(self._bounds())
         yield from bounds
         for name in self.revisions:
@@ -170,9 +203,9 @@ class ModelServerArgs(Settings):
                 "routes" if self.routes else "revisions",
                 f"{len(self.api_versions)} API versions, "
                 f"{len(self.revisions)} revisions",
-                f"one HTTPRoute holds {MOST_RULES} rules, which is enough for {most} "
-                "API versions with so many revisions",
-                "retire some, or make a server of its own of them",
+                f"one HTTPRoute holds {MOST_RULES} rules and {MOST_MATCHES} paths, "
+                f"which is enough for {most} API versions with so many revisions",
+                "retire some, give fewer paths, or make a server of its own of them",
             )
 
     def _door(self) -> Iterator[Problem]:

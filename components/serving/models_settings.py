@@ -9,6 +9,8 @@ from pydantic import Field
 
 from components import naming
 from components.cluster_access import ClusterAccess
+from components.ownership import AdoptedObject
+from components.serving import external_secret
 from components.serving.access_settings import ClientKeys, weak_keys
 from components.serving.idle_settings import WakerSettings, waker_problems
 from components.serving.model_server_args import ModelServerArgs
@@ -34,6 +36,10 @@ class ModelsSettings(Settings):
     """API keys of callers, as encrypted values of the stack file
     (`pulumi config set --secret`): by client, by the Secret that `access.api_keys`
     names. Clients that `slipway keys` adds need none of it."""
+    adopt: tuple[AdoptedObject, ...] = ()
+    """Objects that exist already and are taken over, as Kind/name or
+    Kind/namespace/name: their declared fields are changed, and `destroy` leaves
+    them."""
 
     @property
     def prefixes(self) -> list[str]:
@@ -68,6 +74,7 @@ class ModelsSettings(Settings):
         yield from weak_keys(self.client_keys)
         doors = [args.access for args in self.models.values() if args.access]
         asked = {door.api_keys.secret for door in doors if door.api_keys}
+        yield from external_secret.clashes(self.models, {*self.client_keys, *asked})
         for secret in self.client_keys:
             if secret not in asked:
                 yield Problem(

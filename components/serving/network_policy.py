@@ -8,13 +8,15 @@ from pulumi_kubernetes.meta import v1 as meta
 from pulumi_kubernetes.networking import v1 as networking
 
 from components import naming
+from components.serving.egress_settings import Egress
 from components.serving.surroundings import Surroundings
 
 _NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 """Set by the API server on each namespace, so that nobody else can claim a name."""
-_DNS_LABELS = {"k8s-app": "kube-dns"}
+DNS_LABELS = {"k8s-app": "kube-dns"}
+"""Of the pods of the cluster's DNS."""
 _DNS_PORT = 53
-_ROLE_AGENT = ("169.254.170.23/32", 80)
+ROLE_AGENT = ("169.254.170.23/32", [80])
 """https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html"""
 
 _WAKER = networking.NetworkPolicyPeerArgs(
@@ -40,12 +42,14 @@ def policy_spec(
     *,
     streams: bool = False,
     sleeps: bool = False,
+    egress: Sequence[Egress] = (),
+    pod_identity: bool = False,
 ) -> networking.NetworkPolicySpecArgs:
     """In: the gateway and Prometheus, to the server's ports. Out: the cluster's DNS.
 
     With `sleeps` in from the waker, too. With `streams` out also to any HTTPS server,
     since an object store has no fixed address, and to the node's agent that gives pods
-    their roles.
+    their roles; with `pod_identity` to that agent. With `egress` out to whom it names.
 
     Both directions are named in `policy_types`, so that all else is refused; a node's
     kubelet, which runs the probes, is let in by every network plugin.
@@ -65,13 +69,15 @@ def policy_spec(
         ],
         egress=[
             networking.NetworkPolicyEgressRuleArgs(
-                to=[_namespace(surroundings.dns_namespace, _DNS_LABELS)],
+                to=[_namespace(surroundings.dns_namespace, DNS_LABELS)],
                 ports=[
                     networking.NetworkPolicyPortArgs(protocol=protocol, port=_DNS_PORT)
                     for protocol in ("UDP", "TCP")
                 ],
             ),
-            *(_to_object_store() if streams else ()),
+            *([_to_block("0.0.0.0/0", [443])] if streams else ()),
+            *([_to_block(*ROLE_AGENT)] if streams or pod_identity else ()),
+            *(_allowance(one) for one in egress),
         ],
     )
 
@@ -80,15 +86,34 @@ def _tcp(port: int) -> networking.NetworkPolicyPortArgs:
     return networking.NetworkPolicyPortArgs(protocol="TCP", port=port)
 
 
-def _to_object_store() -> list[networking.NetworkPolicyEgressRuleArgs]:
-    return [
-        networking.NetworkPolicyEgressRuleArgs(
-            to=[
-                networking.NetworkPolicyPeerArgs(
-                    ip_block=networking.IPBlockArgs(cidr=block)
-                )
-            ],
-            ports=[_tcp(port)],
+def _to_block(
+    cidr: str, ports: Sequence[int]
+) -> networking.NetworkPolicyEgressRuleArgs:
+    return networking.NetworkPolicyEgressRuleArgs(
+        to=[
+            networking.NetworkPolicyPeerArgs(ip_block=networking.IPBlockArgs(cidr=cidr))
+        ],
+        ports=[_tcp(port) for port in ports],
+    )
+
+
+def _allowance(egress: Egress) -> networking.NetworkPolicyEgressRuleArgs:
+    """One entry of the settings as a rule."""
+    if egress.cidr:
+        block = networking.IPBlockArgs(
+            cidr=egress.cidr, except_=egress.exceptions or None
         )
-        for block, port in (("0.0.0.0/0", 443), _ROLE_AGENT)
-    ]
+        peer = networking.NetworkPolicyPeerArgs(ip_block=block)
+    elif egress.namespace:
+        peer = _namespace(egress.namespace, egress.pods)
+    else:
+        peer = networking.NetworkPolicyPeerArgs(
+            pod_selector=meta.LabelSelectorArgs(match_labels=dict(egress.pods))
+        )
+    return networking.NetworkPolicyEgressRuleArgs(
+        to=[peer],
+        ports=[
+            networking.NetworkPolicyPortArgs(protocol=egress.protocol, port=port)
+            for port in egress.ports
+        ],
+    )

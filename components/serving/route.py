@@ -37,13 +37,21 @@ def route_spec(
 ) -> Object:
     """<prefix>/infer, <prefix>/v2/... and so on go to the server without the prefix.
 
-    The longest path decides first, then the number of headers, then the order.
+    The longest path decides first, then the number of headers, then the order. Between
+    rules of different rank the order has another meaning. Envoy Gateway names the
+    cluster of a rule by the rule's index, and a request whose cluster is removed before
+    the new routes arrive is answered 503. So what stays keeps its index: first the
+    rules that most requests take, last what comes and goes.
+    https://github.com/envoyproxy/gateway/issues/9029
     """
-    rules = [
-        rule
-        for route in args.api_versions
-        for rule in _version_rules(server, route, args, parts)
-    ]
+    lasting = [route for route in args.api_versions if not route.headers]
+    ending = [route for route in args.api_versions if route.headers]
+    # The oldest goes first, and is the last of its kind.
+    groups = [group for group in (lasting, *([x] for x in reversed(ending))) if group]
+    rules = [rule for group in groups for rule in _shared(server, group, args, parts)]
+    for part in parts:
+        if part.revision:
+            rules += [_chosen(server, group, args, part) for group in groups]
     refusals = _refusals(server, args, parts)
     return {"parentRefs": parents(around), "rules": [*rules, *refusals]}
 
@@ -118,43 +126,44 @@ def _has_revisions(parts: Sequence[Part]) -> bool:
     return any(part.revision for part in parts)
 
 
-def _version_rules(
-    server: str, route: Route, args: ModelServerArgs, parts: Sequence[Part]
+def _shared(
+    server: str, group: Sequence[Route], args: ModelServerArgs, parts: Sequence[Part]
 ) -> list[Object]:
-    timeout = f"{args.lifecycle.longest_request_seconds}s"
-    timeouts = {"request": timeout, "backendRequest": timeout}
-    told, paths = _told(route), args.public_paths(server)
+    """The rules of API versions with the same headers, for all revisions by weight."""
+    paths = args.public_paths(server)
+    rest = {"backendRefs": _backends(parts), "timeouts": _timeouts(args)}
+    told = _told(group[0])
     if not _has_revisions(parts):
         return [
             {
-                "matches": [{"path": _below(f"{route.prefix}{path}")}],
+                "matches": _public(group, [path]),
                 "filters": [_without_prefix(path), *told],
-                "backendRefs": _backends(parts),
-                "timeouts": timeouts,
+                **rest,
             }
             for path in paths
         ]
     # A rule per path and revision would soon be more than a route holds, and the
     # standard's rewrite takes one path a rule: so Envoy Gateway's, by a pattern.
     filters = [extension(f"{server}-{PREFIX}"), *told]
-    chosen = [
-        {
-            "matches": _public(
-                [route], paths, {"type": "Exact", "value": part.revision}
-            ),
-            "filters": filters,
-            "backendRefs": _backends([part], weight=1),
-            "timeouts": timeouts,
-        }
-        for part in parts
-    ]
-    shared = {
-        "matches": _public([route], paths),
-        "filters": filters,
-        "backendRefs": _backends(parts),
-        "timeouts": timeouts,
+    return [{"matches": _public(group, paths), "filters": filters, **rest}]
+
+
+def _chosen(
+    server: str, group: Sequence[Route], args: ModelServerArgs, part: Part
+) -> Object:
+    """The same for the revision that the header names."""
+    header = {"type": "Exact", "value": part.revision}
+    return {
+        "matches": _public(group, args.public_paths(server), header),
+        "filters": [extension(f"{server}-{PREFIX}"), *_told(group[0])],
+        "backendRefs": _backends([part], weight=1),
+        "timeouts": _timeouts(args),
     }
-    return [*chosen, shared]
+
+
+def _timeouts(args: ModelServerArgs) -> Object:
+    timeout = f"{args.lifecycle.longest_request_seconds}s"
+    return {"request": timeout, "backendRequest": timeout}
 
 
 def _refusals(

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import yaml
-
+from components.monitoring import holding
 from components.serving import recording
 from components.serving.model_server_args import Alerts, ModelServerArgs
 from components.serving.parts import Part, parts
 from components.serving.runtimes.figures import COMMON, Figures
+from components.yaml_text import written
 
 
 @dataclass(frozen=True)
@@ -182,12 +182,15 @@ def rule_file(
         if part.args.scaling.signal == "inflight":
             alerts_of_part = scaling_alerts(part.name, of_part, window)
             told += [replace(a, revision=part.revision) for a in alerts_of_part]
-    rules = recording.rules(figures, chosen, window, sources)
+    group = f"{namespace}/{name}"
+    rules = [
+        holding.watched(group),
+        *recording.rules(figures, chosen, window, sources),
+    ]
     rules += [
         {
             "alert": alert.name,
-            "expr": alert.expression,
-            "for": f"{limits.for_seconds}s",
+            "expr": holding.held(alert.expression, limits.for_seconds, group),
             "labels": {
                 **labels,
                 "severity": alert.severity,
@@ -201,5 +204,5 @@ def rule_file(
         }
         for alert in told
     ]
-    content = {"groups": [{"name": f"{namespace}/{name}", "rules": rules}]}
-    return yaml.safe_dump(content, sort_keys=False, width=1000)
+    content = {"groups": [{"name": group, "rules": rules}]}
+    return written(content)

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from components import naming
-from components.setting_types import DnsLabel
+from components.setting_types import DnsLabel, Namespace
 from components.settings import Problem, Settings, refuse
 
 SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
@@ -39,21 +39,21 @@ class KedaAccess(Settings):
 class Surroundings(Settings):
     """Names of what the cluster has; the defaults are those of the platform stack."""
 
-    namespace: DnsLabel = naming.MODELS_NAMESPACE
+    namespace: Namespace = naming.MODELS_NAMESPACE
     """Namespace of the model servers."""
     gateway: DnsLabel = naming.GATEWAY
     """Gateway that routes attach to."""
-    gateway_namespace: DnsLabel = naming.GATEWAY_NAMESPACE
+    gateway_namespace: Namespace = naming.GATEWAY_NAMESPACE
     """Namespace of the Gateway and of its proxies."""
     gateway_listener: DnsLabel | None = None
     """Listener of the Gateway that routes attach to; default: all that take them, so
     that the platform's settings say whether plain HTTP is one."""
-    monitoring_namespace: DnsLabel = naming.MONITORING_NAMESPACE
+    monitoring_namespace: Namespace = naming.MONITORING_NAMESPACE
     """Namespace of Prometheus; the alert rules are put there."""
     keda: KedaAccess | None = None
     """State that the cluster has KEDA (`keda: {}` with the platform stack's), which
     models with `scaling.signal: inflight` need."""
-    dns_namespace: DnsLabel = "kube-system"
+    dns_namespace: Namespace = "kube-system"
     """Namespace of the cluster's DNS."""
 
     def contradictions(self) -> Iterator[Problem]:

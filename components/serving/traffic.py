@@ -40,10 +40,17 @@ Object = dict[str, Any]
 
 
 def traffic(args: ModelServerArgs) -> Object:
-    """The part of a route's BackendTrafficPolicy that meets the loss of replicas."""
+    """The part of a route's BackendTrafficPolicy that meets the loss of replicas.
+
+    And an answer that stands still, where answers come in pieces: a node that dies in
+    the midst of one says nothing either.
+    """
     retries = args.requests.retries
+    timeout: Object = {"tcp": {"connectTimeout": CONNECT_TIMEOUT}}
+    if idle := args.lifecycle.stream_idle_seconds:
+        timeout["http"] = {"streamIdleTimeout": f"{idle}s"}
     common: Object = {
-        "timeout": {"tcp": {"connectTimeout": CONNECT_TIMEOUT}},
+        "timeout": timeout,
         "healthCheck": {"passive": EJECTION},
         # A connection that waits for its next request is found dead, too.
         "tcpKeepalive": {"idleTime": "5s", "interval": "1s", "probes": 3},

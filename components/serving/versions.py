@@ -16,6 +16,8 @@ from components.setting_types import PathPrefix, path_prefix
 from components.settings import Problem, Settings, refuse
 
 MOST_RULES = 16
+MOST_RULE_MATCHES = 64
+MOST_MATCHES = 127
 """Of one HTTPRoute, by its schema (Gateway API v1)."""
 _VERSIONED = re.compile(r"(/.+)/v[0-9][A-Za-z0-9._-]*")
 _ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[!#-;=?-~]*)?")
@@ -154,11 +156,16 @@ def past(routes: Iterable[Route], today: date) -> Iterator[str]:
 
 
 def most_versions(revisions: int, paths: int) -> int:
-    """API versions that one HTTPRoute holds, with so many revisions and paths."""
-    if revisions:
-        # Each revision by header and all by weight; answers for what is not known.
-        return (MOST_RULES - 3) // (revisions + 1)
-    return (MOST_RULES - 2) // paths
+    """API versions that one HTTPRoute holds, with so many revisions and paths.
+
+    Versions that end need rules of their own, and any may be given an end.
+    """
+    if not revisions:
+        return (MOST_RULES - 2) // paths
+    # Each revision by header and all by weight; answers for what is not known.
+    by_rules = (MOST_RULES - 3) // (revisions + 1)
+    by_matches = (MOST_MATCHES - 1) // (paths * (revisions + 2) + 2)
+    return min(by_rules, by_matches, MOST_RULE_MATCHES // paths)
 
 
 def siblings(routes: Iterable[Route], known: Iterable[str]) -> list[str]:

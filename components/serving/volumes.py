@@ -9,16 +9,21 @@ from collections.abc import Mapping
 from pulumi_kubernetes.core import v1 as core
 
 from components.security import pod_defaults
+from components.serving import secret_files
 from components.serving.model_server_args import ModelServerArgs, PredictionLog
+from components.serving.runtimes.base import SCRATCH_FOLDER, SHARED_MEMORY_FOLDER
 from components.serving.runtimes.ours import PREDICTION_LOG_FOLDER
 
 Pairs = list[tuple[core.VolumeArgs, core.VolumeMountArgs]]
 
 
 def of(
-    model: str, args: ModelServerArgs, files: str
+    model: str, args: ModelServerArgs, files: str, secrets: Mapping[str, str]
 ) -> tuple[list[core.VolumeArgs], list[core.VolumeMountArgs]]:
-    """Volumes and mounts; `files` is the ConfigMap's name, if the runtime has files."""
+    """Volumes and mounts; `files` is the ConfigMap's name, if the runtime has files.
+
+    `secrets`: the Secrets in the cluster by their names in the settings.
+    """
     runtime = args.runtime
     pairs: Pairs = []
     if args.model_image:
@@ -28,7 +33,7 @@ def of(
         folder = runtime.model_folder(model)
         mount = core.VolumeMountArgs(name="model", mount_path=folder, read_only=True)
         pairs.append((core.VolumeArgs(name="model", image=source), mount))
-    scratch = {"tmp": ("/tmp", runtime.FACTS.scratch_mib)}  # noqa: S108 the pod's own
+    scratch = {"tmp": (SCRATCH_FOLDER, runtime.FACTS.scratch_mib)}
     log = args.prediction_log
     if runtime.FACTS.logs_predictions and log.enabled:
         scratch["predictions"] = (PREDICTION_LOG_FOLDER, _empty_dir_mib(log))
@@ -37,11 +42,9 @@ def of(
         for name, (path, mib) in scratch.items()
     ]
     if mib := runtime.shared_memory_mib:
-        mount = core.VolumeMountArgs(
-            name="shm",
-            mount_path="/dev/shm",  # noqa: S108 the pod's own
-        )
+        mount = core.VolumeMountArgs(name="shm", mount_path=SHARED_MEMORY_FOLDER)
         pairs.append((_scratch("shm", mib, medium="Memory"), mount))
+    pairs += secret_files.of(args.secrets, secrets)
     volumes, mounts = [volume for volume, _ in pairs], [mount for _, mount in pairs]
     if paths := runtime.files(model):
         config = core.ConfigMapVolumeSourceArgs(name=files)

@@ -11,10 +11,10 @@ from pulumi_kubernetes.meta import v1 as meta
 
 from components import naming
 from components.security import pod_defaults
-from components.serving import volumes
+from components.serving import pod_environment, volumes
 from components.serving.gpu_settings import RESOURCE
 from components.serving.model_server_args import ModelServerArgs
-from components.serving.runtimes.base import Program, Runtime
+from components.serving.runtimes.base import Runtime
 
 PORT_NAME, GRPC_NAME, METRICS_NAME = "http", "grpc", "metrics"
 CONTAINER = "server"
@@ -31,24 +31,6 @@ def ports(runtime: Runtime) -> dict[str, int]:
     if runtime.FACTS.metrics_port not in found.values():
         found[METRICS_NAME] = runtime.FACTS.metrics_port
     return found
-
-
-def _env(program: Program, revision: str) -> list[core.EnvVarArgs]:
-    values = dict(program.environment)
-    if revision and program.revision_variable:
-        values[program.revision_variable] = revision
-    found = [core.EnvVarArgs(name=key, value=value) for key, value in values.items()]
-    if not program.namespace_variable:
-        return found
-    namespace = core.EnvVarSourceArgs(
-        field_ref=core.ObjectFieldSelectorArgs(
-            api_version="v1", field_path="metadata.namespace"
-        )
-    )
-    return [
-        *found,
-        core.EnvVarArgs(name=program.namespace_variable, value_from=namespace),
-    ]
 
 
 def _probe(path: str, *, period: int, failures: int) -> core.ProbeArgs:
@@ -143,6 +125,7 @@ def _container(
     args: ModelServerArgs,
     mounts: list[core.VolumeMountArgs],
     revision: str,
+    secrets: Mapping[str, str],
 ) -> core.ContainerArgs:
     program = args.runtime.program(model, args)
     more: dict[str, Any] = {}
@@ -164,7 +147,9 @@ def _container(
             core.ContainerPortArgs(name=name, container_port=port, protocol="TCP")
             for name, port in ports(args.runtime).items()
         ],
-        env=_env(program, revision),
+        env=pod_environment.variables(
+            program, revision, args.environment, args.secrets, secrets
+        ),
         resources=_resources(args),
         volume_mounts=mounts,
         termination_message_policy="FallbackToLogsOnError",
@@ -200,13 +185,16 @@ def deployment_spec(
     `files`: the ConfigMap with the runtime's files, if it has some.
     """
     model, facts = args.served(name), args.runtime.FACTS
-    pod_volumes, mounts = volumes.of(model, args, files)
+    secrets = args.secret_names(name)
+    pod_volumes, mounts = volumes.of(model, args, files, secrets)
     more = _placement(selector)
-    if gpus := args.runtime.accelerators:
-        more["node_selector"] = gpus.node_selector or None
+    gpus = args.runtime.accelerators
+    chosen = {**args.node_selector, **(gpus.node_selector if gpus else {})}
+    more["node_selector"] = chosen or None
+    if gpus:
         more["tolerations"] = gpus.tolerations
     pod = pod_defaults.pod(
-        [_container(model, args, mounts, revision)],
+        [_container(model, args, mounts, revision, secrets)],
         service_account=name,
         termination_grace_period_seconds=args.lifecycle.grace_seconds,
         volumes=pod_volumes,

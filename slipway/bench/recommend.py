@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import yaml
-
+from components.yaml_text import written
 from slipway.bench.capacity import Capacity
 
 MEMORY_REQUEST, MEMORY_LIMIT = 1.2, 1.5
@@ -72,4 +71,4 @@ def _up(value: float, step: int) -> int:
 
 def snippet(settings: dict[str, Any]) -> str:
     """The settings as lines for `models.<name>` of a stack file."""
-    return yaml.safe_dump(settings, sort_keys=False)
+    return written(settings)

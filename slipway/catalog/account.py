@@ -13,11 +13,11 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 import boto3
-import yaml
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from components import catalog
+from components.yaml_text import read
 from slipway.catalog import describe, published, writing
 
 PRICING_REGION = "us-east-1"
@@ -98,7 +98,7 @@ def _held(name: str) -> dict[str, Any]:
 
 def _held_versions() -> dict[str, dict[str, date]]:
     text = (catalog.DATA / "eks_versions.yaml").read_text()
-    versions: dict[str, dict[str, date]] = yaml.safe_load(text)["versions"]
+    versions: dict[str, dict[str, date]] = read(text, "eks_versions.yaml")["versions"]
     return versions
 
 

@@ -150,10 +150,14 @@ def _facts(found: InstanceType, region: str) -> dict[str, str]:
         facts |= {
             "compute capability": known.compute_capability,
             "MIG profiles": ", ".join(profiles),
-            "least driver": known.minimum_driver or UNKNOWN,
+            "driver for MIG": _least_driver(known),
             "NVSwitch": "yes" if found.nvswitch else "no",
         }
     return facts
+
+
+def _least_driver(known: catalog.Accelerator) -> str:
+    return f"{known.minimum_driver} or newer" if known.minimum_driver else ""
 
 
 def _zones(found: InstanceType, region: str, between: str) -> str:

@@ -5,7 +5,8 @@ Answers of DescribeInstanceTypes and published copies of them have the same shap
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 GENERAL = (
@@ -28,6 +29,11 @@ GENERAL = (
 """Families without accelerators that system pools and CPU models use."""
 BIGGER = {("A100", 81920): "A100-80GB"}
 """Models that share a name and differ in memory, by name and MiB."""
+CHIP_MEMORY = {"Trainium2": 98304}
+"""MiB of a chip where EC2's descriptions are wrong: they say 512 GiB (moto 5.2.5) or
+32 GiB of Trainium2; trn2.48xlarge has 1.5 TiB on 16 chips
+(https://aws.amazon.com/ec2/instance-types/trn2/, 2026-11)."""
+_BANDWIDTH = re.compile(r"(?:(\d+)x )?([\d.]+) Gigabit")
 
 Raw = Mapping[str, Any]
 
@@ -48,7 +54,7 @@ def described(raw: Raw) -> dict[str, Any]:
         "memory": raw["MemoryInfo"]["SizeInMiB"],
         "architecture": _architecture(raw),
         "network_cards": network["MaximumNetworkCards"],
-        "network_gbps": sum(card.get("BaselineBandwidthInGbps", 0.0) for card in cards),
+        "network_gbps": _gbps(network, cards),
         # Of the default card: pods get no addresses from the others.
         "max_interfaces": main["MaximumNetworkInterfaces"],
         "addresses_per_interface": network["Ipv4AddressesPerInterface"],
@@ -69,6 +75,18 @@ def described(raw: Raw) -> dict[str, Any]:
     if raw["BareMetal"]:
         line["bare_metal"] = True
     return line
+
+
+def _gbps(network: Raw, cards: Sequence[Raw]) -> float:
+    """The type's own figure (`400 Gigabit`, `4x 100 Gigabit`) where it has one.
+
+    Cards do not add up to it: each of g6e.48xlarge's four may send 400 Gbit/s, and so
+    may all of them together. `Up to 25 Gigabit` is a burst: there the cards' baselines
+    tell what lasts.
+    """
+    if own := _BANDWIDTH.fullmatch(network.get("NetworkPerformance", "")):
+        return int(own[1] or 1) * float(own[2])
+    return sum(float(card.get("BaselineBandwidthInGbps", 0.0)) for card in cards)
 
 
 def _architecture(raw: Raw) -> str:
@@ -99,9 +117,10 @@ def _neuron(raw: Raw) -> dict[str, Any] | None:
     devices = raw.get("NeuronInfo", {}).get("NeuronDevices")
     if not devices:
         return None
+    name = devices[0]["Name"]
     return {
-        "model": devices[0]["Name"],
+        "model": name,
         "count": devices[0]["Count"],
         "cores": devices[0]["CoreInfo"]["Count"],
-        "memory": devices[0]["MemoryInfo"]["SizeInMiB"],
+        "memory": CHIP_MEMORY.get(name, devices[0]["MemoryInfo"]["SizeInMiB"]),
     }

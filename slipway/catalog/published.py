@@ -2,8 +2,9 @@
 
 Instance types and offerings: PyPI's moto carries DescribeInstanceTypes and
 DescribeInstanceTypeOfferings as they were answered. Prices: the Go module of
-Karpenter's provider for AWS carries a table. Both are Apache-2.0, pinned, and fetched
-by the registries' ordinary clients; neither is needed to use the catalogue.
+Karpenter's provider for AWS carries a table, and another of bandwidths, against which
+the instance types are tested. Both are Apache-2.0, pinned, and fetched by the
+registries' ordinary clients; neither is needed to use the catalogue.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import os
 import re
+import subprocess
 import sys
 import tempfile
 import zipfile
@@ -21,23 +24,28 @@ from pathlib import Path
 from typing import Any
 
 from lab import commands, paths
+from lab.errors import LabError
 from lab.locks import locked
 from slipway.catalog import describe, writing
 
 MOTO = "5.2.5"
 MOTO_DATE = "2026-11-23"
 """The day on which this version was the newest; its answers bear no date."""
-KARPENTER = "v1.14.1"
+KARPENTER = "v1.15.2"
+"""Only its tables are read: its code wants a newer Go than the lab's."""
 MODULE = "github.com/aws/karpenter-provider-aws"
 PRICE_FILES = (
     "pkg/providers/pricing/zz_generated.pricing_aws.go",
     "pkg/providers/pricing/zz_generated.pricing_aws_us_gov.go",
 )
+BANDWIDTH_FILE = "pkg/providers/instancetype/zz_generated.bandwidth.go"
 TIMEOUT_SECONDS = 600.0
 _RESOURCES = "moto/ec2/resources/"
 _GENERATED = re.compile(r"generated at (\d{4}-\d\d-\d\d)T")
 _REGION = re.compile(r'^\t"([a-z0-9-]+)": \{', re.MULTILINE)
 _PRICE = re.compile(r'"([a-z0-9-]+\.[a-z0-9-]+)": (\d+\.\d+)')
+_BANDWIDTH = re.compile(r'"([a-z0-9-]+\.[a-z0-9-]+)": +(\d+),')
+_MBPS_PER_GBPS = 1000
 
 
 def generate() -> dict[str, str]:
@@ -77,26 +85,51 @@ def moto_wheel() -> Path:
 
 
 def karpenter_module() -> Path:
-    """The pinned module's price files, fetched once."""
+    """The pinned module's tables, fetched once."""
     kept = _folder() / f"karpenter-{KARPENTER}"
     if kept.is_dir():
         return kept
     _folder().mkdir(parents=True, exist_ok=True)
     with locked(_folder() / "lock"), tempfile.TemporaryDirectory() as folder:
-        environment = {"GOMODCACHE": folder, "GOFLAGS": "-modcacherw"}
-        shown = commands.run(
-            ["go", "mod", "download", "-json", f"{MODULE}@{KARPENTER}"],
-            cwd=Path(folder),
-            environment=environment,
-            timeout_seconds=TIMEOUT_SECONDS,
-        )
         part = kept.with_suffix(".part")
-        for name in PRICE_FILES:
-            target = part / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(Path(json.loads(shown)["Dir"], name).read_bytes())
+        prefix = f"{MODULE}@{KARPENTER}/"
+        with zipfile.ZipFile(_module_zip(Path(folder))) as archive:
+            for name in (*PRICE_FILES, BANDWIDTH_FILE):
+                target = part / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(archive.read(prefix + name))
         part.rename(kept)
     return kept
+
+
+def _module_zip(folder: Path) -> Path:
+    """The module's zip, verified by Go's checksum database; LabError.
+
+    For a module that wants a newer Go, `go mod download` fetches and verifies it and
+    then ends with an error all the same: what counts is that it tells zip and sum.
+    """
+    command = ["go", "mod", "download", "-json", f"{MODULE}@{KARPENTER}"]
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, "GOMODCACHE": str(folder), "GOFLAGS": "-modcacherw"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_SECONDS,
+        check=False,
+    )
+    told = json.loads(done.stdout) if done.stdout.strip() else {}
+    if not (told.get("Zip") and told.get("Sum")):
+        why = told.get("Error") or done.stderr.strip()
+        raise LabError(f"{' '.join(command)} ended with {done.returncode}: {why}")
+    return Path(told["Zip"])
+
+
+def bandwidths() -> dict[str, float]:
+    """Gbit/s by instance type, as Karpenter's provider has them."""
+    text = (karpenter_module() / BANDWIDTH_FILE).read_text()
+    return {t: int(mbps) / _MBPS_PER_GBPS for t, mbps in _BANDWIDTH.findall(text)}
 
 
 def _load(archive: zipfile.ZipFile, name: str) -> Any:

@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from components.settings import Problem, SettingsError
+from components.yaml_text import written
 
 FILE = "compose.yaml"
 _MARK = "# Written by `slipway compose"
@@ -40,15 +39,6 @@ _SERVICE_KEYS = (
 """The order in which a person reads them."""
 
 
-class _Dumper(yaml.SafeDumper):
-    def ignore_aliases(self, _data: Any) -> bool:
-        return True  # anchors named id001 help nobody
-
-
-def to_yaml(content: Any) -> str:
-    return yaml.dump(content, Dumper=_Dumper, sort_keys=False, width=88)
-
-
 @dataclass
 class Composition:
     """A Compose project in the making."""
@@ -59,8 +49,18 @@ class Composition:
     networks: dict[str, dict[str, Any]] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     """Content of configuration files by their path beside compose.yaml."""
+    secrets: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Secret and key by the variable of .env that stands for it."""
     limits: list[str] = field(default_factory=list)
     """What the cluster does and Compose does not, a line each."""
+
+    gpus: int = 0
+    """How many GPUs of the machine are given away."""
+
+    def take_gpus(self, count: int) -> list[str]:
+        """Indices of GPUs that no other service has."""
+        first, self.gpus = self.gpus, self.gpus + count
+        return [str(number) for number in range(first, self.gpus)]
 
     @property
     def project(self) -> str:
@@ -103,7 +103,7 @@ class Composition:
             + "#   docker compose up --detach --wait\n"
             + "# What a cluster does and one machine with Compose does not:\n"
             + told
-            + to_yaml(content)
+            + written(content)
         )
 
     def all_files(self) -> dict[str, str]:

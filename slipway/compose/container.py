@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from components import images
-from slipway.compose import tools
+from slipway.compose import secrets, tools
 from slipway.compose.composition import Composition
 from slipway.compose.objects import (
     Object,
@@ -26,6 +26,7 @@ GPU = "nvidia.com/gpu"
 CONFIG_LABEL = "slipway.dev/config"
 """On a service, a digest of its files: another makes Compose start it anew."""
 _KNOWN_RESOURCES = {"cpu", "memory", "ephemeral-storage", GPU}
+_REFERENCE = re.compile(r"\$\([^)]*\)")
 _BY_HAND = "write a compose.yaml for it by hand, or run it on a cluster"
 
 
@@ -120,19 +121,35 @@ class Container:
         }
         found = {}
         for variable in self.container.get("env", []):
-            value = variable.get("value", "")
+            name, value = variable["name"], variable.get("value", "")
             if source := variable.get("valueFrom"):
+                if key := source.get("secretKeyRef"):
+                    found[name] = secrets.variable(
+                        self.composition, self.workload, key["name"], key["key"]
+                    )
+                    continue
                 path = source.get("fieldRef", {}).get("fieldPath")
                 if path not in fields:
                     raise self._refuse(
-                        f"env {variable['name']}",
+                        f"env {name}",
                         source,
                         "there is nothing here that it could come from",
                         "give the value itself, or run it on a cluster",
                     )
                 value = fields[path]
-            found[variable["name"]] = escaped(str(value))
+            found[name] = escaped(self._as_the_program_gets_it(name, value))
         return found
+
+    def _as_the_program_gets_it(self, name: str, value: str) -> str:
+        """What Kubernetes makes of a value: `$$` is `$`, `$(NAME)` a variable."""
+        if _REFERENCE.search(value.replace("$$", "")):
+            raise self._refuse(
+                f"env {name}",
+                value,
+                "Compose replaces no variables in variables",
+                "give the value itself, or run it on a cluster",
+            )
+        return value.replace("$$", "$")
 
     def _add_volumes(self) -> None:
         pod = pod_spec(self.workload)
@@ -148,6 +165,9 @@ class Container:
                 self._add_image(volume["image"]["reference"], target)
             elif "configMap" in volume:
                 self._add_config(volume["configMap"]["name"], target)
+            elif "projected" in volume:
+                for source in volume["projected"]["sources"]:
+                    self._add_secret(source, target)
             elif name in claimed or volume.get("emptyDir") == {}:
                 self._add_data(name, target)
             elif "emptyDir" in volume:
@@ -186,6 +206,19 @@ class Container:
         for key, text in config["data"].items():
             self.composition.files.setdefault(f"{name}/{key}", text)
         self._bind(name, target)
+
+    def _add_secret(self, source: Object, target: str) -> None:
+        """Files of a Secret, each a file of the machine's by itself."""
+        if set(source) != {"secret"}:
+            raise self._refuse("volumes", source, "it is not translated", _BY_HAND)
+        secret = source["secret"]
+        for item in secret["items"]:
+            path = f"{target}/{item['path']}"
+            self._mounts.append(
+                secrets.file(
+                    self.composition, self.workload, secret["name"], item["key"], path
+                )
+            )
 
     def _bind(self, folder: str, target: str) -> None:
         inside = [p for p in self.composition.files if p.startswith(f"{folder}/")]
@@ -239,7 +272,8 @@ class Container:
         if GPU in limits:
             device = {
                 "driver": "nvidia",
-                "count": int(limits[GPU]),
+                # A count alone does not keep two services from the same devices.
+                "device_ids": self.composition.take_gpus(int(limits[GPU])),
                 "capabilities": ["gpu"],
             }
             found["reservations"] = {"devices": [device]}

@@ -12,7 +12,7 @@ from typing import Any
 
 from components.platform.gateway import METRICS_PORT, PROXY_PORT
 from slipway.compose.objects import Objects
-from slipway.compose.routes import Envoy, routes
+from slipway.compose.routes import ANOTHER_HOST, Envoy, routes
 from slipway.compose.servers import Backend, Backends
 
 ADMIN_PORT = 19000
@@ -26,16 +26,7 @@ RETRY = {
     # an answer began asks another replica.
     "retry_on": "connect-failure,refused-stream,reset-before-request",
     "num_retries": 2,
-    "retry_host_predicate": [
-        {
-            "name": "envoy.retry_host_predicates.previous_hosts",
-            "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.retry.host."
-                "previous_hosts.v3.PreviousHostsPredicate"
-            },
-        }
-    ],
-    "host_selection_retry_max_attempts": 3,
+    **ANOTHER_HOST,
 }
 
 EJECTION = {
@@ -232,6 +223,7 @@ def _cluster(backend: Backend) -> Envoy:
             backend.cluster, [(host, backend.port) for host in backend.hosts]
         ),
     }
+    found |= backend.traffic
     if backend.health_path:
         found["health_checks"] = [
             {

@@ -7,8 +7,9 @@ from typing import Any
 from components import naming
 from components.platform.gateway import METRICS_PORT, PROXY_LABELS, PROXY_PORT
 from components.settings import Problem, SettingsError
-from slipway.compose import tools
-from slipway.compose.composition import Composition, to_yaml
+from components.yaml_text import written
+from slipway.compose import durations, reach, tools, traffic
+from slipway.compose.composition import Composition
 from slipway.compose.container import CONFIG_LABEL
 from slipway.compose.envoy import READY_PORT, bootstrap
 from slipway.compose.objects import Object, Objects, problem
@@ -20,18 +21,12 @@ SERVICE = "gateway"
 FOLDER = "gateway"
 CONFIG = "/etc/envoy"
 USER = "65532:65532"
-OUTSIDE = "outside"
+OUTSIDE = reach.OUTSIDE
 """The network with a way out, which published ports need."""
 DRAIN_SECONDS = 10
 PORT_VARIABLE = "SLIPWAY_PORT"
 DEFAULT_PORT = 8080
 _ADDRESS = "${SLIPWAY_ADDRESS:-127.0.0.1}"
-_POLICIES = ("SecurityPolicy", "BackendTrafficPolicy", "EnvoyExtensionPolicy")
-_OWN = frozenset(
-    {"circuitBreaker", "healthCheck", "retry", "targetRefs", "tcpKeepalive", "timeout"}
-)
-"""Of a BackendTrafficPolicy, what the configuration here does in its own way."""
-_CLIENT_POLICY = {"connection", "headers", "targetRefs", "timeout", "tls"}
 
 
 def published(variable: str, default: int, target: int) -> str:
@@ -42,24 +37,13 @@ def published(variable: str, default: int, target: int) -> str:
 def add(composition: Composition, objects: Objects, backends: Backends) -> None:
     """Adds the gateway of the platform stack, with the routes of all models."""
     proxy = _proxy(composition.stack, objects)
-    for policy in objects.kind(*_POLICIES):
-        own = _OWN if policy["kind"] == "BackendTrafficPolicy" else frozenset()
-        others = sorted(set(policy["spec"]) - own)
-        if not others:
-            continue
-        raise problem(
-            policy,
-            "spec",
-            others,
-            "the gateway of Compose would not hold to it",
-            "take it from the stack, or run the stack on a cluster",
-        )
+    traffic.check(composition, objects)
     _check_listeners(composition, objects)
     limits = _client_limits(objects)
     log = _access_log(proxy)
     configuration = bootstrap(objects, backends, access_log=log, **limits)
     path = f"{FOLDER}/envoy.yaml"
-    composition.files[path] = to_yaml(configuration)
+    composition.files[path] = written(configuration)
     composition.networks.setdefault(OUTSIDE, {})
     composition.add(SERVICE, _service(composition, proxy, backends))
     composition.told(
@@ -130,18 +114,11 @@ def _client_limits(objects: Objects) -> dict[str, Any]:
     found: dict[str, Any] = {"max_connections": None, "request_timeout": None}
     for policy in objects.kind("ClientTrafficPolicy"):
         spec = policy["spec"]
-        if unknown := sorted(set(spec) - _CLIENT_POLICY):
-            raise problem(
-                policy,
-                "spec",
-                unknown,
-                "it is not translated",
-                "take it from the platform stack, or name another with --platform",
-            )
         connection = spec.get("connection", {}).get("connectionLimit", {})
         found["max_connections"] = connection.get("value")
         http = spec.get("timeout", {}).get("http", {})
-        found["request_timeout"] = http.get("requestReceivedTimeout")
+        if limit := http.get("requestReceivedTimeout"):
+            found["request_timeout"] = durations.envoy(limit)
     return found
 
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-import yaml
-
 from components import naming
 from components.monitoring import alertmanager, prometheus, scrape
-from slipway.compose import gateway, servers
-from slipway.compose.composition import Composition, to_yaml
+from components.yaml_text import read, written
+from slipway.compose import gateway, reach
+from slipway.compose.composition import Composition
 from slipway.compose.container import Container, only_container
 from slipway.compose.objects import (
     Object,
@@ -103,7 +102,7 @@ def add(
 def _calls_out(composition: Composition, name: str) -> bool:
     """Whether a service posts alerts to an address that is no service's."""
     text = composition.files.get(f"{name}/{alertmanager.CONFIG_FILE}", "{}")
-    receivers = yaml.safe_load(text).get("receivers", [])
+    receivers = read(text, "alertmanager.yaml").get("receivers", [])
     hooks = [hook for one in receivers for hook in one.get("webhook_configs", [])]
     hosts = [urlsplit(hook["url"]).hostname or "" for hook in hooks]
     return any(not host.endswith(".svc") for host in hosts)
@@ -153,7 +152,7 @@ def _prometheus(
     composition.files[path] = configuration(text, targets)
     service = found.service()
     service["networks"] = {
-        servers.network(name_of(one)): {}
+        reach.network(name_of(one)): {}
         for one in models.kind("Deployment", "StatefulSet")
     }
     return service
@@ -165,11 +164,11 @@ def configuration(text: str, targets: list[Target]) -> str:
     Each service gets the labels that Kubernetes' discovery would give to its pods, and
     after that the cluster's own relabelling: so series bear the same labels.
     """
-    found = yaml.safe_load(text)
+    found = read(text, "prometheus.yaml")
     jobs = {job["job_name"]: job for job in found["scrape_configs"]}
     kept = [job for job in jobs.values() if not _asks_the_cluster(job)]
     found["scrape_configs"] = kept + [_job(jobs[JOB], target) for target in targets]
-    return to_yaml(found)
+    return written(found)
 
 
 def _asks_the_cluster(job: dict[str, Any]) -> bool:

@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from slipway.compose import traffic
+from slipway.compose.durations import seconds
 from slipway.compose.objects import (
     Object,
     Objects,
@@ -18,7 +20,21 @@ from slipway.compose.objects import (
 )
 
 Envoy = dict[str, Any]
+_LONGEST_SILENCE = 3600
+"""Envoy Gateway's own, where a route has a time limit (idleTimeout, v1.9.1)."""
 _BY_HAND = "take it from the route, or run the stack on a cluster"
+ANOTHER_HOST: Envoy = {
+    "retry_host_predicate": [
+        {
+            "name": "envoy.retry_host_predicates.previous_hosts",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.retry.host."
+                "previous_hosts.v3.PreviousHostsPredicate"
+            },
+        }
+    ],
+    "host_selection_retry_max_attempts": 3,
+}
 ClusterOf = Callable[[Object, dict[str, Any]], str]
 """Name of the cluster of a backend: takes the HTTPRoute and its backendRef."""
 
@@ -47,6 +63,7 @@ class _Answer:
     ) -> None:
         self._objects, self._route, self._rule = objects, route, rule
         self._number, self._cluster_of = number, cluster_of
+        self._traffic = traffic.of(objects, route)
 
     def _refuse(self, path: str, value: Any) -> Exception:
         where = f"spec.rules[{self._number}].{path}"
@@ -106,7 +123,7 @@ class _Answer:
             else:
                 raise self._refuse(f"filters[{number}].type", kind)
         if "direct_response" not in found:
-            found["route"] = {**self._backends(), **route, **self._timeouts()}
+            found["route"] = {**self._backends(), **route, **self._limits()}
         return found
 
     def _rewrite(
@@ -182,17 +199,29 @@ class _Answer:
             return {"cluster": weighted[0]["name"]}
         return {"weighted_clusters": {"clusters": weighted}}
 
+    def _limits(self) -> Envoy:
+        retries = traffic.retries(self._traffic, ANOTHER_HOST)
+        return {**self._timeouts(), **retries}
+
     def _timeouts(self) -> Envoy:
-        timeouts = self._rule.get("timeouts", {})
-        request = timeouts.get("request")
-        return {"timeout": _seconds(request)} if request else {}
+        """Of the whole answer, and of its silence, as Envoy Gateway sets them.
 
+        Without the second Envoy would end an answer that is silent for five minutes,
+        however long the first lets it be.
+        """
+        request = self._rule.get("timeouts", {}).get("request")
+        whole = seconds(request) if request else None
+        found = {} if whole is None else {"timeout": f"{whole:g}s"}
+        silence = self._silence()
+        if silence is None and whole is not None:
+            silence = max(whole, _LONGEST_SILENCE) if whole else 0
+        return found if silence is None else {**found, "idle_timeout": f"{silence:g}s"}
 
-def _seconds(duration: str) -> str:
-    """Gateway API's durations as protobuf's: `1m30s` is `90s`."""
-    factors = {"h": 3600, "m": 60, "s": 1, "ms": 0.001}
-    parts = re.findall(r"([0-9]+)(ms|h|m|s)", duration)
-    return f"{sum(int(number) * factors[unit] for number, unit in parts):g}s"
+    def _silence(self) -> float | None:
+        """The streamIdleTimeout that a policy gives to the route."""
+        http = self._traffic.get("timeout", {}).get("http", {})
+        idle = http.get("streamIdleTimeout")
+        return seconds(idle) if idle else None
 
 
 def _precedence(match: dict[str, Any], path: dict[str, str]) -> tuple[int, ...]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from slipway.compose import reach, traffic
 from slipway.compose.composition import Composition
-from slipway.compose.container import Container, only_container
+from slipway.compose.container import GPU, Container, only_container
 from slipway.compose.objects import (
     Object,
     Objects,
@@ -14,6 +15,7 @@ from slipway.compose.objects import (
     namespace_of,
     problem,
 )
+from slipway.compose.reach import network
 
 HTTP2 = ("kubernetes.io/h2c", "h2c")
 
@@ -27,6 +29,8 @@ class Backend:
     port: int
     health_path: str
     http2: bool = False
+    traffic: dict[str, Any] = field(default_factory=dict)
+    """Fields of Envoy's cluster by the policy of the route."""
 
 
 @dataclass
@@ -50,8 +54,18 @@ class Backends:
                 "take it from the route, or run the stack on a cluster",
             )
         name = f"service/{namespace}/{reference['name']}/{reference['port']}"
+        asked = traffic.cluster(traffic.of(self.objects, route))
         if name not in self._found:
-            self._found[name] = _backend(name, service, workloads, reference["port"])
+            found = _backend(name, service, workloads, reference["port"])
+            self._found[name] = replace(found, traffic=asked)
+        elif self._found[name].traffic != asked:
+            raise problem(
+                route,
+                "spec.rules.backendRefs",
+                reference["name"],
+                "another route leads to it with another BackendTrafficPolicy",
+                "give both routes the same connection limits",
+            )
         return name
 
     def used(self) -> list[Backend]:
@@ -84,22 +98,33 @@ def _port(container: Object, wanted: int | str) -> int:
     return ports[wanted]
 
 
-def network(name: str) -> str:
-    """A network for one model server and those who call it."""
-    return f"model-{name}"
-
-
 def add(composition: Composition, objects: Objects) -> list[Object]:
     """Adds every workload of the models' stack; returns them."""
     workloads = objects.kind("Deployment", "StatefulSet")
     for workload in workloads:
         name = name_of(workload)
         container = Container(composition, objects, workload, only_container(workload))
-        service = container.service(_replicas(composition, objects, workload))
+        count = _replicas(composition, objects, workload)
+        if count > 1 and GPU in container_limits(workload):
+            raise problem(
+                workload,
+                "spec.replicas",
+                count,
+                "Compose gives all replicas of a service the same GPUs",
+                "let one replica be the least, or run the stack on a cluster",
+            )
+        service = container.service(count)
         composition.networks[network(name)] = {"internal": True}
         service["networks"] = {network(name): {}}
+        reach.add(composition, objects, workload, service)
         composition.add(name, service)
     return workloads
+
+
+def container_limits(workload: Object) -> Object:
+    """Limits of a workload's only container."""
+    found: Object = only_container(workload).get("resources", {}).get("limits", {})
+    return found
 
 
 def _replicas(composition: Composition, objects: Objects, workload: Object) -> int:
@@ -111,10 +136,15 @@ def _replicas(composition: Composition, objects: Objects, workload: Object) -> i
             least = spec.get("minReplicas", spec.get("minReplicaCount", 1))
             most = spec.get("maxReplicas", spec.get("maxReplicaCount", least))
             count = max(int(least), 1)
+            more = (
+                ""
+                if GPU in container_limits(workload)
+                else "; `docker compose up --detach --no-recreate "
+                f"--scale {name}={count + 1}` adds one"
+            )
             composition.told(
                 f"{name} has {count} replica{'s' if count > 1 else ''} whatever the "
-                f"load (a cluster would go up to {most}); `docker compose up --detach "
-                f"--no-recreate --scale {name}={count + 1}` adds one."
+                f"load (a cluster would go up to {most}){more}."
             )
             return count
     return int(workload["spec"].get("replicas", 1))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import copy
 
-import yaml
-
 from components import naming
+from components.yaml_text import read, written
 from slipway.compose.composition import Composition
 from slipway.compose.objects import Object, Objects
 
@@ -38,10 +37,10 @@ def _without_its_alerts(one: Object) -> Object:
         return one
     found = copy.deepcopy(one)
     for name, text in found["data"].items():
-        content = yaml.safe_load(text)
+        content = read(text, name)
         for group in content["groups"]:
             group["rules"] = [rule for rule in group["rules"] if not _about_sleep(rule)]
-        found["data"][name] = yaml.safe_dump(content, sort_keys=False, width=1000)
+        found["data"][name] = written(content)
     return found
 
 

@@ -13,8 +13,7 @@ from rich.table import Table
 from components.cluster.settings import ClusterSettings
 from slipway import stack_settings
 from slipway.cost.estimate import HOURS_PER_MONTH, Amount, Estimate, estimate
-
-LAYER = "cluster"
+from stacks import layers
 
 
 @click.command(name="cost")
@@ -27,10 +26,11 @@ def command(stacks: Sequence[str], as_json: bool) -> None:
     transfer, disks, logs and requests are not in it. What has no known price is said,
     and makes the sum a least.
     """
-    others = [stack for stack in stacks if not stack.startswith(f"{LAYER}.")]
+    others = [stack for stack in stacks if layers.split(stack)[0] != layers.CLUSTER]
     if others:
         raise click.UsageError(
-            f"{', '.join(others)}: only stacks of the layer {LAYER} make what AWS bills"
+            f"{', '.join(others)}: only stacks of the layer {layers.CLUSTER} make what "
+            "AWS bills"
         )
     found = [
         estimate(stack, stack_settings.load(stack, ClusterSettings)) for stack in stacks

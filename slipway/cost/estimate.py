@@ -15,8 +15,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from components import catalog
 from components.cluster import kubernetes_support
 from components.cluster.endpoint_services import ENDPOINT_SERVICES
@@ -27,6 +25,7 @@ from components.cluster.node_pool_settings import (
 )
 from components.cluster.pool_reach import Reach, reach
 from components.cluster.settings import ClusterSettings
+from components.yaml_text import read
 
 HOURS_PER_MONTH = 730
 """A year's hours by twelve, as AWS's own calculator has it."""
@@ -158,7 +157,7 @@ def _note(reaches: list[Reach]) -> str:
 
 @functools.cache
 def _fixed_prices() -> dict[str, Any]:
-    content: dict[str, Any] = yaml.safe_load(FIXED.read_text())
+    content: dict[str, Any] = read(FIXED.read_text(), FIXED.name)
     return content
 
 

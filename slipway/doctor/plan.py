@@ -11,9 +11,7 @@ from components.cluster.arns import Arns
 from components.cluster.network_settings import NetworkSettings
 from components.cluster.node_pool_settings import NodePoolBase, ReservedPool
 from components.cluster.settings import ClusterSettings
-from components.settings import parse
-from slipway import render, stack_files
-from stacks.config import PREFIX
+from slipway import render, stack_settings
 
 
 @dataclass(frozen=True)
@@ -58,9 +56,7 @@ class Plan:
 
 def of_stack(stack: str) -> Plan:
     """The plan of a stack `cluster.<environment>`; raises what its settings refuse."""
-    config = stack_files.load(stack).get("config") or {}
-    raw = {key.removeprefix(PREFIX): value for key, value in config.items()}
-    settings = parse(ClusterSettings, raw, stack_files.name(stack))
+    settings = stack_settings.load(stack, ClusterSettings)
     registered = render.render(stack).cloud
     return of_settings(
         stack,

@@ -11,6 +11,8 @@ import os
 import re
 from collections.abc import Iterator
 
+from components.security.secret_shapes import SHAPES
+
 REDACTED = "[redacted]"
 SHORTEST_VALUE = 8
 """Characters of an environment variable's value below which it is no secret but a word
@@ -24,17 +26,7 @@ _SECRET_VARIABLE = re.compile(
     r"SECRET|TOKEN|PASSWORD|PASSPHRASE|PASSWD|API_?KEY|PRIVATE_KEY|ACCESS_KEY"
 )
 _NOT_SECRET = re.compile(r"_(FILE|PATH|URL|ENDPOINT|PROVIDER)$")
-_SHAPES = tuple(
-    re.compile(pattern, re.DOTALL)
-    for pattern in (
-        r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
-        r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{12,}\b",
-        r"\bk8s-aws-v1\.[\w=+/-]+",
-        r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*",
-        r"\b(?:IQoJ|FwoG|FQoG)[\w+/=%-]{20,}",
-        r"\bpul-[0-9a-f]{32,}\b",
-    )
-)
+_SHAPES = tuple(re.compile(text, re.DOTALL) for text in SHAPES.values())
 _PARTS = (
     (re.compile(r"(?i)(://[^/\s:@]+:)[^@/\s]+(@)"), rf"\1{REDACTED}\2"),
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{8,}"), rf"\1 {REDACTED}"),

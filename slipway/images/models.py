@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-LIBRARIES = ("duckdb", "numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx")
+LIBRARIES = (
+    *("duckdb", "numpy", "onnx", "onnxruntime", "protobuf", "scikit-learn"),
+    "skl2onnx",
+)
 SKLEARN_SUFFIX = ".sklearn.joblib"
 TEST_YEAR = 2018
 
@@ -46,7 +49,7 @@ def key(name: str) -> str:
 
 
 def model_folder(name: str) -> Path:
-    """The folder of a model: `model.onnx`, `model.yaml`, `reference.json`.
+    """The folder of a model: its graph, description, statistics and examples.
 
     Trained at the first call (the lines of the training are in `training.log` beside
     it), then kept. Raises ImageError with the training's last lines.

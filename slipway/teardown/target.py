@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from slipway import stack_files
-from stacks.config import PREFIX
+from components.settings import SettingsError
+from stacks import config, files
 
 CLUSTER, VPC, PROVIDER = (
     "aws:eks/cluster:Cluster",
     "aws:ec2/vpc:Vpc",
     "pulumi:providers:aws",
 )
+OF_FILE = (("cluster", "name"), ("account", "id"), ("account", "region"))
+"""Settings that say what the first fields of a Target say."""
 State = Iterable[dict[str, Any]]
 """Resources as the engine's state has them."""
 
@@ -62,12 +64,15 @@ def of_file(stack: str) -> Target | None:
     Its settings are not checked: a destroy has to work with those that are refused.
     """
     try:
-        config = stack_files.load(stack).get("config") or {}
-        account = config[f"{PREFIX}account"]
-        return Target(
-            name=str(config[f"{PREFIX}cluster"]["name"]),
-            account=str(account["id"]),
-            region=str(account["region"]),
-        )
-    except (stack_files.StackFileError, KeyError, TypeError):
+        given = config.unchecked(stack)
+    except (files.StackFileError, SettingsError):
         return None
+    values = [_text(given, *path) for path in OF_FILE]
+    return Target(*values) if all(values) else None
+
+
+def _text(given: Any, *path: str) -> str:
+    """What stands there in plain text or as a number; empty if it is neither."""
+    for name in path:
+        given = given.get(name) if isinstance(given, Mapping) else None
+    return str(given) if isinstance(given, str | int) else ""

@@ -22,6 +22,7 @@ from tests.support import oip
 from tests.support.disturbance import assert_none_lost, load, under
 from tests.support.kube import Kube, wait_until
 
+pytestmark = pytest.mark.calm
 SELECTOR = "app.kubernetes.io/instance=employment"
 PROXIES = "app.kubernetes.io/name=envoy,app.kubernetes.io/component=proxy"
 GATEWAY = "slipway-gateway"

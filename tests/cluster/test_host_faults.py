@@ -22,6 +22,7 @@ def node_ready(cluster: Cluster, name: str) -> bool:
     )
 
 
+@pytest.mark.calm
 @pytest.mark.parametrize("service", ["kubelet", "containerd"])
 def test_a_restarted_service_loses_no_request(cluster: Cluster, service: str) -> None:
     body = oip.request(images.real_rows("employment", 1)[0])

@@ -24,6 +24,7 @@ from tests.support import oip
 from tests.support.disturbance import REQUESTS, assert_none_lost, load
 from tests.support.kube import wait_until
 
+pytestmark = pytest.mark.calm
 LOST = "w1"
 SELECTOR = "app.kubernetes.io/instance=employment"
 PROXIES = "app.kubernetes.io/name=envoy,app.kubernetes.io/component=proxy"

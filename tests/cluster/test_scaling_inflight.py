@@ -74,6 +74,7 @@ def target(cluster: Cluster) -> Target:
     return Target(url, (oip.request(np.repeat(row, ROWS, axis=0)),))
 
 
+@pytest.mark.calm
 def test_new_replicas_are_requested_soon_after_a_step(
     scaled: Scaled, target: Target
 ) -> None:
@@ -89,6 +90,7 @@ def test_new_replicas_are_requested_soon_after_a_step(
     assert first <= 15
 
 
+@pytest.mark.calm
 def test_a_sine_does_not_make_replicas_come_and_go(
     scaled: Scaled, target: Target
 ) -> None:

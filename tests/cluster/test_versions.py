@@ -24,6 +24,7 @@ from tests.support.versioned import (
     Versioned,
 )
 
+pytestmark = pytest.mark.calm
 WEIGHTS = {"champion": 70, "challenger": 30}
 LATER = {"champion": 20, "challenger": 80}
 REQUESTS = 10_000
@@ -223,3 +224,19 @@ def test_other_weights_change_the_route_alone_and_fail_no_request(
     assert {kind for kind, number in changes.items() if number} == {"same", "update"}
     assert pods(cluster) == before
     shares(gateway, body, LATER, REQUESTS // 5)
+
+
+def test_a_revision_goes_and_fails_no_request(
+    versioned: Versioned, cluster: Cluster, gateway: str, body: bytes
+) -> None:
+    """The route stops naming it first: then its pods and its Service may go."""
+    with Callers(f"{gateway}{NEW}/infer", body, most=200_000, callers=2) as callers:
+        changes = versioned.up({"champion": 100}).changes
+        time.sleep(2)
+    say(f"while a revision went: {dict(callers.revisions)}, failed {callers.failed}")
+    assert callers.failed == {}
+    assert set(callers.revisions) == set(WEIGHTS)
+    assert changes.get("delete"), changes
+    services = cluster.kube.run("get", "services", "-n", "models", "-o", "name").stdout
+    assert f"service/{SERVER}-champion\n" in services
+    assert "challenger" not in services

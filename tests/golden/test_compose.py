@@ -37,6 +37,7 @@ def test_the_project_is_the_one_that_was_read_last() -> None:
         assert text == kept()[name], f"{name}: renew and read the difference"
 
 
+@pytest.mark.programs
 def test_it_is_what_the_compose_specification_says() -> None:
     validator = jsonschema.Draft7Validator(composed.schema())
     validator.validate(composed.project())

@@ -96,7 +96,12 @@ def args(kind: str, **runtime: Any) -> ModelServerArgs:
     if kind == "vllm":
         more = {
             "scaling": {"signal": "inflight", "inflight_per_replica": 16},
-            "lifecycle": {"startup_seconds": 600},
+            "lifecycle": {
+                "startup_seconds": 600,
+                "longest_request_seconds": 20,
+                "stream_idle_seconds": 10,
+            },
+            "alerts": {"p99_milliseconds": 250, "queue_p99_milliseconds": 100},
             "resources": {"memory_request_mib": 8192, "memory_limit_mib": 16384},
         }
     return ModelServerArgs(
@@ -120,11 +125,13 @@ def rule_file(kind: str, **runtime: Any) -> str:
     return rules.rule_file("s", "models", args(kind, **runtime))
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("kind", RUNTIMES)
 def test_promtool_takes_the_rules(kind: str, tmp_path: Path) -> None:
     assert promtool.lint(tmp_path, rule_file(kind)) == ""
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("kind", RUNTIMES)
 def test_the_aggregates_are_what_the_server_measured(kind: str, tmp_path: Path) -> None:
     labels = (
@@ -138,6 +145,7 @@ def test_the_aggregates_are_what_the_server_measured(kind: str, tmp_path: Path) 
     assert promtool.difference(tmp_path, rule_file(kind), given(kind), wanted) == ""
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("kind", RUNTIMES)
 def test_a_replica_has_the_common_series(kind: str, tmp_path: Path) -> None:
     """By the names of the contract, with the labels of ours and of its target."""
@@ -167,6 +175,7 @@ def test_a_replica_has_the_common_series(kind: str, tmp_path: Path) -> None:
     assert promtool.difference(tmp_path, rule_file(kind), given(kind), wanted) == ""
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("kind", RUNTIMES)
 def test_it_would_be_seen_if_a_series_were_called_otherwise(
     kind: str, tmp_path: Path
@@ -202,6 +211,7 @@ def test_without_batching_nothing_waits() -> None:
     assert "queue" not in text
 
 
+@pytest.mark.programs
 @pytest.mark.parametrize("kind", RUNTIMES)
 def test_a_server_that_prometheus_cannot_ask_is_told(kind: str, tmp_path: Path) -> None:
     alert = 'ALERTS{alertname="ModelWithoutReadyReplica",alertstate="firing"}'

@@ -58,7 +58,8 @@ def test_hosts_that_share_addresses_are_refused(lab: Lab) -> None:
     assert not result.succeeded
     said = " ".join(result.output.split())
     assert "node_pod_cidr of cp1, w1 is 198.18.64.0/24, 198.18.64.0/24" in said
-    assert "set one IPv4 network for each host" in said
+    assert "cp1 is 198.18.64.0/24 and overlaps node_pod_cidr of w1" in said
+    assert "Set one IPv4 network for each host" in said
     assert result.changes == 0
 
 

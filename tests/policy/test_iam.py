@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -95,7 +96,10 @@ def test_parliament_would_see_what_is_wrong() -> None:
         ),
         "INVALID_ARN": bad(Resource=["arn:aws:s3:bucket"]),
     }
-    for issue, policy in wrong.items():
-        found = [f["issue"] for f in iam_lint.findings([policy])]
+    # One run for all, told apart by name: most of a run's time is its start.
+    named = [replace(policy, name=issue) for issue, policy in wrong.items()]
+    findings = iam_lint.findings([*named, replace(bad(), name="good")])
+    for issue in wrong:
+        found = [f["issue"] for f in findings if f["policy"] == issue]
         assert issue in found, (issue, found)
-    assert iam_lint.findings([bad()]) == []
+    assert [f for f in findings if f["policy"] == "good"] == []

@@ -234,12 +234,27 @@ def mutant() -> Object:
     return broken
 
 
+def without_schema(one: Object) -> Object:
+    """A definition of a custom kind without its schemas, all else as it is.
+
+    They are nine tenths of the text of all stacks, and minutes of checkov's time, which
+    has no rule about them: what it is given of a definition is judged as any object is.
+    """
+    if one["kind"] != "CustomResourceDefinition":
+        return one
+    versions = [
+        {key: value for key, value in version.items() if key != "schema"}
+        for version in one["spec"]["versions"]
+    ]
+    return {**one, "spec": {**one["spec"], "versions": versions}}
+
+
 def test_checkov_passes_all_without_a_skip(tmp_path: Path) -> None:
     # What two stacks have in common, such as all definitions of custom kinds, once.
     different = {to_yaml(m): m for stack in STACKS for m in rendering(stack).manifests}
-    for number, text in enumerate(different):
+    for number, (text, one) in enumerate(different.items()):
         assert "checkov.io/skip" not in text
-        (tmp_path / f"{number}.yaml").write_text(text)
+        (tmp_path / f"{number}.yaml").write_text(to_yaml(without_schema(one)))
     (tmp_path / "mutant.yaml").write_text(yaml.safe_dump(mutant()))
     report = checkov.kubernetes(tmp_path)
     results, summary = report["results"], report["summary"]

@@ -5,6 +5,7 @@ Every example is a stack of several models, so that one run of the program tests
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from components.serving.models_settings import ModelsSettings
 from components.settings import SettingsError, parse
-from tests.support import pod_security, schemas
+from tests.support import applications, pod_security, schemas
 from tests.support.rendered import models, reference
 
 Draw = Any
@@ -132,6 +133,8 @@ def stack(draw: Draw) -> Config:
     found = {}
     for name, prefix in zip(names, prefixes, strict=True):
         args = draw(st.fixed_dictionaries({}, optional=optional))
+        if draw(st.booleans()):
+            args |= draw(applications.settings())
         args["model_image"] = "employment"
         # All but ours need an image of their own.
         args.setdefault("image", reference("application"))
@@ -170,8 +173,10 @@ def test_what_is_accepted_keeps_the_promises(config: Config) -> None:
         assert "replicas" not in deployment
         keeps_enough_replicas(kinds, name)
         is_not_killed_early(pod, kinds.get("HTTPRoute", {}).get(name))
-        denies_by_default(kinds["NetworkPolicy"][name]["spec"], deployment)
+        policy = kinds["NetworkPolicy"][name]["spec"]
+        denies_by_default(policy, deployment, config[name])
         is_pinned_and_bounded(pod)
+        applications.gives_what_is_said(pod, config[name])
 
 
 def keeps_enough_replicas(kinds: dict[str, dict[str, Config]], name: str) -> None:
@@ -202,21 +207,45 @@ def is_not_killed_early(pod: Config, route: Config | None) -> None:
             assert int(rule["timeouts"]["request"].removesuffix("s")) <= drain
 
 
-def denies_by_default(policy: Config, deployment: Config) -> None:
-    """Every allowance names a namespace and a port; none is open to all."""
+def denies_by_default(policy: Config, deployment: Config, asked: Config) -> None:
+    """Every allowance names a port and a namespace, or is one that was asked for."""
     labels = deployment["template"]["metadata"]["labels"]
     assert policy["podSelector"]["matchLabels"].items() <= labels.items()
     assert policy["podSelector"]["matchLabels"]
     assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
+    wanted = asked.get("egress", [])
+    roles = asked.get("service_account", {}).get("pod_identity", False)
+    assert len(policy["egress"]) == 1 + roles + len(wanted)
+    own, more = policy["egress"][: 1 + roles], policy["egress"][1 + roles :]
     for rule, peers in [
         *((rule, rule["from"]) for rule in policy["ingress"]),
-        *((rule, rule["to"]) for rule in policy["egress"]),
+        *((rule, rule["to"]) for rule in own[:1]),
     ]:
         assert rule["ports"]
         assert peers
         for peer in peers:
             assert peer["namespaceSelector"]["matchLabels"]
             assert "ipBlock" not in peer
+    for rule in own[1:]:
+        assert rule["to"] == [{"ipBlock": {"cidr": "169.254.170.23/32"}}]
+        assert rule["ports"] == [{"protocol": "TCP", "port": 80}]
+    for rule, one in zip(more, wanted, strict=True):
+        assert [p["port"] for p in rule["ports"]] == one["ports"]
+        assert {p["protocol"] for p in rule["ports"]} == {one.get("protocol", "TCP")}
+        (peer,) = rule["to"]
+        if "cidr" in one:
+            block = peer["ipBlock"]
+            assert block["cidr"] == one["cidr"]
+            inside = METADATA in ipaddress.ip_network(one["cidr"])
+            assert block.get("except", []) == [f"{METADATA}/32"] * inside
+        else:
+            (space,) = peer["namespaceSelector"]["matchLabels"].values()
+            assert space == one["namespace"]
+            chosen = peer.get("podSelector", {}).get("matchLabels", {})
+            assert chosen == one.get("pods", {})
+
+
+METADATA = ipaddress.ip_address("169.254.169.254")
 
 
 def is_pinned_and_bounded(pod: Config) -> None:
@@ -228,6 +257,8 @@ def is_pinned_and_bounded(pod: Config) -> None:
     for volume in pod["volumes"]:
         if "image" in volume:
             assert "@sha256:" in volume["image"]["reference"]
+        elif "projected" in volume:
+            assert volume["projected"]["defaultMode"] == 0o440
         else:
             assert volume["emptyDir"]["sizeLimit"]
 
@@ -255,6 +286,15 @@ PATHS = st.sampled_from(
         ("models", "a", "lifecycle", "grace_seconds"),
         ("models", "a", "alerts", "error_percent"),
         ("models", "a", "arm"),
+        ("models", "a", "environment"),
+        ("models", "a", "environment", "A"),
+        ("models", "a", "secrets"),
+        ("models", "a", "secrets", "s"),
+        ("models", "a", "secrets", "s", "variables"),
+        ("models", "a", "secrets", "s", "files"),
+        ("models", "a", "egress"),
+        ("models", "a", "node_selector"),
+        ("models", "a", "service_account", "annotations"),
     ]
 )
 
@@ -274,6 +314,9 @@ def test_junk_is_taken_or_refused_with_words(path: tuple[str, ...], junk: Any) -
                 "scaling": {},
                 "lifecycle": {},
                 "alerts": {},
+                "environment": {},
+                "secrets": {"s": {"variables": {"B": "b"}}},
+                "service_account": {},
             }
         },
     }

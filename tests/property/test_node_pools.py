@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+import functools
 import math
 from collections.abc import Mapping
 from decimal import Decimal
@@ -34,7 +35,6 @@ for one in catalog.instance_types():
     FAMILIES.setdefault((one.architecture, node_capacity.accelerator(one)), []).append(
         one
     )
-CRDS = {crd["spec"]["names"]["kind"]: crd for crd in karpenter.definitions()}
 NAMES = st.from_regex(r"[a-z]([-a-z0-9]{0,30}[a-z0-9])?", fullmatch=True)
 TAINT = st.fixed_dictionaries(
     {
@@ -43,6 +43,12 @@ TAINT = st.fixed_dictionaries(
     },
     optional={"value": st.sampled_from(["", "a", "B-2"])},
 )
+
+
+@functools.cache
+def crds() -> dict[str, Any]:
+    """Karpenter's definitions by kind."""
+    return {crd["spec"]["names"]["kind"]: crd for crd in karpenter.definitions()}
 
 
 @st.composite
@@ -197,7 +203,7 @@ def test_karpenter_takes_what_is_rendered(config: Config, name: str) -> None:
     assert isinstance(pool, ElasticPool)
     found = node_pools.rendered(name, pool, pools.KARPENTER)
     for manifest in found:
-        assert schemas.crd_problems(manifest, CRDS[manifest["kind"]]) == []
+        assert schemas.crd_problems(manifest, crds()[manifest["kind"]]) == []
     after = found[1]["spec"]["disruption"]["consolidateAfter"]
     assert int(after.rstrip("s")) >= pool.model_load_seconds
 

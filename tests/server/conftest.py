@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from sklearn.ensemble import GradientBoostingClassifier
 
 from benchmarks.model_folder import made_up_rows, write_model_folder
-from tests.support.model_server import SERVER, ModelServer
-
-sys.path.insert(0, str(SERVER))
+from tests.support.model_server import ModelServer
 
 COLUMNS = 4
 

@@ -22,6 +22,7 @@ from tests.server.conftest import COLUMNS
 from tests.support.example_app import CONFIGURATION, ExampleApp
 from tests.support.model_server import request
 
+pytestmark = pytest.mark.calm
 SLOW = """
 import time
 from flask import Flask

@@ -214,7 +214,7 @@ def test_several_inputs_take_their_bytes_in_order(
         for line in file.read_text().splitlines()
     ]
     assert records[1]["features"] == {"a[0]": False, "a[1]": True, "a[2]": False}
-    assert records[1]["b_out"] == [0, 1, 2]
+    assert records[1]["outputs"]["b_out"] == [0, 1, 2]
 
 
 def test_texts_are_packed_with_their_lengths() -> None:

@@ -198,7 +198,7 @@ def test_media_types(server: ModelServer, headers: dict[str, str]) -> None:
     )
 
 
-@pytest.mark.parametrize("value", ["", "a b", "x" * 129, "a\tb", "é", 'a"b', "a;b"])
+@pytest.mark.parametrize("value", ["a b", "x" * 129, "a\tb", "é", 'a"b', "a;b"])
 def test_request_ids_that_are_refused(server: ModelServer, value: str) -> None:
     for path, method in (("/infer", "POST"), ("/healthz", "GET")):
         answer = server.client.request(

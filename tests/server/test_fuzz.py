@@ -66,7 +66,7 @@ def reader() -> Any:
         features=(),
         decision="label",
         score="",
-        weights_digest="",
+        digests={},
     )
     return Reader(manifest, 10)
 

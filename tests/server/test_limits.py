@@ -306,6 +306,7 @@ def test_overload_is_refused_and_the_rest_served(
         assert found["model_inflight"] == 0
 
 
+@pytest.mark.calm
 def test_a_slow_model_does_not_hold_up_probes(
     slow_models: Path, log_folder: Path
 ) -> None:

@@ -125,7 +125,7 @@ def test_every_datatype(tmp_path: Path, log_folder: Path) -> None:
         "a[1]": 0,
         "a[2]": 2**63 - 1,
     }
-    assert by_model["bool"]["a_out"] == [True, False, True]
+    assert by_model["bool"]["outputs"]["a_out"] == [True, False, True]
 
 
 def test_several_inputs(tmp_path: Path, log_folder: Path) -> None:

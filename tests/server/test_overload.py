@@ -7,6 +7,7 @@ import concurrent.futures
 import time
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ import pytest
 from tests.server.conftest import COLUMNS
 from tests.support.model_server import ModelServer, request
 
+pytestmark = pytest.mark.calm
 BODY = request([1, 1, 1, 1], COLUMNS)
 MODEL_SECONDS = 0.1
 
@@ -42,6 +44,7 @@ class SlowModel:
 
     def __init__(self) -> None:
         self.runs: list[int] = []
+        self.manifest = SimpleNamespace(inputs=())
 
     def run(self, buffers: list[bytes]) -> list[Any]:
         import numpy as np

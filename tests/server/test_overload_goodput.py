@@ -21,6 +21,7 @@ from slipway.bench.open_loop import Bounds, Report, Target
 from tests.server.conftest import COLUMNS
 from tests.support.model_server import ModelServer, request
 
+pytestmark = pytest.mark.calm
 SLEEPING = """
 import time
 from model_server.model import Model

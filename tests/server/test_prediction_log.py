@@ -10,12 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+import yaml
 from model_server.manifest import read_manifest
 from model_server.outputs import Outputs, Results
 from model_server.records import Record, RecordForm, lines
 
 from tests.server.conftest import COLUMNS, Tiny
+from tests.server.test_models import write_identity
 from tests.support.model_server import ModelServer, request
 
 
@@ -100,6 +103,47 @@ def test_requests_of_one_run_get_their_own_rows(models: Path) -> None:
         ("from-1", 1, 1, 0.5),
         ("from-3", 0, 1, 0.75),
     ]
+
+
+def test_outputs_cannot_overwrite_the_logs_own_fields(
+    tmp_path: Path, log_folder: Path
+) -> None:
+    names = ["id", "time", "model", "version", "status", "features", "outputs"]
+    write_identity(tmp_path / "models" / "m", dict.fromkeys(names, "INT32"))
+    folder = tmp_path / "models" / "m"
+    graph = onnx.load(folder / "model.onnx")
+    for tensor in [*graph.graph.input, *graph.graph.output]:
+        tensor.name = _swapped(tensor.name)
+    for node in graph.graph.node:
+        node.input[0], node.output[0] = f"{node.input[0]}_in", node.input[0]
+    onnx.save(graph, folder / "model.onnx")
+    content = yaml.safe_load((folder / "model.yaml").read_text())
+    for tensor in [*content["inputs"], *content["outputs"]]:
+        tensor["name"] = _swapped(tensor["name"])
+    (folder / "model.yaml").write_text(yaml.safe_dump(content))
+    with ModelServer(tmp_path / "models", log_folder) as server:
+        inputs = [
+            {"name": f"{n}_in", "datatype": "INT32", "shape": [1, 3], "data": [7, 8, 9]}
+            for n in names
+        ]
+        server.client.post(
+            "/infer", json={"inputs": inputs}, headers={"x-request-id": "mine"}
+        ).raise_for_status()
+        assert server.stop() == 0
+    (line,) = [f.read_text() for f in finished(log_folder)]
+    found = json.loads(line, object_pairs_hook=_once)
+    assert (found["id"], found["model"], found["status"]) == ("mine", "m", 200)
+    assert found["outputs"] == {name: [7, 8, 9] for name in names}
+
+
+def _swapped(name: str) -> str:
+    """`id` of an input becomes `id_in`, `id_out` of its output `id`."""
+    return name.removesuffix("_out") if name.endswith("_out") else f"{name}_in"
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    assert len({key for key, _ in pairs}) == len(pairs), pairs
+    return dict(pairs)
 
 
 def test_every_prediction_is_logged_once(models: Path, log_folder: Path) -> None:

@@ -133,7 +133,7 @@ def test_each_version_has_its_own_counts_and_records(
         for file in log_folder.iterdir()
         for line in file.read_text().splitlines()
     ]
-    assert [(it["version"], it["sum"]) for it in lines] == [
+    assert [(it["version"], it["outputs"]["sum"]) for it in lines] == [
         ("1.9", 10),
         ("1.9", 10),
         ("2-rc.1", 3),
@@ -194,7 +194,7 @@ def test_a_default_that_no_model_has() -> None:
     from model_server.manifest import Manifest, ModelError
     from model_server.models import newest
 
-    manifest = Manifest("adder", "1", "r", (), (), (), "", "", "")
+    manifest = Manifest("adder", "1", "r", (), (), (), "", "", {})
     assert newest([manifest], "")["adder"] is manifest
     with pytest.raises(ModelError, match=r"DEFAULT_VERSION='2'.*try adder 1"):
         newest([manifest], "2")

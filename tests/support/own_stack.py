@@ -13,7 +13,15 @@ from lab import paths
 from slipway.engine import Engine
 from slipway.results import StackResult
 
-ENVIRONMENTS = ("grpc", "scaling", "sleepy", "versions")
+ENVIRONMENTS = (
+    "adopted",
+    "application",
+    "grpc",
+    "scaling",
+    "sleepy",
+    "streams",
+    "versions",
+)
 """Second parts of these stacks' names."""
 SMALL: dict[str, Any] = {
     "scaling": {"min_replicas": 1, "max_replicas": 1, "accept_single_replica": True},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,51 @@ def difference(
         check=False,
     )
     return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def fires(
+    folder: Path, rules: str, alert: str, given: list[dict[str, str]], at: str = "10m"
+) -> bool:
+    """Whether an alert of a rule file fires then."""
+    (folder / "rules.yaml").write_text(rules)
+    firing = f'ALERTS{{alertname="{alert}",alertstate="firing"}}'
+    return has_value(folder, firing, at, given, [str(folder / "rules.yaml")])
+
+
+def has_value(
+    folder: Path,
+    expression: str,
+    at: str,
+    given: list[dict[str, str]],
+    rule_files: Sequence[str] = (),
+) -> bool:
+    """Whether an expression has one; without rule files there is no state before it."""
+    asked = {
+        "expr": f"count({expression}) > bool 0 or vector(0)",
+        "eval_time": at,
+        "exp_samples": [{"labels": "{}", "value": 1}],
+    }
+    test = {
+        "rule_files": list(rule_files),
+        "evaluation_interval": f"{INTERVAL_SECONDS}s",
+        "tests": [
+            {
+                "interval": f"{INTERVAL_SECONDS}s",
+                "input_series": given,
+                "promql_expr_test": [asked],
+            }
+        ],
+    }
+    (folder / "test.yaml").write_text(yaml.safe_dump(test))
+    done = subprocess.run(
+        [program(), "test", "rules", str(folder / "test.yaml")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 0 or "got:" in said, said
+    return done.returncode == 0
 
 
 def lint(folder: Path, rules: str) -> str:

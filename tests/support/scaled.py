@@ -77,7 +77,8 @@ class Scaled:
         files = self.root / "stacks" / "config"
         files.mkdir(parents=True)
         shutil.copy(paths.ROOT / "Pulumi.yaml", self.root)
-        (files / f"Pulumi.{KEDA_STACK}.yaml").write_text("config: {}\n")
+        of_keda = {"config": {"slipway:cluster": {"kubeconfig": "lab"}}}
+        (files / f"Pulumi.{KEDA_STACK}.yaml").write_text(yaml.safe_dump(of_keda))
         config = {
             "slipway:cluster": {"kubeconfig": "lab"},
             "slipway:surroundings": {"keda": {}},

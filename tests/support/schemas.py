@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import re
 from typing import Any
 
@@ -50,9 +51,13 @@ def crd_problems(manifest: dict[str, Any], crd: dict[str, Any]) -> list[str]:
     """The same for a custom kind, by the schema in its CustomResourceDefinition."""
     wanted = manifest["apiVersion"].rpartition("/")[2]
     version = next(v for v in crd["spec"]["versions"] if v["name"] == wanted)
-    schema = _closed(version["schema"]["openAPIV3Schema"])
-    validator = jsonschema.Draft202012Validator(schema)
+    validator = _custom_validator(json.dumps(version["schema"]["openAPIV3Schema"]))
     return [f"{e.json_path}: {e.message}" for e in validator.iter_errors(manifest)]
+
+
+@functools.lru_cache(maxsize=64)
+def _custom_validator(schema: str) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(_closed(json.loads(schema)))
 
 
 def _closed(schema: Any, *, top: bool = True) -> Any:

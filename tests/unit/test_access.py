@@ -207,7 +207,7 @@ def test_no_error_shows_a_key(clients: Any) -> None:
 
 
 def test_weak_and_shared_keys_are_refused_and_not_shown() -> None:
-    """As the engine hands them over, decrypted: the placeholder marks the mapping."""
+    """Beside that they are in plain text."""
     with pytest.raises(SettingsError) as caught:
         with_keys({"a": "short", "b": KEY, "c": KEY, "d": {"secure": "AAAB"}})
     text = str(caught.value)

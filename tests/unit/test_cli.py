@@ -30,10 +30,16 @@ class FakeEngine:
     calls: tuple[tuple[str, str], ...] = ()
     failing: tuple[str, ...] = ()
     wrong: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
 
     def check(self, stack: str) -> None:
         if stack in self.wrong:
             problem = Problem(f"{stack}.replicas", -1, "is negative", "give 1 or more")
+            raise SettingsError(f"stacks/config/Pulumi.{stack}.yaml", [problem])
+
+    def check_existing(self, stack: str) -> None:
+        if stack in self.foreign:
+            problem = Problem("Namespace/x", "managed by kubectl", "it exists", "adopt")
             raise SettingsError(f"stacks/config/Pulumi.{stack}.yaml", [problem])
 
     def _run(self, verb: str, stack: str, refresh: bool = False) -> StackResult:
@@ -189,3 +195,13 @@ def test_help_needs_no_engine() -> None:
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=paths.ROOT, check=False, capture_output=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_what_others_made_is_told_of_all_stacks_before_the_first_is_changed(
+    engine: type[FakeEngine],
+) -> None:
+    engine.foreign = STACKS
+    result = run("up", *STACKS)
+    assert result.exit_code == cli.WRONG
+    assert engine.calls == ()
+    assert result.stderr.count("Namespace/x: 'managed by kubectl'") == len(STACKS)

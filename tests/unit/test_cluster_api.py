@@ -6,6 +6,7 @@ from slipway import cluster_api
 from slipway.render import render
 from slipway.teardown.waiting import Waiting
 from tests.support.fake_cluster import Clock, FakeCluster
+from tests.support.rendered import IMAGES
 
 OURS, THEIRS = "/api/v1/namespaces/models", "/api/v1/namespaces/theirs"
 WANTED = frozenset({"models", "slipway-gateway"})
@@ -53,7 +54,7 @@ def test_a_deletion_that_does_not_end_is_told_with_its_reason() -> None:
 
 
 def test_a_stacks_namespaces_are_those_it_makes_and_those_it_uses() -> None:
-    found = cluster_api.namespaces(render("models.lab"))
+    found = cluster_api.namespaces(render("models.lab", images=IMAGES))
     assert found == {"models", "slipway-monitoring"}
-    found = cluster_api.namespaces(render("platform.lab"))
+    found = cluster_api.namespaces(render("platform.lab", images=IMAGES))
     assert found >= {"models", "slipway-gateway", "slipway-monitoring", "kube-system"}

@@ -77,6 +77,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Engi
     return lambda: Engine(Console(file=io.StringIO()), programs, root)
 
 
+@pytest.mark.programs
 def test_outputs_are_read_where_they_were_written(
     engine: Callable[[], Engine],
 ) -> None:

@@ -252,8 +252,12 @@ def changed(models: Objects, **container_fields: Any) -> Objects:
     ("fields", "said"),
     [
         (
-            {"env": [{"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "k"}}}]},
+            {"env": [{"name": "KEY", "valueFrom": {"configMapKeyRef": {}}}]},
             "there is nothing here that it could come from",
+        ),
+        (
+            {"env": [{"name": "URL", "value": "db://$(HOST)"}]},
+            "Compose replaces no variables in variables",
         ),
         ({"readinessProbe": {"exec": {"command": ["true"]}}}, "it is not by HTTP"),
         ({"lifecycle": {"preStop": {"exec": {}}}}, "it is not translated"),
@@ -275,18 +279,44 @@ def test_what_cannot_be_translated_is_refused(
     assert "Deployment models/" in str(caught.value)
 
 
-def test_a_gpu_is_reserved_and_its_driver_told(models: Objects) -> None:
-    composition = Composition(composed.LAB)
+def with_gpus(models: Objects, replicas: int) -> Objects:
+    """The lab's models, each with two GPUs and with so many replicas."""
+    every = copy.deepcopy(models.all)
     limits = {"cpu": "4", "memory": "8Gi", "nvidia.com/gpu": "2"}
+    for one in every:
+        if one["kind"] == "Deployment":
+            pod_container(one)["resources"] = {"limits": limits}
+            one["spec"]["replicas"] = replicas
+        for least in ("minReplicas", "minReplicaCount"):
+            if least in one.get("spec", {}):
+                one["spec"][least] = replicas
+    return Objects(every)
+
+
+def test_each_server_reserves_gpus_of_its_own(models: Objects) -> None:
+    composition = Composition(composed.LAB)
     with composed.locked(r.IMAGES):
-        servers.add(composition, changed(models, resources={"limits": limits}))
-    service = next(
-        s for s in composition.services.values() if s["deploy"].get("replicas")
-    )
-    assert service["deploy"]["resources"]["reservations"]["devices"] == [
-        {"driver": "nvidia", "count": 2, "capabilities": ["gpu"]}
-    ]
+        found = servers.add(composition, with_gpus(models, 1))
+    assert len(found) > 1
+    for number, one in enumerate(found):
+        resources = composition.services[one["metadata"]["name"]]["deploy"]["resources"]
+        assert resources["reservations"]["devices"] == [
+            {
+                "driver": "nvidia",
+                "device_ids": [str(2 * number), str(2 * number + 1)],
+                "capabilities": ["gpu"],
+            }
+        ]
     assert any("NVIDIA" in line for line in composition.limits)
+    assert not any("--scale" in line for line in composition.limits)
+
+
+def test_replicas_that_would_share_gpus_are_refused(models: Objects) -> None:
+    with (
+        composed.locked(r.IMAGES),
+        pytest.raises(SettingsError, match="the same GPUs"),
+    ):
+        servers.add(Composition(composed.LAB), with_gpus(models, 2))
 
 
 def test_dollars_reach_the_program(models: Objects) -> None:

@@ -161,6 +161,40 @@ def test_durations(duration: str, seconds: str) -> None:
     assert found["route"]["timeout"] == seconds
 
 
+def policy(name: str, **http: str) -> Object:
+    targets = [{"kind": "HTTPRoute", "name": name}]
+    return {
+        "kind": "BackendTrafficPolicy",
+        "metadata": {"name": name, "namespace": "models"},
+        "spec": {"targetRefs": targets, "timeout": {"http": http}},
+    }
+
+
+@pytest.mark.parametrize(
+    ("request_limit", "silence", "wanted"),
+    [
+        # As Envoy Gateway: an hour, or the whole limit where that is longer.
+        ("10s", None, {"timeout": "10s", "idle_timeout": "3600s"}),
+        ("2h", None, {"timeout": "7200s", "idle_timeout": "7200s"}),
+        ("0s", None, {"timeout": "0s", "idle_timeout": "0s"}),
+        ("15m", "30s", {"timeout": "900s", "idle_timeout": "30s"}),
+        (None, "30s", {"idle_timeout": "30s"}),
+        (None, None, {}),
+    ],
+)
+def test_limits_of_whole_answers_and_of_their_silence(
+    request_limit: str | None, silence: str | None, wanted: dict[str, str]
+) -> None:
+    timeouts = {"timeouts": {"request": request_limit}} if request_limit else {}
+    objects: list[Object] = [route(rule("/a", **timeouts)), policy("another")]
+    if silence:
+        objects.append(policy("any", streamIdleTimeout=silence))
+    other = policy("another", streamIdleTimeout="1s")
+    (found,) = routes.routes(Objects((*objects, other)), lambda *_: "")
+    of = found["route"]
+    assert {k: v for k, v in of.items() if "timeout" in k} == wanted
+
+
 @pytest.fixture(scope="module")
 def revised() -> dict[str, Any]:
     """A project of a model with the revisions champion and challenger, as files."""

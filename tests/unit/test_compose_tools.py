@@ -13,6 +13,8 @@ import pytest
 
 from lab import builds
 
+pytestmark = pytest.mark.programs
+
 
 @pytest.fixture(scope="module")
 def program() -> Path:

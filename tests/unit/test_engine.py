@@ -26,6 +26,7 @@ from slipway.results import EngineError
 from stacks import config
 from tests.support.kube import wait_until
 
+pytestmark = pytest.mark.programs
 STACK = "models.tiny"
 STACK_FILE = """config:
   slipway:count: 2
@@ -128,6 +129,16 @@ def test_a_stack_from_nothing_to_nothing(
     assert "create Part part-0" in said.getvalue()
 
 
+def test_an_up_may_read_the_real_resources_first(
+    engine: Callable[..., Engine],
+) -> None:
+    """Also where there are none yet, and what is read is no change."""
+    assert engine().up(STACK, refresh=True).changes == {"create": 3}
+    again = engine().up(STACK, refresh=True)
+    assert again.changes == {"same": 3}
+    assert again.steps == ()
+
+
 def test_wrong_settings_are_found_before_the_engine_starts(
     engine: Callable[..., Engine], checkout: Path
 ) -> None:
@@ -145,17 +156,19 @@ def test_wrong_settings_are_found_before_the_engine_starts(
 
 
 def test_a_kubeconfig_that_is_not_there_is_found_before_the_engine_starts(
-    engine: Callable[..., Engine], tmp_path: Path
+    engine: Callable[..., Engine],
 ) -> None:
+    nowhere = "/nowhere/kubeconfig"  # a path of the test's own may be cut, as long ones
+
     def run() -> None:
-        kubernetes.Provider("cluster", kubeconfig=str(tmp_path / "nowhere"))
+        kubernetes.Provider("cluster", kubeconfig=nowhere)
 
     with pytest.raises(settings.SettingsError) as error:
         engine(run).up(STACK)
     assert str(error.value) == (
         "stacks/config/Pulumi.models.tiny.yaml: 1 problem, nothing was touched\n"
-        f"  cluster.kubeconfig: '{tmp_path}/nowhere'\n"
-        "    reason: there is no such file\n"
+        f"  cluster.kubeconfig: '{nowhere}'\n"
+        f"    reason: there is no kubeconfig {nowhere}\n"
         "    fix: start the lab (slipway local up), or give another kubeconfig"
     )
 

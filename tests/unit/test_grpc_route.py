@@ -86,7 +86,7 @@ def test_an_unknown_revision_is_told_the_known_ones() -> None:
     args = server() | GRPC
     for given in (args, {k: v for k, v in args.items() if k != "routes"}):
         found = r.models(models={"employment": given})
-        *_, rule, shared = spec(found, "GRPCRoute")["rules"]
+        shared, *_, rule = spec(found, "GRPCRoute")["rules"]
         assert "filters" not in shared
         assert "backendRefs" not in rule
         ((_, header),) = {tuple(map(str, m["headers"])) for m in rule["matches"]}

@@ -21,7 +21,7 @@ def blocks(kind: str) -> list[str]:
 
 
 def config() -> dict[str, Any]:
-    (text,) = blocks("yaml")
+    text, *_ = blocks("yaml")  # the first is a whole file, others are parts
     found: dict[str, Any] = yaml.safe_load(text)["config"]
     return {key.removeprefix("slipway:"): value for key, value in found.items()}
 

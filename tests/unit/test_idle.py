@@ -109,6 +109,7 @@ def firing(folder: Path, name: str, *series: dict[str, str]) -> bool:
     return not tool.difference(folder, rule_file(), list(series), wanted)
 
 
+@pytest.mark.programs
 def test_sleep_is_no_outage_and_an_outage_is_one(tmp_path: Path) -> None:
     name = "ModelWithoutReadyReplica"
     asleep, awake = ({**ASLEEP, "values": f"{n}x60"} for n in (1, 0))
@@ -118,6 +119,7 @@ def test_sleep_is_no_outage_and_an_outage_is_one(tmp_path: Path) -> None:
     assert firing(tmp_path, name, READY)
 
 
+@pytest.mark.programs
 def test_it_is_told_if_callers_waited_in_vain(tmp_path: Path) -> None:
     name = "ModelDoesNotWake"
     asleep = {**ASLEEP, "values": "1x60"}

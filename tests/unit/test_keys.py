@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from components.serving.models_settings import ModelsSettings
+from components.setting_secrets import Encrypted
 from slipway import cluster_api, keys, stack_settings
 from slipway.kube_api import KubeApi
 
@@ -142,7 +143,7 @@ def test_what_cannot_be_is_said_and_nothing_is_made(
 def test_keys_of_the_stack_file_are_changed_there(
     server: Server, settings: dict[str, Any]
 ) -> None:
-    settings["client_keys"] = {SECRET: {"alice": "[secret]"}}
+    settings["client_keys"] = {SECRET: {"alice": Encrypted()}}
     done = run("add", "models.lab", "employment", "bob")
     assert "client_keys" in done.output
     assert isinstance(done.exception, SystemExit | click.ClickException)

@@ -48,6 +48,31 @@ def test_a_log_gets_a_line_per_change_and_none_for_the_rest() -> None:
     assert lines == ["models.lab: updating ...", "  update Deployment web (0.0 s)"]
 
 
+def test_what_is_read_first_counts_only_by_what_follows() -> None:
+    """An update that reads the real resources first tells what others changed too."""
+    read = (
+        event(resourcePreEvent=step("refresh")),
+        event(resOutputsEvent=step("update")),
+        event(resourcePreEvent=step("refresh", OTHER)),
+        event(resOutputsEvent=step("delete", OTHER)),
+    )
+    made = (
+        event(resourcePreEvent=step("same")),
+        event(resOutputsEvent=step("same")),
+        event(resourcePreEvent=step("create", OTHER)),
+        event(resOutputsEvent=step("create", OTHER)),
+    )
+    run = follow(Console(file=io.StringIO()), *read, *made)
+    assert run.counts == {"same": 1, "create": 1}
+    assert run.steps == [Step("create", OTHER)]
+    with EngineProgress(
+        Console(file=io.StringIO()), "models.lab", progress.REFRESHING
+    ) as only_read:
+        for one in read:
+            only_read.on_event(one)
+    assert only_read.counts == {"update": 1, "delete": 1}
+
+
 def test_a_preview_that_tells_all_twice_is_counted_once() -> None:
     twice = event(resOutputsEvent=step("create"))
     run = follow(Console(file=io.StringIO()), twice, twice)
@@ -95,10 +120,10 @@ def test_builds_are_reported_in_a_log_now_and_then() -> None:
     out = io.StringIO()
     with progress.packages(Console(file=out)) as report:
         for done in range(1, 101):
-            report("coredns", done, 100)
+            report("coredns", done, 100, None if done < 50 else 240.0)
     assert out.getvalue().splitlines() == [
         "  coredns: 1 of 100 packages compiled",
-        "  coredns: 100 of 100 packages compiled",
+        "  coredns: 100 of 100 packages compiled, about 4 min left",
     ]
 
 

@@ -11,6 +11,7 @@ from components.setting_problems import bare, item, variants
 from components.settings import Settings
 from docs import generate
 from lab import paths
+from stacks import layers
 
 
 def classes(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
@@ -25,7 +26,7 @@ def classes(model: type[BaseModel]) -> Iterator[type[BaseModel]]:
                 yield from classes(kind)
 
 
-ALL = {c for layer in generate.LAYERS.values() for c in classes(layer)}
+ALL = {c for layer in layers.TABLE for c in classes(layer.settings)}
 FIELDS = [(c, name) for c in ALL for name in c.model_fields]
 
 

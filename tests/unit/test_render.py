@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,6 +15,7 @@ import yaml
 from pulumi_kubernetes.apps.v1 import Deployment
 from pulumi_kubernetes.core.v1 import ConfigMap, Namespace, Secret
 
+from components.setting_secrets import Encrypted
 from slipway.manifests import DuplicateObjectError
 from slipway.monitor import DuplicateResourceError
 from slipway.render import Rendered, render
@@ -156,6 +158,32 @@ def test_secrets_are_plain_and_named_and_written_on_demand_only(
     assert not file.exists()
 
 
+def test_what_only_the_engine_decrypts_is_never_written(tmp_path: Path) -> None:
+    """Whoever applied the placeholder would have a key that everybody knows."""
+
+    def program() -> None:
+        hidden = pulumi.Output.secret("[secret]")
+        coded = base64.b64encode(b"[secret]").decode()
+        Secret("plain", metadata={"name": "plain"}, string_data={"key": hidden})
+        Secret(
+            "coded",
+            metadata={"name": "coded"},
+            data={"key": pulumi.Output.secret(coded)},
+        )
+        Secret(
+            "known",
+            metadata={"name": "known"},
+            string_data={"key": pulumi.Output.secret("hush")},
+        )
+
+    result = rendered(program)
+    assert len(result.secrets) == 3
+    assert sorted(result.sealed) == ["03-secret.coded.yaml", "03-secret.plain.yaml"]
+    result.write(tmp_path, secrets=True)
+    written = {path.name for path in (tmp_path / STACK).iterdir()}
+    assert written & set(result.secrets) == {"03-secret.known.yaml"}
+
+
 def test_secret_inputs_of_cloud_resources_are_listed_on_demand_only(
     tmp_path: Path,
 ) -> None:
@@ -217,13 +245,13 @@ def test_a_program_reads_its_settings_as_the_engine_gives_them() -> None:
         "password": {"secure": "v1:abc"},
     }
     rendered(lambda: read.append(config.read()), settings)
+    assert isinstance(read[0].pop("password"), Encrypted)
     assert read == [
         {
             "mapping": {"number": 1, "yes": True, "text": "2"},
             "number": "2",
             "yes": "true",
             "text": "1.10",
-            "password": "[secret]",
         }
     ]
 

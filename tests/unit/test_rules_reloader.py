@@ -69,6 +69,7 @@ def test_a_name_cannot_leave_the_folder(reloader: ModuleType) -> None:
     assert "/" not in name
 
 
+@pytest.mark.programs
 @pytest.mark.usefixtures("promtool")
 def test_the_folder_follows_the_config_maps(
     reloader: ModuleType, tmp_path: Path
@@ -79,6 +80,7 @@ def test_the_folder_follows_the_config_maps(
     assert rules(tmp_path) == {"a.yaml": BETTER}
 
 
+@pytest.mark.programs
 @pytest.mark.usefixtures("promtool")
 def test_a_broken_file_is_left_out_and_told(
     reloader: ModuleType, tmp_path: Path
@@ -93,6 +95,7 @@ def test_a_broken_file_is_left_out_and_told(
     assert set(rules(tmp_path)) == {"good.yaml", "bad.yaml"}
 
 
+@pytest.mark.programs
 @pytest.mark.usefixtures("promtool")
 def test_the_last_good_version_of_a_broken_file_stays(
     reloader: ModuleType, tmp_path: Path

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from slipway import stack_files
-from stacks import config, layers
+from stacks import layers, values
 
 
 def checkout(folder: Path, text: str) -> Path:
@@ -47,11 +47,11 @@ def test_the_environment_may_have_dots() -> None:
 
 @pytest.mark.parametrize("value", [{"a": [1, True, None, "2"]}, [1, {"b": 1.5}], "x"])
 def test_what_is_encoded_is_decoded(value: object) -> None:
-    assert config.decode(config.encode(value)) == value
+    assert values.decode(values.encode(value)) == value
 
 
 def test_a_text_that_only_looks_like_a_mapping_stays_a_text() -> None:
-    assert config.decode("{not json") == "{not json"
+    assert values.decode("{not json") == "{not json"
 
 
 def test_every_stack_of_the_checkout_is_known() -> None:

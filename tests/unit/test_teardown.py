@@ -9,7 +9,6 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
-from slipway import stack_files
 from slipway.cli import FAILED, INTERRUPTED, WRONG, exit_status
 from slipway.doctor.account import CannotAskError
 from slipway.engine import Engine
@@ -21,6 +20,7 @@ from slipway.teardown.destroyer import Destroyer
 from slipway.teardown.leftovers import Leftover, LeftoverError
 from slipway.teardown.protection import ProtectedError, protected
 from slipway.teardown.target import Target
+from stacks import files
 from tests.support.fake_cluster import FakeCluster
 
 ACCOUNT = "111122223333"
@@ -249,7 +249,7 @@ def test_a_second_run_finds_its_cluster_by_the_stacks_file(
         "slipway:account": {"id": ACCOUNT, "region": "us-east-1"},
         "slipway:cluster": {"name": "serving"},
     }
-    monkeypatch.setattr(stack_files, "load", lambda _: {"config": config})
+    monkeypatch.setattr(files, "load", lambda _: {"config": config})
     world.destroy()
     assert world.done == ["sweep", "destroy", "look"]
 
@@ -258,7 +258,7 @@ def test_a_stack_of_which_nothing_is_known_is_the_engines_alone(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.engine.state = []
-    monkeypatch.setattr(stack_files, "load", lambda _: {})
+    monkeypatch.setattr(files, "load", lambda _: {})
     world.destroy()
     assert world.done == ["destroy"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import io
 import json
 import shutil
 import subprocess
@@ -11,9 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
-from botocore.exceptions import ClientError, NoCredentialsError
 
 from components.cluster import terraform_state
 from components.cluster.terraform_state import TerraformStateError
@@ -134,6 +131,123 @@ def test_terraforms_own_state_is_read(tmp_path: Path) -> None:
     _path, reason, fix = refusal(path=str(state))
     assert "no aws_eks_cluster" in reason
     assert "terraform.outputs" in fix
+
+
+KEYS = [
+    *("blue", "", "a b", "ä", 'quo"te', "back\\slash", "line\nfeed", "tab\t", "c\r"),
+    *("${x}", "$${x}", "%{x}", "$", "100%", "\x01", "\u200b", "\U0001f600", "a.b[0]"),
+]
+"""Keys of for_each that need more than quotes, or seem to."""
+EACH = """
+variable "keys" { type = set(string) }
+resource "terraform_data" "each" {
+  for_each = var.keys
+  input    = each.key
+}
+resource "terraform_data" "counted" { count = 2 }
+"""
+
+
+def as_clusters(state: dict[str, Any]) -> dict[str, Any]:
+    """The real state with EKS clusters in place of its own resources."""
+    for resource in state["resources"]:
+        resource["type"] = "aws_eks_cluster"
+        for number, instance in enumerate(resource["instances"]):
+            arn = f"{ATTRIBUTES['arn']}-{resource['name']}-{number}"
+            instance["attributes"] = {**ATTRIBUTES, "arn": arn}
+            instance["sensitive_attributes"] = []
+    return state
+
+
+def test_addresses_are_those_that_terraform_writes(
+    tmp_path: Path, write: Write
+) -> None:
+    """Keys of every kind, and a tainted instance, by the real program."""
+    if shutil.which("terraform") is None:
+        pytest.skip("terraform is not on PATH, so that its own addresses are not known")
+
+    def terraform(*arguments: str) -> str:
+        return subprocess.run(
+            ["terraform", *arguments],
+            cwd=tmp_path,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        ).stdout
+
+    (tmp_path / "main.tf").write_text(EACH)
+    (tmp_path / "terraform.tfvars.json").write_text(json.dumps({"keys": KEYS}))
+    terraform("init", "-input=false", "-no-color")
+    terraform("apply", "-auto-approve", "-no-color")
+    terraform("taint", "-no-color", "terraform_data.counted[1]")
+    wanted = terraform("state", "list").replace("terraform_data.", "aws_eks_cluster.")
+    raw = json.loads((tmp_path / "terraform.tfstate").read_text())
+    state = terraform_state.parse(json.dumps(as_clusters(raw)).encode())
+    assert set(state.clusters) == set(wanted.splitlines())
+    assert state.tainted == {"aws_eks_cluster.counted[1]"}
+
+
+def with_instances(*instances: dict[str, Any]) -> dict[str, Any]:
+    state = copy.deepcopy(STATE)
+    state["resources"][0]["instances"] = list(instances)
+    return state
+
+
+OLD = {
+    "deposed": "6ab1cc8a",
+    "attributes": {**ATTRIBUTES, "name": "old", "arn": f"{ATTRIBUTES['arn']}-old"},
+}
+CURRENT = {"attributes": ATTRIBUTES}
+ADDRESS = "module.eks.aws_eks_cluster.this"
+
+
+@pytest.mark.parametrize("instances", [(CURRENT, OLD), (OLD, CURRENT)])
+def test_a_deposed_cluster_is_not_the_current_one(
+    instances: tuple[dict[str, Any], ...], write: Write
+) -> None:
+    path = write(with_instances(*instances))
+    assert user_arguments(provider(path=path))[5] == "prod"
+    assert user_arguments(provider(path=path, address=ADDRESS))[5] == "prod"
+
+
+@pytest.mark.parametrize("address", [None, ADDRESS])
+def test_only_a_deposed_cluster_is_left(address: str | None, write: Write) -> None:
+    _, reason, fix = refusal(path=write(with_instances(OLD)), address=address)
+    assert reason.startswith(f"of {ADDRESS} there is only the deposed cluster")
+    assert "terraform apply" in fix
+
+
+def test_a_tainted_cluster_is_used_and_said_to_be(write: Write) -> None:
+    path = write(with_instances({**CURRENT, "status": "tainted"}))
+    config = {"cluster": {"terraform": {"path": path}}, "models": {"m": r.EMPLOYMENT}}
+    found = render.render("models.test", config, images=r.IMAGES, look_up=True)
+    assert user_arguments(r.resource(found, "kubernetes").inputs)[5] == "prod"
+    (warning,) = [text for text in found.messages if "tainted" in text]
+    assert f"{ADDRESS} in {path} is tainted: the next `terraform apply`" in warning
+    good = {**config, "cluster": {"terraform": {"path": write(STATE)}}}
+    quiet = render.render("models.test", good, images=r.IMAGES, look_up=True)
+    assert not [text for text in quiet.messages if "tainted" in text]
+
+
+def test_a_resource_and_its_data_source_are_one_cluster(write: Write) -> None:
+    state = copy.deepcopy(STATE)
+    seen = {**ATTRIBUTES, "endpoint": "https://before.example"}
+    data = {"mode": "data", "type": "aws_eks_cluster", "name": "seen"}
+    state["resources"].insert(0, {**data, "instances": [{"attributes": seen}]})
+    path = write(state)
+    kubeconfig = json.loads(provider(path=path)["kubeconfig"])
+    assert kubeconfig["clusters"][0]["cluster"]["server"] == ATTRIBUTES["endpoint"]
+    chosen = provider(path=path, address="data.aws_eks_cluster.seen")
+    cluster = json.loads(chosen["kubeconfig"])["clusters"][0]["cluster"]
+    assert cluster["server"] == "https://before.example"
+    other = {**seen, "arn": f"{ATTRIBUTES['arn']}-2"}
+    state["resources"][0]["instances"][0]["attributes"] = other
+    state["resources"][1]["instances"][0]["status"] = "tainted"
+    assert refusal(path=write(state))[1] == (
+        "there are several EKS clusters in the state: data.aws_eks_cluster.seen, "
+        "module.eks.aws_eks_cluster.this[0] (tainted)"
+    )
 
 
 def test_what_the_state_calls_sensitive_stays_secret(write: Write) -> None:
@@ -260,60 +374,6 @@ def test_values_are_never_told(write: Write) -> None:
     assert "did you mean password?" in str(caught.value)
     assert "hush" not in str(caught.value)
     assert "hush" not in repr(terraform_state.parse(json.dumps(STATE).encode()))
-
-
-class S3:
-    """Answers as boto3's client does, or refuses."""
-
-    def __init__(self, answer: bytes | Exception) -> None:
-        self.answer = answer
-        self.asked: list[dict[str, str]] = []
-
-    def get_object(self, **arguments: str) -> dict[str, Any]:
-        self.asked.append(arguments)
-        if isinstance(self.answer, Exception):
-            raise self.answer
-        body = io.BytesIO(self.answer)
-        return {"Body": body, "ContentLength": len(self.answer)}
-
-
-def test_a_state_in_s3(monkeypatch: pytest.MonkeyPatch) -> None:
-    bucket = S3(json.dumps(STATE).encode())
-    monkeypatch.setattr(boto3, "client", lambda _: bucket)
-    assert user_arguments(provider(path="s3://states/env/prod.tfstate"))[5] == "prod"
-    assert bucket.asked == [{"Bucket": "states", "Key": "env/prod.tfstate"}]
-
-
-@pytest.mark.parametrize(
-    ("error", "reason", "fix"),
-    [
-        (
-            ClientError({"Error": {"Code": "AccessDenied"}}, "GetObject"),
-            "S3 refused to give it (AccessDenied)",
-            "kms:Decrypt",
-        ),
-        (
-            ClientError({"Error": {"Code": "NoSuchKey"}}, "GetObject"),
-            "(NoSuchKey)",
-            "env:/<workspace>/<key>",
-        ),
-        (NoCredentialsError(), "(NoCredentialsError)", "get-caller-identity"),
-    ],
-)
-def test_s3_refuses(
-    error: Exception, reason: str, fix: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(boto3, "client", lambda _: S3(error))
-    _, said_reason, said_fix = refusal(path="s3://states/env/prod.tfstate")
-    assert reason in said_reason
-    assert fix in said_fix
-
-
-@pytest.mark.parametrize(
-    "path", ["s3://states", "s3:///key", "https://host/state", "gs://bucket/key"]
-)
-def test_other_addresses_are_refused(path: str) -> None:
-    assert refusal(path=path)[0] == "cluster.terraform.path"
 
 
 def test_a_state_too_large_is_not_read(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from components.serving import runtimes
 from tests.support import rendered as r
 
 
@@ -50,3 +51,43 @@ def test_they_can_be_switched_off() -> None:
 def test_a_door_is_in_the_same_policy() -> None:
     found = policy(access={"rate_total": {"requests": 5, "per": "second"}})
     assert {"rateLimit", "retry", "healthCheck"} <= set(found)
+
+
+STREAM: dict[str, Any] = {
+    "lifecycle": {
+        "longest_request_seconds": 300,
+        "stream_idle_seconds": 20,
+        "drain_seconds": 300,
+        "grace_seconds": 320,
+    },
+    "alerts": {"p99_milliseconds": 60_000, "queue_p99_milliseconds": 5000},
+}
+
+
+def test_an_answer_in_pieces_has_a_limit_and_one_for_its_silence() -> None:
+    found = r.model(**STREAM)
+    spec = r.manifest(found, "BackendTrafficPolicy")["spec"]
+    assert spec["timeout"]["http"] == {"streamIdleTimeout": "20s"}
+    rules = r.manifest(found, "HTTPRoute")["spec"]["rules"]
+    limits = [rule["timeouts"]["request"] for rule in rules if "backendRefs" in rule]
+    assert set(limits) == {"300s"}
+    assert "http" not in policy()["timeout"]
+
+
+def test_a_stream_of_grpc_has_both_limits() -> None:
+    runtime = {"kind": "onnx", "grpc": True}
+    found = r.model(**STREAM, runtime=runtime, grpc_route=True)
+    spec = r.manifest(found, "BackendTrafficPolicy")["spec"]
+    wanted = {"requestTimeout": "300s", "streamIdleTimeout": "20s"}
+    assert spec["timeout"]["http"] == wanted
+    assert spec["timeout"]["tcp"]
+
+
+def test_every_kind_that_streams_is_asked_for_its_limits() -> None:
+    """A table over the kinds: no default of another kind holds for them."""
+    streaming = {kind for kind in runtimes.ALL if kind.FACTS.streams}
+    assert runtimes.Vllm in streaming
+    for kind in runtimes.ALL:
+        # What gives answers in pieces by its nature has paths of that kind.
+        talks = any("completions" in path for path in kind.FACTS.public)
+        assert talks == (kind in streaming), kind

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import io
 import json
 import sys
+import tempfile
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +33,17 @@ def made_up(
 ) -> Configuration:
     """A wheel of the real one's shape: ROWS rows of 2015 and as many of 2016."""
     config = Configuration.read()
+    folder.mkdir(parents=True, exist_ok=True)
+    wheel = data.wheel_path(folder, config.data)
+    wheel.write_bytes(content(hole=hole, unlabelled=unlabelled))
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    return replace(config, data=replace(config.data, sha256=digest))
+
+
+@functools.cache
+def content(*, hole: bool, unlabelled: bool) -> bytes:
+    """The wheel; made once, as it takes a second."""
+    config = Configuration.read()
     random = np.random.default_rng(7)
     columns = [
         f"{int(v)}"
@@ -51,20 +65,22 @@ def made_up(
         config.data.later: ("* exclude (employed)", f"id >= {ROWS}"),
         config.data.later_labels: ("id, employed", f"id >= {ROWS + 5 * unlabelled}"),
     }
-    wheel = data.wheel_path(folder, config.data)
-    folder.mkdir(parents=True, exist_ok=True)
-    with duckdb.connect() as connection, zipfile.ZipFile(wheel, "w") as archive:
+    wheel = io.BytesIO()
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        duckdb.connect() as connection,
+        zipfile.ZipFile(wheel, "w") as archive,
+    ):
         table = f"(values {', '.join(rows)}) as census({names})"
         for member, (selection, condition) in members.items():
-            part = folder / "part"
+            part = Path(folder) / "part"
             # Another order than by id, which `load` must undo.
             connection.execute(
                 f"copy (select {selection} from {table} where {condition} "
                 f"order by id desc) to '{part}' (format parquet)"
             )
             archive.write(part, member)
-    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    return replace(config, data=replace(config.data, sha256=digest))
+    return wheel.getvalue()
 
 
 @pytest.fixture
@@ -150,10 +166,16 @@ def test_the_model_folder_is_the_same_twice_and_whole(
         card = model_folder.describe(config, onnx, metrics)
         first = rows.year(2015)
         statistics = reference.statistics(first, scores[:ROWS], config)
-        model_folder.write(tmp_path / name, onnx, card, statistics)
+        examples = model_folder.examples(model, rows.features)
+        model_folder.write(tmp_path / name, onnx, card, statistics, examples)
         folders.append({p.name: p.read_bytes() for p in (tmp_path / name).iterdir()})
     assert folders[0] == folders[1]
-    assert set(folders[0]) == {"model.onnx", "model.yaml", "reference.json"}
+    assert set(folders[0]) == {
+        "examples.json",
+        "model.onnx",
+        "model.yaml",
+        "reference.json",
+    }
     card = yaml.safe_load(folders[0]["model.yaml"])
     weights = hashlib.sha256(folders[0]["model.onnx"]).hexdigest()
     assert card["digests"]["model.onnx"] == f"sha256:{weights}"
@@ -161,6 +183,11 @@ def test_the_model_folder_is_the_same_twice_and_whole(
     assert card["features"] == config.names
     found = json.loads(folders[0]["reference.json"])
     assert found["revision"] == card["revision"]
+    found = json.loads(folders[0]["examples.json"])
+    expected = model.predict_proba(np.array(found["inputs"]["input"]))
+    assert found["outputs"]["probability"] == expected.tolist()
+    assert found["outputs"]["label"] == (expected[:, 1] > 0.5).tolist()
+    assert len(expected) == model_folder.EXAMPLES
 
 
 def test_the_revision_follows_data_and_weights(

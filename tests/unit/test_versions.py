@@ -19,7 +19,7 @@ from components.serving.surroundings import Surroundings
 from components.serving.versions import MOST_RULES, Route
 from lab import paths
 from slipway.render import Rendered
-from stacks import config
+from stacks import values
 from tests.support import rendered as r
 from tests.support.routes import (
     PATHS,
@@ -172,8 +172,8 @@ def test_a_sunset_that_is_past_is_a_warning() -> None:
 def test_a_day_is_one_however_it_is_read(value: Any) -> None:
     """PyYAML makes a date of it; the engine hands over its midnight as text."""
     raw = yaml.safe_load(value) if isinstance(value, str) else value
-    text = config.encode({"prefix": "/a/v1", "sunset": raw})
-    found = Route.model_validate(config.decode(text))
+    text = values.encode({"prefix": "/a/v1", "sunset": raw})
+    found = Route.model_validate(values.decode(text))
     assert found.sunset == (None if value is None else date(2026, 12, 1))
 
 
@@ -186,7 +186,9 @@ def many() -> Iterator[Any]:
 @pytest.mark.parametrize(("count", "most"), list(many()))
 def test_as_many_rules_as_a_route_holds_and_no_more(count: int, most: int) -> None:
     image = r.IMAGES["employment"]
-    args: Object = {"routes": [{"prefix": f"/m/v{n}"} for n in range(1, most + 1)]}
+    end = {"deprecated": "2026-01-01"}  # makes rules of its own of a version
+    routes = [{"prefix": f"/m/v{n}", **end} for n in range(1, most + 1)]
+    args: Object = {"routes": routes}
     args["image"] = image
     if count:
         weights = [100] + [0] * (count - 1)
@@ -219,3 +221,51 @@ def test_the_answers_on_the_page_are_those_given() -> None:
     said = "16 rules: 4 API versions without revisions; with revisions, 4 API\n"
     assert said in page
     assert (fits[0], fits[2], fits[3], fits[5], fits[12]) == (4, 4, 3, 2, 1)
+
+
+ENDS = {"deprecated": "2026-01-01", "sunset": "2099-12-31"}
+V1, V2, V3 = ({"prefix": f"/m/v{n}"} for n in (1, 2, 3))
+CHANGES: dict[str, tuple[list[Object], list[str]]] = {
+    "one version": ([V2], ["a", "b"]),
+    "a revision more": ([V2], ["a", "b", "c"]),
+    "a revision less": ([V2], ["b"]),
+    "a version more": ([V2, V3], ["a", "b"]),
+    "an older version": ([V1, V2], ["a", "b"]),
+    "an older version that ends": ([V1 | ENDS, V2], ["a", "b"]),
+    "two that end": ([V1 | ENDS, V3 | ENDS, V2], ["a", "b", "c"]),
+}
+
+
+def clusters(routes: list[Object], names: list[str], prefix: str) -> list[int]:
+    """Indices of the rules that share requests to an API version out, by path."""
+    args: Object = {"routes": routes, "image": r.IMAGES["employment"]}
+    if names:
+        shares = [100, *[0] * (len(names) - 1)]
+        args["revisions"] = {
+            name: revision(weight, model_image=args["image"])
+            for name, weight in zip(names, shares, strict=True)
+        }
+    else:
+        args["model_image"] = args["image"]
+    taken = ModelServerArgs(**args)
+    rules = route_spec("m", taken, parts("m", taken), Surroundings())["rules"]
+    return [
+        index
+        for index, rule in enumerate(rules)
+        if "backendRefs" in rule
+        for match in rule["matches"]
+        if match["path"]["value"].startswith(f"{prefix}/") and "headers" not in match
+    ]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_stays_keeps_its_cluster(change: str) -> None:
+    """A cluster is named by its rule's index: one that moves fails requests."""
+    routes, names = CHANGES[change]
+    at_first = [0] * len(PATHS)
+    assert clusters(routes, names, V2["prefix"]) == at_first
+    one_each = list(range(len(PATHS)))
+    assert clusters(routes, [], V2["prefix"]) == one_each
+    if V1 | ENDS in routes:
+        # Its requests are shared out before any revision is chosen by name.
+        assert max(clusters(routes, names, V1["prefix"])) < len(routes)

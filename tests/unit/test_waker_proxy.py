@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
 import pytest
+import uvicorn
 
 from lab import paths
 
@@ -33,13 +35,17 @@ class Pod(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
-        said = f"{self.path} {self.headers['x-of-caller']} {self.headers['host']} "
+        # `self.path` has its leading slashes folded; the request's line has all.
+        target = self.requestline.split(" ")[1]
+        said = f"{target} {self.headers['x-of-caller']} {self.headers['host']} "
         content = said.encode() + body
         self.send_response(418)
         self.send_header("content-length", str(len(content)))
         self.send_header("x-of-pod", "yes")
         self.end_headers()
         self.wfile.write(content)
+
+    do_OPTIONS = do_POST  # noqa: N815, the base class's name for it
 
     def log_message(self, *_: object) -> None: ...
 
@@ -223,3 +229,69 @@ def test_readings_are_sums_and_another_kind_of_server_has_none() -> None:
     assert found
     assert (found.answered, found.inflight) == (7, 1)
     assert reading("model_requests_total 3\n") is None
+
+
+TARGETS = [
+    ("POST", b"/infer"),
+    ("POST", b"/a/../b/./c//d"),
+    ("POST", b"/%2e%2e/%2F?x=%20&y=a?b"),
+    ("POST", b"//models.example/infer"),
+    ("POST", b"http://models.example:8080/infer?a=b"),
+    ("OPTIONS", b"*"),
+]
+NONE = [
+    ("POST", b"*"),
+    ("POST", b"infer"),
+    ("CONNECT", b"models.example:443"),
+    ("POST", b"ftp://models.example/"),
+    ("POST", b"?a=b"),
+]
+
+
+class Served:
+    """The waker's application behind uvicorn, as __main__ runs it."""
+
+    def __init__(self, waker: Waker) -> None:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            await waker.proxy(waker.kept, scope, receive, send)
+
+        config = uvicorn.Config(app, http="h11", log_config=None, lifespan="off")
+        self.server = uvicorn.Server(config)
+        self.listener = socket.socket()
+        self.listener.bind((LOOPBACK, 0))
+        self.listener.listen()
+
+    async def exchange(self, method: str, target: bytes) -> bytes:
+        reader, writer = await asyncio.open_connection(*self.listener.getsockname())
+        writer.write(
+            method.encode() + b" " + target + b" HTTP/1.1\r\nhost: models.example\r\n"
+            b"x-of-caller: kept\r\nconnection: close\r\ncontent-length: 2\r\n\r\nhi"
+        )
+        answer = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+        return answer
+
+
+def test_targets_are_forwarded_as_they_came_or_refused(
+    port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        waker = Waker(port)
+        waker.ready(LOOPBACK)
+        served = Served(waker)
+        work = asyncio.create_task(served.server.serve([served.listener]))
+        await until(lambda: served.server.started)
+        for method, target in TARGETS:
+            answer = await served.exchange(method, target)
+            assert b" 418 " in answer.splitlines()[0], target
+            assert answer.endswith(target + b" kept models.example hi")
+        for method, target in NONE:
+            answer = await served.exchange(method, target)
+            assert b" 400 " in answer.splitlines()[0], target
+        assert waker.kept.counts["400"] == len(NONE)
+        served.server.should_exit = True
+        await work
+        await waker.proxy.close()
+
+    asyncio.run(run())
+    assert not caplog.records

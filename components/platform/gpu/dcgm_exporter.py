@@ -32,6 +32,7 @@ COUNTERS = (
     ("DCGM_FI_DEV_SM_CLOCK", "gauge", "Clock of the multiprocessors (MHz)."),
     ("DCGM_FI_DEV_CLOCK_THROTTLE_REASONS", "gauge", "Why clocks are low (bits)."),
     ("DCGM_FI_DEV_XID_ERRORS", "gauge", "Number of the last XID error."),
+    ("DCGM_EXP_XID_ERRORS_COUNT", "gauge", "XID errors of five minutes, by XID."),
     ("DCGM_FI_DEV_ECC_DBE_VOL_TOTAL", "counter", "Uncorrectable memory errors."),
     ("DCGM_FI_DEV_UNCORRECTABLE_REMAPPED_ROWS", "counter", "Rows remapped for them."),
     ("DCGM_FI_DEV_ROW_REMAP_FAILURE", "gauge", "Whether remapping rows has failed."),

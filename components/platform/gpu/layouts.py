@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from components import catalog
 from components.cluster.gpu_layout import GpuLayout
 from components.cluster.node_pool_settings import NodePoolBase
+from components.yaml_text import written
 
 NVIDIA = "NVIDIA"
 GPU = "nvidia.com/gpu"
@@ -61,7 +60,7 @@ class NodeGroup:
                     "resources": [{"name": GPU, "replicas": self.replicas}],
                 }
             }
-        return yaml.safe_dump(content, sort_keys=True)
+        return written(content, sort_keys=True)
 
 
 def has_nvidia(pool: NodePoolBase) -> bool:

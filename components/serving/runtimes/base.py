@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 MODELS_FOLDER = "/models"
 FILES_FOLDER = "/etc/model-server"
 """Where the generated configuration of a server lies, unless it says otherwise."""
+SCRATCH_FOLDER = "/tmp"  # noqa: S108 the pod's own
+SHARED_MEMORY_FOLDER = "/dev/shm"  # noqa: S108 the pod's own
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,17 @@ class Runtime(Settings):
     def files(self, model: str) -> dict[str, str]:  # noqa: ARG002 others' interface
         """Generated configuration: content by absolute path."""
         return {}
+
+    def own_variables(self, args: ModelServerArgs) -> frozenset[str]:
+        """Variables that settings set: also those that these leave out."""
+        program = self.program("", args)
+        others = {program.namespace_variable, program.revision_variable}
+        return frozenset({*program.environment, *others} - {""})
+
+    def mount_points(self) -> frozenset[str]:
+        """Folders and files of the container that are volumes, or may be."""
+        folders = (MODELS_FOLDER, SCRATCH_FOLDER, SHARED_MEMORY_FOLDER)
+        return frozenset({*folders, *self.files("")})
 
     def public_paths(self, model: str) -> tuple[str, ...]:
         """What of the server the gateway lets through."""

@@ -28,6 +28,8 @@ class Facts:
     """Port of gRPC, where the server has it and the settings ask for it."""
     grpc_public: tuple[str, ...] = ()
     """Methods of gRPC, `<service>/<method>`, that the gateway lets through."""
+    streams: bool = False
+    """Whether answers come in pieces, for as long as the model has something to say."""
     deregisters: bool = False
     """Whether it goes on to answer for a while after SIGTERM."""
     drains: bool = True

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from components.serving.request_settings import PredictionLog
 from components.serving.runtimes.base import MODELS_FOLDER, Program, Runtime
 from components.serving.runtimes.facts import Facts
 from components.serving.runtimes.figures import COMMON
@@ -51,6 +52,13 @@ class Ours(Runtime):
             # Else answers, metrics and log name the revision that model.yaml has.
             revision_variable=f"{PREFIX}REVISION",
         )
+
+    def own_variables(self, args: ModelServerArgs) -> frozenset[str]:
+        logged = args.model_copy(update={"prediction_log": PredictionLog()})
+        return super().own_variables(logged) | {f"{PREFIX}GRPC_PORT"}
+
+    def mount_points(self) -> frozenset[str]:
+        return super().mount_points() | {PREDICTION_LOG_FOLDER}
 
 
 def environment(model: str, args: ModelServerArgs) -> dict[str, str]:

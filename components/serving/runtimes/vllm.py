@@ -55,6 +55,7 @@ FACTS = Facts(
     ),
     figures=FIGURES,
     metrics_port=PORT,
+    streams=True,
     scratch_mib=8192,
     cannot=(
         "run without a GPU",

@@ -45,7 +45,8 @@ def train(data: Path, out: Path) -> None:
     statistics = reference.statistics(
         first, scores[census.years == config.data.training_year], config
     )
-    model_folder.write(out, onnx, card, statistics)
+    examples = model_folder.examples(model, first.features)
+    model_folder.write(out, onnx, card, statistics, examples)
     model_folder.keep_sklearn(out, model)
     say(f"revision {card['revision']}")
     columns = list(next(iter(metrics.values())).rounded())

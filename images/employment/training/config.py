@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 FILE = Path(__file__).resolve().parent.parent / "training.toml"
 
-LIBRARIES = ("numpy", "onnx", "scikit-learn", "scipy", "skl2onnx")
+LIBRARIES = ("numpy", "onnx", "protobuf", "scikit-learn", "scipy", "skl2onnx")
 """Distributions whose version can change the weights, beside our own code."""
 
 

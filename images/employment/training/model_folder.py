@@ -1,7 +1,8 @@
 """The model folder: what the serving image is given, and nothing else.
 
-`model.onnx`, `model.yaml` (what a server and an auditor need to know) and
-`reference.json`. The same inputs give the same bytes.
+`model.onnx`, `model.yaml` (what a server and an auditor need to know),
+`reference.json`, and `examples.json`: rows and scikit-learn's answers, with which a
+server compares its own before it is ready. The same inputs give the same bytes.
 """
 
 from __future__ import annotations
@@ -14,15 +15,18 @@ from pathlib import Path
 from typing import Any
 
 import joblib  # type: ignore[import-untyped]
+import numpy as np
+import numpy.typing as npt
 import yaml
 
 from training.classifier import Metrics
 from training.config import FILE, Configuration, code_digest, digest, libraries
-from training.onnx_export import INPUT, LABEL, PROBABILITY
+from training.onnx_export import INPUT, LABEL, PROBABILITY, TOLERANCE
 
 SKLEARN = "sklearn.joblib"
 """The fitted scikit-learn model, beside the model folder and not in the image: a
 pickle runs code when read, so a server never sees it. Tests compare with it."""
+EXAMPLES = 20
 
 
 def describe(
@@ -60,8 +64,26 @@ def describe(
     }
 
 
+def examples(model: Any, features: npt.NDArray[np.float32]) -> dict[str, Any]:
+    """The content of examples.json: EXAMPLES of the rows, spread evenly over them."""
+    last = len(features) - 1
+    rows = features[np.linspace(0, last, EXAMPLES).astype(np.int64)]
+    return {
+        "tolerance": TOLERANCE,
+        "inputs": {INPUT: rows.tolist()},
+        "outputs": {
+            LABEL: model.predict(rows).tolist(),
+            PROBABILITY: model.predict_proba(rows).tolist(),
+        },
+    }
+
+
 def write(
-    folder: Path, onnx: bytes, card: dict[str, Any], reference: dict[str, Any]
+    folder: Path,
+    onnx: bytes,
+    card: dict[str, Any],
+    reference: dict[str, Any],
+    examples: dict[str, Any],
 ) -> None:
     """Writes the model folder anew."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -70,6 +92,7 @@ def write(
     (folder / "model.yaml").write_text(yaml.safe_dump(card, sort_keys=False))
     reference = {"model": card["name"], "revision": card["revision"], **reference}
     (folder / "reference.json").write_text(json.dumps(reference, indent=1) + "\n")
+    (folder / "examples.json").write_text(json.dumps(examples) + "\n")
 
 
 def sklearn_path(folder: Path) -> Path:

@@ -16,6 +16,7 @@ INPUT = "input"
 LABEL = "label"
 PROBABILITY = "probability"
 TOLERANCE = 1e-6
+BOOLEANS = r"Field onnx\.AttributeProto\.ints: Expected an int, got a boolean"
 TARGET_OPSET = {"": 18, "ai.onnx.ml": 3}
 
 
@@ -29,8 +30,9 @@ def export(model: Any, features: int) -> bytes:
     `input` FP32 [-1, features] -> `label` INT64 [-1], `probability` FP32 [-1, 2].
     """
     with warnings.catch_warnings():
-        # skl2onnx 1.20 gives numpy's booleans as integers, which numpy deprecates.
-        warnings.simplefilter("ignore", DeprecationWarning)
+        # skl2onnx 1.20 gives booleans as integers: protobuf says so, and refuses them
+        # from 7.34 on, which requirements.txt keeps out.
+        warnings.filterwarnings("ignore", BOOLEANS, DeprecationWarning)
         converted: ModelProto = skl2onnx.convert_sklearn(
             model,
             name="employment",

@@ -9,7 +9,7 @@ import sys
 
 import uvloop
 
-from model_server import logs
+from model_server import logs, stderr_log
 from model_server.app import App
 from model_server.config import ConfigError, read
 from model_server.connection import Connection
@@ -24,6 +24,7 @@ logger = logging.getLogger("model_server")
 def main() -> int:
     """Run the server; return 0 after a drain, 1 on a fault, 2 on a wrong setting."""
     logs.configure("info")
+    stderr_log.capture()
     try:
         config = read(os.environ)
     except ConfigError as error:

@@ -18,9 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from model_server.errors import RequestError, deadline_exceeded, overloaded
+from model_server.buffers import Buffer, cut, join, sizes
+from model_server.errors import RequestError, deadline_exceeded, invalid, overloaded
+from model_server.finite import refuse_non_finite
 from model_server.metrics import Histogram, ModelMetrics
-from model_server.model import Model
+from model_server.model import Model, RefusedValuesError
 from model_server.outputs import Array, Outputs, Results
 from model_server.protocol import Inference
 from model_server.run_time import Pace, RunTime
@@ -101,7 +103,11 @@ class Batcher:
         self._loop = asyncio.get_running_loop()
         self._batch_rows: Histogram = metrics.batch_rows
         self._queue_seconds: Histogram = metrics.queue_seconds
-        self._inline_rows = run_time.rows_within(INLINE_SECONDS)
+        tensors = model.manifest.inputs
+        # What rows of no fixed size take is not known by their number.
+        is_fixed = all(tensor.is_fixed for tensor in tensors)
+        self._inline_rows = run_time.rows_within(INLINE_SECONDS) if is_fixed else 0
+        self._is_free = any(tensor.is_free for tensor in tensors)
         self._pace = Pace(run_time, max_batch_rows)
         self._thread = ThreadPoolExecutor(1, "model-run")
 
@@ -113,10 +119,7 @@ class Batcher:
                 f"{self.queued_rows} rows wait for the model already",
                 self.expected_wait(),
             )
-        if self.queued_rows and (
-            job.deadline is not None
-            or self.queued_rows - self._running_rows + rows > self._max_batch_rows
-        ):
+        if self.queued_rows and (job.deadline is not None or not self._goes_next(rows)):
             self._check_wait(job)
         self.queued_rows += rows
         self._queue.append(job)
@@ -132,8 +135,7 @@ class Batcher:
         """
         rows = job.inference.rows
         wait = self.expected_wait()
-        waiting = self.queued_rows - self._running_rows
-        if waiting + rows > self._max_batch_rows and wait > self._max_wait_seconds:
+        if wait > self._max_wait_seconds and not self._goes_next(rows):
             raise overloaded(
                 f"the wait for the model would be {wait:.2g} s, "
                 f"{self._max_wait_seconds:g} s is the most",
@@ -147,6 +149,15 @@ class Batcher:
                     "own deadline leaves",
                     wait,
                 )
+
+    def _goes_next(self, rows: int) -> bool:
+        """Tell whether so many more rows would go with the very next run."""
+        waiting = self.queued_rows - self._running_rows
+        return waiting + rows <= self._max_batch_rows
+
+    def _fits(self, rows: int) -> bool:
+        """Tell whether requests of so many rows together may share a run."""
+        return rows <= self._max_batch_rows
 
     def expected_wait(self) -> float:
         """Return the seconds until all that is queued now will be answered."""
@@ -183,7 +194,9 @@ class Batcher:
         while queue:
             job = queue[0]
             more = rows + job.inference.rows
-            if more > self._max_batch_rows and jobs:
+            if jobs and not (
+                self._fits(more) and (not self._is_free or _same_sizes(jobs[0], job))
+            ):
                 break
             queue.popleft()
             observe(now - job.started_at)
@@ -223,6 +236,9 @@ class Batcher:
         """Run jobs as one batch; a batch that fails is run again one by one."""
         try:
             return self._run(jobs)
+        except RefusedValuesError as error:
+            if len(jobs) == 1:
+                return [invalid("inputs", f"the model refuses the values: {error}")]
         except Exception as error:
             if len(jobs) == 1:
                 logger.exception(
@@ -240,7 +256,7 @@ class Batcher:
         else:
             inputs = [job.inference for job in jobs]
             buffers = [
-                b"".join(parts)
+                join(parts)
                 for parts in zip(*[item.buffers for item in inputs], strict=True)
             ]
             rows = sum([item.rows for item in inputs])
@@ -253,21 +269,18 @@ class Batcher:
                 start = stop
         # The text is made here, since a long run has a thread to make it on.
         if not _is_finite(batch, rows, as_text=_is_text_wanted(jobs)):
-            _refuse_non_finite(results)
+            asked = [job.inference for job in jobs]
+            refuse_non_finite(self._model.manifest.outputs, asked, results)
         return results
 
-    def _run_in_parts(self, buffers: list[bytes], rows: int) -> list[Array]:
+    def _run_in_parts(self, buffers: list[Buffer], rows: int) -> list[Array]:
         """Run the model on at most the batch limit of rows at a time."""
         limit = self._max_batch_rows
         if rows <= limit:
             return self._model.run(buffers)
-        sizes = [len(buffer) // rows for buffer in buffers]
         parts = [
             self._model.run(
-                [
-                    buffer[start * size : (start + limit) * size]
-                    for buffer, size in zip(buffers, sizes, strict=True)
-                ]
+                [cut(buffer, rows, start, start + limit) for buffer in buffers]
             )
             for start in range(0, rows, limit)
         ]
@@ -291,10 +304,5 @@ def _is_finite(batch: Results, rows: int, *, as_text: bool) -> bool:
     return True
 
 
-def _refuse_non_finite(results: list[Outputs | RequestError]) -> None:
-    """Turn the answers that hold a value JSON cannot into errors, in place."""
-    for index, result in enumerate(results):
-        if not isinstance(result, RequestError) and not result.is_finite():
-            results[index] = RequestError(
-                500, "model_failed", "the model gave a value that is not finite"
-            )
+def _same_sizes(first: Job, other: Job) -> bool:
+    return sizes(first.inference.buffers) == sizes(other.inference.buffers)

@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import orjson
 
+from model_server.bfloat16 import from_floats
+from model_server.buffers import Buffer
+from model_server.datatypes import BFLOAT16
+from model_server.dimensions import Dimensions
 from model_server.errors import invalid
 from model_server.manifest import Manifest
-from model_server.outputs import Array, Outputs
+from model_server.outputs import Array, Outputs, joined
 from model_server.protocol import Inference
-from model_server.tensor_reader import TensorReader, shown
+from model_server.tensor_reader import TensorReader
+from model_server.texts import pack_texts
+from model_server.wording import shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,7 @@ class RawReader:
         self._inputs = {
             tensor.name: TensorReader(tensor, max_rows) for tensor in manifest.inputs
         }
+        self._dimensions = Dimensions(manifest.inputs)
         self._outputs = {
             tensor.name: index for index, tensor in enumerate(manifest.outputs)
         }
@@ -46,7 +52,7 @@ class RawReader:
 
         Raises `RequestError` where it is wrong. The bytes of `data` are copied.
         """
-        buffers: dict[str, bytes] = {}
+        buffers: dict[str, Buffer] = {}
         first_rows = 0
         for number, given in enumerate(inputs):
             path = f"inputs[{number}]"
@@ -71,12 +77,9 @@ class RawReader:
         missing = [name for name in self._inputs if name not in buffers]
         if missing:
             raise invalid("inputs", f"the model needs {', '.join(missing)} too")
-        return Inference(
-            request_id,
-            first_rows,
-            [buffers[name] for name in self._inputs],
-            self._indices(wanted),
-        )
+        ordered = [buffers[name] for name in self._inputs]
+        self._dimensions.check(ordered)
+        return Inference(request_id, first_rows, ordered, self._indices(wanted))
 
     def _indices(self, wanted: Sequence[str]) -> tuple[int, ...] | None:
         found: list[int] = []
@@ -117,10 +120,10 @@ class BinaryWriter:
                 "shape": list(arrays[index].shape),
             }
             if index in inference.binary:
-                data.append(packed(arrays[index]))
+                data.append(packed(arrays[index], tensor.datatype))
                 entry["parameters"] = {"binary_data_size": len(data[-1])}
             else:
-                text = b",".join(outputs.texts()[index])
+                text = joined(outputs.texts()[index])
                 entry["data"] = orjson.Fragment(b"[%b]" % text)
             tensors.append(entry)
         head = orjson.dumps(
@@ -134,15 +137,14 @@ class BinaryWriter:
         return len(head), b"".join((head, *data))
 
 
-def packed(array: Array) -> bytes:
+def packed(array: Array, datatype: str = "") -> bytes:
     """Return an output's values packed: little-endian and row-major.
 
-    Each value of BYTES comes after its length in 4 bytes, as the protocol has it.
+    Each value of BYTES comes after its length in 4 bytes, as the protocol has it. Those
+    of BF16 are FP32 until here.
     """
-    if array.dtype != object:
-        return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
-    parts: list[bytes] = []
-    for value in array.ravel():
-        text = value if isinstance(value, bytes) else str(value).encode()
-        parts += (np.uint32(len(text)).astype("<u4").tobytes(), text)
-    return b"".join(parts)
+    if array.dtype == object:
+        return pack_texts(array.ravel())
+    if datatype == BFLOAT16:
+        array = from_floats(array)
+    return array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from typing import ClassVar
 
-from httptools import HttpParserError, HttpParserUpgrade
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from model_server.endpoint import Endpoint
@@ -86,6 +86,7 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = 0
         self._is_in_head = True
         self._has_begun = False
+        self._offers_upgrade = False
         self._refusal: RequestError | None = None
         self._idle_since = 0.0
         self._stalled_since = 0.0
@@ -100,17 +101,48 @@ class Connection(HttpToolsProtocol):
         if self.timeout_keep_alive_task is not None:
             self._unset_keepalive_if_required()
         try:
-            self.parser.feed_data(data)
+            self._feed(data)
         except HttpParserError:
             self.send_400_response("Invalid HTTP request received.")
-        except HttpParserUpgrade:
-            pass  # not for us: the request is answered as any other
         # The parser keeps an unfinished header to itself, so count what it was given.
         if self._is_in_head and not self._has_begun and self.parser is not None:
             try:
                 self._count_head(len(data))
             except RequestError as error:
                 self._refuse(error)
+
+    def _feed(self, data: bytes) -> None:
+        """Parse what came. An offer to upgrade is passed over, whatever it names.
+
+        The parser takes what follows the head of such a request for another protocol's:
+        it drops the body, or reads it as the next request. So a new parser gets the
+        same head without the offer, and goes on with the rest.
+        """
+        rest: bytes | memoryview = data
+        while True:
+            try:
+                self.parser.feed_data(rest)
+            except HttpParserUpgrade as upgrade:
+                rest = memoryview(rest)[upgrade.args[0] :]
+            else:
+                return
+            if not self._offers_upgrade:
+                return
+            head, since = self._head_without_offer(), self._receiving_since
+            self.parser = HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+            self.parser.feed_data(head)
+            self._receiving_since = since
+
+    def _head_without_offer(self) -> bytes:
+        """Return the head that was read, as if it had no header Upgrade."""
+        version = self.parser.get_http_version().encode()
+        parts = [b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, version)]
+        for name, value in self.headers:
+            if name != b"upgrade":
+                parts += (name, b": ", value, b"\r\n")
+        parts.append(b"\r\n")
+        return b"".join(parts)
 
     # What the parser calls
 
@@ -120,6 +152,7 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = 0
         self._is_in_head = True
         self._has_begun = True
+        self._offers_upgrade = False
         self._idle_since = 0.0
         self._receiving_since = self.loop.time()
 
@@ -146,6 +179,10 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._is_in_head = False
+        # CONNECT is an upgrade by itself; it is refused below, where all paths are.
+        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            self._offers_upgrade = True
+            return
         endpoint = self._short_way()
         if endpoint is not None:
             self._endpoint = endpoint
@@ -180,9 +217,9 @@ class Connection(HttpToolsProtocol):
             return None
         self._fields = fields = dict(self.headers)
         self._exchange.keep_alive = keep_alive = self.parser.should_keep_alive()
-        # HTTP/1.0 keeps no connection and nobody upgrades one without this header.
+        # HTTP/1.0 keeps no connection without this header.
         if (b"connection" in fields or not keep_alive) and (
-            self.parser.get_http_version() != "1.1" or self.parser.should_upgrade()
+            self.parser.get_http_version() != "1.1"
         ):
             return None
         if b"expect" in fields:
@@ -203,6 +240,8 @@ class Connection(HttpToolsProtocol):
             self._body += body
 
     def on_message_complete(self) -> None:
+        if self._offers_upgrade:
+            return
         self._receiving_since = 0.0
         self._is_in_head = False
         endpoint = self._endpoint

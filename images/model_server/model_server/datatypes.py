@@ -9,25 +9,40 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Datatype:
-    """One datatype: its names in the protocol, ONNX, `struct` and numpy."""
+    """One datatype: its names in the protocol, ONNX, `struct` and numpy.
+
+    `code` is what `struct` packs a value of JSON with; BF16, which `struct` has not, is
+    cut from an FP32. `wire` is numpy's name of the packed form.
+    """
 
     name: str
     onnx: str
     code: str
     python_types: frozenset[type]
+    wire: str = ""
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
-        return np.dtype("<" + self.code if self.code != "?" else "?")
+        """What numpy holds the packed form as; BF16 is its 16 bits."""
+        if self.code in {"?", "O"}:
+            return np.dtype(self.code)
+        return np.dtype("<" + (self.wire or self.code))
 
     @property
     def is_floating(self) -> bool:
         return float in self.python_types
 
+    @property
+    def is_packed(self) -> bool:
+        """Whether every value takes the same bytes; texts do not."""
+        return self.code != "O"
+
 
 _INTEGER = frozenset({int})
 _FLOATING = frozenset({int, float})
 
+TEXT = "BYTES"
+BFLOAT16 = "BF16"
 DATATYPES = {
     datatype.name: datatype
     for datatype in (
@@ -41,9 +56,10 @@ DATATYPES = {
         Datatype("INT32", "tensor(int32)", "i", _INTEGER),
         Datatype("INT64", "tensor(int64)", "q", _INTEGER),
         Datatype("FP16", "tensor(float16)", "e", _FLOATING),
+        Datatype(BFLOAT16, "tensor(bfloat16)", "f", _FLOATING, wire="u2"),
         Datatype("FP32", "tensor(float)", "f", _FLOATING),
         Datatype("FP64", "tensor(double)", "d", _FLOATING),
+        Datatype(TEXT, "tensor(string)", "O", frozenset({str})),
     )
 }
 BY_ONNX_TYPE = {datatype.onnx: datatype for datatype in DATATYPES.values()}
-STRING_ONNX_TYPE = "tensor(string)"

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import copy
 
+from model_server.apart import ApartBatcher
 from model_server.batching import Batcher
 from model_server.binary import BinaryWriter, RawReader
 from model_server.config import Config
 from model_server.errors import RequestError
 from model_server.http import JSON, Headers
+from model_server.manifest import Manifest
 from model_server.metrics import ModelMetrics
-from model_server.model import RUNTIME, Model
+from model_server.model import RUNTIME
+from model_server.preparation import Prepared
 from model_server.protocol import Reader, Writer
 from model_server.records import RecordForm
-from model_server.run_time import RunTime
 
 
 class Endpoint:
@@ -21,42 +23,25 @@ class Endpoint:
 
     def __init__(
         self,
-        model: Model,
+        prepared: Prepared,
         config: Config,
-        run_time: RunTime,
         *,
         revision: str,
         runtime: str = RUNTIME,
     ) -> None:
-        manifest = model.manifest
+        manifest = prepared.model.manifest
         self.manifest = manifest
         self.revision = revision
         self.versions = [manifest.version]
         self.by_revision = {revision: self}
-        self.metrics = ModelMetrics(
-            {
-                "model": manifest.name,
-                "revision": revision,
-                "runtime": runtime,
-                "namespace": config.namespace,
-                "arm": config.arm,
-            },
-            manifest.version,
-        )
+        self.metrics = metrics_of(manifest, config, revision, runtime)
         self.max_request_rows = config.max_request_rows
         self.reader = Reader(manifest, config.max_request_rows)
         self.raw_reader = RawReader(manifest, config.max_request_rows)
         self.writer = Writer(manifest)
         self.binary_writer = BinaryWriter(manifest)
         self.form = RecordForm(manifest, revision, config.arm)
-        self.batcher = Batcher(
-            model,
-            self.metrics,
-            run_time,
-            max_batch_rows=config.max_batch_rows,
-            max_queue_rows=config.max_queue_rows,
-            max_wait_seconds=config.max_wait_seconds,
-        )
+        self.batcher = _batcher(prepared, self.metrics, config)
         self.headers: Headers = [
             JSON,
             (b"x-model-revision", revision.encode()),
@@ -104,3 +89,39 @@ class Endpoint:
                 "features": list(self.manifest.features),
             },
         }
+
+
+def metrics_of(
+    manifest: Manifest, config: Config, revision: str, runtime: str
+) -> ModelMetrics:
+    """Return new counters of a model."""
+    return ModelMetrics(
+        {
+            "model": manifest.name,
+            "revision": revision,
+            "runtime": runtime,
+            "namespace": config.namespace,
+            "arm": config.arm,
+        },
+        manifest.version,
+    )
+
+
+def _batcher(prepared: Prepared, metrics: ModelMetrics, config: Config) -> Batcher:
+    if prepared.runs_apart:
+        return ApartBatcher(
+            prepared.model,
+            metrics,
+            prepared.run_time,
+            max_request_rows=config.max_request_rows,
+            max_queue_rows=config.max_queue_rows,
+            max_wait_seconds=config.max_wait_seconds,
+        )
+    return Batcher(
+        prepared.model,
+        metrics,
+        prepared.run_time,
+        max_batch_rows=config.max_batch_rows,
+        max_queue_rows=config.max_queue_rows,
+        max_wait_seconds=config.max_wait_seconds,
+    )

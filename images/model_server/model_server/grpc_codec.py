@@ -7,14 +7,16 @@ from typing import Any
 
 from google.protobuf.message import DecodeError
 
+from model_server import parameters
 from model_server.binary import RawInput, packed
-from model_server.datatypes import DATATYPES
+from model_server.datatypes import DATATYPES, TEXT
 from model_server.endpoint import Endpoint
 from model_server.errors import RequestError, invalid
-from model_server.grpc_messages import message
+from model_server.grpc_messages import CHOICE, message
 from model_server.outputs import Array, Outputs
 from model_server.protocol import REQUEST_ID, Inference
-from model_server.tensor_reader import shown
+from model_server.texts import pack_texts
+from model_server.wording import shown
 
 CONTENTS = {
     "BOOL": "bool_contents",
@@ -30,7 +32,7 @@ CONTENTS = {
     "FP64": "fp64_contents",
     "BYTES": "bytes_contents",
 }
-"""Field of InferTensorContents for a datatype; FP16 has none and goes as raw bytes."""
+"""Field of InferTensorContents for a datatype; FP16 and BF16 go as raw bytes only."""
 
 ModelInferRequest = message("ModelInferRequest")
 ModelInferResponse = message("ModelInferResponse")
@@ -57,6 +59,11 @@ def check_id(text: str) -> str:
 def read(request: Any, endpoint: Endpoint) -> Inference:
     """Return what a ModelInferRequest asks; raise `RequestError` where it is wrong."""
     tensors, raw = request.inputs, request.raw_input_contents
+    asked = _parameters(request, "parameters", parameters.REQUEST)
+    for number, tensor in enumerate(tensors):
+        _parameters(tensor, f"inputs[{number}].parameters", parameters.INPUT)
+    for number, output in enumerate(request.outputs):
+        _parameters(output, f"outputs[{number}].parameters", parameters.OUTPUT)
     if raw:
         if len(raw) != len(tensors):
             raise invalid(
@@ -77,17 +84,34 @@ def read(request: Any, endpoint: Endpoint) -> Inference:
         RawInput(tensor.name, tensor.datatype, list(tensor.shape), memoryview(values))
         for tensor, values in zip(tensors, data, strict=True)
     ]
-    return endpoint.raw_reader.read(
+    inference = endpoint.raw_reader.read(
         check_id(request.id) or None, inputs, [item.name for item in request.outputs]
     )
+    inference.timeout_seconds = parameters.seconds(asked)
+    return inference
+
+
+def _parameters(holder: Any, path: str, level: str) -> dict[str, object]:
+    """Return a message's parameters; raise where one asks for what is not done here.
+
+    Those of binary tensors are taken and mean nothing: they are about HTTP's bodies.
+    """
+    if not holder.parameters:
+        return {}
+    given: dict[str, object] = {}
+    for entry in holder.parameters:
+        choice = entry.value.WhichOneof(CHOICE)
+        given[entry.key] = getattr(entry.value, choice) if choice else None
+    return parameters.read(path, level, given)
 
 
 def _pack(tensor: Any, path: str) -> bytes:
     """Return typed contents as raw bytes; a wrong datatype is told by the reader."""
     field = CONTENTS.get(tensor.datatype)
-    if field is None or tensor.datatype not in DATATYPES:
-        if tensor.datatype == "FP16":
-            raise invalid(path, "FP16 has no typed contents; use raw_input_contents")
+    if field is None:
+        if tensor.datatype in DATATYPES:
+            name = tensor.datatype
+            raise invalid(path, f"{name} has no typed contents; use raw_input_contents")
         return b""
     for given, _ in tensor.contents.ListFields():
         if given.name != field:
@@ -96,6 +120,8 @@ def _pack(tensor: Any, path: str) -> bytes:
                 f"{tensor.datatype} stands in {field} and nowhere else",
             )
     values = getattr(tensor.contents, field)
+    if tensor.datatype == TEXT:
+        return pack_texts(values)
     code = DATATYPES[tensor.datatype].code
     try:
         return struct.pack(f"<{len(values)}{code}", *values)
@@ -130,7 +156,7 @@ def write(
             name=tensor.name, datatype=tensor.datatype, shape=array.shape
         )
         if is_raw:
-            response.raw_output_contents.append(packed(array))
+            response.raw_output_contents.append(packed(array, tensor.datatype))
         else:
             values = getattr(written.contents, CONTENTS[tensor.datatype])
             values.extend(_values(array))

@@ -3,7 +3,7 @@
 Their classes are made here from `MESSAGES`, so that nothing generated is kept and no
 compiler is needed. Names, numbers and types are those that the protocol's publishers
 fixed; a test compares them with the descriptors of a published client. What the server
-does not use (parameters, for one) is left out: protobuf skips fields it does not know.
+does not use is left out: protobuf skips fields it does not know.
 """
 
 from __future__ import annotations
@@ -14,10 +14,14 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 INFERENCE = "inference"
 HEALTH = "grpc.health.v1"
+CHOICE = "parameter_choice"
+"""Name of the one choice that a message has: of the fields marked `oneof`."""
 
 _MODEL = ("string name = 1", "string version = 2")
 _TENSOR = ("string name = 1", "string datatype = 2", "repeated int64 shape = 3")
 _NAMED_TENSOR = (*_TENSOR, "InferTensorContents contents = 5")
+# A map is on the wire what a repeated message of key and value is.
+_PARAMETERS = "repeated ParametersEntry parameters"
 
 MESSAGES: dict[str, dict[str, tuple[str, ...]]] = {
     INFERENCE: {
@@ -52,12 +56,21 @@ MESSAGES: dict[str, dict[str, tuple[str, ...]]] = {
             "repeated double fp64_contents = 7",
             "repeated bytes bytes_contents = 8",
         ),
-        "InferInputTensor": _NAMED_TENSOR,
-        "InferRequestedOutputTensor": ("string name = 1",),
+        "InferParameter": (
+            "oneof bool bool_param = 1",
+            "oneof int64 int64_param = 2",
+            "oneof string string_param = 3",
+            "oneof double double_param = 4",
+            "oneof uint64 uint64_param = 5",
+        ),
+        "ParametersEntry": ("string key = 1", "InferParameter value = 2"),
+        "InferInputTensor": (*_NAMED_TENSOR, f"{_PARAMETERS} = 4"),
+        "InferRequestedOutputTensor": ("string name = 1", f"{_PARAMETERS} = 2"),
         "ModelInferRequest": (
             "string model_name = 1",
             "string model_version = 2",
             "string id = 3",
+            f"{_PARAMETERS} = 4",
             "repeated InferInputTensor inputs = 5",
             "repeated InferRequestedOutputTensor outputs = 6",
             "repeated bytes raw_input_contents = 7",
@@ -79,6 +92,7 @@ MESSAGES: dict[str, dict[str, tuple[str, ...]]] = {
 }
 
 _Field = descriptor_pb2.FieldDescriptorProto
+_LABELS = {"repeated": _Field.LABEL_REPEATED}
 _pool = descriptor_pool.DescriptorPool()  # our own: others may define the same names
 
 
@@ -88,13 +102,17 @@ def _add(package: str, messages: dict[str, tuple[str, ...]]) -> None:
     )
     for name, fields in messages.items():
         message = file.message_type.add(name=name)
+        if any(text.startswith("oneof ") for text in fields):
+            message.oneof_decl.add(name=CHOICE)
         for text in fields:
             *label, kind, field_name, _, number = text.split()
             field = message.field.add(
                 name=field_name,
                 number=int(number),
-                label=_Field.LABEL_REPEATED if label else _Field.LABEL_OPTIONAL,
+                label=_LABELS.get("".join(label), _Field.LABEL_OPTIONAL),
             )
+            if label == ["oneof"]:
+                field.oneof_index = 0
             if kind in messages:
                 field.type, field.type_name = _Field.TYPE_MESSAGE, f".{package}.{kind}"
             else:

@@ -37,6 +37,9 @@ from model_server.service import Service
 
 MAX_STREAMS = 128
 PING_SECONDS = 60
+LEAST_PING_SECONDS = 5.0
+"""How far apart a client's pings must be, by the README. The usual 10 s may shrink on
+their way; gRPC's own least is 5 minutes, and 2 hours where no call is under way."""
 
 logger = logging.getLogger("model_server.grpc")
 
@@ -133,13 +136,20 @@ class GrpcServer:
         asked = parse(message("ModelMetadataRequest"), data)
         endpoint = self._find(asked.name, asked.version, context)
         content = endpoint.metadata()
-        return _written(
-            "ModelMetadataResponse",
-            **{
-                key: content[key]
-                for key in ("name", "versions", "platform", "inputs", "outputs")
-            },
-        )
+        kept: dict[str, Any] = {
+            key: content[key] for key in ("name", "versions", "platform")
+        }
+        manifest = endpoint.manifest
+        for key, tensors in (
+            ("inputs", manifest.inputs),
+            ("outputs", manifest.outputs),
+        ):
+            # The message has no place for a tensor's settings.
+            kept[key] = [
+                {"name": it.name, "datatype": it.datatype, "shape": it.shape}
+                for it in tensors
+            ]
+        return _written("ModelMetadataResponse", **kept)
 
     def _find(self, name: str, version: str, context: Any) -> Endpoint:
         if not self._service.models_by_path:
@@ -228,6 +238,11 @@ def _options(config: Config) -> Sequence[tuple[str, int]]:
         ("grpc.max_concurrent_streams", MAX_STREAMS),
         ("grpc.max_connection_idle_ms", int(config.keepalive_seconds) * 1000),
         ("grpc.keepalive_time_ms", PING_SECONDS * 1000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        (
+            "grpc.http2.min_ping_interval_without_data_ms",
+            int(LEAST_PING_SECONDS * 1000),
+        ),
         ("grpc.so_reuseport", 0),
         ("grpc.enable_http_proxy", 0),
     )

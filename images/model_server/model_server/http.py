@@ -22,9 +22,12 @@ JSON_TYPES = frozenset({b"", b"application/json", b"application/json; charset=ut
 
 
 def request_id_of(fields: Fields) -> str:
-    """Return the request's X-Request-Id or an empty string; raise on a bad one."""
+    """Return the request's X-Request-Id or an empty string; raise on a bad one.
+
+    An empty header is what a client or proxy sends that has no id to give.
+    """
     value = fields.get(b"x-request-id")
-    if value is None:
+    if not value:
         return ""
     text = value.decode("latin-1")
     if not REQUEST_ID.fullmatch(text):

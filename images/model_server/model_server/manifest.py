@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from model_server.datatypes import DATATYPES
+from model_server.manifest_tensors import read_tensors
+from model_server.tensor import Tensor
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
@@ -22,20 +25,8 @@ class ModelError(Exception):
         self.problems = problems
 
 
-@dataclass(frozen=True)
-class Tensor:
-    """One input or output: name, protocol datatype, shape with -1 for the batch."""
-
-    name: str
-    datatype: str
-    shape: tuple[int, ...]
-
-    def metadata(self) -> dict[str, object]:
-        return {
-            "name": self.name,
-            "datatype": self.datatype,
-            "shape": list(self.shape),
-        }
+class ModelFolderError(ModelError):
+    """A model folder contradicts itself: nothing is served until it is mended."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +41,11 @@ class Manifest:
     features: tuple[str, ...]
     decision: str
     score: str
-    weights_digest: str
+    digests: Mapping[str, str]
+    rows_are_dependent: bool = False
+    """Whether a request's rows belong together: it runs by itself and is never cut."""
+    warm_up: Mapping[str, Any] = field(default_factory=dict)
+    """Rows to warm up with, by the input's name; empty: rows of zeros."""
 
 
 def read_manifest(file: Path) -> Manifest:
@@ -88,8 +83,29 @@ class _Parser:
             features=self._features(inputs),
             decision=self._logged("decision", "label", names),
             score=self._logged("score", "probability", names),
-            weights_digest=self._digest(),
+            digests=self._digests(),
+            rows_are_dependent=self._rows_are_dependent(),
+            warm_up=self._warm_up(inputs),
         )
+
+    def _rows_are_dependent(self) -> bool:
+        value = self.content.get("rows", "independent")
+        if value not in {"independent", "dependent"}:
+            self.problems.append(
+                f"rows: {value!r} must be independent (the default) or dependent: "
+                "then each request runs by itself"
+            )
+        return value == "dependent"
+
+    def _warm_up(self, inputs: tuple[Tensor, ...]) -> Mapping[str, Any]:
+        value = self.content.get("warm_up", {})
+        if not isinstance(value, dict):
+            names = ", ".join(tensor.name for tensor in inputs)
+            self.problems.append(
+                f"warm_up: must be a mapping with a list of rows for each of {names}"
+            )
+            return {}
+        return value
 
     def _text(self, key: str, pattern: re.Pattern[str]) -> str:
         value = self.content.get(key)
@@ -103,41 +119,8 @@ class _Parser:
 
     def _tensors(self, key: str) -> tuple[Tensor, ...]:
         entries = self.content.get(key)
-        if not isinstance(entries, list) or not entries:
-            self.problems.append(f"{key}: must be a list of at least one tensor")
-            return ()
-        tensors = [
-            self._tensor(f"{key}[{index}]", entry, allow_text=key == "outputs")
-            for index, entry in enumerate(entries)
-        ]
-        found = tuple(tensor for tensor in tensors if tensor)
-        if len({tensor.name for tensor in found}) < len(found):
-            self.problems.append(f"{key}: a name stands twice")
-        return found
-
-    def _tensor(self, path: str, entry: object, *, allow_text: bool) -> Tensor | None:
-        if not isinstance(entry, dict):
-            self.problems.append(f"{path}: must have name, datatype and shape")
-            return None
-        name, datatype, shape = (
-            entry.get(key) for key in ("name", "datatype", "shape")
-        )
-        before = len(self.problems)
-        if not isinstance(name, str) or not name:
-            self.problems.append(f"{path}.name: {name!r} must be a string")
-        known = [*DATATYPES, "BYTES"] if allow_text else list(DATATYPES)
-        if datatype not in known:
-            self.problems.append(
-                f"{path}.datatype: {datatype!r} must be one of {', '.join(known)}"
-            )
-        if not _is_shape(shape):
-            self.problems.append(
-                f"{path}.shape: {shape!r} must be -1 (the batch) and then sizes that "
-                "are whole and at least 1"
-            )
-        if len(self.problems) > before:
-            return None
-        return Tensor(str(name), str(datatype), tuple(shape))  # type: ignore[arg-type]
+        is_input = key == "inputs"
+        return read_tensors(key, entries, self.problems, is_input=is_input)
 
     def _features(self, inputs: tuple[Tensor, ...]) -> tuple[str, ...]:
         features = self.content.get("features", [])
@@ -146,12 +129,19 @@ class _Parser:
         ):
             self.problems.append("features: must be a list of names")
             return ()
-        width = 1
-        for size in inputs[0].shape[1:] if inputs else ():
-            width *= size
-        if features and len(features) != width:
+        if twice := sorted({name for name in features if features.count(name) > 1}):
+            self.problems.append(f"features: {', '.join(twice)} twice")
+        if not features or not inputs:
+            return tuple(features)
+        if inputs[0].is_free:
             self.problems.append(
-                f"features: {len(features)} names for an input of {width} columns"
+                f"features: the input {inputs[0].name} has free dimensions, so its "
+                "columns have no names; leave features out"
+            )
+        elif len(features) != inputs[0].width:
+            self.problems.append(
+                f"features: {len(features)} names for an input of {inputs[0].width} "
+                "columns"
             )
         return tuple(features)
 
@@ -170,19 +160,10 @@ class _Parser:
             )
         return str(name)
 
-    def _digest(self) -> str:
+    def _digests(self) -> dict[str, str]:
+        """Return digests by the file's path in the folder, or by what they are of."""
         digests = self.content.get("digests", {})
         if not isinstance(digests, dict):
             self.problems.append("digests: must be a mapping")
-            return ""
-        return str(digests.get("model.onnx", ""))
-
-
-def _is_shape(shape: object) -> bool:
-    return (
-        isinstance(shape, list)
-        and len(shape) >= 1
-        and all(type(size) is int for size in shape)
-        and shape[0] == -1
-        and all(size >= 1 for size in shape[1:])
-    )
+            return {}
+        return {str(name): str(digest) for name, digest in digests.items()}

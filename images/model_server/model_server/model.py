@@ -2,80 +2,52 @@
 
 from __future__ import annotations
 
-import hashlib
-import time
+import re
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import onnxruntime
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
-from model_server.datatypes import BY_ONNX_TYPE, DATATYPES, STRING_ONNX_TYPE
-from model_server.manifest import Manifest, ModelError, Tensor, read_manifest
+from model_server.buffers import Buffer
+from model_server.datatypes import BY_ONNX_TYPE
+from model_server.manifest import Manifest, ModelError, read_manifest
+from model_server.model_files import GRAPH, check_files
 from model_server.outputs import Array
-from model_server.run_time import RunTime
+from model_server.runner import runner
+from model_server.tensor import FREE, Tensor
 
 RUNTIME = "onnxruntime"
-WARM_UP_RUNS = 3
-REPEATED_SECONDS = 0.1
-"""A run longer than this is measured once, or warming up would take minutes."""
+
+
+class RefusedValuesError(Exception):
+    """The model takes no such values, an id beyond its table for instance."""
 
 
 class Model:
-    """A loaded model. `run` takes packed rows and gives one array per output."""
+    """A loaded model. `run` takes packed rows and gives one array per output.
+
+    `folder` is where it lies.
+    """
 
     def __init__(
-        self, manifest: Manifest, session: onnxruntime.InferenceSession
+        self, manifest: Manifest, session: onnxruntime.InferenceSession, folder: Path
     ) -> None:
         self.manifest = manifest
         self.session = session
-        self._names = [tensor.name for tensor in manifest.outputs]
-        self._inputs = [
-            (tensor.name, DATATYPES[tensor.datatype].dtype, tensor.shape)
-            for tensor in manifest.inputs
-        ]
+        self.folder = folder
+        self._run = runner(manifest, session)
 
-    def run(self, buffers: list[bytes]) -> list[Array]:
-        """Run the model once: one buffer of row-major values for each input."""
-        feed = {
-            name: np.frombuffer(buffer, dtype).reshape(shape)
-            for (name, dtype, shape), buffer in zip(self._inputs, buffers, strict=True)
-        }
-        results: list[Array] = self.session.run(self._names, feed)
-        return results
+    def run(self, buffers: Sequence[Buffer]) -> list[Array]:
+        """Run the model once: one buffer of row-major values for each input.
 
-    def warm_up(self, largest: int) -> RunTime:
-        """Run batches of 1, 2, 4 ... rows and the largest; check what comes out.
-
-        The first run of a size makes what the next ones of about that size use again,
-        so no request has to pay for it.
+        Raises `RefusedValuesError` where the values are at fault, and not the model.
         """
-        seconds: dict[int, float] = {}
-        for rows in [*_powers_of_two(largest), largest]:
-            buffers = [
-                bytes(rows * dtype.itemsize * _width(shape))
-                for _, dtype, shape in self._inputs
-            ]
-            self._check(self.run(buffers), rows)
-            seconds[rows] = self._time(buffers)
-            if seconds[rows] < REPEATED_SECONDS:
-                again = [self._time(buffers) for _ in range(WARM_UP_RUNS - 1)]
-                seconds[rows] = min(seconds[rows], *again)
-        return RunTime(seconds)
-
-    def _time(self, buffers: list[bytes]) -> float:
-        started = time.perf_counter()
-        self.run(buffers)
-        return time.perf_counter() - started
-
-    def _check(self, results: list[Array], rows: int) -> None:
-        problems = [
-            f"{self.manifest.name}: output {tensor.name}: a run of {rows} rows gave "
-            f"the shape {list(result.shape)}, model.yaml says {list(tensor.shape)}"
-            for tensor, result in zip(self.manifest.outputs, results, strict=True)
-            if result.shape != (rows, *tensor.shape[1:])
-        ]
-        if problems:
-            raise ModelError(problems)
+        try:
+            return self._run(buffers)
+        except InvalidArgument as error:
+            raise RefusedValuesError(_reason(error)) from error
 
 
 def find_models(folder: Path) -> list[Path]:
@@ -120,16 +92,25 @@ def load_models(folder: Path, threads: int) -> list[Model]:
 def load_model(folder: Path, threads: int) -> Model:
     """Load one model folder; raise `ModelError` with every problem found."""
     manifest = read_manifest(folder / "model.yaml")
-    file = folder / "model.onnx"
+    unreadable = ""
     try:
-        weights = file.read_bytes()
-    except OSError as error:
-        raise ModelError([f"{file}: {error.strerror}"]) from error
-    digest = "sha256:" + hashlib.sha256(weights).hexdigest()
-    if manifest.weights_digest.removeprefix("sha256:") not in {"", digest[7:]}:
-        raise ModelError(
-            [f"{file}: its digest is {digest}, model.yaml says another; copy it again"]
-        )
+        check_files(folder, manifest.digests)
+    except ValueError as error:
+        unreadable = str(error)  # onnxruntime can tell better what is wrong
+    session = _session(folder / GRAPH, threads)
+    if unreadable:
+        raise ModelError([f"{folder / GRAPH}: is no whole ONNX graph: {unreadable}"])
+    problems = _differences(
+        "input", manifest.inputs, session.get_inputs()
+    ) + _differences("output", manifest.outputs, session.get_outputs())
+    if problems:
+        raise ModelError([f"{folder}: {problem}" for problem in problems])
+    inputs = _with_dimensions(manifest.inputs, session.get_inputs())
+    return Model(replace(manifest, inputs=inputs), session, folder)
+
+
+def _session(file: Path, threads: int) -> onnxruntime.InferenceSession:
+    """Open a graph by its path: its bytes are never held beside the session's own."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -137,17 +118,11 @@ def load_model(folder: Path, threads: int) -> Model:
     # A spinning pool would burn the CPU share that the event loop lives on.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        session = onnxruntime.InferenceSession(
-            weights, options, providers=["CPUExecutionProvider"]
+        return onnxruntime.InferenceSession(
+            file, options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # onnxruntime's errors share no base but this
         raise ModelError([f"{file}: onnxruntime refuses it: {error}"]) from error
-    problems = _differences(
-        "input", manifest.inputs, session.get_inputs()
-    ) + _differences("output", manifest.outputs, session.get_outputs())
-    if problems:
-        raise ModelError([f"{folder}: {problem}" for problem in problems])
-    return Model(manifest, session)
 
 
 def _differences(
@@ -174,7 +149,7 @@ def _differences(
                 f"{kind} {tensor.name}: model.yaml says {tensor.datatype}, the graph "
                 f"{datatype or node.type + ' (export without a zipmap)'}"
             )
-        if not _shapes_agree(tensor.shape, node.shape):
+        if not _shapes_agree(tensor.shape, node.shape, is_output=kind == "output"):
             found.append(
                 f"{kind} {tensor.name}: model.yaml says the shape "
                 f"{list(tensor.shape)}, the graph {node.shape}"
@@ -183,26 +158,46 @@ def _differences(
 
 
 def _protocol_name(onnx_type: str) -> str:
-    if onnx_type == STRING_ONNX_TYPE:
-        return "BYTES"
     datatype = BY_ONNX_TYPE.get(onnx_type)
     return datatype.name if datatype else ""
 
 
-def _shapes_agree(declared: tuple[int, ...], graph: list[int | str | None]) -> bool:
-    """Tell whether shapes agree; the graph has names or None where it is dynamic."""
+def _shapes_agree(
+    declared: tuple[int, ...], graph: list[int | str | None], *, is_output: bool
+) -> bool:
+    """Tell whether shapes agree; the graph has names or None where it is dynamic.
+
+    Exporters (onnxmltools 1.16 of LightGBM) write a 1 in the first place of an output
+    that has as many rows as the input; the warm-up sees what really comes out.
+    """
+    if is_output and graph[:1] == [1]:
+        graph = [None, *graph[1:]]
     return len(declared) == len(graph) and all(
         not isinstance(given, int) or given <= 0 or given == size
         for size, given in zip(declared, graph, strict=True)
     )
 
 
-def _powers_of_two(below: int) -> list[int]:
-    return [1 << power for power in range((below - 1).bit_length())]
+def _reason(error: Exception) -> str:
+    """Return what onnxruntime says, without its codes and the node's name."""
+    text = str(error).rpartition("Status Message: ")[2]
+    return re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text).strip()
 
 
-def _width(shape: tuple[int, ...]) -> int:
-    width = 1
-    for size in shape[1:]:
-        width *= size
-    return width
+def _with_dimensions(
+    tensors: tuple[Tensor, ...], nodes: list[onnxruntime.NodeArg]
+) -> tuple[Tensor, ...]:
+    """Return the tensors with the graph's names of their free dimensions."""
+    shapes = {node.name: node.shape for node in nodes}
+    return tuple(
+        replace(
+            tensor,
+            dimensions=tuple(
+                name if size == FREE and isinstance(name, str) else ""
+                for size, name in zip(tensor.shape, shapes[tensor.name], strict=True)
+            ),
+        )
+        if tensor.is_free
+        else tensor
+        for tensor in tensors
+    )

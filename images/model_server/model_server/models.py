@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
-from model_server.endpoint import Endpoint
+from model_server.config import Config
+from model_server.endpoint import Endpoint, metrics_of
 from model_server.errors import RequestError
 from model_server.manifest import Manifest, ModelError
+from model_server.metrics import ModelMetrics
+from model_server.preparation import Refusal
+
+logger = logging.getLogger("model_server")
 
 SHOWN_CHARACTERS = 128
 _VERSION = re.compile(r"v?(\d+(?:\.\d+)*)(?:-([0-9A-Za-z.-]+))?")
@@ -59,6 +65,9 @@ class Models:
     def __init__(self) -> None:
         self._versions: dict[str, dict[str, Endpoint]] = {}
         self._defaults: dict[str, Endpoint] = {}
+        self.refused: dict[str, str] = {}
+        """Why a model is not served, by its name."""
+        self.refused_metrics: list[ModelMetrics] = []
 
     def __iter__(self) -> Iterator[Endpoint]:
         """Every version of every model."""
@@ -89,6 +98,23 @@ class Models:
             item.by_revision = by_revision
             item.versions = sorted(versions, key=version_key)
 
+    def refuse(
+        self,
+        refusal: Refusal,
+        config: Config,
+        defaults: Mapping[str, Manifest],
+        runtime: str,
+    ) -> None:
+        """Keep why a version is not served; of a default one, the model is not."""
+        manifest = refusal.manifest
+        for problem in refusal.problems:
+            logger.error(problem, extra={"model": manifest.name})
+        revision = manifest.revision
+        if defaults[manifest.name] is manifest:
+            self.refused[manifest.name] = "; ".join(refusal.problems)
+            revision = config.revision or revision
+        self.refused_metrics.append(metrics_of(manifest, config, revision, runtime))
+
     def by_path(self, default: str) -> dict[str, Endpoint]:
         """Return the endpoint of each path that takes inference requests.
 
@@ -100,12 +126,16 @@ class Models:
         for endpoint in self:
             # A path that names a version leaves a header nothing to choose.
             paths[f"{endpoint.path}/infer"] = endpoint.pinned()
-        if default:
+        if default in self._defaults:
             paths["/infer"] = self._defaults[default]
         return paths
 
     def find(self, name: str, version: str = "", revision: str = "") -> Endpoint:
         """Return the endpoint; raise 404 naming what is known if there is none."""
+        if name in self.refused:
+            raise RequestError(
+                503, "not_ready", f"the model is not served: {self.refused[name]}"
+            )
         versions = self._versions.get(name)
         if versions is None:
             raise RequestError(

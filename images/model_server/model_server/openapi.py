@@ -237,16 +237,22 @@ def _inference(path: str, endpoint: Endpoint) -> Json:
 
 
 def _metadata(path: str, endpoint: Endpoint) -> Json:
-    tensors = {
-        "type": "array",
-        "items": _exactly(
-            {
-                "name": {"type": "string"},
-                "datatype": {"type": "string"},
-                "shape": {"type": "array", "items": {"type": "integer"}},
-            }
-        ),
+    tensor = _exactly(
+        {
+            "name": {"type": "string"},
+            "datatype": {"type": "string"},
+            "shape": {"type": "array", "items": {"type": "integer"}},
+        }
+    )
+    tensor["properties"]["parameters"] = {
+        "type": "object",
+        "description": "Settings of model.yaml that differ from what is usual.",
+        "properties": {
+            "missing_values": {"const": True},
+            "max_shape": {"type": "array", "items": {"type": "integer"}},
+        },
     }
+    tensors = {"type": "array", "items": tensor}
     content = _exactly(
         {
             "name": {"const": endpoint.manifest.name},

@@ -5,16 +5,22 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from model_server import parameters
 from model_server.datatypes import DATATYPES
-from model_server.manifest import Manifest, Tensor
+from model_server.manifest import Manifest
 from model_server.protocol import REQUEST_ID
+from model_server.tensor import FREE, Tensor
 
 Json = dict[str, Any]
 
 # Numbers from here on round to infinity: the largest value and half its last digit.
-_FLOAT_BOUNDS = {"FP16": 65520, "FP32": float(2**128 - 2**103)}
-_PARAMETERS = {"type": "object"}
-REQUEST_ID_SCHEMA = {"type": "string", "pattern": rf"^{REQUEST_ID.pattern}$"}
+_FLOAT_BOUNDS = {
+    "FP16": 65520,
+    # BF16 is cut from FP32, so the last digit of that counts as well.
+    "BF16": float(2**128 - 2**119 - 2**103),
+    "FP32": float(2**128 - 2**103),
+}
+REQUEST_ID_SCHEMA = {"type": "string", "pattern": rf"^({REQUEST_ID.pattern})?$"}
 
 
 def request(manifest: Manifest, max_rows: int) -> Json:
@@ -41,15 +47,14 @@ def request(manifest: Manifest, max_rows: int) -> Json:
         "properties": {
             "id": {
                 "type": ["string", "null"],
-                "pattern": r"^[A-Za-z0-9._:/+=@\-]{1,128}$",
+                "pattern": r"^([A-Za-z0-9._:/+=@\-]{1,128})?$",
             },
-            "parameters": {
-                **_PARAMETERS,
-                "properties": {"binary_data_output": {"type": "boolean"}},
-            },
+            "model_name": {"enum": [manifest.name, "", None]},
+            "model_version": {"enum": [manifest.version, "", None]},
+            "parameters": parameters.schema(parameters.REQUEST),
             "inputs": tensors,
             "outputs": {
-                "type": "array",
+                "type": ["array", "null"],
                 "description": "The outputs wanted, each once; none means all.",
                 "maxItems": len(names),
                 "items": {
@@ -58,10 +63,7 @@ def request(manifest: Manifest, max_rows: int) -> Json:
                     "additionalProperties": False,
                     "properties": {
                         "name": {"enum": names},
-                        "parameters": {
-                            **_PARAMETERS,
-                            "properties": {"binary_data": {"type": "boolean"}},
-                        },
+                        "parameters": parameters.schema(parameters.OUTPUT),
                     },
                 },
             },
@@ -86,15 +88,17 @@ def answer(manifest: Manifest) -> Json:
 
 
 def zeros(manifest: Manifest) -> Json:
-    """Return a request of one row of zeros."""
+    """Return a request of one row of zeros or empty texts, one in a free dimension."""
     tensors = []
     for tensor in manifest.inputs:
-        zero: object = False if tensor.datatype == "BOOL" else 0
+        zero: object = {"BOOL": False, "BYTES": ""}.get(tensor.datatype, 0)
+        shape = [1 if size == FREE else size for size in tensor.shape]
         tensors.append(
             {
-                **tensor.metadata(),
-                "shape": [1, *tensor.shape[1:]],
-                "data": [zero] * math.prod(tensor.shape[1:]),
+                "name": tensor.name,
+                "datatype": tensor.datatype,
+                "shape": shape,
+                "data": [zero] * math.prod(shape),
             }
         )
     return {"inputs": tensors}
@@ -102,13 +106,14 @@ def zeros(manifest: Manifest) -> Json:
 
 def _input(tensor: Tensor, max_rows: int) -> Json:
     value = _value(tensor)
-    width = math.prod(tensor.shape[1:])
-    flat = _list(value, width, max_rows * width)
+    sizes = _sizes(tensor)
+    least, most = (math.prod(bounds) for bounds in zip((1, 1), *sizes, strict=True))
+    flat = _list(value, least, max_rows * most)
     data: Json = flat
-    if len(tensor.shape) > 1:
+    if sizes:
         nested = value
-        for size in reversed(tensor.shape[1:]):
-            nested = _list(nested, size, size)
+        for low, high in reversed(sizes):
+            nested = _list(nested, low, high)
         data = {"anyOf": [flat, _list(nested, 1, max_rows)]}
     return {
         "type": "object",
@@ -120,15 +125,35 @@ def _input(tensor: Tensor, max_rows: int) -> Json:
                 "type": "array",
                 "prefixItems": [
                     {"type": "integer", "minimum": 1, "maximum": max_rows},
-                    *({"const": size} for size in tensor.shape[1:]),
+                    *(
+                        {"const": low}
+                        if low == high
+                        else {"type": "integer", "minimum": low, "maximum": high}
+                        for low, high in sizes
+                    ),
                 ],
                 "minItems": len(tensor.shape),
                 "maxItems": len(tensor.shape),
             },
-            "parameters": _PARAMETERS,
+            "parameters": _in_json(parameters.schema(parameters.INPUT)),
             "data": data,
         },
     }
+
+
+def _sizes(tensor: Tensor) -> list[tuple[int, int]]:
+    """Return the least and the most of each dimension after the first."""
+    return [
+        (1 if size == FREE else size, tensor.most(axis))
+        for axis, size in enumerate(tensor.shape)
+        if axis
+    ]
+
+
+def _in_json(schema: Json) -> Json:
+    """Return the schema of an input's parameters where its data stands in the JSON."""
+    schema["properties"]["binary_data_size"] = {"type": "null"}
+    return schema
 
 
 def _output(tensor: Tensor) -> Json:
@@ -140,7 +165,12 @@ def _output(tensor: Tensor) -> Json:
         "required": ["name", "datatype", "shape"],
         "properties": {
             **_kind(tensor),
-            "shape": _list({"type": "integer", "minimum": 1}, rank, rank),
+            "shape": _list(
+                # What a model finds may be nothing.
+                {"type": "integer", "minimum": 0 if tensor.is_free else 1},
+                rank,
+                rank,
+            ),
             "data": {"type": "array", "items": _value(tensor)},
             "parameters": {
                 "type": "object",
@@ -163,7 +193,13 @@ def _list(items: Json, least: int, most: int) -> Json:
 
 def _value(tensor: Tensor) -> Json:
     """Return the schema of one value: what its datatype can hold, and JSON can say."""
-    name = tensor.datatype
+    value = _of_datatype(tensor.datatype)
+    if tensor.missing_values:
+        value["type"] = [value["type"], "null"]
+    return value
+
+
+def _of_datatype(name: str) -> Json:
     if name == "BYTES":
         return {"type": "string"}
     if name == "BOOL":

@@ -62,6 +62,11 @@ class Outputs:
         )
 
 
+def joined(texts: list[bytes]) -> bytes:
+    """Return rows' texts as one list's values; a row of a free shape may be empty."""
+    return b",".join(filter(None, texts))
+
+
 def rows_as_text(array: Array) -> list[bytes]:
     """Return each row's values as JSON text joined by commas.
 

@@ -106,8 +106,8 @@ class Pages:
         if match:
             name, version, rest = match.groups("")
             endpoint = service.models.find(name, version)
-            revision = fields.get(b"x-model-revision")
-            if revision is not None:
+            # An empty one asks for a revision that there is not, as for a request.
+            if (revision := fields.get(b"x-model-revision")) is not None:
                 endpoint = endpoint.of_revision(revision.decode("latin-1"))
             if not rest:
                 return lambda: Page(200, orjson.dumps(endpoint.metadata()))
@@ -162,7 +162,8 @@ class Pages:
     def _metrics(self) -> Page:
         service = self._service
         text = Exposition()
-        add_models(text, [item.metrics for item in service.models])
+        served = [item.metrics for item in service.models]
+        add_models(text, [*served, *service.models.refused_metrics])
         name = "model_server_http_errors_total"
         text.family(
             name,

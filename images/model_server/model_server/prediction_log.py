@@ -70,11 +70,12 @@ class PredictionLog:
 
     def append(self, record: Record) -> None:
         """Take a record, or drop and count it when the queue is full."""
-        waiting = self._accepted_rows - self._taken_rows + record.rows
+        cost = record.cost
+        waiting = self._accepted_rows - self._taken_rows + cost
         if waiting > self._queue_rows:
             self._refused_rows += record.rows
             return
-        self._accepted_rows += record.rows
+        self._accepted_rows += cost
         self._records.append(record)
         if waiting > self._queue_rows // 2:
             self._wake.set()
@@ -104,10 +105,11 @@ class PredictionLog:
     def _write_some(self) -> None:
         """Write a few records: a long turn would hold the event loop off its CPU."""
         records: list[Record] = []
-        rows = 0
-        while self._records and rows < ROWS_PER_WRITE:
+        rows = cost = 0
+        while self._records and cost < ROWS_PER_WRITE:
             record = self._records.popleft()
             rows += record.rows
+            cost += record.cost
             records.append(record)
         try:
             self._files.write(lines(records))
@@ -123,7 +125,7 @@ class PredictionLog:
                 )
         else:
             self.written_rows += rows
-        self._taken_rows += rows
+        self._taken_rows += cost
 
 
 def open_prediction_log(config: Config) -> PredictionLog | None:

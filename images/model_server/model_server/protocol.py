@@ -7,19 +7,19 @@ from collections.abc import Sequence
 
 import orjson
 
+from model_server import parameters
+from model_server.buffers import Buffer
+from model_server.dimensions import Dimensions
 from model_server.errors import RequestError, invalid
 from model_server.manifest import Manifest
-from model_server.outputs import Outputs
-from model_server.tensor_reader import (
-    TensorReader,
-    check_parameters,
-    flag,
-    refuse_keys,
-    shown,
-)
+from model_server.outputs import Outputs, joined
+from model_server.tensor_reader import TensorReader, refuse_keys
+from model_server.wording import shown
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
-REQUEST_KEYS = frozenset({"id", "parameters", "inputs", "outputs"})
+REQUEST_KEYS = frozenset(
+    {"id", "inputs", "model_name", "model_version", "outputs", "parameters"}
+)
 OUTPUT_KEYS = frozenset({"name", "parameters"})
 NOTHING: frozenset[int] = frozenset()
 
@@ -29,23 +29,34 @@ class Inference:
 
     `buffers` are in the order of the manifest, and so are the indices in `wanted` (None
     for all outputs) and in `binary`: those that HTTP answers as raw bytes.
+    `timeout_seconds` is how long the client waits, if the request itself says so.
     """
 
-    __slots__ = ("binary", "buffers", "id", "rows", "wanted")
+    __slots__ = ("binary", "buffers", "id", "rows", "timeout_seconds", "wanted")
 
     def __init__(
         self,
         request_id: str | None,
         rows: int,
-        buffers: Sequence[bytes],
+        buffers: Sequence[Buffer],
         wanted: tuple[int, ...] | None,
         binary: frozenset[int] = NOTHING,
+        *,
+        timeout_seconds: float | None = None,
     ) -> None:
         self.binary = binary
         self.id = request_id
         self.rows = rows
         self.buffers = buffers
         self.wanted = wanted
+        self.timeout_seconds = timeout_seconds
+
+    def deadline(self, started_at: float, other: float | None) -> float | None:
+        """Return the earlier of the transport's deadline and the request's own."""
+        if self.timeout_seconds is None:
+            return other
+        own = started_at + self.timeout_seconds
+        return own if other is None else min(own, other)
 
 
 class Reader:
@@ -53,6 +64,8 @@ class Reader:
 
     def __init__(self, manifest: Manifest, max_rows: int) -> None:
         self._tensors = [TensorReader(tensor, max_rows) for tensor in manifest.inputs]
+        self._is_one_fixed = len(self._tensors) == 1 and manifest.inputs[0].is_fixed
+        self._dimensions = Dimensions(manifest.inputs)
         self._positions = {
             tensor.name: index for index, tensor in enumerate(manifest.inputs)
         }
@@ -60,6 +73,7 @@ class Reader:
             tensor.name: index for index, tensor in enumerate(manifest.outputs)
         }
         self._indices = frozenset(self._outputs.values())
+        self._own = {"model_name": manifest.name, "model_version": manifest.version}
 
     def read(self, body: bytes | bytearray, json_bytes: int | None = None) -> Inference:
         """Read one body; raise `RequestError` where it is wrong.
@@ -80,13 +94,18 @@ class Reader:
         request_id: str | None = None
         wanted: tuple[int, ...] | None = None
         binary = NOTHING
+        timeout: float | None = None
         entries = document.get("inputs")
         if entries is None or len(document) > 1:
             if not document.keys() <= REQUEST_KEYS:
                 refuse_keys("$", document, REQUEST_KEYS)
-            request_id = _id_of(document)
-            if "outputs" in document or "parameters" in document:
-                wanted, binary = self._outputs_of(document)
+            request_id = self._id_of(document)
+            asked = parameters.read(
+                "parameters", parameters.REQUEST, document.get("parameters")
+            )
+            timeout = parameters.seconds(asked)
+            all_binary = asked.get("binary_data_output") is True
+            wanted, binary = self._outputs_of(document.get("outputs"), all_binary)
         if type(entries) is not list:
             raise invalid("inputs", "must be a list of tensors")
         # A JSON true would pass as the number 1; look closer only where one stands.
@@ -94,18 +113,22 @@ class Reader:
         has_booleans = (b"r" in body and b"true" in body) or (
             b"l" in body and b"false" in body
         )
-        if tail is None and len(self._tensors) == 1 and len(entries) == 1:
+        if tail is None and self._is_one_fixed and len(entries) == 1:
             rows, packed = self._tensors[0].read(entries[0], "inputs[0]", has_booleans)
-            return Inference(request_id, rows, (packed,), wanted, binary)
+            return Inference(
+                request_id, rows, (packed,), wanted, binary, timeout_seconds=timeout
+            )
         rows, buffers = self._read_several(entries, tail, has_booleans)
         if tail is not None:
             tail.check_end()
-        return Inference(request_id, rows, buffers, wanted, binary)
+        return Inference(
+            request_id, rows, buffers, wanted, binary, timeout_seconds=timeout
+        )
 
     def _read_several(
         self, entries: list[object], tail: _Tail | None, has_booleans: bool
-    ) -> tuple[int, list[bytes]]:
-        buffers: dict[int, bytes] = {}
+    ) -> tuple[int, list[Buffer]]:
+        buffers: dict[int, Buffer] = {}
         first_rows = 0
         for number, entry in enumerate(entries):
             path = f"inputs[{number}]"
@@ -136,42 +159,64 @@ class Reader:
         ]
         if missing:
             raise invalid("inputs", f"the model needs {', '.join(missing)} too")
-        return first_rows, [buffers[index] for index in sorted(buffers)]
+        ordered = [buffers[index] for index in sorted(buffers)]
+        self._dimensions.check(ordered)
+        return first_rows, ordered
+
+    def _id_of(self, document: dict[str, object]) -> str | None:
+        """Return a request's id, if it has one; raise if it is for another model.
+
+        KServe's client sends the model's name in the body too.
+        """
+        for key, own in self._own.items():
+            given = document.get(key)
+            if given is not None and given not in ("", own):
+                raise invalid(
+                    key, f"{shown(given)} is not {own}, which the path stands for"
+                )
+        value = document.get("id")
+        if value is None or value == "":
+            return None
+        if type(value) is not str or not REQUEST_ID.fullmatch(value):
+            raise invalid(
+                "id", f"{shown(value)} must be 1 to 128 of letters, digits and ._:/+=@-"
+            )
+        return value
 
     def _outputs_of(
-        self, document: dict[str, object]
+        self, outputs: object, all_binary: bool
     ) -> tuple[tuple[int, ...] | None, frozenset[int]]:
         """Return the outputs wanted (None: all), and which of them as raw bytes."""
-        all_binary = False
-        if "parameters" in document:
-            check_parameters("parameters", document)
-            all_binary = flag(document, "binary_data_output", "", default=False)
-        if "outputs" not in document:
+        if outputs is None:
             return None, self._indices if all_binary else NOTHING
-        outputs = document["outputs"]
         if type(outputs) is not list:
             raise invalid("outputs", "must be a list of objects with a name")
         wanted: list[int] = []
         binary = []
         for number, entry in enumerate(outputs):
             path = f"outputs[{number}]"
-            index = self._output(entry, path)
+            index, is_binary = self._output(entry, path)
             if index in wanted:
                 raise invalid(f"{path}.name", f"{shown(entry['name'])} stands twice")
             wanted.append(index)
-            if flag(entry, "binary_data", f"{path}.", default=all_binary):
+            if all_binary if is_binary is None else is_binary:
                 binary.append(index)
         if not wanted and all_binary:
             return None, self._indices
         return tuple(wanted) or None, frozenset(binary)
 
-    def _output(self, entry: object, path: str) -> int:
-        """Return the index of the output that an entry of `outputs` names."""
+    def _output(self, entry: object, path: str) -> tuple[int, object]:
+        """Return the index of the output that an entry of `outputs` names.
+
+        And whether it is wanted as raw bytes (None: the entry does not say).
+        """
         if type(entry) is not dict:
             raise invalid(path, "must be an object with a name")
         if not entry.keys() <= OUTPUT_KEYS:
             refuse_keys(path, entry, OUTPUT_KEYS)
-        check_parameters(f"{path}.parameters", entry)
+        asked = parameters.read(
+            f"{path}.parameters", parameters.OUTPUT, entry.get("parameters")
+        )
         name = entry.get("name")
         index = self._outputs.get(name) if type(name) is str else None
         if index is None:
@@ -180,7 +225,7 @@ class Reader:
                 f"{shown(name)} is none of the model's outputs "
                 f"{', '.join(self._outputs)}",
             )
-        return index
+        return index, asked.get("binary_data")
 
 
 class _Tail:
@@ -192,11 +237,11 @@ class _Tail:
 
     def take(self, entry: object, path: str) -> memoryview | None:
         """Return a tensor's bytes, or None if its values stand in the JSON."""
-        parameters = entry.get("parameters") if type(entry) is dict else None
-        if type(parameters) is not dict or "binary_data_size" not in parameters:
+        given = entry.get("parameters") if type(entry) is dict else None
+        size = given.get("binary_data_size") if type(given) is dict else None
+        if size is None:
             return None
         path = f"{path}.parameters.binary_data_size"
-        size = parameters["binary_data_size"]
         left = len(self._data) - self._taken
         if type(size) is not int or size < 0:
             raise invalid(path, f"{shown(size)} must be a whole number from 0")
@@ -214,18 +259,6 @@ class _Tail:
             )
 
 
-def _id_of(document: dict[str, object]) -> str | None:
-    """Return a request's id, if it has one."""
-    value = document.get("id")
-    if value is None:
-        return None
-    if type(value) is not str or not REQUEST_ID.fullmatch(value):
-        raise invalid(
-            "id", f"{shown(value)} must be 1 to 128 of letters, digits and ._:/+=@-"
-        )
-    return value
-
-
 class Writer:
     """Writes answers of one model from texts of rows made once per batch."""
 
@@ -240,8 +273,14 @@ class Writer:
                 orjson.dumps(tensor.name),
                 tensor.datatype.encode(),
             )
+            if tensor.is_free:
+                self._heads.append((head, b'],"data":['))
+                continue
             tail = b"".join(b",%d" % size for size in tensor.shape[1:])
             self._heads.append((head, tail + b'],"data":['))
+        # `%` fills the shape of such an output in whole, of others only the rows.
+        self._is_free = [tensor.is_free for tensor in manifest.outputs]
+        self._has_free = any(self._is_free)
         self._form = self._form_of(self._all)
 
     def write(
@@ -253,6 +292,15 @@ class Writer:
     ) -> bytes:
         """Return the body of an answer."""
         values: list[bytes | int] = [request_id]
+        if self._has_free:
+            wanted = wanted or self._all
+            arrays, texts_of = outputs.arrays, outputs.texts()
+            for index in wanted:
+                sizes = arrays[index].shape
+                shape = b",".join(b"%d" % size for size in sizes)
+                is_free = self._is_free[index]
+                values += (shape if is_free else rows, joined(texts_of[index]))
+            return self._form_of(wanted) % tuple(values)
         if wanted is None:
             form = self._form
             first = outputs.start
@@ -275,7 +323,8 @@ class Writer:
         tensors = []
         for index in indices:
             before, after = self._heads[index]
-            tensors.append(_plain(before) + b"%d" + _plain(after) + b"%b]}")
+            shape = b"%b" if self._is_free[index] else b"%d"
+            tensors.append(_plain(before) + shape + _plain(after) + b"%b]}")
         return _plain(self._start) + b'%b","outputs":[' + b",".join(tensors) + b"]}"
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-import numpy as np
 import orjson
 
-from model_server.datatypes import DATATYPES
+from model_server.buffers import Buffer, join, size_of, values
 from model_server.manifest import Manifest
 from model_server.outputs import Outputs, Results, rows_as_text
+from model_server.tensor import Tensor
+
+COST_BYTES = 4096
+SEVERAL = 3
+"""Columns of an output with free ones: it is logged as a list."""
 
 
 @dataclass(slots=True)
@@ -29,8 +33,21 @@ class Record:
     status: int
     code: str
     rows: int
-    buffers: Sequence[bytes]
+    buffers: Sequence[Buffer]
     outputs: Outputs | None
+
+    @property
+    def cost(self) -> int:
+        """Rows that the log's queue counts it as.
+
+        Rows of no fixed size count once for each `COST_BYTES`, or a few of them could
+        take all memory.
+        """
+        if self.form.is_fixed:
+            return self.rows
+        arrays = self.outputs.arrays if self.outputs else []
+        size = sum(size_of(buffer) for buffer in (*self.buffers, *arrays))
+        return max(self.rows, size // COST_BYTES)
 
 
 class RecordForm:
@@ -47,23 +64,31 @@ class RecordForm:
         )[1:-1]
         # The log takes the columns of the first input; a model of several names them.
         tensor = manifest.inputs[0]
-        self.width = int(np.prod(tensor.shape[1:], dtype=int))
-        self.dtype = DATATYPES[tensor.datatype].dtype
-        names = manifest.features or [
-            f"{tensor.name}[{column}]" for column in range(self.width)
-        ]
+        self.tensor = tensor
+        self.is_fixed = all(it.is_fixed for it in manifest.inputs) and not any(
+            it.is_free for it in manifest.outputs
+        )
+        names = manifest.features or _names(tensor)
         self.features = b",".join(
             orjson.dumps(name).replace(b"%", b"%%") + b":%b" for name in names
         )
         self.logged = _logged_outputs(manifest)
+        # Outputs bear the model's own names, which may be those of our fields.
+        self.nested = not (manifest.decision or manifest.score)
 
     def features_text(self, records: Sequence[Record]) -> list[bytes]:
         """Return the features of all rows of these records, as members of objects."""
         if not records:
             return []
-        buffer = b"".join([record.buffers[0] for record in records])
-        rows = np.frombuffer(buffer, self.dtype).reshape(-1, self.width)
-        form = self.features
+        tensor, form = self.tensor, self.features
+        buffers = [record.buffers[0] for record in records]
+        if not tensor.is_fixed:
+            return [
+                form % tuple(members)
+                for buffer in buffers
+                for members in _members(tensor, buffer)
+            ]
+        rows = values(tensor, join(buffers)).reshape(-1, tensor.width)
         return [form % tuple(text.split(b",")) for text in rows_as_text(rows)]
 
     def results_text(self, results: Results) -> list[bytes]:
@@ -82,13 +107,33 @@ class RecordForm:
             elif columns > 1:
                 texts = [b"[%b]" % text for text in texts]
             members.append([key + text for text in texts])
-        results.logged = [b"".join(parts) for parts in zip(*members, strict=True)]
+        joined = [b"".join(parts) for parts in zip(*members, strict=True)]
+        if self.nested:
+            joined = [b',"outputs":{%b}' % text[1:] for text in joined]
+        results.logged = joined
         return results.logged
+
+
+def _names(tensor: Tensor) -> list[str]:
+    """Return the names of an input's columns; free ones stand under one, as a list."""
+    if tensor.is_free:
+        return [tensor.name]
+    return [f"{tensor.name}[{column}]" for column in range(tensor.width)]
+
+
+def _members(tensor: Tensor, buffer: Buffer) -> Iterator[list[bytes]]:
+    """Yield what each row of texts, or of a free shape, has as values of its names."""
+    array = values(tensor, buffer)
+    for row in array.reshape(len(array), -1).tolist():
+        if tensor.is_free:
+            yield [orjson.dumps(row)]
+        else:
+            yield [orjson.dumps(value) for value in row]
 
 
 def _logged_outputs(manifest: Manifest) -> list[tuple[bytes, int, int, bool]]:
     """Return key, index, columns, and whether it is the score, of what is logged."""
-    columns = [int(np.prod(out.shape[1:], dtype=int)) for out in manifest.outputs]
+    columns = [SEVERAL if out.is_free else out.width for out in manifest.outputs]
     names = [output.name for output in manifest.outputs]
     chosen = [
         (key, names.index(name))

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 
 from model_server import cgroup
-from model_server.batching import INLINE_SECONDS, Done, Job
+from model_server.batching import Done, Job
 from model_server.compression import accepted, encoding, inflated
 from model_server.config import Config
 from model_server.endpoint import Endpoint
@@ -33,11 +33,13 @@ from model_server.http import (
     json_bytes_of,
     request_id_of,
 )
+from model_server.loaded_log import log_loaded
 from model_server.manifest import ModelError
 from model_server.model import RUNTIME, load_models
 from model_server.models import Models, newest
 from model_server.outputs import Outputs
 from model_server.prediction_log import PredictionLog
+from model_server.preparation import prepare_all
 from model_server.process import Usage
 from model_server.protocol import Inference
 from model_server.records import Record
@@ -71,8 +73,7 @@ class Service:
     async def load(self) -> None:
         """Load and warm all models up; then the server is ready."""
         config = self.config
-        limit = cgroup.cpu_limit()
-        threads = config.threads or cgroup.threads(limit)
+        threads = config.threads or cgroup.threads(cgroup.cpu_limit())
         started = time.perf_counter()
         models = await asyncio.to_thread(load_models, config.models, threads)
         defaults = newest([model.manifest for model in models], config.default_version)
@@ -81,30 +82,25 @@ class Service:
             raise ModelError(
                 [f"MODEL_SERVER_MODEL={config.model!r}: {config.models} has {known}"]
             )
-        for model in models:
-            manifest = model.manifest
-            run = await asyncio.to_thread(model.warm_up, config.max_batch_rows)
+        prepared, refused = await asyncio.to_thread(
+            prepare_all,
+            models,
+            defaults,
+            max_batch_rows=config.max_batch_rows,
+            max_request_rows=config.max_request_rows,
+        )
+        for refusal in refused:
+            self.models.refuse(refusal, config, defaults, self.runtime)
+        if config.model in self.models.refused:
+            raise ModelError([self.models.refused[config.model]])
+        for item in prepared:
+            manifest = item.model.manifest
             is_default = defaults[manifest.name] is manifest
             revision = manifest.revision
             if is_default and config.revision:
                 revision = config.revision
-            logger.info(
-                "model loaded",
-                extra={
-                    "model": manifest.name,
-                    "version": manifest.version,
-                    "revision": revision,
-                    "is_default": is_default,
-                    "threads": threads,
-                    "cpu_limit": limit,
-                    "one_row_seconds": round(run.one, 6),
-                    "full_batch_seconds": round(run.full, 6),
-                    "inline_rows": run.rows_within(INLINE_SECONDS),
-                },
-            )
-            endpoint = Endpoint(
-                model, config, run, revision=revision, runtime=self.runtime
-            )
+            endpoint = Endpoint(item, config, revision=revision, runtime=self.runtime)
+            log_loaded(endpoint, item, is_default=is_default, threads=threads)
             self.models.add(endpoint, is_default=is_default)
         self._open(config.model or (next(iter(defaults)) if len(defaults) == 1 else ""))
         logger.info("ready", extra={"seconds": round(time.perf_counter() - started, 3)})
@@ -166,9 +162,9 @@ class Service:
                 respond, respond_text = encoding(respond, coding), None
             if b"x-request-id" in fields:
                 request_id = request_id_of(fields)
-            if b"x-model-revision" in fields:
-                revision = fields[b"x-model-revision"].decode("latin-1")
-                endpoint = endpoint.of_revision(revision)
+            # An empty one is a client's mistake: whoever pins a revision means one.
+            if (revision := fields.get(b"x-model-revision")) is not None:
+                endpoint = endpoint.of_revision(revision.decode("latin-1"))
             if b"x-request-timeout-ms" in fields:
                 deadline = deadline_of(fields, started)
             if fields.get(b"content-type") != JSON[1]:
@@ -194,7 +190,7 @@ class Service:
                     self._done,
                     None,
                     started,
-                    deadline,
+                    inference.deadline(started, deadline),
                     not inference.binary,
                     respond_text,
                 )
@@ -225,7 +221,8 @@ class Service:
 
         `done` gets the job with its outputs or error and answers as it likes. It is
         called in the event loop, perhaps before this returns. `started_at` and
-        `deadline` are seconds of `time.monotonic`. Call it in the event loop.
+        `deadline` are seconds of `time.monotonic`; the request's own may be earlier.
+        Call it in the event loop.
         """
         self._queue(
             Job(
@@ -236,7 +233,7 @@ class Service:
                 self._done,
                 done,
                 started_at,
-                deadline,
+                inference.deadline(started_at, deadline),
                 as_text=False,
             )
         )

@@ -9,17 +9,18 @@ refused there too, so a request is right or wrong in every form alike.
 from __future__ import annotations
 
 import itertools
-import struct
+import math
 
-import numpy as np
-import orjson
-
+from model_server import parameters
+from model_server.buffers import Buffer
 from model_server.datatypes import DATATYPES
 from model_server.errors import RequestError, invalid
-from model_server.manifest import Tensor
+from model_server.number_values import NumberValues
+from model_server.tensor import FREE, Tensor
+from model_server.text_values import TextValues
+from model_server.wording import shown
 
 TENSOR_KEYS = frozenset({"name", "shape", "datatype", "parameters", "data"})
-SHOWN_CHARACTERS = 60
 
 
 class TensorReader:
@@ -27,16 +28,20 @@ class TensorReader:
 
     def __init__(self, tensor: Tensor, max_rows: int) -> None:
         self._tensor = tensor
-        self._datatype = DATATYPES[tensor.datatype]
         self._tail = list(tensor.shape[1:])
         self._rank = len(tensor.shape)
         self._types = (int,) * self._rank
-        self._width = int(np.prod(self._tail, dtype=int)) if self._tail else 1
+        self._is_free = tensor.is_free
+        self._width = 0 if tensor.is_free else tensor.width
         self._max_rows = max_rows
-        self._pack_one = struct.Struct(f"<{self._width}{self._datatype.code}").pack
+        self._values: NumberValues | TextValues = (
+            NumberValues(tensor)
+            if DATATYPES[tensor.datatype].is_packed
+            else TextValues()
+        )
 
-    def read(self, entry: object, path: str, has_booleans: bool) -> tuple[int, bytes]:
-        """Return the rows and their values packed row by row."""
+    def read(self, entry: object, path: str, has_booleans: bool) -> tuple[int, Buffer]:
+        """Return the rows and their values row by row."""
         if type(entry) is not dict:
             raise invalid(path, f"must be a tensor object, not {shown(entry)}")
         name, datatype = entry.get("name"), entry.get("datatype")
@@ -45,31 +50,37 @@ class TensorReader:
         shape, data = entry.get("shape"), entry.get("data")
         if len(entry) != 4 or shape is None or data is None:
             _check_keys(entry, path)
+            if data is not None and _is_raw(entry):
+                raise _twice(path)
         rows = self._rows(shape, path)
+        tail, width = self._tail, self._width
+        if self._is_free:
+            tail = shape[1:]  # type: ignore[index]
+            width = math.prod(tail)
         if type(data) is not list:
             what = "must be a list, flat or nested"
-            if "binary_data_size" in entry.get("parameters", {}):
+            if _is_raw(entry):
                 what += "; raw bytes need the header Inference-Header-Content-Length"
             raise invalid(f"{path}.data", what)
         if self._rank > 1 and data and type(data[0]) is list:
-            data = _flatten(data, [rows, *self._tail], f"{path}.data")
-        count = rows * self._width
+            data = _flatten(data, [rows, *tail], f"{path}.data")
+        count = rows * width
         if len(data) != count:
             raise invalid(
                 f"{path}.data",
-                f"{len(data)} values, the shape {[rows, *self._tail]} holds {count}",
+                f"{len(data)} values, the shape {[rows, *tail]} holds {count}",
             )
-        return rows, self._pack(data, rows, path, has_booleans)
+        return rows, self._values.from_json(data, rows, tail, path, has_booleans)
 
     def read_binary(
         self, entry: object, data: memoryview, path: str
-    ) -> tuple[int, bytes]:
+    ) -> tuple[int, Buffer]:
         """Return the rows and values of a tensor whose bytes follow the JSON."""
         if type(entry) is not dict:
             raise invalid(path, f"must be a tensor object, not {shown(entry)}")
         _check_keys(entry, path)
-        if "data" in entry:
-            raise invalid(f"{path}.data", "stands beside binary_data_size; give one")
+        if entry.get("data") is not None:
+            raise _twice(path)
         name, datatype, shape = map(entry.get, ("name", "datatype", "shape"))
         return self.read_raw(name, datatype, shape, data, path)
 
@@ -80,38 +91,15 @@ class TensorReader:
         shape: object,
         data: memoryview,
         path: str,
-    ) -> tuple[int, bytes]:
+    ) -> tuple[int, Buffer]:
         """Return the rows and their values, which came packed, row by row.
 
         The bytes are copied, so the caller may reuse what holds them.
         """
         self._check_kind(name, datatype, path)
         rows = self._rows(shape, path)
-        size = rows * self._width * self._datatype.dtype.itemsize
-        if data.nbytes != size:
-            raise invalid(
-                f"{path}.data",
-                f"{data.nbytes} bytes, {self._datatype.name} of the shape "
-                f"{[rows, *self._tail]} takes {size}",
-            )
-        packed = bytes(data)
-        if self._datatype.is_floating:
-            fine = np.isfinite(np.frombuffer(packed, self._datatype.dtype))
-        elif self._datatype.code == "?":
-            fine = np.frombuffer(packed, np.uint8) <= 1
-        else:
-            return rows, packed
-        if not fine.all():
-            raise invalid(
-                f"{path}.data",
-                f"value {int(fine.argmin())} (row by row) is "
-                + (
-                    "not a finite number"
-                    if self._datatype.is_floating
-                    else "neither 0 nor 1"
-                ),
-            )
-        return rows, packed
+        tail = shape[1:] if self._is_free else self._tail  # type: ignore[index]
+        return rows, self._values.from_raw(data, rows, tail, path)
 
     def _check_kind(self, name: object, datatype: object, path: str) -> None:
         if name != self._tensor.name:
@@ -131,13 +119,11 @@ class TensorReader:
             type(shape) is not list
             or tuple(map(type, shape)) != self._types
             or shape[0] < 1
-            or shape[1:] != self._tail
+            or (shape[1:] != self._tail and not self._is_free)
         ):
-            raise invalid(
-                f"{path}.shape",
-                f"{shown(shape)} is not the model's "
-                f"{[-1, *self._tail]} (-1: any number of rows from 1)",
-            )
+            raise self._wrong_shape(shape, path)
+        if self._is_free:
+            self._check_sizes(shape, path)
         rows: int = shape[0]
         if rows > self._max_rows:
             raise RequestError(
@@ -148,38 +134,29 @@ class TensorReader:
             )
         return rows
 
-    def _pack(
-        self, data: list[object], rows: int, path: str, has_booleans: bool
-    ) -> bytes:
-        if has_booleans or self._datatype.code == "?":
-            self._check_types(data, path)
-        try:
-            if rows == 1:
-                return self._pack_one(*data)
-            return struct.pack(f"<{len(data)}{self._datatype.code}", *data)
-        except (struct.error, OverflowError):
-            self._find_misfit(data, path)
-            raise
+    def _check_sizes(self, shape: list[int], path: str) -> None:
+        """Raise where a dimension after the first is not one that the model takes."""
+        sizes = zip(shape, self._tensor.shape, strict=True)
+        for axis, (size, declared) in enumerate(sizes):
+            if axis and (size < 1 or declared not in {FREE, size}):
+                raise self._wrong_shape(shape, path)
+            if axis and size > self._tensor.most(axis):
+                most = [self._tensor.most(it) for it in range(1, self._rank)]
+                raise invalid(
+                    f"{path}.shape",
+                    f"{shown(shape)} is larger than the model's max_shape "
+                    f"{[FREE, *most]}",
+                )
 
-    def _check_types(self, data: list[object], path: str) -> None:
-        if not self._datatype.python_types.issuperset(map(type, data)):
-            self._find_misfit(data, path)
-
-    def _find_misfit(self, data: list[object], path: str) -> None:
-        """Raise the error that names the first value the datatype cannot hold."""
-        for number, value in enumerate(data):
-            if type(value) in self._datatype.python_types:
-                try:
-                    struct.pack(f"<{self._datatype.code}", value)
-                except (struct.error, OverflowError):
-                    pass
-                else:
-                    continue
-            raise invalid(
-                f"{path}.data",
-                f"value {number} (row by row) is {shown(value)}, which "
-                f"{self._datatype.name} cannot hold",
-            )
+    def _wrong_shape(self, shape: object, path: str) -> RequestError:
+        meaning = "any number of rows from 1"
+        if self._is_free:
+            meaning += ", then any size from 1"
+        return invalid(
+            f"{path}.shape",
+            f"{shown(shape)} is not the model's {list(self._tensor.shape)} "
+            f"(-1: {meaning})",
+        )
 
 
 def _flatten(data: list[object], shape: list[int], path: str) -> list[object]:
@@ -202,26 +179,20 @@ def _flatten(data: list[object], shape: list[int], path: str) -> list[object]:
     return level
 
 
+def _twice(path: str) -> RequestError:
+    return invalid(f"{path}.data", "stands beside binary_data_size; give one")
+
+
 def _check_keys(entry: dict[str, object], path: str) -> None:
     if not entry.keys() <= TENSOR_KEYS:
         refuse_keys(path, entry, TENSOR_KEYS)
-    check_parameters(f"{path}.parameters", entry)
+    parameters.read(f"{path}.parameters", parameters.INPUT, entry.get("parameters"))
 
 
-def flag(holder: dict[str, object], key: str, path: str, *, default: bool) -> bool:
-    """Return a boolean among an object's parameters; `path` ends in a dot."""
-    parameters = holder.get("parameters")
-    if type(parameters) is not dict or key not in parameters:
-        return default
-    value = parameters[key]
-    if type(value) is not bool:
-        raise invalid(f"{path}parameters.{key}", f"{shown(value)} must be a boolean")
-    return value
-
-
-def check_parameters(path: str, holder: dict[str, object]) -> None:
-    if "parameters" in holder and type(holder["parameters"]) is not dict:
-        raise invalid(path, "must be an object")
+def _is_raw(entry: dict[str, object]) -> bool:
+    """Whether an entry whose keys were checked says that its bytes follow the JSON."""
+    given = entry.get("parameters")
+    return isinstance(given, dict) and given.get("binary_data_size") is not None
 
 
 def refuse_keys(path: str, holder: dict[str, object], known: frozenset[str]) -> None:
@@ -229,15 +200,3 @@ def refuse_keys(path: str, holder: dict[str, object], known: frozenset[str]) -> 
     raise invalid(
         path, f"unknown key {shown(unknown)}; known are {', '.join(sorted(known))}"
     )
-
-
-def shown(value: object) -> str:
-    """Return a value as JSON, cut to a length that an error message bears."""
-    if isinstance(value, dict):
-        return "an object"
-    if isinstance(value, list) and any(isinstance(inner, list) for inner in value):
-        return "a nested list"
-    text = orjson.dumps(value).decode()
-    if len(text) > SHOWN_CHARACTERS:
-        text = text[:SHOWN_CHARACTERS] + "..."
-    return text

@@ -63,6 +63,9 @@ async def serve(environment: Mapping[str, str]) -> int:
     server = _Server(
         uvicorn.Config(
             Application(keeper, proxy),
+            # Its targets are as they came; httptools keeps a path alone, and drops the
+            # body of a request that offers an upgrade.
+            http="h11",
             log_config=None,
             access_log=False,
             lifespan="off",

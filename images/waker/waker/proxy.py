@@ -1,7 +1,8 @@
 """Takes a request in, waits for a pod, forwards it and streams the answer back.
 
-The port tells the model; path, host and headers are passed on as they came. A request
-is sent again only where no connection came to be, so that no pod gets it twice.
+The port tells the model; the request's target (RFC 9112, section 3.2), host and headers
+are passed on as they came: no dot segment is resolved, no form changed. A request is
+sent again only where no connection came to be, so that no pod gets it twice.
 """
 
 from __future__ import annotations
@@ -67,6 +68,10 @@ class Proxy:
         self, kept: Kept, scope: Message, receive: Receive, send: Send
     ) -> None:
         """One request of the model."""
+        if _target(scope) is None:
+            kept.counts["400"] += 1
+            await _answer(send, HTTPStatus.BAD_REQUEST, "this is no request target")
+            return
         try:
             body = await _body(receive, kept.model.buffer_bytes)
         except _GoneError:
@@ -160,20 +165,35 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
+def _target(scope: Message) -> bytes | None:
+    """The request's target as it came; None if it is none that can be forwarded.
+
+    Origin form, absolute form, and `*` of OPTIONS; authorities are for proxies that
+    CONNECT, which this one does not.
+    """
+    path: bytes = scope["raw_path"]
+    if path == b"*":
+        return path if scope["method"] == "OPTIONS" else None
+    absolute = path.lower().startswith((b"http://", b"https://"))
+    if not (absolute or path.startswith(b"/")):
+        return None
+    return path + (b"?" + scope["query_string"] if scope["query_string"] else b"")
+
+
 def _request(kept: Kept, address: str, scope: Message, body: bytes) -> httpx.Request:
     host = f"[{address}]" if ":" in address else address
-    url = httpx.URL(
-        scheme="http",
-        host=host,
-        port=kept.model.pod_port,
-        raw_path=scope["raw_path"]
-        + (b"?" + scope["query_string"] if scope["query_string"] else b""),
-    )
     headers = [
         pair for pair in _passed(scope["headers"]) if pair[0] != b"content-length"
     ]
     length = (b"content-length", str(len(body)).encode())
-    return httpx.Request(scope["method"], url, headers=[*headers, length], content=body)
+    return httpx.Request(
+        scope["method"],
+        httpx.URL(scheme="http", host=host, port=kept.model.pod_port, path="/"),
+        headers=[*headers, length],
+        content=body,
+        # A URL of httpx would resolve dot segments and refuse `*`.
+        extensions={"target": _target(scope)},
+    )
 
 
 def _passed(headers: Iterable[tuple[bytes, bytes]]) -> Headers:

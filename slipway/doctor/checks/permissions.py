@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from components.yaml_text import read
 from slipway.doctor.account import Account, CannotAskError, pages
 from slipway.doctor.findings import Finding
 from slipway.doctor.plan import Plan, Registered
@@ -40,7 +39,7 @@ class Rights:
 @functools.cache
 def table() -> Mapping[str, Rights]:
     """Rights by type."""
-    raw = yaml.safe_load(TABLE.read_text())
+    raw = read(TABLE.read_text(), TABLE.name)
     return {
         name: Rights(tuple(one["actions"]), one.get("arn", ALL))
         for name, one in raw.items()

@@ -56,6 +56,8 @@ class Worker(ThreadWorker):  # type: ignore[misc, unused-ignore]
         def bounded(environ: dict[str, Any], start_response: Any) -> Any:
             close = start_response.__self__.force_close
             environ[ANNOUNCE_CLOSE] = close
+            # Nobody here takes an offer up; Werkzeug answers 400 to one of WebSocket.
+            environ.pop("HTTP_UPGRADE", None)
             error = getattr(self._refusal, "error", None)
             if error is None or environ["PATH_INFO"] in NEVER_REFUSED:
                 return application(environ, start_response)

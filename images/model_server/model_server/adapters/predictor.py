@@ -160,7 +160,7 @@ class Predictor:
         *,
         model: str = "",
         version: str = "",
-    ) -> NDArray[np.float64]:
+    ) -> NDArray[np.float64] | NDArray[np.object_]:
         """Return named features as rows in the order of the model's columns."""
         manifest = _find(self.start().service, model, version).manifest
         return tensors.rows_of(manifest, records)

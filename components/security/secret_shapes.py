@@ -1,0 +1,56 @@
+"""What secrets look like: by the text itself, or by the name of a variable."""
+
+from __future__ import annotations
+
+import re
+
+SHAPES = {
+    "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?"
+    r"(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+    "an access key of AWS": r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{12,}\b",
+    "a token for EKS": r"\bk8s-aws-v1\.[\w=+/-]+",
+    "a JSON Web Token": r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*",
+    "a session token of AWS": r"\b(?:IQoJ|FwoG|FQoG)[\w+/=%-]{20,}",
+    "an access token of Pulumi": r"\bpul-[0-9a-f]{32,}\b",
+    "a token of GitHub": r"\b(?:gh[opsur]_\w{30,}|github_pat_\w{30,})",
+    "a token of GitLab": r"\bglpat-[\w-]{20,}",
+    "a token of Slack": r"\bxox[abeoprs]-[\w-]{10,}",
+    "an API key of Google": r"\bAIza[\w-]{35}",
+    "an API key": r"\b[rs]k[_-](?:live|test|proj|ant)[_-][\w-]{16,}",
+    "a token of Hugging Face": r"\bhf_[A-Za-z0-9]{30,}\b",
+}
+"""Regular expressions (`.` takes line ends too) by what they find."""
+_IN_PARTS = {
+    "a password in an address": r"://[^/\s:@]*:[^@/\s]+@",
+    "a password among connection settings": r"(?i)(?:^|[\s;?&])(?:password|passwd|pwd|"
+    r"accountkey|sharedaccesskey)\s*=\s*[^\s;&]+",
+}
+_PATTERNS = {
+    what: re.compile(text, re.DOTALL) for what, text in {**SHAPES, **_IN_PARTS}.items()
+}
+_WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_SECRET_NAME = re.compile(
+    r"(?:PASSWORDS?|PASSWD|PASSPHRASES?|SECRETS?|TOKEN|CREDENTIALS?|APIKEY)(?:_|$)|"
+    r"(?:^|_)(?:ACCESS|ACCOUNT|API|AUTH|ENCRYPTION|MASTER|PRIVATE|SECRET|SIGNING)"
+    r"_KEYS?(?:_|$)|_(?:PASS|PWD)$"
+)
+_ABOUT = re.compile(
+    "ALGORITHM|ARN|AUDIENCE|BYTES|COUNT|DAYS|DIR|DIRECTORY|ENABLED|ENDPOINT|FILE|"
+    "FOLDER|HEADER|HOST|HOURS|ISSUER|LENGTH|LIMIT|MINUTES|MODE|NAME|NAMESPACE|PATH|"
+    "PORT|PROVIDER|REGION|REQUIRED|SECONDS|SIZE|TTL|TYPE|URI|URL|VERSION"
+)
+"""Last words of names that say something of a secret and not the secret itself."""
+_SAYS_NOTHING = frozenset(("", "true", "false", "yes", "no", "on", "off", "none"))
+
+
+def found(name: str, value: str) -> str:
+    """Why a variable's value looks like a secret, as half a sentence; empty if not."""
+    for what, pattern in _PATTERNS.items():
+        if pattern.search(value):
+            return f"it looks like {what}"
+    if value.strip().lower() in _SAYS_NOTHING:
+        return ""
+    words = [word.upper() for word in _WORDS.findall(name)]
+    if _SECRET_NAME.search("_".join(words)) and not _ABOUT.fullmatch(words[-1]):
+        return "its name says that it is a secret"
+    return ""

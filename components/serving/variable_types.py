@@ -1,0 +1,89 @@
+"""Names and values of what an application is given: variables, Secrets, files."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from components.settings import refuse
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_KEY = re.compile(r"(?!\.\.)[A-Za-z0-9._-]+")
+_SUBDOMAIN = re.compile(
+    r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+)
+_FILE = re.compile(r"(/\.?[A-Za-z0-9_-][A-Za-z0-9._-]*){2,}")
+_LONGEST_NAME = 253
+_LONGEST_PATH = 1024
+_LONGEST_VALUE = 128 * 1024
+"""Bytes of one variable, name and `=` among them, that Linux hands to a program
+(MAX_ARG_STRLEN)."""
+
+
+def _short(text: str, longest: int = _LONGEST_NAME) -> str:
+    if len(text) > longest:
+        refuse(f"it is longer than {longest} characters", "shorten it")
+    return text
+
+
+def _variable(text: str) -> str:
+    if not _VARIABLE.fullmatch(text):
+        refuse(
+            "it is no name of a variable",
+            "use letters, digits and _ . - with a letter or _ first, such as "
+            "DATABASE_HOST",
+        )
+    return _short(text)
+
+
+def _value(text: str) -> str:
+    if "\0" in text:
+        refuse("no variable can hold a NUL character", "take it out")
+    if len(text.encode()) >= _LONGEST_VALUE - _LONGEST_NAME - 2:
+        refuse(
+            "Linux gives no program a variable so long",
+            "put it into a file of a Secret or of the image",
+        )
+    return text
+
+
+def _key(text: str) -> str:
+    if text == "." or not _KEY.fullmatch(text):
+        refuse(
+            "it is no key of a Secret",
+            "use letters, digits and . _ - such as password or ca.crt",
+        )
+    return _short(text)
+
+
+def _secret(text: str) -> str:
+    if not _SUBDOMAIN.fullmatch(text):
+        refuse(
+            "it is not a name that Kubernetes takes",
+            "use a-z, 0-9, - and . between them, such as database",
+        )
+    return _short(text)
+
+
+def _file(text: str) -> str:
+    if not _FILE.fullmatch(text):
+        refuse(
+            "it is no absolute path of a file in a folder",
+            "give one such as /etc/database/ca.crt: letters, digits and . _ - between "
+            "slashes, no . or .. alone",
+        )
+    return _short(text, _LONGEST_PATH)
+
+
+VariableName = Annotated[str, AfterValidator(_variable)]
+"""A variable's name as Kubernetes and Compose both take it."""
+VariableValue = Annotated[str, AfterValidator(_value)]
+"""Text that a program gets as it stands here."""
+SecretKey = Annotated[str, AfterValidator(_key)]
+"""A key of a Secret."""
+SecretName = Annotated[str, AfterValidator(_secret)]
+"""Name of a Secret (RFC 1123 subdomain)."""
+FilePath = Annotated[str, AfterValidator(_file)]
+"""Absolute path of a file; its folder is mounted as a whole."""

@@ -1,0 +1,118 @@
+"""Which values of a configuration are secrets, and which had to be.
+
+A secret lies encrypted in a stack file. The engine decrypts it; a run without the
+engine knows only that it is there (`Encrypted`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, SecretStr, ValidatorFunctionWrapHandler, WrapValidator
+
+from components.setting_problems import bare, item, variants
+
+NOT_SHOWN = "(not shown)"
+"""Stands for a secret value in an error."""
+PLACEHOLDER = "[secret]"
+"""What a rendering has where a secret belongs."""
+
+
+class Encrypted(SecretStr):
+    """A value that only the engine can decrypt: it is there, and nobody knows it."""
+
+    def __init__(self) -> None:
+        super().__init__(PLACEHOLDER)
+
+
+def _kept(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    # Pydantic would make a SecretStr of it, which is text like any other.
+    return value if isinstance(value, Encrypted) else handler(value)
+
+
+Secret = Annotated[SecretStr, WrapValidator(_kept)]
+"""Text that is not shown and that a stack file has encrypted."""
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A value of a configuration that is no mapping and no list."""
+
+    path: tuple[str, ...]
+    value: Any
+    kind: Any
+    """What its setting takes; None for what may be anything."""
+    known: bool
+    """False where there is no such setting."""
+
+    @property
+    def may_be_encrypted(self) -> bool:
+        return self.kind is SecretStr
+
+    @property
+    def must_be_encrypted(self) -> bool:
+        """In plain text it would show a secret, even if it is none that is taken."""
+        return self.value not in (None, "") and holds_secrets(self.kind)
+
+
+def leaves(model: type[BaseModel], raw: Mapping[str, Any]) -> Iterator[Leaf]:
+    """All values of a configuration of `model`, right or wrong ones."""
+    yield from _leaves((), dict(raw), model, known=True)
+
+
+def holds_secrets(kind: Any) -> bool:
+    """Whether a setting of this kind is a secret, or has one in it."""
+    kind = bare(kind)
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return any(holds_secrets(f.annotation) for f in kind.model_fields.values())
+    return kind is SecretStr or any(
+        holds_secrets(part) for part in get_args(kind) if get_origin(kind) != Literal
+    )
+
+
+def has_encrypted(value: Any) -> bool:
+    """Whether some part of the value is encrypted."""
+    if isinstance(value, Mapping):
+        return any(has_encrypted(part) for part in value.values())
+    if isinstance(value, list):
+        return any(has_encrypted(part) for part in value)
+    return isinstance(value, Encrypted)
+
+
+def _leaves(
+    path: tuple[str, ...], value: Any, kind: Any, *, known: bool
+) -> Iterator[Leaf]:
+    if isinstance(value, Mapping):
+        for name, part in value.items():
+            inner, is_known = _part(kind, value, str(name))
+            yield from _leaves(
+                (*path, str(name)), part, inner, known=known and is_known
+            )
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            yield from _leaves((*path, str(index)), part, item(kind), known=known)
+    else:
+        yield Leaf(path, value, kind, known)
+
+
+def _part(kind: Any, value: Mapping[str, Any], name: str) -> tuple[Any, bool]:
+    """Kind of a mapping's part, and whether there is such a setting."""
+    kind = _variant(kind, value)
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        field = kind.model_fields.get(name)
+        return (bare(field.annotation), True) if field else (None, False)
+    if get_origin(kind) is dict:
+        return item(kind), True
+    return None, kind in (None, Any)
+
+
+def _variant(kind: Any, value: Mapping[str, Any]) -> Any:
+    """Of several classes the one that the mapping says it is."""
+    for tag, choice in variants(kind).items():
+        for name, field in choice.model_fields.items():
+            is_tag = get_origin(field.annotation) is Literal
+            if is_tag and value.get(name) == tag:
+                return choice
+    return kind

@@ -1,0 +1,117 @@
+"""From loaded models to models that may answer: warmed up, examined, compared.
+
+What a model does when it is run decides here whether it is served, and how. A model
+that is refused takes no other down; a folder that contradicts itself does.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from model_server.examples import read_examples, score
+from model_server.independence import examine
+from model_server.manifest import Manifest, ModelError, ModelFolderError
+from model_server.model import Model
+from model_server.named_rows import Row, read_rows
+from model_server.run_time import RunTime
+from model_server.warm_up import warm_up, zero_row
+
+logger = logging.getLogger("model_server")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model that may be served: how long its runs take and how it is run."""
+
+    model: Model
+    run_time: RunTime
+    runs_apart: bool
+    """Whether each request runs by itself and whole."""
+    examples: int
+    """How many answers of the original model it was compared with."""
+    doubt: str
+    """Why the examination could not tell whether rows may share a run, if so."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A model's version that is not served, and why."""
+
+    manifest: Manifest
+    problems: list[str]
+
+
+def prepare(model: Model, *, max_batch_rows: int, max_request_rows: int) -> Prepared:
+    """Warm a model up, examine its rows and compare it with its examples.
+
+    Raises `ModelError` if it cannot be served, and `ModelFolderError` if its folder is
+    wrong or the answers are others than its examples'.
+    """
+    manifest = model.manifest
+    where = f"{model.folder / 'model.yaml'}: warm_up"
+    given = read_rows(manifest, manifest.warm_up, where) if manifest.warm_up else []
+    examples = read_examples(model.folder, manifest)
+    rows: Sequence[Row] = [zero_row(model)]
+    what = "zeros"
+    if given:
+        rows, what = given, "warm_up"
+    elif examples:
+        rows, what = examples.rows, "examples.json"
+    runs_apart = manifest.rows_are_dependent
+    largest = max_request_rows if runs_apart else max_batch_rows
+    run_time = warm_up(model, rows, what, largest)
+    doubt = ""
+    if not runs_apart:
+        known = [*given, *(examples.rows if examples else [])]
+        finding = examine(model, known, max_batch_rows)
+        if finding.problems:
+            raise ModelError(finding.problems)
+        doubt = finding.doubt
+        if doubt:
+            runs_apart, largest = True, max_request_rows
+            run_time = warm_up(model, rows, what, largest)
+    if examples:
+        whole = max(largest, len(examples.rows)) if runs_apart else largest
+        score(model, examples, whole)
+    count = len(examples.rows) if examples else 0
+    return Prepared(model, run_time, runs_apart, count, doubt)
+
+
+def prepare_all(
+    models: Sequence[Model],
+    defaults: Mapping[str, Manifest],
+    *,
+    max_batch_rows: int,
+    max_request_rows: int,
+) -> tuple[list[Prepared], list[Refusal]]:
+    """Prepare every model; return those that may be served, and those refused.
+
+    A model is refused in all versions if that is which answers where none is named,
+    rather than let another version answer unasked. Raises `ModelError` with every
+    problem if a folder is wrong or nothing is left.
+    """
+    prepared: list[Prepared] = []
+    refused: list[Refusal] = []
+    wrong: list[str] = []
+    for model in models:
+        try:
+            prepared.append(
+                prepare(
+                    model,
+                    max_batch_rows=max_batch_rows,
+                    max_request_rows=max_request_rows,
+                )
+            )
+        except ModelFolderError as error:
+            wrong += error.problems
+        except ModelError as error:
+            refused.append(Refusal(model.manifest, error.problems))
+    gone = {
+        it.manifest.name for it in refused if defaults[it.manifest.name] is it.manifest
+    }
+    left = [it for it in prepared if it.model.manifest.name not in gone]
+    if wrong or not left:
+        raise ModelError([*wrong, *(text for it in refused for text in it.problems)])
+    return left, refused

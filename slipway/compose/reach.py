@@ -1,0 +1,127 @@
+"""Whom a model server may call: its network policy, as networks that it is in.
+
+A network lets through all ports and both ways, so that this is wider than the policy;
+each place where it is gets a line in the notes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from components.security.network import NAMESPACE_LABEL
+from components.serving.network_policy import DNS_LABELS, ROLE_AGENT
+from slipway.compose.composition import Composition
+from slipway.compose.objects import (
+    Object,
+    Objects,
+    name_of,
+    namespace_of,
+    pod_metadata,
+    pod_spec,
+)
+
+OUTSIDE = "outside"
+"""The network with a way out, which published ports need."""
+
+
+def network(name: str) -> str:
+    """A network for one model server and those who call it."""
+    return f"model-{name}"
+
+
+def add(
+    composition: Composition, objects: Objects, workload: Object, service: Object
+) -> None:
+    """Adds the service to the networks of all whom it may call."""
+    for peer in _peers(objects, workload):
+        if "ipBlock" in peer:
+            _outside(composition, workload, service, peer["ipBlock"])
+        else:
+            _inside(composition, objects, workload, service, peer)
+    _tell(composition, objects, workload)
+
+
+def _peers(objects: Objects, workload: Object) -> Iterator[Object]:
+    """Of the policies that select its pods; Docker has a DNS of its own."""
+    labels = pod_metadata(workload).get("labels", {})
+    for policy in objects.kind("NetworkPolicy"):
+        spec = policy["spec"]
+        selected = spec["podSelector"].get("matchLabels", {}).items() <= labels.items()
+        if namespace_of(policy) != namespace_of(workload) or not selected:
+            continue
+        for rule in spec.get("egress", []):
+            for peer in rule.get("to", []):
+                if _labels(peer) != DNS_LABELS:
+                    yield peer
+
+
+def _labels(peer: Object) -> dict[str, str]:
+    found: dict[str, str] = (peer.get("podSelector") or {}).get("matchLabels") or {}
+    return found
+
+
+def _outside(
+    composition: Composition, workload: Object, service: Object, block: Object
+) -> None:
+    name, cidr = name_of(workload), block["cidr"]
+    if cidr == ROLE_AGENT[0]:
+        composition.told(
+            f"{name}: no role of a service account is handed out here; what it needs "
+            "of a cloud must come by secrets."
+        )
+        return
+    composition.networks.setdefault(OUTSIDE, {})
+    service["networks"][OUTSIDE] = {}
+    # Names outside are asked for outside.
+    service["dns"] = None
+    composition.told(
+        f"{name} may call {cidr}, and with that whatever the machine reaches, on every "
+        "port: let the machine's firewall say what that is."
+    )
+
+
+def _inside(
+    composition: Composition,
+    objects: Objects,
+    workload: Object,
+    service: Object,
+    peer: Object,
+) -> None:
+    chosen = (peer.get("namespaceSelector") or {}).get("matchLabels") or {}
+    namespace = chosen.get(NAMESPACE_LABEL, namespace_of(workload))
+    wanted = _labels(peer)
+    found = [
+        name_of(one)
+        for one in objects.kind("Deployment", "StatefulSet")
+        if namespace_of(one) == namespace
+        and wanted.items() <= pod_metadata(one).get("labels", {}).items()
+    ]
+    for name in found:
+        service["networks"].setdefault(network(name), {})
+    if found:
+        return
+    place = f"namespace-{namespace}"
+    composition.networks[place] = {"internal": True}
+    service["networks"][place] = {}
+    composition.told(
+        f"{name_of(workload)} may call pods of the namespace {namespace}, and none of "
+        f"them is here: put what stands for them into the network {place} by a "
+        "compose.override.yaml, with the names that are called as its aliases."
+    )
+
+
+def _tell(composition: Composition, objects: Objects, workload: Object) -> None:
+    name = name_of(workload)
+    if pod_spec(workload).get("nodeSelector"):
+        composition.told(f"{name}: its node_selector chooses nothing on one machine.")
+    account: Any = objects.find(
+        "ServiceAccount",
+        pod_spec(workload).get("serviceAccountName", ""),
+        namespace_of(workload),
+    )
+    if account and account["metadata"].get("annotations"):
+        composition.told(
+            f"{name}: annotations of its service account mean nothing here; what it "
+            "needs of a cloud must come by secrets."
+        )

@@ -1,0 +1,52 @@
+"""Values of Secrets: who runs the project puts them beside it; nothing here has them.
+
+A variable's value comes from .env, which Compose reads by itself; a file's from the
+folder `secrets`. Both stay where they are when the project is written anew.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from slipway.compose.composition import Composition
+from slipway.compose.objects import Object, name_of, problem
+
+FOLDER = "secrets"
+
+
+def variable(composition: Composition, workload: Object, secret: str, key: str) -> str:
+    """What Compose replaces by the value; it refuses to start without one."""
+    name = re.sub(r"[^A-Z0-9]", "_", f"SECRET_{secret}_{key}".upper())
+    if composition.secrets.setdefault(name, (secret, key)) != (secret, key):
+        other = "/".join(composition.secrets[name])
+        raise problem(
+            workload,
+            "spec.template.spec.containers.env",
+            f"{secret}/{key}",
+            f"{name} of .env stands for {other} already",
+            "rename the Secret or its key",
+        )
+    composition.told(
+        f"{name_of(workload)} needs the key {key} of the Secret {secret}: put "
+        f"{name}='...' into .env beside compose.yaml, for nobody but you to read."
+    )
+    return f"${{{name}:?put the key {key} of the Secret {secret} into .env}}"
+
+
+def file(
+    composition: Composition, workload: Object, secret: str, key: str, target: str
+) -> dict[str, Any]:
+    """A mount of the file that who runs the project puts there."""
+    source = f"{FOLDER}/{secret}/{key}"
+    composition.told(
+        f"{name_of(workload)} needs the key {key} of the Secret {secret}: put it into "
+        f"{source} beside compose.yaml, for the container's user to read."
+    )
+    return {
+        "type": "bind",
+        "source": f"./{source}",
+        "target": target,
+        "read_only": True,
+        "bind": {"create_host_path": False},
+    }

@@ -1,0 +1,40 @@
+"""What the engine says of a run, as a result and its errors have it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pulumi import automation as auto
+from pulumi.automation.errors import CommandError
+
+from slipway.progress import COUNTED, EngineProgress, clean
+
+SECRET_OUTPUT = "[secret]"  # noqa: S105
+
+
+def public(outputs: Mapping[str, auto.OutputValue]) -> dict[str, Any]:
+    """Outputs of a stack without the values of secret ones."""
+    return {
+        name: SECRET_OUTPUT if output.secret else output.value
+        for name, output in outputs.items()
+    }
+
+
+def counts(follow: EngineProgress) -> dict[str, int]:
+    """Resources by what was done to them."""
+    return {kind: follow.counts[kind] for kind in COUNTED if kind in follow.counts}
+
+
+def once(errors: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Errors without repetitions, and without the engine's own closing line."""
+    specific = [e for e in errors if e[1] not in ("update failed", "preview failed")]
+    return list(dict.fromkeys(specific or errors))
+
+
+def error_text(error: CommandError) -> str:
+    """What the CLI said, from its error on."""
+    text = clean(str(error))
+    _, found, rest = text.rpartition("stderr:")
+    lines = [line for line in (rest if found else text).splitlines() if line.strip()]
+    return "\n".join(lines).strip().removeprefix("error: ")
