@@ -66,5 +66,5 @@ render: environment ## the lab's manifests as files under rendered/
 clean: ## remove the lab, the caches and the environment; says how much
 	@$(PYTHON) -m slipway.clean
 
-lock: environment ## resolve requirements anew into constraints.txt
+lock: environment ## resolve requirements anew: constraints.txt, hashes in *.lock
 	@.venv/bin/python -m slipway.lock

@@ -20,7 +20,7 @@ from urllib.parse import SplitResult, urlsplit
 import lab
 from benchmarks.load import percentile
 from benchmarks.servers import ROOT
-from lab import builds
+from toolchain import programs
 
 WARM_UP = 100
 REQUESTS = 2000
@@ -144,7 +144,7 @@ def _in_the_lab(requests: int) -> int:
 
 def _pod_address() -> str:
     """Address and port of a ready pod of the model that listens on that host."""
-    kubectl = builds.group("kubernetes").binary("kubectl")
+    kubectl = programs.get("kubernetes").binary("kubectl")
     cache = lab.Lab().kubeconfig.with_name("kubectl-cache")
     shown = subprocess.run(
         [str(kubectl), f"--cache-dir={cache}", "get", "pods", "-n", "models"]

@@ -16,14 +16,14 @@ import tempfile
 import urllib.request
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from sklearn.ensemble import GradientBoostingClassifier
 
 from benchmarks import rivals
-from benchmarks.load import JSON, Load, generate, has_wrk
+from benchmarks.contender import Contender
+from benchmarks.load import JSON, has_wrk
 from benchmarks.model_folder import made_up_rows, write_model_folder
 from benchmarks.report import report
 from benchmarks.servers import (
@@ -37,40 +37,6 @@ from benchmarks.servers import (
 
 COLUMNS = 20
 CONNECTIONS = 32
-
-
-@dataclass(frozen=True)
-class Round:
-    """One server under load for some seconds."""
-
-    load: Load
-    cpu_seconds: float
-
-    @property
-    def cpu_per_request(self) -> float:
-        """Seconds of CPU time of the server's process tree."""
-        return self.cpu_seconds / self.load.requests
-
-
-@dataclass
-class Contender:
-    """A server that is asked in one form, and what it showed."""
-
-    name: str
-    running: Running
-    url: str
-    body: bytes
-    headers: Mapping[str, str] = field(default_factory=lambda: JSON)
-    many: list[Round] = field(default_factory=list)
-    single: list[Round] = field(default_factory=list)
-    memory_bytes: int = 0
-
-    def round(self, connections: int, seconds: int) -> Round:
-        before = self.running.cpu_seconds()
-        load = generate(self.url, self.body, connections, seconds, self.headers)
-        if load.errors or not load.requests:
-            raise RuntimeError(f"{self.name}: {load.errors} of {load.requests} failed")
-        return Round(load, self.running.cpu_seconds() - before)
 
 
 def main() -> int:

@@ -19,10 +19,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import paths
+from toolchain import paths
 
 AIM = 0.6
-"""Times the CPU seconds that the pins of 2026-11-28 took (revision 987287d)."""
+"""Times the CPU seconds that the pins of 2026-11-23 took (revision e618f0c)."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,17 @@ def _cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def _module(checkout: Path) -> str:
+    """What builds a revision's programs; until 2026-11-29 it was a part of the lab."""
+    return "lab.builds" if (checkout / "lab/builds.py").exists() else "toolchain.builds"
+
+
 def build(checkout: Path, groups: Sequence[str]) -> Cost:
     """Builds a checkout's programs in a cache of their own, which goes afterwards."""
     with tempfile.TemporaryDirectory(prefix="slipway-programs-") as cache:
         started, before = time.monotonic(), _cpu()
         subprocess.run(
-            [sys.executable, "-m", "lab.builds", *groups],
+            [sys.executable, "-m", _module(checkout), *groups],
             check=True,
             cwd=checkout,
             env={**os.environ, "XDG_CACHE_HOME": cache},
@@ -67,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m benchmarks.programs", description=__doc__
     )
     parser.add_argument("revision", help="what to compare with: a commit, a tag")
-    parser.add_argument("groups", nargs="*", help="of lab/binaries; the lab's if none")
+    parser.add_argument("groups", nargs="*", help="Go programs; default: the lab's")
     given = parser.parse_args(arguments)
     with revision(given.revision) as there:
         ours = build(paths.ROOT, given.groups)

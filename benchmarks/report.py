@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from benchmarks.model_server import Contender, Round
+from benchmarks.contender import Contender, Round
 
 FASTAPI_TIMES = 4.0
 RIVAL_TIMES = 10.0

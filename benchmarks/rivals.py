@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.servers import ROOT, Running, free_port, run
-from lab import own_venv
+from toolchain import own_venv
 
 HERE = ROOT / "benchmarks"
 PATH = "/v2/models/tiny/infer"

@@ -18,7 +18,7 @@ from components.cluster.outputs import ClusterOutputs
 from components.cluster.terraform_settings import TerraformState
 from components.setting_types import RoleArn
 from components.settings import Problem, Settings, refuse
-from lab import paths
+from toolchain import paths
 
 LAB = "lab"
 AMBIENT = "ambient"
@@ -28,7 +28,7 @@ LAYER = "cluster."
 def _stack(value: str) -> str:
     if not value.startswith(LAYER) or value == LAYER:
         refuse(
-            "it is no stack of the layer that makes clusters",
+            "not a stack of the layer that creates clusters",
             f"give {LAYER}<environment>, for example cluster.dev",
         )
     return value
@@ -57,7 +57,7 @@ class ClusterAccess(Settings):
             yield Problem(
                 path=extra,
                 value=getattr(self, extra),
-                reason=f"the cluster is given by {given[0]} already",
+                reason=f"the cluster is already given by {given[0]}",
                 fix=f"give one source: remove {' or '.join(given)}",
             )
         others = [name for name in given if name != "kubeconfig"]
@@ -65,15 +65,15 @@ class ClusterAccess(Settings):
             yield Problem(
                 path="context",
                 value=self.context,
-                reason=f"contexts are a kubeconfig's, and {others[0]} is given",
+                reason=f"only a kubeconfig has contexts, but {others[0]} is given",
                 fix="remove it",
             )
         if self.role and not others:
             yield Problem(
                 path="role",
                 value=self.role,
-                reason="a kubeconfig says by itself who talks to the API server",
-                fix="remove it, or have the kubeconfig's exec take the role",
+                reason="a kubeconfig already defines its credentials",
+                fix="remove it, or have the kubeconfig's exec assume the role",
             )
 
 

@@ -16,7 +16,7 @@ from pydantic import AfterValidator
 
 from components.setting_problems import nearest
 from components.settings import refuse
-from lab import paths
+from toolchain import paths
 
 LOCK_VARIABLE = "SLIPWAY_IMAGES_LOCK"
 _DIGEST = r"sha256:[0-9a-f]{64}"
@@ -88,7 +88,7 @@ def _known(name: str) -> dict[str, str]:
     if wrong:
         raise ImageError(
             name,
-            f"{file} gives no digest for {', '.join(wrong)}",
+            f"{file} has no digest for {', '.join(wrong)}",
             "run `slipway images` again",
         )
     return known

@@ -31,7 +31,7 @@ _LABEL_VALUE = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 def _reference(value: str) -> str:
     if not _REFERENCE.fullmatch(value):
         refuse(
-            "it names no object",
+            "not a reference to an object",
             "give Kind/name, or Kind/namespace/name, for example Namespace/models or "
             "ServiceAccount/kube-system/metrics-server",
         )

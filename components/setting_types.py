@@ -21,14 +21,14 @@ _LONGEST_PREFIX = 200
 def _not_boolean(value: Any) -> Any:
     # Python counts with booleans, YAML's writers do not.
     if isinstance(value, bool):
-        refuse("it is true or false where a number belongs", "give a number")
+        refuse("it is true or false, but a number is required", "give a number")
     return value
 
 
 def _role_arn(text: str) -> str:
     if not _ROLE_ARN.fullmatch(text):
         refuse(
-            "it is no ARN of an IAM role",
+            "not the ARN of an IAM role",
             "give one like arn:aws:iam::111122223333:role/platform-admin; of a role, "
             "not of a user, a session (sts) or an instance profile",
         )
@@ -38,7 +38,7 @@ def _role_arn(text: str) -> str:
 def _dns_label(text: str, longest: int = _LONGEST_LABEL) -> str:
     if not _DNS_LABEL.fullmatch(text):
         refuse(
-            "it is not a name that Kubernetes takes",
+            "not a valid Kubernetes name",
             "use a-z, 0-9 and - between them, with a letter first",
         )
     if len(text) > longest:
@@ -49,7 +49,7 @@ def _dns_label(text: str, longest: int = _LONGEST_LABEL) -> str:
 def _namespace(text: str) -> str:
     if not _NAMESPACE.fullmatch(text):
         refuse(
-            "it is no name of a namespace",
+            "not a valid namespace name",
             f"give up to {_LONGEST_LABEL} lower-case letters, digits and dashes",
         )
     return text
@@ -63,7 +63,7 @@ def path_prefix(text: str) -> str:
     """The path, if it is one."""
     if not _PATH_PREFIX.fullmatch(text):
         refuse(
-            "it is not a path prefix",
+            "not a path prefix",
             "give one like /employment/v1: a leading slash, no trailing one, "
             "letters, digits and . _ ~ - between slashes",
         )

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from components import setting_problems
+from toolchain.errors import WrongInputError
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -37,7 +38,7 @@ class Problem:
         return f"  {self.path}: {shown}\n    reason: {self.reason}\n    fix: {self.fix}"
 
 
-class SettingsError(Exception):
+class SettingsError(WrongInputError):
     """All problems of one configuration, found before anything was touched."""
 
     def __init__(self, where: str, problems: list[Problem]) -> None:

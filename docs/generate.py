@@ -16,8 +16,9 @@ from pydantic.fields import FieldInfo
 
 from components.setting_problems import bare, item, range_of, variants
 from docs import role_reference
-from lab import paths
+from slipway import stack_schema
 from stacks import layers
+from toolchain import paths
 
 SETTINGS = Path("docs/reference/settings.md")
 HEAD = """\
@@ -33,6 +34,13 @@ are also the arguments of the components, for programs of your own.
 def main() -> None:
     (paths.ROOT / SETTINGS).write_text(settings_page())
     (paths.ROOT / role_reference.PAGE).write_text(role_reference.page())
+    for layer in layers.LAYERS:
+        schema_file(layer).write_text(stack_schema.text(layer))
+
+
+def schema_file(layer: str) -> Path:
+    """Where the JSON Schema of a layer's stack files is committed."""
+    return paths.ROOT / "docs" / "reference" / f"{layer}.schema.json"
 
 
 def settings_page() -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from lab import paths
+from toolchain import paths
 
 PAGE = Path("docs/reference/roles.md")
 ROLES = Path("playbooks/roles")

@@ -7,9 +7,10 @@ import os
 import sys
 from pathlib import Path
 
-from lab import builds, requirements
-from lab.errors import LabError
+from lab import requirements
 from lab.lab import Lab, all_labs
+from toolchain import builds
+from toolchain.errors import OperatorError
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -70,7 +71,7 @@ def _run(options: argparse.Namespace) -> int:
 def main(arguments: list[str]) -> int:
     try:
         return _run(_parser().parse_args(arguments))
-    except LabError as error:
+    except OperatorError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lab.errors import LabError
+from toolchain.errors import OperatorError
 
 SERVICES = "services"
 RUNS = "runs"
@@ -88,7 +88,7 @@ class Cgroups:
                 folder=str(Path(point, path, f"slipway-{identity}")),
             )
         if not found:
-            raise LabError("no cgroup file system is mounted below /sys/fs/cgroup")
+            raise OperatorError("no cgroup file system is mounted below /sys/fs/cgroup")
         return cls(tuple(found.values()))
 
     @classmethod
@@ -145,7 +145,7 @@ class Cgroups:
                 except ProcessLookupError:
                     continue
             if time.monotonic() > deadline:
-                raise LabError(f"processes do not end on SIGKILL: {sorted(pids)}")
+                raise OperatorError(f"processes do not end on SIGKILL: {sorted(pids)}")
             time.sleep(_POLL_SECONDS)
 
     def remove(self, group: str = "") -> None:
@@ -154,7 +154,7 @@ class Cgroups:
             deadline = time.monotonic() + _REMOVE_SECONDS
             while left := [f for f in _below(hierarchy.path(group)) if not _rmdir(f)]:
                 if time.monotonic() > deadline:
-                    raise LabError(f"control groups are still in use: {left[0]}")
+                    raise OperatorError(f"control groups are still in use: {left[0]}")
                 time.sleep(_POLL_SECONDS)
 
 

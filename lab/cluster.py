@@ -11,8 +11,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from lab import builds, commands
-from lab.errors import LabError
+from toolchain import commands, programs
+from toolchain.errors import OperatorError
 
 _POLL_SECONDS = 0.5
 _SERVER = re.compile(r"(?m)^(\s*server:\s*)\S+$")
@@ -34,8 +34,8 @@ class Cluster:
             part.replace(self.kubeconfig)
 
     def kubectl(self, *words: str, timeout_seconds: float = 10) -> str:
-        """Runs kubectl; LabError if it fails."""
-        program = builds.group("kubernetes").binary("kubectl")
+        """Runs kubectl; OperatorError if it fails."""
+        program = programs.get("kubernetes").binary("kubectl")
         return commands.run(
             [program, "--kubeconfig", self.kubeconfig, "--request-timeout=5s", *words],
             timeout_seconds=timeout_seconds,
@@ -66,7 +66,7 @@ class Cluster:
     def wait_for_nodes(
         self, names: Iterable[str], timeout_seconds: float, since: datetime
     ) -> None:
-        """Waits until these nodes are Ready; LabError says which are not."""
+        """Waits until these nodes are Ready; OperatorError says which are not."""
         wanted = set(names)
         deadline = time.monotonic() + timeout_seconds
         while True:
@@ -76,10 +76,10 @@ class Cluster:
                 problem = f"not Ready: {', '.join(sorted(wanted - ready))}"
                 if wanted <= ready:
                     return
-            except LabError as error:
+            except OperatorError as error:
                 problem = str(error)
             if time.monotonic() > deadline:
-                raise LabError(
+                raise OperatorError(
                     f"the cluster's nodes are not Ready after {timeout_seconds:.0f} s: "
                     f"{problem}\nLook: python -m lab exec cp1 journalctl -u kubelet"
                 )

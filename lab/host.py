@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.cgroups import Cgroups
-from lab.errors import LabError
 from lab.host_spec import HostSpec
 from lab.network import Network
 from lab.processes import ProcessRecord, alive
+from toolchain.errors import OperatorError
 
 BOOT_SECONDS = 120.0
 STOP_SECONDS = 10.0
@@ -85,7 +85,7 @@ class Host:
         try:
             Network(spec.lab).link(spec.host, init.pid, spec.others)
             self.wait_until_booted()
-        except LabError:
+        except OperatorError:
             return False
         return True
 
@@ -95,13 +95,13 @@ class Host:
         part.replace(self.spec_path)
 
     def wait_until_booted(self) -> None:
-        """Waits until systemd has started all units; LabError names those failed."""
+        """Waits until systemd has started all units; an error names what failed."""
         deadline = time.monotonic() + BOOT_SECONDS
         while (state := self._booted(deadline)) not in ("running", "degraded"):
             if time.monotonic() > deadline or self.supervisor is None:
                 log = self.folder / "supervisor.log"
                 said = "\n".join(log.read_text().splitlines()[-10:])
-                raise LabError(
+                raise OperatorError(
                     f"host {self.name} did not boot (systemd says {state or 'nothing'}"
                     f"; {log}):\n{said}"
                 )
@@ -150,7 +150,7 @@ class Host:
         """The command that runs `words` inside the host, in all its namespaces."""
         init = self.init
         if init is None:
-            raise LabError(f"host {self.name} is down; run `python -m lab up`")
+            raise OperatorError(f"host {self.name} is down; run `python -m lab up`")
         enter = ["nsenter", "--target", str(init.pid), "--root", "--wd"]
         enter += ["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"]
         clean = ["env", "--ignore-environment", "HOME=/root", f"PATH={PATH}"]
@@ -175,11 +175,11 @@ class Host:
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise LabError(
+            raise OperatorError(
                 f"{self.name}: {' '.join(words)} did not end in {timeout_seconds:.0f} s"
             ) from error
         if check and done.returncode:
-            raise LabError(
+            raise OperatorError(
                 f"{self.name}: {' '.join(words)} ended with {done.returncode}:\n"
                 f"{done.stderr.strip() or done.stdout.strip()}"
             )
@@ -194,7 +194,7 @@ class Host:
         if init:
             init.signal(signal.SIGKILL)
         if init and not init.wait(STOP_SECONDS):
-            raise LabError(f"host {self.name}: process {init.pid} does not end")
+            raise OperatorError(f"host {self.name}: process {init.pid} does not end")
         if supervisor:
             supervisor.wait(1.0)
         spec = self.spec()

@@ -7,8 +7,8 @@ import os
 import shutil
 from pathlib import Path
 
-from lab import builds, packages, paths
-from lab.locks import locked
+from toolchain import builds, packages, paths, programs
+from toolchain.locks import locked
 
 GROUPS = ("kubernetes", "containerd")
 SUITE = "trixie"
@@ -21,11 +21,10 @@ DEBIAN = {
 
 
 def make(report: builds.Report = lambda *_: None) -> Path:
-    """Gathers the programs; builds or fetches what is missing."""
-    for name in GROUPS:
-        builds.build(builds.group(name), report)
+    """Gathers the programs; gets what is missing."""
+    groups = programs.get_all(GROUPS, report=report)
     debian = packages.unpack(list(DEBIAN), suite=SUITE)
-    words = [*(builds.group(name).key() for name in GROUPS), debian.name, str(DEBIAN)]
+    words = [*(group.identity for group in groups.values()), debian.name, str(DEBIAN)]
     key = hashlib.sha256(" ".join(words).encode()).hexdigest()[:16]
     target = paths.cache() / "hosts-bin" / key
     with locked(target.parent / "lock"):
@@ -34,10 +33,9 @@ def make(report: builds.Report = lambda *_: None) -> Path:
         part = target.with_name(target.name + ".part")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir()
-        for name in GROUPS:
-            group = builds.group(name)
-            for binary in group.binaries:
-                os.link(group.binary(binary), part / binary)
+        for group in groups.values():
+            for name, path in group.files.items():
+                _link(path, part / name)
         for places in DEBIAN.values():
             for source, place in places.items():
                 _link(debian / source, part / place)
@@ -48,5 +46,8 @@ def make(report: builds.Report = lambda *_: None) -> Path:
 def _link(source: Path, target: Path) -> None:
     if source.is_dir():
         shutil.copytree(source, target, copy_function=os.link)
-    else:
+        return
+    try:
         os.link(source, target)
+    except OSError:  # a program of PATH may lie on another disk
+        shutil.copy2(source, target)

@@ -15,11 +15,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from lab import (
-    builds,
     cgroups,
     host_binaries,
     inventory,
-    paths,
     playbook,
     ports,
     repository,
@@ -29,15 +27,16 @@ from lab import (
 )
 from lab.cgroups import Cgroups
 from lab.cluster import Cluster
-from lab.errors import LabError
 from lab.forward import Forwards
 from lab.host import Host
 from lab.host_spec import HostSpec
-from lab.locks import locked
 from lab.network import Network
 from lab.playbook import PlaybookResult
 from lab.settings import CONTROL_PLANE, HostSettings, LabSettings
 from lab.ssh import Keys
+from toolchain import builds, paths
+from toolchain.errors import OperatorError
+from toolchain.locks import locked
 
 Report = Callable[[str, float], None]
 """Called with a phase's name and its seconds when the phase is over."""
@@ -91,11 +90,11 @@ class Lab:
     # What is there
 
     def host(self, name: str) -> Host:
-        """A host by its name; LabError if the lab never had it."""
+        """A host by its name; OperatorError if the lab never had it."""
         host = Host(self.folder / "hosts" / name)
         if not host.folder.is_dir():
             known = ", ".join(h.name for h in self.hosts()) or "none"
-            raise LabError(f"lab {self.name} has no host {name}; it has: {known}")
+            raise OperatorError(f"lab {self.name} has no host {name}; it has: {known}")
         return host
 
     def hosts(self) -> list[Host]:
@@ -110,7 +109,7 @@ class Lab:
         lines = []
         try:
             nodes = self.cluster.nodes() if self._forwards.process else {}
-        except LabError:
+        except OperatorError:
             nodes = {}
         for host in self.hosts():
             init, spec = host.init, host.spec()
@@ -258,7 +257,7 @@ class Lab:
             return self._registry_answers() and not any(
                 host.unwell_units() for host in hosts
             )
-        except LabError:
+        except OperatorError:
             return False
 
     def _registry_answers(self) -> bool:
@@ -278,7 +277,7 @@ class Lab:
             phases.changes.append("opened ports on loopback")
         admin = self.host(CONTROL_PLANE).upper / "etc/kubernetes/admin.conf"
         if not admin.is_file():
-            raise LabError(f"{PLAYBOOK} left no {admin}")
+            raise OperatorError(f"{PLAYBOOK} left no {admin}")
         self.cluster.write_kubeconfig(admin, self.settings.ports()["api"])
 
     def _wait(self, timeout_seconds: float, phases: _Phases) -> None:
@@ -367,7 +366,7 @@ def _base_of(host: Host) -> Path:
     if spec is None or not any(host.upper.glob("var")):
         return rootfs.folder()
     if not rootfs.is_made(spec.rootfs.name):
-        raise LabError(
+        raise OperatorError(
             f"the disk of {host.name} lies on {spec.rootfs}, which is gone; "
             "`python -m lab wipe`, then `up`, makes new hosts"
         )

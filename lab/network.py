@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import commands, linux
-from lab.errors import LabError
+from lab import linux
 from lab.processes import ProcessRecord
 from lab.services import Service
 from lab.settings import BRIDGE_ADDRESS, HostSettings
+from toolchain import commands
+from toolchain.errors import OperatorError
 
 BRIDGE = "lab0"
 _INTERFACE_NAME_LIMIT = 15
@@ -42,7 +43,7 @@ class Network:
         """The command that runs `words` inside the lab's network."""
         holder = self.holder
         if holder is None:
-            raise LabError("the lab's network is down; run `python -m lab up`")
+            raise OperatorError("the lab's network is down; run `python -m lab up`")
         enter = ["nsenter", f"--net=/proc/{holder.pid}/ns/net"]
         return [*enter, *map(str, words)]
 

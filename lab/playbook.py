@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab import cgroups, paths
-from lab.errors import LabError
+from lab import cgroups
 from lab.network import Network
+from toolchain import paths
+from toolchain.errors import OperatorError
 
 PLAYBOOKS = paths.ROOT / "playbooks"
 _RECAP = re.compile(r"^(?P<host>\S+)\s+: (?P<counts>(?:\w+=\d+\s*)+)$")
@@ -53,10 +54,10 @@ class PlaybookResult:
         return sum(self.changed.values())
 
     def check(self) -> None:
-        """Raises LabError with the last lines unless the run succeeded."""
+        """Raises OperatorError with the last lines unless the run succeeded."""
         if not self.succeeded:
             last = "\n".join(self.output.splitlines()[-_LAST_LINES:])
-            raise LabError(f"ansible-playbook ended with {self.status}:\n{last}")
+            raise OperatorError(f"ansible-playbook ended with {self.status}:\n{last}")
 
 
 def run(
@@ -75,7 +76,7 @@ def run(
     words = [program, "--inventory", str(inventory), *arguments, str(playbook)]
     tree = cgroups.Cgroups.read(folder / "cgroups.json")
     if tree is None:
-        raise LabError("the lab is down; run `python -m lab up`")
+        raise OperatorError("the lab is down; run `python -m lab up`")
     tree.create(cgroups.RUNS)
     log = folder / "logs" / f"{playbook.stem}.log"
     log.parent.mkdir(exist_ok=True)

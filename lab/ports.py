@@ -9,8 +9,8 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from lab.errors import LabError
 from lab.settings import PORT_OFFSET_VARIABLE
+from toolchain.errors import OperatorError
 
 LOOPBACK = "127.0.0.1"
 _LISTENING = "0A"
@@ -30,7 +30,7 @@ def listen(port: int) -> socket.socket:
 
 
 def check_free(ports: Mapping[str, int]) -> None:
-    """Raises LabError naming each busy port, its owner, and what to do."""
+    """Raises OperatorError naming each busy port, its owner, and what to do."""
     busy = []
     for name, port in ports.items():
         try:
@@ -40,7 +40,7 @@ def check_free(ports: Mapping[str, int]) -> None:
                 raise
             busy.append(f"  {port} ({name}): {owner(port) or 'owner not found'}")
     if busy:
-        raise LabError(
+        raise OperatorError(
             f"ports on {LOOPBACK} that the lab needs are busy:\n"
             + "\n".join(busy)
             + f"\nEnd their owners, or set {PORT_OFFSET_VARIABLE} (such as 1000): it "

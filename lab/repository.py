@@ -14,8 +14,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab import commands, packages, paths, rootfs
-from lab.locks import locked
+from lab import rootfs
+from toolchain import commands, packages, paths
+from toolchain.locks import locked
 
 PACKAGES = ("docker-registry", "runc", "socat")
 _FORMAT = 2

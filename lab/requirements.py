@@ -8,9 +8,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab import commands
-from lab.errors import LabError
-from lab.mirror import KEYRING
+from toolchain import commands
+from toolchain.errors import OperatorError
+from toolchain.mirror import KEYRING
 
 PROGRAMS = {
     "buildah": "buildah",
@@ -51,25 +51,27 @@ def install(packages: Sequence[str]) -> None:
 
 
 def check_machine() -> None:
-    """Raises LabError unless this is Linux with apt and we are root."""
+    """Raises OperatorError unless this is Linux with apt and we are root."""
     if platform.system() != "Linux":
-        raise LabError(
+        raise OperatorError(
             f"the lab needs Linux, this is {platform.system()}. {OWN_CLUSTER}"
         )
     if not shutil.which("apt-get"):
-        raise LabError(f"the lab needs Debian (apt-get is not on PATH). {OWN_CLUSTER}")
+        raise OperatorError(
+            f"the lab needs Debian (apt-get is not on PATH). {OWN_CLUSTER}"
+        )
     if os.geteuid() != 0:
-        raise LabError(
+        raise OperatorError(
             "the lab needs root, as it makes namespaces and mounts file systems in "
             f"them; this is user {os.geteuid()}: run it under sudo. {OWN_CLUSTER}"
         )
 
 
 def check() -> None:
-    """Raises LabError with all that stands in the lab's way."""
+    """Raises OperatorError with all that stands in the lab's way."""
     check_machine()
     if lacks := missing():
-        raise LabError(
+        raise OperatorError(
             f"Debian packages are missing: {' '.join(lacks)}; `python -m lab install` "
             f"or `apt-get install {' '.join(lacks)}` installs them"
         )

@@ -10,9 +10,9 @@ import json
 import shutil
 from pathlib import Path
 
-from lab import commands, paths
-from lab.locks import locked
-from lab.mirror import KEYRING, DebianMirror
+from toolchain import commands, paths
+from toolchain.locks import locked
+from toolchain.mirror import KEYRING, DebianMirror
 
 SUITE = "bookworm"
 PACKAGES = (

@@ -15,10 +15,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import cgroups, commands, paths
+from lab import cgroups
 from lab.cgroups import Cgroups
-from lab.errors import LabError
 from lab.processes import ProcessRecord, alive
+from toolchain import commands, paths
+from toolchain.errors import OperatorError
 
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
@@ -57,7 +58,7 @@ class Service:
     def start(self, *arguments: str | Path) -> ProcessRecord:
         """Starts it anew and waits until it is ready.
 
-        Raises LabError with its last lines if that does not come.
+        Raises OperatorError with its last lines if that does not come.
         """
         tree = self._tree()
         self.stop()
@@ -76,7 +77,9 @@ class Service:
             said = self.log.read_text()
             if time.monotonic() > deadline or "Error" in said:
                 last = "\n".join(said.splitlines()[-10:])
-                raise LabError(f"{self.module} did not start ({self.log}):\n{last}")
+                raise OperatorError(
+                    f"{self.module} did not start ({self.log}):\n{last}"
+                )
             time.sleep(_POLL_SECONDS)
         return started
 
@@ -88,7 +91,7 @@ class Service:
     def _tree(self) -> Cgroups:
         tree = Cgroups.read(self.lab / "cgroups.json")
         if tree is None:
-            raise LabError("the lab is down; run `python -m lab up`")
+            raise OperatorError("the lab is down; run `python -m lab up`")
         return tree
 
     # Called by the process itself

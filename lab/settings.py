@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from lab.errors import LabError
+from toolchain.errors import OperatorError
 
 WORKERS_VARIABLE = "SLIPWAY_LAB_WORKERS"
 PORT_OFFSET_VARIABLE = "SLIPWAY_LAB_PORT_OFFSET"
@@ -76,13 +76,13 @@ class LabSettings:
 
     def __post_init__(self) -> None:
         if not 0 <= self.workers <= MAXIMUM_WORKERS:
-            raise LabError(
+            raise OperatorError(
                 f"{self.workers} workers: 0 to {MAXIMUM_WORKERS} are possible "
                 f"(environment variable {WORKERS_VARIABLE})"
             )
         highest = max(forward.port for forward in FORWARDS)
         if not -4000 <= self.port_offset <= 65535 - highest:
-            raise LabError(
+            raise OperatorError(
                 f"port offset {self.port_offset}: -4000 to {65535 - highest} are "
                 f"possible (environment variable {PORT_OFFSET_VARIABLE})"
             )
@@ -122,6 +122,6 @@ def _number(environment: Mapping[str, str], variable: str, default: int) -> int:
     try:
         return int(text)
     except ValueError as error:
-        raise LabError(
+        raise OperatorError(
             f"{variable}={text}: not a whole number; unset it or give one"
         ) from error

@@ -6,9 +6,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import commands
 from lab.host import Host
 from lab.settings import HostSettings
+from toolchain import commands
 
 HOST_KEY = "etc/ssh/ssh_host_ed25519_key"
 

@@ -10,8 +10,9 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from lab import paths, processes
-from lab.locks import locked
+from lab import processes
+from toolchain import paths
+from toolchain.locks import locked
 
 MINIMUMS = {"fs/inotify/max_user_instances": 1024}
 _PROC = Path("/proc/sys")

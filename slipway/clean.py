@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 
-from lab import paths
+from toolchain import paths
 
 GENERATED = (".venv", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".hypothesis")
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from toolchain.errors import OperatorError
+
 if TYPE_CHECKING:
     from slipway.results import StackResult
-
-FAILED, WRONG, INTERRUPTED = 1, 2, 130
 
 ELSEWHERE = {
     "bench": "slipway.bench.command",
@@ -51,56 +51,9 @@ class Slipway(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
-            raise  # click's own, help among them
-        except Exception as error:
-            status = exit_status(error)
-            if status is None:
-                raise
+        except OperatorError as error:
             click.echo(f"error: {error}", err=True)
-            ctx.exit(status)
-
-
-def exit_status(error: Exception) -> int | None:
-    """Exit status of an error whose text is meant for the operator; None if it is not.
-
-    Any other error is a fault of the program and keeps its traceback.
-    """
-    from components.settings import SettingsError
-    from lab.builds import BuildError
-    from lab.errors import LabError
-    from slipway.catalog.account import RefreshError
-    from slipway.images.errors import ImageError
-    from slipway.manifests import DuplicateObjectError
-    from slipway.monitor import DuplicateResourceError
-    from slipway.results import EngineError
-    from slipway.stack_files import StackFileError
-    from slipway.teardown.leftovers import LeftoverError
-    from slipway.teardown.protection import ProtectedError
-    from slipway.toolchain import ToolchainError
-    from stacks.layers import UnknownLayerError
-
-    wrong = (
-        SettingsError,
-        StackFileError,
-        UnknownLayerError,
-        DuplicateObjectError,
-        DuplicateResourceError,
-        ProtectedError,
-    )
-    if isinstance(error, EngineError):
-        return INTERRUPTED if error.interrupted else FAILED
-    failed = (
-        ToolchainError,
-        BuildError,
-        ImageError,
-        LabError,
-        RefreshError,
-        LeftoverError,
-    )
-    if isinstance(error, failed):
-        return FAILED
-    return WRONG if isinstance(error, wrong) else None
+            ctx.exit(error.exit_status)
 
 
 stacks_argument = click.argument("stacks", nargs=-1, required=True, metavar="STACK...")
@@ -171,7 +124,7 @@ def destroy(stacks: Sequence[str], yes: bool, delete_volumes: bool) -> None:
     in_order = list(reversed(stacks))
     if not yes:
         if not sys.stdin.isatty():
-            raise click.UsageError("there is no terminal to ask on: give --yes")
+            raise click.UsageError("there is no terminal to confirm on: give --yes")
         click.confirm(f"Delete all resources of {', '.join(in_order)}?", abort=True)
     _run(lambda: Destroyer(delete_volumes=delete_volumes), in_order, "destroy")
 
@@ -215,18 +168,32 @@ def render(stacks: Sequence[str], out: Path | None, *, secrets: bool) -> None:
                 click.echo(f"warning: {name} holds secret values {done}", err=True)
         for name in one.sealed:
             click.echo(
-                f"warning: {name} holds values that only the engine decrypts, and was "
-                "left out: make it by `slipway up`, or by what keeps your secrets",
+                f"warning: {name} holds values that only the engine can decrypt, and "
+                "was left out: create it with `slipway up`, or with your secret "
+                "manager",
                 err=True,
             )
 
 
 @cli.command()
+@click.argument("layer", metavar="LAYER")
+def schema(layer: str) -> None:
+    """Print the JSON Schema of the stack files of LAYER: cluster, platform or models.
+
+    Editors complete and check stack files with it. The files in stacks/config name it
+    in their first line.
+    """
+    from slipway import stack_schema
+
+    click.echo(stack_schema.text(layer), nl=False)
+
+
+@cli.command()
 def version() -> None:
     """Show versions of Slipway and of the engine that it would use."""
-    from slipway import toolchain
+    from slipway import pulumi_cli
 
-    for name, text in toolchain.versions().items():
+    for name, text in pulumi_cli.versions().items():
         click.echo(f"{name:20} {text}")
 
 

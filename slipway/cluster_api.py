@@ -8,7 +8,7 @@ from pathlib import Path
 from components import cluster_access
 from components.cluster.kubeconfig_files import ambient
 from components.settings import SettingsError
-from slipway import stack_settings
+from slipway import sessions, stack_settings
 from slipway.kube_api import KubeApi, KubeApiError, Object
 from slipway.render import Rendered
 from slipway.teardown import target
@@ -24,11 +24,9 @@ def of_stack(stack: str, root: Path | None = None) -> KubeApi:
     """The cluster that the stack works on; KubeApiError if it cannot be found."""
     access = stack_settings.cluster(stack, root)
     if access.stack:
-        from slipway.engine import Engine
-
-        cluster = target.of_state(Engine().resources(access.stack))
+        cluster = target.of_state(sessions.resources(access.stack))
         if cluster is None:
-            raise KubeApiError(f"{access.stack} has made no cluster yet")
+            raise KubeApiError(f"{access.stack} has not created a cluster yet")
         return KubeApi.of_eks(
             cluster.name,
             cluster.region,
@@ -108,4 +106,6 @@ def await_namespaces(
 def _why(namespace: Object) -> str:
     conditions = namespace.get("status", {}).get("conditions") or []
     said = [c["message"] for c in conditions if c.get("status") == "True"]
-    return f"it is being deleted, which does not end: {'; '.join(said) or 'no reason'}"
+    return (
+        f"it is being deleted, which does not finish: {'; '.join(said) or 'no reason'}"
+    )

@@ -64,8 +64,8 @@ def _kubeconfig_errors(
         yield (
             path or "ambient",
             KubeconfigError(
-                f"{reason}, which Pulumi's Kubernetes provider would look up in a "
-                "folder of its own",
+                f"{reason}, which Pulumi's Kubernetes provider would resolve against "
+                "another folder",
                 "make the path absolute, or embed the file: `kubectl config view "
                 f"--flatten`; or give `ambient` and {VARIABLE}={path or '<absolute>'}",
             ),
@@ -97,8 +97,8 @@ def require_made(stack: str, missing: Collection[str]) -> None:
         Problem(
             path="cluster.stack",
             value=name,
-            reason="it has not been made, so that nothing is known of its cluster",
-            fix=f"make it first: slipway up {name}",
+            reason="it has not been created, so its cluster is unknown",
+            fix=f"create it first: slipway up {name}",
         )
         for name in sorted(missing)
     ]

@@ -9,16 +9,12 @@ point is repaired by the next one.
 
 from __future__ import annotations
 
-import json
 import shutil
-import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pulumi import automation as auto
 from pulumi.automation.errors import CommandError
 from rich.console import Console
 
@@ -31,18 +27,19 @@ from slipway import (
     interrupts,
     locks,
     loops,
-    processes,
     progress,
+    pulumi_cli,
     recovery,
     render,
+    sessions,
     stack_files,
-    toolchain,
     useful,
     workspace,
 )
-from slipway.monitor import KUBERNETES, KUBERNETES_PROVIDER
+from slipway.monitor import KUBERNETES
 from slipway.progress import EngineProgress
 from slipway.results import EngineError, StackResult
+from slipway.sessions import Session
 from slipway.teardown.waiting import Waiting
 from stacks import layers
 
@@ -52,15 +49,6 @@ DOING = {
     "refresh": progress.REFRESHING,
     "destroy": "destroying",
 }
-
-
-@dataclass
-class _Session:
-    """One stack, opened for the engine."""
-
-    stack: auto.Stack
-    work: Path
-    environment: dict[str, str]
 
 
 class Engine:
@@ -79,7 +67,7 @@ class Engine:
         self.console = console or Console(stderr=True)
         self.programs = dict(programs or {})
         self.root = root
-        self._toolchain: toolchain.Toolchain | None = None
+        self._cli: pulumi_cli.PulumiCli | None = None
         self._loops = loops.Loops()
         self._checked: dict[str, render.Rendered] = {}
         self._unmade: frozenset[str] = frozenset()
@@ -119,7 +107,7 @@ class Engine:
         """
         refresh = self._await_namespaces(stack) or refresh
 
-        def run(session: _Session, follow: EngineProgress) -> dict[str, Any]:
+        def run(session: Session, follow: EngineProgress) -> dict[str, Any]:
             read = self._recover(stack, session)
             done = session.stack.up(
                 refresh=refresh and not read,
@@ -135,7 +123,7 @@ class Engine:
     def preview(self, stack: str) -> StackResult:
         """Finds out what `up` would change; changes nothing."""
 
-        def run(session: _Session, follow: EngineProgress) -> dict[str, Any]:
+        def run(session: Session, follow: EngineProgress) -> dict[str, Any]:
             session.stack.preview(on_event=follow.on_event)
             return {}
 
@@ -144,7 +132,7 @@ class Engine:
     def refresh(self, stack: str) -> StackResult:
         """Reads the real resources anew into the state."""
 
-        def run(session: _Session, follow: EngineProgress) -> dict[str, Any]:
+        def run(session: Session, follow: EngineProgress) -> dict[str, Any]:
             self._recover(stack, session)
             session.stack.refresh(
                 on_event=follow.on_event, suppress_outputs=True, show_secrets=False
@@ -156,7 +144,7 @@ class Engine:
     def destroy(self, stack: str) -> StackResult:
         """Deletes all resources of the stack; its settings are not looked at."""
 
-        def run(session: _Session, follow: EngineProgress) -> dict[str, Any]:
+        def run(session: Session, follow: EngineProgress) -> dict[str, Any]:
             self._recover(stack, session)
             session.stack.destroy(
                 on_event=follow.on_event, suppress_outputs=True, show_secrets=False
@@ -175,7 +163,7 @@ class Engine:
 
     def resources(self, stack: str) -> list[dict[str, Any]]:
         """All that the engine remembers of a stack, in the order of its making."""
-        return self._resources(stack, self._open(stack))
+        return self._open(stack).resources()
 
     def forget(self, environment: str) -> None:
         """Removes the state of `<layer>.<environment>` stacks whose cluster is gone.
@@ -199,7 +187,7 @@ class Engine:
         self,
         verb: str,
         stack: str,
-        operation: Callable[[_Session, EngineProgress], dict[str, Any]],
+        operation: Callable[[Session, EngineProgress], dict[str, Any]],
     ) -> StackResult:
         expected = None
         references: list[str] = []
@@ -221,7 +209,7 @@ class Engine:
                     cluster_sources.require_made(stack, self._unmade)
                 if verb in ("up", "preview") and not self._unmade:
                     self._refuse_foreign(verb, stack, session)
-                if expected is None and self._uses_kubernetes(stack, session):
+                if expected is None and session.uses_kubernetes():
                     self._ensure_kubernetes()
                 outputs = operation(session, follow)
             except CommandError as error:
@@ -258,43 +246,25 @@ class Engine:
             warnings=tuple(dict.fromkeys(follow.warnings)),
         )
 
-    def _find(self) -> toolchain.Toolchain:
-        if self._toolchain is None:
+    def _find(self) -> pulumi_cli.PulumiCli:
+        if self._cli is None:
             with progress.packages(self.console) as report:
-                self._toolchain = toolchain.find(self._say, report)
-        return self._toolchain
+                self._cli = pulumi_cli.find(self._say, report)
+        return self._cli
 
     def _ensure_kubernetes(self) -> None:
         with progress.packages(self.console) as report:
-            toolchain.ensure_kubernetes(self._find(), self._say, report)
+            pulumi_cli.ensure_kubernetes(self._find(), self._say, report)
 
-    def _open(self, stack: str) -> _Session:
-        found = self._find()
-        work = workspace.prepare(stack, self.root)
-        environment = {
-            **found.environment,
-            **workspace.environment(),
-            processes.RUN_VARIABLE: processes.own_mark(),
-        }
-        options = auto.LocalWorkspaceOptions(
-            work_dir=str(work),
-            pulumi_home=str(found.home),
-            env_vars=environment,
-            pulumi_command=found.command,
-        )
+    def _open(self, stack: str) -> Session:
         run = self.programs.get(stack) or layers.program(stack)
 
         def program() -> None:
             with lookups.unmade(self._unmade):
                 run()
 
-        opened = auto.create_or_select_stack(
-            stack,
-            project_name=stack_files.project_name(self.root),
-            program=self._loops.watched(program),
-            opts=options,
-        )
-        return _Session(opened, work, environment)
+        watched = self._loops.watched(program)
+        return sessions.open_stack(stack, self._find(), watched, self.root)
 
     def _clear_locks(self, stack: str) -> None:
         backend = workspace.backend_folder()
@@ -302,34 +272,13 @@ class Engine:
             project = stack_files.project_name(self.root)
             locks.clear_stale(backend, project, stack, self._say)
 
-    def _state(self, stack: str, session: _Session) -> dict[str, Any]:
-        # Not Stack.export_stack(): that one asks for the secrets in plain text.
-        command = session.stack.workspace.pulumi_command
-        text = command.run(
-            ["stack", "export", "--stack", stack],
-            cwd=str(session.work),
-            additional_env=session.environment,
-        ).stdout
-        state: dict[str, Any] = json.loads(text)
-        return state
-
-    def _resources(self, stack: str, session: _Session) -> list[dict[str, Any]]:
-        deployment = self._state(stack, session).get("deployment") or {}
-        return list(deployment.get("resources") or [])
-
-    def _uses_kubernetes(self, stack: str, session: _Session) -> bool:
-        return any(
-            resource["type"].startswith((KUBERNETES, KUBERNETES_PROVIDER))
-            for resource in self._resources(stack, session)
-        )
-
-    def _refuse_foreign(self, verb: str, stack: str, session: _Session) -> None:
+    def _refuse_foreign(self, verb: str, stack: str, session: Session) -> None:
         rendered = self.check(stack)
         if rendered.uses_kubernetes:
             existing.before(
                 verb,
                 rendered,
-                self._state(stack, session),
+                session.state(),
                 lambda: cluster_api.of_stack(stack, self.root),
                 self._say,
             )
@@ -359,38 +308,25 @@ class Engine:
     def _waiting(self, stack: str) -> Waiting:
         return Waiting(lambda text: self._say(f"{stack}: {text}"))
 
-    def _refresh_quietly(self, session: _Session) -> None:
-        session.stack.refresh(suppress_outputs=True, show_secrets=False)
-
-    def _recover(self, stack: str, session: _Session) -> bool:
+    def _recover(self, stack: str, session: Session) -> bool:
         """Repairs the state of a killed run, with a refresh; whether there was one."""
         if not workspace.may_have_pending(stack, self.root):
             return False
-        state = self._state(stack, session)
+        state = session.state()
         if not recovery.pending(state):
             return False
         recovered = recovery.recover(state)
         if recovered.unknown:
             how = (
                 "its creation was interrupted, and only its provider's own tools can "
-                f"tell whether it exists. Look there, then: cd {session.work} && "
+                f"tell whether it exists. Check there, then run: cd {session.work} && "
                 f"pulumi refresh --stack {stack}, which asks what became of it"
             )
             raise EngineError(stack, "up", [(urn, how) for urn in recovered.unknown])
         recovery.report(recovered, self._say)
-        self._import(stack, session, recovered.state)
-        self._refresh_quietly(session)
-        state, changed = recovery.with_real_managers(self._state(stack, session))
+        session.replace_state(recovered.state)
+        session.refresh()
+        state, changed = recovery.with_real_managers(session.state())
         if changed:
-            self._import(stack, session, state)
+            session.replace_state(state)
         return True
-
-    def _import(self, stack: str, session: _Session, state: dict[str, Any]) -> None:
-        with tempfile.NamedTemporaryFile("w", dir=session.work, suffix=".json") as file:
-            json.dump(state, file)
-            file.flush()
-            session.stack.workspace.pulumi_command.run(
-                ["stack", "import", "--stack", stack, "--file", file.name],
-                cwd=str(session.work),
-                additional_env=session.environment,
-            )

@@ -18,9 +18,10 @@ import time
 import venv
 from pathlib import Path
 
-from lab import paths
+from toolchain import paths
 
-LOCKS = ("requirements.txt", "requirements-dev.txt", "constraints.txt")
+LOCK = "requirements-dev.lock"
+"""Every distribution with its hashes; `make lock` writes it."""
 PYTHON_MINIMUM = (3, 11)
 
 # The command finds the checkout by its Pulumi.yaml, so that one environment serves
@@ -45,8 +46,7 @@ main()
 def folder() -> Path:
     """Where the environment of the current lock files lies."""
     digest = hashlib.sha256(f"{sys.version} {SCRIPT}".encode())
-    for name in LOCKS:
-        digest.update((paths.ROOT / name).read_bytes())
+    digest.update((paths.ROOT / LOCK).read_bytes())
     return paths.cache() / "venv" / digest.hexdigest()[:16]
 
 
@@ -57,9 +57,9 @@ def create(target: Path) -> None:
     venv.create(target, with_pip=True, symlinks=True)
     python = target / "bin" / "python"
     # Compiling all that is there would take most of the time; few files are imported.
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--no-compile"]
-    requirements = str(paths.ROOT / "requirements-dev.txt")
-    subprocess.run([*pip, "--requirement", requirements], check=True)
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--no-compile", "--no-deps"]
+    hashed = ["--require-hashes", "--requirement", str(paths.ROOT / LOCK)]
+    subprocess.run([*pip, *hashed], check=True)
     script = target / "bin" / "slipway"
     script.write_text(SCRIPT.format(python=python))
     script.chmod(0o755)
@@ -86,7 +86,10 @@ def main() -> int:
             print(f"Python environment: {time.monotonic() - start:.0f} s", flush=True)
     link = paths.ROOT / ".venv"
     if link.is_dir() and not link.is_symlink():
-        print(f"error: {link} is a folder of yours; move it away and run again")
+        print(
+            f"error: {link} is a folder that Slipway did not create; move it away "
+            "and run again"
+        )
         return 1
     if not link.is_symlink() or link.readlink() != target:
         new = paths.ROOT / ".venv.new"

@@ -117,7 +117,7 @@ def before(
     try:
         refuse_foreign(rendered, state, reach, say)
     except KubeApiError as error:
-        text = f"what exists already could not be looked for: {error}"
+        text = f"existing objects could not be checked: {error}"
         if verb == "up":  # else what others made might be taken over unseen
             raise EngineError(rendered.stack, verb, [("", text)]) from None
         say(f"{rendered.stack}: {text}")
@@ -283,11 +283,11 @@ def _foreign(stack: str, wanted: Wanted, found: Object) -> Problem:
     if owner := _owner(found):
         reason = f"it exists and belongs to the stack {owner}"
     else:
-        reason = f"it exists, and does not bear the label of {stack}"
+        reason = f"it exists and does not have the label of {stack}"
     return Problem(
         path=wanted.reference,
         value=f"managed by {by}",
-        reason=f"{reason}: `destroy` would delete what others made",
+        reason=f"{reason}: `destroy` would delete an object that others created",
         fix=f"{_elsewhere(wanted)}add {wanted.reference} to `adopt`, "
         "which takes it over and keeps it at `destroy`",
     )
@@ -308,7 +308,7 @@ def _unseen(wanted: Wanted, error: ForbiddenError) -> Problem:
     return Problem(
         path=wanted.reference,
         value="(may not be read)",
-        reason=f"whether it exists cannot be seen: {error}",
-        fix="have these credentials get objects of that kind, which the engine needs "
-        "as well",
+        reason=f"Slipway cannot see whether it exists: {error}",
+        fix="allow these credentials to get objects of that kind, which the engine "
+        "also needs",
     )

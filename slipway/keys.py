@@ -81,14 +81,14 @@ def of_model(stack: str, model: str) -> Iterator[Keys]:
         raise click.ClickException(f"{stack} has no model {model}; it has: {known}")
     if args.access is None or args.access.api_keys is None:
         raise click.ClickException(
-            f"{model} asks for no API key: set models.{model}.access.api_keys "
-            f"in {stack_files.name(stack)}"
+            f"{model} requires no API key: set models.{model}.access.api_keys in "
+            f"{stack_files.name(stack)}"
         )
     secret = args.access.api_keys.secret
     if secret in settings.client_keys:
         raise click.ClickException(
-            f"the stack file holds the keys of {secret} (client_keys): "
-            "change them there, else the next `slipway up` would undo it"
+            f"the stack file holds the keys of {secret} (client_keys): change them "
+            "there, or the next `slipway up` would undo it"
         )
     try:
         with cluster_api.of_stack(stack) as api:
@@ -120,7 +120,8 @@ def add_command(stack: str, model: str, client: str) -> None:
         TypeAdapter(ClientName).validate_python(client)
     except ValidationError:
         raise click.BadParameter(
-            f"{client!r}: up to 63 letters, digits and . _ - between them"
+            f"{client!r} is not a valid client name: use up to 63 letters, digits and "
+            ". _ - between them"
         ) from None
     with of_model(stack, model) as keys:
         known = client in keys.clients()

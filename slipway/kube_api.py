@@ -146,7 +146,7 @@ class KubeApi:
     def create(self, path: str, content: Object) -> None:
         """Makes an object in a list; KubeApiError if there is no such list."""
         if not self._do("POST", path, content).is_success:
-            raise KubeApiError(f"POST {path}: the cluster has no such place")
+            raise KubeApiError(f"POST {path}: the cluster has no such path")
 
     def _do(
         self,
@@ -218,7 +218,7 @@ def _as_role(role: str, region: str) -> boto3.Session:
     try:
         given = client.assume_role(RoleArn=role, RoleSessionName="slipway")
     except (BotoCoreError, ClientError) as error:
-        raise KubeApiError(f"the role {role} cannot be taken: {error}") from None
+        raise KubeApiError(f"the role {role} cannot be assumed: {error}") from None
     return boto3.Session(
         aws_access_key_id=given["Credentials"]["AccessKeyId"],
         aws_secret_access_key=given["Credentials"]["SecretAccessKey"],

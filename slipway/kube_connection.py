@@ -89,7 +89,7 @@ def client(access: Access) -> httpx.Client:
         )
     except (httpx.InvalidURL, ValueError, ImportError) as error:
         raise KubeconfigError(
-            f"the cluster's server or proxy-url is no address ({error})",
+            f"the cluster's server or proxy-url is not a valid address ({error})",
             "give addresses of the form https://<host>:<port>",
         ) from None
 
@@ -166,7 +166,7 @@ def _pem(folder: Path, path: str, data: str, name: str) -> str:
         return base64.b64decode(data, validate=False).decode()
     except ValueError:  # of base64, or of the text in it
         raise KubeconfigError(
-            f"{name}-data is no base64 of PEM", "give `base64 -w0 < FILE`"
+            f"{name}-data is not base64-encoded PEM", "give `base64 -w0 < FILE`"
         ) from None
 
 
@@ -175,7 +175,7 @@ def _read(folder: Path, path: str, name: str) -> str:
     try:
         return file.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        said = error.strerror if isinstance(error, OSError) else "it is no text"
+        said = error.strerror if isinstance(error, OSError) else "it is not text"
         raise KubeconfigError(
             f"{name} {file} cannot be read ({said})",
             "give a file that you can read; relative paths start at the kubeconfig",
@@ -187,7 +187,8 @@ def _program(run: Exec, folder: Path) -> str:
     if not run.api_version.startswith(EXEC_GROUP):
         raise KubeconfigError(
             f"exec's apiVersion is {run.api_version or 'not given'}",
-            f"give {EXEC_GROUP}v1 or {EXEC_GROUP}v1beta1, as the program has it",
+            f"give {EXEC_GROUP}v1 or {EXEC_GROUP}v1beta1, whichever the program "
+            "supports",
         )
     name = str(folder / run.command) if os.sep in run.command else run.command
     path = os.environ.get("PATH", "")
@@ -244,9 +245,11 @@ def _credential(run: Exec, text: str) -> _Credential:
     except (ValueError, TypeError, LookupError, AttributeError):
         raise _no_credential(run, "it printed no ExecCredential") from None
     if version != run.api_version:
-        raise _no_credential(run, f"it gave {version}, and {run.api_version} is asked")
+        raise _no_credential(
+            run, f"it gave {version}, but {run.api_version} was requested"
+        )
     if not (found.token or (found.certificate and found.key)):
-        raise _no_credential(run, "its answer has no token and no certificate")
+        raise _no_credential(run, "its answer has neither a token nor a certificate")
     return found
 
 
@@ -254,5 +257,5 @@ def _no_credential(run: Exec, said: str) -> KubeconfigError:
     return KubeconfigError(
         f"{run.command}, which the kubeconfig's `exec` runs, gave no credentials: "
         f"{said}",
-        "run it in a shell, with the variables of `exec.env`, and see what it says",
+        "run it in a shell, with the variables of `exec.env`, and check its output",
     )

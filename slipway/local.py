@@ -1,15 +1,15 @@
 """`slipway local`: everything on this machine, from nothing to a served model.
 
 The phases of `up`, each skipped where its result stands: Debian packages, programs
-built from Go modules, container images with the model among them, the lab's hosts and
-cluster, the stacks `platform.lab` and `models.lab`, and one real prediction.
+(from PATH, downloaded or built), container images with the model among them, the lab's
+hosts and cluster, the stacks `platform.lab` and `models.lab`, and one real prediction.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,10 +21,11 @@ from rich.table import Table
 
 import lab
 from components.platform import own_ca
-from lab import builds, requirements
+from lab import requirements
 from lab.settings import LabSettings
 from slipway import images, local_disk, local_record, progress
 from slipway.engine import Engine
+from toolchain import builds, programs
 
 STACKS = ("platform.lab", "models.lab")
 PREDICTION_PATH = "/employment/v1/infer"
@@ -67,10 +68,20 @@ class Phases:
         return any(said for _, _, said in self.done)
 
 
-def programs() -> dict[str, float]:
-    """Builds the programs that are missing; seconds by group, 0.0 where cached."""
+def get_programs(say: Callable[[str], None]) -> dict[str, programs.Programs]:
+    """Gets the programs that are missing; `say` hears where they come from."""
     with progress.packages() as report:
-        return builds.build_all(builds.of_the_lab(), report)
+        return programs.get_all(builds.of_the_lab(), say, report)
+
+
+def _got(found: Iterable[programs.Programs]) -> str:
+    """What was got and did not stand, by its source; nothing if all stood."""
+    by_source: dict[programs.Source, list[str]] = {}
+    for one in found:
+        if one.seconds:
+            by_source.setdefault(one.source, []).append(one.group.name)
+    did = {programs.Source.DOWNLOAD: "downloaded", programs.Source.BUILD: "built"}
+    return ", ".join(f"{did[k]} {' '.join(names)}" for k, names in by_source.items())
 
 
 def predict(url: str, row: list[float]) -> httpx.Response:
@@ -104,10 +115,10 @@ def up(console: Console) -> Phases:
         if missing := requirements.missing():
             requirements.install(missing)
             say(f"installed {' '.join(missing)}")
-    with phases.phase("Programs from Go modules") as say:
-        built = [name for name, seconds in programs().items() if seconds]
-        if built:
-            say(f"built {' '.join(built)}")
+    with phases.phase("Programs") as say:
+        got = get_programs(lambda text: progress.say(console, f"  {text}"))
+        if said := _got(got.values()):
+            say(said)
     with phases.phase("Container images, the model among them") as say:
         if made := images.build(report=phases.tell):
             say(f"built {' '.join(made)}")

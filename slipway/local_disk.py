@@ -8,14 +8,14 @@ from pathlib import Path
 
 from rich.table import Table
 
-from lab import paths
+from toolchain import paths
 
 PYTHON = "Python environments, what mypy remembers"
 REST = "the rest of the cache"
 LAB = "the lab's hosts: disks, logs"
 STATE = "state of stacks, keys, passphrase"
 CACHED = {
-    "programs": ("binaries", "build", "hosts-bin", "pulumi-home"),
+    "programs": ("binaries", "downloads", "build", "hosts-bin", "pulumi-home"),
     "images: layers and inputs": ("buildah", "wheels", "host-images", "models", "data"),
     "Debian packages and bases of hosts": ("debian", "rootfs"),
     PYTHON: ("venv", "venv-*", "mypy"),

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from rich.table import Table
 
-from lab import paths
+from toolchain import paths
 
-COLD = "cold: programs and images were built"
+COLD = "cold: programs and images were made"
 NEW_LAB = "warm: everything built, new lab"
 STARTED = "warm: lab started again"
 UNCHANGED = "again: nothing to change"
@@ -41,7 +41,7 @@ def kind_of(changes: dict[str, str]) -> str:
     said = " ".join(changes.values()).strip()
     if not said:
         return UNCHANGED
-    if "built" in said:
+    if "built" in said or "downloaded" in said:
         return COLD
     return NEW_LAB if "create" in said else STARTED
 

@@ -1,44 +1,77 @@
-"""Resolves requirements-dev.txt anew and writes every version into constraints.txt.
+"""Locks Python distributions: versions for pip's constraints, hashes for installations.
 
-python -m slipway.lock
+`requirements-dev.txt` is resolved anew into `constraints.txt`. Beside each
+`requirements*.txt` that is installed, a `.lock` file holds every distribution with the
+sha256 of each of its files; pip refuses a file that is not listed. Needs a package
+index with hashes (https://peps.python.org/pep-0503/); uv takes it from UV_INDEX.
+
+    python -m slipway.lock
 """
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from lab import paths
+from toolchain import own_venv, paths
 
+ALL = paths.ROOT / "requirements-dev.txt"
+CONSTRAINTS = paths.ROOT / "constraints.txt"
+UV = paths.ROOT / "toolchain" / "requirements-uv.txt"
 HEAD = "# Every distribution that requirements-dev.txt resolves to, by `make lock`.\n"
+HASHES_HEAD = "# Distributions of {name} with their files' sha256, by `make lock`.\n"
+PYTHON, PYTHON_OF_TOOLS = "3.11", "3.11.9"
+"""The oldest Python that the locks are for."""
 
 
-def resolve() -> list[str]:
-    """Pinned lines `name==version` of a fresh resolution of the direct pins."""
+def whole() -> list[Path]:
+    """Files that list all distributions of an environment, dependencies too."""
+    direct = {ALL, paths.ROOT / "requirements.txt"}
+    places = ("*/requirements*.txt", "*/*/requirements*.txt")
+    found = {file for place in places for file in paths.ROOT.glob(place)}
+    return sorted(found - direct)
+
+
+def lock_of(requirements: Path) -> Path:
+    """The file with the hashes of a requirements file."""
+    return requirements.with_suffix(".lock")
+
+
+def _uv(python: str, *arguments: str | Path) -> str:
+    """What `uv pip compile` writes for every platform from that Python on."""
+    command = [str(own_venv.python(UV)), "-m", "uv", "pip", "compile", "--quiet"]
+    command += ["--no-header", "--no-annotate", "--universal"]
+    command += ["--python-version", python, *map(str, arguments)]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return done.stdout
+
+
+def resolve() -> str:
+    """A fresh resolution of the direct pins: a line `name==version` for each."""
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("requirements.txt", "requirements-dev.txt"):
-            text = (paths.ROOT / name).read_text()
-            (Path(folder) / name).write_text(text.replace("-c constraints.txt", ""))
-        report = Path(folder) / "report.json"
-        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run"]
-        wanted = str(Path(folder) / "requirements-dev.txt")
-        subprocess.run(
-            [*pip, "--ignore-installed", "--report", str(report), "-r", wanted],
-            check=True,
-        )
-        found = json.loads(report.read_text())["install"]
-    pins = (f"{m['metadata']['name']}=={m['metadata']['version']}" for m in found)
-    return sorted(pins, key=str.lower)
+        for file in (paths.ROOT / "requirements.txt", ALL):
+            text = file.read_text().replace("-c constraints.txt", "")
+            (Path(folder) / file.name).write_text(text)
+        return _uv(PYTHON, Path(folder) / ALL.name)
+
+
+def hashes(requirements: Path) -> str:
+    """The text of a lock file."""
+    head = HASHES_HEAD.format(name=requirements.name)
+    if requirements == ALL:
+        return head + _uv(PYTHON, "--generate-hashes", requirements)
+    return head + _uv(PYTHON_OF_TOOLS, "--generate-hashes", "--no-deps", requirements)
 
 
 def main() -> int:
-    target = paths.ROOT / "constraints.txt"
-    lines = resolve()
-    target.write_text(HEAD + "\n".join(lines) + "\n")
-    print(f"{target}: {len(lines)} distributions")
+    CONSTRAINTS.write_text(HEAD + resolve())
+    print(f"{CONSTRAINTS.name}: written")
+    for file in (ALL, *whole()):
+        lock = lock_of(file)
+        lock.write_text(hashes(file))
+        print(f"{lock.relative_to(paths.ROOT)}: written")
     return 0
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from components.yaml_text import written
 from slipway.monitor import KUBERNETES, Resource
+from toolchain.errors import WrongInputError
 
 _NOT_OBJECTS = ("helm.sh", "kustomize", "yaml")
 """Modules of the Kubernetes provider whose resources are made of other objects."""
@@ -28,7 +29,7 @@ _ORDER = (
 _FIRST_KEYS = ("apiVersion", "kind", "metadata", "name", "namespace")
 
 
-class DuplicateObjectError(Exception):
+class DuplicateObjectError(WrongInputError):
     """Two resources of one program are the same object in the cluster."""
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from lab import paths
+from toolchain import paths
 
 SERVER = paths.ROOT / "images/model_server"
 

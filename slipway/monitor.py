@@ -16,6 +16,7 @@ from pulumi.runtime import mocks, rpc
 from pulumi.runtime.proto import engine_pb2, resource_pb2
 
 from components.cluster.outputs import ClusterOutputs, placeholder
+from toolchain.errors import WrongInputError
 
 STACK_TYPE = "pulumi:pulumi:Stack"
 STACK_REFERENCE = "pulumi:pulumi:StackReference"
@@ -28,7 +29,7 @@ DEFINITION = ":CustomResourceDefinition"
 _MARK = rpc._special_sig_key
 
 
-class DuplicateResourceError(Exception):
+class DuplicateResourceError(WrongInputError):
     """Two resources of one program have the same URN."""
 
 

@@ -19,7 +19,7 @@ from rich.progress import Progress as Bars
 from rich.spinner import Spinner
 from rich.text import Text
 
-from lab import build_times, builds
+from toolchain import build_times, builds
 
 PREVIEWING = "previewing"
 REFRESHING = "refreshing"

@@ -29,7 +29,7 @@ def refuse_foreign(stack: str, config: dict[str, Any], *, preview: bool) -> None
         return
     rendered = render(stack, config, look_up=True)
     if rendered.references:
-        _warn("another stack makes the cluster: use `slipway up`, which does look")
+        _warn("another stack makes the cluster: use `slipway up`, which does check")
         return
     try:
         with cluster_api.of_stack(stack) as api:
@@ -38,11 +38,11 @@ def refuse_foreign(stack: str, config: dict[str, Any], *, preview: bool) -> None
         if preview:
             _warn(str(error))
             return
-        text = f"{stack}: what exists already could not be looked for: {error}"
+        text = f"{stack}: existing objects could not be checked: {error}"
         raise pulumi.RunError(text) from None
     foreign = [one for one in found if not existing.applied_by_pulumi(one[1])]
     existing.refuse(stack, foreign, lambda _: None)
 
 
 def _warn(why: str) -> None:
-    pulumi.log.warn(f"objects that exist already were not looked for: {why}")
+    pulumi.log.warn(f"existing objects were not checked: {why}")

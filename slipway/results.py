@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from slipway.progress import COUNTED, Step, label
+from toolchain.errors import FAILED, INTERRUPTED, OperatorError
 
 WORDS = {
     "create": "created",
@@ -18,24 +19,26 @@ WORDS = {
 }
 
 _NO_CLUSTER = (
-    "The cluster does not answer: is it up, and is `cluster.kubeconfig` of the stack "
-    "file the right one? For the lab: slipway local status."
+    "The cluster does not answer: check that it is running and that "
+    "`cluster.kubeconfig` of the stack file is the right one. For the lab: slipway "
+    "local status."
 )
 _OTHER_PHRASE = (
     "The state was encrypted with another passphrase: set PULUMI_CONFIG_PASSPHRASE or "
     "PULUMI_CONFIG_PASSPHRASE_FILE to that one."
 )
 _LOCKED = (
-    "Another run changes this stack. Wait until it ends; if it was killed on another "
-    "host: pulumi cancel."
+    "Another run is changing this stack. Wait until it ends; if it was killed on "
+    "another host: pulumi cancel."
 )
 _DRIFTED = (
-    "Something that the state has was deleted by other hands. To read anew what there "
-    "is, and make what is missing: slipway up --refresh."
+    "Something in the state was deleted outside Slipway. To read the real resources "
+    "again and create what is missing: slipway up --refresh."
 )
 _ELSEWHERE = (
-    "Another stack, or this one with another state, made that object. Work with that "
-    "state (PULUMI_BACKEND_URL), or delete the object if nothing manages it any more."
+    "Another stack, or this one with another state, created that object. Work with "
+    "that state (PULUMI_BACKEND_URL), or delete the object if nothing manages it any "
+    "more."
 )
 HINTS = {
     "incorrect passphrase": _OTHER_PHRASE,
@@ -69,7 +72,7 @@ class StackResult:
         return any(n for kind, n in self.changes.items() if kind != "same")
 
 
-class EngineError(Exception):
+class EngineError(OperatorError):
     """A run failed: what went wrong, what is left, and how to go on."""
 
     def __init__(
@@ -86,6 +89,7 @@ class EngineError(Exception):
         self.errors = list(errors)
         self.changes = changes or {}
         self.interrupted = interrupted
+        self.exit_status = INTERRUPTED if interrupted else FAILED
         super().__init__(self._text())
 
     def _text(self) -> str:
@@ -109,7 +113,7 @@ class EngineError(Exception):
         lines = [f"Done before that, and recorded: {done or 'nothing'}.", *hints]
         lines.append(f"To go on where it stopped: {again}")
         if self.verb == "up":
-            lines.append(f"To take away what was made: slipway destroy {self.stack}")
+            lines.append(f"To delete what was created: slipway destroy {self.stack}")
         return lines
 
 

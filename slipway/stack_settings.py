@@ -27,7 +27,7 @@ def cluster(stack: str, root: Path | None = None) -> ClusterAccess:
         problem = Problem(
             path="STACK",
             value=stack,
-            reason=f"stacks of the layer {layer.name} work in no cluster",
+            reason=f"stacks of the layer {layer.name} do not run in a cluster",
             fix=f"give one of the layer {' or '.join(layers.IN_CLUSTER)}",
         )
         raise SettingsError("the command line", [problem])

@@ -14,9 +14,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab import paths
+from toolchain import paths
 
-PACKAGES = ("lab", "slipway", "components", "stacks", "benchmarks")
+PACKAGES = ("toolchain", "lab", "slipway", "components", "stacks", "benchmarks")
 
 
 def _mypy(name: str, folder: Path, targets: Sequence[str]) -> int:

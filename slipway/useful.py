@@ -100,7 +100,7 @@ def of_stack(rendered: Rendered, root: Path | None, waiting: Waiting) -> Seen:
         with cluster_api.of_stack(rendered.stack, root) as api:
             return wait(api, rendered, waiting)
     except KubeApiError as error:
-        return Seen(told=[f"whether all of it is of use could not be asked: {error}"])
+        return Seen(told=[f"readiness could not be checked: {error}"])
 
 
 def wait(api: KubeApi, rendered: Rendered, waiting: Waiting) -> Seen:
@@ -141,7 +141,7 @@ def _look(api: KubeApi, wanted: list[Wanted], paths: dict[Key, str]) -> Seen:
         path = paths.get(one.key)
         found = api.get(path) if path else None
         if found is None:
-            seen.missing.append(f"{one.reference}: it is not there any more")
+            seen.missing.append(f"{one.reference}: it no longer exists")
             seen.hopeless = True
             continue
         expected = EXPECTED[_kind(one)]
@@ -160,7 +160,7 @@ def _missing(found: Object, expected: Expected) -> Iterator[tuple[str, bool]]:
     """What keeps the object from use, and whether a controller says so."""
     for whose, entries in _entries(found, expected):
         if not entries:
-            yield f"no controller has taken it up{whose}", False
+            yield f"no controller has processed it yet{whose}", False
             continue
         problems = [
             [_problem(entry, kind, found) for kind in expected.true]

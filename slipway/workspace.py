@@ -13,9 +13,9 @@ from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 from components.yaml_text import written
-from lab import paths
 from slipway import stack_files
 from stacks.files import KEPT_BY_ENGINE
+from toolchain import paths
 
 PASSPHRASE_VARIABLES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 

@@ -11,14 +11,15 @@ from components.cluster.addons import Addons, Stage
 from components.cluster.arns import Arns
 from components.cluster.autoscaler import Autoscaler
 from components.cluster.eks import Eks
+from components.cluster.elastic_pool import ElasticPool
 from components.cluster.facts import ClusterFacts
 from components.cluster.identity import NodeRole, PodIdentity
 from components.cluster.network import Network
 from components.cluster.node_group import NodeGroup
-from components.cluster.node_pool_settings import ElasticPool, SystemPool
 from components.cluster.outputs import ClusterOutputs
 from components.cluster.settings import ClusterSettings
 from components.cluster.storage import ModelStorage
+from components.cluster.system_pool import SystemPool
 from stacks import config
 from stacks.account import Place, provider
 

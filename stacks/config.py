@@ -89,7 +89,7 @@ def of_other_stack(stack: str, model: type[Model], asked_by: str) -> Model:
         problem = Problem(
             path="cluster.stack",
             value=stack,
-            reason=f"there is no {files.name(stack)}, which has its settings",
+            reason=f"its settings file {files.name(stack)} does not exist",
             fix=f"give a stack that has one: {', '.join(made) or 'none has'}",
         )
         raise SettingsError(files.name(asked_by), [problem])

@@ -54,8 +54,8 @@ def _unreadable(path: tuple[str, ...]) -> Problem:
     return Problem(
         path=".".join(path),
         value=NOT_SHOWN,
-        reason="it is encrypted, and only the values of secret settings may be: "
-        "commands that run without the engine could not read it",
+        reason="it is encrypted, but only values of secret settings may be: commands "
+        "that run without the engine could not read it",
         fix=f"give it in plain text: pulumi config set --path '{_property(path)}'",
     )
 
@@ -64,9 +64,10 @@ def _in_plain_text(leaf: Leaf) -> Problem:
     return Problem(
         path=".".join(leaf.path),
         value=NOT_SHOWN,
-        reason="the file has it in plain text, for whoever reads the repository",
-        fix=f"pulumi config set --secret --path '{_property(leaf.path)}', and replace "
-        "what was readable",
+        reason="the file has it in plain text, readable by everyone who can read the "
+        "repository",
+        fix=f"pulumi config set --secret --path '{_property(leaf.path)}', and rotate "
+        "the exposed value",
     )
 
 

@@ -15,6 +15,7 @@ from components.setting_problems import nearest
 from components.settings import Problem
 from stacks import layers
 from stacks.others import ENGINE
+from toolchain.errors import WrongInputError
 
 ROOT = Path(__file__).resolve().parents[1]
 """The checkout that this program belongs to."""
@@ -25,7 +26,7 @@ KEPT_BY_ENGINE = ("encryptionsalt", "encryptedkey", "secretsprovider")
 """What the engine adds to a stack file beside `config:`."""
 
 
-class StackFileError(ValueError):
+class StackFileError(WrongInputError, ValueError):
     """A stack file is missing or is not what the engine would read."""
 
 
@@ -72,7 +73,7 @@ def load(stack: str, root: Path | None = None) -> dict[str, Any]:
         )
     content = read(file)
     if not isinstance(content.get("config") or {}, dict):
-        raise StackFileError(f"{file}: the top level and `config:` are mappings")
+        raise StackFileError(f"{file}: the top level and `config:` must be mappings")
     return content
 
 
@@ -83,7 +84,7 @@ def read(file: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:  # ValueError: of YAML, or no text at all
         raise StackFileError(f"{error}") from None
     if not isinstance(content, dict | None):
-        raise StackFileError(f"{file}: the top level and `config:` are mappings")
+        raise StackFileError(f"{file}: the top level and `config:` must be mappings")
     return content or {}
 
 
@@ -100,7 +101,7 @@ def _outside(content: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem(
                 path=key,
                 value=content[key],
-                reason="values of Pulumi ESC reach the program by `pulumi up` alone",
+                reason="only `pulumi up` passes values of Pulumi ESC to the program",
                 fix="move them into config:, secrets by `pulumi config set --secret`",
             )
         elif key not in (CONFIG, *KEPT_BY_ENGINE):
@@ -122,6 +123,6 @@ def _of_project(root: Path | None) -> Iterator[Problem]:
             yield Problem(
                 path=f"{PROJECT_FILE} {CONFIG}.{key}",
                 value=value,
-                reason="it reaches the program by `pulumi up` alone",
+                reason="only `pulumi up` passes it to the program",
                 fix="write it into the stack file",
             )

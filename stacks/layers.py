@@ -11,13 +11,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from toolchain.errors import WrongInputError
+
 if TYPE_CHECKING:
     from components.settings import Settings
 
 Program = Callable[[], None]
 
 
-class UnknownLayerError(ValueError):
+class UnknownLayerError(WrongInputError, ValueError):
     """A stack's name does not begin with a layer."""
 
 

@@ -45,8 +45,8 @@ def problems(layer: Layer, given: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem(
                 path=key,
                 value=value,
-                reason=f"nothing in a stack of the layer {layer.name} reads it, and "
-                "it would have no effect",
+                reason=f"nothing in a stack of the layer {layer.name} reads it, so it "
+                "would have no effect",
                 fix=_instead(key, namespace, name, layer),
             )
 
@@ -76,8 +76,9 @@ def _unequal(
         yield Problem(
             path=key,
             value=value,
-            reason=f"{path} decides, and is {ABSENT if ours is None else repr(ours)}",
-            fix=f"remove it, or make both say the same in {OURS}:{field}",
+            reason=f"{path} takes precedence, and is "
+            f"{ABSENT if ours is None else repr(ours)}",
+            fix=f"remove it, or make both equal in {OURS}:{field}",
         )
 
 
@@ -87,5 +88,5 @@ def _instead(key: str, namespace: str, name: str, layer: Layer) -> str:
     if meant := nearest(namespace, (OURS,)):
         return f"did you mean {meant}:{name}?"
     equal = [other for other in layer.equal if other.startswith(f"{namespace}:")]
-    known = f"; of {namespace} only {' and '.join(equal)} may stand here" * bool(equal)
+    known = f"; of {namespace} only {' and '.join(equal)} may be set here" * bool(equal)
     return f"remove it{known}"

@@ -28,10 +28,10 @@ def encoded(
     for key, value in given.items():
         full = _full_key(str(key))
         if full is None:
-            why = "it is no key", "write name, or namespace:name with text for both"
+            why = "not a valid key", "write name, or namespace:name with text for both"
             problems.append(Problem(str(key), value, *why))
         elif full in found:
-            why = f"{full} stands twice, written in two ways", "keep one of them"
+            why = f"{full} is given twice, in two spellings", "keep one of them"
             problems.append(Problem(str(key), value, *why))
         else:
             try:

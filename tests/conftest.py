@@ -17,8 +17,8 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
 from components.platform.package import NoGoError
-from lab import paths
 from tests.support.turns import turn
+from toolchain import paths
 
 TESTS = Path(__file__).parent
 # Versions of Kubernetes leave support; what the tests ask must not change by that.

@@ -28,9 +28,9 @@ MOST_TAGS = 30
 def _account(value: str) -> str:
     if not _ACCOUNT.fullmatch(value):
         refuse(
-            "it is no AWS account",
-            "give its 12 digits in quotes (a leading zero is lost without them); "
-            "`aws sts get-caller-identity` says it",
+            "not an AWS account ID",
+            "give the 12 digits in quotes (without them a leading zero is lost); `aws "
+            "sts get-caller-identity` shows them",
         )
     return value
 
@@ -42,7 +42,9 @@ def _region(value: str) -> str:
         hint = f"did you mean {meant}? " if meant else ""
         shaped = _REGION.fullmatch(value)
         refuse(
-            "the catalogue does not know it" if shaped else "it is no AWS region",
+            "the catalogue does not list this region"
+            if shaped
+            else "not an AWS region",
             f"{hint}known: {', '.join(known)}",
         )
     return value
@@ -51,13 +53,13 @@ def _region(value: str) -> str:
 def _tag_key(value: str) -> str:
     if not value or len(value) > LONGEST_TAG_KEY or not _TAG_TEXT.fullmatch(value):
         refuse(
-            "it is no key of an AWS tag",
+            "not a valid AWS tag key",
             f"give 1 to {LONGEST_TAG_KEY} letters, digits, spaces and . : / = + - @ _",
         )
     if value.lower().startswith(OWN_PREFIXES) or value == "Name":
         refuse(
             "AWS, the components or controllers set this tag themselves",
-            f"give a key that is not Name and begins with none of "
+            "give a key other than Name that begins with none of "
             f"{', '.join(OWN_PREFIXES)}",
         )
     return value
@@ -66,7 +68,7 @@ def _tag_key(value: str) -> str:
 def _tag_value(value: str) -> str:
     if len(value) > LONGEST_TAG_VALUE or not _TAG_TEXT.fullmatch(value):
         refuse(
-            "it is no value of an AWS tag",
+            "not a valid AWS tag value",
             f"give at most {LONGEST_TAG_VALUE} letters, digits, spaces and "
             ". : / = + - @ _",
         )
@@ -96,7 +98,7 @@ class AccountSettings(Settings):
             yield Problem(
                 path="tags",
                 value=sorted(self.tags),
-                reason=f"{len(self.tags)} tags leave too few of a resource's 50 to the "
-                "components and controllers",
+                reason=f"{len(self.tags)} tags leave too few of the 50 tags of a "
+                "resource to the components and controllers",
                 fix=f"give at most {MOST_TAGS}",
             )

@@ -25,17 +25,17 @@ def _cidr(text: str) -> str:
         interface = ipaddress.IPv4Interface(text)
     except ValueError:
         refuse(
-            "it is no range of IPv4 addresses",
+            "not a range of IPv4 addresses",
             "give one in CIDR notation, like 10.20.0.0/16",
         )
     if "/" not in text:
         refuse(
-            "it is an address without the size of its range",
+            "the prefix length is missing",
             f"give {text}/32 for this address alone",
         )
     if str(interface.network) != text:
         refuse(
-            "the address is not the first of its range",
+            "the address is not the first of the range",
             f"give {interface.network}",
         )
     return text
@@ -70,8 +70,8 @@ def overlap(one: NamedRange, others: Iterable[NamedRange]) -> Iterator[Problem]:
             yield Problem(
                 path=one.path,
                 value=one.cidr,
-                reason=f"it overlaps {other.path}, which is {other.cidr}: a shared "
-                "address has two places",
-                fix=f"give a range outside of {other.cidr}",
+                reason=f"it overlaps {other.path}, which is {other.cidr}: addresses "
+                "in both ranges are ambiguous",
+                fix=f"give a range outside {other.cidr}",
             )
             return

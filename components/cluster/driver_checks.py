@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from components import catalog
 from components.catalog import InstanceType
 from components.cluster import amis, node_capacity
+from components.cluster.node_pool_base import NodePoolBase
 from components.settings import Problem
-
-if TYPE_CHECKING:
-    from components.cluster.node_pool_settings import NodePoolBase
 
 
 def problems(pool: NodePoolBase, types: Sequence[InstanceType]) -> Iterator[Problem]:
@@ -35,7 +32,7 @@ def _mig(
         yield Problem(
             "gpu.mode",
             "mig",
-            f"{key} has driver {driver}, and MIG on the {t.gpu.model} of {t.name} "
+            f"{key} has driver {driver}, but MIG on the {t.gpu.model} of {t.name} "
             f"needs {least}",
             "pin an image with a newer driver, or set mode: whole",
         )

@@ -33,8 +33,9 @@ MOST_PUBLIC_CIDRS = 40
 def _name(value: str) -> str:
     if not _NAME.fullmatch(value) or "--" in value:
         refuse(
-            "it is no name of a cluster that all that is named after it can bear",
-            "use a-z, 0-9 and single - between them, with a letter first",
+            "not a valid cluster name: roles, buckets and other objects are named "
+            "after it",
+            "use a-z, 0-9 and single - between them, starting with a letter",
         )
     if len(value) > LONGEST_NAME:
         refuse(
@@ -48,7 +49,7 @@ def _name(value: str) -> str:
 def _version(value: str) -> str:
     if not _VERSION.fullmatch(value):
         refuse(
-            "it is no minor version of Kubernetes",
+            "not a Kubernetes minor version",
             'give it in quotes without a patch number, for example "1.35"; EKS picks '
             "the patch",
         )
@@ -58,19 +59,19 @@ def _version(value: str) -> str:
 def _role(value: str) -> str:
     if ":assumed-role/" in value:
         refuse(
-            "it is a session, which ends; access is given to roles",
+            "it is a session, which expires; access is granted to roles",
             "give the role's own ARN: arn:aws:iam::<account>:role/<name>",
         )
     if ":user/" in value or value.endswith(":root"):
         refuse(
-            "it is a user or a whole account; access is given to roles, whose "
+            "it is a user or a whole account; access is granted to roles, whose "
             "credentials expire",
             "give a role's ARN: arn:aws:iam::<account>:role/<name>",
         )
     if not _ROLE.fullmatch(value):
         refuse(
-            "it is no ARN of an IAM role",
-            "give one like arn:aws:iam::123456789012:role/platform-admins, no *",
+            "not the ARN of an IAM role",
+            "give one like arn:aws:iam::123456789012:role/platform-admins, without *",
         )
     return value
 
@@ -78,7 +79,7 @@ def _role(value: str) -> str:
 def _addon_version(value: str) -> str:
     if not _ADDON_VERSION.fullmatch(value):
         refuse(
-            "it is no full version of an EKS add-on",
+            "not the full version of an EKS add-on",
             "give one like v1.22.4-eksbuild.3, never latest; `aws eks "
             "describe-addon-versions` lists them",
         )
@@ -122,7 +123,7 @@ class HybridNodes(Settings):
                 yield Problem(
                     path=name,
                     value=[],
-                    reason="the control plane would know no way to the hosts",
+                    reason="the control plane would have no route to the hosts",
                     fix="give their ranges, or leave hybrid_nodes out",
                 )
             for index, cidr in enumerate(ranges):
@@ -130,8 +131,8 @@ class HybridNodes(Settings):
                     yield Problem(
                         path=f"{name}.{index}",
                         value=cidr,
-                        reason="EKS takes private ranges only (RFC 1918, RFC 6598)",
-                        fix="give a range of 10.0.0.0/8, 172.16.0.0/12, "
+                        reason="EKS accepts only private ranges (RFC 1918, RFC 6598)",
+                        fix="give a range within 10.0.0.0/8, 172.16.0.0/12, "
                         "192.168.0.0/16 or 100.64.0.0/10",
                     )
         yield from _overlaps(
@@ -198,7 +199,8 @@ class EksSettings(Settings):
                 yield Problem(
                     path=f"addons.{name}.version",
                     value=None,
-                    reason=f"no version of it is pinned for Kubernetes {self.version}",
+                    reason="no version of this add-on is pinned for Kubernetes "
+                    f"{self.version}",
                     fix="give one that `aws eks describe-addon-versions "
                     f"--kubernetes-version {self.version}` lists",
                 )
@@ -209,8 +211,7 @@ class EksSettings(Settings):
                 yield Problem(
                     path="addons.kube-proxy.version",
                     value=proxy.version,
-                    reason=f"it is not of Kubernetes {self.version}, with which it "
-                    "goes together",
+                    reason=f"its version must match Kubernetes {self.version}",
                     fix=f"give a v{self.version}.x, or leave it out",
                 )
 
@@ -219,16 +220,16 @@ class EksSettings(Settings):
             yield Problem(
                 path="public_access_cidrs",
                 value=len(self.public_access_cidrs),
-                reason=f"EKS takes {MOST_PUBLIC_CIDRS} ranges",
-                fix="join ranges, or use the private endpoint through a VPN",
+                reason=f"EKS accepts at most {MOST_PUBLIC_CIDRS} ranges",
+                fix="merge ranges, or use the private endpoint through a VPN",
             )
         if self.hybrid_nodes and self.public_access_cidrs:
             # https://docs.aws.amazon.com/eks/latest/userguide/hybrid-nodes-prereqs.html
             yield Problem(
                 path="public_access_cidrs",
                 value=list(self.public_access_cidrs),
-                reason="hosts outside of AWS would be told the public address of the "
-                "API server, which answers to other ranges only",
+                reason="hosts outside AWS would resolve the API server to its public "
+                "address, which accepts requests from other ranges only",
                 fix="leave it out while there are hybrid_nodes, and deploy through "
                 "private_access_cidrs",
             )
@@ -239,7 +240,7 @@ class EksSettings(Settings):
                 yield Problem(
                     path=path,
                     value=cidr,
-                    reason="it lets the world at the API server",
+                    reason="it opens the API server to the internet",
                     fix="give the ranges that you deploy from, for example "
                     "203.0.113.7/32, or none for a private endpoint",
                 )
@@ -247,8 +248,9 @@ class EksSettings(Settings):
                 yield Problem(
                     path=path,
                     value=cidr,
-                    reason="a private range never arrives at a public endpoint",
-                    fix="leave it out: the private endpoint answers it already",
+                    reason="traffic from a private range never reaches a public "
+                    "endpoint",
+                    fix="leave it out: the private endpoint already serves this range",
                 )
 
     def _service_range(self) -> Iterator[Problem]:
@@ -259,7 +261,7 @@ class EksSettings(Settings):
             yield Problem(
                 path="service_cidr",
                 value=self.service_cidr,
-                reason="EKS takes a /12 to /24 of 10.0.0.0/8, 172.16.0.0/12 or "
+                reason="EKS accepts a /12 to /24 within 10.0.0.0/8, 172.16.0.0/12 or "
                 "192.168.0.0/16",
                 fix="give one like 172.20.0.0/16 that nothing else uses",
             )
@@ -275,8 +277,8 @@ class EksSettings(Settings):
             yield Problem(
                 path="administrators",
                 value=[],
-                reason="nobody could do anything in the cluster: its creator gets no "
-                "rights by creating it",
+                reason="no one would have access to the cluster: creating it grants "
+                "its creator no rights",
                 fix="give the ARN of the role that deploys",
             )
         seen: dict[str, str] = {}
@@ -287,8 +289,9 @@ class EksSettings(Settings):
                     yield Problem(
                         path=path,
                         value=role,
-                        reason=f"{seen[role]} has the same, and a role has one entry",
-                        fix="give each role once; administrators may view too",
+                        reason=f"{seen[role]} has the same role, and a role can have "
+                        "only one entry",
+                        fix="give each role once; administrators can also view",
                     )
                 seen.setdefault(role, path)
 
@@ -307,6 +310,6 @@ def _overlaps(
                 yield Problem(
                     path=path,
                     value=cidr,
-                    reason=f"it shares addresses with {other_path} ({other})",
+                    reason=f"it overlaps {other_path} ({other})",
                     fix="give ranges that do not overlap",
                 )

@@ -38,12 +38,12 @@ class GpuLayout(Settings):
                 yield Problem(
                     name,
                     value,
-                    f"it belongs to mode {mode}, and the mode is {self.mode}",
+                    f"it applies to mode {mode} only, and the mode is {self.mode}",
                     f"set mode: {mode}, or remove it",
                 )
             if value is None and self.mode == mode:
                 yield Problem(
-                    name, ABSENT, f"mode {mode} needs it", "set it, or mode: whole"
+                    name, ABSENT, f"mode {mode} requires it", "set it, or mode: whole"
                 )
 
     def resource(self) -> str:

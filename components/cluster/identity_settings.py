@@ -8,21 +8,20 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from components import reserved_names
 from components.cluster.storage_settings import RepositoryName
 from components.setting_types import DnsLabel, Namespace
 from components.settings import Problem, Settings, refuse
 
 _PREFIX = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*/)+")
-SYSTEM_NAMESPACES = ("kube-system", "kube-public", "kube-node-lease")
-"""Whose service accounts belong to add-ons, which have roles of their own."""
 
 
 def _prefix(value: str) -> str:
     if value and not _PREFIX.fullmatch(value):
         refuse(
-            "it is no prefix of object names",
-            "give folders that each end in a slash, for example employment/; no *, and "
-            "no slash in front",
+            "not a valid prefix of object names",
+            "give folders that each end in a slash, for example employment/; no * and "
+            "no leading slash",
         )
     return value
 
@@ -51,22 +50,23 @@ class WorkloadIdentity(Settings):
             yield Problem(
                 path="service_account",
                 value=self.service_account,
-                reason="an identity without any right is a role for nothing",
+                reason="the identity grants no rights, so its role would have no use",
                 fix="give models, prediction_logs or repositories, or leave it out",
             )
-        if self.namespace in SYSTEM_NAMESPACES:
+        if reserved_names.is_of_add_ons(self.namespace):
             yield Problem(
                 path="namespace",
                 value=self.namespace,
-                reason="service accounts there belong to add-ons, whose roles the "
-                "components make",
+                reason="service accounts in this namespace belong to add-ons, whose "
+                "roles the components create",
                 fix="give the namespace of your own pods, for example models",
             )
         if self.prefix and not (self.models or self.prediction_logs):
             yield Problem(
                 path="prefix",
                 value=self.prefix,
-                reason="it limits access to buckets, and there is none",
+                reason="it limits access to buckets, but the identity has access to "
+                "none",
                 fix="give models or prediction_logs, or leave prefix out",
             )
 
@@ -85,8 +85,8 @@ def problems(
             yield Problem(
                 path=f"{name}.service_account",
                 value=identity.service_account,
-                reason=f"{owners[account]} is the same service account, and EKS gives "
-                "it one role",
+                reason=f"{owners[account]} has the same service account, and EKS "
+                "gives a service account only one role",
                 fix="put all its rights into one identity",
             )
         owners.setdefault(account, name)

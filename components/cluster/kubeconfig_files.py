@@ -116,7 +116,7 @@ class Kubeconfig:
         if not name:
             raise KubeconfigError(
                 "the kubeconfig has no current-context",
-                f"choose one: cluster.context; {_known(self.contexts)}",
+                f"set cluster.context; {_known(self.contexts)}",
                 CONTEXT,
             )
         chosen, _ = _found(self.contexts, name, "context", CONTEXT)
@@ -127,7 +127,7 @@ class Kubeconfig:
         cluster, cluster_folder = _found(self.clusters, chosen.cluster, "cluster")
         if not cluster.server.startswith(("https://", "http://")):
             raise KubeconfigError(
-                f"the cluster {chosen.cluster} has no server's address",
+                f"the cluster {chosen.cluster} has no server address",
                 "give its `server`: https://<host>:<port>",
             )
         user, user_folder = User(), Path()
@@ -147,7 +147,7 @@ def _content(file: Path) -> str:
     try:
         return file.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        said = error.strerror if isinstance(error, OSError) else "it is no text"
+        said = error.strerror if isinstance(error, OSError) else "it is not text"
         raise KubeconfigError(
             f"{file} cannot be read ({said})", "give a kubeconfig that you can read"
         ) from None
@@ -162,13 +162,13 @@ def _parsed(text: str, where: str) -> File:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(map(str, first["loc"])) or "the whole"
         raise KubeconfigError(
-            f"{where} is no kubeconfig: {place}: {first['msg']}",
+            f"{where} is not a valid kubeconfig: {place}: {first['msg']}",
             "`kubectl config view` shows the form",
         ) from None
 
 
 def _known(entries: _Placed[Any]) -> str:
-    return f"there are: {', '.join(sorted(entries)) or 'none'}"
+    return f"known: {', '.join(sorted(entries)) or 'none'}"
 
 
 def _found(
@@ -189,12 +189,12 @@ def _require_credentials(name: str, user: User) -> None:
         return
     if user.auth_provider is not None:
         raise KubeconfigError(
-            f"the user {name} has an auth-provider, which Kubernetes' clients have "
-            "not taken since 1.26",
+            f"the user {name} has an auth-provider, which Kubernetes clients have not "
+            "supported since 1.26",
             "give it an `exec` program, or a token",
         )
     raise KubeconfigError(
         f"the user {name} has no credentials",
-        "give it a token, a client-certificate with its key, or an `exec` program; "
-        "or leave `user` out of the context for a server that asks for none",
+        "give it a token, a client-certificate with its key, or an `exec` program; or "
+        "leave `user` out of the context for a server that requires none",
     )

@@ -32,14 +32,14 @@ def problems(version: str, *, extended_support: bool, day: date) -> Iterator[Pro
             path="version",
             value=version,
             reason="EKS has no such version, or the catalogue does not know it yet",
-            fix=f"give one of {', '.join(offered(day))}, or renew the catalogue by "
+            fix=f"give one of {', '.join(offered(day))}, or update the catalogue with "
             "`slipway catalog refresh`",
         )
     elif day > known.extended_until:
         yield Problem(
             path="version",
             value=version,
-            reason=f"EKS upgrades it by force: extended support ended on "
+            reason="EKS upgrades it automatically: extended support ended on "
             f"{known.extended_until}",
             fix=f"give one of {', '.join(offered(day))}",
         )
@@ -47,8 +47,8 @@ def problems(version: str, *, extended_support: bool, day: date) -> Iterator[Pro
         yield Problem(
             path="version",
             value=version,
-            reason=f"its standard support ended on {known.standard_until}; EKS bills "
-            "six times as much for the control plane since",
+            reason=f"its standard support ended on {known.standard_until}; since then "
+            "EKS bills six times as much for the control plane",
             fix=f"give one of {', '.join(offered(day))}, or set extended_support: "
             f"true until {known.extended_until}",
         )
@@ -66,12 +66,12 @@ def warning(version: str, *, extended_support: bool, day: date) -> str | None:
         return None
     kind = "extended" if paid else "standard"
     then = (
-        "EKS then upgrades the control plane by force"
+        "EKS then upgrades the control plane automatically"
         if paid or not extended_support
         else "EKS then bills six times as much for the control plane"
     )
     return (
-        f"Kubernetes {version} leaves {kind} support of EKS in {left} days, on {end}: "
+        f"EKS ends {kind} support for Kubernetes {version} in {left} days, on {end}: "
         f"{then}. Upgrade to {_next(version, day)}: docs/how-to/eks-cluster.md"
     )
 

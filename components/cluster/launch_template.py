@@ -11,11 +11,9 @@ import pulumi_aws as aws
 from components.catalog import InstanceType
 from components.cluster import pool_nodes, user_data
 from components.cluster.facts import ClusterFacts
-from components.cluster.node_pool_settings import (
-    NodePoolBase,
-    ReservedPool,
-    SystemPool,
-)
+from components.cluster.node_pool_base import NodePoolBase
+from components.cluster.reserved_pool import ReservedPool
+from components.cluster.system_pool import SystemPool
 from components.cluster.tags import tags
 
 ROOT_DEVICE = "/dev/xvda"

@@ -57,7 +57,7 @@ def zone_problems(network: NetworkSettings, region: str) -> Iterator[Problem]:
                 path=f"{NETWORK}.zones.{index}",
                 value=zone,
                 reason=f"{region} has no such zone",
-                fix=f"give some of: {', '.join(known)}",
+                fix=f"choose from: {', '.join(known)}",
             )
 
 
@@ -71,8 +71,8 @@ def pod_range_problems(network: NetworkSettings, cni_version: str) -> Iterator[P
         yield Problem(
             path=f"{NETWORK}.pod_cidr",
             value=network.pod_cidr,
-            reason=f"vpc-cni {cni_version} gives pods addresses of the nodes' subnets "
-            "first; it obeys the tag that forbids it from v1.22 on",
+            reason=f"vpc-cni {cni_version} gives pods addresses from the nodes' "
+            "subnets first; only v1.22 and newer obey the tag that forbids it",
             fix="set cluster.addons.vpc-cni.version to v1.22 or newer (`aws eks "
             "describe-addon-versions --addon-name vpc-cni`), or remove pod_cidr",
         )
@@ -115,15 +115,15 @@ def _too_small(
         return Problem(
             path=f"{NETWORK}.{setting}",
             value=getattr(network, setting),
-            reason=f"the pools may come to {nodes} nodes in {zone}, which take "
-            f"{addresses} addresses with prefix delegation, and {subnet} has {there}",
+            reason=f"the pools may grow to {nodes} nodes in {zone}, which need "
+            f"{addresses} addresses with prefix delegation, but {subnet} has {there}",
             fix=_more_room(setting, network, largest),
         )
     return None
 
 
 def _more_room(setting: str, network: NetworkSettings, largest: NodeDemand) -> str:
-    fewer = f"lower the bounds or max_pods of {largest.path}, which takes most"
+    fewer = f"lower the bounds or max_pods of {largest.path}, which needs the most"
     prefix = (network.pod_cidr if setting == "pod_cidr" else network.vpc_cidr) or ""
     if not prefix.endswith(f"/{cidr_plan.LARGEST_VPC}"):
         return f"give a larger range (to /{cidr_plan.LARGEST_VPC}), or {fewer}"

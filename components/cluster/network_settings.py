@@ -34,29 +34,32 @@ PutRetentionPolicy."""
 def _zone(value: str) -> str:
     if not _ZONE.fullmatch(value):
         refuse(
-            "it is no name of an availability zone",
-            "give one like eu-central-1a; ids (euc1-az2), local zones and regions "
-            "are none",
+            "not the name of an availability zone",
+            "give one like eu-central-1a; IDs (euc1-az2), local zones and regions are "
+            "not accepted",
         )
     return value
 
 
 def _vpc_id(value: str) -> str:
     if not _VPC_ID.fullmatch(value):
-        refuse("it is no id of a VPC", "give one like vpc-0123456789abcdef0")
+        refuse("not a VPC ID", "give one like vpc-0123456789abcdef0")
     return value
 
 
 def _subnet_id(value: str) -> str:
     if not _SUBNET_ID.fullmatch(value):
-        refuse("it is no id of a subnet", "give one like subnet-0123456789abcdef0")
+        refuse("not a subnet ID", "give one like subnet-0123456789abcdef0")
     return value
 
 
 def _retention(value: int) -> int:
     if value not in LOG_RETENTION:
         known = ", ".join(map(str, LOG_RETENTION))
-        refuse("CloudWatch Logs does not know this number", f"give one of: {known}")
+        refuse(
+            "CloudWatch Logs does not accept this number of days",
+            f"give one of: {known}",
+        )
     return value
 
 
@@ -98,8 +101,8 @@ class ExistingVpc(Settings):
                     yield Problem(
                         path=f"{kind}.{zone}",
                         value=subnet,
-                        reason=f"{zone_of[subnet]} has the same, and a subnet lies in "
-                        "one zone",
+                        reason=f"{zone_of[subnet]} has the same subnet, and a subnet "
+                        "is in one zone only",
                         fix=f"give the subnet in {zone}",
                     )
                 zone_of.setdefault(subnet, zone)
@@ -192,7 +195,7 @@ class NetworkSettings(Settings):
             yield Problem(
                 path="cidr",
                 value=None,
-                reason="the network has no addresses",
+                reason="no address range is given",
                 fix="give the range of a new VPC, like 10.20.0.0/16, or existing",
             )
         else:
@@ -218,23 +221,23 @@ class NetworkSettings(Settings):
                 yield Problem(
                     path=f"zones.{index}",
                     value=zone,
-                    reason="it is given twice: two subnets would share one zone's fate",
+                    reason="it is given twice: two subnets would be in the same zone",
                     fix="give each zone once",
                 )
         if len(set(self.zones)) < 2:
             yield Problem(
                 path="zones",
                 value=list(self.zones),
-                reason="EKS takes subnets of at least two zones",
-                fix="give two or more; a pool may still live in one",
+                reason="EKS requires subnets in at least two zones",
+                fix="give two or more; a pool may still use only one",
             )
         if self.makes_vpc and len(self.zones) > self.room_for_zones:
             more = "set room_for_zones: 6 before the first apply (it moves all), or "
             yield Problem(
                 path="zones",
                 value=list(self.zones),
-                reason=f"the plan of addresses has room for {self.room_for_zones}",
-                fix=f"{more if self.room_for_zones < 6 else ''}leave zones out",
+                reason=f"the address plan has room for {self.room_for_zones} zones",
+                fix=f"{more if self.room_for_zones < 6 else ''}use fewer zones",
             )
 
     def _of_existing(self, existing: ExistingVpc) -> Iterator[Problem]:
@@ -244,7 +247,8 @@ class NetworkSettings(Settings):
                 yield Problem(
                     path=name,
                     value=getattr(self, name),
-                    reason="the VPC exists, and nothing in it is made or changed",
+                    reason="the VPC already exists, and nothing in it is created or "
+                    "changed",
                     fix=f"remove {name}, or remove existing",
                 )
         if set(existing.private_subnets) != set(self.zones):
@@ -260,17 +264,18 @@ class NetworkSettings(Settings):
             yield Problem(
                 path="cidr",
                 value=cidr,
-                reason=f"AWS takes no VPC larger than /{LARGEST_VPC}, and below "
-                f"/{SMALLEST_VPC} public subnets are too small for load balancers",
+                reason=f"AWS accepts no VPC larger than /{LARGEST_VPC}, and in one "
+                f"smaller than /{SMALLEST_VPC} public subnets are too small for load "
+                "balancers",
                 fix=f"give a range from /{LARGEST_VPC} to /{SMALLEST_VPC}",
             )
         elif not is_private(cidr):
             yield Problem(
                 path="cidr",
                 value=cidr,
-                reason="these are addresses of the internet, which nodes and pods "
-                "could not reach any more",
-                fix="give a range of 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or "
+                reason="these are public addresses, which nodes and pods could no "
+                "longer reach",
+                fix="give a range within 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or "
                 "100.64.0.0/10",
             )
         if self.pod_cidr is None:
@@ -282,8 +287,9 @@ class NetworkSettings(Settings):
             yield Problem(
                 path="pod_cidr",
                 value=self.pod_cidr,
-                reason=f"AWS takes a second range from {CARRIER} beside any first one, "
-                f"and the plan from /{LARGEST_VPC} to /{SMALLEST_POD_RANGE}",
+                reason=f"AWS accepts a second range from {CARRIER} with any first "
+                f"range, and the address plan needs /{LARGEST_VPC} to "
+                f"/{SMALLEST_POD_RANGE}",
                 fix="give one like 100.64.0.0/16",
             )
 
@@ -293,7 +299,7 @@ class NetworkSettings(Settings):
             yield Problem(
                 path="endpoints",
                 value=list(self.endpoints),
-                reason="without a NAT nodes and controllers reach AWS by endpoints "
-                f"only, and these lack {', '.join(lacking)}",
+                reason="without a NAT gateway, nodes and controllers reach AWS only "
+                f"through VPC endpoints, and these are missing: {', '.join(lacking)}",
                 fix=f"add {', '.join(lacking)}, or set nat: single",
             )

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from components.cluster import cidr_plan, pool_nodes
-from components.cluster.node_pool_settings import NodePoolBase
+from components.cluster.node_pool_base import NodePoolBase
 from components.cluster.pool_reach import reach
 
 

@@ -10,7 +10,8 @@ import pulumi_aws as aws
 from components.cluster import amis, pool_nodes
 from components.cluster.facts import ClusterFacts
 from components.cluster.launch_template import launch_template
-from components.cluster.node_pool_settings import ReservedPool, SystemPool
+from components.cluster.reserved_pool import ReservedPool
+from components.cluster.system_pool import SystemPool
 from components.cluster.tags import tags
 
 EFFECTS = {

@@ -87,7 +87,7 @@ def required(outputs: Mapping[str, Any], name: str, stack: str) -> Any:
     """The output; MissingOutputError where the stack did not get that far."""
     if outputs.get(name) is None:
         raise MissingOutputError(
-            f"{stack} has no output {name!r}: it was not made to its end, or by "
+            f"{stack} has no output {name!r}: its last run did not finish, or used "
             f"another version. Run: slipway up {stack}"
         )
     return outputs[name]

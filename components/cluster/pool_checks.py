@@ -1,22 +1,19 @@
 """What the catalogue says cannot work in a pool, before anything is made.
 
-Paths are relative to the pool. What only some kinds of pools have is in
-reserved_checks.py and elastic_checks.py; what depends on the region, the network or the
+Paths are relative to the pool. What only some kinds of pools have is in system_pool.py,
+reserved_pool.py and elastic_pool.py; what depends on the region, the network or the
 Kubernetes version is in pool_places.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
 
 from components import catalog
 from components.catalog import InstanceType
 from components.cluster import amis, driver_checks, node_capacity
+from components.cluster.node_pool_base import NodePoolBase
 from components.settings import Problem
-
-if TYPE_CHECKING:
-    from components.cluster.node_pool_settings import NodePoolBase, SystemPool
 
 Problems = Iterator[Problem]
 
@@ -71,8 +68,8 @@ def _names(pool: NodePoolBase) -> Problems:
             yield Problem(
                 path,
                 name,
-                f"its GPUs are {found.gpu.manufacturer}'s, and the nodes' image and "
-                "device plugin are NVIDIA's",
+                f"its GPUs are {found.gpu.manufacturer}'s, but the nodes' image and "
+                "device plugin are for NVIDIA GPUs",
                 "give a type with NVIDIA GPUs",
             )
 
@@ -84,8 +81,8 @@ def _mixed(pool: NodePoolBase, types: list[InstanceType]) -> Problems:
         yield Problem(
             "instance_types",
             list(pool.instance_types),
-            f"its types have two architectures ({kinds}), and a pool boots one image",
-            "make a pool of each",
+            f"its types have two architectures ({kinds}), but a pool boots one image",
+            "make a pool for each",
         )
     if len({node_capacity.accelerator(t) for t in types}) > 1:
         kinds = listed(
@@ -94,9 +91,9 @@ def _mixed(pool: NodePoolBase, types: list[InstanceType]) -> Problems:
         yield Problem(
             "instance_types",
             list(pool.instance_types),
-            f"its types have different accelerators ({kinds}); a model made for one "
+            f"its types have different accelerators ({kinds}); a model built for one "
             "may not fit or run on another",
-            "make a pool of each",
+            "make a pool for each",
         )
 
 
@@ -116,7 +113,7 @@ def _layout(pool: NodePoolBase, types: list[InstanceType]) -> Problems:
             yield Problem(
                 "gpu.mode",
                 layout.mode,
-                f"{t.name} already has {t.gpu.partition:g} of a GPU only",
+                f"{t.name} already has only {t.gpu.partition:g} of a GPU",
                 "set mode: whole",
             )
         elif layout.mode == "mig" and layout.mig_profile:
@@ -148,8 +145,8 @@ def _image(pool: NodePoolBase, types: list[InstanceType]) -> Problems:
             yield Problem(
                 "instance_types",
                 list(pool.instance_types),
-                f"they would boot {key}, which {amis.LOCK.name} does not have",
-                f"give types for one of: {', '.join(lock.images)}",
+                f"they would boot {key}, which is not in {amis.LOCK.name}",
+                f"give types that boot one of: {', '.join(lock.images)}",
             )
         return
     try:
@@ -160,11 +157,11 @@ def _image(pool: NodePoolBase, types: list[InstanceType]) -> Problems:
     for t in types:
         wanted = node_capacity.ami_key(t)
         if t.architecture != image.architecture:
-            reason = f"it is for {image.architecture}, and {t.name} is {t.architecture}"
+            reason = f"it is for {image.architecture}, but {t.name} is {t.architecture}"
         elif image.accelerator != node_capacity.driver_kind(t):
             has = node_capacity.accelerator(t) or "no accelerator"
             reason = (
-                f"it has drivers for {image.accelerator}, and {t.name} has {has}"
+                f"it has drivers for {image.accelerator}, but {t.name} has {has}"
                 if image.accelerator != "none"
                 else f"it has no driver for the {has} of {t.name}"
             )
@@ -174,7 +171,7 @@ def _image(pool: NodePoolBase, types: list[InstanceType]) -> Problems:
             "ami",
             pool.ami,
             reason,
-            f"remove it, which means {wanted}, or give {wanted}",
+            f"remove it, which selects {wanted}, or give {wanted}",
         )
 
 
@@ -212,7 +209,8 @@ def _pods(pool: NodePoolBase, types: list[InstanceType]) -> Problems:
             yield Problem(
                 "max_pods",
                 pool.max_pods,
-                f"the network interfaces of {t.name} admit {most} pods with prefixes",
+                f"the network interfaces of {t.name} allow {most} pods with prefix "
+                "delegation",
                 f"give at most {most}, or remove it",
             )
             return
@@ -229,19 +227,6 @@ def _taints(pool: NodePoolBase) -> Problems:
                 "remove one",
             )
         seen.add((taint.key, taint.effect))
-
-
-def accelerators_of_system(pool: SystemPool) -> Problems:
-    """Cluster services on GPU nodes: dear, and no taint keeps them together."""
-    for t in known_types(pool):
-        if has := node_capacity.accelerator(t):
-            yield Problem(
-                "instance_types",
-                t.name,
-                f"it has {has}, which cluster services do not use",
-                "give a type without accelerators, or make the pool's kind reserved or "
-                "elastic",
-            )
 
 
 def listed(words: Iterable[str]) -> str:

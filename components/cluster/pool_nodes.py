@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 from components import catalog, naming
 from components.catalog import InstanceType
 from components.cluster import node_capacity
-from components.cluster.node_pool_settings import (
-    NodePoolBase,
-    ReservedPool,
-)
+from components.cluster.node_pool_base import NodePoolBase
+from components.cluster.reserved_pool import ReservedPool
 from components.cluster.taint import Effect
 
 POOL_LABEL = naming.POOL_LABEL

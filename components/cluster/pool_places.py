@@ -10,11 +10,9 @@ from dataclasses import dataclass
 
 from components import catalog
 from components.cluster import amis, pool_nodes
-from components.cluster.node_pool_settings import (
-    NodePoolBase,
-    ReservedPool,
-    SystemPool,
-)
+from components.cluster.node_pool_base import NodePoolBase
+from components.cluster.reserved_pool import ReservedPool
+from components.cluster.system_pool import SystemPool
 from components.settings import Problem
 
 
@@ -46,7 +44,7 @@ def _system(pools: Mapping[str, NodePoolBase]) -> Iterator[Problem]:
         yield Problem(
             "pools",
             sorted(pools),
-            "none is of kind system, so that nothing runs CoreDNS and Karpenter",
+            "no pool is of kind system, so nothing would run CoreDNS and Karpenter",
             "add one, for example system: {kind: system, instance_types: [m7i.large]}",
         )
 
@@ -100,8 +98,8 @@ def _offered(path: str, pool: NodePoolBase, place: Place) -> Iterator[Problem]:
                 where,
                 name,
                 f"{place.region} does not offer it, as of {_day()}",
-                f"give a type that the region has{known}; if it has it since, "
-                f"{_renewal(place.region)}",
+                f"give a type that the region offers{known}; if the region offers it "
+                f"by now, {_renewal(place.region)}",
             )
         elif not set(offered) & set(zones):
             yield Problem(
@@ -109,8 +107,8 @@ def _offered(path: str, pool: NodePoolBase, place: Place) -> Iterator[Problem]:
                 name,
                 f"none of the pool's zones offers it ({', '.join(zones)}), as of "
                 f"{_day()}",
-                f"zones that do: {', '.join(offered)}; if your account names them "
-                f"otherwise, {_renewal(place.region)}",
+                f"zones that do: {', '.join(offered)}; if your account names its "
+                f"zones differently, {_renewal(place.region)}",
             )
 
 
@@ -119,7 +117,7 @@ def _day() -> str:
 
 
 def _renewal(region: str) -> str:
-    return f"`slipway catalog refresh --region {region}` asks it"
+    return f"run `slipway catalog refresh --region {region}`"
 
 
 def _group(path: str, pool: NodePoolBase, place: Place) -> Iterator[Problem]:
@@ -129,8 +127,8 @@ def _group(path: str, pool: NodePoolBase, place: Place) -> Iterator[Problem]:
         yield Problem(
             f"{path}.placement_group",
             value=True,
-            reason="a cluster placement group lies in one zone, and without zones the "
-            f"pool has all {len(place.zones)} of the network",
+            reason="a cluster placement group is in one zone, and without zones the "
+            f"pool uses all {len(place.zones)} of the network",
             fix="give one zone, or remove it",
         )
 
@@ -147,8 +145,8 @@ def _driver(path: str, pool: NodePoolBase) -> Iterator[Problem]:
             yield Problem(
                 f"{path}.instance_types.{index}",
                 t.name,
-                f"its {t.gpu.model} needs driver {least} or newer, and {image.key} has "
-                f"{image.driver} (release {amis.lock().tag})",
+                f"its {t.gpu.model} needs driver {least} or newer, but {image.key} "
+                f"has {image.driver} (release {amis.lock().tag})",
                 f"pin a newer release in {amis.LOCK.name}, or give another type",
             )
 

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 
 from components import catalog
 from components.cluster import node_capacity
-from components.cluster.node_pool_settings import (
-    ElasticPool,
-    NodePoolBase,
-    ReservedPool,
-    SystemPool,
-)
+from components.cluster.elastic_pool import ElasticPool
+from components.cluster.node_pool_base import NodePoolBase
+from components.cluster.reserved_pool import ReservedPool
+from components.cluster.system_pool import SystemPool
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ def reach(pool: NodePoolBase) -> list[Reach]:
             for name in pool.instance_types
         ]
     if not isinstance(pool, SystemPool | ReservedPool):
-        raise TypeError(f"{type(pool).__name__} is no kind of pool")
+        raise TypeError(f"{type(pool).__name__} is not a kind of pool")
     capacity = ("on-demand",)
     if isinstance(pool, ReservedPool) and pool.reservation:
         block = pool.reservation.kind == "capacity_block"

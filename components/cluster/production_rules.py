@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-from components.cluster.node_pool_settings import SystemPool
+from components.cluster.cluster_parts import ClusterParts
+from components.cluster.system_pool import SystemPool
 from components.settings import Problem
-
-if TYPE_CHECKING:
-    from components.cluster.settings import ClusterSettings
 
 LEAST_NODES = 2
 LEAST_LOG_DAYS = 90
 OR_ELSE = "or set account.production: false"
 
 
-def problems(settings: ClusterSettings) -> Iterator[Problem]:
+def problems(settings: ClusterParts) -> Iterator[Problem]:
     """Where the settings fall short of production."""
     yield from _network(settings)
     yield from _protection(settings)
     yield from _system_pools(settings)
 
 
-def _network(settings: ClusterSettings) -> Iterator[Problem]:
+def _network(settings: ClusterParts) -> Iterator[Problem]:
     network = settings.network
     if not network.makes_vpc:
         return
@@ -31,19 +28,21 @@ def _network(settings: ClusterSettings) -> Iterator[Problem]:
         yield Problem(
             path="network.nat",
             value=network.nat,
-            reason="production: one zone's failure would take the way out of all",
+            reason="production: the failure of one zone would cut off outbound "
+            "traffic in all zones",
             fix=f"set nat: per_zone, {OR_ELSE}",
         )
     if not network.flow_logs.enabled:
         yield Problem(
             path="network.flow_logs.enabled",
             value=False,
-            reason="production: after an incident nobody knows who talked to whom",
+            reason="production: without flow logs, connections cannot be traced after "
+            "an incident",
             fix=f"set it to true, {OR_ELSE}",
         )
 
 
-def _protection(settings: ClusterSettings) -> Iterator[Problem]:
+def _protection(settings: ClusterParts) -> Iterator[Problem]:
     for path, protected in (
         ("cluster.deletion_protection", settings.cluster.deletion_protection),
         ("storage.protect", settings.storage.protect),
@@ -52,27 +51,28 @@ def _protection(settings: ClusterSettings) -> Iterator[Problem]:
             yield Problem(
                 path=path,
                 value=False,
-                reason="production: one command would delete what others rest on",
+                reason="production: one command could delete what other stacks depend "
+                "on",
                 fix=f"remove it, {OR_ELSE}",
             )
     if settings.cluster.log_retention_days < LEAST_LOG_DAYS:
         yield Problem(
             path="cluster.log_retention_days",
             value=settings.cluster.log_retention_days,
-            reason="production: incidents are found later than that, and the audit "
-            "log is all there is",
+            reason="production: incidents are often found later than that, and the "
+            "audit log is the only record",
             fix=f"give at least {LEAST_LOG_DAYS}, {OR_ELSE}",
         )
 
 
-def _system_pools(settings: ClusterSettings) -> Iterator[Problem]:
+def _system_pools(settings: ClusterParts) -> Iterator[Problem]:
     pools = {n: p for n, p in settings.pools.items() if isinstance(p, SystemPool)}
     for name, pool in pools.items():
         if pool.min_nodes < LEAST_NODES:
             yield Problem(
                 path=f"pools.{name}.min_nodes",
                 value=pool.min_nodes,
-                reason="production: with its only node DNS and Karpenter are gone",
+                reason="production: if its only node fails, DNS and Karpenter are down",
                 fix=f"give at least {LEAST_NODES}, {OR_ELSE}",
             )
         zones = pool.zones or settings.network.zones
@@ -80,6 +80,6 @@ def _system_pools(settings: ClusterSettings) -> Iterator[Problem]:
             yield Problem(
                 path=f"pools.{name}.zones",
                 value=list(zones),
-                reason="production: with its only zone DNS and Karpenter are gone",
+                reason="production: if its only zone fails, DNS and Karpenter are down",
                 fix=f"give two, or remove zones, {OR_ELSE}",
             )

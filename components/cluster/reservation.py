@@ -19,7 +19,7 @@ _ID = re.compile(r"cr-[0-9a-f]{8,17}")
 def _reservation_id(value: str) -> str:
     if not _ID.fullmatch(value):
         refuse(
-            "it is no id of a capacity reservation",
+            "not a capacity reservation ID",
             "give one like cr-0123456789abcdef0; "
             "`aws ec2 describe-capacity-reservations` lists them",
         )
@@ -59,9 +59,9 @@ class Reservation(Settings):
                 yield Problem(
                     "ends_at",
                     ABSENT,
-                    "a capacity block ends, and its nodes with it",
+                    "a capacity block ends, and its nodes end with it",
                     "give the EndDate that `aws ec2 describe-capacity-reservations` "
-                    "says, for example 2026-12-24T11:30:00Z",
+                    "shows, for example 2026-12-24T11:30:00Z",
                 )
             elif self.ends_at <= now():
                 yield Problem(
@@ -74,13 +74,13 @@ class Reservation(Settings):
                 yield Problem(
                     "placement_group",
                     self.placement_group,
-                    "a capacity block lies in one UltraCluster by itself",
+                    "a capacity block is already placed in one UltraCluster",
                     "remove it",
                 )
         elif self.ends_at is not None:
             yield Problem(
                 "ends_at",
                 self.ends_at.isoformat(),
-                "only a capacity block is given an end here",
+                "it applies to capacity blocks only",
                 "set kind: capacity_block, or remove it",
             )

@@ -11,7 +11,8 @@ from components.cluster.account_settings import AccountSettings
 from components.cluster.eks_settings import EksSettings
 from components.cluster.identity_settings import WorkloadIdentity
 from components.cluster.network_settings import NetworkSettings
-from components.cluster.node_pool_settings import NodePool, PoolName
+from components.cluster.node_pool_base import PoolName
+from components.cluster.node_pool_settings import NodePool
 from components.cluster.storage_settings import StorageSettings
 from components.setting_types import DnsLabel
 from components.settings import Problem, Settings

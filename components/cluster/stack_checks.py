@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from components.cluster import (
     identity_settings,
@@ -19,19 +18,15 @@ from components.cluster import (
 )
 from components.cluster.arns import Arns
 from components.cluster.cidr import NamedRange
+from components.cluster.cluster_parts import ClusterParts
 from components.cluster.eks_settings import EksSettings
-from components.cluster.node_pool_settings import (
-    ElasticPool,
-    NodePoolBase,
-    ReservedPool,
-)
+from components.cluster.elastic_pool import ElasticPool
+from components.cluster.node_pool_base import NodePoolBase
+from components.cluster.reserved_pool import ReservedPool
 from components.settings import Problem
 
-if TYPE_CHECKING:
-    from components.cluster.settings import ClusterSettings
 
-
-def problems(settings: ClusterSettings) -> Iterator[Problem]:
+def problems(settings: ClusterParts) -> Iterator[Problem]:
     """All of it."""
     account, cluster, network = settings.account, settings.cluster, settings.network
     arns = Arns(account.id, account.region)
@@ -72,8 +67,8 @@ def _principals(cluster: EksSettings, arns: Arns) -> Iterator[Problem]:
                 yield Problem(
                     path=f"cluster.{name}.{index}",
                     value=role,
-                    reason=f"it is of the partition {partition}, and {arns.region} is "
-                    f"of {arns.partition}: the two know nothing of each other",
+                    reason=f"it is in the partition {partition}, but {arns.region} is "
+                    f"in {arns.partition}: partitions share no identities",
                     fix=f"give a role of the account {arns.account}: "
                     f"{arns.role('<name>')}",
                 )
@@ -87,10 +82,10 @@ def _reservations(pools: Mapping[str, NodePoolBase]) -> Iterator[Problem]:
             yield Problem(
                 path=path,
                 value=reservation,
-                reason=f"{seen[reservation]} draws on the same, and what one pool has "
-                "the other cannot launch",
-                fix="give each pool a reservation of its own (EC2 splits one), or make "
-                "one pool of both",
+                reason=f"{seen[reservation]} uses the same reservation, and capacity "
+                "that one pool uses is not available to the other",
+                fix="give each pool its own reservation (EC2 can split one), or merge "
+                "the pools",
             )
         seen.setdefault(reservation, path)
 

@@ -22,9 +22,9 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-transition-gener
 def _repository(value: str) -> str:
     if not _REPOSITORY.fullmatch(value) or len(value) > _LONGEST_REPOSITORY:
         refuse(
-            "it is no name of an image repository",
-            f"give up to {_LONGEST_REPOSITORY} of a-z and 0-9, with . _ - or / "
-            "between them; no host, no tag",
+            "not a valid image repository name",
+            f"give up to {_LONGEST_REPOSITORY} characters of a-z and 0-9, with . _ - "
+            "or / between them; no host, no tag",
         )
     return value
 
@@ -62,15 +62,15 @@ class PredictionLogSettings(Settings):
             yield Problem(
                 path="infrequent_after_days",
                 value=move,
-                reason=f"S3 moves nothing before {INFREQUENT_ACCESS_DAYS} days",
+                reason=f"S3 does not move objects before {INFREQUENT_ACCESS_DAYS} days",
                 fix=f"give at least {INFREQUENT_ACCESS_DAYS}, or leave it out",
             )
         elif move + INFREQUENT_ACCESS_DAYS > self.retention_days:
             yield Problem(
                 path="infrequent_after_days",
                 value=move,
-                reason=f"records live {self.retention_days} days, and the other class "
-                f"is billed for {INFREQUENT_ACCESS_DAYS} days at least",
+                reason=f"records are kept for {self.retention_days} days, and the "
+                f"other class is billed for at least {INFREQUENT_ACCESS_DAYS} days",
                 fix=f"raise retention_days to {move + INFREQUENT_ACCESS_DAYS}, move "
                 f"earlier (from {INFREQUENT_ACCESS_DAYS} days on), or leave it out",
             )

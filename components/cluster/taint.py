@@ -34,7 +34,7 @@ def label_key(value: str) -> str:
     )
     if not right:
         refuse(
-            "it is no key that Kubernetes takes",
+            "not a valid label or taint key",
             "give one like team or example.com/team, at most 63 letters, digits and "
             ". _ - after the slash",
         )
@@ -46,9 +46,9 @@ def _key(value: str) -> str:
     for domain in TAKEN:
         if prefix == domain or prefix.endswith(f".{domain}"):
             refuse(
-                f"keys of {domain} belong to Kubernetes, its controllers or the "
+                f"keys in {domain} belong to Kubernetes, its controllers or the "
                 "components",
-                "give one of a domain of your own, for example example.com/team",
+                "give one in your own domain, for example example.com/team",
             )
     return value
 
@@ -56,7 +56,7 @@ def _key(value: str) -> str:
 def _value(value: str) -> str:
     if value and not _NAME.fullmatch(value):
         refuse(
-            "it is no value that Kubernetes takes",
+            "not a valid label or taint value",
             "give at most 63 letters, digits and . _ - between them",
         )
     return value

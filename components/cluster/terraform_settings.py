@@ -18,7 +18,7 @@ from components.cluster.kubeconfig import Connection
 from components.cluster.outputs import placeholder
 from components.cluster.terraform_state import S3, State, TerraformStateError, Value
 from components.settings import Problem, Settings, refuse
-from lab import paths
+from toolchain import paths
 
 _S3_ADDRESS = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/\S+")
 NAMES = tuple(field.name for field in fields(Connection))
@@ -26,10 +26,10 @@ NAMES = tuple(field.name for field in fields(Connection))
 
 def _path(value: str) -> str:
     if value.startswith(S3) and not _S3_ADDRESS.fullmatch(value):
-        refuse("it is no address of an object", "give s3://<bucket>/<key>")
+        refuse("not the address of an object", "give s3://<bucket>/<key>")
     if "://" in value and not value.startswith(S3):
         refuse(
-            "states are read from files and from S3 only",
+            "states are read only from files and from S3",
             "`terraform state pull > FILE` writes it to a file, for any backend",
         )
     return value

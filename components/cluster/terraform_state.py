@@ -96,13 +96,13 @@ def _from_s3(address: str) -> bytes:
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", "unknown"))
         raise TerraformStateError(
-            f"S3 refused to give it ({code})",
+            f"S3 did not return it ({code})",
             _S3_FIXES.get(code, "look at the bucket's policy and your credentials"),
         ) from None
     except BotoCoreError as error:
         raise TerraformStateError(
-            f"S3 could not be asked ({type(error).__name__})",
-            "see that `aws sts get-caller-identity` works here",
+            f"the request to S3 failed ({type(error).__name__})",
+            "check that `aws sts get-caller-identity` works here",
         ) from None
     return content
 
@@ -111,15 +111,15 @@ _S3_FIXES = {
     "NoSuchKey": "give the key that the backend's configuration has; with workspaces "
     "it is env:/<workspace>/<key>",
     "NoSuchBucket": "give the bucket that the backend's configuration has",
-    "AccessDenied": "it takes s3:GetObject on the object, and kms:Decrypt on its key "
-    "where the bucket is encrypted with one",
+    "AccessDenied": "reading it requires s3:GetObject on the object, and kms:Decrypt "
+    "on its key if the bucket is encrypted with one",
 }
 
 
 def _too_large() -> TerraformStateError:
     return TerraformStateError(
         f"it is larger than {LARGEST_BYTES // 2**20} MiB",
-        "name the state of the cluster alone, or give a kubeconfig",
+        "give a state that holds only the cluster, or a kubeconfig",
     )
 
 
@@ -161,11 +161,13 @@ def _decoded(content: bytes) -> dict[str, Any]:
         raw = json.loads(content)
     except ValueError:
         raise TerraformStateError(
-            "it is not whole JSON: no state, or one that is cut off",
-            "`terraform state pull > FILE` writes a whole one",
+            "it is not complete JSON: not a state, or one that is cut off",
+            "`terraform state pull > FILE` writes a complete one",
         ) from None
     if not isinstance(raw, dict):
-        raise TerraformStateError("it is JSON, but no state", "give terraform.tfstate")
+        raise TerraformStateError(
+            "it is JSON, but not a state", "give terraform.tfstate"
+        )
     return raw
 
 
@@ -187,7 +189,8 @@ def _backend_record(raw: Mapping[str, Any]) -> None:
     if backend.get("type") == "s3" and config.get("bucket"):
         where = f"give {S3}{config['bucket']}/{config.get('key')}"
     raise TerraformStateError(
-        f"it only records where the state lies: backend {backend.get('type')}", where
+        f"it only records where the state is stored: backend {backend.get('type')}",
+        where,
     )
 
 
@@ -205,13 +208,13 @@ def _other_format(raw: Mapping[str, Any]) -> None:
         return
     if not isinstance(version, int):
         raise TerraformStateError(
-            "it is JSON, but no state: it has no version", "give terraform.tfstate"
+            "it is JSON, but not a state: it has no version", "give terraform.tfstate"
         )
     fix = "run `terraform apply` once with Terraform 0.12 or newer, which converts it"
     if version > FORMAT:
         fix = "give a kubeconfig until Slipway reads that format"
     raise TerraformStateError(
-        f"its format is version {version}, and only {FORMAT} is read", fix
+        f"its format is version {version}, and only {FORMAT} is supported", fix
     )
 
 
@@ -221,7 +224,7 @@ def _partial(raw: Mapping[str, Any]) -> None:
     if missing:
         raise TerraformStateError(
             f"it is only part of a state: it lacks {' and '.join(missing)}",
-            "`terraform state pull > FILE` writes a whole one",
+            "`terraform state pull > FILE` writes a complete one",
         )
 
 
@@ -299,7 +302,7 @@ def chosen(state: State, address: str | None) -> str:
         ]
         raise TerraformStateError(
             f"there are several EKS clusters in the state: {', '.join(told)}",
-            "choose one: terraform.address",
+            "set terraform.address to one of them",
         )
     return addresses[0]
 
@@ -321,15 +324,15 @@ def _none(state: State) -> TerraformStateError:
         return _only_deposed(min(state.deposed))
     return TerraformStateError(
         "there is no aws_eks_cluster in the state",
-        "name the outputs that say it (terraform.outputs), or give the state of "
-        "the configuration that makes the cluster",
+        "name the outputs that describe it (terraform.outputs), or give the state of "
+        "the configuration that creates the cluster",
     )
 
 
 def _only_deposed(address: str) -> TerraformStateError:
     return TerraformStateError(
-        f"of {address} there is only the deposed cluster, which was to be replaced",
-        "run `terraform apply`, which deletes it and makes the new one",
+        f"{address} has only a deposed cluster, which was to be replaced",
+        "run `terraform apply`, which deletes it and creates the new one",
     )
 
 
@@ -351,7 +354,7 @@ def of_attributes(attributes: Mapping[str, Value]) -> dict[str, Value]:
         if not content:
             raise TerraformStateError(
                 f"the EKS cluster in the state has no {attribute}",
-                "its creation was not finished: run `terraform apply`",
+                "its creation did not finish: run `terraform apply`",
             )
         found[name] = Value(content, value.sensitive)
     return found
@@ -372,7 +375,7 @@ def of_outputs(state: State, names: Mapping[str, str]) -> dict[str, Value]:
         value = state.outputs[output]
         if not isinstance(value.content, str) or not value.content:
             raise TerraformStateError(
-                f"the output {output!r} for {name} is no text",
+                f"the output {output!r} for {name} is not text",
                 "name an output of type string",
             )
         found[name] = value

@@ -12,7 +12,7 @@ from typing import Any
 
 from components import catalog
 from components.cluster import node_capacity, pool_nodes
-from components.cluster.node_pool_settings import NodePoolBase
+from components.cluster.node_pool_base import NodePoolBase
 from components.yaml_text import written
 
 BOUNDARY = "slipway"

@@ -65,7 +65,7 @@ class PrometheusSettings(PartSettings):
                 value=self.slow_scrape_interval_seconds,
                 reason="it is less than scrape_interval_seconds "
                 f"({self.scrape_interval_seconds})",
-                fix="give at least that",
+                fix="give at least this value",
             )
 
 
@@ -97,7 +97,7 @@ class AlertmanagerSettings(PartSettings):
             yield Problem(
                 path="address",
                 value=self.address,
-                reason="it names an Alertmanager while enabled makes another",
+                reason="it names an Alertmanager, but enabled: true creates another",
                 fix="set enabled: false, or remove address",
             )
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from components.platform import package
 from components.yaml_text import Dialect, read_all
-from lab import builds, commands, helm
+from toolchain import builds, commands, helm
 
 GROUP = "envoy-gateway"
 CHART = "chart"

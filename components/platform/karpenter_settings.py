@@ -35,8 +35,8 @@ class KarpenterSettings(PartSettings):
     enabled: bool = False
     """True on EKS, where pods wait for nodes of elastic pools."""
     image: str = "karpenter"
-    """Karpenter's controller for AWS, of the release that lab/binaries/karpenter-aws
-    pins. A short name of images.lock, or by digest."""
+    """Karpenter's controller for AWS, of the release that
+    toolchain/binaries/karpenter-aws pins. A short name of images.lock, or by digest."""
     replicas: Annotated[Whole, Field(ge=1, le=3)] = 2
     """Pods of the controller, on different nodes of the system pool; one works, the
     others wait."""

@@ -143,7 +143,7 @@ def apply_patch(content: Any, step: Object) -> None:
     if step["op"] == "remove":
         del content[last]
     elif step["op"] != "add":
-        raise ValueError(f"{step['op']} is no operation that is known here")
+        raise ValueError(f"{step['op']} is not a known operation")
     elif isinstance(content, list):
         content.insert(len(content) if last == "-" else int(last), step["value"])
     else:

@@ -16,8 +16,9 @@ import pulumi
 
 from components import naming
 from components.cluster import amis, node_capacity, pool_nodes, user_data
+from components.cluster.elastic_pool import ElasticPool
 from components.cluster.facts import KarpenterFacts
-from components.cluster.node_pool_settings import ElasticPool, NodePoolBase
+from components.cluster.node_pool_base import NodePoolBase
 from components.cluster.pool_reach import most_nodes
 from components.cluster.subnet_tags import KARPENTER_DISCOVERY
 from components.platform import manifest

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from components.cluster import names
+from components.cluster.elastic_pool import ElasticPool
 from components.cluster.facts import KarpenterFacts
-from components.cluster.node_pool_settings import ElasticPool, NodePoolBase
+from components.cluster.node_pool_base import NodePoolBase
 from components.cluster.settings import ClusterSettings
 from components.cluster.tags import CLUSTER_TAG
 from components.platform.gpu import layouts
@@ -88,7 +89,7 @@ def problems(settings: PlatformSettings, nodes: Nodes) -> Iterator[Problem]:
             path="karpenter.enabled",
             value=False,
             reason=f"the pools {', '.join(sorted(nodes.elastic))} are elastic, and "
-            "nobody would make their nodes",
+            "nothing would create their nodes",
             fix="set it to true, or leave no elastic pools",
         )
     for path, part in (
@@ -99,6 +100,6 @@ def problems(settings: PlatformSettings, nodes: Nodes) -> Iterator[Problem]:
             yield Problem(
                 path=path,
                 value=True,
-                reason="no pool has GPUs of NVIDIA's",
-                fix="remove it, or add a pool of GPU types to the cluster",
+                reason="no pool has NVIDIA GPUs",
+                fix="remove it, or add a pool with GPU types to the cluster",
             )

@@ -25,8 +25,8 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from lab import paths
-from lab.locks import locked
+from toolchain import paths
+from toolchain.locks import locked
 
 CA_DAYS = 3650
 CA_RENEWAL_DAYS = 398

@@ -1,7 +1,7 @@
 """Files from publishers' Go modules: charts and CRDs, guarded by go.sum.
 
-Each module is pinned by a group of lab/binaries. Files are taken from the built group
-where that stands, else the module alone is fetched.
+Each module is pinned by a group of toolchain/binaries. Files are taken from the built
+group where that stands, else the module alone is fetched.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from lab import builds, commands, paths
-from lab.locks import locked
+from toolchain import builds, commands, paths
+from toolchain.locks import locked
 
 TIMEOUT_SECONDS = 600.0
 
@@ -49,7 +49,7 @@ def _make(group: builds.Group, target: Path, prepare: Prepare | None) -> None:
     if shutil.which("go") is None:
         raise NoGoError(
             f"{group.module} {group.version()} is not in the cache, and go, which "
-            "fetches it once, is not on PATH; install Go"
+            "downloads it once, is not on PATH; install Go"
         )
     part = target.with_name(target.name + ".part")
     shutil.rmtree(part, ignore_errors=True)

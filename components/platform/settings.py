@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from components import naming
-from components.cluster.node_pool_settings import ElasticPool, PoolName
+from components import naming, reserved_names
+from components.cluster.elastic_pool import ElasticPool
+from components.cluster.node_pool_base import PoolName
 from components.cluster_access import ClusterAccess
 from components.monitoring.settings import MonitoringSettings
 from components.ownership import AdoptedObject
@@ -34,7 +35,7 @@ def _address(value: str) -> str:
     try:
         ipaddress.ip_address(value)
     except ValueError:
-        refuse("it is no IP address", "give one of the cluster's service network")
+        refuse("not an IP address", "give one from the cluster's service network")
     return value
 
 
@@ -42,7 +43,9 @@ def _network(value: str) -> str:
     try:
         ipaddress.ip_network(value)
     except ValueError:
-        refuse("it is no network", "give one like 203.0.113.0/24, or 0.0.0.0/0 for all")
+        refuse(
+            "not an address range", "give one like 203.0.113.0/24, or 0.0.0.0/0 for all"
+        )
     return value
 
 
@@ -62,22 +65,20 @@ class NamespaceSettings(Settings):
             yield Problem(
                 path="models",
                 value=[],
-                reason="no model would have a place",
+                reason="models would have no namespace",
                 fix="give at least one namespace",
             )
-        own = {
-            naming.GATEWAY_NAMESPACE,
-            naming.KEDA_NAMESPACE,
-            naming.MONITORING_NAMESPACE,
-            "kube-system",
-        }
         for index, name in enumerate(self.models):
-            if name in own or name in self.models[:index]:
+            owner = reserved_names.owner(name)
+            if owner or name in self.models[:index]:
                 yield Problem(
                     path=f"models.{index}",
                     value=name,
-                    reason="the name is taken",
-                    fix="give a namespace of the models' own, each once",
+                    reason=f"it belongs to {owner}, and `slipway destroy` deletes the "
+                    "namespaces of models"
+                    if owner
+                    else "it is listed twice",
+                    fix="give a namespace for models only, each once",
                 )
 
 
@@ -101,8 +102,8 @@ class CoreDnsSettings(PartSettings):
             yield Problem(
                 path="cluster_ip",
                 value=self.cluster_ip,
-                reason="kubelets send pods to a fixed address, and none is given",
-                fix="give the clusterDNS address of the kubelets' configuration",
+                reason="kubelets give pods a fixed DNS address, and none is set",
+                fix="give the clusterDNS address from the kubelets' configuration",
             )
 
 
@@ -190,7 +191,8 @@ class GatewaySettings(Settings):
             yield Problem(
                 path="service_annotations",
                 value=sorted(self.service_annotations),
-                reason=f"no cloud reads those of a Service of type {self.service}",
+                reason="nothing reads the annotations of a Service of type "
+                f"{self.service}",
                 fix="set service: LoadBalancer, or remove them",
             )
 
@@ -200,8 +202,8 @@ class GatewaySettings(Settings):
             yield Problem(
                 path="tls.acm",
                 value=self.service,
-                reason=f"TLS would end at AWS's load balancer, and a Service of type "
-                f"{self.service} has none",
+                reason="TLS would be terminated at the AWS load balancer, and a "
+                f"Service of type {self.service} has none",
                 fix="set service: LoadBalancer, or give own_ca, secret or cert_manager",
             )
         twice = [a for a in self.service_annotations if a.startswith(LOAD_BALANCER_TLS)]
@@ -209,7 +211,7 @@ class GatewaySettings(Settings):
             yield Problem(
                 path=f"service_annotations.{annotation}",
                 value=self.service_annotations[annotation],
-                reason="tls.acm writes the load balancer's annotations of TLS itself",
+                reason="tls.acm already sets the load balancer's TLS annotations",
                 fix="remove it, or remove tls.acm",
             )
 
@@ -258,14 +260,14 @@ class PlatformSettings(Settings):
                 value=True,
                 reason="its class is served by Envoy Gateway, which is disabled",
                 fix="enable envoy_gateway, or set gateway.enabled: false and let the "
-                "models' routes name the Gateway that is there",
+                "models' routes name the existing Gateway",
             )
         if self.policy_agent.enabled and (self.cluster.stack or self.karpenter.enabled):
             yield Problem(
                 path="policy_agent.enabled",
                 value=True,
-                reason="on EKS the VPC CNI enforces network policies, and its pods' "
-                "traffic does not pass by the agent's rules",
+                reason="on EKS the VPC CNI enforces network policies, and pod traffic "
+                "does not pass through the agent's rules",
                 fix="remove policy_agent",
             )
         yield from self._nodes()
@@ -291,7 +293,7 @@ class PlatformSettings(Settings):
                     path=path,
                     value=port,
                     reason=f"{ports[port]} has the same port",
-                    fix="give each its own",
+                    fix="give each its own port",
                 )
             if port:
                 ports.setdefault(port, path)
@@ -307,7 +309,7 @@ class PlatformSettings(Settings):
                     yield Problem(
                         path=path,
                         value=value,
-                        reason=f"the stack {self.cluster.stack} says it",
+                        reason=f"the stack {self.cluster.stack} already defines it",
                         fix=f"remove it here, and change it in {self.cluster.stack}",
                     )
         elif self.karpenter.enabled and not self.karpenter.cluster:
@@ -315,6 +317,6 @@ class PlatformSettings(Settings):
                 path="karpenter.cluster",
                 value=None,
                 reason="Karpenter needs the names of the cluster, of the nodes' role "
-                "and of the queue, and no stack of this project says them",
+                "and of the queue, and no stack of this project provides them",
                 fix="give karpenter.cluster, or cluster.stack",
             )

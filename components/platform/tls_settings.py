@@ -43,7 +43,7 @@ def _host(text: str) -> str:
 def _name(text: str) -> str:
     if _is_address(text):
         refuse(
-            "listeners are told apart by names, and an address is none",
+            "listeners are distinguished by host name, and this is an IP address",
             "give a host name such as models.example.com",
         )
     return text
@@ -52,7 +52,7 @@ def _name(text: str) -> str:
 def _arn(text: str) -> str:
     if not _ACM_ARN.fullmatch(text):
         refuse(
-            "it is no ARN of a certificate in AWS Certificate Manager",
+            "not the ARN of a certificate in AWS Certificate Manager",
             "give one like arn:aws:acm:eu-central-1:111122223333:certificate/<id>",
         )
     return text
@@ -83,7 +83,7 @@ class OwnCa(Settings):
             yield Problem(
                 path="hosts",
                 value=[],
-                reason="the certificate would be for no name",
+                reason="the certificate would have no names",
                 fix="give at least one, such as localhost",
             )
 
@@ -140,21 +140,22 @@ class TlsSettings(Settings):
             yield Problem(
                 path="",
                 value={},
-                reason="nothing says where the certificate comes from",
+                reason="no source of the certificate is given",
                 fix=f"give one of {', '.join(named)}; own_ca: {{}} needs nothing else",
             )
         for extra in given[1:]:
             yield Problem(
                 path=extra,
                 value=getattr(self, extra),
-                reason=f"the certificate is given by {given[0]} already",
+                reason=f"the certificate is already given by {given[0]}",
                 fix=f"give one source: remove {' or '.join(given)}",
             )
         if self.acm and self.minimum_version != "1.2":
             yield Problem(
                 path="minimum_version",
                 value=self.minimum_version,
-                reason="TLS ends at the load balancer, whose policy says the versions",
+                reason="TLS is terminated at the load balancer, whose policy sets the "
+                "versions",
                 fix="remove it, and choose acm.policy",
             )
         if self.public_port != TlsSettings.model_fields["public_port"].default and (
@@ -163,6 +164,6 @@ class TlsSettings(Settings):
             yield Problem(
                 path="public_port",
                 value=self.public_port,
-                reason="only redirects name a port, and none are given",
+                reason="the port is used only in redirects, and redirect is off",
                 fix="remove it, or set redirect: true",
             )

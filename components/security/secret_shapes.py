@@ -7,22 +7,22 @@ import re
 SHAPES = {
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?"
     r"(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
-    "an access key of AWS": r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{12,}\b",
+    "an AWS access key": r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z0-9]{12,}\b",
     "a token for EKS": r"\bk8s-aws-v1\.[\w=+/-]+",
     "a JSON Web Token": r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*",
-    "a session token of AWS": r"\b(?:IQoJ|FwoG|FQoG)[\w+/=%-]{20,}",
-    "an access token of Pulumi": r"\bpul-[0-9a-f]{32,}\b",
-    "a token of GitHub": r"\b(?:gh[opsur]_\w{30,}|github_pat_\w{30,})",
-    "a token of GitLab": r"\bglpat-[\w-]{20,}",
-    "a token of Slack": r"\bxox[abeoprs]-[\w-]{10,}",
-    "an API key of Google": r"\bAIza[\w-]{35}",
+    "an AWS session token": r"\b(?:IQoJ|FwoG|FQoG)[\w+/=%-]{20,}",
+    "a Pulumi access token": r"\bpul-[0-9a-f]{32,}\b",
+    "a GitHub token": r"\b(?:gh[opsur]_\w{30,}|github_pat_\w{30,})",
+    "a GitLab token": r"\bglpat-[\w-]{20,}",
+    "a Slack token": r"\bxox[abeoprs]-[\w-]{10,}",
+    "a Google API key": r"\bAIza[\w-]{35}",
     "an API key": r"\b[rs]k[_-](?:live|test|proj|ant)[_-][\w-]{16,}",
-    "a token of Hugging Face": r"\bhf_[A-Za-z0-9]{30,}\b",
+    "a Hugging Face token": r"\bhf_[A-Za-z0-9]{30,}\b",
 }
 """Regular expressions (`.` takes line ends too) by what they find."""
 _IN_PARTS = {
-    "a password in an address": r"://[^/\s:@]*:[^@/\s]+@",
-    "a password among connection settings": r"(?i)(?:^|[\s;?&])(?:password|passwd|pwd|"
+    "a password in a URL": r"://[^/\s:@]*:[^@/\s]+@",
+    "a password in connection settings": r"(?i)(?:^|[\s;?&])(?:password|passwd|pwd|"
     r"accountkey|sharedaccesskey)\s*=\s*[^\s;&]+",
 }
 _PATTERNS = {

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
+from components.serving import header_names
 from components.setting_secrets import Encrypted, Secret
 from components.setting_types import DnsLabel, Whole
 from components.settings import Problem, Settings, refuse
@@ -21,21 +22,13 @@ _CLAIM = re.compile(r"[A-Za-z0-9_.:/-]{1,253}")
 _CLIENT = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
 _PRIVATE = frozenset(("d", "p", "q", "dp", "dq", "qi", "oth", "k"))
 """Members of a JSON Web Key that are private or shared (RFC 7518, section 6)."""
-_TAKEN = (
-    "authorization",
-    "content-length",
-    "content-type",
-    "host",
-    "x-client-id",
-    "x-client-subject",
-)
 
 
 def _https(text: str) -> str:
     if not _HTTPS.fullmatch(text):
         refuse(
-            "it is no https address, and over anything else keys could be exchanged "
-            "on the way",
+            "not an https address: over anything else, keys could be replaced in "
+            "transit",
             "give one like https://login.example.com/realm",
         )
     return text
@@ -44,27 +37,24 @@ def _https(text: str) -> str:
 def _header(text: str) -> str:
     if not _HEADER.fullmatch(text):
         refuse(
-            "it is no name of a header",
+            "not a valid header name",
             "use lower-case letters, digits and dashes, such as x-api-key",
         )
-    if text in _TAKEN:
-        refuse(
-            "it has a meaning of its own to gateways and servers",
-            "give another, such as x-api-key",
-        )
+    if why := header_names.meaning(text):
+        refuse(f"{why}, so it cannot hold a key", "give another, such as x-api-key")
     return text
 
 
 def _claim(text: str) -> str:
     if not _CLAIM.fullmatch(text):
-        refuse("it is no name of a claim", "give one such as sub or client_id")
+        refuse("not a valid claim name", "give one such as sub or client_id")
     return text
 
 
 def _client(text: str) -> str:
     if not _CLIENT.fullmatch(text):
         refuse(
-            "it is no name of a client that a header and a Secret can hold",
+            "not a client name that a header and a Secret can hold",
             "use up to 63 letters, digits and . _ - between them",
         )
     return text
@@ -121,21 +111,22 @@ class Jwt(Settings):
             yield Problem(
                 "audiences",
                 [],
-                "every token of the issuer would open this model, whatever it is for",
+                "every token of the issuer would grant access to this model, whatever "
+                "its purpose",
                 "give at least one, such as models",
             )
         if self.jwks is None and self.jwks_uri is None:
             yield Problem(
                 "jwks_uri",
                 None,
-                "nothing says where the issuer's public keys are",
+                "the location of the issuer's public keys is missing",
                 "give jwks_uri (the issuer's jwks_uri) or jwks",
             )
         if self.jwks is not None and self.jwks_uri is not None:
             yield Problem(
                 "jwks",
                 sorted(self.jwks),
-                "jwks_uri says where the keys are already",
+                "jwks_uri already says where the keys are",
                 "remove jwks or jwks_uri",
             )
         yield from self._keys()
@@ -148,8 +139,8 @@ class Jwt(Settings):
             yield Problem(
                 "jwks",
                 sorted(self.jwks),
-                "it is no JSON Web Key Set with keys in it",
-                "give what the issuer's jwks_uri answers: {keys: [{kty: ...}, ...]}",
+                "not a JSON Web Key Set with keys in it",
+                "give what the issuer's jwks_uri returns: {keys: [{kty: ...}, ...]}",
             )
             return
         for number, key in enumerate(keys):
@@ -157,7 +148,7 @@ class Jwt(Settings):
                 yield Problem(
                     f"jwks.keys.{number}",
                     private,
-                    "these members are private: who reads them can issue tokens",
+                    "these members are private: whoever reads them can issue tokens",
                     "give the public key alone, and replace this one at the issuer",
                 )
 
@@ -213,14 +204,14 @@ class Access(Settings):
             yield Problem(
                 "",
                 {},
-                "it asks nothing of anybody",
+                "it has no effect: nothing is required or limited",
                 "give api_keys, jwt, a rate or max_body_kib, or remove access",
             )
         if self.api_keys and self.jwt:
             yield Problem(
                 "jwt",
                 self.jwt.issuer,
-                "api_keys is set too, and a caller would need both",
+                "api_keys is also set, and a client would need both",
                 "remove one of them",
             )
         each, all_ = self.rate_per_client, self.rate_total
@@ -228,22 +219,22 @@ class Access(Settings):
             yield Problem(
                 "rate_per_client",
                 str(each),
-                "clients have no names: a header that they write themselves is none",
+                "clients have no identity: they could set any name in a header",
                 "give api_keys or jwt, or set clients_by: address",
             )
         if self.clients_by == "address" and each is None:
             yield Problem(
                 "clients_by",
                 self.clients_by,
-                "nothing is counted by client",
+                "nothing is counted per client",
                 "give rate_per_client, or remove it",
             )
         if each and all_ and each.per_second > all_.per_second:
             yield Problem(
                 "rate_per_client",
                 str(each),
-                f"all clients together may call {all_}: one alone would be stopped by "
-                "that first",
+                f"all clients together are limited to {all_}, which a single client "
+                "would reach first",
                 "lower it, or raise rate_total",
             )
 
@@ -268,8 +259,8 @@ def weak_keys(keys: ClientKeys) -> Iterator[Problem]:
                 yield Problem(
                     place,
                     "(not shown)",
-                    f"{owners[text]} has the same key, and nothing would tell them "
+                    f"{owners[text]} has the same key, and the two could not be told "
                     "apart",
-                    "give each client its own",
+                    "give each client its own key",
                 )
             owners.setdefault(text, client)

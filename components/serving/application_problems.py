@@ -9,14 +9,11 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from components.security import secret_shapes
 from components.serving import secret_files
+from components.serving.server_args import ServerArgs
 from components.settings import Problem
-
-if TYPE_CHECKING:
-    from components.serving.model_server_args import ModelServerArgs
 
 NOT_SHOWN = "(not shown)"
 _HIDING = re.compile(
@@ -30,7 +27,7 @@ _TOKENS = ("/run/secrets/", "/var/run/secrets/")
 _ROLES = "eks.amazonaws.com", "kubernetes.io"
 
 
-def problems(args: ModelServerArgs) -> Iterator[Problem]:
+def problems(args: ServerArgs) -> Iterator[Problem]:
     """All of it; paths are relative to the model server's settings."""
     yield from _plain_text(args)
     yield from _variables(args)
@@ -39,7 +36,7 @@ def problems(args: ModelServerArgs) -> Iterator[Problem]:
     yield from _twice(args)
 
 
-def _plain_text(args: ModelServerArgs) -> Iterator[Problem]:
+def _plain_text(args: ServerArgs) -> Iterator[Problem]:
     """Secrets that whoever reads the repository or the Deployment would read."""
     for name, value in sorted(args.environment.items()):
         reason = secret_shapes.found(name, value)
@@ -47,10 +44,11 @@ def _plain_text(args: ModelServerArgs) -> Iterator[Problem]:
             yield Problem(
                 f"environment.{name}",
                 NOT_SHOWN,
-                f"{reason}, and the repository and the Deployment show it to whoever "
-                "may read them",
-                f"put it into a Secret and name that: secrets.<name>.variables.{name}; "
-                "if it is none, list it in accept_plain_text",
+                f"{reason}, and everyone who can read the repository or the "
+                "Deployment would see it",
+                "put it into a Secret and reference it with "
+                f"secrets.<name>.variables.{name}; if it is not a secret, list it in "
+                "accept_plain_text",
             )
     for index, name in enumerate(args.accept_plain_text):
         if name not in args.environment:
@@ -62,7 +60,7 @@ def _plain_text(args: ModelServerArgs) -> Iterator[Problem]:
             )
 
 
-def _variables(args: ModelServerArgs) -> Iterator[Problem]:
+def _variables(args: ServerArgs) -> Iterator[Problem]:
     """A variable that two set, or one that the settings of the server set."""
     own = args.runtime.own_variables(args)
     places: dict[str, list[str]] = defaultdict(list)
@@ -77,8 +75,8 @@ def _variables(args: ModelServerArgs) -> Iterator[Problem]:
                 yield Problem(
                     path,
                     NOT_SHOWN,
-                    f"{args.runtime.kind} is given this variable by the settings of "
-                    "the model server, and one of both would be overridden",
+                    "the settings of the model server already set this variable for "
+                    f"{args.runtime.kind}, and one of the two would be overridden",
                     "remove it, and use the setting (docs/reference/settings.md)",
                 )
             continue
@@ -86,12 +84,12 @@ def _variables(args: ModelServerArgs) -> Iterator[Problem]:
             yield Problem(
                 path,
                 NOT_SHOWN,
-                f"{found[0]} gives the same variable",
+                f"{found[0]} sets the same variable",
                 "rename one of them",
             )
 
 
-def _files(args: ModelServerArgs) -> Iterator[Problem]:
+def _files(args: ServerArgs) -> Iterator[Problem]:
     """Files in each other's way, or in the way of what is mounted already."""
     places: dict[str, str] = {}
     for secret in sorted(args.secrets):
@@ -106,7 +104,7 @@ def _files(args: ModelServerArgs) -> Iterator[Problem]:
             yield Problem(
                 path,
                 file,
-                f"{below[0]} makes a folder of it",
+                f"{below[0]} needs a folder at this path",
                 "give the file another name or folder",
             )
     taken = args.runtime.mount_points()
@@ -116,26 +114,29 @@ def _files(args: ModelServerArgs) -> Iterator[Problem]:
                 path,
                 file,
                 reason,
-                "give a folder of its own, such as /etc/application/"
-                f"{file.rpartition('/')[2]}",
+                "use a separate folder, such as "
+                f"/etc/application/{file.rpartition('/')[2]}",
             )
 
 
 def _hides(folder: str, taken: frozenset[str]) -> str:
     """Why no volume can be mounted at the folder; empty if one can."""
     if _HIDING.fullmatch(folder) or folder.startswith(_KERNELS):
-        return f"a volume at {folder} would hide what the image has there"
+        return f"a volume at {folder} would hide files of the image"
     if folder.startswith(_TOKENS) and folder.rpartition("secrets/")[2].startswith(
         _ROLES
     ):
         return f"{folder} is where the tokens of service accounts are mounted"
     for point in sorted(taken):
         if f"{folder}/".startswith(f"{point}/") or point.startswith(f"{folder}/"):
-            return f"the model server has {point} mounted, and {folder} would clash"
+            return (
+                f"the model server has {point} mounted, and {folder} would "
+                "conflict with it"
+            )
     return ""
 
 
-def _placement(args: ModelServerArgs) -> Iterator[Problem]:
+def _placement(args: ServerArgs) -> Iterator[Problem]:
     """A label that the GPUs' pool chooses already."""
     gpus = args.runtime.accelerators
     for key, value in gpus.node_selector.items() if gpus else ():
@@ -143,18 +144,18 @@ def _placement(args: ModelServerArgs) -> Iterator[Problem]:
             yield Problem(
                 f"node_selector.{key}",
                 args.node_selector[key],
-                f"runtime.gpus.pool chooses it already: {value}",
+                f"runtime.gpus.pool already sets it: {value}",
                 "remove it",
             )
 
 
-def _twice(args: ModelServerArgs) -> Iterator[Problem]:
+def _twice(args: ServerArgs) -> Iterator[Problem]:
     """An allowance that stands there already."""
     for index, one in enumerate(args.egress):
         if one in args.egress[:index]:
             yield Problem(
                 f"egress.{index}",
                 one.model_dump(exclude_unset=True),
-                "it stands there already",
+                "the same entry is already listed",
                 "remove it",
             )

@@ -43,7 +43,7 @@ def _pool(
         yield Problem(
             where,
             name,
-            "the cluster has no such pool, so that no node would ever take a replica",
+            "the cluster has no such pool, so no node would ever run a replica",
             f"give one of: {', '.join(sorted(cluster.pools))}",
         )
         return
@@ -56,7 +56,7 @@ def _pool(
                 name,
                 f"its nodes have the taint {taint.key}, which replicas without GPUs do "
                 "not tolerate",
-                "give a pool without it",
+                "give a pool without this taint",
             )
 
 
@@ -67,8 +67,8 @@ def _role(name: str, namespace: str, cluster: ClusterSettings) -> Iterator[Probl
         yield Problem(
             f"models.{name}.service_account.pod_identity",
             True,
-            f"no identity of the cluster stack is for {namespace}/{name}: there would "
-            "be no role",
+            f"the cluster stack has no identity for {namespace}/{name}, so there "
+            "would be no role",
             "add one to its identities with "
             f"namespace: {namespace}, service_account: {name}",
         )

@@ -26,25 +26,25 @@ def _cidr(text: str) -> str:
         network = ipaddress.ip_network(text, strict=False)
     except ValueError:
         refuse(
-            "it is no range of addresses",
+            "not an address range",
             "give one such as 10.20.0.0/16, or 10.20.3.4/32 for one host; network "
-            "policies know no names of hosts",
+            "policies do not support host names",
         )
     if isinstance(network, ipaddress.IPv6Network) and (
         mapped := network.network_address.ipv4_mapped
     ):
         refuse(
-            "it is an IPv4 address in IPv6's writing, which matches no packet",
-            f"give {mapped} and its length",
+            "it is an IPv4-mapped IPv6 address, which matches no packet",
+            f"give {mapped} with its prefix length",
         )
     if "/" not in text or str(network) != text:
         refuse(
-            "it is not written as the range that it means",
+            "not the canonical form of this address range",
             f"give {network}",
         )
     if network in METADATA:
         refuse(
-            "a node's own credentials are handed out there",
+            "a node's own credentials are served at this address",
             "give the pods a role instead (service_account.pod_identity)",
         )
     return text
@@ -77,28 +77,28 @@ class Egress(Settings):
             yield Problem(
                 "cidr",
                 self.cidr,
-                "namespace or pods name another target",
-                "make two entries of it",
+                "namespace or pods already select a target",
+                "split it into two entries",
             )
         if not self.cidr and not self.namespace and not self.pods:
             yield Problem(
                 "cidr",
                 ABSENT,
-                "nothing says who may be called",
+                "no target is given",
                 "give cidr, or namespace and pods",
             )
         if not self.ports:
             yield Problem(
                 "ports",
                 [],
-                "no port means all of them to Kubernetes",
-                "name each, such as [5432]",
+                "for Kubernetes, no port means all ports",
+                "list each port, such as [5432]",
             )
         if len(set(self.ports)) < len(self.ports):
             yield Problem(
                 "ports",
                 list(self.ports),
-                "a port stands there twice",
+                "a port is listed twice",
                 "give each once",
             )
 

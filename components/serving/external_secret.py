@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.meta import v1 as meta
 
 from components.serving.secret_settings import SecretUse
+from components.serving.server_args import ServerArgs
 from components.settings import Problem
-
-if TYPE_CHECKING:
-    from components.serving.model_server_args import ModelServerArgs
 
 API_VERSION, KIND = "external-secrets.io/v1", "ExternalSecret"
 WAIT = {"pulumi.com/waitFor": "condition=Ready"}
@@ -25,7 +23,7 @@ def name(server: str, secret: str, use: SecretUse) -> str:
     return f"{server}-{secret}" if use.aws else secret
 
 
-def specs(server: str, args: ModelServerArgs) -> dict[str, dict[str, Any]]:
+def specs(server: str, args: ServerArgs) -> dict[str, dict[str, Any]]:
     """Specs by the name of the ExternalSecret and of its Secret."""
     return {
         name(server, secret, use): _spec(name(server, secret, use), use)
@@ -36,7 +34,7 @@ def specs(server: str, args: ModelServerArgs) -> dict[str, dict[str, Any]]:
 
 def resources(
     server: str,
-    args: ModelServerArgs,
+    args: ServerArgs,
     namespace: str,
     labels: Mapping[str, str],
     opts: pulumi.ResourceOptions,
@@ -84,10 +82,10 @@ def _remote(secret: str, key: str, form: str) -> dict[str, str]:
 
 
 def clashes(
-    models: Mapping[str, ModelServerArgs], others: Iterable[str]
+    models: Mapping[str, ServerArgs], others: Iterable[str]
 ) -> Iterator[Problem]:
     """Secrets that two would fill; `others`: those that have an owner already."""
-    owners = dict.fromkeys(others, "the keys of callers are in it")
+    owners = dict.fromkeys(others, "it holds clients' API keys")
     for server, args in sorted(models.items()):
         for secret, use in sorted(args.secrets.items()):
             if not use.aws:
@@ -100,7 +98,7 @@ def clashes(
                 yield Problem(
                     path,
                     secret,
-                    f"the Secret {made} would be filled from AWS, and {owners[made]}",
+                    f"the Secret {made} would be filled from AWS, but {owners[made]}",
                     "rename one of them",
                 )
-            owners.setdefault(made, f"{path} fills it too")
+            owners.setdefault(made, f"{path} also fills it")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from components.cluster.node_pool_settings import NodePoolBase
+from components.cluster.node_pool_base import NodePoolBase
 from components.serving.gpu_settings import Gpus
 from components.serving.model_server_args import ModelServerArgs
 from components.settings import Problem
@@ -34,7 +34,7 @@ def _pool(
         yield Problem(
             f"{path}.pool",
             name,
-            "the cluster has no such pool, so that no node would ever take a replica",
+            "the cluster has no such pool, so no node would ever run a replica",
             f"give one of: {', '.join(sorted(pools))}",
         )
         return
@@ -42,7 +42,7 @@ def _pool(
         yield Problem(
             f"{path}.pool",
             name,
-            f"its GPUs are shared ({pool.gpu.mode}) and a replica asks for whole ones",
+            f"its GPUs are shared ({pool.gpu.mode}), but a replica requests whole ones",
             "give a pool whose gpu.mode is whole",
         )
     unplanned = sorted(set(pool.instance_types) - set(gpus.instance_types))
@@ -50,7 +50,7 @@ def _pool(
         yield Problem(
             f"{path}.instance_types",
             list(gpus.instance_types),
-            f"the pool may also have {', '.join(unplanned)}, for which nothing is "
+            f"the pool may also have {', '.join(unplanned)}, which would not be "
             "checked",
-            f"give those of the pool: {', '.join(pool.instance_types)}",
+            f"give all types of the pool: {', '.join(pool.instance_types)}",
         )

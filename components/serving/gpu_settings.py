@@ -10,7 +10,7 @@ from pydantic import Field
 from components import catalog
 from components.catalog import InstanceType
 from components.cluster import pool_nodes
-from components.cluster.node_pool_settings import PoolName
+from components.cluster.node_pool_base import PoolName
 from components.cluster.taint import Effect
 from components.serving.resource_settings import Resources
 from components.setting_types import Whole
@@ -53,15 +53,15 @@ class Gpus(Settings):
                 yield Problem(
                     path,
                     name,
-                    "it has no GPUs of NVIDIA's",
-                    "give a type that has, such as g6e.xlarge",
+                    "it has no NVIDIA GPUs",
+                    "give a type with NVIDIA GPUs, such as g6e.xlarge",
                 )
             elif found.gpu.count < self.replica_gpus:
                 yield Problem(
                     path,
                     name,
-                    f"it has {found.gpu.count} GPUs and a replica wants "
-                    f"{self.replica_gpus}; no node could ever take one",
+                    f"it has {found.gpu.count} GPUs, but a replica needs "
+                    f"{self.replica_gpus}; no node could ever run one",
                     f"give a type with at least {self.replica_gpus}, or fewer GPUs",
                 )
 
@@ -101,8 +101,8 @@ class Gpus(Settings):
                 yield Problem(
                     f"runtime.gpus.instance_types.{index}",
                     found.name,
-                    f"a replica asks for {cpu} millicores and {memory} MiB, and it has "
-                    f"{1000 * found.vcpus} and {found.memory}, of which the system "
-                    "takes some",
+                    f"a replica requests {cpu} millicores and {memory} MiB, but the "
+                    f"type has {1000 * found.vcpus} and {found.memory}, and the "
+                    "system uses part of it",
                     "lower the requests in resources, or give a larger type",
                 )

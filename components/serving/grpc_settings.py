@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from components.serving.server_args import ServerArgs
 from components.serving.versions import MOST_RULES
 from components.settings import Problem
-
-if TYPE_CHECKING:
-    from components.serving.model_server_args import ModelServerArgs
 
 MOST_REVISIONS = MOST_RULES - 2
 """A rule of the GRPCRoute for each by name, one for unknown names, one by weight."""
 
 
-def grpc_problems(args: ModelServerArgs) -> Iterator[Problem]:
+def grpc_problems(args: ServerArgs) -> Iterator[Problem]:
     """A way to a server that speaks no gRPC; more revisions than a route holds."""
     if not args.grpc_route:
         return
@@ -24,8 +21,8 @@ def grpc_problems(args: ModelServerArgs) -> Iterator[Problem]:
         yield Problem(
             "grpc_route",
             args.grpc_route,
-            f"{kind} speaks no gRPC",
-            "remove it, or take a runtime that does, such as onnx",
+            f"{kind} does not support gRPC",
+            "remove it, or use a runtime that does, such as onnx",
         )
     elif args.runtime.grpc_port is None:
         yield Problem(
@@ -38,7 +35,7 @@ def grpc_problems(args: ModelServerArgs) -> Iterator[Problem]:
         yield Problem(
             "revisions",
             f"{len(args.revisions)} revisions",
-            f"one GRPCRoute holds {MOST_RULES} rules, which is enough for "
+            f"a GRPCRoute can have {MOST_RULES} rules, which is enough for "
             f"{MOST_REVISIONS} revisions",
             "remove some, or grpc_route",
         )

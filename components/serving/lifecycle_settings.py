@@ -52,8 +52,9 @@ class Lifecycle(Settings):
             yield Problem(
                 "pre_stop_seconds",
                 self.pre_stop_seconds,
-                f"with deregistration_seconds it makes {farewell} s, and the gateway "
-                f"may take {ENDPOINT_REMOVAL_SECONDS} s to learn that a pod leaves",
+                f"with deregistration_seconds it adds up to {farewell} s, but the "
+                f"gateway may take {ENDPOINT_REMOVAL_SECONDS} s to notice that a pod "
+                "is terminating",
                 f"give at least "
                 f"{ENDPOINT_REMOVAL_SECONDS - self.deregistration_seconds}",
             )
@@ -82,6 +83,7 @@ class Lifecycle(Settings):
                 self.grace_seconds,
                 f"preStop {self.pre_stop_seconds} s, deregistration "
                 f"{self.deregistration_seconds} s, drain {self.drain_seconds} s and "
-                f"exit {EXIT_SECONDS} s make {needed} s; the pod would be killed first",
+                f"exit {EXIT_SECONDS} s add up to {needed} s; the pod would be killed "
+                "first",
                 f"give at least {needed}",
             )

@@ -10,12 +10,16 @@ from pydantic import Field
 
 from components.cluster.taint import LabelKey, NodeValue
 from components.images import ImageReference
-from components.serving import application_problems, external_secret, streaming
+from components.serving import (
+    application_problems,
+    external_secret,
+    idle_problems,
+    streaming,
+)
 from components.serving.access_settings import Access
 from components.serving.alert_settings import Alerts
 from components.serving.egress_settings import Egress
 from components.serving.grpc_settings import grpc_problems
-from components.serving.idle_settings import idle_problems
 from components.serving.lifecycle_settings import Lifecycle
 from components.serving.request_settings import PredictionLog, Requests
 from components.serving.resource_settings import Resources
@@ -157,7 +161,7 @@ class ModelServerArgs(Settings):
         yield from self._routes()
         yield from grpc_problems(self)
         yield from self._door()
-        yield from idle_problems(self)
+        yield from idle_problems.problems(self)
         yield from application_problems.problems(self)
         yield from streaming.problems(self)
         bounds = list(self._bounds())
@@ -182,7 +186,7 @@ class ModelServerArgs(Settings):
             yield Problem(
                 "model_image",
                 self.model_image,
-                "each revision has its own, and this would never be looked at",
+                "each revision has its own, so this would be ignored",
                 "remove it, or make a revision of it",
             )
         yield from wrong_weights(self.revisions)
@@ -203,9 +207,10 @@ class ModelServerArgs(Settings):
                 "routes" if self.routes else "revisions",
                 f"{len(self.api_versions)} API versions, "
                 f"{len(self.revisions)} revisions",
-                f"one HTTPRoute holds {MOST_RULES} rules and {MOST_MATCHES} paths, "
-                f"which is enough for {most} API versions with so many revisions",
-                "retire some, give fewer paths, or make a server of its own of them",
+                f"an HTTPRoute can have {MOST_RULES} rules and {MOST_MATCHES} paths, "
+                f"which is enough for {most} API versions with this many revisions",
+                "retire some, give fewer paths, or move some to a separate model "
+                "server",
             )
 
     def _door(self) -> Iterator[Problem]:
@@ -216,7 +221,8 @@ class ModelServerArgs(Settings):
             yield Problem(
                 "access",
                 sorted(self.access.model_fields_set),
-                "the gateway asks, and without a route nobody comes through it",
+                "the gateway enforces it, and without a route no request passes "
+                "through the gateway",
                 "give route, or remove access",
             )
         most, body = self.requests.max_body_kib, self.access.max_body_kib
@@ -253,7 +259,7 @@ class ModelServerArgs(Settings):
                 "scaling.inflight_per_replica",
                 inflight,
                 f"a replica refuses requests once {queue} rows wait "
-                "(requests.max_queue_rows): no replica would be added before",
+                "(requests.max_queue_rows): no replica would be added before that",
                 f"give less than {queue}, or raise requests.max_queue_rows",
             )
         wait, longest = (
@@ -264,8 +270,8 @@ class ModelServerArgs(Settings):
             yield Problem(
                 "requests.retries.attempt_seconds",
                 wait,
-                f"the gateway ends requests after longest_request_seconds = {longest}: "
-                "no other replica would ever be asked",
+                "the gateway ends requests after longest_request_seconds = "
+                f"{longest}: no other replica would ever be tried",
                 f"give less than {longest}, or raise lifecycle.longest_request_seconds",
             )
         if self.alerts.p99_milliseconds > 1000 * self.lifecycle.longest_request_seconds:

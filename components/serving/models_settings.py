@@ -64,8 +64,8 @@ class ModelsSettings(Settings):
             yield Problem(
                 f"models.{name}.revisions.{revision}",
                 revision,
-                f"its objects would be named {name}-{revision}, as those of the model "
-                f"server {other} are",
+                f"its objects would be named {name}-{revision}, like those of the "
+                f"model server {other}",
                 "rename one of them",
             )
 
@@ -80,7 +80,7 @@ class ModelsSettings(Settings):
                 yield Problem(
                     f"client_keys.{secret}",
                     "(not shown)",
-                    "no model asks for a key of this Secret",
+                    "no model uses API keys from this Secret",
                     f"name it in a model's access.api_keys.secret; known: "
                     f"{', '.join(sorted(asked)) or 'none'}",
                 )
@@ -94,7 +94,7 @@ class ModelsSettings(Settings):
             yield Problem(
                 f"models.{naming.WAKER}",
                 naming.WAKER,
-                "its objects would be named as those of the program that wakes models",
+                "its objects would have the same names as those of the waker",
                 "rename it",
             )
 
@@ -110,8 +110,8 @@ class ModelsSettings(Settings):
                     yield Problem(
                         f"models.{name}.{place}scaling.signal",
                         scaling.signal,
-                        "nothing says that the cluster has KEDA, nor where it finds "
-                        "Prometheus",
+                        "no setting says whether the cluster has KEDA, or where KEDA "
+                        "finds Prometheus",
                         "enable keda in the platform stack and set surroundings.keda: "
                         "{}, or set signal: cpu",
                     )

@@ -30,7 +30,9 @@ def needed(route: Mapping[str, Any], made: Mapping[Named, Thing]) -> list[Thing]
     wanted = sorted(named(route))
     if missing := [name for name in wanted if name not in made]:
         listed = ", ".join(" ".join(name) for name in missing)
-        raise LookupError(f"a route names what its stack does not make: {listed}")
+        raise LookupError(
+            f"a route refers to objects that its stack does not create: {listed}"
+        )
     return [made[name] for name in wanted]
 
 

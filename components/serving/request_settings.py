@@ -32,7 +32,7 @@ class Retries(Settings):
             yield Problem(
                 "attempt_seconds",
                 self.attempt_seconds,
-                "no other replica is asked with attempts = 0",
+                "with attempts = 0, no other replica is tried",
                 "give attempts, or remove attempt_seconds",
             )
 
@@ -57,8 +57,8 @@ class Requests(Settings):
             yield Problem(
                 "max_request_rows",
                 self.max_request_rows,
-                f"it is more than max_queue_rows, which is {self.max_queue_rows}: "
-                "a full request could never be taken",
+                f"it is more than max_queue_rows, which is {self.max_queue_rows}: a "
+                "full request could never be accepted",
                 f"give at most {self.max_queue_rows}, or raise max_queue_rows",
             )
 
@@ -81,7 +81,7 @@ class PredictionLog(Settings):
             yield Problem(
                 "file_mib",
                 self.file_mib,
-                f"it is more than total_mib, which is {self.total_mib}: "
-                "a finished file would be deleted at once",
+                f"it is more than total_mib, which is {self.total_mib}: a finished "
+                "file would be deleted immediately",
                 f"give at most {self.total_mib}, or raise total_mib",
             )

@@ -25,7 +25,7 @@ _NAME = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 def _name(text: str) -> str:
     if not _NAME.fullmatch(text):
         refuse(
-            "it is no name of a revision",
+            "not a valid revision name",
             "use a-z, 0-9 and - between them, such as challenger or, in quotes, "
             '"2026-11-23"',
         )
@@ -70,8 +70,8 @@ def wrong_weights(revisions: Mapping[str, Revision]) -> Iterator[Problem]:
         yield Problem(
             "revisions",
             weights,
-            f"their weights make {total} percent"
+            f"their weights add up to {total} percent"
             if total
-            else "no revision has a weight: nothing would answer",
-            f"let the weights make {WHOLE}",
+            else "all revisions have weight 0: none would receive requests",
+            f"make the weights add up to {WHOLE}",
         )

@@ -71,14 +71,15 @@ class Scaling(Settings):
             yield Problem(
                 "max_unavailable",
                 self.max_unavailable,
-                f"evictions could take all {self.min_replicas} replicas at once",
+                f"evictions could take all {self.min_replicas} replicas at the same "
+                "time",
                 f"give at most {self.min_replicas - 1}, or raise min_replicas",
             )
         if single and self.max_unavailable > 1:
             yield Problem(
                 "max_unavailable",
                 self.max_unavailable,
-                "there is one replica to take away",
+                "there is only one replica",
                 "give 1",
             )
 
@@ -90,7 +91,7 @@ class Scaling(Settings):
                     yield Problem(
                         name,
                         getattr(self, name),
-                        "replicas go by CPU, and this would never be looked at",
+                        "replicas scale by CPU, so this would be ignored",
                         "set signal: inflight, or remove it",
                     )
             return
@@ -98,15 +99,15 @@ class Scaling(Settings):
             yield Problem(
                 "cpu_percent",
                 self.cpu_percent,
-                "replicas go by requests in flight: two signals would fight",
+                "replicas scale by requests in flight: two signals would conflict",
                 "remove it, or set signal: cpu",
             )
         if self.inflight_per_replica is None:
             yield Problem(
                 "inflight_per_replica",
                 ABSENT,
-                "nothing says how many requests in flight a replica bears",
-                "measure it with `slipway bench model` and give what it says",
+                "the number of requests in flight that a replica can handle is not set",
+                "measure it with `slipway bench model` and give the result",
             )
         fallback = self.fallback_replicas
         if fallback and not self.min_replicas <= fallback <= self.max_replicas:

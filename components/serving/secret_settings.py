@@ -41,14 +41,14 @@ class SecretUse(Settings):
             yield Problem(
                 "variables",
                 ABSENT,
-                "nothing of the Secret is used",
-                "give variables or files, or leave the Secret out",
+                "no key of the Secret is used",
+                "give variables or files, or remove the Secret",
             )
         if self.aws and self.aws.form == "text" and len(self.keys) > 1:
             yield Problem(
                 "aws.form",
                 self.aws.form,
-                f"a text has no keys, and {len(self.keys)} are used: "
+                f"form: text has no keys, but {len(self.keys)} are used: "
                 f"{', '.join(self.keys)}",
                 "use one key, or set form: json",
             )

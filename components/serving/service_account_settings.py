@@ -36,22 +36,22 @@ class ServiceAccount(Settings):
             yield Problem(
                 f"annotations.{ROLE_ANNOTATION}",
                 role,
-                "it is no ARN of an IAM role",
+                "not the ARN of an IAM role",
                 "give one like arn:aws:iam::111122223333:role/employment",
             )
         if role is not None and self.pod_identity:
             yield Problem(
                 "pod_identity",
                 self.pod_identity,
-                f"the annotation {ROLE_ANNOTATION} gives the pods a role already",
-                "give one of the two",
+                f"the annotation {ROLE_ANNOTATION} already gives the pods a role",
+                "set only one of the two",
             )
         size = sum(len(f"{k}{v}".encode()) for k, v in self.annotations.items())
         if size > _LARGEST_KIB * 1024:
             yield Problem(
                 "annotations",
                 f"{size} bytes",
-                f"an object's annotations may take {_LARGEST_KIB} KiB",
+                f"an object's annotations are limited to {_LARGEST_KIB} KiB",
                 "shorten them",
             )
 

@@ -8,20 +8,17 @@ gateway's own figures. So where answers stream, no default says how long one may
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
+from components.serving.server_args import ServerArgs
 from components.settings import ABSENT, Problem
 
-if TYPE_CHECKING:
-    from components.serving.model_server_args import ModelServerArgs
 
-
-def streams(args: ModelServerArgs) -> bool:
+def streams(args: ServerArgs) -> bool:
     """Whether answers come in pieces: by the runtime's nature, or as the user says."""
     return args.runtime.FACTS.streams or args.lifecycle.stream_idle_seconds is not None
 
 
-def problems(args: ModelServerArgs) -> Iterator[Problem]:
+def problems(args: ServerArgs) -> Iterator[Problem]:
     """Limits of a server that streams which nobody has thought of."""
     if not streams(args):
         return
@@ -32,39 +29,38 @@ def problems(args: ModelServerArgs) -> Iterator[Problem]:
         yield Problem(
             "lifecycle.stream_idle_seconds",
             silence,
-            "a request that is held until the model is awake is silent for "
+            "a request that waits for the model to wake sends nothing for "
             f"scaling.idle.wake_seconds = {idle.wake_seconds}",
             "give more than that",
         )
 
 
-def _lifecycle(args: ModelServerArgs) -> Iterator[Problem]:
+def _lifecycle(args: ServerArgs) -> Iterator[Problem]:
     said, defaults = args.lifecycle.model_fields_set, type(args.lifecycle)()
     who = args.runtime.kind
     if "longest_request_seconds" not in said:
         yield Problem(
             "lifecycle.longest_request_seconds",
             ABSENT,
-            f"answers of {who} come in pieces, and the default of "
-            f"{defaults.longest_request_seconds} s would end them in their midst, with "
+            f"{who} streams its responses, and the default of "
+            f"{defaults.longest_request_seconds} s would cut them off midway, with "
             "status 200",
-            "give the longest that a whole answer may take, first piece to last, and "
-            "drain_seconds and grace_seconds to match",
+            "give the longest time that a whole response may take, from first to last "
+            "chunk, and drain_seconds and grace_seconds to match",
         )
     if args.lifecycle.stream_idle_seconds is None:
         yield Problem(
             "lifecycle.stream_idle_seconds",
             ABSENT,
-            f"answers of {who} come in pieces, and nothing says when one that stands "
-            "still is given up",
-            "give the longest silence: before the first piece, and between two",
+            f"{who} streams its responses, and no limit is set for one that stalls",
+            "give the longest pause: before the first chunk, and between two",
         )
 
 
-def _alerts(args: ModelServerArgs) -> Iterator[Problem]:
+def _alerts(args: ServerArgs) -> Iterator[Problem]:
     figures, said = args.runtime.figures, args.alerts.model_fields_set
     for name, figure, what in (
-        ("p99_milliseconds", figures.latency, "a whole answer takes"),
+        ("p99_milliseconds", figures.latency, "a whole response takes"),
         ("queue_p99_milliseconds", figures.queue, "a request waits"),
     ):
         if figure and name not in said:
@@ -72,6 +68,7 @@ def _alerts(args: ModelServerArgs) -> Iterator[Problem]:
             yield Problem(
                 f"alerts.{name}",
                 ABSENT,
-                f"the default of {default:g} ms is for answers that come whole",
-                f"give the 99th percentile of what {what} when all is well, and some",
+                f"the default of {default:g} ms is for responses that are not streamed",
+                f"give the 99th percentile of the time that {what} in normal "
+                "operation, plus a margin",
             )

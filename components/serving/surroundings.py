@@ -8,12 +8,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-from components import naming
+from components import naming, reserved_names
 from components.setting_types import DnsLabel, Namespace
 from components.settings import Problem, Settings, refuse
-
-SYSTEM_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
-
 
 _ADDRESS = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?(/[\w./-]*)?")
 
@@ -21,8 +18,8 @@ _ADDRESS = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?(/[\w./-]*)?")
 def _address(text: str) -> str:
     if not _ADDRESS.fullmatch(text):
         refuse(
-            "it is no address of Prometheus",
-            "give http://host:port, with no user and no password in it",
+            "not an address of Prometheus",
+            "give http://host:port, without user and password",
         )
     return text
 
@@ -58,15 +55,15 @@ class Surroundings(Settings):
 
     def contradictions(self) -> Iterator[Problem]:
         """Model servers among what the cluster itself runs, or what serves them."""
-        taken = {
-            **dict.fromkeys(SYSTEM_NAMESPACES, "Kubernetes' own"),
-            self.gateway_namespace: "the gateway's",
-            self.monitoring_namespace: "the monitoring's",
+        given = {
+            self.gateway_namespace: "the gateway",
+            self.monitoring_namespace: "the monitoring",
         }
-        if self.namespace in taken:
+        owner = given.get(self.namespace) or reserved_names.owner(self.namespace)
+        if owner:
             yield Problem(
                 "namespace",
                 self.namespace,
-                f"it is {taken[self.namespace]}; policies and quotas would mix",
-                f"give one for models alone, such as {naming.MODELS_NAMESPACE}",
+                f"it belongs to {owner}; policies and quotas would mix",
+                f"give one for models only, such as {naming.MODELS_NAMESPACE}",
             )

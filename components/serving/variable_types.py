@@ -31,7 +31,7 @@ def _short(text: str, longest: int = _LONGEST_NAME) -> str:
 def _variable(text: str) -> str:
     if not _VARIABLE.fullmatch(text):
         refuse(
-            "it is no name of a variable",
+            "not a valid variable name",
             "use letters, digits and _ . - with a letter or _ first, such as "
             "DATABASE_HOST",
         )
@@ -40,10 +40,10 @@ def _variable(text: str) -> str:
 
 def _value(text: str) -> str:
     if "\0" in text:
-        refuse("no variable can hold a NUL character", "take it out")
+        refuse("a variable cannot hold a NUL character", "remove it from the value")
     if len(text.encode()) >= _LONGEST_VALUE - _LONGEST_NAME - 2:
         refuse(
-            "Linux gives no program a variable so long",
+            "Linux does not pass a variable this long to a program",
             "put it into a file of a Secret or of the image",
         )
     return text
@@ -52,7 +52,7 @@ def _value(text: str) -> str:
 def _key(text: str) -> str:
     if text == "." or not _KEY.fullmatch(text):
         refuse(
-            "it is no key of a Secret",
+            "not a valid key of a Secret",
             "use letters, digits and . _ - such as password or ca.crt",
         )
     return _short(text)
@@ -61,7 +61,7 @@ def _key(text: str) -> str:
 def _secret(text: str) -> str:
     if not _SUBDOMAIN.fullmatch(text):
         refuse(
-            "it is not a name that Kubernetes takes",
+            "not a valid Kubernetes name",
             "use a-z, 0-9, - and . between them, such as database",
         )
     return _short(text)
@@ -70,7 +70,7 @@ def _secret(text: str) -> str:
 def _file(text: str) -> str:
     if not _FILE.fullmatch(text):
         refuse(
-            "it is no absolute path of a file in a folder",
+            "not the absolute path of a file in a folder",
             "give one such as /etc/database/ca.crt: letters, digits and . _ - between "
             "slashes, no . or .. alone",
         )

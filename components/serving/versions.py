@@ -32,7 +32,7 @@ def _day(value: Any) -> date:
     try:
         return date.fromisoformat(match[1] if match else "")
     except ValueError:
-        refuse("it is no day", "give year, month and day, such as 2027-06-30")
+        refuse("not a valid date", "give year, month and day, such as 2027-06-30")
 
 
 def _successor(text: str) -> str:
@@ -87,7 +87,7 @@ class Route(Settings):
                 "successor",
                 self.successor,
                 "it is this API version itself",
-                "give the one that callers shall use instead",
+                "give the one that clients should use instead",
             )
 
 
@@ -110,18 +110,18 @@ def overlaps(claims: Iterable[Claim]) -> Iterator[Problem]:
         first, second = earlier.route.prefix, later.route.prefix
         others = earlier.owner != later.owner
         of = f" of the model {earlier.owner}" if others else ""
-        fix = "give paths of which none lies below another"
+        fix = "give paths that do not lie below each other"
         if first == second:
             reason = (
-                f"the model {earlier.owner} has it already"
+                f"the model {earlier.owner} already has it"
                 if others
-                else "it stands there twice"
+                else "it is listed twice"
             )
             fix = f"give another, such as /{later.owner or 'employment'}/v1"
         elif second.startswith(f"{first}/"):
-            reason = f"it lies below {first}{of}"
+            reason = f"it is below {first}{of}"
         elif first.startswith(f"{second}/"):
-            reason = f"{first}{of} lies below it"
+            reason = f"{first}{of} is below it"
         else:
             continue
         yield Problem(f"{later.path}.prefix", second, reason, fix)
@@ -137,7 +137,7 @@ def lost_successors(claims: Iterable[Claim]) -> Iterator[Problem]:
             yield Problem(
                 f"{claim.path}.successor",
                 wanted,
-                "no model of this stack has it: callers would be sent to a 404",
+                "no model of this stack has it: clients would be sent to a 404",
                 "add it to routes, or give its whole address (https://...)",
             )
 
@@ -150,8 +150,8 @@ def past(routes: Iterable[Route], today: date) -> Iterator[str]:
     for route in routes:
         if route.sunset and route.sunset < today:
             yield (
-                f"callers of {route.prefix} were told that it ends on "
-                f"{route.sunset.isoformat()}; remove it, or give a later sunset"
+                f"{route.prefix} was announced to end on {route.sunset.isoformat()}; "
+                "remove it, or give a later sunset"
             )
 
 

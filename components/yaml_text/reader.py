@@ -60,7 +60,7 @@ def _scalar(loader: _Loader, node: ScalarNode) -> Any:
     if _tag(found) != node.tag:
         name = node.tag.removeprefix(_TAG)
         raise yaml.constructor.ConstructorError(
-            None, None, f"{node.value!r} is no {name}", node.start_mark
+            None, None, f"{node.value!r} is not a valid {name}", node.start_mark
         )
     return found
 
@@ -81,7 +81,7 @@ def read(text: str, where: str, dialect: Dialect = Dialect.ENGINE) -> Any:
     """
     found = read_all(text, where, dialect)
     if len(found) > 1:
-        raise YamlError(f"{where}: it has {len(found)} documents, and one is wanted")
+        raise YamlError(f"{where}: it has {len(found)} documents, but one is expected")
     return found[0] if found else None
 
 
@@ -119,8 +119,8 @@ def _twice(node: Node, path: tuple[str, ...], seen: set[int]) -> Iterator[str]:
         if name in first:
             place = ".".join((*path, name))
             yield (
-                f"{place} stands twice, in lines {first[name]} and {line}: "
-                "remove one of them"
+                f"{place} appears twice, in lines {first[name]} and {line}: remove "
+                "one of them"
             )
         first.setdefault(name, line)
         yield from _twice(value, (*path, name), seen)

@@ -93,7 +93,7 @@ def judge(report: Report, p99_seconds: float) -> str:
         return f"{number} of {report.sent} failed ({worst})"
     p99 = report.percentile(0.99)
     if math.isnan(p99):
-        return "nothing was answered"
+        return "no request was answered"
     if p99 > p99_seconds:
         return f"p99 {1000 * p99:.0f} ms is over {1000 * p99_seconds:.0f} ms"
     return ""
@@ -111,7 +111,7 @@ def search(
 
     def step(rate: float) -> Step | None:
         if now() + limits.step_seconds > end:
-            found.ended = f"its {limits.total_seconds:g} s were over"
+            found.ended = f"the time limit of {limits.total_seconds:g} s was reached"
             return None
         made = measure(rate, limits.step_seconds)
         if made.problem or made.report.invalid:
@@ -144,7 +144,9 @@ def _next(found: Capacity, limits: Limits) -> float | None:
     refused = found.least_refused
     if math.isinf(refused):
         if best >= limits.highest_rate:
-            found.ended = f"{best:g} requests/s, the most allowed, are borne"
+            found.ended = (
+                f"{best:g} requests/s, the highest rate allowed, was sustained"
+            )
             return None
         return min(2 * best, limits.highest_rate)
     too_much = [step for step in found.steps if step.problem]

@@ -129,7 +129,7 @@ def model_command(
         raise click.ClickException(str(error)) from error
     if not target.is_loopback and not yes:
         if not sys.stdin.isatty():
-            raise click.UsageError(f"{target.url} is another host: give --yes")
+            raise click.UsageError(f"{target.url} is on another host: give --yes")
         click.confirm(f"Overload {target.url} on purpose?", abort=True)
     limits = Limits(
         p99_seconds=p99_ms / 1000,
@@ -164,7 +164,7 @@ def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
         # Not shown: it may be a key that was given without its name.
-        raise SubjectError("what is given is no header: give --header 'NAME: VALUE'")
+        raise SubjectError("not a valid header: give --header 'NAME: VALUE'")
     return name.strip(), value.strip()
 
 
@@ -178,7 +178,9 @@ def _subject(
         from lab.settings import LabSettings
 
         if not stack.endswith(".lab"):
-            raise SubjectError(f"say how {stack}'s gateway is reached: --gateway URL")
+            raise SubjectError(
+                f"the gateway's address for {stack} is not known: give --gateway URL"
+            )
         port = LabSettings.from_environment().ports()["gateway"]
         gateway = f"http://127.0.0.1:{port}"
     return of_stack(stack, name, gateway, asking)
@@ -237,12 +239,12 @@ def _print(console: Console, target: Subject, found: Capacity) -> None:
         table.add_row(*_row(step))
     console.print(table)
     if found.ended:
-        console.print(f"Ended early: {found.ended}; what was found is a least.")
+        console.print(f"Ended early: {found.ended}; the result is a lower bound.")
     settings = recommend.recommendation(found, target.replicas)
     if not settings:
         console.print(
-            "No recommendation: no rate was borne and then held, or this machine was "
-            "too busy to tell. Run it from one with a core to spare."
+            "No recommendation: no rate was sustained, or this machine was too busy "
+            "to measure it. Run it from a machine with a core to spare."
         )
         return
     per_replica = recommend.rate_per_replica(found, target.replicas) or 0.0
@@ -289,7 +291,9 @@ def sizing_command(stack: str, prometheus: str, hours: int, as_json: bool) -> No
         from lab.settings import LabSettings
 
         if not stack.endswith(".lab"):
-            raise click.UsageError("say where Prometheus is: --prometheus URL")
+            raise click.UsageError(
+                "the address of Prometheus is not known: give --prometheus URL"
+            )
         port = LabSettings.from_environment().ports()["prometheus"]
         prometheus = f"http://127.0.0.1:{port}"
     try:

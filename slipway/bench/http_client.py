@@ -38,7 +38,7 @@ class Target:
     def address(self) -> tuple[str, int]:
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError(f"{self.url} is no http or https URL")
+            raise ValueError(f"{self.url} is not an http or https URL")
         return parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)
 
     @property

@@ -135,7 +135,7 @@ def _asking(client: httpx.Client, address: str) -> Query:
             answer = client.get("/api/v1/query", params={"query": expression})
             said = answer.json()
         except (httpx.HTTPError, ValueError) as error:
-            raise PrometheusError(f"{address} gives no answer ({error})") from error
+            raise PrometheusError(f"{address} does not answer ({error})") from error
         if said.get("status") != "success":
             raise PrometheusError(f"{address}: {said.get('error', answer.status_code)}")
         result = said["data"]["result"]

@@ -71,8 +71,8 @@ class Subject:
         now = self.count() if self.count else self.replicas
         if now != self.replicas:
             raise ReplicasChangedError(
-                f"replicas went from {self.replicas} to {now}, so that nothing can be "
-                "said of one; hold them with min_replicas = max_replicas"
+                f"the replicas changed from {self.replicas} to {now}, so the rate per "
+                "replica is unknown; hold them with min_replicas = max_replicas"
             )
 
     @property
@@ -120,8 +120,9 @@ def of_stack(
     facts = args.runtime.FACTS
     if "/infer" not in facts.public:
         raise SubjectError(
-            f"{name} is served by {args.runtime.kind}, whose requests are its own: "
-            "give an address in place of STACK/MODEL, and a request with --body"
+            f"{name} is served by {args.runtime.kind}, which has its own request "
+            "format: give an address in place of STACK/MODEL, and a request with "
+            "--body"
         )
     if not args.api_versions:
         raise SubjectError(
@@ -188,7 +189,7 @@ def sample_body(url: str, headers: Mapping[str, str]) -> bytes:
             if "inputs" not in said and said.get("models"):
                 said = _json(client.get(f"{described}/models/{said['models'][0]}"))
     except (httpx.HTTPError, ValueError) as error:
-        raise SubjectError(f"{described} gives no description ({error})") from error
+        raise SubjectError(f"{described} returned no description ({error})") from error
     if "inputs" not in said:
         raise SubjectError(
             f"{described} does not describe a model: give a request with --body FILE"

@@ -19,6 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from components import catalog
 from components.yaml_text import read
 from slipway.catalog import describe, published, writing
+from toolchain.errors import OperatorError
 
 PRICING_REGION = "us-east-1"
 """Price lists of all regions are served there."""
@@ -38,7 +39,7 @@ Client = Callable[[str, str], Any]
 """Makes a client of a service in a region."""
 
 
-class RefreshError(Exception):
+class RefreshError(OperatorError):
     """AWS did not answer; nothing was written."""
 
 
@@ -60,9 +61,9 @@ def refresh(
         return _refresh(regions, report, clients, day)
     except (BotoCoreError, ClientError) as error:
         raise RefreshError(
-            f"AWS did not answer: {error}. Nothing was written. It takes credentials "
-            "(aws configure, or AWS_PROFILE) with ec2:Describe*, pricing:GetProducts "
-            "and eks:DescribeClusterVersions"
+            f"AWS did not answer: {error}. Nothing was written. The command needs "
+            "credentials (aws configure, or AWS_PROFILE) with ec2:Describe*, "
+            "pricing:GetProducts and eks:DescribeClusterVersions"
         ) from None
 
 

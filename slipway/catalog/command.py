@@ -82,7 +82,7 @@ def list_command(
     if not shown:
         models = sorted({_model(t) for t in catalog.instance_types()} - {""})
         raise click.UsageError(
-            f"no instance type is like that; accelerators: {', '.join(models)}"
+            f"no instance type matches; accelerators: {', '.join(models)}"
         )
     table = Table(title=f"{len(shown)} instance types; {region}, on demand")
     table.add_column("type", no_wrap=True)

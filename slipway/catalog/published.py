@@ -23,10 +23,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lab import commands, paths
-from lab.errors import LabError
-from lab.locks import locked
 from slipway.catalog import describe, writing
+from toolchain import commands, paths
+from toolchain.errors import OperatorError
+from toolchain.locks import locked
 
 MOTO = "5.2.5"
 MOTO_DATE = "2026-11-23"
@@ -103,7 +103,7 @@ def karpenter_module() -> Path:
 
 
 def _module_zip(folder: Path) -> Path:
-    """The module's zip, verified by Go's checksum database; LabError.
+    """The module's zip, verified by Go's checksum database; OperatorError.
 
     For a module that wants a newer Go, `go mod download` fetches and verifies it and
     then ends with an error all the same: what counts is that it tells zip and sum.
@@ -122,7 +122,7 @@ def _module_zip(folder: Path) -> Path:
     told = json.loads(done.stdout) if done.stdout.strip() else {}
     if not (told.get("Zip") and told.get("Sum")):
         why = told.get("Error") or done.stderr.strip()
-        raise LabError(f"{' '.join(command)} ended with {done.returncode}: {why}")
+        raise OperatorError(f"{' '.join(command)} ended with {done.returncode}: {why}")
     return Path(told["Zip"])
 
 
@@ -184,7 +184,7 @@ def _prices(module: Path, types: set[str], source: str) -> dict[str, Any]:
         text = (module / name).read_text()
         generated = _GENERATED.search(text)
         if not generated:
-            raise ValueError(f"{name}: it does not say when it was generated")
+            raise ValueError(f"{name}: it has no date of generation")
         for region, table in _tables(text):
             priced = {t: float(p) for t, p in _PRICE.findall(table) if t in types}
             found[region] = {

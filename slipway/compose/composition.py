@@ -75,7 +75,7 @@ class Composition:
                     Problem(
                         f"models.{name}",
                         name,
-                        "another service of this project has the name",
+                        "another service of this project has the same name",
                         "give the model server another name",
                     )
                 ],

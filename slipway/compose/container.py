@@ -108,11 +108,18 @@ class Container:
         pod = pod_spec(self.workload)
         for key in ("initContainers", "hostNetwork", "hostPID", "runtimeClassName"):
             if pod.get(key):
-                raise self._refuse(key, pod[key], "it is not translated", _BY_HAND)
+                raise self._refuse(
+                    key, pod[key], "`slipway compose` does not support it", _BY_HAND
+                )
         if "lifecycle" in self.container:
             hooks = self.container["lifecycle"]
             if set(hooks) != {"preStop"} or "sleep" not in hooks["preStop"]:
-                raise self._refuse("lifecycle", hooks, "it is not translated", _BY_HAND)
+                raise self._refuse(
+                    "lifecycle",
+                    hooks,
+                    "`slipway compose` does not support it",
+                    _BY_HAND,
+                )
 
     def _environment(self) -> dict[str, str]:
         fields = {
@@ -133,7 +140,7 @@ class Container:
                     raise self._refuse(
                         f"env {name}",
                         source,
-                        "there is nothing here that it could come from",
+                        "its source does not exist in Compose",
                         "give the value itself, or run it on a cluster",
                     )
                 value = fields[path]
@@ -146,7 +153,7 @@ class Container:
             raise self._refuse(
                 f"env {name}",
                 value,
-                "Compose replaces no variables in variables",
+                "Compose does not expand variables inside variables",
                 "give the value itself, or run it on a cluster",
             )
         return value.replace("$$", "$")
@@ -182,7 +189,7 @@ class Container:
                 raise self._refuse(
                     f"volumes {name}",
                     {k: v for k, v in volume.items() if k != "name"},
-                    "there is no such volume on one machine",
+                    "a single machine has no such volume",
                     _BY_HAND,
                 )
 
@@ -210,7 +217,9 @@ class Container:
     def _add_secret(self, source: Object, target: str) -> None:
         """Files of a Secret, each a file of the machine's by itself."""
         if set(source) != {"secret"}:
-            raise self._refuse("volumes", source, "it is not translated", _BY_HAND)
+            raise self._refuse(
+                "volumes", source, "`slipway compose` does not support it", _BY_HAND
+            )
         secret = source["secret"]
         for item in secret["items"]:
             path = f"{target}/{item['path']}"
@@ -251,7 +260,9 @@ class Container:
             "failures": probe.get("failureThreshold", 3),
         }
         if "httpGet" not in probe:
-            raise self._refuse("readinessProbe", probe, "it is not by HTTP", _BY_HAND)
+            raise self._refuse(
+                "readinessProbe", probe, "it is not an HTTP probe", _BY_HAND
+            )
         ask = probe["httpGet"]
         port = self.port(ask["port"])
         url = f"http://127.0.0.1:{port}{ask.get('path', '/')}"
@@ -265,7 +276,7 @@ class Container:
         limits = self.container.get("resources", {}).get("limits", {})
         for name in set(limits) - _KNOWN_RESOURCES:
             raise self._refuse(
-                "resources", name, "Compose knows no such resource", _BY_HAND
+                "resources", name, "Compose does not support this resource", _BY_HAND
             )
         memory = mebibytes(limits.get("memory", "512Mi")) + self._tmpfs_mib
         found = tools.limits(cpus(limits.get("cpu", "1")), memory)
@@ -294,7 +305,7 @@ def only_container(workload: Object, name: str | None = None) -> Object:
             workload,
             "spec.template.spec.containers",
             [container["name"] for container in found],
-            f"one container can be translated ({path_of(workload, '').strip()})",
+            f"only one container can be translated ({path_of(workload, '').strip()})",
             _BY_HAND,
         )
     return found[0]

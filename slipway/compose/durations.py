@@ -15,7 +15,7 @@ def seconds(duration: str) -> float:
     https://gateway-api.sigs.k8s.io/geps/gep-2257/
     """
     if not _WHOLE.fullmatch(duration):
-        raise ValueError(f"{duration!r} is no duration, such as 1m30s")
+        raise ValueError(f"{duration!r} is not a duration such as 1m30s")
     return sum(int(number) * _FACTORS[unit] for number, unit in _PART.findall(duration))
 
 

@@ -47,8 +47,8 @@ def add(composition: Composition, objects: Objects, backends: Backends) -> None:
     composition.networks.setdefault(OUTSIDE, {})
     composition.add(SERVICE, _service(composition, proxy, backends))
     composition.told(
-        "The gateway's configuration is fixed: weights and routes change by writing it "
-        "anew and `docker compose up`, which is an outage of a second."
+        "The gateway's configuration is static: to change weights or routes, write it "
+        "anew and run `docker compose up`, which causes an outage of a second."
     )
 
 
@@ -69,7 +69,7 @@ def _proxy(stack: str, objects: Objects) -> Object:
                 Problem(
                     "gateway",
                     "none",
-                    "the platform stack makes no gateway, which has image and limits",
+                    "the platform stack has no gateway to take image and limits from",
                     "name one that does with --platform, for example platform.lab",
                 )
             ],
@@ -93,14 +93,15 @@ def _check_listeners(composition: Composition, objects: Objects) -> None:
                 one,
                 "spec.listeners",
                 [listener["name"] for listener in listeners],
-                "models are reached by TLS alone, which the gateway of Compose lacks",
-                "name a platform stack that takes plain HTTP with --platform, and "
-                "let a TLS proxy of your own go before the loopback port",
+                "models are reached over TLS only, which the gateway of Compose does "
+                "not support",
+                "name a platform stack that accepts plain HTTP with --platform, and "
+                "put your own TLS proxy in front of the loopback port",
             )
         if len(listeners) > len(plain):
             composition.told(
-                "The gateway takes plain HTTP alone: let a TLS proxy of your own go "
-                "before its port before anybody else can reach it."
+                "The gateway accepts plain HTTP only: put your own TLS proxy in front "
+                "of its port before other hosts can reach it."
             )
 
 

@@ -63,7 +63,7 @@ def add(
         if namespace_of(workload) == namespace and name_of(workload) in PORTS
     }
     if "prometheus" not in workloads:
-        composition.told("The platform stack has no Prometheus: nothing is watched.")
+        composition.told("The platform stack has no Prometheus: nothing is monitored.")
         return
     composition.networks[NETWORK] = {"internal": True}
     targets = [Target("gateway", naming.GATEWAY_NAMESPACE, gateway.pods())]
@@ -94,7 +94,7 @@ def add(
         composition.add(name, service)
     composition.services[gateway.SERVICE]["networks"][NETWORK] = {}
     composition.told(
-        "Prometheus scrapes the services; processor and memory of containers, which "
+        "Prometheus scrapes the services; CPU and memory of containers, which "
         "kubelets measure, and the API server's metrics are missing."
     )
 

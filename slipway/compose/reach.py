@@ -67,8 +67,8 @@ def _outside(
     name, cidr = name_of(workload), block["cidr"]
     if cidr == ROLE_AGENT[0]:
         composition.told(
-            f"{name}: no role of a service account is handed out here; what it needs "
-            "of a cloud must come by secrets."
+            f"{name}: service accounts get no role here; give it what it needs from a "
+            "cloud as secrets."
         )
         return
     composition.networks.setdefault(OUTSIDE, {})
@@ -76,8 +76,8 @@ def _outside(
     # Names outside are asked for outside.
     service["dns"] = None
     composition.told(
-        f"{name} may call {cidr}, and with that whatever the machine reaches, on every "
-        "port: let the machine's firewall say what that is."
+        f"{name} may call {cidr}, and so everything that the machine reaches, on "
+        "every port: restrict that with the machine's firewall."
     )
 
 
@@ -105,16 +105,16 @@ def _inside(
     composition.networks[place] = {"internal": True}
     service["networks"][place] = {}
     composition.told(
-        f"{name_of(workload)} may call pods of the namespace {namespace}, and none of "
-        f"them is here: put what stands for them into the network {place} by a "
-        "compose.override.yaml, with the names that are called as its aliases."
+        f"{name_of(workload)} may call pods of the namespace {namespace}, but this "
+        f"project has none of them: add what replaces them to the network {place} in "
+        "a compose.override.yaml, with the names that are called as aliases."
     )
 
 
 def _tell(composition: Composition, objects: Objects, workload: Object) -> None:
     name = name_of(workload)
     if pod_spec(workload).get("nodeSelector"):
-        composition.told(f"{name}: its node_selector chooses nothing on one machine.")
+        composition.told(f"{name}: its node_selector has no effect on one machine.")
     account: Any = objects.find(
         "ServiceAccount",
         pod_spec(workload).get("serviceAccountName", ""),
@@ -122,6 +122,6 @@ def _tell(composition: Composition, objects: Objects, workload: Object) -> None:
     )
     if account and account["metadata"].get("annotations"):
         composition.told(
-            f"{name}: annotations of its service account mean nothing here; what it "
-            "needs of a cloud must come by secrets."
+            f"{name}: annotations of its service account have no effect here; give it "
+            "what it needs from a cloud as secrets."
         )

@@ -22,7 +22,7 @@ from slipway.compose.objects import (
 Envoy = dict[str, Any]
 _LONGEST_SILENCE = 3600
 """Envoy Gateway's own, where a route has a time limit (idleTimeout, v1.9.1)."""
-_BY_HAND = "take it from the route, or run the stack on a cluster"
+_BY_HAND = "remove it from the route, or run the stack on a cluster"
 ANOTHER_HOST: Envoy = {
     "retry_host_predicate": [
         {
@@ -67,7 +67,9 @@ class _Answer:
 
     def _refuse(self, path: str, value: Any) -> Exception:
         where = f"spec.rules[{self._number}].{path}"
-        return problem(self._route, where, value, "it is not translated", _BY_HAND)
+        return problem(
+            self._route, where, value, "`slipway compose` does not support it", _BY_HAND
+        )
 
     def matches(self) -> Iterator[tuple[tuple[int, ...], Envoy]]:
         """The rule's routes with their order of precedence."""

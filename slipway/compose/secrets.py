@@ -24,12 +24,12 @@ def variable(composition: Composition, workload: Object, secret: str, key: str) 
             workload,
             "spec.template.spec.containers.env",
             f"{secret}/{key}",
-            f"{name} of .env stands for {other} already",
+            f"{name} in .env already stands for {other}",
             "rename the Secret or its key",
         )
     composition.told(
         f"{name_of(workload)} needs the key {key} of the Secret {secret}: put "
-        f"{name}='...' into .env beside compose.yaml, for nobody but you to read."
+        f"{name}='...' into .env beside compose.yaml, readable only by you."
     )
     return f"${{{name}:?put the key {key} of the Secret {secret} into .env}}"
 
@@ -41,7 +41,7 @@ def file(
     source = f"{FOLDER}/{secret}/{key}"
     composition.told(
         f"{name_of(workload)} needs the key {key} of the Secret {secret}: put it into "
-        f"{source} beside compose.yaml, for the container's user to read."
+        f"{source} beside compose.yaml, readable by the container's user."
     )
     return {
         "type": "bind",

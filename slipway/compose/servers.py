@@ -50,8 +50,8 @@ class Backends:
                 route,
                 "spec.rules.backendRefs",
                 reference["name"],
-                "no model server of these stacks is behind it",
-                "take it from the route, or run the stack on a cluster",
+                "it leads to no model server of these stacks",
+                "remove it from the route, or run the stack on a cluster",
             )
         name = f"service/{namespace}/{reference['name']}/{reference['port']}"
         asked = traffic.cluster(traffic.of(self.objects, route))
@@ -63,7 +63,7 @@ class Backends:
                 route,
                 "spec.rules.backendRefs",
                 reference["name"],
-                "another route leads to it with another BackendTrafficPolicy",
+                "another route to it has another BackendTrafficPolicy",
                 "give both routes the same connection limits",
             )
         return name
@@ -111,7 +111,7 @@ def add(composition: Composition, objects: Objects) -> list[Object]:
                 "spec.replicas",
                 count,
                 "Compose gives all replicas of a service the same GPUs",
-                "let one replica be the least, or run the stack on a cluster",
+                "set the minimum to one replica, or run the stack on a cluster",
             )
         service = container.service(count)
         composition.networks[network(name)] = {"internal": True}
@@ -143,8 +143,8 @@ def _replicas(composition: Composition, objects: Objects, workload: Object) -> i
                 f"--scale {name}={count + 1}` adds one"
             )
             composition.told(
-                f"{name} has {count} replica{'s' if count > 1 else ''} whatever the "
-                f"load (a cluster would go up to {most}){more}."
+                f"{name} always has {count} replica{'s' if count > 1 else ''} (a "
+                f"cluster would scale it up to {most}){more}."
             )
             return count
     return int(workload["spec"].get("replicas", 1))

@@ -13,13 +13,13 @@ MODELS = "models"
 PLATFORM = "platform"
 LIMITS = """\
 An update stops all replicas of a service before it starts new ones: there is no \
-rolling update, and one machine's end is the end of all.
-A container that exits is started again; one that is unhealthy is only cut off by the \
-gateway.
-Networks keep model servers apart from each other and from the world; the gateway and \
+rolling update, and a failure of the machine is an outage of everything.
+A container that exits is restarted; the gateway only stops sending requests to an \
+unhealthy one.
+Networks isolate model servers from each other and from the outside; the gateway and \
 Prometheus can be reached from each of them, on every port.
-The prediction log is kept in memory and ends with its container; its size is added to \
-the service's memory.
+The prediction log is kept in memory and is lost with its container; its size is \
+added to the service's memory.
 """.splitlines()
 """What is different whatever the stack says."""
 
@@ -40,7 +40,7 @@ def compose(
         problem = Problem(
             "STACK",
             stack,
-            "only model servers run by Compose; the other layers are a cluster's",
+            "Compose runs only model servers; the other layers need a cluster",
             f"give {MODELS}.{environment}",
         )
         raise SettingsError("slipway compose", [problem])
@@ -69,7 +69,7 @@ def translated(
         composition.told(line)
     for route in models.kind("GRPCRoute"):
         composition.told(
-            f"{name_of(route)}: gRPC does not pass the gateway of Compose; callers on "
-            "its network reach the server itself."
+            f"{name_of(route)}: the gateway of Compose does not route gRPC; clients "
+            "on its network reach the server directly."
         )
     return composition

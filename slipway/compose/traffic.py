@@ -58,8 +58,8 @@ _CLIENT = {
     "timeout.http.requestReceivedTimeout": _DURATION,
 }
 _CLIENT_TLS = {"tls.minVersion": _ANY, "tls.ciphers[]": _ANY}
-_REASON = "the gateway of Compose would not hold to it"
-_FIX = "take it from the stack, or run the stack on a cluster"
+_REASON = "the gateway of Compose would not apply it"
+_FIX = "remove it from the stack, or run the stack on a cluster"
 _BREAKERS = {
     "maxConnections": "max_connections",
     "maxPendingRequests": "max_pending_requests",
@@ -89,9 +89,9 @@ def check(composition: Composition, objects: Objects) -> None:
         _targets(composition, objects, policy)
         if passive := _said(policy, _TOLD):
             composition.told(
-                "The gateway gives a replica up at its first failed connection, until "
-                "its health check passes; a cluster's gateway does by its policy: "
-                f"{passive}."
+                "The gateway takes a replica out at its first failed connection, "
+                "until its health check passes; a cluster's gateway follows its "
+                f"policy: {passive}."
             )
     clients = objects.kind("ClientTrafficPolicy")
     for policy in clients[1:]:
@@ -153,8 +153,8 @@ def _targets(composition: Composition, objects: Objects, policy: Object) -> None
             continue
         said = ", ".join(f"{path} {value}" for path, value in leaves(policy["spec"]))
         composition.told(
-            f"No {one['kind']} passes the gateway, so {name_of(policy)} is not held "
-            f"to: {said}."
+            f"The gateway routes no {one['kind']}, so {name_of(policy)} has no "
+            f"effect: {said}."
         )
 
 

@@ -29,8 +29,8 @@ def command(stacks: Sequence[str], as_json: bool) -> None:
     others = [stack for stack in stacks if layers.split(stack)[0] != layers.CLUSTER]
     if others:
         raise click.UsageError(
-            f"{', '.join(others)}: only stacks of the layer {layers.CLUSTER} make what "
-            "AWS bills"
+            f"{', '.join(others)}: only stacks of the layer {layers.CLUSTER} create "
+            "what AWS bills"
         )
     found = [
         estimate(stack, stack_settings.load(stack, ClusterSettings)) for stack in stacks
@@ -105,15 +105,15 @@ def _print(console: Console, found: Estimate) -> None:
     console.print(table)
     if found.ceiling.unknown:
         console.print(
-            f"No price is known for: {', '.join(found.ceiling.unknown)}. "
-            f"`slipway catalog refresh --region {found.region}` asks your account for "
-            "those of instance types.",
+            f"No price is known for: {', '.join(found.ceiling.unknown)}. `slipway "
+            f"catalog refresh --region {found.region}` queries your account for those "
+            "of instance types.",
             highlight=False,
         )
     left_out = [u for u in found.floor.unknown if u not in found.ceiling.unknown]
     if left_out:
         console.print(
-            f"Not in the floor: {', '.join(left_out)}; the settings do not tell how "
+            f"Not in the floor: {', '.join(left_out)}; the settings do not state how "
             "many instances they hold.",
             highlight=False,
         )

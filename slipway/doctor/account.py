@@ -126,14 +126,17 @@ def of_answer(what: str, response: Mapping[str, Any]) -> CannotAskError:
     if _DENIED.search(code):
         service, _, call = what.partition(" ")
         action = f"{service}:{''.join(w.capitalize() for w in call.split('_'))}"
-        why, fix = f"{code}: {said}", f"let the caller's role do {action}"
+        why, fix = f"{code}: {said}", f"grant the caller's role {action}"
     elif _EXPIRED.search(code):
-        why = f"the credentials are not taken ({code})"
-        fix = "sign in anew: aws sso login, or set AWS_PROFILE"
+        why = f"the credentials are not accepted ({code})"
+        fix = "sign in again: aws sso login, or set AWS_PROFILE"
     elif _THROTTLED.search(code):
-        why, fix = f"AWS answers too slowly to this account ({code})", "run it again"
+        why, fix = (
+            f"AWS throttles the requests of this account ({code})",
+            "run it again",
+        )
     else:
-        why, fix = f"{what}: {code}: {said}", "see AWS's text"
+        why, fix = f"{what}: {code}: {said}", "see the text from AWS"
     return CannotAskError(why, fix, code)
 
 
@@ -161,8 +164,8 @@ _BEFORE: tuple[tuple[tuple[type[Exception], ...], str, str], ...] = (
     ),
     (
         (ResponseParserError,),
-        "something else than AWS answers, such as a proxy",
-        "see to the network, HTTPS_PROXY and AWS_ENDPOINT_URL",
+        "something other than AWS answers, such as a proxy",
+        "check the network, HTTPS_PROXY and AWS_ENDPOINT_URL",
     ),
     (
         (
@@ -171,7 +174,7 @@ _BEFORE: tuple[tuple[tuple[type[Exception], ...], str, str], ...] = (
             exceptions.ConnectionError,
         ),
         "AWS does not answer",
-        "see to the network, HTTPS_PROXY and AWS_ENDPOINT_URL",
+        "check the network, HTTPS_PROXY and AWS_ENDPOINT_URL",
     ),
 )
 

@@ -24,7 +24,7 @@ def examine(plan: Plan, account: Account, said: Said = lambda _: None) -> Report
         if _usable(findings) or name == FIRST:
             findings += _asked(name, check, plan, account)
         else:
-            why = f"not asked: {FIRST} were not good"
+            why = f"skipped: the check {FIRST} did not pass"
             findings.append(Finding(name, "unknown", plan.account, why, "see above"))
     return Report(plan.stack, plan.account, plan.region, tuple(findings))
 

@@ -203,9 +203,9 @@ def _refusals(
 
 def _unmet_label(nodes: PoolNodes, asked: Requirement) -> tuple[str, str]:
     values = nodes.values(asked.key) or ()
-    has = f"gives {', '.join(values)}" if values else "does not give that label"
+    has = f"sets {', '.join(values)}" if values else "does not set this label"
     return (
-        f"the pod asks for {asked}, the pool {has}",
+        f"the pod requires {asked}, the pool {has}",
         "change the pod's node selector, or the pool",
     )
 
@@ -235,7 +235,7 @@ def _too_small(
         of += f"{quantity.show(which, used.get(which, Decimal(0)))} are in use"
         yield Refusal(
             nodes.name,
-            f"its limit is {of}; one more {name} has {wanted}",
+            f"its limit is {of}; another {name} needs {wanted}",
             "raise the pool's limit, or run less in it",
         )
 
@@ -271,14 +271,14 @@ def _no_type(
     if not any(s.allocatable.get(which) for s in sizes.values()):
         return Refusal(
             nodes.name,
-            f"the pod asks for {asked}, none of its types has any",
-            f"give the pod to a pool whose types have {which}",
+            f"the pod requests {asked}, but none of the pool's types has any",
+            f"move the pod to a pool whose types have {which}",
         )
     return Refusal(
         nodes.name,
-        f"the pod asks for {asked}, its closest type {name} has "
+        f"the pod requests {asked}, but the closest type {name} has "
         f"{quantity.show(which, has)} for pods",
-        "ask for less in each pod, or add a larger type to the pool",
+        "request less in each pod, or add a larger type to the pool",
     )
 
 

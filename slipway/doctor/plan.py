@@ -9,7 +9,8 @@ from typing import Any
 from components.cluster.addon_versions import PINNED
 from components.cluster.arns import Arns
 from components.cluster.network_settings import NetworkSettings
-from components.cluster.node_pool_settings import NodePoolBase, ReservedPool
+from components.cluster.node_pool_base import NodePoolBase
+from components.cluster.reserved_pool import ReservedPool
 from components.cluster.settings import ClusterSettings
 from slipway import render, stack_settings
 

@@ -21,7 +21,7 @@ def examine(stack: str) -> Report:
         with cluster_api.of_stack(stack) as api:
             findings = list(check(api))
     except KubeApiError as error:
-        fix = "see to the cluster, and to `cluster` in the stack's file"
+        fix = "check the cluster, and `cluster` in the stack file"
         findings = [Finding(NAME, "unknown", stack, str(error), fix)]
     return Report(stack, "", "", tuple(findings))
 
@@ -38,18 +38,19 @@ def check(api: KubeApi) -> Iterator[Finding]:
 
 def _finding(one: PendingPods) -> Finding:
     subject = f"{one.namespace} {one.name}"
-    asks = f"{one.count} pods, each asks for {one.asks}"
+    asks = f"{one.count} pods, each requests {one.asks}"
     if one.is_served:
         pools = ", ".join(one.served_by)
         return Finding(
             NAME,
             "good",
             subject,
-            f"{asks}: {pools} can serve them; a node is on its way, or AWS had none",
+            f"{asks}: {pools} can serve them; a node is starting, or AWS had none "
+            "available",
         )
     if not one.refusals:
-        why = one.scheduler or "no scheduler has looked at it"
-        fix = "change the pods' demands, or add nodes: there are no NodePools"
+        why = one.scheduler or "no scheduler has considered it"
+        fix = "change the pods' requests, or add nodes: there are no NodePools"
         return Finding(NAME, "problem", subject, f"{asks}: {why}", fix)
     reasons = "; ".join(f"{r.pool}: {r.reason}" for r in one.refusals)
     fixes = dict.fromkeys(f"{r.pool}: {r.fix}" for r in one.refusals)

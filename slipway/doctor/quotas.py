@@ -26,7 +26,7 @@ def value(account: Account, service: str, code: str) -> float:
 def raise_it(service: str, code: str, wanted: int) -> str:
     """What to do about one that is too small."""
     return (
-        "lower the pools' limits, or ask for more: aws service-quotas "
-        f"request-service-quota-increase --service-code {service} "
-        f"--quota-code {code} --desired-value {wanted}"
+        "lower the pools' limits, or request more: aws service-quotas "
+        f"request-service-quota-increase --service-code {service} --quota-code {code} "
+        f"--desired-value {wanted}"
     )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lab import paths
 from lab.settings import REGISTRY_NAME
 from slipway.images import buildah
 from slipway.images.builder import built
 from slipway.images.errors import ImageError, Report, silent
 from slipway.images.table import select
+from toolchain import paths
 
 REGISTRY_PORT = 5000
 HOST_IMAGES = ("pause",)

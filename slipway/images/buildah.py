@@ -16,8 +16,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from lab import paths
 from slipway.images.errors import ImageError
+from toolchain import paths
 
 CA_BUNDLE = Path("/etc/ssl/certs")
 LAST_LINES = 25
@@ -42,8 +42,8 @@ def holds(image_id: str) -> bool:
 def _command(arguments: list[str]) -> list[str]:
     if shutil.which("buildah") is None:
         raise ImageError(
-            "buildah is not on PATH, and images are built and pushed by it: "
-            "apt-get install buildah"
+            "buildah, which builds and pushes images, is not on PATH: apt-get install "
+            "buildah"
         )
     isolated = ["unshare", "--mount"] if os.geteuid() == 0 else []
     return [

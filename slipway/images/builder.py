@@ -10,12 +10,12 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from lab.locks import locked
 from slipway.images import buildah, records
 from slipway.images.errors import ImageError, Report, silent
 from slipway.images.inputs import place
 from slipway.images.records import Record
 from slipway.images.table import BASE, Image, base_source, images, select
+from toolchain.locks import locked
 
 BASE_VARIABLE = "SLIPWAY_BASE_IMAGE"
 """`debian`, `public`, or a reference of your own; unset: public where a registry

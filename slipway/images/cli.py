@@ -12,11 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from components.images import REFERENCE
-from lab.builds import BuildError
-from lab.errors import LabError
 from slipway.images import lock, models, records
 from slipway.images.builder import build, context
-from slipway.images.errors import ImageError, Report
+from slipway.images.errors import Report
 from slipway.images.registry import Registry, push
 from slipway.images.table import images, select
 
@@ -34,10 +32,7 @@ def _progress(console: Console) -> Iterator[Report]:
                 if not console.is_terminal:
                     console.print(f"{image}: {text}", highlight=False, markup=False)
 
-        try:
-            yield report
-        except (ImageError, BuildError, LabError) as error:
-            raise click.ClickException(str(error)) from error
+        yield report
 
 
 @click.group(name="images", invoke_without_command=True)
@@ -97,12 +92,12 @@ def lock_command(name: str, reference: str) -> None:
     """
     if not REFERENCE.fullmatch(reference):
         raise click.ClickException(
-            f"{reference} is no reference by digest: give host/path@sha256:<64 hex "
-            "digits>; a tag may name other bytes tomorrow"
+            f"{reference} is not a reference by digest: give host/path@sha256:<64 hex "
+            "digits>; a tag can point to another image later"
         )
     if name in images():
         raise click.ClickException(
-            f"{name} is built here, and the next push would replace the entry: give "
+            f"{name} is built here, and the next push would replace the entry: set "
             "the reference in the stack's settings"
         )
     lock.write({**lock.read(), name: reference})

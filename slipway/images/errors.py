@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from toolchain.errors import OperatorError
+
 Report = Callable[[str, str], None]
 """Called with (image, what happens) as work goes on."""
 
 
-class ImageError(Exception):
+class ImageError(OperatorError):
     """An image could not be made or pushed; the text says which, why, what to do."""
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from lab import builds, packages
 from slipway.images import models, rootfs, wheels
 from slipway.images.errors import ImageError
+from toolchain import builds, packages, programs
 
 
 class Input(Protocol):
@@ -29,7 +29,7 @@ class Input(Protocol):
 
 @dataclass(frozen=True)
 class Binary:
-    """A program of lab/binaries: `binary = "group/program"`."""
+    """A Go program of `toolchain.programs`: `binary = "group/program"`."""
 
     binary: str
 
@@ -38,14 +38,15 @@ class Binary:
         return builds.group(self.binary.partition("/")[0])
 
     def identity(self) -> str:
-        return f"{self._group.key()} {self.binary}"
+        found = programs.find(self._group.name)
+        return f"{found.identity if found else 'not here yet'} {self.binary}"
 
     def version(self) -> str:
         return self._group.version().removeprefix("v")
 
     def make(self) -> Path:
-        builds.build(self._group)
-        return self._group.binary(self.binary.partition("/")[2])
+        name = self.binary.partition("/")[2]
+        return programs.get(self._group.name).binary(name)
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lab import paths
-from lab.locks import locked
 from slipway.images.errors import ImageError
+from toolchain import paths
+from toolchain.locks import locked
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import httpx
 
-from lab.locks import locked
 from lab.settings import REGISTRY_NAME, LabSettings
 from slipway.images import buildah, lock, records
 from slipway.images.archives import REGISTRY_PORT
@@ -19,6 +18,7 @@ from slipway.images.builder import build
 from slipway.images.errors import ImageError, Report, silent
 from slipway.images.records import Record
 from slipway.images.table import Image, select
+from toolchain.locks import locked
 
 MANIFEST_TYPES = (
     "application/vnd.oci.image.manifest.v1+json",

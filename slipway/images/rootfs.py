@@ -9,10 +9,10 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab import paths
-from lab.locks import locked
-from lab.mirror import DebianMirror
 from slipway.images.errors import ImageError
+from toolchain import paths
+from toolchain.locks import locked
+from toolchain.mirror import DebianMirror
 
 SUITE = "bookworm"
 MERGED_USR = "/usr/share/mmdebstrap/hooks/merged-usr"
@@ -81,8 +81,8 @@ def make(wanted: Sequence[str]) -> Path:
             )
         except FileNotFoundError as error:
             raise ImageError(
-                "mmdebstrap is not on PATH, and the base image is made by it: "
-                "apt-get install mmdebstrap"
+                "mmdebstrap, which builds the base image, is not on PATH: apt-get "
+                "install mmdebstrap"
             ) from error
         if done.returncode:
             raise ImageError(

@@ -9,9 +9,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lab import paths
 from slipway.images.errors import ImageError
 from slipway.images.inputs import Input, Model, parse
+from toolchain import paths
 
 FOLDER = paths.ROOT / "images"
 TABLE = FOLDER / "images.toml"

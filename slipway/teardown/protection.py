@@ -8,6 +8,7 @@ from typing import Any
 
 from slipway import stack_files
 from slipway.teardown.target import CLUSTER, State
+from toolchain.errors import WrongInputError
 
 SETTINGS: Mapping[str, str] = {
     "slipway:cluster:Eks": "cluster.deletion_protection",
@@ -27,22 +28,22 @@ class Protected:
     """Path of the setting; empty if it is not one of ours."""
 
 
-class ProtectedError(Exception):
+class ProtectedError(WrongInputError):
     """The stack has resources that are protected; nothing was touched."""
 
     def __init__(self, stack: str, found: list[Protected]) -> None:
         self.found = found
-        lines = [f"{stack} holds what is protected; nothing was touched"]
+        lines = [f"{stack} has protected resources; nothing was touched"]
         lines += [f"  {one.name} ({one.type.rpartition(':')[2]})" for one in found]
         settings = sorted({one.setting for one in found if one.setting})
         if settings:
             changes = ", ".join(f"{name}: false" for name in settings)
-            lines.append(f"To give it up: set {changes} in {stack_files.name(stack)},")
+            lines.append(f"To delete them: set {changes} in {stack_files.name(stack)},")
             lines.append(f"then: slipway up {stack} && slipway destroy {stack}")
         if any(not one.setting for one in found):
             lines.append(
-                "What no setting protects: pulumi state unprotect <urn> "
-                f"--stack {stack}"
+                "Those that no setting protects: pulumi state unprotect <urn> --stack "
+                f"{stack}"
             )
         super().__init__("\n".join(lines))
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import pytest
 from rich.console import Console
 
-from lab import paths
 from tests.support import own_stack
 from tests.support.kube import Kube
+from toolchain import paths
 
 
 @dataclass(frozen=True)

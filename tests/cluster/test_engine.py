@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from lab import paths
 from slipway.engine import Engine
 from slipway.render import render
 from tests.cluster.conftest import Cluster
 from tests.support.kube import wait_until
+from toolchain import paths
 
 SLIPWAY = Path(sys.executable).with_name("slipway")
 

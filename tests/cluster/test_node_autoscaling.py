@@ -208,8 +208,8 @@ def test_a_gpu_pod_that_no_pool_can_serve_stays_pending_and_the_doctor_says_why(
     limit = f"gpu: its limit is {most}, of which {most} are in use"
     assert limit in told(problems, "one-more").detail
     size = (
-        "gpu: the pod asks for 16 nvidia.com/gpu, its closest type p5.48xlarge has 8 "
-        "nvidia.com/gpu for pods"
+        "gpu: the pod requests 16 nvidia.com/gpu, but the closest type p5.48xlarge "
+        "has 8 nvidia.com/gpu for pods"
     )
     assert size in told(problems, "too-large").detail
     assert len(problems) == 2

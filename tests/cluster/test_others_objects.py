@@ -17,11 +17,11 @@ from components.ownership import Ownership
 from components.platform import manifest
 from components.platform.namespaces import add_namespace
 from components.settings import SettingsError
-from lab import paths
 from slipway import stack_files
 from slipway.engine import Engine
 from slipway.results import EngineError
 from tests.cluster.conftest import Cluster
+from toolchain import paths
 
 STACK, SPACE = "platform.adopted", "slipway-adopted"
 LABEL = naming.STACK_LABEL

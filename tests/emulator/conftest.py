@@ -11,7 +11,7 @@ import pytest
 
 from components.cluster.settings import ClusterSettings
 from components.settings import parse
-from slipway import toolchain
+from slipway import pulumi_cli
 from slipway.results import StackResult
 from tests.support.aws import sweep
 from tests.support.aws.account import Account
@@ -24,8 +24,8 @@ STACKS = ("cluster.dev", "cluster.prod")
 def cli() -> None:
     """The engine itself is needed; it is built, in minutes, on a machine without it."""
     try:
-        toolchain.find()
-    except toolchain.ToolchainError as error:
+        pulumi_cli.find()
+    except pulumi_cli.PulumiCliError as error:
         pytest.skip(f"no engine: {error}")
 
 

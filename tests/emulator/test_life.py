@@ -11,7 +11,7 @@ import pytest
 
 from components.cluster import names, pool_nodes, storage_names
 from components.cluster.arns import Arns
-from components.cluster.node_pool_settings import ElasticPool
+from components.cluster.elastic_pool import ElasticPool
 from slipway.render import render
 from slipway.stack_files import load
 from slipway.teardown.protection import ProtectedError

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from lab import paths
 from tests.support.aws import emulators
 from tests.support.aws.account import Account
 from tests.support.aws.not_judged import BLIND, CALLS, FORGOTTEN
+from toolchain import paths
 
 ACCOUNT, REGION = "111122223333", "us-east-1"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/some"

@@ -62,8 +62,7 @@ def test_a_second_run_goes_on_where_the_first_failed(life: Life) -> None:
 def test_without_its_dependencies_the_stack_cannot_be_deleted(life: Life) -> None:
     engine, stack = life.world.engine, life.world.stack
     session = engine._open(stack)
-    state = without_dependencies(engine._state(stack, session))
-    engine._import(stack, session, state)
+    session.replace_state(without_dependencies(session.state()))
     with pytest.raises(EngineError) as told:
         life.world.destroy()
     # Which of them is met first is chance: no order is left.

@@ -13,8 +13,8 @@ from pathlib import Path
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from lab import builds
 from tests.support import composed
+from toolchain import builds
 
 FOLDER = Path(__file__).with_name("compose")
 RENEW = "SLIPWAY_RENEW_GOLDEN"

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import yaml
 
-from lab import paths
 from slipway import images
 from slipway.images.models import downloads
+from toolchain import paths
 
 sys.path.insert(0, str(paths.ROOT / "images" / "employment"))
 

@@ -12,7 +12,7 @@ import pytest
 
 from components.serving.runtimes import TensorFlowServing, Triton, text_proto
 from components.serving.runtimes.tensorflow_serving import METRICS_PATH
-from lab import own_venv
+from toolchain import own_venv
 
 HERE = Path(__file__).parent
 REQUIREMENTS = HERE / "requirements-runtimes.txt"

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from components.images import LOCK_VARIABLE
-from lab import builds, playbook, ports, requirements
+from lab import playbook, ports, requirements
 from lab.forward import Forwards
 from lab.host import Host
 from lab.lab import Lab
@@ -42,6 +42,7 @@ from tests.support.compose_host import (
     started,
     url,
 )
+from toolchain import builds
 
 pytestmark = pytest.mark.skipif(
     platform.system() != "Linux" or os.geteuid() != 0,

@@ -15,13 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from lab import cgroups, paths, ports, requirements
-from lab.errors import LabError
+from lab import cgroups, ports, requirements
 from lab.forward import Forwards
 from lab.lab import Lab
 from lab.processes import ProcessRecord
 from lab.settings import LabSettings
 from slipway import processes
+from toolchain import paths
+from toolchain.errors import OperatorError
 
 pytestmark = pytest.mark.skipif(
     platform.system() != "Linux" or os.geteuid() != 0,
@@ -170,7 +171,7 @@ def test_a_loopback_port_leads_into_the_lab(lab: Lab) -> None:
         first = forwards.process
         assert first
         assert "file:/opt/slipway/repo" in fetched(settings, "/sources.list")
-        with pytest.raises(LabError, match=r"26443 \(api\): \S+, process \d+"):
+        with pytest.raises(OperatorError, match=r"26443 \(api\): \S+, process \d+"):
             ports.check_free(settings.ports())
         os.kill(first.pid, signal.SIGKILL)
         assert first.wait(10)

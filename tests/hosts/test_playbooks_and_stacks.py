@@ -18,7 +18,6 @@ import httpx
 import pytest
 import yaml
 
-from lab import paths
 from lab.lab import Lab
 from lab.playbook import PlaybookResult
 from lab.settings import PORT_OFFSET_VARIABLE
@@ -27,6 +26,7 @@ from slipway.engine import Engine
 from slipway.render import render
 from tests.support import oip
 from tests.support.kube import Kube, wait_until
+from toolchain import paths
 
 pytestmark = pytest.mark.skipif(
     platform.system() != "Linux" or os.geteuid() != 0,

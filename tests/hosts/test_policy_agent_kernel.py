@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from lab import packages
 from slipway.images.inputs import Debian
 from slipway.images.table import images
 from tests.support.kube import wait_until
 from tests.support.policies import World, namespace, pod, policy
+from toolchain import packages
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux" or os.geteuid() != 0, reason="makes network namespaces"

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from docs import role_reference
-from lab import paths
+from toolchain import paths
 
 PLAYBOOKS = paths.ROOT / "playbooks"
 ROLES = sorted(folder.name for folder in (PLAYBOOKS / "roles").iterdir())

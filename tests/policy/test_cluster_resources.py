@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from lab import paths
 from slipway.monitor import plain
 from slipway.render import Rendered, render
 from tests.support import checkov, terraform
+from toolchain import paths
 
 STACKS = sorted(
     file.name.removeprefix("Pulumi.").removesuffix(".yaml")

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from lab import paths
 from slipway.render import Rendered, render
 from tests.support import iam, iam_lint
+from toolchain import paths
 
 STACKS = sorted(
     file.name.removeprefix("Pulumi.").removesuffix(".yaml")

@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 from components.platform import keda_manifests
-from lab import paths
 from slipway.manifests import to_yaml
 from slipway.render import Rendered, render
 from tests.support import checkov, pod_security, schemas
 from tests.support.rendered import IMAGES, manifest
+from toolchain import paths
 
 ALL_STACKS = sorted(
     file.name.removeprefix("Pulumi.").removesuffix(".yaml")

@@ -8,11 +8,13 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
+import jsonschema
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.serving.models_settings import ModelsSettings
 from components.settings import SettingsError, parse
+from slipway import stack_schema
 from tests.support import applications, pod_security, schemas
 from tests.support.rendered import models, reference
 
@@ -21,6 +23,8 @@ Config = dict[str, Any]
 MODELS_PER_STACK = 6
 FEW = settings(max_examples=20, suppress_health_check=[HealthCheck.too_slow])
 EXIT_SECONDS = 3
+SCHEMA = jsonschema.Draft202012Validator(stack_schema.of_layer("models"))
+"""What editors check stack files with."""
 
 
 @st.composite
@@ -157,6 +161,7 @@ def by_kind(manifests: list[Config]) -> dict[str, dict[str, Config]]:
 @FEW
 @given(stack())
 def test_what_is_accepted_keeps_the_promises(config: Config) -> None:
+    assert list(SCHEMA.iter_errors({"config": {"slipway:models": config}})) == []
     rendered = models(models=config)
     kinds = by_kind(rendered.manifests)
     for kind, objects in kinds.items():

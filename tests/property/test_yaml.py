@@ -169,5 +169,5 @@ def test_numbers_and_days_mean_what_the_engine_and_kubernetes_read(
 )
 def test_the_engine_refuses_what_we_refuse(text: str, readers: Readers) -> None:
     assert "already defined" in readers.ask(text)["engine"]["error"]
-    with pytest.raises(YamlError, match="stands twice"):
+    with pytest.raises(YamlError, match="appears twice"):
         read(text, "text")

@@ -23,6 +23,7 @@ from tests.server.test_prediction_log import records
 from tests.support import oip
 from tests.support.example_app import COMMANDS, FRAMEWORKS, IMAGES, ExampleApp
 from tests.support.model_server import ModelServer, request
+from tests.support.pins import pins
 
 TOLERANCE = 1e-6
 LIMITS = {"MAX_BODY_BYTES": 65536, "MAX_REQUEST_ROWS": 300, "MAX_BATCH_ROWS": 64}
@@ -254,13 +255,11 @@ def test_the_images_run_the_same_commands() -> None:
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_the_images_pins_are_those_of_the_project(framework: str) -> None:
-    constraints = (IMAGES.parent / "constraints.txt").read_text().lower().splitlines()
-    pins = (IMAGES / f"example_{framework}/requirements.txt").read_text().lower()
-    lines = [line for line in pins.splitlines() if not line.startswith("#")]
-    assert set(lines) <= set(constraints)
-    core = (IMAGES / "model_server/requirements.txt").read_text().lower()
-    names = {line.partition("==")[0] for line in core.splitlines()}
-    assert not names & {line.partition("==")[0] for line in lines}, "it is in the base"
+    project = pins((IMAGES.parent / "constraints.txt").read_text())
+    own = pins((IMAGES / f"example_{framework}/requirements.txt").read_text())
+    assert own == {name: project[name] for name in own}
+    core = pins((IMAGES / "model_server/requirements.txt").read_text())
+    assert not core.keys() & own.keys(), "it is in the base"
 
 
 def closure(roots: set[str]) -> set[str]:

@@ -6,7 +6,8 @@ import shutil
 
 import pytest
 
-from benchmarks import gateway, load, model_server, report, servers
+from benchmarks import gateway, load, report, servers
+from benchmarks.contender import Contender, Round
 from tests.server.conftest import COLUMNS
 from tests.support.model_server import ModelServer
 
@@ -63,12 +64,12 @@ def test_the_gateway_report_asks_both(server: ModelServer) -> None:
     assert "the gateway adds at p50: " in lines[2]
 
 
-def contender(name: str, cpu: float, p50: float, memory: int) -> model_server.Contender:
+def contender(name: str, cpu: float, p50: float, memory: int) -> Contender:
     """One that took so many seconds of CPU time for each of 1,000 requests."""
-    found = model_server.Round(load.Load(1000, 1.0, p50, 2 * p50, 0), 1000 * cpu)
+    found = Round(load.Load(1000, 1.0, p50, 2 * p50, 0), 1000 * cpu)
     running = servers.Running(name, "", 0)
     rounds = {"many": [found] * 3, "single": [found] * 3, "memory_bytes": memory}
-    return model_server.Contender(name, running, "", b"", **rounds)  # type: ignore[arg-type]
+    return Contender(name, running, "", b"", **rounds)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

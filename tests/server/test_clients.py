@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 import yaml
 
-from lab import own_venv
 from tests.server.conftest import COLUMNS, Tiny
 from tests.support.example_app import ExampleApp
 from tests.support.grpc_calls import free_port
 from tests.support.model_server import ModelServer, read_all, request
 from tests.support.tap import Tap
+from toolchain import own_venv
 
 REQUIREMENTS = Path(__file__).with_name("requirements-clients.txt")
 SCRIPT = Path(__file__).parents[1] / "support/client_run.py"

@@ -17,6 +17,7 @@ from model_server.protocol import Writer
 
 from tests.server.conftest import COLUMNS, Tiny
 from tests.support.model_server import SERVER, ModelServer, request
+from tests.support.pins import pins
 
 REVISION = re.compile(r"sha256:[0-9a-f]{64}")
 INFER_PATHS = ["/infer", "/v2/models/tiny/infer", "/v2/models/tiny/versions/1/infer"]
@@ -272,12 +273,7 @@ def test_the_readme_lists_every_variable_as_the_code_has_it() -> None:
 
 def test_pins_are_those_of_the_project() -> None:
     root = SERVER.parents[1]
-    pinned = {
-        line.split("==")[0].lower(): line
-        for line in (root / "constraints.txt").read_text().splitlines()
-        if "==" in line
-    }
-    lines = (SERVER / "requirements.txt").read_text().splitlines()
-    for line in lines:
-        if not line.startswith("#"):
-            assert line == pinned[line.split("==")[0].lower()]
+    project = pins((root / "constraints.txt").read_text())
+    ours = pins((SERVER / "requirements.txt").read_text())
+    assert ours
+    assert ours == {name: project[name] for name in ours}

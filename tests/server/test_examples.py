@@ -19,12 +19,12 @@ from skl2onnx import to_onnx
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from benchmarks.model_folder import write_model_folder
-from lab import paths
 from slipway.cli import cli
 from tests.server.conftest import COLUMNS, Tiny
 from tests.server.test_independence import prepared, refusal
 from tests.support.graphs import Declared, write_graph
 from tests.support.model_server import SERVER, ModelServer, request
+from toolchain import paths
 
 
 def write_categories(folder: Path) -> Path:

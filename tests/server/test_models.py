@@ -219,6 +219,26 @@ CHANGES: dict[str, tuple[dict[str, Any], list[str]]] = {
         ["its digest is sha256:"],
     ),
     "too few features": ({"features": ["a"]}, ["1 names for an input of 4 columns"]),
+    "digest for digests": (
+        {"digest": {"model.onnx": "sha256:" + "0" * 64}},
+        ["digest: unknown key; did you mean digests?"],
+    ),
+    "notes of one's own": (
+        {"owner": "team-a"},
+        ["owner: unknown key; put notes of your own below about"],
+    ),
+    "unknown keys further down": (
+        {
+            "inputs": [
+                {"name": "X", "datatype": "FP32", "shape": [-1, 4], "missing": True}
+            ],
+            "prediction": {"scores": "probabilities"},
+        },
+        [
+            "inputs[0].missing: unknown key; did you mean missing_values?",
+            "prediction.scores: unknown key; did you mean score?",
+        ],
+    ),
     "unknown score": ({"prediction": {"score": "p"}}, ["prediction.score: 'p'"]),
 }
 

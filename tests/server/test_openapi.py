@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from lab import own_venv, paths
 from tests.server.conftest import COLUMNS
 from tests.support.model_server import SERVER, ModelServer, request
+from toolchain import own_venv, paths
 
 REQUIREMENTS = Path(__file__).parent / "requirements-schemathesis.txt"
 EXAMPLES = 10

@@ -21,7 +21,6 @@ import httpx
 import pytest
 
 from components.platform.gateway import ACCESS_LOG
-from lab import paths
 from slipway.compose import envoy
 from slipway.compose.objects import Objects
 from slipway.compose.servers import Backends
@@ -29,6 +28,7 @@ from slipway.images import wheels
 from tests.support import rendered as r
 from tests.support.kube import wait_until
 from tests.support.pieces import Pieces
+from toolchain import paths
 
 STREAM: dict[str, Any] = {
     "longest_request_seconds": 20,

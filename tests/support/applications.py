@@ -15,7 +15,10 @@ NAMES = st.from_regex(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?", fullmatch=True)
 VARIABLES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_.-]{0,20}", fullmatch=True)
 SECRET_NAMES = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,10}[a-z0-9])?", fullmatch=True)
 KEYS = st.from_regex(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,20}", fullmatch=True)
-VALUES = st.text(max_size=30) | st.sampled_from(["$(A)", "$$", "$", "a$(B)$$", "30"])
+# All but NUL, which no variable can hold.
+VALUES = st.text(
+    st.characters(codec="utf-8", exclude_characters="\0"), max_size=30
+) | st.sampled_from(["$(A)", "$$", "$", "a$(B)$$", "30"])
 FOLDERS = ("/etc/a", "/etc/a/b", "/etc/a/b/c", "/etc/ab", "/secrets", "/run/c")
 LABELS = st.dictionaries(
     st.from_regex(r"([a-z]{1,9}\.io/)?[A-Za-z0-9]{1,10}", fullmatch=True),
@@ -59,7 +62,7 @@ def settings(draw: Draw) -> Config:
             use = secrets.setdefault(draw(SECRET_NAMES), {})
             use.setdefault(kind, {})[place] = draw(KEYS)
     return {
-        "environment": {name: draw(VALUES.filter("\0".__ne__)) for name in plain},
+        "environment": {name: draw(VALUES) for name in plain},
         "accept_plain_text": plain,
         "secrets": secrets,
         "egress": draw(st.lists(targets(), max_size=3, unique_by=meaning)),

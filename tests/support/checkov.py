@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from lab import own_venv, paths
+from toolchain import own_venv, paths
 
 REQUIREMENTS = paths.ROOT / "tests" / "policy" / "requirements-checkov.txt"
 RUN_SECONDS = 600

@@ -14,12 +14,12 @@ from typing import Any
 import yaml
 
 from components.images import LOCK_VARIABLE
-from lab import builds
 from slipway.compose.composition import FILE, Composition
 from slipway.compose.objects import Objects
 from slipway.compose.stack import translated
 from slipway.render import render
 from tests.support import rendered as r
+from toolchain import builds
 
 LAB = "models.lab"
 

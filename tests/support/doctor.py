@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from components.cluster.network_settings import NetworkSettings
-from components.cluster.node_pool_settings import NodePool, NodePoolBase
+from components.cluster.node_pool_base import NodePoolBase
+from components.cluster.node_pool_settings import NodePool
 from components.cluster.tags import CLUSTER_TAG
 from slipway.doctor.findings import Finding
 from slipway.doctor.plan import Plan

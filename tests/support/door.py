@@ -16,12 +16,12 @@ import httpx
 import yaml
 
 from components.platform import own_ca
-from lab import paths
-from slipway import toolchain, workspace
+from slipway import pulumi_cli, workspace
 from slipway.engine import Engine
 from slipway.keys import Keys
 from slipway.kube_api import KubeApi
 from tests.support.tokens import ISSUER, Issuer
+from toolchain import paths
 
 STACK, PLATFORM = "models.door", "platform.lab"
 KEYS, TOKENS = "door-keys", "door-tokens"
@@ -93,7 +93,7 @@ class Door:
 
     def _encrypt(self, path: str, value: str) -> None:
         """As a person does it, with `pulumi` in the checkout."""
-        found = toolchain.find()
+        found = pulumi_cli.find()
         environment = {**found.environment, **workspace.environment()}
         for words in (
             ["stack", "select", "--create", STACK],

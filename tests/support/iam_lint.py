@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from lab import own_venv, paths
 from tests.support.iam import Policy
+from toolchain import own_venv, paths
 
 REQUIREMENTS = paths.ROOT / "tests" / "policy" / "requirements-parliament.txt"
 SCRIPT = Path(__file__).with_name("iam_lint_run.py")

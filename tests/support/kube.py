@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lab import builds
+from toolchain import programs
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Kube:
         # Its discovery cache lies beside the kubeconfig, nothing in the user's home.
         cache = f"--cache-dir={self.kubeconfig.parent / 'kubectl-cache'}"
         done = subprocess.run(
-            [builds.group("kubernetes").binary("kubectl"), cache, *arguments],
+            [programs.get("kubernetes").binary("kubectl"), cache, *arguments],
             check=False,
             env={"KUBECONFIG": str(self.kubeconfig)},
             input=text,

@@ -16,9 +16,9 @@ from typing import Any
 
 import yaml
 
-from lab import builds
 from lab.host import Host
 from tests.support.kube import Kube, wait_until
+from toolchain import builds
 
 GROUPS = ("karpenter", "kwok")
 FOLDER = "/var/tmp/slipway-node-autoscaler"

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.cluster.facts import KarpenterFacts
-from components.cluster.node_pool_settings import NodePool, PoolName
+from components.cluster.node_pool_base import PoolName
+from components.cluster.node_pool_settings import NodePool
 from components.platform.node_pools import CORE, NodePools
 from components.settings import Settings, parse
 from slipway.render import render

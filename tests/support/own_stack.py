@@ -9,9 +9,9 @@ from typing import Any
 
 import yaml
 
-from lab import paths
 from slipway.engine import Engine
 from slipway.results import StackResult
+from toolchain import paths
 
 ENVIRONMENTS = (
     "adopted",

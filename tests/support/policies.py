@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab import paths
+from toolchain import paths
 
 AGENT = paths.ROOT / "images" / "policy_agent"
 sys.path.insert(0, str(AGENT))

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from components.cluster.elastic_pool import ElasticPool
 from components.cluster.facts import ClusterFacts, KarpenterFacts
 from components.cluster.node_group import NodeGroup
-from components.cluster.node_pool_settings import (
-    ElasticPool,
-    NodePool,
-    NodePoolBase,
-    PoolName,
-    ReservedPool,
-    SystemPool,
-)
+from components.cluster.node_pool_base import NodePoolBase, PoolName
+from components.cluster.node_pool_settings import NodePool
+from components.cluster.reserved_pool import ReservedPool
+from components.cluster.system_pool import SystemPool
 from components.platform import node_pools
 from components.settings import Settings, parse
 from slipway.render import Rendered

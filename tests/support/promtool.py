@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from lab import packages
+from toolchain import packages
 
 _LINE = re.compile(r"([A-Za-z_:][\w:]*)(?:\{(.*)\})? (\S+)")
 _GROWING = ("_bucket", "_sum", "_count")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import tomllib
 from typing import Any
 
-from lab import paths
 from slipway.monitor import Resource
 from slipway.render import Rendered, render
+from toolchain import paths
 
 
 def reference(name: str) -> str:

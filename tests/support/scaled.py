@@ -22,11 +22,11 @@ from components.cluster_access import ClusterAccess
 from components.platform.keda import Keda, KedaDefinitions
 from components.platform.keda_settings import KedaSettings
 from components.platform.namespaces import add_namespace
-from lab import paths
 from slipway import images
 from slipway.engine import Engine
 from slipway.kube_api import KubeApi
 from tests.support.kube import wait_until
+from toolchain import paths
 
 KEDA_STACK, MODELS_STACK = "platform.scaling", "models.scaling"
 NAME, MODEL = "scaled", "employment"

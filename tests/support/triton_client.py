@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from lab import own_venv
+from toolchain import own_venv
 
 REQUIREMENTS = Path(__file__).parents[1] / "server/requirements-triton.txt"
 SCRIPT = Path(__file__).with_name("triton_run.py")

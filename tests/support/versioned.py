@@ -20,9 +20,9 @@ from typing import Any, Self
 import httpx
 import yaml
 
-from lab import paths
 from slipway.engine import Engine
 from slipway.results import StackResult
+from toolchain import paths
 
 STACK, SERVER, MODEL = "models.versions", "versions", "employment"
 OLD, NEW = "/versions/v1", "/versions/v2"

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from lab import paths
+from toolchain import paths
 
 SOURCE = Path(__file__).with_name("go_yaml")
 BUILD_SECONDS = 300

@@ -10,9 +10,9 @@ import pytest
 
 from components.cluster import addon_versions, addons
 from components.cluster.eks_settings import AddonName
-from lab import paths
 from slipway.render import Rendered
 from tests.support import eks
+from toolchain import paths
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 import pytest
 
-from lab import paths
+from toolchain import paths
 
 PROGRAM = paths.ROOT / "images" / "alert_recorder" / "alert_recorder.py"
 

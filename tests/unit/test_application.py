@@ -13,12 +13,12 @@ from components.security import secret_shapes
 from components.serving import pod_environment
 from components.serving.models_settings import ModelsSettings
 from components.settings import SettingsError, parse
-from lab import paths
 from slipway.render import Rendered, render
 from tests.support import kubernetes
 from tests.support import rendered as r
 from tests.support.policies import World, allowed, namespace, pod, policy
 from tests.unit.test_runtimes import KINDS, LEAST
+from toolchain import paths
 
 PAGE = (paths.ROOT / "docs" / "how-to" / "deploy-an-application.md").read_text()
 APPLICATION: dict[str, Any] = {

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-from lab import paths
 from slipway.render import render
 from tests.support.rendered import IMAGES
+from toolchain import paths
 
 COMPONENTS = paths.ROOT / "components"
 ALLOWED: dict[str, set[str]] = {
-    "components": {"components", "lab"},
-    "stacks": {"stacks", "components"},
-    "lab": {"lab"},
-    "slipway": {"slipway", "stacks", "components", "lab", "images"},
+    "toolchain": {"toolchain"},
+    "components": {"components", "toolchain"},
+    "stacks": {"stacks", "components", "toolchain"},
+    "lab": {"lab", "toolchain"},
+    "slipway": {"slipway", "stacks", "components", "lab", "images", "toolchain"},
     "images": {"images"},
-    "benchmarks": {"benchmarks", "lab", "slipway", "images"},
-    "docs": {"docs", "components", "lab", "slipway", "stacks", "images", "playbooks"},
+    "benchmarks": {"benchmarks", "lab", "slipway", "images", "toolchain"},
+    "docs": {
+        *["docs", "components", "slipway", "stacks", "images", "playbooks", "toolchain"]
+    },
     "playbooks": {"playbooks"},
 }
 """Whom each part may import; nothing but tests imports tests."""
@@ -29,10 +34,10 @@ PULUMI_DOOR = ("stacks/__main__.py", "slipway.pulumi_door")
 """The entry of `pulumi up`, which nothing imports, has slipway ask the cluster first,
 as the entry of `slipway up` does."""
 
-LAB_FOR_COMPONENTS = {"builds", "commands", "helm", "locks", "paths"}
-"""Of the lab, components use what fetches and caches; never hosts or their network."""
+LAB_FOR_SLIPWAY = {"lab.settings"}
+"""The lab's facts: ports and names. Only `slipway local` brings a lab up."""
 STACKS_FOR_SLIPWAY = {
-    f"stacks.{part}" for part in ("config", "files", "layers", "values")
+    f"stacks.{part}" for part in ("config", "files", "layers", "others", "values")
 }
 """Slipway runs a stack's program by its name and imports none."""
 
@@ -70,11 +75,51 @@ def test_a_part_imports_only_those_below_it(part: str) -> None:
     assert wrong == set()
 
 
-def test_components_use_the_labs_cache_and_never_its_hosts() -> None:
-    of_lab = {name for _, name in imports("components") if name.startswith("lab")}
-    assert of_lab
-    used = {name.split(".")[1] for name in of_lab}
-    assert used <= LAB_FOR_COMPONENTS
+def test_contributors_are_shown_the_same() -> None:
+    page = (paths.ROOT / "CONTRIBUTING.md").read_text()
+    rows = re.findall(r"(?m)^\| `(\w+)/` \|[^|]*\|([^|]*)\|$", page)
+    shown = {part: set(re.findall(r"`(\w+)`", may)) | {part} for part, may in rows}
+    del shown["tests"], shown["findings"]
+    assert shown == ALLOWED
+
+
+def test_the_lab_is_at_the_top() -> None:
+    """Rendering, previews and stacks work where no lab can run."""
+    of_lab = {
+        (file, ".".join(name.split(".")[:2]))
+        for file, name in imports("slipway")
+        if name.partition(".")[0] == "lab"
+    }
+    users = {file for file, name in of_lab if name not in LAB_FOR_SLIPWAY}
+    assert users == {"slipway/local.py"}
+
+
+def modules() -> dict[str, Path]:
+    """Our own modules by their full names."""
+    found = {}
+    for part in ALLOWED:
+        for file in files(part):
+            name = ".".join(file.relative_to(paths.ROOT).with_suffix("").parts)
+            found[name.removesuffix(".__init__")] = file
+    return found
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Neither at run time nor for their annotations."""
+    known = modules()
+    graph = {
+        module: {
+            name if name in known else name.rpartition(".")[0]
+            for name in imported(file)
+        }
+        & known.keys() - {module}
+        for module, file in known.items()
+    }
+    assert len(graph) > 300
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(reversed(error.args[1])))
 
 
 def test_slipway_loads_stacks_by_name_only() -> None:

@@ -122,10 +122,10 @@ def test_the_search_keeps_to_its_bounds() -> None:
     server = Server(math.inf)
     found = server.search(step_seconds=2, highest_rate=100)
     assert max(server.rates) == 100
-    assert "the most allowed" in found.ended
+    assert "the highest rate allowed" in found.ended
     slow = Server(math.inf)
     found = slow.search(step_seconds=10, total_seconds=30, highest_rate=1e9)
-    assert "30 s were over" in found.ended
+    assert "the time limit of 30 s was reached" in found.ended
     assert slow.clock <= 30 + 10 + 1
     assert found.best is not None
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lab import build_times, builds
-from lab.build_times import TimeLeft
+from toolchain import build_times, builds
+from toolchain.build_times import TimeLeft
 
 
 class Clock:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import builds, go
+from toolchain import builds, go
 
 APART = {"compose", "compose-spec", "karpenter-aws"}
 """Compose wants older libraries; of the others no program is built."""
@@ -36,7 +36,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def sources(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A copy of lab/binaries that a test may change, built into a cache of its own."""
+    """A copy of toolchain/binaries that a test may change, with a cache of its own."""
     target = tmp_path / "binaries"
     shutil.copytree(builds.SOURCES, target)
     monkeypatch.setattr(builds, "SOURCES", target)

@@ -14,9 +14,9 @@ from botocore.stub import Stubber
 from click.testing import CliRunner
 
 from components import catalog
-from lab import paths
-from lab.errors import LabError
 from slipway.catalog import account, command, published
+from toolchain import paths
+from toolchain.errors import OperatorError
 
 TYPES = catalog.instance_types()
 GOVCLOUD = "us-gov-west-1"
@@ -163,7 +163,7 @@ def test_every_file_says_where_it_is_from() -> None:
 def test_the_data_are_what_the_published_packages_say() -> None:
     try:
         generated = published.generate()
-    except (LabError, OSError, subprocess.SubprocessError) as error:
+    except (OperatorError, OSError, subprocess.SubprocessError) as error:
         pytest.skip(f"the pinned packages cannot be had here: {error}")
     for name, text in generated.items():
         assert (catalog.DATA / name).read_text() == text, name

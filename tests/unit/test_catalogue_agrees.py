@@ -12,11 +12,11 @@ import yaml
 
 from components import catalog
 from components.cluster import addon_versions, amis, driver_checks, kubernetes_support
-from components.cluster.node_pool_settings import ReservedPool
-from lab import paths
-from lab.errors import LabError
+from components.cluster.reserved_pool import ReservedPool
 from slipway.catalog import describe, published
 from tests.support import pools
+from toolchain import paths
+from toolchain.errors import OperatorError
 
 DAY = date(2026, 11, 28)
 """The day on which the tables were last looked over."""
@@ -68,7 +68,7 @@ def test_1_36_is_general_since_june() -> None:
 def bandwidths() -> dict[str, float]:
     try:
         return published.bandwidths()
-    except (LabError, OSError, subprocess.SubprocessError) as error:
+    except (OperatorError, OSError, subprocess.SubprocessError) as error:
         pytest.skip(f"the pinned packages cannot be had here: {error}")
 
 

@@ -16,10 +16,11 @@ from click.testing import CliRunner, Result
 import slipway.engine
 import slipway.render
 from components.settings import Problem, SettingsError
-from lab import paths
 from slipway import cli
 from slipway.progress import Step
 from slipway.results import EngineError, StackResult
+from toolchain import paths
+from toolchain.errors import FAILED, WRONG
 
 STACKS = ("platform.lab", "models.lab")
 
@@ -85,7 +86,7 @@ def test_up_reads_the_real_resources_first_if_asked(engine: type[FakeEngine]) ->
 def test_the_first_failure_stops_the_run(engine: type[FakeEngine]) -> None:
     engine.failing = ("platform.lab",)
     result = run("up", *STACKS)
-    assert result.exit_code == cli.FAILED
+    assert result.exit_code == FAILED
     assert engine.calls == (("up", "platform.lab"),)
     assert re.search(r"platform.lab +failed", result.stdout)
     assert re.search(r"models.lab +not run", result.stdout)
@@ -97,7 +98,7 @@ def test_all_wrong_settings_are_told_before_anything_runs(
 ) -> None:
     engine.wrong = STACKS
     result = run("up", *STACKS)
-    assert result.exit_code == cli.WRONG
+    assert result.exit_code == WRONG
     assert engine.calls == ()
     assert result.stderr == "".join(
         f"error: stacks/config/Pulumi.{stack}.yaml: 1 problem, nothing was touched\n"
@@ -129,7 +130,7 @@ def test_destroy_goes_backwards_and_asks(engine: type[FakeEngine]) -> None:
 @pytest.mark.parametrize("stack", ["nothing.lab", "models", "models.nowhere"])
 def test_a_stack_that_does_not_exist_is_told(stack: str) -> None:
     result = run("render", stack)
-    assert result.exit_code == cli.WRONG
+    assert result.exit_code == WRONG
     assert result.stderr.startswith("error: ")
     assert "Traceback" not in result.stderr
 
@@ -202,6 +203,6 @@ def test_what_others_made_is_told_of_all_stacks_before_the_first_is_changed(
 ) -> None:
     engine.foreign = STACKS
     result = run("up", *STACKS)
-    assert result.exit_code == cli.WRONG
+    assert result.exit_code == WRONG
     assert engine.calls == ()
     assert result.stderr.count("Namespace/x: 'managed by kubectl'") == len(STACKS)

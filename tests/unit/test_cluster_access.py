@@ -10,8 +10,8 @@ import pytest
 
 from components.cluster_access import ClusterAccess, kubeconfig
 from components.settings import SettingsError
-from lab import paths
 from tests.support import rendered as r
+from toolchain import paths
 
 
 def test_the_ambient_cluster_is_left_to_the_provider() -> None:
@@ -76,25 +76,25 @@ ROLE = "arn:aws:iam::111122223333:role/deployer"
         (
             {"stack": "cluster.a", "kubeconfig": "lab"},
             "stack",
-            "given by kubeconfig already",
+            "already given by kubeconfig",
             "remove kubeconfig or stack",
         ),
         (
             {"stack": "cluster.a", "terraform": {"path": "s3://bucket/key"}},
             "terraform",
-            "given by stack already",
+            "already given by stack",
             "one source",
         ),
-        ({"stack": "platform.a"}, "stack", "no stack of the layer", "cluster.dev"),
-        ({"stack": "cluster."}, "stack", "no stack of the layer", "cluster.dev"),
+        ({"stack": "platform.a"}, "stack", "not a stack of the layer", "cluster.dev"),
+        ({"stack": "cluster."}, "stack", "not a stack of the layer", "cluster.dev"),
         (
             {"stack": "cluster.a", "context": "b"},
             "context",
-            "a kubeconfig's",
+            "only a kubeconfig has contexts",
             "remove it",
         ),
-        ({"role": ROLE}, "role", "a kubeconfig says", "exec"),
-        ({"stack": "cluster.a", "role": "admin"}, "role", "no ARN", "arn:aws:iam"),
+        ({"role": ROLE}, "role", "a kubeconfig already", "exec"),
+        ({"stack": "cluster.a", "role": "admin"}, "role", "not the ARN", "arn:aws:iam"),
     ],
 )
 def test_one_source_and_what_belongs_to_it(

@@ -48,7 +48,7 @@ def test_a_deletion_that_does_not_end_is_told_with_its_reason() -> None:
     clock = Clock()
     waiting = Waiting(clock.said.append, lambda: clock.now, clock.sleep)
     found = cluster_api.await_namespaces(cluster(looks=10_000).api, WANTED, waiting)
-    why = "it is being deleted, which does not end: a is held"
+    why = "it is being deleted, which does not finish: a is held"
     assert found == (True, [("Namespace models", why)])
     assert clock.now == cluster_api.NAMESPACE_SECONDS
 

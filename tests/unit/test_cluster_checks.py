@@ -50,7 +50,7 @@ def test_what_the_cluster_has_is_taken() -> None:
             "scoring",
             {"service_account": {"pod_identity": True}},
             "service_account.pod_identity",
-            "no identity of the cluster stack is for models/scoring",
+            "the cluster stack has no identity for models/scoring",
         ),
     ],
 )

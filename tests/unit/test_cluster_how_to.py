@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from components.settings import SettingsError
-from lab import paths
 from slipway import cluster_sources, stack_files
 from slipway.render import render
 from tests.support.rendered import IMAGES
+from toolchain import paths
 
 PAGE = (paths.ROOT / "docs" / "how-to" / "cluster-on-aws.md").read_text()
 

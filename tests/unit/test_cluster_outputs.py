@@ -20,9 +20,9 @@ from components.cluster.outputs import (
     required,
 )
 from components.settings import SettingsError
-from lab import builds, paths
-from slipway import toolchain, workspace
+from slipway import workspace
 from slipway.engine import Engine
+from toolchain import paths, programs
 
 CLUSTER, MODELS = "cluster.tiny", "models.tiny"
 MADE: dict[str, Any] = {
@@ -54,12 +54,8 @@ def read_cluster() -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def cli() -> None:
-    try:
-        built = builds.group("pulumi").is_built
-    except builds.BuildError:
-        built = False
-    if not built and toolchain._from_path() is None:
-        pytest.skip("Pulumi's CLI is neither on PATH nor built: `make up` builds it")
+    if programs.find("pulumi") is None:
+        pytest.skip("Pulumi's CLI is neither on PATH nor here: `make up` gets it")
 
 
 @pytest.fixture
@@ -85,7 +81,7 @@ def test_outputs_are_read_where_they_were_written(
         engine().up(MODELS)
     (problem,) = caught.value.problems
     assert problem.path == "cluster.stack"
-    assert problem.fix == f"make it first: slipway up {CLUSTER}"
+    assert problem.fix == f"create it first: slipway up {CLUSTER}"
 
     # Before there is a cluster a preview goes on, with what it says unknown.
     assert engine().preview(MODELS).changes == {"create": 2}

@@ -253,21 +253,24 @@ def changed(models: Objects, **container_fields: Any) -> Objects:
     [
         (
             {"env": [{"name": "KEY", "valueFrom": {"configMapKeyRef": {}}}]},
-            "there is nothing here that it could come from",
+            "its source does not exist in Compose",
         ),
         (
             {"env": [{"name": "URL", "value": "db://$(HOST)"}]},
-            "Compose replaces no variables in variables",
+            "Compose does not expand variables inside variables",
         ),
-        ({"readinessProbe": {"exec": {"command": ["true"]}}}, "it is not by HTTP"),
-        ({"lifecycle": {"preStop": {"exec": {}}}}, "it is not translated"),
+        (
+            {"readinessProbe": {"exec": {"command": ["true"]}}},
+            "it is not an HTTP probe",
+        ),
+        ({"lifecycle": {"preStop": {"exec": {}}}}, "does not support it"),
         (
             {"resources": {"limits": {"example.com/fpga": 1}}},
-            "Compose knows no such resource",
+            "Compose does not support this resource",
         ),
         (
             {"volumeMounts": [{"name": "unknown", "mountPath": "/a"}]},
-            "there is no such volume on one machine",
+            "a single machine has no such volume",
         ),
     ],
 )
@@ -342,7 +345,7 @@ def test_a_cluster_cannot_be_composed() -> None:
 
 def test_what_is_different_is_told_and_written() -> None:
     lines = composed.composed().limits
-    assert any("employment has 2 replicas whatever the load" in one for one in lines)
+    assert any("employment always has 2 replicas" in one for one in lines)
     assert any("no rolling update" in one for one in lines)
     for line in lines:
         assert f"#   {line}\n" in composed.files()[FILE]

@@ -99,7 +99,7 @@ def test_two_keys_never_share_a_variable() -> None:
         "a-b": {"variables": {"ONE": "key"}},
         "a.b": {"variables": {"TWO": "key"}},
     }
-    with pytest.raises(SettingsError, match=r"stands for a-b/key already"):
+    with pytest.raises(SettingsError, match=r"already stands for a-b/key"):
         composition(secrets=clash)
 
 
@@ -140,9 +140,9 @@ def others(found: Composition) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        ({"node_selector": {"team": "a"}}, "node_selector chooses nothing"),
-        ({"service_account": {"annotations": {"a": "b"}}}, "mean nothing here"),
-        ({"service_account": {"pod_identity": True}}, "no role of a service account"),
+        ({"node_selector": {"team": "a"}}, "node_selector has no effect"),
+        ({"service_account": {"annotations": {"a": "b"}}}, "have no effect here"),
+        ({"service_account": {"pod_identity": True}}, "service accounts get no role"),
     ],
 )
 def test_what_has_no_counterpart_is_told(args: dict[str, Any], said: str) -> None:

@@ -22,4 +22,4 @@ def test_they_do_not_sleep_and_nobody_misses_the_waker() -> None:
     assert "ModelDoesNotWake" not in rules
     assert "ModelWithoutReadyReplica" in rules
     assert "ModelErrorRatioHigh" in rules
-    assert [line for line in found.limits if "do not sleep" in line]
+    assert [line for line in found.limits if "not scaled to zero" in line]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import builds
+from toolchain import builds
 
 pytestmark = pytest.mark.programs
 

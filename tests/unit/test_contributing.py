@@ -12,8 +12,8 @@ import sys
 
 import pytest
 
-from lab import paths
 from tests.conftest import TIERS
+from toolchain import paths
 
 PAGE = (paths.ROOT / "CONTRIBUTING.md").read_text()
 IMPORT = "\nfrom model_server"

@@ -11,10 +11,10 @@ from click.testing import CliRunner
 from components import catalog
 from components.cluster.settings import ClusterSettings
 from components.settings import parse
-from lab import paths
 from slipway import stack_settings
 from slipway.cost.command import command
 from slipway.cost.estimate import HOURS_PER_MONTH, Estimate, estimate
+from toolchain import paths
 
 STACKS = ("cluster.dev", "cluster.prod")
 

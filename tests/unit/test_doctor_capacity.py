@@ -53,7 +53,7 @@ def test_managed_groups_need_all_zones_and_karpenter_one(aws: Stubbed) -> None:
         "pools.gpu g6.4xlarge": "problem",
     }
     assert found[1].detail == "in us-east-1a, not in us-east-1b"
-    assert found[2].fix == "give the pool zones out of us-east-1f"
+    assert found[2].fix == "give the pool zones from us-east-1f"
 
 
 def test_a_type_that_the_region_lacks_is_told(aws: Stubbed) -> None:
@@ -116,7 +116,7 @@ def test_a_reservation_as_the_settings_say_is_good(aws: Stubbed) -> None:
         ),
         ({"EndDate": datetime(2020, 1, 1, tzinfo=UTC)}, "it ended at 2020-01-01 00:00"),
         ({"AvailabilityZone": "us-east-1b"}, "it is in us-east-1b, the pool in us-e"),
-        ({"InstanceType": "p4d.24xlarge"}, "it is for p4d.24xlarge, which is not of"),
+        ({"InstanceType": "p4d.24xlarge"}, "it is for p4d.24xlarge, which is not"),
         ({"TotalInstanceCount": 1}, "it holds 1 instances, the settings say 2"),
         ({"ReservationType": "capacity-block"}, "it is a capacity block, the settings"),
         ({"Tenancy": "dedicated"}, "its tenancy is dedicated"),

@@ -62,7 +62,10 @@ def test_a_zone_that_the_account_lacks_is_named(aws: Stubbed) -> None:
     caller(aws)
     zones(aws, "us-east-1a", "us-east-1c")
     found = list(credentials.check(plan(), aws.account))[-1]
-    assert (found.status, found.fix) == ("problem", "choose of us-east-1a, us-east-1c")
+    assert (found.status, found.fix) == (
+        "problem",
+        "choose from us-east-1a, us-east-1c",
+    )
     assert found.detail.startswith("us-east-1b ")
 
 
@@ -95,7 +98,7 @@ def test_versions_that_eks_lacks_are_problems_with_what_there_is(aws: Stubbed) -
     found = list(versions.check(plan(addons={"coredns": "v9"}), aws.account))
     assert [one.status for one in found] == ["problem", "problem"]
     assert found[0].detail == "1.35 is in extended support"
-    assert found[0].fix == "choose of 1.36"
+    assert found[0].fix == "choose from 1.36"
     assert found[1].fix == "set cluster.addons.coredns.version to v1"
 
 

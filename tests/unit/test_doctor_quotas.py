@@ -84,7 +84,7 @@ def test_what_others_run_leaves_less_and_what_the_cluster_runs_does_not(
     }
     spot = found[1]
     assert spot.detail == (
-        "the quota is 67, others run 4, the pools may come to 64: "
+        "the quota is 67, others run 4, the pools may grow to 64: "
         "pools.gpu 4 x g6.4xlarge (64)"
     )
     assert spot.fix.endswith("--quota-code L-3819A6DF --desired-value 68")
@@ -151,9 +151,9 @@ def test_a_new_vpc_counts_beside_those_of_others(aws: Stubbed) -> None:
         "nat gateways per zone": "problem",
         "interface endpoints per vpc": "good",
     }
-    assert found[0].detail == "the quota is 5, others have 5, the stack takes 1"
-    assert found[2].detail == "the quota is 5, others have 4, the stack takes 2"
-    assert found[0].fix.startswith("delete what is not needed, or ask for more")
+    assert found[0].detail == "the quota is 5, others use 5, the stack needs 1"
+    assert found[2].detail == "the quota is 5, others use 4, the stack needs 2"
+    assert found[0].fix.startswith("delete what is not needed, or request more")
 
 
 def test_one_quota_that_cannot_be_read_hides_no_other(aws: Stubbed) -> None:

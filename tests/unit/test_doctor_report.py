@@ -15,7 +15,6 @@ from botocore.parsers import ResponseParserError
 from click.testing import CliRunner, Result
 
 from components.settings import SettingsError
-from lab import paths
 from slipway import cli, cluster_api
 from slipway.doctor import cli as doctor
 from slipway.doctor import examination, plan, pods
@@ -28,6 +27,7 @@ from slipway.render import render
 from slipway.teardown.drain import NODE_POOLS, PODS
 from tests.support import doctor as d
 from tests.support.stubbed import Stubbed
+from toolchain import paths
 
 SCHEMA = json.loads((paths.ROOT / "docs/reference/doctor.schema.json").read_text())
 
@@ -140,7 +140,7 @@ def test_what_a_check_found_before_an_error_stays(
             "AWS does not answer",
             "network",
         ),
-        (ResponseParserError("html"), "something else than AWS", "HTTPS_PROXY"),
+        (ResponseParserError("html"), "something other than AWS", "HTTPS_PROXY"),
         (exceptions.DataNotFoundError(data_path="x"), "sts get_caller_id", "library"),
     ],
 )
@@ -160,9 +160,9 @@ def test_errors_of_the_library_say_what_to_do(
     ("code", "fix"),
     [
         ("AccessDenied", "sts:GetCallerIdentity"),
-        ("ExpiredToken", "sign in anew"),
+        ("ExpiredToken", "sign in again"),
         ("Throttling", "run it again"),
-        ("InternalError", "see AWS's text"),
+        ("InternalError", "see the text from AWS"),
     ],
 )
 def test_errors_of_awss_say_what_to_do(code: str, fix: str) -> None:
@@ -283,7 +283,7 @@ def test_a_pod_that_no_pool_serves_is_a_problem_with_each_pools_reason() -> None
     (found,) = pods.check(cluster)
     assert found.status == "problem"
     assert found.subject == "models Pod/llm-0"
-    assert "gpu: the pod asks for 8 nvidia.com/gpu, its closest type" in found.detail
+    assert "gpu: the pod requests 8 nvidia.com/gpu, but the closest" in found.detail
     served = FakeKube({PODS: [pod(1)], NODE_POOLS: [pool]})
     (found,) = pods.check(served)
     assert found.status == "good"

@@ -10,10 +10,10 @@ import yaml
 
 from components.cluster import kubernetes_support
 from components.settings import SettingsError
-from lab import paths
 from slipway.monitor import Resource
 from slipway.render import Rendered, render
 from tests.support import eks
+from toolchain import paths
 
 TAGGED = {
     "Cluster",

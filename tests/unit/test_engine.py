@@ -19,12 +19,12 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from components import settings
-from lab import builds, paths
-from slipway import locks, toolchain, workspace
+from slipway import locks, workspace
 from slipway.engine import Engine
 from slipway.results import EngineError
 from stacks import config
 from tests.support.kube import wait_until
+from toolchain import paths, programs
 
 pytestmark = pytest.mark.programs
 STACK = "models.tiny"
@@ -52,12 +52,8 @@ def program() -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def cli() -> None:
-    try:
-        built = builds.group("pulumi").is_built
-    except builds.BuildError:
-        built = False
-    if not built and toolchain._from_path() is None:
-        pytest.skip("Pulumi's CLI is neither on PATH nor built: `make up` builds it")
+    if programs.find("pulumi") is None:
+        pytest.skip("Pulumi's CLI is neither on PATH nor here: `make up` gets it")
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def test_a_failed_up() -> None:
         "  something else\n"
         "Done before that, and recorded: 12 created, 1 updated.\n"
         "To go on where it stopped: slipway up models.lab\n"
-        "To take away what was made: slipway destroy models.lab"
+        "To delete what was created: slipway destroy models.lab"
     )
 
 
@@ -55,8 +55,9 @@ def test_an_interrupted_destroy_of_a_cluster_that_is_gone() -> None:
         "  Deployment employment: configured Kubernetes cluster is unreachable: "
         "refused\n"
         "Done before that, and recorded: nothing.\n"
-        "The cluster does not answer: is it up, and is `cluster.kubeconfig` of the "
-        "stack file the right one? For the lab: slipway local status.\n"
+        "The cluster does not answer: check that it is running and that "
+        "`cluster.kubeconfig` of the stack file is the right one. For the lab: slipway "
+        "local status.\n"
         "To go on where it stopped: slipway destroy models.lab"
     )
 
@@ -87,7 +88,10 @@ def test_the_summary_says_when_nothing_changed() -> None:
     [
         ('not created: namespaces "models" not found', "slipway up --refresh"),
         ('deployments.apps "a-b" not found', "slipway up --refresh"),
-        ("Server-Side Apply field conflict detected. See", "another state, made that"),
+        (
+            "Server-Side Apply field conflict detected. See",
+            "another state, created that",
+        ),
     ],
 )
 def test_objects_that_others_made_or_deleted_have_a_hint(said: str, fix: str) -> None:

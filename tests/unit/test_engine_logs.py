@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway import toolchain
+from slipway import pulumi_cli
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_cli_finds_no_folder_for_them(cache: Path) -> None:
-    assert toolchain.home() == cache / "pulumi-home"
+    assert pulumi_cli.home() == cache / "pulumi-home"
     assert (cache / "pulumi-home" / "logs").is_file()
 
 
@@ -25,7 +25,7 @@ def test_those_of_earlier_runs_are_deleted(cache: Path) -> None:
     folder = cache / "pulumi-home" / "logs"
     folder.mkdir(parents=True)
     (folder / "a.log").write_text("x" * 1000)
-    assert toolchain.home() == cache / "pulumi-home"
+    assert pulumi_cli.home() == cache / "pulumi-home"
     assert folder.is_file()
 
 
@@ -35,5 +35,5 @@ def test_a_users_own_home_is_left_alone(
     own = tmp_path / "own"
     (own / "logs").mkdir(parents=True)
     monkeypatch.setenv("PULUMI_HOME", str(own))
-    assert toolchain.home() == own
+    assert pulumi_cli.home() == own
     assert (own / "logs").is_dir()

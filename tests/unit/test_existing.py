@@ -194,8 +194,8 @@ def test_adopting_one_object_leaves_the_others_as_they_were() -> None:
         ("Service/models/employmnt", "declares no such object", "Service/models/empl"),
         ("Service/employment", "declares no such object", "Service/models/employment"),
         ("Widget/x", "declares no such object", "remove it"),
-        ("employment", "names no object", "give Kind/name"),
-        ("service/models/employment", "names no object", "give Kind/name"),
+        ("employment", "not a reference", "give Kind/name"),
+        ("service/models/employment", "not a reference", "give Kind/name"),
     ],
 )
 def test_to_adopt_what_the_stack_does_not_have_is_refused(
@@ -267,8 +267,8 @@ def test_the_refusal_says_what_to_do() -> None:
         existing.refuse_foreign(stack, {}, lambda: fake.api, lambda _: None)
     adopt = "to `adopt`, which takes it over and keeps it at `destroy`"
     reason = (
-        "it exists, and does not bear the label of platform.test: `destroy` would "
-        "delete what others made"
+        "it exists and does not have the label of platform.test: `destroy` would "
+        "delete an object that others created"
     )
     assert str(error.value) == (
         "stacks/config/Pulumi.platform.test.yaml: 2 problems, nothing was touched\n"
@@ -289,11 +289,11 @@ def test_a_cluster_that_does_not_answer_stops_up_and_no_preview(verb: str) -> No
     said: list[str] = []
     arguments: Any = (verb, made("models"), {}, reach, said.append)
     if verb == "up":
-        with pytest.raises(EngineError, match="could not be looked for: the API"):
+        with pytest.raises(EngineError, match="could not be checked: the API"):
             existing.before(*arguments)
     else:
         existing.before(*arguments)
-        assert "could not be looked for" in said[0]
+        assert "could not be checked" in said[0]
 
 
 def test_no_content_of_a_secret_is_asked_for() -> None:

@@ -106,7 +106,7 @@ KEY = {"variables": {"A": "a"}, "aws": AWS}
         (
             {"models": {"a": model(**{"b-c": KEY}), "a-b": model(c=KEY)}},
             "models.a-b.secrets.c",
-            "models.a.secrets.b-c fills it too",
+            "models.a.secrets.b-c also fills it",
         ),
         (
             {
@@ -119,7 +119,7 @@ KEY = {"variables": {"A": "a"}, "aws": AWS}
                 }
             },
             "models.a.secrets.keys",
-            "the keys of callers are in it",
+            "it holds clients' API keys",
         ),
         (
             {
@@ -133,7 +133,7 @@ KEY = {"variables": {"A": "a"}, "aws": AWS}
                 }
             },
             "models.a.secrets.s.aws.form",
-            "a text has no keys",
+            "form: text has no keys",
         ),
         (
             {

@@ -152,9 +152,9 @@ def test_the_exporter_is_scraped_and_reached_by_nobody_else() -> None:
     ("change", "path", "reason"),
     [
         ({"karpenter": {"enabled": False}}, "karpenter.enabled", "elastic"),
-        ({"node_pools": {}}, "gpu.device_plugin.enabled", "no pool has GPUs"),
+        ({"node_pools": {}}, "gpu.device_plugin.enabled", "no pool has NVIDIA"),
         ({"karpenter": {"enabled": True}}, "karpenter.cluster", "needs the names"),
-        ({"cluster": {"stack": "cluster.dev"}}, "node_pools", "cluster.dev says it"),
+        ({"cluster": {"stack": "cluster.dev"}}, "node_pools", "already defines it"),
         (
             {
                 "cluster": {"stack": "cluster.nowhere"},
@@ -162,7 +162,7 @@ def test_the_exporter_is_scraped_and_reached_by_nobody_else() -> None:
                 "karpenter": {},
             },
             "cluster.stack",
-            "there is no stacks/config/Pulumi.cluster.nowhere.yaml",
+            "file stacks/config/Pulumi.cluster.nowhere.yaml does not exist",
         ),
     ],
 )

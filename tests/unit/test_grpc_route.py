@@ -10,11 +10,11 @@ import pytest
 from components.platform import chart
 from components.serving.grpc_settings import MOST_REVISIONS
 from components.serving.runtimes.facts import OPEN_INFERENCE
-from lab import paths
 from slipway.render import Rendered
 from tests.support import rendered as r
 from tests.support import schemas
 from tests.support.routes import Object, named, revision, server
+from toolchain import paths
 
 GRPC: Object = {"runtime": {"kind": "onnx", "grpc": True}, "grpc_route": True}
 TENSORFLOW = "tensorflow.serving.PredictionService"

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from components.settings import SettingsError
-from lab import paths
 from slipway.render import render
 from tests.support import rendered as r
+from toolchain import paths
 
 PAGE = (paths.ROOT / "docs" / "how-to" / "deploy-a-model.md").read_text()
 

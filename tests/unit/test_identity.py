@@ -19,9 +19,9 @@ from components.cluster.policy_document import (
     equals,
 )
 from components.settings import SettingsError, parse
-from lab import paths
 from slipway.render import Rendered
 from tests.support import eks, iam
+from toolchain import paths
 
 BASE = {"namespace": "models", "service_account": "employment"}
 
@@ -239,7 +239,7 @@ def test_identities_among_each_other() -> None:
     }
     found = list(identity_settings.problems(given, ["base"]))
     assert [p.path for p in found] == ["two.service_account", "two.repositories.tools"]
-    assert "one is the same service account" in found[0].reason
+    assert "one has the same service account" in found[0].reason
     assert "base" in found[1].fix
     assert list(identity_settings.problems({"one": given["one"]}, [])) == []
 

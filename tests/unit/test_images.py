@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from lab import paths
 from slipway import images
 from slipway.images import buildah, builder, lock, records, registry, table
 from slipway.images import cli as image_cli
 from slipway.images.inputs import Wheel, parse
 from slipway.images.records import Record
 from slipway.images.table import Image
+from toolchain import paths
 
 NAMES = list(images.images())
 FOLDERS = sorted(path for path in table.FOLDER.iterdir() if path.is_dir())
@@ -63,6 +63,8 @@ def test_containerfile_is_reproducible_and_fetches_nothing_unpinned(name: str) -
         assert not re.search(rf"\b{word}", text), word
     if "pip install" in text:
         assert "--no-deps" in text, "every version stands in requirements.txt"
+        assert "--require-hashes" in text
+        assert "requirements.lock" in text
         assert "--no-compile" in text, "pip's compiled files differ from run to run"
         assert "SOURCE_DATE_EPOCH=0 PYTHONHASHSEED=0" in text
         pins = (images.images()[name].folder / "requirements.txt").read_text()
@@ -312,7 +314,7 @@ def test_a_mirrored_image_is_locked_by_digest(
     assert "pause" in lock.read()
     tagged = run(image_cli.command, ["lock", "karpenter", "a.example/karpenter:1"])
     assert tagged.exit_code == 1
-    assert "no reference by digest" in tagged.output
+    assert "not a reference by digest" in tagged.output
     ours = run(image_cli.command, ["lock", "pause", mirrored])
     assert ours.exit_code == 1
     assert "is built here" in ours.output

@@ -128,7 +128,7 @@ def test_a_revoked_key_is_gone_and_the_others_stay(server: Server) -> None:
         (("add", "models.lab", "income", "alice"), "it has: employment, open"),
         (("add", "models.lab", "open", "alice"), "models.open.access.api_keys"),
         (("add", "models.lab", "employment", "alice smith"), "letters, digits"),
-        (("list", "models.lab", "open"), "asks for no API key"),
+        (("list", "models.lab", "open"), "requires no API key"),
     ],
 )
 def test_what_cannot_be_is_said_and_nothing_is_made(

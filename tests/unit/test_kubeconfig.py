@@ -204,16 +204,16 @@ def test_the_ambient_files_are_those_of_the_variable(
 
 
 WRONG = [
-    ({"current-context": None}, "context", "no current-context", "there are: a"),
-    ({"current-context": "b"}, "context", "no context 'b'", "there are: a"),
+    ({"current-context": None}, "context", "no current-context", "known: a"),
+    ({"current-context": "b"}, "context", "no context 'b'", "known: a"),
     ({"user": {}}, "kubeconfig", "the user a has no credentials", "`exec`"),
     ({"user": None}, "kubeconfig", "the user a has no credentials", "`exec`"),
-    ({"users": []}, "kubeconfig", "no user 'a'", "there are: none"),
-    ({"users": None}, "kubeconfig", "no user 'a'", "there are: none"),
+    ({"users": []}, "kubeconfig", "no user 'a'", "known: none"),
+    ({"users": None}, "kubeconfig", "no user 'a'", "known: none"),
     ({"context": {"user": "aa"}}, "kubeconfig", "no user 'aa'", "did you mean a?"),
-    ({"clusters": []}, "kubeconfig", "no cluster 'a'", "there are: none"),
+    ({"clusters": []}, "kubeconfig", "no cluster 'a'", "known: none"),
     ({"context": {"cluster": ""}}, "kubeconfig", "names no cluster", "cluster"),
-    ({"cluster": {"server": ""}}, "kubeconfig", "no server's address", "https://"),
+    ({"cluster": {"server": ""}}, "kubeconfig", "no server address", "https://"),
     ({"cluster": {"server": 5}}, "kubeconfig", "clusters.0.cluster.server", "form"),
     (
         {"cluster": {"certificate-authority": "none.pem"}},
@@ -230,7 +230,7 @@ WRONG = [
     (
         {"cluster": {"certificate-authority-data": "é"}},
         "kubeconfig",
-        "certificate-authority-data is no base64",
+        "certificate-authority-data is not base64",
         "base64",
     ),
     (
@@ -288,9 +288,9 @@ def test_what_cannot_serve_is_refused_before_anything_is_made(
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("- a\n", "is no kubeconfig"),
+        ("- a\n", "is not a valid kubeconfig"),
         ("a: [\n", "is not YAML: line 2"),
-        ("users: []\nusers: []\n", "users stands twice, in lines 1 and 2"),
+        ("users: []\nusers: []\n", "users appears twice, in lines 1 and 2"),
         ("", "no current-context"),
     ],
 )
@@ -308,10 +308,10 @@ def test_what_is_no_kubeconfig(text: str, reason: str, server: Served) -> None:
         ({"command": "true"}, "printed no ExecCredential"),
         ({"command": "echo", "args": ['{"status": []}']}, "printed no Exec"),
         ({"command": "sh", "args": ["-c", "echo gone >&2; exit 3"]}, "gone"),
-        ({"env": [{"name": "API", "value": V1}]}, "no token and no certificate"),
+        ({"env": [{"name": "API", "value": V1}]}, "neither a token nor a certificate"),
         (
             {"env": [{"name": "API", "value": V1BETA1}]},
-            f"gave {V1BETA1}, and {V1} is asked",
+            f"gave {V1BETA1}, but {V1} was requested",
         ),
     ],
 )

@@ -40,11 +40,11 @@ def test_a_version_that_is_none_is_refused_with_those_that_are() -> None:
     ("day", "extended", "wanted"),
     [
         ("2026-09-02", False, None),
-        ("2026-09-03", False, "leaves standard support of EKS in 90 days"),
+        ("2026-09-03", False, "EKS ends standard support for Kubernetes 1.34 in 90"),
         ("2026-12-02", False, "in 0 days, on 2026-12-02: EKS then upgrades"),
         ("2026-12-02", True, "in 0 days, on 2026-12-02: EKS then bills six times"),
         ("2026-12-03", True, None),
-        ("2027-11-01", True, "leaves extended support of EKS in 31 days"),
+        ("2027-11-01", True, "EKS ends extended support for Kubernetes 1.34 in 31"),
     ],
 )
 def test_the_end_of_support_is_told_90_days_before(

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from lab import inventory
-from lab.errors import LabError
 from lab.playbook import PlaybookResult
 from lab.settings import LabSettings
 from lab.ssh import Keys
+from toolchain.errors import OperatorError
 
 RECAP = """\
 TASK [x] ****
@@ -61,7 +61,7 @@ def test_a_recap_is_counted_by_host() -> None:
     assert result.changes == 2
     assert result.failed == {"cp1": 0, "w1": 1}
     assert result.unreachable == {"cp1": 0, "w1": 1}
-    with pytest.raises(LabError, match="ended with 2"):
+    with pytest.raises(OperatorError, match="ended with 2"):
         result.check()
 
 

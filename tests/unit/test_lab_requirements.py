@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from lab import commands, ports, requirements
+from lab import ports, requirements
 from lab.cgroups import Cgroups
-from lab.errors import LabError
-from lab.mirror import DebianMirror
+from toolchain import commands
+from toolchain.errors import OperatorError
+from toolchain.mirror import DebianMirror
 
 MOUNTS_V1 = """\
 30 24 0:25 / /sys/fs/cgroup ro shared:9 - tmpfs tmpfs ro,mode=755
@@ -52,13 +53,13 @@ def test_without_root_the_way_to_an_own_cluster_is_shown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(LabError, match=r"needs root.*KUBECONFIG.*models\.mine"):
+    with pytest.raises(OperatorError, match=r"needs root.*KUBECONFIG.*models\.mine"):
         requirements.check_machine()
 
 
 def test_on_another_system_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("platform.system", lambda: "Darwin")
-    with pytest.raises(LabError, match=r"needs Linux, this is Darwin.*KUBECONFIG"):
+    with pytest.raises(OperatorError, match=r"needs Linux, this is Darwin.*KUBECONFIG"):
         requirements.check_machine()
 
 
@@ -67,7 +68,7 @@ def test_a_busy_port_names_port_owner_and_variable() -> None:
         listener.bind((ports.LOOPBACK, 0))
         listener.listen()
         port = listener.getsockname()[1]
-        with pytest.raises(LabError) as raised:
+        with pytest.raises(OperatorError) as raised:
             ports.check_free({"gateway": port})
     text = str(raised.value)
     assert f"{port} (gateway): this process, process {os.getpid()}" in text
@@ -76,11 +77,11 @@ def test_a_busy_port_names_port_owner_and_variable() -> None:
 
 
 def test_a_failing_command_says_its_last_lines() -> None:
-    with pytest.raises(LabError, match=r"ended with 3:\nout of paper"):
+    with pytest.raises(OperatorError, match=r"ended with 3:\nout of paper"):
         commands.run(["sh", "-c", "echo out of paper >&2; exit 3"])
-    with pytest.raises(LabError, match="no-such-program is not on PATH"):
+    with pytest.raises(OperatorError, match="no-such-program is not on PATH"):
         commands.run(["no-such-program"])
-    with pytest.raises(LabError, match="did not end within"):
+    with pytest.raises(OperatorError, match="did not end within"):
         commands.run(["sleep", "10"], timeout_seconds=0.1)
 
 
@@ -91,7 +92,7 @@ def test_mirrors_are_the_machines_own() -> None:
     first, second = mirror.sources("trixie").splitlines()
     assert first.endswith("http://mirror.test/debian trixie main")
     assert second.endswith("http://mirror.test/debian-security trixie-security main")
-    with pytest.raises(LabError, match=r"sources\.list"):
+    with pytest.raises(OperatorError, match=r"sources\.list"):
         DebianMirror.parse(URIS.splitlines()[3])
 
 
@@ -122,5 +123,5 @@ def test_groups_lie_at_the_top_on_version_2() -> None:
 
 
 def test_a_machine_without_groups_is_refused() -> None:
-    with pytest.raises(LabError, match="cgroup"):
+    with pytest.raises(OperatorError, match="cgroup"):
         Cgroups.parse("", "", "lab-1")

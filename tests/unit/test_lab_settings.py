@@ -6,7 +6,6 @@ import ipaddress
 
 import pytest
 
-from lab.errors import LabError
 from lab.settings import (
     CLUSTER_DNS,
     MAXIMUM_WORKERS,
@@ -14,6 +13,7 @@ from lab.settings import (
     SERVICE_NETWORK,
     LabSettings,
 )
+from toolchain.errors import OperatorError
 
 
 def test_defaults_are_a_control_plane_and_one_worker() -> None:
@@ -60,5 +60,5 @@ def test_networks_do_not_overlap_however_many_workers() -> None:
     ],
 )
 def test_wrong_values_name_the_variable(variables: dict[str, str], text: str) -> None:
-    with pytest.raises(LabError, match=text):
+    with pytest.raises(OperatorError, match=text):
         LabSettings.from_environment(variables)

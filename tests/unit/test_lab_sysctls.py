@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lab import paths, processes, sysctls
+from lab import processes, sysctls
+from toolchain import paths
 
 NAME = "fs/inotify/max_user_instances"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from lab import paths
 from slipway import local_disk
+from toolchain import paths
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import yaml
 from components.serving import rules
 from components.serving.model_server_args import Alerts, ModelServerArgs
 from components.serving.scaling_settings import Scaling
-from lab import packages, paths
 from tests.support.rendered import reference
+from toolchain import packages, paths
 
 RUNBOOKS = paths.ROOT / "docs" / "runbooks"
 REFERENCE = paths.ROOT / "docs" / "reference" / "alerts.md"

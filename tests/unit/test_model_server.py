@@ -385,7 +385,7 @@ def test_nothing_is_logged_on_the_way(one: Rendered) -> None:
 def test_a_name_that_kubernetes_refuses_is_refused_before_any_resource() -> None:
     image = r.reference("model")
     args = ModelServerArgs(model_image=image, image=image)
-    with pytest.raises(ValidationError, match="not a name that Kubernetes takes"):
+    with pytest.raises(ValidationError, match="not a valid Kubernetes name"):
         ModelServer("Employment", args)
 
 

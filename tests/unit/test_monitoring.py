@@ -17,10 +17,10 @@ from components.monitoring.settings import (
     AlertThresholds,
     PrometheusSettings,
 )
-from lab import packages, paths
 from tests.support import platform
 from tests.support import promtool as rules_by
 from tests.support.rendered import IMAGES
+from toolchain import packages, paths
 
 LIMITS = AlertThresholds()
 ALERTS = platform_alerts.alerts(LIMITS, gateway=True, gpus=True)

@@ -13,8 +13,8 @@ from components.cluster.endpoint_services import ENDPOINT_SERVICES
 from components.cluster.network_settings import NetworkSettings
 from components.cluster.node_demand import NodeDemand
 from components.settings import parse
-from lab import paths
 from tests.support.aws_rendered import ARNS
+from toolchain import paths
 
 PAGE = (paths.ROOT / "docs" / "how-to" / "network-and-storage.md").read_text()
 ZONES = ("eu-central-1a", "eu-central-1b", "eu-central-1c")

@@ -11,8 +11,8 @@ import yaml
 
 from components.cluster import amis, pool_nodes
 from components.settings import SettingsError, parse
-from lab import paths
 from tests.support.pools import Pools
+from toolchain import paths
 
 PAGE = (paths.ROOT / "docs" / "how-to" / "node-pools.md").read_text()
 SOURCE = "stacks/config/Pulumi.cluster.mine.yaml"

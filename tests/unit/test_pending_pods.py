@@ -114,16 +114,16 @@ def test_each_pool_says_why_it_cannot_serve() -> None:
     assert [(r.pool, r.reason, r.fix) for r in found.refusals] == [
         (
             "general",
-            f"the pod asks for 16 {GPU}, none of its types has any",
-            f"give the pod to a pool whose types have {GPU}",
+            f"the pod requests 16 {GPU}, but none of the pool's types has any",
+            f"move the pod to a pool whose types have {GPU}",
         ),
         (
             "gpu",
             (
-                f"the pod asks for 16 {GPU}, its closest type p5.48xlarge has "
+                f"the pod requests 16 {GPU}, but the closest type p5.48xlarge has "
                 f"8 {GPU} for pods"
             ),
-            "ask for less in each pod, or add a larger type to the pool",
+            "request less in each pod, or add a larger type to the pool",
         ),
     ]
 
@@ -133,15 +133,16 @@ def test_the_closest_type_is_named_though_another_has_more_of_it() -> None:
     larger = {**SIZES, "m7i.2xlarge": size(384, 1536)}
     (found,) = explain([pod(resources={GPU: 8, "cpu": 300})], [both], larger.get)
     assert found.refusals[0].reason == (
-        "the pod asks for 300 cpu, its closest type p5.48xlarge has 191 cpu for pods"
+        "the pod requests 300 cpu, but the closest type p5.48xlarge has 191 cpu for "
+        "pods"
     )
 
 
 def test_what_the_node_keeps_for_itself_is_not_for_pods() -> None:
     assert reasons(pod(resources={"cpu": 8}), CPU_POOL) == [
         (
-            "general: the pod asks for 8 cpu, its closest type m7i.2xlarge has 7 cpu "
-            "for pods"
+            "general: the pod requests 8 cpu, but the closest type m7i.2xlarge has 7 "
+            "cpu for pods"
         )
     ]
     assert one(pod(resources={"cpu": 7}), CPU_POOL).is_served
@@ -152,7 +153,7 @@ def test_a_limit_that_no_type_fits_into() -> None:
     assert reasons(gpus(1), full) == [
         (
             f"gpu: its limit is 16 {GPU}, of which 16 {GPU} are in use; "
-            f"one more g6.12xlarge has 4 {GPU}"
+            f"another g6.12xlarge needs 4 {GPU}"
         )
     ]
     nearly = {**GPU_POOL, "status": {"resources": {GPU: "12"}}}
@@ -215,19 +216,19 @@ ZONE = "topology.kubernetes.io/zone"
         ({"nodeSelector": {"slipway.dev/pool": "gpu"}}, ""),
         (
             {"nodeSelector": {"slipway.dev/pool": "big"}},
-            "gpu: the pod asks for slipway.dev/pool big, the pool gives gpu",
+            "gpu: the pod requires slipway.dev/pool big, the pool sets gpu",
         ),
         (
             {"nodeSelector": {"disk": "fast"}},
-            "gpu: the pod asks for disk fast, the pool does not give that label",
+            "gpu: the pod requires disk fast, the pool does not set this label",
         ),
         ({"nodeSelector": {"kubernetes.io/arch": "amd64"}}, ""),
         ({"nodeSelector": {"karpenter.k8s.aws/instance-gpu-name": "h100"}}, ""),
         (
             {"affinity": terms({"key": ZONE, "operator": "In", "values": ["c"]})},
             (
-                f"gpu: the pod asks for {ZONE} c, "
-                "the pool gives eu-central-1a, eu-central-1b"
+                f"gpu: the pod requires {ZONE} c, "
+                "the pool sets eu-central-1a, eu-central-1b"
             ),
         ),
         (
@@ -242,7 +243,7 @@ ZONE = "topology.kubernetes.io/zone"
         ({"affinity": terms({"key": "disk", "operator": "DoesNotExist"})}, ""),
         (
             {"affinity": terms({"key": "disk", "operator": "Exists"})},
-            "gpu: the pod asks for disk Exists, the pool does not give that label",
+            "gpu: the pod requires disk Exists, the pool does not set this label",
         ),
     ],
 )

@@ -18,10 +18,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from lab import paths
 from slipway import stack_files
 from slipway.render import render
 from tests.support.fake_cluster import FakeCluster
+from toolchain import paths
 
 HOST = """
 import asyncio, json, runpy, sys
@@ -146,7 +146,7 @@ def test_what_others_made_is_refused_before_anything_is_declared(
     assert done.stdout == "", "the program ran on"
     said = done.stderr.rpartition("RunError: ")[2]
     assert "Service/models/employment: 'managed by kubectl-create'" in said
-    assert "does not bear the label of models.lab" in said
+    assert "does not have the label of models.lab" in said
     assert "fix: give another name (models), or add Service/models/employment" in said
 
 
@@ -156,5 +156,5 @@ def test_a_cluster_that_cannot_be_asked_stops_up_and_no_preview(
     (paths.state() / "labs" / "lab" / "kubeconfig").unlink()
     done = run(tmp_path)
     assert done.returncode != 0
-    assert "could not be looked for: there is no kubeconfig" in done.stderr
+    assert "could not be checked: there is no kubeconfig" in done.stderr
     assert run(tmp_path, "preview").returncode == 0

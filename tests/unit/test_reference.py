@@ -10,8 +10,8 @@ from pydantic import BaseModel
 from components.setting_problems import bare, item, variants
 from components.settings import Settings
 from docs import generate
-from lab import paths
 from stacks import layers
+from toolchain import paths
 
 
 def classes(model: type[BaseModel]) -> Iterator[type[BaseModel]]:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from lab import paths
+from toolchain import paths
 
 ROLES = paths.ROOT / "playbooks" / "roles"
 PLUGINS = ROLES / "cluster" / "filter_plugins"

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from lab import packages, paths
+from toolchain import packages, paths
 
 GOOD = "groups: [{name: a, rules: [{record: 'a:b', expr: vector(1)}]}]\n"
 BETTER = GOOD.replace("vector(1)", "vector(2)")

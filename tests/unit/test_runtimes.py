@@ -13,10 +13,10 @@ from components.monitoring import holding
 from components.serving import runtimes
 from components.serving.runtimes import vllm_plan
 from components.settings import SettingsError, parse
-from lab import paths
 from slipway import stack_files
 from slipway.render import Rendered, render
 from tests.support import rendered as r
+from toolchain import paths
 
 PAGE = (paths.ROOT / "docs" / "how-to" / "runtimes.md").read_text()
 KINDS = {get_args(k.model_fields["kind"].annotation)[0]: k for k in runtimes.ALL}

@@ -73,7 +73,7 @@ garden.yaml: 9 problems, nothing was touched
     reason: it is neither true nor false
     fix: give true or false
   gate: 'left'
-    reason: it is not a path prefix
+    reason: not a path prefix
     fix: give one like /employment/v1: a leading slash, no trailing one, letters, \
 digits and . _ ~ - between slashes"""
 
@@ -116,7 +116,7 @@ def test_the_value_of_a_missing_setting_is_absent() -> None:
 def test_a_key_of_a_mapping_is_told_by_its_path() -> None:
     problem = refusal(hives={"North_1": {}})
     assert problem.path == "hives.North_1"
-    assert problem.reason == "it is not a name that Kubernetes takes"
+    assert problem.reason == "not a valid Kubernetes name"
 
 
 def test_a_long_value_is_cut_short() -> None:
@@ -135,12 +135,12 @@ def test_braces_of_a_value_are_no_template() -> None:
         ({"slope": 45}, "it is not less than 45"),
         ({"slope": -1}, "it is less than 0"),
         ({"slope": float("inf")}, "it is not a number"),
-        ({"slope": True}, "it is true or false where a number belongs"),
+        ({"slope": True}, "it is true or false, but a number is required"),
         ({"beds": {"a": 1}}, "it is not a list"),
         ({"hives": []}, "it is not a mapping"),
         ({"hives": {"a": None}}, "it is not a mapping"),
         ({"owner": 5}, "it is not text"),
-        ({"gate": "/"}, "it is not a path prefix"),
+        ({"gate": "/"}, "not a path prefix"),
         ({"gate": "/a" * 150}, "it is longer than 200 characters"),
         ({"beds": [1.5]}, "it is not a whole number"),
     ],

@@ -17,7 +17,6 @@ from components import cluster_access
 from components.serving.models_settings import ModelsSettings
 from components.setting_secrets import Encrypted
 from components.settings import SettingsError
-from lab import paths
 from slipway import stack_settings
 from slipway.cli import cli
 from slipway.engine import Engine
@@ -25,6 +24,7 @@ from slipway.render import render
 from slipway.teardown import target
 from stacks import cluster, files, layers
 from tests.support.rendered import IMAGES
+from toolchain import paths
 
 MODEL = "employment"
 NOWHERE = "http://127.0.0.1:9"
@@ -46,7 +46,16 @@ COMMANDS: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 """What reads a stack's settings, by layer; `{}` is the stack."""
-REST = {"catalog", "destroy", "images", "local", "models", "refresh", "version"}
+REST = {
+    "catalog",
+    "destroy",
+    "images",
+    "local",
+    "schema",
+    "models",
+    "refresh",
+    "version",
+}
 """Commands that read none; `destroy` works with settings that are refused."""
 SECURE = {"secure": "v1:AAAABBBBCCCCDDDD:not-a-real-one"}
 KEYS = {"secret": f"{MODEL}-keys"}
@@ -383,5 +392,5 @@ def test_each_layer_has_its_settings_and_its_program() -> None:
 def test_a_rendering_stops_at_what_is_refused(checkout: Path) -> None:
     """As `up` does; the real programs read by the one way."""
     changed(checkout, "cluster.dev", put("aws:region", "eu-west-1"))
-    with pytest.raises(SettingsError, match=r"account\.region decides"):
+    with pytest.raises(SettingsError, match=r"account\.region takes precedence"):
         render("cluster.dev")

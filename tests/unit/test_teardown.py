@@ -9,7 +9,6 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
-from slipway.cli import FAILED, INTERRUPTED, WRONG, exit_status
 from slipway.doctor.account import CannotAskError
 from slipway.engine import Engine
 from slipway.kube_api import KubeApi, KubeApiError
@@ -22,6 +21,7 @@ from slipway.teardown.protection import ProtectedError, protected
 from slipway.teardown.target import Target
 from stacks import files
 from tests.support.fake_cluster import FakeCluster
+from toolchain.errors import FAILED, INTERRUPTED, WRONG
 
 ACCOUNT = "111122223333"
 STACK = "cluster.dev"
@@ -145,7 +145,7 @@ def test_a_cluster_that_does_not_answer_is_swept_by_tags(world: World) -> None:
     world.reach = nowhere
     world.destroy()
     assert world.done == ["sweep", "destroy", "look"]
-    assert "serving cannot be asked (no way there)" in world.engine.said
+    assert "serving does not answer (no way there)" in world.engine.said
 
 
 def test_protected_resources_are_refused_before_anything_is_touched(
@@ -163,13 +163,13 @@ def test_protected_resources_are_refused_before_anything_is_touched(
     assert kept.done == []
     changes = "cluster.deletion_protection: false, storage.protect: false"
     assert str(caught.value).splitlines() == [
-        "cluster.dev holds what is protected; nothing was touched",
+        "cluster.dev has protected resources; nothing was touched",
         "  cluster (Cluster)",
         "  models (Bucket)",
-        f"To give it up: set {changes} in stacks/config/Pulumi.cluster.dev.yaml,",
+        f"To delete them: set {changes} in stacks/config/Pulumi.cluster.dev.yaml,",
         "then: slipway up cluster.dev && slipway destroy cluster.dev",
     ]
-    assert exit_status(caught.value) == WRONG
+    assert caught.value.exit_status == WRONG
 
 
 def test_what_no_setting_protects_is_told_with_the_engines_command() -> None:
@@ -177,7 +177,7 @@ def test_what_no_setting_protects_is_told_with_the_engines_command() -> None:
     assert protected([odd])[0].setting == ""
     error = ProtectedError(STACK, protected([odd]))
     assert "pulumi state unprotect" in str(error)
-    assert "To give it up" not in str(error)
+    assert "To delete them" not in str(error)
 
 
 def test_another_accounts_credentials_touch_nothing(world: World) -> None:
@@ -220,7 +220,7 @@ def test_an_interrupt_while_draining_is_one_and_says_how_to_go_on(
     world.reach = interrupted
     with pytest.raises(EngineError) as caught:
         world.destroy()
-    assert exit_status(caught.value) == INTERRUPTED
+    assert caught.value.exit_status == INTERRUPTED
     assert "To go on where it stopped: slipway destroy cluster.dev" in str(caught.value)
     assert world.done == []
 
@@ -229,15 +229,17 @@ def test_leftovers_are_listed_and_fail_the_command(world: World) -> None:
     world.left = [Leftover("ec2 volume", "vol-1", "kubernetes.io/cluster/serving")]
     with pytest.raises(LeftoverError) as caught:
         world.destroy()
-    assert exit_status(caught.value) == FAILED
+    assert caught.value.exit_status == FAILED
     assert "vol-1" in world.engine.said
-    assert "but 1 are left" in str(caught.value)
+    assert "but others are left: 1" in str(caught.value)
     assert "--delete-volumes" in str(caught.value)
 
 
 def test_leftovers_that_cannot_be_seen_are_no_success(world: World) -> None:
     world.left = CannotAskError("AccessDenied: no", "let the role do tag:GetResources")
-    with pytest.raises(LeftoverError, match="could not be seen: AccessDenied"):
+    with pytest.raises(
+        LeftoverError, match="the check for leftovers failed: AccessDenied"
+    ):
         world.destroy()
 
 

@@ -214,7 +214,7 @@ def test_a_deposed_cluster_is_not_the_current_one(
 @pytest.mark.parametrize("address", [None, ADDRESS])
 def test_only_a_deposed_cluster_is_left(address: str | None, write: Write) -> None:
     _, reason, fix = refusal(path=write(with_instances(OLD)), address=address)
-    assert reason.startswith(f"of {ADDRESS} there is only the deposed cluster")
+    assert reason.startswith(f"{ADDRESS} has only a deposed cluster")
     assert "terraform apply" in fix
 
 
@@ -294,7 +294,7 @@ def test_one_of_several_is_chosen_by_its_address(write: Write) -> None:
             'there are several EKS clusters in the state: aws_eks_cluster.all["blue"], '
             "module.eks.aws_eks_cluster.this[0]"
         ),
-        "choose one: terraform.address",
+        "set terraform.address to one of them",
     )
     chosen = provider(path=path, address='aws_eks_cluster.all["blue"]')
     assert user_arguments(chosen)[5] == "blue"
@@ -311,7 +311,7 @@ def test_one_of_several_is_chosen_by_its_address(write: Write) -> None:
         ({"serial": 1}, "no version", "terraform.tfstate"),
         (json.dumps(STATE)[:-40], "cut off", "terraform state pull"),
         ("", "cut off", "terraform state pull"),
-        ("[]", "no state", "terraform.tfstate"),
+        ("[]", "not a state", "terraform.tfstate"),
         ("PK\x03\x04", "saved plan", "give the state"),
         ({"version": 4, "serial": 3}, "lacks outputs and resources", "state pull"),
         (

@@ -45,7 +45,7 @@ def test_a_state_in_s3(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (
             ClientError({"Error": {"Code": "AccessDenied"}}, "GetObject"),
-            "S3 refused to give it (AccessDenied)",
+            "S3 did not return it (AccessDenied)",
             "kms:Decrypt",
         ),
         (

@@ -9,9 +9,9 @@ import threading
 import time
 from pathlib import Path
 
-from lab import paths
 from tests.conftest import BUDGETS, TIERS, line_of, process_of
 from tests.support.turns import turn
+from toolchain import paths
 
 TESTS = paths.ROOT / "tests"
 NOT_TIERS = {"support"}

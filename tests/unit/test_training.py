@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import yaml
 
-from lab import paths
+from toolchain import paths
 
 sys.path.insert(0, str(paths.ROOT / "images" / "employment"))
 

@@ -178,7 +178,7 @@ def test_every_parent_has_to_take_a_route(monkeypatch: pytest.MonkeyPatch) -> No
     path = "/apis/gateway.networking.k8s.io/v1/namespaces/models/gateways/other"
     stack.cluster.add(path)
     (text,) = stack.wait().missing
-    where = "no controller has taken it up at Gateway models/other, listener http"
+    where = "no controller has processed it yet at Gateway models/other, listener http"
     assert text == f"HTTPRoute/models/x: {where}"
 
 
@@ -206,7 +206,7 @@ def test_a_listener_of_no_use_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_object_that_is_gone_is_not_waited_for(stack: Stack) -> None:
     del stack.cluster.objects[stack.path]
     seen = stack.wait()
-    assert seen.missing == [f"{stack.kind}/models/x: it is not there any more"]
+    assert seen.missing == [f"{stack.kind}/models/x: it no longer exists"]
     assert stack.clock.now == 0
 
 

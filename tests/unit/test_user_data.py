@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from components.cluster import node_capacity, user_data
-from lab import paths
 from tests.support import pools
+from toolchain import paths
 
 FOLDER = paths.ROOT / "tests" / "golden" / "user_data"
 CASES: dict[str, dict[str, Any]] = {

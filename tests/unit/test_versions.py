@@ -17,7 +17,6 @@ from components.serving.parts import parts
 from components.serving.route import route_spec
 from components.serving.surroundings import Surroundings
 from components.serving.versions import MOST_RULES, Route
-from lab import paths
 from slipway.render import Rendered
 from stacks import values
 from tests.support import rendered as r
@@ -33,6 +32,7 @@ from tests.support.routes import (
     revision,
     rules,
 )
+from toolchain import paths
 
 
 @pytest.fixture(scope="module")
@@ -160,8 +160,8 @@ def test_a_successor_may_be_elsewhere() -> None:
 def test_a_sunset_that_is_past_is_a_warning() -> None:
     day = {"prefix": "/employment/v1", "sunset": "2026-11-22"}
     (said,) = r.model(route=day).messages
-    assert "employment: callers of /employment/v1 were told" in said
-    assert "ends on 2026-11-22" in said
+    assert "employment: /employment/v1 was announced" in said
+    assert "to end on 2026-11-22" in said
     assert r.model(route={**day, "sunset": "2026-11-23"}).messages == ()
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from lab import paths
+from toolchain import paths
 
 sys.path.insert(0, str(paths.ROOT / "images" / "waker"))
 

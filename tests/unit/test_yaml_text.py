@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from components import yaml_text
-from lab import paths
 from stacks import files
+from toolchain import paths
 
 PARTS = ("components", "slipway", "stacks")
 ITS_OWN = paths.ROOT / "components" / "yaml_text"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pulumi
 
 from components import naming
-from components.cluster.node_pool_settings import NodePoolBase
+from components.cluster.node_pool_base import NodePoolBase
 from components.platform.gpu import daemon
 from components.platform.gpu.settings import DcgmExporterSettings
 from components.security import network

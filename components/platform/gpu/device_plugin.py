@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pulumi
 
-from components.cluster.node_pool_settings import NodePoolBase
+from components.cluster.node_pool_base import NodePoolBase
 from components.platform.gpu import daemon
 from components.platform.gpu.layouts import NodeGroup
 from components.platform.gpu.settings import DevicePluginSettings

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from components.serving.gpu_settings import Gpus
+from components.serving.replica_args import ReplicaArgs
 from components.serving.runtimes.facts import Facts
 from components.serving.runtimes.figures import Figures
 from components.settings import ABSENT, Problem, Settings
-
-if TYPE_CHECKING:
-    from components.serving.model_server_args import ModelServerArgs
 
 MODELS_FOLDER = "/models"
 FILES_FOLDER = "/etc/model-server"
@@ -41,7 +39,7 @@ class Runtime(Settings):
     kind: str
     """Which server it is."""
 
-    def program(self, model: str, args: ModelServerArgs) -> Program:
+    def program(self, model: str, args: ReplicaArgs) -> Program:
         """The container's program for a model of this name."""
         raise NotImplementedError
 
@@ -53,7 +51,7 @@ class Runtime(Settings):
         """Generated configuration: content by absolute path."""
         return {}
 
-    def own_variables(self, args: ModelServerArgs) -> frozenset[str]:
+    def own_variables(self, args: ReplicaArgs) -> frozenset[str]:
         """Variables that settings set: also those that these leave out."""
         program = self.program("", args)
         others = {program.namespace_variable, program.revision_variable}
@@ -105,13 +103,13 @@ class Runtime(Settings):
         """Queries that the autoscaler holds per replica, besides requests in flight."""
         return []
 
-    def problems(self, args: ModelServerArgs) -> Iterator[Problem]:
+    def problems(self, args: ReplicaArgs) -> Iterator[Problem]:
         """What the server cannot do with these arguments."""
         if "image" not in args.model_fields_set and self.kind != "onnx":
             yield Problem(
                 "image",
                 ABSENT,
-                f"the default is our server's image, which is no {self.kind}",
+                f"the default image is Slipway's own server, not {self.kind}",
                 f"give the image of your {self.kind} server",
             )
         for given, taken in (
@@ -122,13 +120,13 @@ class Runtime(Settings):
                 yield Problem(
                     given,
                     getattr(args, given).model_dump(exclude_unset=True),
-                    f"{self.kind} has no such thing, so it would change nothing",
+                    f"{self.kind} has no such setting, so it would have no effect",
                     "remove it",
                 )
         if args.scaling.signal == "inflight" and not self.figures.inflight:
             yield Problem(
                 "scaling.signal",
                 "inflight",
-                f"{self.kind} does not say how many requests are in flight",
+                f"{self.kind} does not report its requests in flight",
                 "set signal: cpu",
             )

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from components.serving.replica_args import ReplicaArgs
 from components.serving.request_settings import PredictionLog
 from components.serving.runtimes.base import MODELS_FOLDER, Program, Runtime
 from components.serving.runtimes.facts import Facts
 from components.serving.runtimes.figures import COMMON
-
-if TYPE_CHECKING:
-    from components.serving.model_server_args import ModelServerArgs
 
 PORT = 8080
 GRPC_PORT = 9000
@@ -42,7 +39,7 @@ ADAPTER = replace(
 class Ours(Runtime):
     """Set by environment variables (images/model_server/README.md)."""
 
-    def program(self, model: str, args: ModelServerArgs) -> Program:
+    def program(self, model: str, args: ReplicaArgs) -> Program:
         found = environment(model, args)
         if self.grpc_port:
             found["GRPC_PORT"] = str(self.grpc_port)
@@ -53,7 +50,7 @@ class Ours(Runtime):
             revision_variable=f"{PREFIX}REVISION",
         )
 
-    def own_variables(self, args: ModelServerArgs) -> frozenset[str]:
+    def own_variables(self, args: ReplicaArgs) -> frozenset[str]:
         logged = args.model_copy(update={"prediction_log": PredictionLog()})
         return super().own_variables(logged) | {f"{PREFIX}GRPC_PORT"}
 
@@ -61,7 +58,7 @@ class Ours(Runtime):
         return super().mount_points() | {PREDICTION_LOG_FOLDER}
 
 
-def environment(model: str, args: ModelServerArgs) -> dict[str, str]:
+def environment(model: str, args: ReplicaArgs) -> dict[str, str]:
     """The server's settings without the prefix."""
     found = {
         "MODELS": MODELS_FOLDER,

@@ -10,20 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
 from components.serving.gpu_settings import Gpus
+from components.serving.replica_args import ReplicaArgs
 from components.serving.runtimes import text_proto
 from components.serving.runtimes.base import FILES_FOLDER, Program, Runtime
 from components.serving.runtimes.facts import Facts, methods
 from components.serving.runtimes.figures import MICROSECONDS, Figures, Timing
 from components.setting_types import Whole
 from components.settings import Problem, Settings
-
-if TYPE_CHECKING:
-    from components.serving.model_server_args import ModelServerArgs
 
 GRPC_PORT, REST_PORT = 8500, 8501
 METRICS_PATH = "/monitoring/prometheus/metrics"
@@ -150,7 +148,7 @@ class TensorFlowServing(Runtime):
     def program(
         self,
         model: str,  # noqa: ARG002 it is in the files
-        args: ModelServerArgs,
+        args: ReplicaArgs,
     ) -> Program:
         milliseconds = 1000 * args.lifecycle.longest_request_seconds
         flags = {
@@ -172,7 +170,7 @@ class TensorFlowServing(Runtime):
             environment={"TF_CPP_MIN_LOG_LEVEL": _LOG_LEVELS[args.log_level]},
         )
 
-    def problems(self, args: ModelServerArgs) -> Iterator[Problem]:
+    def problems(self, args: ReplicaArgs) -> Iterator[Problem]:
         yield from super().problems(args)
         if self.gpus:
             yield from self.gpus.room_problems(args.resources)

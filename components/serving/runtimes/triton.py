@@ -7,11 +7,12 @@ what would load others at run time is not public.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
 from components.serving.gpu_settings import Gpus
+from components.serving.replica_args import ReplicaArgs
 from components.serving.runtimes import text_proto
 from components.serving.runtimes.base import MODELS_FOLDER, Program, Runtime
 from components.serving.runtimes.facts import OPEN_INFERENCE, Facts, methods
@@ -19,9 +20,6 @@ from components.serving.runtimes.figures import MICROSECONDS, Figures, Timing
 from components.serving.runtimes.triton_settings import DynamicBatching, Tensor
 from components.setting_types import Whole
 from components.settings import ABSENT, Problem
-
-if TYPE_CHECKING:
-    from components.serving.model_server_args import ModelServerArgs
 
 HTTP_PORT, GRPC_PORT, METRICS_PORT = 8000, 8001, 8002
 BINARY = "/opt/tritonserver/bin/tritonserver"
@@ -112,14 +110,14 @@ class Triton(Runtime):
                     yield Problem(
                         name,
                         ABSENT,
-                        f"a model for {self.backend} does not name its own",
+                        f"a model for {self.backend} does not declare its own",
                         "give name, datatype and dims of each",
                     )
         if self.batching and not self.max_batch_rows:
             yield Problem(
                 "max_batch_rows",
                 0,
-                "without a batch dimension requests cannot run together",
+                "without a batch dimension requests cannot be batched",
                 "give at least 2, or batching: null",
             )
         preferred = self.batching.preferred_rows if self.batching else ()
@@ -135,7 +133,7 @@ class Triton(Runtime):
             yield Problem(
                 "gpus",
                 ABSENT,
-                "TensorRT runs on GPUs alone",
+                "TensorRT runs on GPUs only",
                 "give gpus.instance_types, or another backend",
             )
 
@@ -169,7 +167,7 @@ class Triton(Runtime):
             config["dynamic_batching"] = _batching(self.batching)
         return text_proto.text(config)
 
-    def program(self, model: str, args: ModelServerArgs) -> Program:
+    def program(self, model: str, args: ReplicaArgs) -> Program:
         flags = {
             "model-repository": MODELS_FOLDER,
             "model-control-mode": "explicit",
@@ -189,7 +187,7 @@ class Triton(Runtime):
             arguments=(*(f"--{n}={v}" for n, v in flags.items()), *logged),
         )
 
-    def problems(self, args: ModelServerArgs) -> Iterator[Problem]:
+    def problems(self, args: ReplicaArgs) -> Iterator[Problem]:
         yield from super().problems(args)
         if self.gpus:
             yield from self.gpus.room_problems(args.resources)

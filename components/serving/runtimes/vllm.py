@@ -23,7 +23,7 @@ from components.settings import ABSENT, Problem
 
 if TYPE_CHECKING:
     from components.serving.gpu_settings import Gpus
-    from components.serving.model_server_args import ModelServerArgs
+    from components.serving.replica_args import ReplicaArgs
 
 PORT = 8000
 KV_CACHE = "vllm:kv_cache_usage_perc"
@@ -130,7 +130,7 @@ class Vllm(Runtime):
         # A sum that the autoscaler divides by replicas: the average of their shares.
         return [(f"sum({KV_CACHE}{{{selector}}})", self.kv_cache_percent / 100)]
 
-    def program(self, model: str, args: ModelServerArgs) -> Program:
+    def program(self, model: str, args: ReplicaArgs) -> Program:
         flags: dict[str, object] = {
             "served-model-name": model,
             "port": PORT,
@@ -161,7 +161,7 @@ class Vllm(Runtime):
             },
         )
 
-    def problems(self, args: ModelServerArgs) -> Iterator[Problem]:
+    def problems(self, args: ReplicaArgs) -> Iterator[Problem]:
         yield from super().problems(args)
         yield from self.gpus.room_problems(args.resources)
         if self.weights_url and args.model_image:
@@ -169,7 +169,7 @@ class Vllm(Runtime):
                 "model_image",
                 args.model_image,
                 "weights are streamed from runtime.weights_url",
-                "give one of the two",
+                "set only one of the two",
             )
         yield from _scaling(args)
         needed = self._read_seconds + vllm_plan.ENGINE_SECONDS
@@ -186,16 +186,17 @@ class Vllm(Runtime):
                 "resources.memory_limit_mib",
                 args.resources.memory_limit_mib,
                 f"shared memory may take {self.shared_memory_mib} MiB of it",
-                f"give well over {self.shared_memory_mib}: weights pass through memory",
+                f"give well over {self.shared_memory_mib}: weights are loaded through "
+                "memory",
             )
 
 
-def _scaling(args: ModelServerArgs) -> Iterator[Problem]:
+def _scaling(args: ReplicaArgs) -> Iterator[Problem]:
     scaling = args.scaling
     if scaling.signal == "cpu" and scaling.min_replicas != scaling.max_replicas:
         yield Problem(
             "scaling.signal",
             scaling.signal if "signal" in scaling.model_fields_set else ABSENT,
-            "the CPU tells nothing of how busy an engine on GPUs is",
-            "set signal: inflight, or max_replicas to min_replicas",
+            "CPU use does not show how busy an engine on GPUs is",
+            "set signal: inflight, or make max_replicas equal to min_replicas",
         )

@@ -50,10 +50,10 @@ def problems(
                 f"gpus.instance_types.{index}",
                 found.name,
                 f"{weights_gib:.1f} GiB of weights are {part:.1f} GiB for each of "
-                f"{gpus.replica_gpus} GPUs, and of a {found.gpu.model}'s {memory:.1f} "
-                f"GiB {room:.1f} are left for them",
-                f"cut the model over at least {_needed(weights_gib, room)} GPUs, or "
-                "give larger ones, or smaller weights",
+                f"{gpus.replica_gpus} GPUs, but of the {memory:.1f} GiB of a "
+                f"{found.gpu.model} only {room:.1f} are available for them",
+                f"split the model over at least {_needed(weights_gib, room)} GPUs, or "
+                "use larger GPUs or smaller weights",
             )
 
 

@@ -21,7 +21,7 @@ def address(text: str) -> str:
     """A folder of an object store that the streamer knows."""
     if not _ADDRESS.fullmatch(text):
         refuse(
-            "it is no folder of an object store that vLLM streams from",
+            "not an object store folder that vLLM can stream from",
             "give s3://bucket/path/revision, or gs:// or az://",
         )
     return text
@@ -48,5 +48,5 @@ class LlmGpus(Gpus):
                 f"{self.tensor_parallel_gpus} tensor_parallel_gpus times "
                 f"{self.pipeline_parallel_stages} pipeline_parallel_stages is "
                 f"{product}",
-                f"give {product}, or cut the model otherwise",
+                f"give {product}, or split the model differently",
             )

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from model_server import manifest_keys
 from model_server.manifest_tensors import read_tensors
 from model_server.tensor import Tensor
 
@@ -56,7 +57,8 @@ def read_manifest(file: Path) -> Manifest:
         raise ModelError([f"{file}: cannot be read as YAML: {error}"]) from error
     if not isinstance(content, dict):
         raise ModelError([f"{file}: must be a mapping of keys to values"])
-    problems: list[str] = []
+    known = manifest_keys.SERVED | manifest_keys.DESCRIBING
+    problems = manifest_keys.unknown("", content, known)
     manifest = _Parser(content, problems).manifest()
     if problems:
         raise ModelError([f"{file}: {problem}" for problem in problems])
@@ -150,6 +152,9 @@ class _Parser:
         if not isinstance(prediction, dict):
             self.problems.append("prediction: must be a mapping")
             return ""
+        if key == "decision":  # each key of the mapping is looked at once
+            known = manifest_keys.PREDICTION
+            self.problems += manifest_keys.unknown("prediction.", prediction, known)
         name = prediction.get(key)
         if name is None:
             return default if default in outputs else ""

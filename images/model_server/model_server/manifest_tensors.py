@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from model_server import manifest_keys
 from model_server.datatypes import DATATYPES
 from model_server.tensor import FREE, LARGEST_SIZE, Tensor
 
@@ -31,6 +32,7 @@ def _tensor(
     if not isinstance(entry, dict):
         problems.append(f"{path}: must have name, datatype and shape")
         return None
+    problems += manifest_keys.unknown(f"{path}.", entry, manifest_keys.TENSOR)
     name, datatype, shape = (entry.get(key) for key in ("name", "datatype", "shape"))
     before = len(problems)
     if not isinstance(name, str) or not name:

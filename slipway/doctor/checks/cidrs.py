@@ -34,8 +34,8 @@ def check(plan: Plan, account: Account) -> Iterator[Finding]:
                 NAME,
                 "problem",
                 ours.path,
-                f"{ours.cidr} shares addresses with {', '.join(shared)}: they could "
-                "never be peered or share a transit gateway",
+                f"{ours.cidr} overlaps {', '.join(shared)}: they could never be "
+                "peered or share a transit gateway",
                 "choose a range that no VPC has",
             )
         else:
@@ -73,7 +73,7 @@ def _existing(wanted: ExistingVpc, account: Account) -> Iterator[Finding]:
             "problem",
             f"{path}.id",
             f"this account has no VPC {wanted.id}",
-            "give one of `aws ec2 describe-vpcs`",
+            "give one from `aws ec2 describe-vpcs`",
         )
         return
     ranges = _ranges(vpc)

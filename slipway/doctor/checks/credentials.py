@@ -52,7 +52,7 @@ def _region(plan: Plan, account: Account) -> Iterator[Finding]:
             "problem",
             "network.zones",
             f"{', '.join(wrong)} cannot be used by this account",
-            f"choose of {', '.join(sorted(zones))}",
+            f"choose from {', '.join(sorted(zones))}",
         )
     else:
         seen = ", ".join(plan.network.zones)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from components import catalog
 from components.cluster import amis, node_capacity
 from components.cluster.amis import Ami
-from components.cluster.node_pool_settings import NodePoolBase
+from components.cluster.node_pool_base import NodePoolBase
 from slipway.doctor.account import Account, CannotAskError
 from slipway.doctor.findings import Finding
 from slipway.doctor.plan import Plan
@@ -57,7 +57,7 @@ def _one(plan: Plan, account: Account, image: Ami, pools: str) -> Finding:
         if error.code == MISSING:
             return _missing(plan, subject, f"there is no parameter {path}")
         if error.code.startswith("InvalidAMIID"):
-            return _missing(plan, subject, "its image is gone")
+            return _missing(plan, subject, "its image no longer exists")
         return Finding(NAME, "unknown", subject, error.why, error.fix)
     if not found or found[0].get("State") != "available":
         return _missing(plan, subject, f"{id_} cannot be booted here")

@@ -68,9 +68,7 @@ def _judged(plan: Plan, account: Account, demand: Demand) -> Finding:
         used = demand.used(plan, account)
     except CannotAskError as error:
         return Finding(NAME, "unknown", subject, error.why, error.fix)
-    seen = (
-        f"the quota is {limit:g}, others have {used}, the stack takes {demand.wanted}"
-    )
+    seen = f"the quota is {limit:g}, others use {used}, the stack needs {demand.wanted}"
     if used + demand.wanted > limit:
         more = quotas.raise_it(quota.service, quota.code, used + demand.wanted)
         fix = more.replace("lower the pools' limits", "delete what is not needed")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from components.cluster.node_pool_settings import ElasticPool
+from components.cluster.elastic_pool import ElasticPool
 from slipway.doctor.account import Account
 from slipway.doctor.findings import Finding
 from slipway.doctor.plan import Plan
@@ -48,7 +48,7 @@ def check(plan: Plan, account: Account) -> Iterator[Finding]:
                 "problem",
                 subject,
                 f"not offered in {', '.join(lacking)}; it is in {where}",
-                f"give the pool zones out of {where}"
+                f"give the pool zones from {where}"
                 if anywhere
                 else "choose another type or region: slipway catalog list",
             )

@@ -54,8 +54,9 @@ def check(plan: Plan, account: Account) -> Iterator[Finding]:
             NAME,
             "unknown",
             caller,
-            "IAM simulates no root user, who may do all that the organization lets",
-            "use a role: nobody else's rights are as hard to take away",
+            "IAM cannot simulate the root user, who may do everything that the "
+            "organization allows",
+            "use a role: the rights of the root user are hard to restrict",
         )
         return
     unlisted = {one.type for one in plan.resources} - set(table())
@@ -64,7 +65,7 @@ def check(plan: Plan, account: Account) -> Iterator[Finding]:
             NAME,
             "unknown",
             type_,
-            f"{TABLE.name} does not say which actions it needs",
+            f"{TABLE.name} does not list the actions that it needs",
             "add the type there",
         )
     principal = principal_of(caller, account)
@@ -186,7 +187,7 @@ def _findings(
             "unknown" if depends else "problem",
             group.subject,
             f"{reason}: {', '.join(sorted(actions))}",
-            f"look at the conditions in the policies of {principal}"
+            f"check the conditions in the policies of {principal}"
             if depends
-            else f"allow it to {principal} on {', '.join(group.arns)}",
+            else f"allow it for {principal} on {', '.join(group.arns)}",
         )

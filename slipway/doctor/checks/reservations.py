@@ -7,12 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from components.cluster import reservation as settings
-from components.cluster.node_pool_settings import (
-    ElasticPool,
-    NodePoolBase,
-    ReservedPool,
-)
+from components.cluster.elastic_pool import ElasticPool
+from components.cluster.node_pool_base import NodePoolBase
 from components.cluster.reservation import Reservation
+from components.cluster.reserved_pool import ReservedPool
 from slipway.doctor.account import Account, CannotAskError
 from slipway.doctor.findings import Finding
 from slipway.doctor.plan import Plan
@@ -53,8 +51,8 @@ def _one(
             NAME,
             "problem",
             subject,
-            f"this account has none of that id in {plan.region}",
-            "give one of `aws ec2 describe-capacity-reservations`; one that is shared "
+            f"this account has no reservation with this ID in {plan.region}",
+            "give one from `aws ec2 describe-capacity-reservations`; a shared one "
             "must be accepted first",
         )
     real = found[0]
@@ -80,7 +78,7 @@ def _one(
 
 def _mismatches(plan: Plan, pool: NodePoolBase, real: dict[str, Any]) -> Iterator[str]:
     if real["InstanceType"] not in pool.instance_types:
-        yield f"it is for {real['InstanceType']}, which is not of the pool's types"
+        yield f"it is for {real['InstanceType']}, which is not one of the pool's types"
     zones = plan.zones(pool)
     if real["AvailabilityZone"] not in zones:
         yield f"it is in {real['AvailabilityZone']}, the pool in {', '.join(zones)}"

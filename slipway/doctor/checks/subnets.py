@@ -7,8 +7,8 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from components.cluster import cidr_plan, node_demand
+from components.cluster.elastic_pool import ElasticPool
 from components.cluster.node_demand import NodeDemand
-from components.cluster.node_pool_settings import ElasticPool
 from components.cluster.subnet_tags import KARPENTER_DISCOVERY, LOAD_BALANCERS, PODS
 from slipway.doctor.account import Account
 from slipway.doctor.findings import Finding
@@ -60,8 +60,8 @@ def _tagged(
         NAME,
         "problem",
         subject,
-        f"{id_} lacks {', '.join(lacking)}: neither load balancers nor Karpenter's "
-        "nodes find a place without",
+        f"{id_} lacks {', '.join(lacking)}: without them, load balancers and "
+        "Karpenter's nodes cannot use it",
         f"aws ec2 create-tags --resources {id_} --tags "
         + " ".join(f"Key={k},Value={v}" for k, v in wanted.items()),
     )
@@ -75,8 +75,8 @@ def _large_enough(
     nodes = sum(demand.nodes_a_zone for demand in demands)
     needed = sum(demand.nodes_a_zone * demand.pod_addresses for demand in demands)
     seen = (
-        f"the pools may come to {nodes} nodes, which take {needed} addresses with "
-        f"prefix delegation, and {cidr} has {there}"
+        f"the pools may grow to {nodes} nodes, which need {needed} addresses with "
+        f"prefix delegation, but {cidr} has {there}"
     )
     if needed <= there:
         return Finding(NAME, "good", subject, seen)

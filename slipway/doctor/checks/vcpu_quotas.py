@@ -127,11 +127,11 @@ def _judged(
             NAME,
             "unknown",
             subject,
-            f"the catalogue knows no quota of {pools[0].instance_type}",
-            "look at Service Quotas by hand",
+            f"the catalogue has no quota for {pools[0].instance_type}",
+            "check Service Quotas manually",
         )
     wanted = sum(need.vcpus for need in pools)
-    what = f"the pools may come to {wanted}: {'; '.join(map(str, pools))}"
+    what = f"the pools may grow to {wanted}: {'; '.join(map(str, pools))}"
     try:
         limit = quotas.value(account, "ec2", quota.code)
     except CannotAskError as error:
@@ -152,5 +152,5 @@ def _doubted(finding: Finding, unread: str) -> Finding:
     if finding.status != "good":
         return finding
     seen = finding.detail.replace("others run 0", "what others run is not known")
-    fix = "let the caller's role do ec2:DescribeInstances"
+    fix = "grant the caller's role ec2:DescribeInstances"
     return replace(finding, status="unknown", detail=f"{seen}; {unread}", fix=fix)

@@ -42,7 +42,7 @@ def _kubernetes(plan: Plan, account: Account) -> Finding:
         f"{plan.version} is in {_words(of_ours)}"
         if of_ours
         else f"EKS does not offer {plan.version} here",
-        f"choose of {', '.join(offered) or 'no version'}",
+        f"choose from {', '.join(offered) or 'no version'}",
     )
 
 

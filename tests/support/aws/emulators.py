@@ -7,25 +7,20 @@ environment has no Docker client, without which neither can start a container.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
 import subprocess
-import sys
 import tempfile
 import time
-import venv
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import paths
-from lab.locks import locked
+from toolchain import own_venv, paths
 
 REQUIREMENTS = paths.ROOT / "tests" / "emulator" / "requirements-emulators.txt"
 HOST = "127.0.0.1"
-INSTALL_SECONDS = 600
 START_SECONDS = 300
 STOP_SECONDS = 10
 
@@ -47,24 +42,6 @@ class Endpoints:
     """Number of the account, 12 digits."""
     moto: str
     ministack: str
-
-
-def python() -> Path:
-    """The environment's interpreter; installs on the first call."""
-    key = hashlib.sha256(sys.version.encode() + REQUIREMENTS.read_bytes())
-    target = paths.cache() / "venv-emulators" / key.hexdigest()[:16]
-    interpreter, ready = target / "bin" / "python", target / ".ready"
-    with locked(target.parent / "lock"):
-        if not ready.exists():
-            venv.create(target, with_pip=True, clear=True)
-            install = [str(interpreter), "-m", "pip", "install", "--quiet", "--no-deps"]
-            subprocess.run(
-                [*install, "--requirement", str(REQUIREMENTS)],
-                check=True,
-                timeout=INSTALL_SECONDS,
-            )
-            ready.touch()
-    return interpreter
 
 
 def _free_port() -> int:
@@ -95,7 +72,7 @@ def _process(
         }
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [str(python()), "-c", RUN, *arguments],
+                [str(own_venv.python(REQUIREMENTS)), "-c", RUN, *arguments],
                 cwd=folder,
                 env=clean | environment,
                 stdout=output,

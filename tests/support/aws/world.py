@@ -12,7 +12,6 @@ import pytest
 import yaml
 from rich.console import Console
 
-from lab import paths
 from slipway import stack_files, workspace
 from slipway.engine import Engine
 from slipway.kube_api import KubeApi, KubeApiError
@@ -25,6 +24,7 @@ from tests.support.aws import emulators
 from tests.support.aws.account import Account
 from tests.support.aws.provider import AwsProvider, serving
 from tests.support.aws.table import HANDLERS
+from toolchain import paths
 
 
 class World:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from lab import commands
-from lab.errors import LabError
+from toolchain import commands
+from toolchain.errors import OperatorError
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _RELEASE = re.compile(r"'(?P<base>[^']+?)/dists/(?P<suite>[^']+)/InRelease'")
@@ -41,7 +41,7 @@ class DebianMirror:
         main = [base for suite, base in found if suite in security]
         main = main or [base for _, base in found if base.endswith("/debian")]
         if not main:
-            raise LabError(
+            raise OperatorError(
                 "no Debian archive in this machine's apt configuration; the lab takes "
                 "its hosts' packages from there: add one to /etc/apt/sources.list"
             )

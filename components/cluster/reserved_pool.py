@@ -1,18 +1,40 @@
-"""What cannot work in a reserved pool: reservation, network adapters, placement."""
+"""Node pools that keep their size, and what cannot work in them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import Literal
 
 from components.catalog import InstanceType
+from components.cluster import pool_checks
+from components.cluster.node_pool_base import SizedPool
 from components.cluster.pool_checks import Problems, known_types
+from components.cluster.reservation import Reservation
 from components.settings import ABSENT, Problem
 
-if TYPE_CHECKING:
-    from components.cluster.node_pool_settings import ReservedPool
+
+class ReservedPool(SizedPool):
+    """A managed group that stays, on capacity that was reserved where there is some."""
+
+    kind: Literal["reserved"]
+    """A managed node group that keeps its size, on reserved capacity."""
+    reservation: Reservation | None = None
+    """The reservation or capacity block that all nodes come from; none: plain on-demand
+    instances that are always there."""
+    efa: bool | None = None
+    """Whether nodes get the Elastic Fabric Adapters of their type; none: where the type
+    has several and the pool may have several nodes."""
+    placement_group: bool | None = None
+    """Whether nodes stand close together in a cluster placement group of their own;
+    none: with EFA, in one zone and without a reservation."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        yield from super().contradictions()
+        yield from pool_checks.problems(self)
+        yield from _problems(self)
 
 
-def problems(pool: ReservedPool) -> Problems:
+def _problems(pool: ReservedPool) -> Problems:
     """Reservation, network adapters and placement."""
     types = known_types(pool)
     yield from _reservation(pool, types)
@@ -28,7 +50,7 @@ def _reservation(pool: ReservedPool, types: list[InstanceType]) -> Problems:
                 yield Problem(
                     "reservation",
                     ABSENT,
-                    f"{t.name} is sold by the capacity block only",
+                    f"{t.name} is sold as a capacity block only",
                     "buy a block and give its id",
                 )
         return
@@ -37,7 +59,7 @@ def _reservation(pool: ReservedPool, types: list[InstanceType]) -> Problems:
             "instance_types",
             list(pool.instance_types),
             "a reservation holds one instance type",
-            "give the reservation's; other types are a pool of their own",
+            "give the reservation's type; other types need their own pool",
         )
     if pool.max_nodes > held.instances:
         yield Problem(
@@ -51,7 +73,7 @@ def _reservation(pool: ReservedPool, types: list[InstanceType]) -> Problems:
         yield Problem(
             "zones",
             list(pool.zones),
-            f"the reservation lies in {held.zone}",
+            f"the reservation is in {held.zone}",
             f"give [{held.zone}], or remove zones",
         )
     if held.kind == "capacity_block":
@@ -60,7 +82,7 @@ def _reservation(pool: ReservedPool, types: list[InstanceType]) -> Problems:
                 yield Problem(
                     "reservation.kind",
                     held.kind,
-                    f"{t.name} is not sold by the capacity block",
+                    f"{t.name} is not sold as a capacity block",
                     "set kind: reservation",
                 )
 
@@ -74,21 +96,22 @@ def _efa(pool: ReservedPool, types: list[InstanceType]) -> Problems:
                 "efa",
                 value=True,
                 reason=f"{t.name} has no Elastic Fabric Adapter",
-                fix="remove efa, or give a type that has some (`slipway catalog list`)",
+                fix="give a type that has one (`slipway catalog list`), or remove efa",
             )
             return
     if pool.max_nodes == 1:
         yield Problem(
             "efa",
             value=True,
-            reason="adapters connect nodes, and the pool has one",
+            reason="adapters connect nodes, but the pool has only one",
             fix="remove efa, or raise max_nodes",
         )
     elif len({(t.efa_interfaces, t.network_cards) for t in types}) > 1:
         yield Problem(
             "instance_types",
             list(pool.instance_types),
-            "its types have different numbers of adapters, and one template fits all",
+            "its types have different numbers of adapters, but share one launch "
+            "template",
             "give one type, or remove efa",
         )
 
@@ -99,8 +122,8 @@ def _placement(pool: ReservedPool, types: list[InstanceType]) -> Problems:
         return
     if held:
         reason = (
-            "a reservation that was not made in the group need not lie close together: "
-            "launches would fail for want of capacity"
+            "instances of a reservation made outside the group may not be close "
+            "together: launches would fail for lack of capacity"
         )
         fix = (
             "make the reservation in a cluster placement group and give its name as "
@@ -108,8 +131,8 @@ def _placement(pool: ReservedPool, types: list[InstanceType]) -> Problems:
         )
         if held.kind == "capacity_block":
             reason = (
-                "a capacity block lies in one UltraCluster by itself and takes no "
-                "placement group"
+                "a capacity block is already placed in one UltraCluster and accepts "
+                "no placement group"
             )
             fix = "remove placement_group"
         yield Problem("placement_group", value=True, reason=reason, fix=fix)
@@ -117,7 +140,7 @@ def _placement(pool: ReservedPool, types: list[InstanceType]) -> Problems:
         yield Problem(
             "placement_group",
             value=True,
-            reason=f"a cluster placement group lies in one zone, and the pool has "
+            reason="a cluster placement group is in one zone, but the pool has "
             f"{len(pool.zones)}",
             fix="give one zone, or remove it",
         )

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from lab.errors import LabError
+from toolchain.errors import OperatorError
 
 LAST_LINES = 20
 
@@ -21,7 +21,8 @@ def run(
 ) -> str:
     """Runs a program to its end and returns what it printed on standard output.
 
-    Raises LabError with the command and its last lines if it fails or takes too long.
+    Raises OperatorError with the command and its last lines if it fails or takes too
+    long.
     """
     words = [str(word) for word in command]
     try:
@@ -37,17 +38,17 @@ def run(
             check=False,
         )
     except FileNotFoundError as error:
-        raise LabError(
+        raise OperatorError(
             f"{words[0]} is not on PATH; `python -m lab install` installs what the lab "
             "needs"
         ) from error
     except subprocess.TimeoutExpired as error:
-        raise LabError(
+        raise OperatorError(
             f"{' '.join(words)} did not end within {timeout_seconds:.0f} s"
         ) from error
     if done.returncode:
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise LabError(
+        raise OperatorError(
             f"{' '.join(words)} ended with {done.returncode}:\n"
             + "\n".join(said[-LAST_LINES:])
         )

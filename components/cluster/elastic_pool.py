@@ -1,24 +1,73 @@
-"""What cannot work in an elastic pool: the capacity ladder, limits, consolidation."""
+"""Node pools that Karpenter scales from zero, and what cannot work in them."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from components.catalog import InstanceType
-from components.cluster import node_capacity
+from components.cluster import node_capacity, pool_checks
+from components.cluster.node_pool_base import NodePoolBase
 from components.cluster.pool_checks import Problems, known_types, listed
+from components.cluster.reservation import ReservationId
+from components.setting_types import Whole
 from components.settings import ABSENT, Problem
 
-if TYPE_CHECKING:
-    from components.cluster.node_pool_settings import ElasticPool
-
+Capacity = Literal["reserved", "spot", "on-demand"]
+LEAST_CONSOLIDATE_SECONDS = 300
 LADDER = ("reserved", "spot", "on-demand")
 """The order in which Karpenter takes what a NodePool allows, cheapest first.
 https://karpenter.sh/docs/concepts/nodepools/#capacity-type"""
 
 
-def problems(pool: ElasticPool) -> Problems:
+class ElasticPool(NodePoolBase):
+    """Nodes that Karpenter makes when pods wait for them and takes away afterwards."""
+
+    kind: Literal["elastic"]
+    """Nodes made on demand by Karpenter, from none."""
+    capacity: Annotated[tuple[Capacity, ...], Field(min_length=1)] = (
+        "spot",
+        "on-demand",
+    )
+    """What nodes may be bought as; Karpenter takes reserved, then spot, then
+    on-demand, and the next where there is none."""
+    reservations: tuple[ReservationId, ...] = ()
+    """The on-demand capacity reservations that `reserved` draws on."""
+    max_gpus: Annotated[Whole | None, Field(ge=1, le=100_000)] = None
+    """GPUs (of Neuron types: devices) that the pool may have in all; required where the
+    types have some. A whole number of nodes of each type."""
+    max_nodes: Annotated[Whole | None, Field(ge=1, le=5000)] = None
+    """Nodes that the pool may have; required where the types have no accelerators."""
+    model_load_seconds: Annotated[Whole, Field(ge=0, le=7200)] = 300
+    """Longest time that a model takes from its pod's start until it answers."""
+    consolidate_after_seconds: Annotated[Whole | None, Field(ge=0, le=86_400)] = None
+    """How long a node must have been without a pod coming or going before it may be
+    removed; none: model_load_seconds, and 300 at least."""
+    consolidation: Literal["when_empty", "when_underutilized"] | None = None
+    """Whether only empty nodes are removed, or pods also moved together; none: empty
+    ones where there are GPUs, since each move loads a model anew."""
+    expire_after_hours: Annotated[Whole, Field(ge=1, le=8760)] = 336
+    """Age at which a node is replaced."""
+    termination_grace_seconds: Annotated[Whole, Field(ge=60, le=172_800)] = 3600
+    """Longest drain of a node that is replaced; then pods are deleted."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        yield from super().contradictions()
+        yield from pool_checks.problems(self)
+        yield from _problems(self)
+
+    @property
+    def settle_seconds(self) -> int:
+        """Consolidation's wait, given or derived."""
+        if self.consolidate_after_seconds is not None:
+            return self.consolidate_after_seconds
+        return max(self.model_load_seconds, LEAST_CONSOLIDATE_SECONDS)
+
+
+def _problems(pool: ElasticPool) -> Problems:
     """The capacity ladder, the limits, and consolidation."""
     types = known_types(pool)
     yield from _parts(types)
@@ -29,8 +78,8 @@ def problems(pool: ElasticPool) -> Problems:
         yield Problem(
             "consolidate_after_seconds",
             pool.consolidate_after_seconds,
-            f"a model may load for model_load_seconds = {pool.model_load_seconds} s, "
-            "and its node would be removed before",
+            f"a model may take model_load_seconds = {pool.model_load_seconds} s to "
+            "load, and its node would be removed before that",
             f"give at least {pool.model_load_seconds}, or lower model_load_seconds",
         )
 
@@ -60,23 +109,23 @@ def _ladder(pool: ElasticPool, types: list[InstanceType]) -> Problems:
         yield Problem(
             "capacity",
             ladder,
-            "Karpenter takes reserved, then spot, then on-demand, each once; no other "
-            "order can be had in one pool",
+            "Karpenter uses reserved, then spot, then on-demand; one pool can neither "
+            "change this order nor repeat an entry",
             f"give [{', '.join(order)}]",
         )
     if "reserved" in ladder and not pool.reservations:
         yield Problem(
             "reservations",
             ABSENT,
-            "capacity has reserved, and no reservation is named",
+            "capacity includes reserved, but no reservation is given",
             "give the ids (cr-...), or remove reserved from capacity",
         )
     if pool.reservations and "reserved" not in ladder:
         yield Problem(
             "reservations",
             list(pool.reservations),
-            f"capacity is {', '.join(ladder)}, which draws on no reservation",
-            "add reserved to capacity as the first, or remove them",
+            f"capacity is {', '.join(ladder)}, which uses no reservation",
+            "add reserved to capacity as the first entry, or remove them",
         )
     for t in types:
         sold = [c for c in ladder if c == "reserved" or c in t.usage_classes]
@@ -108,7 +157,7 @@ def _limit(pool: ElasticPool, types: list[InstanceType]) -> Problems:
         yield Problem(
             name,
             ABSENT,
-            "without a limit, waiting pods buy nodes without end",
+            "without a limit, pending pods would add nodes indefinitely",
             f"set {name}",
         )
         return
@@ -130,6 +179,6 @@ def _limit(pool: ElasticPool, types: list[InstanceType]) -> Problems:
         yield Problem(
             name,
             value,
-            f"it is no whole number of nodes (GPUs of each: {nodes})",
+            f"not a whole number of nodes (GPUs per node: {nodes})",
             f"give {below} or {above}" if below else f"give {above}",
         )

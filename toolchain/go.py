@@ -7,14 +7,15 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from lab import paths
+from toolchain import paths
+from toolchain.errors import OperatorError
 
 GO_MINIMUM = (1, 26)
 COMPILER_BYTES = 3 * 2**29
 """Memory for each core's compiler from which on it needs no garbage collection."""
 
 
-class BuildError(Exception):
+class BuildError(OperatorError):
     """A group could not be built; the text says which, why and what to do."""
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lab.errors import LabError
+from toolchain.errors import OperatorError
 
 _POLL_SECONDS = 0.1
 
@@ -18,8 +18,8 @@ _POLL_SECONDS = 0.1
 def locked(path: Path, timeout_seconds: float = 1800.0) -> Iterator[None]:
     """Holds the lock file `path`; waits for another process that holds it.
 
-    The kernel releases it however the holder ends. Raises LabError naming the holder
-    if it goes on for longer than the timeout.
+    The kernel releases it however the holder ends. Raises OperatorError naming the
+    holder if it goes on for longer than the timeout.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + timeout_seconds
@@ -27,7 +27,7 @@ def locked(path: Path, timeout_seconds: float = 1800.0) -> Iterator[None]:
         while not _try(handle.fileno()):
             if time.monotonic() > deadline:
                 handle.seek(0)
-                raise LabError(
+                raise OperatorError(
                     f"process {handle.read().strip()} has held {path} for "
                     f"{timeout_seconds:.0f} s; wait for it or end it"
                 )

@@ -8,8 +8,8 @@ import sys
 import venv
 from pathlib import Path
 
-from lab import paths
-from lab.locks import locked
+from toolchain import paths
+from toolchain.locks import locked
 
 INSTALL_SECONDS = 600
 
@@ -17,10 +17,12 @@ INSTALL_SECONDS = 600
 def python(requirements: Path) -> Path:
     """The interpreter with exactly these requirements; installs on the first call.
 
-    `requirements-<tool>.txt` lists all packages, as pip freeze does.
+    `requirements-<tool>.txt` lists all packages, as pip freeze does; the `.lock` file
+    beside it has the hashes of their files.
     """
+    lock = requirements.with_suffix(".lock")
     tool = requirements.stem.removeprefix("requirements-")
-    key = hashlib.sha256(sys.version.encode() + requirements.read_bytes())
+    key = hashlib.sha256(sys.version.encode() + lock.read_bytes())
     target = paths.cache() / f"venv-{tool}" / key.hexdigest()[:16]
     interpreter, ready = target / "bin" / "python", target / ".ready"
     if ready.exists():
@@ -30,7 +32,7 @@ def python(requirements: Path) -> Path:
             venv.create(target, with_pip=True, clear=True)
             install = [str(interpreter), "-m", "pip", "install", "--quiet", "--no-deps"]
             subprocess.run(
-                [*install, "--requirement", str(requirements)],
+                [*install, "--require-hashes", "--requirement", str(lock)],
                 check=True,
                 timeout=INSTALL_SECONDS,
             )

@@ -1,4 +1,4 @@
-"""Builds the Go programs of `lab/binaries` into the user's cache folder.
+"""Builds the Go programs of `toolchain/binaries` into the user's cache folder.
 
 A group's result is kept under a key made of its lock files, its entry in groups.toml
 and the Go toolchain, so that it is built once per machine and rebuilt when any of them
@@ -6,13 +6,14 @@ changes. Groups pin the same versions of the modules that they share, so that ea
 package is compiled once for all of them. Only binaries are kept: Go's own caches are
 deleted once they pass `GO_CACHE_LIMIT_BYTES` and when the last group stands.
 
-    python -m lab.builds [--all] [GROUP ...]
+    python -m toolchain.builds [--all] [GROUP ...]
 """
 
 from __future__ import annotations
 
 import argparse
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -21,21 +22,23 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lab import build_times, go, paths
-from lab.build_times import TimeLeft
+from toolchain import build_times, go, paths
+from toolchain.build_times import TimeLeft
 
 BuildError = go.BuildError
-SOURCES = paths.ROOT / "lab" / "binaries"
+SOURCES = paths.ROOT / "toolchain" / "binaries"
 GO_CACHE_LIMIT_BYTES = 20 * 10**9
 FLAGS = ("-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false")
 """The programs are stripped: without debug information the compiler does 0.9 of the
 work (docs/decisions/0040)."""
+ELSEWHERE = ("download", "versions", "runs_here")
+"""What groups.toml says of programs that are not built (toolchain/programs.py)."""
 
 Report = Callable[[str, int, int, float | None], None]
 """Called with (group, packages compiled, packages that have to be, seconds left for all
@@ -56,6 +59,9 @@ class Group:
     embed: dict[str, dict[str, Any]] = field(default_factory=dict)
     edit: dict[str, dict[str, str]] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    download: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    runs_here: bool = False
     on_demand: bool = False
 
     @property
@@ -105,7 +111,8 @@ class Group:
         digest = hashlib.sha256()
         for path in sorted(p for p in self.source.iterdir() if p.is_file()):
             digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
-        digest.update(json.dumps(_table()[self.name], sort_keys=True).encode())
+        recipe = {k: v for k, v in _table()[self.name].items() if k not in ELSEWHERE}
+        digest.update(json.dumps(recipe, sort_keys=True).encode())
         digest.update(f"{go.version()} {os.uname().machine} {FLAGS}".encode())
         return digest.hexdigest()[:16]
 
@@ -120,16 +127,19 @@ class Group:
         )
 
 
-def _table() -> dict[str, Any]:
-    return tomllib.loads((SOURCES / "groups.toml").read_text())
+def _table() -> Mapping[str, Any]:
+    file = SOURCES / "groups.toml"
+    return _parsed(file, file.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4)
+def _parsed(file: Path, _: int) -> Mapping[str, Any]:
+    return tomllib.loads(file.read_text())
 
 
 def groups() -> dict[str, Group]:
     """All groups of groups.toml by name, in the order of the file."""
-    return {
-        name: Group(name=name, **{k: _frozen(v) for k, v in entry.items()})
-        for name, entry in _table().items()
-    }
+    return {name: group(name) for name in _table()}
 
 
 def of_the_lab() -> list[str]:
@@ -138,12 +148,14 @@ def of_the_lab() -> list[str]:
 
 
 def _frozen(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _frozen(inner) for key, inner in value.items()}
     return tuple(value) if isinstance(value, list) else value
 
 
 def group(name: str) -> Group:
     """The group of that name; KeyError if there is none."""
-    return groups()[name]
+    return Group(name=name, **{k: _frozen(v) for k, v in _table()[name].items()})
 
 
 def _module_folder(group: Group, work: Path) -> Path:
@@ -307,14 +319,14 @@ def print_progress(name: str, done: int, total: int, left: float | None) -> None
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
-        prog="python -m lab.builds",
+        prog="python -m toolchain.builds",
         description="Build the lab's Go programs into the cache.",
     )
     parser.add_argument(
         "groups",
         nargs="*",
         metavar="GROUP",
-        help="a folder of lab/binaries; without any, those that the lab itself needs",
+        help="a folder of toolchain/binaries; default: those that the lab needs",
     )
     parser.add_argument(
         "--all",
