@@ -81,7 +81,7 @@ def raw(tmp_path: Path, values: Any, kind: str, **settings: Any) -> bytes:
     from model_server.binary import RawReader
     from model_server.manifest import read_manifest
 
-    folder = write_same(tmp_path / "m", kind, [-1, 2], features=["x", "y"], **settings)
+    folder = write_same(tmp_path / "m", kind, [-1, 2], **settings)
     text = (folder / "model.yaml").read_text()
     (folder / "model.yaml").write_text(f"{text}features: [x, y]\n")
     manifest = read_manifest(folder / "model.yaml")

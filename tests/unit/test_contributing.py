@@ -13,6 +13,7 @@ import sys
 import pytest
 
 from tests.conftest import TIERS
+from tests.support import mutation
 from toolchain import paths
 
 PAGE = (paths.ROOT / "CONTRIBUTING.md").read_text()
@@ -94,3 +95,17 @@ def test_check_runs_the_quick_tiers_and_only_leaves_programs_out() -> None:
     assert words[words.index("-m", 2) + 1] == "not programs"
     assert "--deselect" not in words
     assert "-k" not in words
+
+
+@pytest.mark.parametrize("target", mutation.TARGETS.values(), ids=mutation.TARGETS)
+def test_what_is_mutated_and_what_should_notice_is_there(
+    target: mutation.Target,
+) -> None:
+    assert all((paths.ROOT / name).is_file() for name in (*target.tests, *target.files))
+    assert (paths.ROOT / target.root / target.package).is_dir()
+
+
+def test_the_page_names_the_targets() -> None:
+    named = re.search(r"mutation TARGET` [^(]*\(([^)]*)\)", PAGE)
+    assert named
+    assert set(re.findall(r"`(\w+)`", named[1])) == set(mutation.TARGETS)

@@ -140,10 +140,47 @@ def test_a_number_that_another_process_got_is_no_holder(
 def test_the_lock_of_a_living_run_is_respected(
     tmp_path: Path, engine_like: Any
 ) -> None:
-    file = take(tmp_path, engine_like(processes.own_mark()).pid)
-    with pytest.raises(locks.LockedError, match="is being changed by another run"):
+    pid = engine_like(processes.own_mark()).pid
+    file = take(tmp_path, pid)
+    since = json.loads(file.read_text())["timestamp"][:19]
+    with pytest.raises(locks.LockedError) as error:
+        clear(tmp_path)
+    assert str(error.value) == (
+        f"models.lab is being changed by another run (root@{socket.gethostname()}, pid "
+        f"{pid}, since {since}). Wait until it ends. If it no longer runs, delete "
+        f"{file} and run again"
+    )
+    assert file.exists()
+
+
+def test_the_lock_of_another_host_is_respected(tmp_path: Path) -> None:
+    file = take(tmp_path, dead(), hostname="elsewhere")
+    with pytest.raises(locks.LockedError, match=r"\(root@elsewhere, pid "):
         clear(tmp_path)
     assert file.exists()
+
+
+def test_a_lock_without_a_time_is_its_engines(tmp_path: Path, engine_like: Any) -> None:
+    file = take(tmp_path, engine_like(processes.own_mark()).pid, timestamp="lately")
+    with pytest.raises(locks.LockedError):
+        clear(tmp_path)
+    take(tmp_path, os.getppid(), timestamp="lately")  # no engine, but it lives
+    clear(tmp_path)
+    assert not file.exists()
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"pid": 0}'])
+def test_a_lock_that_names_nobody_is_cleared(tmp_path: Path, text: str) -> None:
+    file = take(tmp_path, 1)
+    file.write_text(text)
+    clear(tmp_path)
+    assert not file.exists()
+
+
+def test_locks_are_where_the_engine_keeps_them(tmp_path: Path) -> None:
+    """https://github.com/pulumi/pulumi/blob/master/pkg/backend/diy/lock.go"""
+    place = tmp_path / ".pulumi/locks/organization/slipway/models.lab"
+    assert locks.folder(tmp_path, "slipway", "models.lab") == place
 
 
 def test_the_engine_of_a_killed_run_is_ended(tmp_path: Path, engine_like: Any) -> None:
