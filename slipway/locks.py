@@ -19,6 +19,8 @@ ORPHAN_PATIENCE_SECONDS = 30.0
 """How long the engine of a killed `slipway` may take to finish what is in flight."""
 
 CLOCK_SLACK_SECONDS = 2.0
+ENDING_SECONDS = 10.0
+"""What the kernel may take to end an engine that has noticed its end."""
 
 
 class LockedError(Exception):
@@ -49,6 +51,7 @@ def clear_stale(
         since = str(content.get("timestamp", "an unknown time"))
         if host and host != socket.gethostname():
             raise LockedError(_held(stack, content, since, file))
+        processes.await_ending(pid, ENDING_SECONDS)
         if _lives(pid, since):
             if not processes.is_orphan(pid):
                 raise LockedError(_held(stack, content, since, file))

@@ -46,14 +46,32 @@ def own_mark() -> str:
     return f"{os.getpid()}:{start_ticks(os.getpid())}"
 
 
+def _environment(pid: int) -> bytes | None:
+    """A process' variables as the kernel shows them; None if it does not show them."""
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return None
+
+
+def await_ending(pid: int, seconds: float) -> None:
+    """Waits, at most so long, for a process that is about to end.
+
+    It is still listed, but its memory is gone: its variables are empty, and who
+    started it cannot be known any more.
+    """
+    deadline = time.monotonic() + seconds
+    while start_ticks(pid) is not None and _environment(pid) == b"":
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.01)
+
+
 def is_orphan(pid: int) -> bool:
     """Whether a Slipway that no longer lives started this process."""
-    try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    except OSError:
-        return False
+    environment = _environment(pid) or b""
     prefix = f"{RUN_VARIABLE}=".encode()
-    for entry in environment:
+    for entry in environment.split(b"\0"):
         if entry.startswith(prefix):
             owner, _, ticks = entry.removeprefix(prefix).decode().partition(":")
             return str(start_ticks(int(owner))) != ticks

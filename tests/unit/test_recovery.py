@@ -153,6 +153,27 @@ def test_the_lock_of_a_living_run_is_respected(
     assert file.exists()
 
 
+def test_an_engine_that_is_about_to_end_is_awaited(
+    tmp_path: Path, engine_like: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel lists it, and shows nothing of it any more."""
+    process = engine_like(f"{dead()}:1")
+    file = take(tmp_path, process.pid)
+    looks = 0
+
+    def nothing(_: int) -> bytes:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            process.kill()
+            process.wait()
+        return b""
+
+    monkeypatch.setattr(processes, "_environment", nothing)
+    assert len(clear(tmp_path)) == 1
+    assert not file.exists()
+
+
 def test_the_lock_of_another_host_is_respected(tmp_path: Path) -> None:
     file = take(tmp_path, dead(), hostname="elsewhere")
     with pytest.raises(locks.LockedError, match=r"\(root@elsewhere, pid "):
