@@ -35,15 +35,20 @@ def _role_arn(text: str) -> str:
     return text
 
 
+def short(text: str, longest: int) -> str:
+    """The text, if it is not longer than that."""
+    if len(text) > longest:
+        refuse(f"it is longer than {longest} characters", "shorten it")
+    return text
+
+
 def _dns_label(text: str, longest: int = _LONGEST_LABEL) -> str:
     if not _DNS_LABEL.fullmatch(text):
         refuse(
             "not a valid Kubernetes name",
             "use a-z, 0-9 and - between them, with a letter first",
         )
-    if len(text) > longest:
-        refuse(f"it is longer than {longest} characters", "shorten it")
-    return text
+    return short(text, longest)
 
 
 def _namespace(text: str) -> str:

@@ -184,7 +184,11 @@ def schema(layer: str) -> None:
     in their first line.
     """
     from slipway import stack_schema
+    from stacks import layers
 
+    if layer not in layers.LAYERS:
+        known = ", ".join(layers.LAYERS)
+        raise click.BadParameter(f"{layer!r} is not a layer; the layers are {known}")
     click.echo(stack_schema.text(layer), nl=False)
 
 

@@ -189,7 +189,7 @@ class _Session:
     ) -> Iterator[httpx.Response]:
         """The answer to a GET; errors of the connection name the URL and the reason.
 
-        `cut_off`: whether what happens after the first bytes is told likewise.
+        `cut_off`: whether an error after the first bytes is reported the same way.
         """
         headers = {**self.headers, **headers}
         asked = self.client.build_request("GET", _mirrored(url), headers=headers)

@@ -12,7 +12,6 @@ answer within seconds, they are built from their Go modules (`toolchain.builds`)
 from __future__ import annotations
 
 import argparse
-import fcntl
 import functools
 import hashlib
 import json
@@ -22,8 +21,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -32,11 +30,14 @@ from typing import Any
 from toolchain import builds, downloads, elf, paths
 from toolchain.builds import BuildError, Group, Report
 from toolchain.downloads import DownloadError, NoAnswerError, Say
+from toolchain.locks import locked
 
 VARIABLE = "SLIPWAY_PROGRAMS"
 ASK_AGAIN_SECONDS = 3600.0
 """After a host did not answer, no request is sent to it for so long."""
 VERSION_SECONDS = 20.0
+WAIT_SECONDS = 7200.0
+"""For another process that downloads: longer than all files of a group may take."""
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 
 Version = tuple[int, ...]
@@ -239,8 +240,13 @@ def _find_download(group: Group) -> Programs | None:
     folder = _download_folder(group)
     if not (folder / "download.json").is_file():
         return None
+    return _of_download(group, folder)
+
+
+def _of_download(group: Group, folder: Path, seconds: float = 0.0) -> Programs:
     files = {name: folder / "bin" / name for name in group.binaries}
-    return Programs(group, Source.DOWNLOAD, files, f"download {folder.name}")
+    identity = f"download {folder.name}"
+    return Programs(group, Source.DOWNLOAD, files, identity, seconds)
 
 
 def _download(group: Group, say: Say) -> Programs:
@@ -248,7 +254,7 @@ def _download(group: Group, say: Say) -> Programs:
     offer = downloads.Download(**group.download)
     folder = _download_folder(group)
     start = time.monotonic()
-    with _lock():
+    with locked(paths.cache() / "downloads" / "lock", WAIT_SECONDS):
         if found := _find_download(group):  # another process was quicker
             return found
         if reason := _silent_hosts().get(offer.host):
@@ -274,19 +280,7 @@ def _download(group: Group, say: Say) -> Programs:
         part.rename(folder)
     seconds = time.monotonic() - start
     say(f"{name}: downloaded and checked, {size:.0f} MB in {seconds:.0f} s")
-    files = {name: folder / "bin" / name for name in group.binaries}
-    return Programs(
-        group, Source.DOWNLOAD, files, f"download {folder.name}", max(seconds, 0.1)
-    )
-
-
-@contextmanager
-def _lock() -> Iterator[None]:
-    root = paths.cache() / "downloads"
-    root.mkdir(parents=True, exist_ok=True)
-    with (root / "lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
+    return _of_download(group, folder, max(seconds, 0.1))
 
 
 def _memory() -> Path:

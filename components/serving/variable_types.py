@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
+from components.setting_types import short
 from components.settings import refuse
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
@@ -22,12 +23,6 @@ _LONGEST_VALUE = 128 * 1024
 (MAX_ARG_STRLEN)."""
 
 
-def _short(text: str, longest: int = _LONGEST_NAME) -> str:
-    if len(text) > longest:
-        refuse(f"it is longer than {longest} characters", "shorten it")
-    return text
-
-
 def _variable(text: str) -> str:
     if not _VARIABLE.fullmatch(text):
         refuse(
@@ -35,7 +30,7 @@ def _variable(text: str) -> str:
             "use letters, digits and _ . - with a letter or _ first, such as "
             "DATABASE_HOST",
         )
-    return _short(text)
+    return short(text, _LONGEST_NAME)
 
 
 def _value(text: str) -> str:
@@ -55,7 +50,7 @@ def _key(text: str) -> str:
             "not a valid key of a Secret",
             "use letters, digits and . _ - such as password or ca.crt",
         )
-    return _short(text)
+    return short(text, _LONGEST_NAME)
 
 
 def _secret(text: str) -> str:
@@ -64,7 +59,7 @@ def _secret(text: str) -> str:
             "not a valid Kubernetes name",
             "use a-z, 0-9, - and . between them, such as database",
         )
-    return _short(text)
+    return short(text, _LONGEST_NAME)
 
 
 def _file(text: str) -> str:
@@ -74,7 +69,7 @@ def _file(text: str) -> str:
             "give one such as /etc/database/ca.crt: letters, digits and . _ - between "
             "slashes, no . or .. alone",
         )
-    return _short(text, _LONGEST_PATH)
+    return short(text, _LONGEST_PATH)
 
 
 VariableName = Annotated[str, AfterValidator(_variable)]

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from tests.server.conftest import COLUMNS, Tiny
-from tests.support.example_app import ExampleApp
+from tests.support.example_app import server_or_example
 from tests.support.grpc_calls import free_port
 from tests.support.model_server import ModelServer, read_all, request
 from tests.support.tap import Tap
@@ -125,11 +125,7 @@ def app(
 ) -> Iterator[ModelServer]:
     log = tmp_path_factory.mktemp(request.param) / "log"
     log.mkdir()
-    if request.param == "server":
-        running = ModelServer(models, log)
-    else:
-        running = ExampleApp(request.param, models, log)
-    with running:
+    with server_or_example(request.param, models, log) as running:
         yield running
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.support.model_server import SERVER
+from tests.support.model_server import run_to_the_end
 
 
 def test_defaults() -> None:
@@ -66,20 +64,7 @@ def test_wrong_values(name: str, value: str, words: str) -> None:
 
 
 def test_all_problems_are_told_at_once_and_the_exit_code_is_2(tmp_path: Path) -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "model_server"],
-        env={
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(SERVER),
-            "MODEL_SERVER_PORT": "x",
-            "MODEL_SERVER_ARM": "?",
-            "MODEL_SERVER_TYPO": "1",
-        },
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    run = run_to_the_end({"PORT": "x", "ARM": "?", "TYPO": "1"})
     assert run.returncode == 2
     lines = [json.loads(line) for line in run.stdout.splitlines()]
     assert [line["level"] for line in lines] == ["error"] * 3
@@ -103,18 +88,7 @@ def test_what_the_machine_refuses(
         "PREDICTION_LOG": "",
         **setting,
     }
-    run = subprocess.run(
-        [sys.executable, "-m", "model_server"],
-        env={
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(SERVER),
-            **{f"MODEL_SERVER_{name}": text for name, text in environment.items()},
-        },
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    run = run_to_the_end(environment)
     assert run.returncode == 2
     assert words in run.stdout
     assert "Traceback" not in run.stdout + run.stderr

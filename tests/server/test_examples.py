@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -23,7 +20,7 @@ from slipway.cli import cli
 from tests.server.conftest import COLUMNS, Tiny
 from tests.server.test_independence import prepared, refusal
 from tests.support.graphs import Declared, write_graph
-from tests.support.model_server import SERVER, ModelServer, request
+from tests.support.model_server import ModelServer, request, run_to_the_end
 from toolchain import paths
 
 
@@ -85,20 +82,8 @@ def test_categories_lost_by_the_export(tmp_path: Path) -> None:
     (problem,) = refusal(folder)
     assert problem.startswith("categories: version 1: examples: ")
     assert "of 6 answers differ (row " in problem
-    run = subprocess.run(
-        [sys.executable, "-m", "model_server"],
-        env={
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(SERVER),
-            "MODEL_SERVER_MODELS": str(folder.parent),
-            "MODEL_SERVER_PORT": "0",
-            "MODEL_SERVER_PREDICTION_LOG": "",
-        },
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    settings = {"MODELS": str(folder.parent), "PORT": "0", "PREDICTION_LOG": ""}
+    run = run_to_the_end(settings)
     assert run.returncode == 1
     assert problem in run.stdout
     checked = CliRunner().invoke(cli, ["models", "check", str(folder)])

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +15,7 @@ from onnx import TensorProto, helper
 
 from benchmarks.model_folder import write_model_folder
 from tests.server.conftest import COLUMNS, Tiny
-from tests.support.model_server import SERVER, ModelServer, request
+from tests.support.model_server import ModelServer, request, run_to_the_end
 
 ELEMENTS = {
     "BOOL": TensorProto.BOOL,
@@ -286,18 +283,7 @@ def test_a_refusal_ends_the_process_with_1(
 ) -> None:
     settings = {"MODELS": str(models), "HOST": "127.0.0.1", "PORT": "0"}
     settings |= {"PREDICTION_LOG": "", **setting}
-    run = subprocess.run(
-        [sys.executable, "-m", "model_server"],
-        env={
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(SERVER),
-            **{f"MODEL_SERVER_{name}": text for name, text in settings.items()},
-        },
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    run = run_to_the_end(settings)
     assert run.returncode == 1
     lines = [json.loads(line) for line in run.stdout.splitlines()]
     (error,) = [line for line in lines if line["level"] == "error"]

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.server.conftest import COLUMNS
-from tests.support.example_app import ExampleApp
+from tests.support.example_app import server_or_example
 from tests.support.model_server import ModelServer, read_all, request
 
 SETTINGS = "AAEAAEAAAAIAAAABAAMAAABkAAQBAAAAAAUAAEAA"
@@ -38,11 +38,7 @@ def app(
 ) -> Iterator[ModelServer]:
     log = tmp_path_factory.mktemp(request.param) / "log"
     log.mkdir()
-    if request.param == "server":
-        running = ModelServer(models, log)
-    else:
-        running = ExampleApp(request.param, models, log)
-    with running:
+    with server_or_example(request.param, models, log) as running:
         yield running
 
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +15,7 @@ from tests.server.conftest import COLUMNS, Tiny
 from tests.server.test_independence import prepared, refusal
 from tests.support import grpc_calls
 from tests.support.graphs import Declared, write_graph
-from tests.support.model_server import SERVER, ModelServer, request
+from tests.support.model_server import ModelServer, request, run_to_the_end
 
 TABLE = np.arange(12, dtype=np.float32).reshape(4, 3)
 FIRST = 9
@@ -156,18 +153,7 @@ def test_nothing_left_to_serve_ends_the_process(
         write_model_folder(tmp_path, tiny.classifier, COLUMNS)
     values = {"MODELS": str(tmp_path), "HOST": "127.0.0.1", "PORT": "0"}
     values |= {"PREDICTION_LOG": "", **settings}
-    run = subprocess.run(
-        [sys.executable, "-m", "model_server"],
-        env={
-            "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(SERVER),
-            **{f"MODEL_SERVER_{name}": text for name, text in values.items()},
-        },
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    run = run_to_the_end(values)
     assert run.returncode == 1
     assert "input ids: the model refuses zeros" in run.stdout
 

@@ -29,3 +29,10 @@ class ExampleApp(ModelServer):
         folder = IMAGES / f"example_{framework}"
         self.environment["PYTHONPATH"] = f"{SERVER}:{folder}"
         self.command = [sys.executable, "-m", *COMMANDS[framework]]
+
+
+def server_or_example(kind: str, models: Path, log: Path) -> ModelServer:
+    """Our server if the kind is `server`, else the example of that framework."""
+    if kind == "server":
+        return ModelServer(models, log)
+    return ExampleApp(kind, models, log)

@@ -169,3 +169,19 @@ def request(
         "data": values,
     }
     return {"inputs": [{**tensor, **changes}]}
+
+
+def run_to_the_end(settings: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """The server with these MODEL_SERVER_ variables, which are to make it end."""
+    return subprocess.run(
+        [sys.executable, "-m", "model_server"],
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(SERVER),
+            **{f"MODEL_SERVER_{name}": text for name, text in settings.items()},
+        },
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
