@@ -37,6 +37,7 @@ def write_model_folder(
     digest = "sha256:" + hashlib.sha256(weights).hexdigest()
     (path / "model.onnx").write_bytes(weights)
     label, probability = outputs
+    features = [f"f{i}" for i in range(columns)]
     content = {
         "name": name,
         "version": version,
@@ -46,7 +47,8 @@ def write_model_folder(
             {"name": label, "datatype": "INT64", "shape": [-1]},
             {"name": probability, "datatype": "FP32", "shape": [-1, 2]},
         ],
-        "features": [f"f{i}" for i in range(columns)],
+        "features": features,
+        "log": {"keep": features},
         "prediction": {"decision": label, "score": probability},
         "digests": {"model.onnx": digest},
     }

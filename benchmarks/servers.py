@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import tree_extension
+
 ROOT = Path(__file__).parents[1]
 SERVER_CORE = "0"
 START_SECONDS = 60.0
@@ -57,21 +59,24 @@ class Running:
 
 
 @contextmanager
-def model_server(models: Path, log: Path, grpc_port: int = 0) -> Iterator[Running]:
-    """Run ours, complete: counters, limits, prediction log to disk."""
+def model_server(
+    models: Path, log: Path | None, grpc_port: int = 0, *, checkout: Path = ROOT
+) -> Iterator[Running]:
+    """Run ours, of a checkout, complete: counters, limits, prediction log to disk."""
     port = free_port()
     settings = {
         "MODELS": models,
         "HOST": "127.0.0.1",
         "PORT": port,
         "GRPC_PORT": grpc_port,
-        "PREDICTION_LOG": log,
+        "PREDICTION_LOG": log or "",
         "THREADS": 1,
         "DEREGISTRATION_SECONDS": 0,
         "LOG_LEVEL": "warning",
     }
     environment = {f"MODEL_SERVER_{name}": str(it) for name, it in settings.items()}
-    environment["PYTHONPATH"] = str(ROOT / "images/model_server")
+    found = [str(checkout / "images/model_server"), *tree_extension.search_path()]
+    environment["PYTHONPATH"] = os.pathsep.join(found)
     with run("model_server", ["-m", "model_server"], environment, port) as running:
         yield running
 

@@ -9,6 +9,9 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +28,9 @@ _PATH = r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*"
 _TAG = r"(?::[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?"
 REFERENCE = re.compile(f"{_HOST}/{_PATH}{_TAG}@{_DIGEST}")
 """Host, path, perhaps a tag, and the digest, which alone decides."""
+LOADED = "loaded.slipway.internal"
+"""Stands for the registry in references of images that were loaded into nodes
+(`slipway images load`). No registry can have this name: ICANN keeps .internal free."""
 _SHORT = re.compile(r"[a-z0-9]+(?:[_-][a-z0-9]+)*")
 
 
@@ -37,10 +43,57 @@ class ImageError(LookupError):
         super().__init__(f"image {name!r}: {reason}; {fix}")
 
 
+@dataclass(frozen=True)
+class Lock:
+    """Which lock file a stack reads."""
+
+    file: Path | None = None
+    """None: the user's own, or that of `LOCK_VARIABLE`."""
+    must_be_named: bool = False
+    """Whether short names mean nothing without a file that the stack names."""
+
+
+@dataclass
+class _Current:
+    lock: Lock = Lock()
+    instead: Path | None = None
+
+
+_current = _Current()
+
+
+def use(lock: Lock) -> None:
+    """Reads that lock file from now on: for the one program that this process runs."""
+    _current.lock = lock
+
+
+@contextmanager
+def using(lock: Lock) -> Iterator[None]:
+    """Reads that lock file for a while."""
+    before = _current.lock
+    _current.lock = lock
+    try:
+        yield
+    finally:
+        _current.lock = before
+
+
+@contextmanager
+def instead(file: Path) -> Iterator[None]:
+    """Reads a lock file in place of every other for a while."""
+    before = _current.instead
+    _current.instead = file
+    try:
+        yield
+    finally:
+        _current.instead = before
+
+
 def lock_file() -> Path:
-    """Where images.lock lies: JSON, short name to full reference."""
+    """Where the lock file lies: JSON, short name to full reference."""
     chosen = os.environ.get(LOCK_VARIABLE)
-    return Path(chosen) if chosen else paths.state() / "images.lock"
+    own = Path(chosen) if chosen else paths.state() / "images.lock"
+    return _current.instead or _current.lock.file or own
 
 
 def resolve(name: str) -> str:
@@ -57,41 +110,65 @@ def resolve(name: str) -> str:
             "give a name such as model-server, or host/path@sha256:<64 hex digits>; "
             "a tag alone may change under a running model",
         )
-    known = _known(name)
-    if name not in known:
-        meant = nearest(name, known)
+    if _current.lock.must_be_named and not _current.lock.file:
+        raise ImageError(
+            name,
+            "production: what the name stands for is in a file of whoever runs the "
+            "command, which no reviewer sees",
+            "name a committed file by images_lock, or give host/path@sha256:<64 hex "
+            "digits>",
+        )
+    found = known(lock_file(), name)
+    if name not in found:
+        meant = nearest(name, found)
         hint = f"did you mean {meant}? " if meant else ""
         raise ImageError(
             name,
             f"it is not in {lock_file()}",
-            f"{hint}known: {', '.join(sorted(known)) or 'none'}; "
-            "`slipway images` builds, pushes and locks what images/ holds",
+            f"{hint}known: {', '.join(sorted(found)) or 'none'}; `slipway images push "
+            f"--registry HOST/PATH {name}` builds, pushes and locks what images/ holds "
+            "(without --registry for the lab)",
         )
-    return known[name]
+    return found[name]
 
 
-def _known(name: str) -> dict[str, str]:
-    file = lock_file()
+def known(file: Path, name: str = "") -> dict[str, str]:
+    """The references of a lock file by short name.
+
+    ImageError, about `name`, if there is no such file or it is not whole.
+    """
     try:
-        known: dict[str, str] = json.loads(file.read_text())
+        found: dict[str, str] = json.loads(file.read_text())
     except FileNotFoundError:
         raise ImageError(
             name,
             f"there is no {file}",
-            "run `slipway images`, or give host/path@sha256:<64 hex digits>",
+            "run `slipway images push --registry HOST/PATH` (for kind `slipway images "
+            "load --kind NAME`, for the lab `slipway images`), or give "
+            "host/path@sha256:<64 hex digits>",
         ) from None
     except (OSError, ValueError) as error:
         raise ImageError(
             name, f"{file} cannot be read ({error})", "run `slipway images` again"
         ) from None
-    wrong = [k for k, v in known.items() if not REFERENCE.fullmatch(str(v))]
+    wrong = [k for k, v in found.items() if not REFERENCE.fullmatch(str(v))]
     if wrong:
         raise ImageError(
             name,
             f"{file} has no digest for {', '.join(wrong)}",
             "run `slipway images` again",
         )
-    return known
+    return found
+
+
+def pull_policy(reference: str) -> str:
+    """When nodes pull an image.
+
+    At each start, so that a node's copy never outlives the right to pull it (what a
+    digest names cannot change; with the layers there, only the manifest is asked for).
+    Never, if it was loaded into them.
+    """
+    return "Never" if reference.startswith(f"{LOADED}/") else "Always"
 
 
 def short_digest(reference: str) -> str:

@@ -19,8 +19,23 @@ GATEWAY_TLS_LISTENER = "https"
 
 MODEL_SERVER = "model-server"
 """app.kubernetes.io/name of every model server, whatever runs in it."""
+MODEL_MONITOR = "model-monitor"
+"""What watches quality, drift and fairness of the models, beside them."""
+MODEL_MONITOR_PORT = 9300
+MODEL_MONITOR_LABELS_PORT = 9301
+"""Takes labels and answers nothing else, so that it may be open to many."""
+MODEL_ATTRIBUTIONS = "model-attributions"
+"""The daily job that tells what predictions depend on, beside the monitor."""
+MODEL_CONSOLE = "model-console"
+"""Web pages of what the monitor and Alertmanager know, beside the monitor."""
+MODEL_CONSOLE_PORT = 9310
+ALERTMANAGER = "alertmanager"
+TRAINING_JOB = "training-job"
+"""app.kubernetes.io/name of all that belongs to a training job."""
 WAKER = "waker"
 """What holds the requests of models that sleep, beside the models."""
+WAKER_MANAGER = "waker.slipway.dev"
+"""By what the waker's EndpointSlices say who manages them (images/waker)."""
 
 KARPENTER = "karpenter"
 """The autoscaler of nodes: its Deployment and its service account."""
@@ -36,8 +51,14 @@ REVISION_LABEL = "slipway.dev/revision"
 """On what belongs to one revision of a model: the revision's name."""
 STACK_LABEL = "slipway.dev/stack"
 """On every object: the stack that made it, and whose destroy deletes it."""
+SETTINGS_ANNOTATION = "slipway.dev/settings"
+"""On the template of a job's runs: a digest of the job's settings."""
 RULES_LABEL = "slipway.dev/prometheus-rules"
 """On a ConfigMap in the monitoring namespace, "true": Prometheus loads its files."""
+
+SKIP_AWAIT = {"pulumi.com/skipAwait": "true"}
+"""Annotation of what is ready only once somebody uses it: the engine does not wait.
+https://www.pulumi.com/registry/packages/kubernetes/installation-configuration/"""
 
 PART_OF = "slipway"
 MANAGED_BY = "pulumi"

@@ -11,6 +11,7 @@ from components import images
 from components.setting_types import Whole
 from components.settings import Problem, Settings
 
+Port = Annotated[Whole, Field(ge=1, le=65535)]
 NodePort = Annotated[Whole | None, Field(ge=30000, le=32767)]
 """A port on every node, or none; the range is what API servers give by default."""
 

@@ -1,4 +1,4 @@
-"""Namespaces that belong to Kubernetes or to a part of the platform."""
+"""Names that belong to Kubernetes, to a part of the platform, or beside the models."""
 
 from __future__ import annotations
 
@@ -25,3 +25,19 @@ def owner(namespace: str) -> str | None:
     if namespace == "default" or namespace.startswith(KUBERNETES_PREFIX):
         return "Kubernetes"
     return PLATFORM.get(namespace)
+
+
+IN_MODELS_NAMESPACE = {
+    "default": "the namespace's own ServiceAccount",
+    "default-deny": "a NetworkPolicy of the namespace",
+    "allow-dns": "a NetworkPolicy of the namespace",
+    naming.WAKER: "the waker",
+    naming.MODEL_MONITOR: "the model monitor",
+    f"{naming.MODEL_MONITOR}-labels": "the model monitor's port for labels",
+    naming.MODEL_CONSOLE: "the model console",
+    naming.MODEL_ATTRIBUTIONS: "the job of attributions",
+}
+"""Names of objects that are there whatever models there are.
+
+A model's own objects have its name, so one of these would be the same object.
+"""

@@ -32,6 +32,15 @@ def _kept(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
     return value if isinstance(value, Encrypted) else handler(value)
 
 
+def hidden(value: Any) -> Any:
+    """Wraps texts, so that no error and no log shows what they say."""
+    if isinstance(value, Mapping):
+        return {name: hidden(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [hidden(part) for part in value]
+    return value if isinstance(value, SecretStr) else SecretStr(str(value))
+
+
 Secret = Annotated[SecretStr, WrapValidator(_kept)]
 """Text that is not shown and that a stack file has encrypted."""
 

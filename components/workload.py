@@ -28,13 +28,22 @@ class Workload(pulumi.ComponentResource):
         namespace: str,
         component: str,
         opts: pulumi.ResourceOptions | None,
+        former_type: str = "",
+        program: str = "",
     ) -> None:
+        """`former_type`: the type by which older state knows the component.
+
+        `program`: what runs, where several components run the same; default: `name`.
+        """
+        if former_type:
+            alias = pulumi.ResourceOptions(aliases=[pulumi.Alias(type_=former_type)])
+            opts = pulumi.ResourceOptions.merge(opts, alias)
         super().__init__(token, name, None, opts)
         self.name = name
         self.namespace = namespace
         self.component = component
-        self.selector = naming.selector(name)
-        self.labels = naming.labels(name, component=component)
+        self.selector = naming.selector(program or name, instance=name)
+        self.labels = naming.labels(program or name, instance=name, component=component)
 
     def options(self, **more: Any) -> pulumi.ResourceOptions:
         """Options of a child."""
@@ -58,11 +67,14 @@ class Workload(pulumi.ComponentResource):
         more = {"annotations": annotations} if annotations else {}
         return {"labels": self.labels, **more}
 
-    def add_account(self) -> kubernetes.core.v1.ServiceAccount:
+    def add_account(
+        self, annotations: Mapping[str, str] | None = None
+    ) -> kubernetes.core.v1.ServiceAccount:
+        account = pod_defaults.service_account(
+            self.name, self.namespace, self.labels, annotations
+        )
         return kubernetes.core.v1.ServiceAccount(
-            f"{self.name}-account",
-            **pod_defaults.service_account(self.name, self.namespace, self.labels),
-            opts=self.options(),
+            f"{self.name}-account", **account, opts=self.options()
         )
 
     def add_cluster_role(
@@ -153,6 +165,29 @@ class Workload(pulumi.ComponentResource):
                 "selector": self.selector,
                 "ports": [entry],
             },
+            opts=self.options(),
+        )
+
+    def add_stateful_set(
+        self,
+        template: Mapping[str, Any],
+        claims: Sequence[Mapping[str, Any]] = (),
+        **more: Any,
+    ) -> kubernetes.apps.v1.StatefulSet:
+        """One pod that keeps its name and, by `claims`, its volumes."""
+        spec: dict[str, Any] = {
+            "replicas": 1,
+            "serviceName": self.name,
+            **more,
+            "selector": {"matchLabels": self.selector},
+            "template": template,
+        }
+        if claims:
+            spec["volumeClaimTemplates"] = list(claims)
+        return kubernetes.apps.v1.StatefulSet(
+            f"{self.name}-set",
+            metadata=self.metadata(),
+            spec=spec,
             opts=self.options(),
         )
 

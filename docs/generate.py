@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from components.setting_problems import bare, item, range_of, variants
-from docs import role_reference
+from docs import refused_reference, role_reference, rule_reference
 from slipway import stack_schema
 from stacks import layers
 from toolchain import paths
@@ -34,6 +34,8 @@ are also the arguments of the components, for programs of your own.
 def main() -> None:
     (paths.ROOT / SETTINGS).write_text(settings_page())
     (paths.ROOT / role_reference.PAGE).write_text(role_reference.page())
+    (paths.ROOT / refused_reference.PAGE).write_text(refused_reference.page())
+    (paths.ROOT / rule_reference.PAGE).write_text(rule_reference.page())
     for layer in layers.LAYERS:
         schema_file(layer).write_text(stack_schema.text(layer))
 

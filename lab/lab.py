@@ -289,7 +289,7 @@ class Lab:
         digest = hashlib.sha256(json.dumps(binds, default=str).encode())
         digest.update(repr(self.settings.hosts()).encode())
         sources = [p for p in sorted(playbook.PLAYBOOKS.rglob("*")) if p.is_file()]
-        for path in sources:
+        for path in (p for p in sources if p.parent.name != "__pycache__"):
             digest.update(str(path.relative_to(playbook.PLAYBOOKS)).encode())
             digest.update(path.read_bytes())
         for path in sorted(binds["opt/slipway/images"].iterdir()):

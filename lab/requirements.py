@@ -26,8 +26,9 @@ PROGRAMS = {
 FILES = {KEYRING: "debian-archive-keyring"}
 
 OWN_CLUSTER = (
-    "With a Kubernetes cluster of your own no lab is needed: point KUBECONFIG at it "
-    "and run `slipway up platform.mine models.mine`"
+    "With a Kubernetes cluster of your own no lab is needed: point KUBECONFIG at it, "
+    "run `slipway images push --registry HOST/PATH` and then `slipway up platform.mine "
+    "models.mine`"
 )
 
 

@@ -39,6 +39,8 @@ FORWARDS = (
     Forward("prometheus", 9090, 30090),
     Forward("alertmanager", 9093, 30093),
     Forward("alerts", 9095, 30095),
+    Forward("monitor", 9300, 30096),
+    Forward("console", 9310, 30097),
     Forward("registry", 5000, 5000),
 )
 """All lead to the control plane's host; the 30000s are NodePorts."""

@@ -18,18 +18,26 @@ import click
 from toolchain.errors import OperatorError
 
 if TYPE_CHECKING:
-    from slipway.results import StackResult
+    from slipway.engine.results import StackResult
 
 ELSEWHERE = {
+    "audit": "slipway.audit.command",
     "bench": "slipway.bench.command",
     "catalog": "slipway.catalog.command",
+    "check": "slipway.policy.command",
+    "compare": "slipway.preview.command",
     "compose": "slipway.compose.command",
     "cost": "slipway.cost.command",
+    "dashboards": "slipway.dashboards",
     "doctor": "slipway.doctor.cli",
     "images": "slipway.images",
+    "jobs": "slipway.jobs.command",
     "keys": "slipway.keys",
-    "local": "slipway.local",
+    "ledger": "slipway.ledger.command",
+    "local": "slipway.local.command",
+    "logs": "slipway.logs.command",
     "models": "slipway.models",
+    "run": "slipway.jobs.run_command",
 }
 """Groups of commands by the module whose `command` they are; loaded when asked for."""
 
@@ -82,7 +90,7 @@ def up(stacks: Sequence[str], refresh: bool) -> None:
     All settings are checked before the first change. The first failure stops the run;
     running it again goes on where it stopped.
     """
-    from slipway.engine import Engine
+    from slipway.engine.engine import Engine
 
     _run(Engine, stacks, "up", refresh=refresh)
 
@@ -91,7 +99,7 @@ def up(stacks: Sequence[str], refresh: bool) -> None:
 @stacks_argument
 def preview(stacks: Sequence[str]) -> None:
     """Show what `up` would change; changes nothing."""
-    from slipway.engine import Engine
+    from slipway.engine.engine import Engine
 
     _run(Engine, stacks, "preview")
 
@@ -100,7 +108,7 @@ def preview(stacks: Sequence[str]) -> None:
 @stacks_argument
 def refresh(stacks: Sequence[str]) -> None:
     """Read the real resources anew into the state."""
-    from slipway.engine import Engine
+    from slipway.engine.engine import Engine
 
     _run(Engine, stacks, "refresh")
 
@@ -142,16 +150,26 @@ def destroy(stacks: Sequence[str], yes: bool, delete_volumes: bool) -> None:
     is_flag=True,
     help="Write objects with secret values too, in plain text.",
 )
-def render(stacks: Sequence[str], out: Path | None, *, secrets: bool) -> None:
+@click.option(
+    "--program",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Run your own Pulumi program instead of the layer's.",
+    metavar="FILE",
+)
+def render(
+    stacks: Sequence[str], out: Path | None, program: Path | None, *, secrets: bool
+) -> None:
     """Print the stacks' manifests, ready for kubectl apply; deploys nothing.
 
     Needs no cluster, no cloud account and no network. Cloud resources are listed in
     DIR/<stack>.cloud.json. Objects with secret values, such as keys, are left out and
     named; with --secrets they are there in plain text, in files that only you can read.
     """
-    from slipway.render import render as render_stack
+    from slipway.rendering import program_file
+    from slipway.rendering.render import render as render_stack
 
-    rendered = [render_stack(stack) for stack in stacks]
+    run = program_file.of(program) if program else None
+    rendered = [render_stack(stack, program=run) for stack in stacks]
     for one in rendered:
         if out is None:
             click.echo("---\n".join(one.files(secrets=secrets).values()), nl=False)
@@ -178,8 +196,9 @@ def render(stacks: Sequence[str], out: Path | None, *, secrets: bool) -> None:
 @cli.command()
 @click.argument("layer", metavar="LAYER")
 def schema(layer: str) -> None:
-    """Print the JSON Schema of the stack files of LAYER: cluster, platform or models.
+    """Print the JSON Schema of the stack files of a LAYER.
 
+    The layers are cluster, platform, models and jobs.
     Editors complete and check stack files with it. The files in stacks/config name it
     in their first line.
     """
@@ -195,7 +214,7 @@ def schema(layer: str) -> None:
 @cli.command()
 def version() -> None:
     """Show versions of Slipway and of the engine that it would use."""
-    from slipway import pulumi_cli
+    from slipway.engine import pulumi_cli
 
     for name, text in pulumi_cli.versions().items():
         click.echo(f"{name:20} {text}")
@@ -205,7 +224,7 @@ def _run(
     engine: Callable[[], Any], stacks: Iterable[str], verb: str, **options: bool
 ) -> None:
     """Runs the verb on each stack in turn and ends with a summary over all."""
-    from slipway import summary
+    from slipway.engine import summary
 
     names = list(dict.fromkeys(stacks))
     runner = engine()

@@ -16,10 +16,11 @@ import click
 from pydantic import TypeAdapter, ValidationError
 
 from components import naming
-from components.serving.access_settings import ClientName
 from components.serving.models_settings import ModelsSettings
-from slipway import cluster_api, stack_files, stack_settings
-from slipway.kube_api import KubeApi, KubeApiError, Object
+from components.serving.settings.access_settings import ClientName
+from slipway import stack_files, stack_settings
+from slipway.cluster import stack_api
+from slipway.cluster.kube_api import KubeApi, KubeApiError, Object
 
 KEY_BYTES = 32
 SECRETS = "/api/v1/namespaces/{namespace}/secrets"
@@ -91,7 +92,7 @@ def of_model(stack: str, model: str) -> Iterator[Keys]:
             "there, or the next `slipway up` would undo it"
         )
     try:
-        with cluster_api.of_stack(stack) as api:
+        with stack_api.of_stack(stack) as api:
             yield Keys(api, settings.surroundings.namespace, secret)
     except KubeApiError as error:
         raise click.ClickException(str(error)) from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TypeVar
 
-from components.cluster_access import ClusterAccess
+from components.cluster.existing.cluster_access import ClusterAccess
 from components.settings import Problem, Settings, SettingsError
 from stacks import config, layers
 

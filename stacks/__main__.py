@@ -16,15 +16,13 @@ sys.path[:] = [str(HERE.parent)] + [p for p in sys.path if Path(p).resolve() != 
 import pulumi  # noqa: E402
 
 from components.settings import SettingsError  # noqa: E402
-from slipway import pulumi_door  # noqa: E402
+from slipway.engine import pulumi_up  # noqa: E402
 from stacks import config, layers  # noqa: E402
 
 stack = pulumi.get_stack()
 try:
     # Before the program: what it has declared is made even if it then fails.
-    pulumi_door.refuse_foreign(
-        stack, config.read(), preview=pulumi.runtime.is_dry_run()
-    )
+    pulumi_up.refuse_foreign(stack, config.read(), preview=pulumi.runtime.is_dry_run())
     layers.program(stack)()
 except SettingsError as error:
     raise pulumi.RunError(str(error)) from None  # which the host tells without a trace

@@ -8,7 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.cluster.account_settings import AccountSettings
-from components.cluster.arns import Arns
+from components.cluster.iam.arns import Arns
 
 
 @dataclass(frozen=True)

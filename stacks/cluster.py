@@ -8,18 +8,19 @@ import pulumi
 
 from components.cluster import workload_policies
 from components.cluster.addons import Addons, Stage
-from components.cluster.arns import Arns
 from components.cluster.autoscaler import Autoscaler
+from components.cluster.container_logs import ContainerLogs, ContainerLogsArgs
 from components.cluster.eks import Eks
-from components.cluster.elastic_pool import ElasticPool
-from components.cluster.facts import ClusterFacts
-from components.cluster.identity import NodeRole, PodIdentity
-from components.cluster.network import Network
-from components.cluster.node_group import NodeGroup
-from components.cluster.outputs import ClusterOutputs
+from components.cluster.existing.outputs import ClusterOutputs
+from components.cluster.iam.arns import Arns
+from components.cluster.iam.identity import NodeRole, PodIdentity
+from components.cluster.network.network import Network
+from components.cluster.nodes.elastic_pool import ElasticPool
+from components.cluster.nodes.facts import ClusterFacts
+from components.cluster.nodes.node_group import NodeGroup
+from components.cluster.nodes.system_pool import SystemPool
 from components.cluster.settings import ClusterSettings
-from components.cluster.storage import ModelStorage
-from components.cluster.system_pool import SystemPool
+from components.cluster.storage.storage import ModelStorage
 from stacks import config
 from stacks.account import Place, provider
 
@@ -77,12 +78,7 @@ def add_nodes(
         cluster=settings.cluster.name,
         arns=place.arns,
         node_role_arn=role.arn,
-        reservations=[
-            reservation
-            for pool in settings.pools.values()
-            if isinstance(pool, ElasticPool)
-            for reservation in pool.reservations
-        ],
+        reservations=settings.reservations,
         after=[eks.cluster],
         opts=place.after(),
     )
@@ -111,6 +107,10 @@ def add_nodes(
     }
     system = [groups[n] for n, p in settings.pools.items() if isinstance(p, SystemPool)]
     add_addons("after_nodes", settings, network, system, place)
+    if settings.container_logs:
+        name, logs = settings.cluster.name, settings.container_logs
+        args = ContainerLogsArgs(name, place.arns, settings.storage.protect, system)
+        ContainerLogs("container-logs", logs, args, opts=place.after())
 
 
 def add_addons(

@@ -19,9 +19,10 @@ from typing import Any, TypeVar
 import pulumi
 from pulumi.runtime import config
 
+from components import images
 from components.setting_secrets import Encrypted, has_encrypted
 from components.settings import Problem, Settings, SettingsError, parse
-from stacks import encryption, files, layers, others
+from stacks import encryption, files, image_lock, layers, others
 from stacks.others import OURS
 from stacks.values import decode, encoded, encrypted
 
@@ -55,7 +56,8 @@ def settings(model: type[Model]) -> Model:
     values = {**config.get_config_env(), **config.CONFIG.get()}
     secret = [k for k in values if config.is_config_secret(k)]
     secret += config.get_config_secret_keys_env()
-    return _typed(pulumi.get_stack(), model, values, secret)
+    images.use(image_lock.of(_ours(values), files.ROOT))
+    return _typed(pulumi.get_stack(), model, values, secret, files.ROOT)
 
 
 def of_stack(stack: str, model: type[Model], root: Path | None = None) -> Model:
@@ -75,7 +77,7 @@ def of_stack(stack: str, model: type[Model], root: Path | None = None) -> Model:
         )
         raise SettingsError("the command line", [problem])
     values = program_config(stack, root)
-    return _typed(stack, model, values, encrypted(values))
+    return _typed(stack, model, values, encrypted(values), root or files.ROOT)
 
 
 def of_other_stack(stack: str, model: type[Model], asked_by: str) -> Model:
@@ -118,16 +120,22 @@ def program_config(stack: str, root: Path | None = None) -> dict[str, str]:
 
 
 def _typed(
-    stack: str, model: type[Model], values: Mapping[str, str], secret: Collection[str]
+    stack: str,
+    model: type[Model],
+    values: Mapping[str, str],
+    secret: Collection[str],
+    root: Path,
 ) -> Model:
     """The one way from configuration to settings, whoever has read the former."""
     given = {key: decode(value) for key, value in sorted(values.items())}
     ours = _ours(values)
     marked = {key.removeprefix(PREFIX) for key in secret}
     problems = list(encryption.problems(model, ours, marked))
+    problems += image_lock.problems(ours, root)
     reported = {problem.path for problem in problems}
     try:
-        found = parse(model, ours, files.name(stack))
+        with images.using(image_lock.of(ours, root)):
+            found = parse(model, ours, files.name(stack))
     except SettingsError as error:
         problems += [
             problem

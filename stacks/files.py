@@ -15,11 +15,12 @@ from components.setting_problems import nearest
 from components.settings import Problem
 from stacks import layers
 from stacks.others import ENGINE
+from toolchain import paths
 from toolchain.errors import WrongInputError
 
-ROOT = Path(__file__).resolve().parents[1]
-"""The checkout that this program belongs to."""
-PROJECT_FILE = "Pulumi.yaml"
+ROOT = paths.PROJECT
+"""The project that this program works on: its own checkout, or the user's."""
+PROJECT_FILE = paths.PROJECT_FILE
 CONFIG_FOLDER = "stacks/config"
 CONFIG = "config"
 KEPT_BY_ENGINE = ("encryptionsalt", "encryptedkey", "secretsprovider")
@@ -51,7 +52,13 @@ def known(root: Path | None = None) -> list[str]:
 
 def project(root: Path | None = None) -> dict[str, Any]:
     """Content of the project's file; StackFileError if it is none."""
-    content = read((root or ROOT) / PROJECT_FILE)
+    file = (root or ROOT) / PROJECT_FILE
+    if not file.is_file():
+        raise StackFileError(
+            f"there is no {file}, nor one in a folder above: run the command in your "
+            "project, or write the file (docs/how-to/install.md)"
+        )
+    content = read(file)
     if not content.get("name"):
         raise StackFileError(f"{PROJECT_FILE}: it has no name")
     return content

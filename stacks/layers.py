@@ -78,6 +78,12 @@ TABLE = (
         program_name="stacks.models:run",
         equal=_OF_CLUSTER,
     ),
+    Layer(
+        name="jobs",
+        settings_name="components.training.settings:JobsSettings",
+        program_name="stacks.jobs:run",
+        equal=_OF_CLUSTER,
+    ),
 )
 """In the order in which an environment is made."""
 

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import pulumi
 
-from components import cluster_access, naming
+from components import naming
+from components.cluster.existing import cluster_access
 from components.cluster.settings import ClusterSettings
+from components.monitoring.attributions import ModelAttributions
+from components.monitoring.console import ModelConsole
+from components.monitoring.monitor import ModelMonitor
+from components.observability.dashboards.config_maps import Dashboards
 from components.ownership import Ownership
-from components.serving import cluster_checks, waker
-from components.serving.client_keys import ClientKeys
+from components.serving import dashboards
+from components.serving.args import cluster_checks
+from components.serving.args.parts import parts
 from components.serving.model_server import ModelServer
 from components.serving.models_settings import ModelsSettings
+from components.serving.routes import waker
+from components.serving.routes.client_keys import ClientKeys
 from components.settings import SettingsError
 from stacks import config, files
 
@@ -50,6 +58,44 @@ def run() -> None:
             sleepers,
             chosen.surroundings,
             pulumi.ResourceOptions(providers=[cluster]),
+            deployments=[
+                part.name
+                for name, args in chosen.models.items()
+                for part in parts(name, args)
+            ],
+        )
+    if watched := chosen.watched:
+        ModelMonitor(
+            naming.MODEL_MONITOR,
+            chosen.monitor,
+            watched,
+            namespace=chosen.surroundings.namespace,
+            monitoring_namespace=chosen.surroundings.monitoring_namespace,
+            opts=pulumi.ResourceOptions(providers=[cluster]),
+        )
+        if chosen.monitor.attributions:
+            ModelAttributions(
+                naming.MODEL_ATTRIBUTIONS,
+                chosen.monitor.attributions,
+                watched,
+                namespace=chosen.surroundings.namespace,
+                opts=pulumi.ResourceOptions(providers=[cluster]),
+            )
+        if chosen.monitor.console:
+            ModelConsole(
+                naming.MODEL_CONSOLE,
+                chosen.monitor.console,
+                namespace=chosen.surroundings.namespace,
+                monitoring_namespace=chosen.surroundings.monitoring_namespace,
+                opts=pulumi.ResourceOptions(providers=[cluster]),
+            )
+    if chosen.dashboards.enabled:
+        Dashboards(
+            "dashboards",
+            chosen.dashboards,
+            dashboards.boards(chosen),
+            namespace=chosen.surroundings.monitoring_namespace,
+            opts=pulumi.ResourceOptions(providers=[cluster]),
         )
     owned.require_declared(files.name(pulumi.get_stack()))
     pulumi.export("paths", {name: server.path for name, server in servers.items()})

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import pulumi
 
-from components import cluster_access
-from components.monitoring.alert_recorder import AlertRecorder
-from components.monitoring.alertmanager import Alertmanager
-from components.monitoring.platform_rules import PlatformRules
-from components.monitoring.prometheus import Prometheus
-from components.monitoring.settings import MonitoringSettings
+from components import naming
+from components.cluster.existing import cluster_access
+from components.observability.alert_recorder import AlertRecorder
+from components.observability.alertmanager import Alertmanager
+from components.observability.dashboards.config_maps import Dashboards
+from components.observability.platform_rules import PlatformRules
+from components.observability.prometheus import Prometheus
+from components.observability.settings import MonitoringSettings
 from components.ownership import Ownership
+from components.platform import dashboards
 from components.platform.coredns import CoreDns
 from components.platform.envoy_gateway import EnvoyGateway
 from components.platform.gateway import Gateway
@@ -20,7 +23,8 @@ from components.platform.metrics_server import MetricsServer
 from components.platform.namespaces import Namespaces
 from components.platform.policy_agent import PolicyAgent
 from components.platform.settings import PlatformSettings
-from stacks import config, files, nodes
+from components.security.admission import Admission
+from stacks import config, files, layers, nodes
 from stacks.place import Place
 
 
@@ -39,6 +43,16 @@ def run() -> None:
         "namespaces", settings.namespaces, place.options, keda=settings.keda.enabled
     )
     ready = place.then(namespaces)
+    if settings.admission.enabled:
+        _, environment = layers.split(pulumi.get_stack())
+        Admission(
+            "admission",
+            settings.admission,
+            settings.namespaces.models,
+            environment=environment,
+            production=settings.production,
+            opts=ready.options,
+        )
     if settings.coredns.enabled:
         ready = ready.then(CoreDns("coredns", settings.coredns, place.options))
     served = add_gateway(settings, ready)
@@ -55,6 +69,14 @@ def run() -> None:
         gpus=settings.gpu.dcgm_exporter.enabled,
         opts=served.options,
     )
+    if settings.monitoring.dashboards.enabled:
+        Dashboards(
+            "dashboards",
+            settings.monitoring.dashboards,
+            dashboards.boards(settings),
+            namespace=naming.MONITORING_NAMESPACE,
+            opts=ready.options,
+        )
     owned.require_declared(files.name(pulumi.get_stack()))
     pulumi.export("namespaces", list(settings.namespaces.models))
 
@@ -91,7 +113,7 @@ def add_monitoring(settings: MonitoringSettings, place: Place) -> None:
     alertmanager = settings.alertmanager.address
     if settings.alertmanager.enabled:
         alertmanager = Alertmanager(
-            "alertmanager",
+            naming.ALERTMANAGER,
             settings.alertmanager,
             recorder=recorder,
             opts=place.options,

@@ -17,6 +17,7 @@ import functools
 import hashlib
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -34,6 +35,7 @@ from toolchain.build_times import TimeLeft
 BuildError = go.BuildError
 SOURCES = paths.ROOT / "toolchain" / "binaries"
 GO_CACHE_LIMIT_BYTES = 20 * 10**9
+DELETED = ".deleted-"
 FLAGS = ("-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false")
 """The programs are stripped: without debug information the compiler does 0.9 of the
 work (docs/decisions/0040)."""
@@ -73,6 +75,11 @@ class Group:
     def folder(self) -> Path:
         """Where the result lies: `bin/` and `files/`."""
         return paths.cache() / "binaries" / self.name / self.key()
+
+    @property
+    def system(self) -> str:
+        """Where the programs run, by Go's name: here, or in hosts and images."""
+        return platform.system().lower() if self.runs_here else "linux"
 
     @property
     def is_built(self) -> bool:
@@ -121,6 +128,7 @@ class Group:
         major, minor, *_ = [*version.removeprefix("v").split("."), "0"]
         return (
             text.replace("{version}", version)
+            .replace("{system}", self.system)
             .replace("{semver}", version.removeprefix("v"))
             .replace("{major}", major)
             .replace("{minor}", minor)
@@ -206,7 +214,7 @@ def _compile(
     with subprocess.Popen(
         ["go", "build", "-v", *flags, "-o", f"{output}/", *group.packages],
         cwd=work,
-        env=go.environment(),
+        env={**go.environment(), "GOOS": group.system},
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
@@ -267,8 +275,24 @@ def build(
         shutil.rmtree(group.folder, ignore_errors=True)
         part.rename(group.folder)
         if paths.size_bytes(go.caches()) > GO_CACHE_LIMIT_BYTES:
-            shutil.rmtree(go.caches(), ignore_errors=True)
+            _delete_caches()
     return seconds
+
+
+def _delete_caches() -> None:
+    """Gone for the next build at once; a process of its own deletes the files.
+
+    They are a million small ones, which takes a slow disk minutes. What an earlier
+    process left, since it was ended, goes with them.
+    """
+    caches = go.caches()
+    if caches.is_dir():
+        caches.rename(caches.with_name(f"{caches.name}{DELETED}{time.time_ns()}"))
+    left = [str(it) for it in caches.parent.glob(f"{caches.name}{DELETED}*")]
+    if left:
+        session = "setsid" if shutil.which("setsid") else ""  # macOS has none
+        command = f'{session} nice rm -rf -- "$@" < /dev/null > /dev/null 2>&1 &'
+        subprocess.run(["sh", "-c", command, "sh", *left], check=True)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -300,7 +324,7 @@ def build_all(
     seconds = {name: build(group(name), report, left) for name in names}
     if any(seconds.values()):
         with _lock():
-            shutil.rmtree(go.caches(), ignore_errors=True)
+            _delete_caches()
     return seconds
 
 

@@ -30,8 +30,8 @@ def version() -> str:
     go = shutil.which("go")
     if go is None:
         raise BuildError(
-            "go is not on PATH; the lab's programs are built from Go modules: install "
-            f"Go {GO_MINIMUM[0]}.{GO_MINIMUM[1]} or newer and run again"
+            "go is not on PATH, which builds programs from Go modules: install Go "
+            f"{GO_MINIMUM[0]}.{GO_MINIMUM[1]} or newer and run again"
         )
     found = subprocess.run(
         [go, "env", "GOVERSION"],

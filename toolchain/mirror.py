@@ -9,6 +9,9 @@ from toolchain import commands
 from toolchain.errors import OperatorError
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+_BY_STATE = {"stable", "oldstable", "oldoldstable", "testing", "unstable", "sid"}
+SUITES = _BY_STATE | {"buster", "bullseye", "bookworm", "trixie", "forky", "duke"}
+"""Debian's. Others, such as Ubuntu, have archives of the same form."""
 _RELEASE = re.compile(r"'(?P<base>[^']+?)/dists/(?P<suite>[^']+)/InRelease'")
 
 
@@ -31,7 +34,8 @@ class DebianMirror:
     @classmethod
     def parse(cls, uris: str) -> DebianMirror:
         """Picks the mirrors out of the lines of `apt-get --print-uris update`."""
-        found = [(m["suite"], m["base"]) for m in _RELEASE.finditer(uris)]
+        every = [(m["suite"], m["base"]) for m in _RELEASE.finditer(uris)]
+        found = [it for it in every if it[0].partition("-")[0] in SUITES]
         security = {
             suite.removesuffix("-security"): base
             for suite, base in found

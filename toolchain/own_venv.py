@@ -12,6 +12,7 @@ from toolchain import paths
 from toolchain.locks import locked
 
 INSTALL_SECONDS = 600
+READY = ".ready"
 
 
 def python(requirements: Path) -> Path:
@@ -20,11 +21,8 @@ def python(requirements: Path) -> Path:
     `requirements-<tool>.txt` lists all packages, as pip freeze does; the `.lock` file
     beside it has the hashes of their files.
     """
-    lock = requirements.with_suffix(".lock")
-    tool = requirements.stem.removeprefix("requirements-")
-    key = hashlib.sha256(sys.version.encode() + lock.read_bytes())
-    target = paths.cache() / f"venv-{tool}" / key.hexdigest()[:16]
-    interpreter, ready = target / "bin" / "python", target / ".ready"
+    lock, target = requirements.with_suffix(".lock"), _target(requirements)
+    interpreter, ready = target / "bin" / "python", target / READY
     if ready.exists():
         return interpreter
     with locked(target.parent / "lock"):
@@ -38,3 +36,15 @@ def python(requirements: Path) -> Path:
             )
             ready.touch()
     return interpreter
+
+
+def is_here(requirements: Path) -> bool:
+    """Whether the environment has been installed."""
+    return (_target(requirements) / READY).exists()
+
+
+def _target(requirements: Path) -> Path:
+    lock = requirements.with_suffix(".lock")
+    tool = requirements.stem.removeprefix("requirements-")
+    key = hashlib.sha256(sys.version.encode() + lock.read_bytes())
+    return paths.cache() / f"venv-{tool}" / key.hexdigest()[:16]

@@ -11,7 +11,22 @@ import os
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-"""The checkout."""
+"""The checkout; where Slipway is installed, the folder that stands in its place."""
+PROJECT_FILE = "Pulumi.yaml"
+
+
+def _project() -> Path:
+    """The checkout; else the closest folder, from the current one up, with a project.
+
+    An installed Slipway has no stack files: it works on those of its user's project.
+    """
+    here = Path.cwd()
+    places = (ROOT, here, *here.parents)
+    return next((place for place in places if (place / PROJECT_FILE).is_file()), here)
+
+
+PROJECT = _project()
+"""Where Pulumi.yaml and the stack files are; paths in settings are relative to it."""
 
 
 def _base(variable: str, default: str) -> Path:

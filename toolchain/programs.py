@@ -27,7 +27,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from toolchain import builds, downloads, elf, paths
+from toolchain import builds, downloads, elf, go, paths
 from toolchain.builds import BuildError, Group, Report
 from toolchain.downloads import DownloadError, NoAnswerError, Say
 from toolchain.locks import locked
@@ -103,6 +103,20 @@ def find(name: str) -> Programs | None:
         if found := _FINDERS[source](group):
             return found
     return None
+
+
+def obstacle(name: str) -> str:
+    """What this machine lacks to obtain a group's programs; empty if nothing.
+
+    Whether the publisher answers, only the download shows.
+    """
+    if find(name) or Source.DOWNLOAD in _ways(builds.group(name)):
+        return ""
+    try:
+        go.version()
+    except BuildError as error:
+        return str(error)
+    return ""
 
 
 def get(name: str, say: Say = _say_nothing, report: Report = _say_nothing) -> Programs:

@@ -9,11 +9,11 @@ from typing import Any, Literal
 import pulumi
 import pulumi_aws as aws
 
-from components.cluster import policies
-from components.cluster.arns import Arns
 from components.cluster.eks_settings import AddonName, EksSettings
-from components.cluster.identity import PodIdentity
-from components.cluster.tags import CLUSTER_TAG, tags
+from components.cluster.iam import policies
+from components.cluster.iam.arns import Arns
+from components.cluster.iam.identity import PodIdentity
+from components.cluster.iam.tags import CLUSTER_TAG, tags
 
 NAMESPACE = "kube-system"
 Stage = Literal["before_nodes", "after_nodes"]

@@ -9,10 +9,10 @@ import pulumi
 import pulumi_aws as aws
 
 from components import naming
-from components.cluster import karpenter_policies, names
-from components.cluster.arns import Arns
-from components.cluster.identity import PodIdentity
-from components.cluster.tags import tags
+from components.cluster.iam import karpenter_policies, names
+from components.cluster.iam.arns import Arns
+from components.cluster.iam.identity import PodIdentity
+from components.cluster.iam.tags import tags
 
 EVENTS = {
     "health": ("aws.health", "AWS Health Event"),

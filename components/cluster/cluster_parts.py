@@ -8,9 +8,9 @@ from typing import Protocol
 from components.cluster.account_settings import AccountSettings
 from components.cluster.eks_settings import EksSettings
 from components.cluster.identity_settings import WorkloadIdentity
-from components.cluster.network_settings import NetworkSettings
-from components.cluster.node_pool_settings import NodePool
-from components.cluster.storage_settings import StorageSettings
+from components.cluster.network.network_settings import NetworkSettings
+from components.cluster.nodes.node_pool_settings import NodePool
+from components.cluster.storage.storage_settings import StorageSettings
 
 
 class ClusterParts(Protocol):

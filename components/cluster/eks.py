@@ -7,12 +7,13 @@ from collections.abc import Sequence
 import pulumi
 import pulumi_aws as aws
 
-from components.cluster import kubernetes_support, names, policies
-from components.cluster.arns import Arns
+from components.cluster import kubernetes_support
 from components.cluster.eks_settings import EksSettings
-from components.cluster.encryption_key import EncryptionKey
-from components.cluster.policy_document import PolicyDocument
-from components.cluster.tags import tags
+from components.cluster.iam import names, policies
+from components.cluster.iam.arns import Arns
+from components.cluster.iam.policy_document import PolicyDocument
+from components.cluster.iam.tags import tags
+from components.cluster.storage.encryption_key import EncryptionKey
 
 CLUSTER_POLICY = "AmazonEKSClusterPolicy"
 """All that a control plane needs whose nodes are its own and Karpenter's; those of EKS

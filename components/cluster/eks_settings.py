@@ -11,8 +11,8 @@ from pydantic import AfterValidator, Field
 
 from components.cluster import kubernetes_support
 from components.cluster.addon_versions import PINNED
-from components.cluster.cidr import PRIVATE, Cidr
-from components.cluster.network_settings import LogRetentionDays
+from components.cluster.network.cidr import PRIVATE, Cidr
+from components.cluster.network.network_settings import LogRetentionDays
 from components.settings import Problem, Settings, refuse
 
 _NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
@@ -94,6 +94,8 @@ AddonName = Literal[
     "aws-ebs-csi-driver",
     "eks-node-monitoring-agent",
 ]
+AddonVersion = Annotated[str, AfterValidator(_addon_version)]
+"""Full version of an EKS add-on, such as v1.22.4-eksbuild.3."""
 RoleArn = Annotated[str, AfterValidator(_role)]
 """ARN of an IAM role."""
 
@@ -101,7 +103,7 @@ RoleArn = Annotated[str, AfterValidator(_role)]
 class AddonSettings(Settings):
     """What differs from the pinned default of one add-on."""
 
-    version: Annotated[str, AfterValidator(_addon_version)] | None = None
+    version: AddonVersion | None = None
     """Full version, for example v1.22.4-eksbuild.3; the pinned one if left out."""
     configuration: dict[str, Any] = Field(default={}, validate_default=True)
     """Values of the add-on's own schema, merged over ours; `aws eks

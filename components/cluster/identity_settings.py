@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from components import reserved_names
-from components.cluster.storage_settings import RepositoryName
+from components.cluster.storage.storage_settings import RepositoryName
 from components.setting_types import DnsLabel, Namespace
 from components.settings import Problem, Settings, refuse
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from components import catalog
-from components.cluster import cidr_plan
-from components.cluster.cidr import NamedRange, overlap
-from components.cluster.cidr_plan import BLOCK_ADDRESSES, CidrPlan
-from components.cluster.network_settings import NetworkSettings
-from components.cluster.node_demand import NodeDemand
+from components.cluster.network import cidr_plan
+from components.cluster.network.cidr import NamedRange, overlap
+from components.cluster.network.cidr_plan import BLOCK_ADDRESSES, CidrPlan
+from components.cluster.network.network_settings import NetworkSettings
+from components.cluster.nodes.node_demand import NodeDemand
 from components.settings import Problem
 
 NETWORK = "network"

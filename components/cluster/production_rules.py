@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import IPv4Network
 
 from components.cluster.cluster_parts import ClusterParts
-from components.cluster.system_pool import SystemPool
+from components.cluster.nodes.system_pool import SystemPool
 from components.settings import Problem
 
 LEAST_NODES = 2
 LEAST_LOG_DAYS = 90
+WIDEST_PREFIX = 16
+"""Of ranges that reach the API server: 65,536 addresses."""
 OR_ELSE = "or set account.production: false"
 
 
@@ -17,6 +20,7 @@ def problems(settings: ClusterParts) -> Iterator[Problem]:
     """Where the settings fall short of production."""
     yield from _network(settings)
     yield from _protection(settings)
+    yield from _reach(settings)
     yield from _system_pools(settings)
 
 
@@ -62,6 +66,30 @@ def _protection(settings: ClusterParts) -> Iterator[Problem]:
             reason="production: incidents are often found later than that, and the "
             "audit log is the only record",
             fix=f"give at least {LEAST_LOG_DAYS}, {OR_ELSE}",
+        )
+
+
+def _reach(settings: ClusterParts) -> Iterator[Problem]:
+    cluster = settings.cluster
+    for name in ("public_access_cidrs", "private_access_cidrs"):
+        for index, cidr in enumerate(getattr(cluster, name)):
+            if IPv4Network(cidr).prefixlen < WIDEST_PREFIX:
+                yield Problem(
+                    path=f"cluster.{name}.{index}",
+                    value=cidr,
+                    reason="production: more hosts than any one deploys from would "
+                    "reach the API server",
+                    fix=f"give ranges of /{WIDEST_PREFIX} or smaller, {OR_ELSE}",
+                )
+    cni = cluster.addons.get("vpc-cni")
+    enforced = cni.configuration.get("enableNetworkPolicy", "true") if cni else "true"
+    if str(enforced).lower() != "true":
+        yield Problem(
+            path="cluster.addons.vpc-cni.configuration.enableNetworkPolicy",
+            value=enforced,
+            reason="production: no NetworkPolicy would be enforced, so every pod could "
+            "call every other",
+            fix=f"remove it, {OR_ELSE}",
         )
 
 

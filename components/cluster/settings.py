@@ -6,14 +6,16 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from components.cluster import stack_checks
+from components.cluster import container_logs_settings, stack_checks
 from components.cluster.account_settings import AccountSettings
+from components.cluster.container_logs_settings import ContainerLogsSettings
 from components.cluster.eks_settings import EksSettings
 from components.cluster.identity_settings import WorkloadIdentity
-from components.cluster.network_settings import NetworkSettings
-from components.cluster.node_pool_base import PoolName
-from components.cluster.node_pool_settings import NodePool
-from components.cluster.storage_settings import StorageSettings
+from components.cluster.network.network_settings import NetworkSettings
+from components.cluster.nodes.elastic_pool import ElasticPool
+from components.cluster.nodes.node_pool_base import PoolName
+from components.cluster.nodes.node_pool_settings import NodePool
+from components.cluster.storage.storage_settings import StorageSettings
 from components.setting_types import DnsLabel
 from components.settings import Problem, Settings
 
@@ -36,6 +38,17 @@ class ClusterSettings(Settings):
     )
     """Rights of service accounts in the AWS account, by a name of their own."""
 
+    container_logs: ContainerLogsSettings | None = None
+    """What all containers write, in CloudWatch; left out: on their nodes only."""
+
+    @property
+    def reservations(self) -> list[str]:
+        """Capacity reservations that elastic pools use."""
+        pools = [it for it in self.pools.values() if isinstance(it, ElasticPool)]
+        return [one for pool in pools for one in pool.reservations]
+
     def contradictions(self) -> Iterator[Problem]:
         """Between the parts; each part checks itself."""
         yield from stack_checks.problems(self)
+        if self.container_logs:
+            yield from container_logs_settings.problems(self, self.container_logs)

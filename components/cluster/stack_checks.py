@@ -8,21 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from components.cluster import (
-    identity_settings,
-    network_checks,
-    node_demand,
-    pool_places,
-    production_rules,
-    storage_names,
-)
-from components.cluster.arns import Arns
-from components.cluster.cidr import NamedRange
+from components.cluster import identity_settings, network_checks, production_rules
 from components.cluster.cluster_parts import ClusterParts
 from components.cluster.eks_settings import EksSettings
-from components.cluster.elastic_pool import ElasticPool
-from components.cluster.node_pool_base import NodePoolBase
-from components.cluster.reserved_pool import ReservedPool
+from components.cluster.iam.arns import Arns
+from components.cluster.network.cidr import NamedRange
+from components.cluster.nodes import node_demand, pool_places, system_demand
+from components.cluster.nodes.elastic_pool import ElasticPool
+from components.cluster.nodes.node_pool_base import NodePoolBase
+from components.cluster.nodes.reserved_pool import ReservedPool
+from components.cluster.storage import storage_names
 from components.settings import Problem
 
 
@@ -41,6 +36,7 @@ def problems(settings: ClusterParts) -> Iterator[Problem]:
     )
     place = pool_places.Place(account.region, network.zones, cluster.version)
     yield from pool_places.problems(settings.pools, place)
+    yield from system_demand.problems(settings.pools)
     yield from _principals(cluster, arns)
     yield from _reservations(settings.pools)
     for problem in identity_settings.problems(

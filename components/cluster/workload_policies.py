@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from components.cluster import storage_names
-from components.cluster.arns import Arns
-from components.cluster.identity_settings import WorkloadIdentity
-from components.cluster.policies import EVERYTHING
-from components.cluster.policy_document import (
+from components.cluster.iam.arns import Arns
+from components.cluster.iam.policies import EVERYTHING
+from components.cluster.iam.policy_document import (
     Condition,
     PolicyDocument,
     Statement,
     equals,
 )
+from components.cluster.identity_settings import WorkloadIdentity
+from components.cluster.storage import storage_names
 
 _PULL = (
     "ecr:BatchCheckLayerAvailability",

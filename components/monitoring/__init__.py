@@ -1,1 +1,1 @@
-"""Prometheus, Alertmanager, the recorder of alerts, and the platform's own alerts."""
+"""The model monitor: quality, drift and fairness of served models, and its alerts."""

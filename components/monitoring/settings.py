@@ -1,164 +1,89 @@
-"""What can be chosen about monitoring."""
+"""What can be chosen about the model monitor of a stack."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
-from components.part_settings import NodePort, PartSettings
-from components.setting_types import Decimal, Whole
-from components.settings import Problem, Settings, refuse
-
-_QUANTITY = re.compile(r"[1-9][0-9]*(Mi|Gi|Ti)")
-
-
-def _quantity(value: str) -> str:
-    if not _QUANTITY.fullmatch(value):
-        refuse("it is not a size", "give a whole number with Mi, Gi or Ti: 20Gi")
-    return value
+from components.monitoring.attribution_settings import AttributionJob
+from components.monitoring.retraining import Retraining
+from components.observability.settings import Storage
+from components.part_settings import NodePort, image_problems
+from components.setting_types import DnsLabel, Whole
+from components.settings import Problem, Settings
 
 
-def _url(value: str) -> str:
-    if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", value):
-        refuse("it is not an address", "give http://host/path or https://host/path")
-    return value
+class ConsoleSettings(Settings):
+    """Web pages of the figures, the alerts and the audit trail, for reading alone.
+
+    They ask for no password: whoever reaches the port may read them.
+    """
+
+    image: str = "model-console"
+    """The console. A short name of images.lock, or by digest."""
+    alerts: bool = True
+    """Shows the alerts of the platform's Alertmanager; false where it has none."""
+    node_port: NodePort = None
+    """Port on every node, for anybody who reaches a node."""
+    callers: Annotated[tuple[DnsLabel, ...], Field(max_length=20)] = ()
+    """Namespaces whose pods may open the pages, such as that of a proxy which asks
+    people for a password. Without it and node_port: `kubectl port-forward`."""
 
 
-class Storage(Settings):
-    """A volume that outlives the pod."""
+class MonitorSettings(Settings):
+    """The program that watches the models; made if any model has `monitor`."""
 
-    size: Annotated[str, AfterValidator(_quantity)]
-    """Size of the volume, for example 20Gi."""
-    storage_class: str | None = None
-    """StorageClass of the volume; default: the cluster's default one."""
-
-
-class PrometheusSettings(PartSettings):
-    """Scraping and rules."""
-
-    enabled: bool = True
-    """False where the cluster has a Prometheus that scrapes annotated pods."""
-    image: str = "prometheus"
-    """With promtool and the reloader of rules. A short name of images.lock, or by
-    digest."""
-    scrape_interval_seconds: Annotated[Whole, Field(ge=1, le=300)] = 15
-    """How often pods are scraped and rules evaluated."""
-    slow_scrape_interval_seconds: Annotated[Whole, Field(ge=5, le=300)] = 30
-    """How often kubelets and the API server are scraped: their answers are large."""
-    retention_hours: Annotated[Whole, Field(ge=1, le=24 * 365)] = 24 * 15
-    """How long samples are kept."""
+    image: str = "model-monitor"
+    """The monitor. A short name of images.lock, or by digest."""
+    cycle_seconds: Annotated[Whole, Field(ge=1, le=86_400)] = 60
+    """How often new files are read and figures computed."""
+    clock: Literal["wall", "event"] = "wall"
+    """What "now" is: the wall clock, or the newest prediction, for replays."""
+    retention_days: Annotated[Whole, Field(ge=1, le=3650)] = 180
+    """How long predictions and labels are kept."""
+    counts_retention_days: Annotated[Whole, Field(ge=1, le=3650)] = 400
+    """How long counts and figures are kept, which name nobody."""
+    labels_secret: DnsLabel | None = None
+    """Secret of the models' namespace whose key `token` callers of POST /v1/labels
+    give. Without it no label is taken."""
     storage: Storage | None = None
-    """Without it samples end with the pod."""
+    """Volume of the store. Without it all that was logged ends with the pod."""
     node_port: NodePort = None
-    """Port on every node; there is no access control in front of it."""
-    kubelet_insecure_tls: bool = False
-    """Accept kubelets' self-signed certificates."""
-
-    def contradictions(self) -> Iterator[Problem]:
-        yield from super().contradictions()
-        if self.slow_scrape_interval_seconds < self.scrape_interval_seconds:
-            yield Problem(
-                path="slow_scrape_interval_seconds",
-                value=self.slow_scrape_interval_seconds,
-                reason="it is less than scrape_interval_seconds "
-                f"({self.scrape_interval_seconds})",
-                fix="give at least this value",
-            )
-
-
-class AlertmanagerSettings(PartSettings):
-    """Grouping of alerts and who receives them."""
-
-    enabled: bool = True
-    """False where the cluster has an Alertmanager: say where with `address`."""
-    address: str | None = None
-    """host:port of an Alertmanager that is there already."""
-    image: str = "alertmanager"
-    """Alertmanager with its templates. A short name of images.lock, or by digest."""
-    group_wait_seconds: Annotated[Whole, Field(ge=0, le=3600)] = 30
-    """How long the first alert of a group waits for others."""
-    group_interval_seconds: Annotated[Whole, Field(ge=1, le=86400)] = 300
-    """Least time between two messages about one group."""
-    repeat_interval_minutes: Annotated[Whole, Field(ge=1, le=60 * 24 * 7)] = 240
-    """An alert that goes on firing is sent again after so long."""
-    webhooks: tuple[Annotated[str, AfterValidator(_url)], ...] = ()
-    """Addresses that get each message as JSON, beside the alert recorder."""
-    storage: Storage | None = None
-    """Without it silences end with the pod."""
-    node_port: NodePort = None
-    """Port on every node; there is no access control in front of it."""
-
-    def contradictions(self) -> Iterator[Problem]:
-        yield from super().contradictions()
-        if self.enabled and self.address:
-            yield Problem(
-                path="address",
-                value=self.address,
-                reason="it names an Alertmanager, but enabled: true creates another",
-                fix="set enabled: false, or remove address",
-            )
-
-
-class AlertRecorderSettings(PartSettings):
-    """A receiver that keeps the alerts it is sent, to look at and to test with."""
-
-    image: str = "alert-recorder"
-    """The recorder's image. A short name of images.lock, or by digest."""
-    node_port: NodePort = None
-    """Port on every node; there is no access control in front of it."""
-
-
-class AlertThresholds(Settings):
-    """When the platform's own alerts fire."""
-
-    target_down_seconds: Annotated[Whole, Field(ge=5, le=3600)] = 120
-    """A scrape target may be away for so long."""
-    gateway_error_ratio: Annotated[Decimal, Field(gt=0, lt=1)] = 0.05
-    """Share of the gateway's answers that may be 5xx."""
-    gateway_error_seconds: Annotated[Whole, Field(ge=5, le=3600)] = 120
-    """For so long the share must be above it."""
-    window_seconds: Annotated[Whole, Field(ge=20, le=3600)] = 300
-    """Rates are taken over so long; at least four scrapes."""
-    gpu_failed_seconds: Annotated[Whole, Field(ge=600, le=7 * 86_400)] = 86_400
-    """For so long a GPU's failure is remembered, or until its node is gone: the GPU
-    itself tells only of its last error."""
-
-
-class MonitoringSettings(Settings):
-    """Prometheus, Alertmanager, the alert recorder, the platform's alerts."""
-
-    prometheus: PrometheusSettings = Field(default={}, validate_default=True)
-    """Scraping and rules."""
-    alertmanager: AlertmanagerSettings = Field(default={}, validate_default=True)
-    """Grouping of alerts and who receives them."""
-    alert_recorder: AlertRecorderSettings = Field(default={}, validate_default=True)
-    """A receiver that keeps what it is sent."""
-    alerts: AlertThresholds = Field(default={}, validate_default=True)
-    """When the platform's own alerts fire."""
-    runbooks: str = "docs/runbooks"
+    """Port on every node, for labels from outside of the cluster."""
+    console: ConsoleSettings | None = None
+    """Web pages of what the monitor knows; none unless given, `{}` for the defaults."""
+    memory_limit_mib: Annotated[Whole, Field(ge=192, le=65_536)] = 768
+    """Memory of the monitor, in MiB."""
+    attributions: AttributionJob | None = None
+    """The job for models with `monitor.attributions`."""
+    retraining: Retraining = Field(default={}, validate_default=True)
+    """Where requests to retrain a model go."""
+    runbooks: Annotated[str, Field(min_length=1)] = "docs/runbooks"
     """Where the runbooks can be read; alerts link to <runbooks>/<alert>.md."""
 
     def contradictions(self) -> Iterator[Problem]:
-        prometheus = self.prometheus
-        least = 4 * prometheus.scrape_interval_seconds
-        if prometheus.enabled and self.alerts.window_seconds < least:
+        """Counts that end before what they were computed from."""
+        if self.counts_retention_days < self.retention_days:
             yield Problem(
-                path="alerts.window_seconds",
-                value=self.alerts.window_seconds,
-                reason="it holds fewer than four scrapes of "
-                f"{prometheus.scrape_interval_seconds} s",
-                fix=f"give at least {least}",
+                "counts_retention_days",
+                self.counts_retention_days,
+                "it is less than retention_days, which is "
+                f"{self.retention_days}: counts would be computed again and again",
+                f"give at least {self.retention_days}",
             )
-        kept = 3600 * prometheus.retention_hours
-        asked = "gpu_failed_seconds" in self.alerts.model_fields_set
-        if asked and prometheus.enabled and self.alerts.gpu_failed_seconds > kept:
+        if self.node_port and not self.labels_secret:
             yield Problem(
-                path="alerts.gpu_failed_seconds",
-                value=self.alerts.gpu_failed_seconds,
-                reason="samples are kept for prometheus.retention_hours = "
-                f"{prometheus.retention_hours}",
-                fix=f"give at most {kept}, or raise prometheus.retention_hours",
+                "node_port",
+                self.node_port,
+                "without labels_secret the monitor takes no labels from callers",
+                "set labels_secret, or remove node_port",
             )
+
+
+def image_problem(settings: MonitorSettings) -> Iterator[Problem]:
+    """An image that is nowhere; asked only where there is something to watch."""
+    yield from image_problems("monitor.image", settings.image)
+    if settings.console:
+        yield from image_problems("monitor.console.image", settings.console.image)

@@ -8,10 +8,10 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components import naming
+from components import images, naming
 from components.platform import chart, charted, manifest
 from components.platform.settings import EnvoyGatewaySettings
-from components.security import network
+from components.security import network, pod_defaults
 
 NAME = "envoy-gateway"
 NAMESPACE = naming.GATEWAY_NAMESPACE
@@ -23,13 +23,13 @@ CERTGEN_LABELS = {"app": "certgen"}
 CERTGEN_SECRETS = ("envoy-gateway", "envoy", "envoy-rate-limit", "envoy-oidc-hmac")
 """What the certificate job makes; internal/provider/kubernetes/secrets.go, v1.9.1."""
 RESOURCES = {
-    "requests": {"cpu": "50m", "memory": "128Mi"},
+    "requests": {"cpu": "50m", "memory": "128Mi", **pod_defaults.disk()},
     # Without a processor limit of its own the start takes both cores of a small lab.
-    "limits": {"cpu": "1", "memory": "512Mi"},
+    "limits": {"cpu": "1", "memory": "512Mi", **pod_defaults.disk()},
 }
 CERTGEN_RESOURCES = {
-    "requests": {"cpu": "10m", "memory": "32Mi"},
-    "limits": {"cpu": "500m", "memory": "128Mi"},
+    "requests": {"cpu": "10m", "memory": "32Mi", **pod_defaults.disk()},
+    "limits": {"cpu": "500m", "memory": "128Mi", **pod_defaults.disk()},
 }
 
 Object = dict[str, Any]
@@ -43,7 +43,12 @@ def values(settings: EnvoyGatewaySettings, namespaces: Sequence[str]) -> Object:
         # The CRDs are a part of their own: they outlive the controller.
         "crds": {"enabled": False},
         "global": {
-            "images": {"envoyGateway": {"image": image, "pullPolicy": "Always"}}
+            "images": {
+                "envoyGateway": {
+                    "image": image,
+                    "pullPolicy": images.pull_policy(image),
+                }
+            }
         },
         "deployment": {
             "replicas": settings.replicas,

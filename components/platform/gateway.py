@@ -34,13 +34,15 @@ PROXY_CPU_LIMIT_FACTOR = 8
 MINIMUM_DRAIN_SECONDS = 5
 """Until load balancers and nodes have forgotten a proxy that stops."""
 
-# The path is the one that the model saw: the route's prefix is cut off by then. The
+# The path is the one that the model saw: the route's prefix is cut off by then, and so
+# is the query, which may hold values of a request. No other header is logged. The
 # client is whom a key or a token named; of a request without access control, or refused
 # by it, it is what the client itself wrote.
 ACCESS_LOG = {
     "time": "%START_TIME%",
+    "logger": "gateway.access",
     "method": "%REQ(:METHOD)%",
-    "path": "%REQ(:PATH)%",
+    "path": "%PATH(NQ:PATH)%",
     "status": "%RESPONSE_CODE%",
     "flags": "%RESPONSE_FLAGS%",
     "details": "%RESPONSE_CODE_DETAILS%",
@@ -49,12 +51,23 @@ ACCESS_LOG = {
     "upstream": "%UPSTREAM_HOST%",
     "route": "%ROUTE_NAME%",
     "request_id": "%REQ(X-REQUEST-ID)%",
+    "revision": "%RESP(X-MODEL-REVISION)%",
     "client": "%REQ(X-CLIENT-ID?X-CLIENT-SUBJECT)%",
     "bytes_in": "%BYTES_RECEIVED%",
     "bytes_out": "%BYTES_SENT%",
 }
 
 Object = dict[str, Any]
+
+REQUEST_ID: Object = {
+    "requestID": "Preserve",
+    "earlyRequestHeaders": {
+        "addIfAbsent": [{"name": "x-request-id", "value": "%UNIQUE_ID%"}]
+    },
+}
+"""A caller's own id finds its prediction in the log again. `PreserveOrGenerate` would
+change it: Envoy writes whether it traces into the 15th of 36 characters, so that a
+UUID of version 7 comes out as one of version 4."""
 
 
 class Gateway(pulumi.ComponentResource):
@@ -163,8 +176,7 @@ class Gateway(pulumi.ComponentResource):
                         "name": naming.GATEWAY,
                     }
                 ],
-                # A caller's own id finds its prediction in the log again.
-                "headers": {"requestID": "PreserveOrGenerate"},
+                "headers": REQUEST_ID,
                 "connection": {"connectionLimit": {"value": settings.max_connections}},
                 "timeout": {
                     "http": {"requestReceivedTimeout": f"{settings.request_seconds}s"}
@@ -246,10 +258,12 @@ class Gateway(pulumi.ComponentResource):
                         "memory": pod_defaults.memory_quantity(
                             min(memory, MEMORY_REQUEST_MIB)
                         ),
+                        **pod_defaults.disk(),
                     },
                     "limits": {
                         "cpu": pod_defaults.cpu_quantity(cpu * PROXY_CPU_LIMIT_FACTOR),
                         "memory": pod_defaults.memory_quantity(memory),
+                        **pod_defaults.disk(),
                     },
                 },
             },

@@ -10,7 +10,7 @@ import pulumi_kubernetes as kubernetes
 from components import naming
 from components.platform import chart, charted, manifest, package
 from components.platform.karpenter_settings import KarpenterSettings
-from components.security import network
+from components.security import network, pod_defaults
 
 GROUP = "karpenter-aws"
 NAME = naming.KARPENTER
@@ -22,8 +22,8 @@ POD_IDENTITY_AGENT = {"ipBlock": {"cidr": "169.254.170.23/32"}}
 https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html"""
 RESOURCES = {
     # The publisher's advice for up to some hundred nodes is 1 CPU and 1 GiB.
-    "requests": {"cpu": "250m", "memory": "512Mi"},
-    "limits": {"cpu": "2", "memory": "1Gi"},
+    "requests": {"cpu": "250m", "memory": "512Mi", **pod_defaults.disk()},
+    "limits": {"cpu": "2", "memory": "1Gi", **pod_defaults.disk()},
 }
 
 Object = dict[str, Any]

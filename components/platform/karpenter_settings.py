@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from components.cluster.network_settings import Zone
+from components.cluster.network.network_settings import Zone
 from components.part_settings import PartSettings
 from components.setting_types import DnsLabel, Whole
 from components.settings import Problem, Settings

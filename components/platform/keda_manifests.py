@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from components import naming
+from components import images, naming
 from components.platform import chart, charted, package
 from components.platform.keda_settings import KedaSettings
+from components.security import pod_defaults
 from components.yaml_text import Dialect, read, read_all
 
 GROUP = "keda"
@@ -39,12 +40,12 @@ _FILES = (
 """Not taken: the admission webhook, and rights of people on KEDA's kinds."""
 _RESOURCES = {
     OPERATOR: {
-        "requests": {"cpu": "50m", "memory": "96Mi"},
-        "limits": {"cpu": "1", "memory": "512Mi"},
+        "requests": {"cpu": "50m", "memory": "96Mi", **pod_defaults.disk()},
+        "limits": {"cpu": "1", "memory": "512Mi", **pod_defaults.disk()},
     },
     ADAPTER: {
-        "requests": {"cpu": "25m", "memory": "64Mi"},
-        "limits": {"cpu": "1", "memory": "256Mi"},
+        "requests": {"cpu": "25m", "memory": "64Mi", **pod_defaults.disk()},
+        "limits": {"cpu": "1", "memory": "256Mi", **pod_defaults.disk()},
     },
 }
 _READ = ["get", "list", "watch"]
@@ -238,7 +239,7 @@ def _adapt_deployment(
     }
     (container,) = pod["containers"]
     container["image"] = settings.image_reference
-    container["imagePullPolicy"] = "Always"
+    container["imagePullPolicy"] = images.pull_policy(settings.image_reference)
     container["resources"] = _RESOURCES[name]
     container["securityContext"] |= {
         "runAsUser": USER,

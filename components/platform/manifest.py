@@ -7,6 +7,11 @@ from typing import Any
 
 import pulumi
 
+RIGHTS = ("ServiceAccount", "Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding")
+PROGRAMS = ("Deployment", "DaemonSet", "StatefulSet", "Job", "CronJob")
+"""What starts pods: some programs try once what they have no right to yet, and go on
+without it. Envoy Gateway 1.9 does so with its server for Wasm modules."""
+
 
 def token(api_version: str, kind: str) -> str:
     """The type token by which the Kubernetes provider knows a kind."""
@@ -31,7 +36,8 @@ class Manifest(pulumi.ComponentResource):
 
     Creates:
 
-    - each of the objects, named `<name>-<kind>-<object's name>`.
+    - each of the objects, named `<name>-<kind>-<object's name>`; programs after the
+      rights among them.
 
     Previews, policies and `slipway render` see every one of them.
     """
@@ -46,12 +52,17 @@ class Manifest(pulumi.ComponentResource):
         """`child`: further options of every object."""
         super().__init__("slipway:platform:Manifest", name, None, opts)
         self.objects: list[pulumi.CustomResource] = []
-        for content in objects:
-            metadata = content["metadata"]
+        rights: list[pulumi.Resource] = []
+        for content in sorted(objects, key=lambda it: it["kind"] in PROGRAMS):
+            kind, metadata = content["kind"], content["metadata"]
             where = metadata.get("namespace")
-            parts = [name, content["kind"].lower(), where, metadata["name"]]
+            parts = [name, kind.lower(), where, metadata["name"]]
+            after = rights if kind in PROGRAMS else None
             options = pulumi.ResourceOptions.merge(
-                child, pulumi.ResourceOptions(parent=self)
+                child, pulumi.ResourceOptions(parent=self, depends_on=after)
             )
-            self.objects.append(add(content, "-".join(filter(None, parts)), options))
+            made = add(content, "-".join(filter(None, parts)), options)
+            self.objects.append(made)
+            if kind in RIGHTS:
+                rights.append(made)
         self.register_outputs({})

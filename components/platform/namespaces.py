@@ -6,6 +6,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components import naming
+from components.platform import waker_slices
 from components.platform.settings import NamespaceSettings
 from components.security import network
 
@@ -21,6 +22,10 @@ class Namespaces(pulumi.ComponentResource):
     - the Namespace, which refuses pods that are not `restricted`;
     - a NetworkPolicy `default-deny` for all its pods, both ways;
     - a NetworkPolicy `allow-dns` for all its pods.
+
+    For all namespaces of models together, a ValidatingAdmissionPolicy `waker-slices`
+    and its binding: the waker may add itself to models' endpoints, and change nothing
+    else of them.
     """
 
     def __init__(
@@ -40,6 +45,8 @@ class Namespaces(pulumi.ComponentResource):
             self._add(naming.KEDA_NAMESPACE, component="autoscaler", routes=False)
         for models in settings.models:
             self._add(models, component="models", routes=True)
+        if settings.models:
+            waker_slices.add(settings.models, pulumi.ResourceOptions(parent=self))
         self.register_outputs({})
 
     def _add(self, name: str, *, component: str, routes: bool) -> None:

@@ -15,12 +15,12 @@ from typing import Any
 import pulumi
 
 from components import naming
-from components.cluster import amis, node_capacity, pool_nodes, user_data
-from components.cluster.elastic_pool import ElasticPool
-from components.cluster.facts import KarpenterFacts
-from components.cluster.node_pool_base import NodePoolBase
-from components.cluster.pool_reach import most_nodes
-from components.cluster.subnet_tags import KARPENTER_DISCOVERY
+from components.cluster.iam.subnet_tags import KARPENTER_DISCOVERY
+from components.cluster.nodes import amis, node_capacity, pool_nodes, user_data
+from components.cluster.nodes.elastic_pool import ElasticPool
+from components.cluster.nodes.facts import KarpenterFacts
+from components.cluster.nodes.node_pool_base import NodePoolBase
+from components.cluster.nodes.pool_reach import most_nodes
 from components.platform import manifest
 
 CORE, AWS = "karpenter.sh", "karpenter.k8s.aws"

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from components.cluster import names
-from components.cluster.elastic_pool import ElasticPool
-from components.cluster.facts import KarpenterFacts
-from components.cluster.node_pool_base import NodePoolBase
+from components.cluster.iam import names
+from components.cluster.iam.tags import CLUSTER_TAG
+from components.cluster.nodes.elastic_pool import ElasticPool
+from components.cluster.nodes.facts import KarpenterFacts
+from components.cluster.nodes.node_pool_base import NodePoolBase
 from components.cluster.settings import ClusterSettings
-from components.cluster.tags import CLUSTER_TAG
 from components.platform.gpu import layouts
 from components.platform.settings import PlatformSettings
 from components.settings import Problem

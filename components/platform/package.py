@@ -1,7 +1,8 @@
 """Files from publishers' Go modules: charts and CRDs, guarded by go.sum.
 
 Each module is pinned by a group of toolchain/binaries. Files are taken from the built
-group where that stands, else the module alone is fetched.
+group where that stands, else the module alone is fetched: by Go, or without it from the
+module proxy.
 """
 
 from __future__ import annotations
@@ -12,15 +13,18 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from toolchain import builds, commands, paths
+from toolchain import builds, commands, modules, paths
 from toolchain.locks import locked
 
 TIMEOUT_SECONDS = 600.0
 
 
 class NoGoError(builds.BuildError):
-    """A module is not here yet, and nothing on this machine can fetch it."""
+    """A module is not here yet, there is no Go, and the proxy did not give it."""
 
+
+_refused: dict[str, str] = {}
+"""Why a module could not be had: a proxy is asked once in a process."""
 
 Prepare = Callable[[builds.Group, Path], None]
 """Makes the files of a group ready for use, in the folder that has them."""
@@ -46,14 +50,11 @@ def version(name: str) -> str:
 
 
 def _make(group: builds.Group, target: Path, prepare: Prepare | None) -> None:
-    if shutil.which("go") is None:
-        raise NoGoError(
-            f"{group.module} {group.version()} is not in the cache, and go, which "
-            "downloads it once, is not on PATH; install Go"
-        )
     part = target.with_name(target.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
-    if group.is_built:
+    if shutil.which("go") is None:
+        _fetch_without_go(group, part)
+    elif group.is_built:
         shutil.copytree(group.folder / "files", part)
     else:
         _fetch(group, part)
@@ -74,6 +75,27 @@ def _fetch(group: builds.Group, part: Path) -> None:
             environment=environment,
             timeout_seconds=TIMEOUT_SECONDS,
         )
-        module = Path(json.loads(shown)["Dir"])
-        for name, source in group.files.items():
-            shutil.copytree(module / source, part / name)
+        _copy(group, Path(json.loads(shown)["Dir"]), part)
+
+
+def _fetch_without_go(group: builds.Group, part: Path) -> None:
+    if reason := _refused.get(group.name):
+        raise NoGoError(reason)
+    with tempfile.TemporaryDirectory() as cache:
+        try:
+            module = modules.fetch(
+                group.module, group.version(), group.source / "go.sum", Path(cache)
+            )
+        except modules.ModuleError as error:
+            _refused[group.name] = (
+                f"{group.module} {group.version()} is not in the cache, go is not on "
+                f"PATH, and no module proxy gave it ({error}); install Go, or set "
+                "GOPROXY to the URL of a module proxy"
+            )
+            raise NoGoError(_refused[group.name]) from error
+        _copy(group, module, part)
+
+
+def _copy(group: builds.Group, module: Path, part: Path) -> None:
+    for name, source in group.files.items():
+        shutil.copytree(module / source, part / name)

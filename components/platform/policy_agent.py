@@ -7,9 +7,9 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as kubernetes
 
-from components import naming
+from components import images, naming
 from components.platform.policy_agent_settings import PolicyAgentSettings
-from components.security import api_access
+from components.security import api_access, pod_defaults
 from components.workload import Workload, http_probe
 
 NAMESPACE = "kube-system"
@@ -115,7 +115,7 @@ class PolicyAgent(Workload):
         return {
             "name": self.name,
             "image": settings.image_reference,
-            "imagePullPolicy": "Always",
+            "imagePullPolicy": images.pull_policy(settings.image_reference),
             "env": [
                 _field("NODE_NAME", "spec.nodeName"),
                 _field("NODE_ADDRESS", "status.hostIP"),
@@ -134,8 +134,8 @@ class PolicyAgent(Workload):
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             "resources": {
-                "requests": {"cpu": "20m", "memory": "48Mi"},
-                "limits": {"cpu": "500m", "memory": "256Mi"},
+                "requests": {"cpu": "20m", "memory": "48Mi", **pod_defaults.disk()},
+                "limits": {"cpu": "500m", "memory": "256Mi", **pod_defaults.disk()},
             },
             "readinessProbe": http_probe("/readyz", "http", seconds=2),
             "livenessProbe": http_probe("/livez", "http", seconds=10, failures=6),

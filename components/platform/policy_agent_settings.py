@@ -2,11 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator
 
 from components.part_settings import PartSettings
+from components.settings import refuse
+
+_OF_NODES = ("lo", "eth0", "ens5", "enp0s3", "eno1", "wlan0", "bond0", "tailscale0")
+"""Loopback, and usual names of the way out of a node."""
+_NAME = re.compile(r"[a-z][a-z0-9._-]{0,13}\*?")
+
+
+def _pods(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        refuse(
+            "not the name of an interface, or the beginning of names and *",
+            "give what the network plugin calls the nodes' ends, such as veth*",
+        )
+    for name in _OF_NODES:
+        if text == name or (text.endswith("*") and name.startswith(text[:-1])):
+            refuse(
+                f"it takes in {name}, and all traffic of the node itself would be "
+                "dropped",
+                "give what the network plugin calls the nodes' ends of pods' cables, "
+                "such as veth*",
+            )
+    return text
 
 
 class PolicyAgentSettings(PartSettings):
@@ -21,8 +44,6 @@ class PolicyAgentSettings(PartSettings):
     like the lab."""
     image: str = "policy-agent"
     """The agent. A short name of images.lock, or by digest."""
-    pod_interfaces: Annotated[str, Field(pattern=r"^[a-z][a-z0-9._-]{0,13}\*?$")] = (
-        "veth*"
-    )
+    pod_interfaces: Annotated[str, AfterValidator(_pods)] = "veth*"
     """Names of the nodes' ends of pods' cables, as the network plugin gives them; what
     comes from one with an address of no known pod is let nowhere."""

@@ -9,18 +9,20 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from components import naming, reserved_names
-from components.cluster.elastic_pool import ElasticPool
-from components.cluster.node_pool_base import PoolName
-from components.cluster_access import ClusterAccess
-from components.monitoring.settings import MonitoringSettings
+from components.cluster.existing.cluster_access import ClusterAccess
+from components.cluster.nodes.elastic_pool import ElasticPool
+from components.cluster.nodes.node_pool_base import PoolName
+from components.observability.settings import MonitoringSettings
 from components.ownership import AdoptedObject
 from components.part_settings import NodePort, PartSettings, image_problems
+from components.platform import production_rules
 from components.platform.gpu.settings import GpuSettings
 from components.platform.karpenter_settings import KarpenterSettings
 from components.platform.keda_settings import KedaSettings
 from components.platform.policy_agent_settings import PolicyAgentSettings
 from components.platform.storage_class import StorageClassSettings
 from components.platform.tls_settings import TlsSettings
+from components.security.admission_settings import AdmissionSettings
 from components.setting_types import Namespace, Whole
 from components.settings import Problem, Settings, refuse
 
@@ -219,6 +221,13 @@ class GatewaySettings(Settings):
 class PlatformSettings(Settings):
     """All settings of a stack platform.<environment>."""
 
+    production: bool = False
+    """True refuses what production must not depend on: plain HTTP to the internet, a
+    single proxy, metrics that are lost with a pod or kept for less than 15 days."""
+    images_lock: str = ""
+    """File in the checkout that says what short names of images stand for, such as
+    stacks/config/images.prod.lock. Empty: the file of whoever runs the command. With
+    production: true, short names need it."""
     cluster: ClusterAccess = Field(default={}, validate_default=True)
     """Which cluster."""
     namespaces: NamespaceSettings = Field(default={}, validate_default=True)
@@ -248,6 +257,8 @@ class PlatformSettings(Settings):
     cluster.stack they are that stack's own setting."""
     gpu: GpuSettings = Field(default={}, validate_default=True)
     """Software on GPU nodes."""
+    admission: AdmissionSettings = Field(default={}, validate_default=True)
+    """Rules of policies/ enforced by the API server."""
     adopt: tuple[AdoptedObject, ...] = ()
     """Objects that exist already and are taken over, as Kind/name or
     Kind/namespace/name: their declared fields are changed, and `destroy` leaves
@@ -271,6 +282,8 @@ class PlatformSettings(Settings):
                 fix="remove policy_agent",
             )
         yield from self._nodes()
+        if self.production:
+            yield from production_rules.problems(self.gateway, self.monitoring)
         ports: dict[int, str] = {}
         for path, port in (
             ("gateway.node_port", self.gateway.node_port),

@@ -10,6 +10,16 @@ from typing import Any
 
 from pulumi_kubernetes.core import v1 as core
 
+from components import images
+
+DISK = "ephemeral-storage"
+LOGS_MIB = 64
+"""A container's logs: the kubelet keeps five files of 10 MiB, and notices late.
+https://kubernetes.io/docs/concepts/cluster-administration/logging/#log-rotation"""
+UNSIZED_MIB = 8192
+"""A folder without a size: data that end with the pod, such as Prometheus' samples."""
+ASKED_FOLDERS_MIB = 1024
+"""Of a pod's folders at most this is set aside on the node: few ever fill them."""
 USER = 10001
 """User and group of our images; over 10000, so that it is nobody on the host."""
 
@@ -44,14 +54,12 @@ def container(
 ) -> core.ContainerArgs:
     """A container with the secure defaults; `image` is a reference by digest.
 
-    Pulled at each start, so that a node's copy never outlives the right to pull it
-    (what a digest names cannot change; with the layers there, only the manifest is
-    asked for). Resources and probes are the caller's to give.
+    Resources and probes are the caller's to give.
     """
     return core.ContainerArgs(
         name=name,
         image=image,
-        image_pull_policy="Always",
+        image_pull_policy=images.pull_policy(image),
         security_context=container_security_context(user),
         **more,
     )
@@ -65,7 +73,15 @@ def pod(
     token: bool = False,
     **more: Any,
 ) -> core.PodSpecArgs:
-    """A pod with the secure defaults; no API token unless `token` asks for one."""
+    """A pod with the secure defaults; no API token unless `token` asks for one.
+
+    Every container asks for and bounds its disk (`disk`): its logs, and the first one
+    also the pod's folders in `volumes`.
+    """
+    others = [*containers[1:], *more.get("init_containers", ())]
+    _bound(containers[0], folders_mib(more.get("volumes", ())))
+    for other in others:
+        _bound(other, 0)
     return core.PodSpecArgs(
         service_account_name=service_account,
         automount_service_account_token=token,
@@ -110,6 +126,44 @@ def resources(
             "cpu": cpu_quantity(cpu_limit_millicores),
             "memory": memory_quantity(memory_limit_mib),
         },
+    )
+
+
+def disk(folders_mib: int = 0) -> dict[str, str]:
+    """What a container may use of its node's disk, and asks for if it has no folders.
+
+    Its root file system is read-only, so that is its logs and the pod's folders. The
+    kubelet evicts a pod that uses more than all its containers may.
+    https://kubernetes.io/docs/concepts/storage/ephemeral-storage/
+    """
+    return {DISK: memory_quantity(LOGS_MIB + folders_mib)}
+
+
+def folders_mib(volumes: Sequence[Any]) -> int:
+    """What the folders of a pod may take of its disk: all but those in memory."""
+    return sum(_folder_mib(volume) for volume in volumes)
+
+
+def _folder_mib(volume: Any) -> int:
+    folder = _of(volume, "emptyDir", "empty_dir")
+    if folder is None or _of(folder, "medium", "medium") == "Memory":
+        return 0
+    size = _of(folder, "sizeLimit", "size_limit")
+    units = {"Mi": 1, "Gi": 1024}
+    return int(size[:-2]) * units[size[-2:]] if size else UNSIZED_MIB
+
+
+def _of(value: Any, key: str, attribute: str) -> Any:
+    """A field of what may be a mapping as in manifests, or Pulumi's arguments."""
+    return value.get(key) if isinstance(value, Mapping) else getattr(value, attribute)
+
+
+def _bound(container: core.ContainerArgs, folders_mib: int) -> None:
+    found: Any = container.resources
+    asked = disk(min(folders_mib, ASKED_FOLDERS_MIB))
+    container.resources = core.ResourceRequirementsArgs(
+        requests={**found.requests, **asked},
+        limits={**found.limits, **disk(folders_mib)},
     )
 
 

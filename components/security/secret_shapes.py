@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from components.setting_secrets import NOT_SHOWN
+from components.settings import Problem
 
 SHAPES = {
     "a private key": r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?"
@@ -54,3 +58,32 @@ def found(name: str, value: str) -> str:
     if _SECRET_NAME.search("_".join(words)) and not _ABOUT.fullmatch(words[-1]):
         return "its name says that it is a secret"
     return ""
+
+
+def problems(
+    environment: Mapping[str, str], accepted: Sequence[str], kind: str
+) -> Iterator[Problem]:
+    """Secrets that whoever reads the repository or the object would read.
+
+    `accepted`: variables that are no secrets; `kind`: of the object that has them.
+    """
+    for name, value in sorted(environment.items()):
+        reason = found(name, value)
+        if reason and name not in accepted:
+            yield Problem(
+                f"environment.{name}",
+                NOT_SHOWN,
+                f"{reason}, and everyone who can read the repository or the "
+                f"{kind} would see it",
+                "put it into a Secret and reference it with "
+                f"secrets.<name>.variables.{name}; if it is not a secret, list it in "
+                "accept_plain_text",
+            )
+    for index, name in enumerate(accepted):
+        if name not in environment:
+            yield Problem(
+                f"accept_plain_text.{index}",
+                name,
+                "environment has no such variable",
+                "remove it",
+            )

@@ -14,25 +14,23 @@ from pydantic import TypeAdapter
 from components import naming
 from components.cluster.kubernetes_support import today
 from components.security import pod_defaults
-from components.serving import (
+from components.serving.alerts import rules
+from components.serving.args import external_secret
+from components.serving.args.model_server_args import ModelServerArgs
+from components.serving.args.parts import PROGRAM, Part, parts
+from components.serving.pods import autoscaling as scaling
+from components.serving.pods import network_policy, volumes, workload
+from components.serving.routes import (
     access,
-    external_secret,
     grpc_route,
-    network_policy,
     references,
     route,
-    rules,
     service,
     traffic,
-    versions,
-    volumes,
-    workload,
 )
-from components.serving import autoscaling as scaling
-from components.serving.access_settings import Access
-from components.serving.model_server_args import ModelServerArgs
-from components.serving.parts import PROGRAM, Part, parts
-from components.serving.surroundings import Surroundings
+from components.serving.settings import versions
+from components.serving.settings.access_settings import Access
+from components.serving.settings.surroundings import Surroundings
 from components.setting_types import ModelName
 
 DEPLOY_SECONDS = 300
@@ -191,6 +189,9 @@ class ModelServer(pulumi.ComponentResource):
                 sleeps=bool(self._args.scaling.idle),
                 egress=self._args.egress,
                 pod_identity=self._args.service_account.pod_identity,
+                log_sink=self._args.prediction_log.sink
+                if self._args.ships_log
+                else None,
             ),
             opts=self._child(),
         )

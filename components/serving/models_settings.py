@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated
 
 from pydantic import Field
 
-from components import naming
-from components.cluster_access import ClusterAccess
+from components import reserved_names
+from components.cluster.existing.cluster_access import ClusterAccess
+from components.monitoring import attributions
+from components.monitoring.monitor_file import Watched
+from components.monitoring.settings import MonitorSettings, image_problem
+from components.observability.settings import DashboardSettings
 from components.ownership import AdoptedObject
-from components.serving import external_secret
-from components.serving.access_settings import ClientKeys, weak_keys
-from components.serving.idle_settings import WakerSettings, waker_problems
-from components.serving.model_server_args import ModelServerArgs
-from components.serving.parts import clashes
-from components.serving.surroundings import Surroundings
-from components.serving.versions import lost_successors, overlaps
+from components.serving.args import external_secret, production_rules
+from components.serving.args.bound_problems import window_problems
+from components.serving.args.model_server_args import ModelServerArgs
+from components.serving.args.parts import clashes, parts
+from components.serving.settings.access_settings import ClientKeys, weak_keys
+from components.serving.settings.idle_settings import WakerSettings, waker_problems
+from components.serving.settings.request_settings import MONITOR
+from components.serving.settings.surroundings import Surroundings
+from components.serving.settings.versions import lost_successors, overlaps
 from components.setting_types import ModelName
 from components.settings import Problem, Settings
 
@@ -24,6 +31,13 @@ from components.settings import Problem, Settings
 class ModelsSettings(Settings):
     """The model servers of one environment and the cluster they run in."""
 
+    production: bool = False
+    """True refuses what production must not depend on: models that anybody may call,
+    or that a single replica serves."""
+    images_lock: str = ""
+    """File in the checkout that says what short names of images stand for, such as
+    stacks/config/images.prod.lock. Empty: the file of whoever runs the command. With
+    production: true, short names need it."""
     cluster: ClusterAccess = ClusterAccess()
     """Which cluster."""
     surroundings: Surroundings = Surroundings()
@@ -36,6 +50,10 @@ class ModelsSettings(Settings):
     """API keys of callers, as encrypted values of the stack file
     (`pulumi config set --secret`): by client, by the Secret that `access.api_keys`
     names. Clients that `slipway keys` adds need none of it."""
+    monitor: MonitorSettings = MonitorSettings()
+    """The program that watches the models with `monitor`; made if there are any."""
+    dashboards: DashboardSettings = Field(default={}, validate_default=True)
+    """Dashboards about the models."""
     adopt: tuple[AdoptedObject, ...] = ()
     """Objects that exist already and are taken over, as Kind/name or
     Kind/namespace/name: their declared fields are changed, and `destroy` leaves
@@ -48,11 +66,34 @@ class ModelsSettings(Settings):
             route.prefix for args in self.models.values() for route in args.api_versions
         ]
 
+    @property
+    def watched(self) -> list[Watched]:
+        """The models that the monitor watches: of several servers, the first's."""
+        found: dict[str, Watched] = {}
+        for server, args in self.models.items():
+            model = args.served(server)
+            if args.monitor and model not in found:
+                image = parts(server, args)[0].args.model_image
+                servers = tuple(
+                    name
+                    for name, other in self.models.items()
+                    if other.served(name) == model
+                )
+                if image:
+                    found[model] = Watched(model, image, args.monitor, servers)
+        return list(found.values())
+
     def contradictions(self) -> Iterator[Problem]:
         """Paths and names that two models claim; what the cluster does not have."""
         yield from self._without_keda()
         yield from self._keys()
         yield from self._sleepers()
+        yield from self._unwatched()
+        yield from self._windows()
+        if self.production:
+            yield from production_rules.problems(
+                self.models, gateway_is_internal=self.surroundings.gateway_is_internal
+            )
         claims = [
             claim
             for name, args in self.models.items()
@@ -60,6 +101,23 @@ class ModelsSettings(Settings):
         ]
         yield from overlaps(claims)
         yield from lost_successors(claims)
+        yield from self._names()
+
+    def _names(self) -> Iterator[Problem]:
+        """Names that something else in the namespace has, or another model."""
+        made = {f"models.{name}": name for name in self.models}
+        for name, args in self.models.items():
+            for part in parts(name, args):
+                if part.revision:
+                    made[f"models.{name}.revisions.{part.revision}"] = part.name
+        for path, name in made.items():
+            if owner := reserved_names.IN_MODELS_NAMESPACE.get(name):
+                yield Problem(
+                    path,
+                    name,
+                    f"its objects would have the same names as {owner}",
+                    "rename it",
+                )
         for (name, revision), other in clashes(self.models).items():
             yield Problem(
                 f"models.{name}.revisions.{revision}",
@@ -90,13 +148,53 @@ class ModelsSettings(Settings):
         if not any(args.scaling.idle for args in self.models.values()):
             return
         yield from waker_problems(self.waker)
-        if naming.WAKER in self.models:
-            yield Problem(
-                f"models.{naming.WAKER}",
-                naming.WAKER,
-                "its objects would have the same names as those of the waker",
-                "rename it",
-            )
+
+    def _unwatched(self) -> Iterator[Problem]:
+        """Records that nobody takes; two opinions about one model."""
+        sent = [
+            name
+            for name, args in self.models.items()
+            if args.prediction_log.sink == MONITOR
+        ]
+        if not self.watched:
+            for name in sent:
+                yield Problem(
+                    f"models.{name}.prediction_log.sink",
+                    MONITOR,
+                    "no model has monitor, so there is no monitor to send to",
+                    "set monitor for a model, or remove sink",
+                )
+            return
+        yield from image_problem(self.monitor)
+        yield from attributions.problems(self.monitor, self.watched)
+        first: dict[str, tuple[str, ModelServerArgs]] = {}
+        for name, args in self.models.items():
+            if args.monitor is None:
+                continue
+            model = args.served(name)
+            if not args.model_image and not args.revisions:
+                yield Problem(
+                    f"models.{name}.monitor",
+                    sorted(args.monitor.model_fields_set),
+                    "the monitor reads reference.json of the model's image, and the "
+                    "model has none",
+                    "set model_image, or remove monitor",
+                )
+            other, theirs = first.setdefault(model, (name, args))
+            if theirs.monitor != args.monitor:
+                yield Problem(
+                    f"models.{name}.monitor",
+                    sorted(args.monitor.model_fields_set),
+                    f"{other} serves the model {model} too, and has other settings",
+                    "set it for one of them, or the same for both",
+                )
+
+    def _windows(self) -> Iterator[Problem]:
+        """Rates over fewer scrapes than they need."""
+        scrape = self.surroundings.scrape_interval_seconds
+        for name, args in self.models.items():
+            for problem in window_problems(args, scrape):
+                yield replace(problem, path=f"models.{name}.{problem.path}")
 
     def _without_keda(self) -> Iterator[Problem]:
         """Models and revisions that scale by what nothing measures."""

@@ -17,6 +17,7 @@ Standard library only. `--healthy` exits 0 while the loop turns (for exec probes
 
 from __future__ import annotations
 
+import datetime as dt
 import http.client
 import json
 import logging
@@ -240,9 +241,11 @@ class JsonFormatter(logging.Formatter):
     """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
+        moment = dt.datetime.fromtimestamp(record.created, dt.UTC)
         entry = {
-            "time": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname.lower(),
+            "logger": record.name,
             "message": record.getMessage(),
         }
         return json.dumps(entry)

@@ -13,10 +13,10 @@ from typing import Any
 
 import httpx
 
-from components.serving.model_server_args import Resources
+from components.serving.args.model_server_args import Resources
+from components.serving.args.parts import parts
 from components.serving.models_settings import ModelsSettings
-from components.serving.parts import parts
-from components.serving.workload import CONTAINER
+from components.serving.pods.workload import CONTAINER
 from slipway import stack_settings
 from slipway.bench.recommend import (
     CPU_STEP_MILLICORES,

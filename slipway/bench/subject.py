@@ -13,11 +13,12 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from components.serving.model_server_args import ModelServerArgs
+from components.serving.args.model_server_args import ModelServerArgs
 from components.serving.models_settings import ModelsSettings
-from slipway import cluster_api, stack_settings
+from slipway import stack_settings
 from slipway.bench.usage import Reading, read
-from slipway.kube_api import KubeApi, KubeApiError
+from slipway.cluster import stack_api
+from slipway.cluster.kube_api import KubeApi, KubeApiError
 
 TIMEOUT_SECONDS = 10.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -134,7 +135,7 @@ def of_stack(
     namespace = settings.surroundings.namespace
     with ExitStack() as opened:
         try:
-            cluster = opened.enter_context(api or cluster_api.of_stack(stack))
+            cluster = opened.enter_context(api or stack_api.of_stack(stack))
             pods = ready_pods(cluster, namespace, name)
         except KubeApiError as error:
             raise SubjectError(f"{stack}: {error}") from error

@@ -127,6 +127,13 @@ def _listener(
         # A caller's own id finds its prediction in the log again.
         generate_request_id=True,
         preserve_external_request_id=True,
+        request_id_extension={
+            "typed_config": {
+                "@type": f"{_TYPE}request_id.uuid.v3.UuidRequestIdConfig",
+                # It would change a character of ids that are as long as a UUID.
+                "pack_trace_reason": False,
+            }
+        },
         merge_slashes=True,
         path_with_escaped_slashes_action="UNESCAPE_AND_REDIRECT",
         server_header_transformation="PASS_THROUGH",

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from components import naming
-from components.monitoring import alertmanager, prometheus, scrape
+from components.observability import alertmanager, prometheus, scrape
 from components.yaml_text import read, written
 from slipway.compose import gateway, reach
 from slipway.compose.composition import Composition

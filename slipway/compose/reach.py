@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from components.security.network import NAMESPACE_LABEL
-from components.serving.network_policy import DNS_LABELS, ROLE_AGENT
+from components.serving.pods.network_policy import DNS_LABELS, ROLE_AGENT
 from slipway.compose.composition import Composition
 from slipway.compose.objects import (
     Object,

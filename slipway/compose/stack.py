@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from components.settings import Problem, SettingsError
-from slipway.compose import gateway, monitoring, servers, sleepers, tools
+from slipway.compose import gateway, monitor, monitoring, servers, sleepers, tools
 from slipway.compose.composition import Composition
 from slipway.compose.objects import Objects, name_of
-from slipway.render import render
+from slipway.rendering.render import render
 from stacks import layers
 
 MODELS = "models"
@@ -60,7 +60,7 @@ def translated(
     composition = Composition(stack)
     composition.volumes[tools.volume()] = {}
     composition.add(tools.SERVICE, tools.service())
-    models = sleepers.awake(composition, models)
+    models = monitor.without(composition, sleepers.awake(composition, models))
     servers.add(composition, models)
     both = Objects.of(models.all, below.all)
     gateway.add(composition, both, servers.Backends(models))

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from components.platform.gateway import REQUEST_ID
 from components.settings import Problem, SettingsError
 from slipway.compose import durations
 from slipway.compose.composition import Composition
@@ -54,6 +55,8 @@ _TARGET = dict.fromkeys(
 )
 _CLIENT = {
     "headers.requestID": _ANY,
+    "headers.earlyRequestHeaders.addIfAbsent[].name": _ANY,
+    "headers.earlyRequestHeaders.addIfAbsent[].value": _ANY,
     "connection.connectionLimit.value": _ANY,
     "timeout.http.requestReceivedTimeout": _DURATION,
 }
@@ -98,9 +101,9 @@ def check(composition: Composition, objects: Objects) -> None:
         raise _refused(policy, "spec", sorted(policy["spec"]))
     for policy in clients:
         _hold(policy, _CLIENT | _CLIENT_TLS | _TARGET)
-        given = policy["spec"].get("headers", {}).get("requestID")
-        if given not in (None, "PreserveOrGenerate"):
-            raise _refused(policy, "spec.headers.requestID", given)
+        given = policy["spec"].get("headers")
+        if given not in (None, REQUEST_ID):
+            raise _refused(policy, "spec.headers", given)
         for one in policy["spec"]["targetRefs"]:
             if not _exists(objects, one, namespace_of(policy)):
                 raise _refused(policy, "spec.targetRefs", one)

@@ -17,11 +17,11 @@ from typing import Any
 
 from components import catalog
 from components.cluster import kubernetes_support
-from components.cluster.elastic_pool import ElasticPool
-from components.cluster.endpoint_services import ENDPOINT_SERVICES
-from components.cluster.node_pool_base import NodePoolBase
-from components.cluster.pool_reach import Reach, reach
-from components.cluster.reserved_pool import ReservedPool
+from components.cluster.network.endpoint_services import ENDPOINT_SERVICES
+from components.cluster.nodes.elastic_pool import ElasticPool
+from components.cluster.nodes.node_pool_base import NodePoolBase
+from components.cluster.nodes.pool_reach import Reach, reach
+from components.cluster.nodes.reserved_pool import ReservedPool
 from components.cluster.settings import ClusterSettings
 from components.yaml_text import read
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from components.cluster.addon_versions import PINNED
-from components.cluster.arns import Arns
-from components.cluster.network_settings import NetworkSettings
-from components.cluster.node_pool_base import NodePoolBase
-from components.cluster.reserved_pool import ReservedPool
+from components.cluster.iam.arns import Arns
+from components.cluster.network.network_settings import NetworkSettings
+from components.cluster.nodes.node_pool_base import NodePoolBase
+from components.cluster.nodes.reserved_pool import ReservedPool
 from components.cluster.settings import ClusterSettings
-from slipway import render, stack_settings
+from slipway import stack_settings
+from slipway.rendering import render
 
 
 @dataclass(frozen=True)

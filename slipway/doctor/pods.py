@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from slipway import cluster_api
+from slipway.cluster import stack_api
+from slipway.cluster.kube_api import KubeApi, KubeApiError
 from slipway.doctor import node_size
 from slipway.doctor.findings import Finding, Report
 from slipway.doctor.pending import PendingPods, explain
-from slipway.kube_api import KubeApi, KubeApiError
 from slipway.teardown.drain import NODE_POOLS, PODS
 
 NAME = "pending-pods"
@@ -18,7 +18,7 @@ NODE_OVERLAYS = "/apis/karpenter.sh/v1alpha1/nodeoverlays"
 def examine(stack: str) -> Report:
     """A finding for each group of pods that wait for the same reasons."""
     try:
-        with cluster_api.of_stack(stack) as api:
+        with stack_api.of_stack(stack) as api:
             findings = list(check(api))
     except KubeApiError as error:
         fix = "check the cluster, and `cluster` in the stack file"

@@ -1,4 +1,4 @@
-"""Container images: built without Docker, pushed by digest, rebuilt only when changed.
+"""Container images: built by any builder, pushed by digest, rebuilt only when changed.
 
     images.build()                    all that changed; names of what was built
     images.push()                     what the registry lacks; writes images.lock
@@ -9,7 +9,7 @@
 """
 
 from slipway.images.archives import export_archive, host_archives
-from slipway.images.builder import build, context
+from slipway.images.builds import build, context
 from slipway.images.cli import command
 from slipway.images.errors import ImageError
 from slipway.images.lock import lock_path

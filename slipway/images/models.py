@@ -1,4 +1,4 @@
-"""Model folders: trained by an image folder's `training` package, then cached."""
+"""Model folders: trained by a `training` package below models/, then cached."""
 
 from __future__ import annotations
 
@@ -29,7 +29,12 @@ TEST_YEAR = 2018
 
 
 def _source(name: str) -> Path:
-    return paths.ROOT / "images" / name.replace("-", "_")
+    return paths.ROOT / "models" / name.replace("-", "_")
+
+
+def _package(name: str) -> str:
+    """The name of the package that trains the model, from the repository's root."""
+    return f"models.{name.replace('-', '_')}.training"
 
 
 def downloads() -> Path:
@@ -65,9 +70,9 @@ def model_folder(name: str) -> Path:
         log = root / f"{folder.name}.log"
         with log.open("w") as lines:
             done = subprocess.run(
-                [sys.executable, "-W", "ignore", "-m", "training"]
+                [sys.executable, "-W", "ignore", "-m", _package(name)]
                 + ["--data", str(downloads()), "--out", str(part)],
-                cwd=_source(name),
+                cwd=paths.ROOT,
                 env={**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": ""},
                 stdout=lines,
                 stderr=subprocess.STDOUT,
@@ -112,7 +117,4 @@ def real_rows(
 
 
 def _training(name: str) -> Any:
-    source = str(_source(name))
-    if source not in sys.path:
-        sys.path.insert(0, source)
-    return importlib.import_module("training")
+    return importlib.import_module(_package(name))

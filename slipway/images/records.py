@@ -1,4 +1,4 @@
-"""What was built from what: kept beside the storage, so that nothing is built twice."""
+"""What was built from what: kept per builder, so that nothing is built twice."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from slipway.images import buildah
+from slipway.images.builders import Builder
 
 
 @dataclass(frozen=True)
 class Record:
-    """An image in the storage: the key of its inputs, its id, its pushed digest."""
+    """An image in a builder's storage: the key of its inputs, its id, its digest."""
 
     key: str
     id: str
     digest: str = ""
+    """Of the manifest, as the last push to any registry had it."""
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -26,21 +27,22 @@ def write_atomically(path: Path, text: str) -> None:
     os.replace(part, path)  # noqa: PTH105 (atomic, and says so)
 
 
-def _path() -> Path:
-    return buildah.home() / "records.json"
+def _path(builder: Builder) -> Path:
+    return builder.home / "records.json"
 
 
-def read() -> dict[str, Record]:
+def read(builder: Builder) -> dict[str, Record]:
     """Records by image name; those whose image is gone are left out."""
     try:
-        raw = json.loads(_path().read_text())
+        raw = json.loads(_path(builder).read_text())
     except (FileNotFoundError, json.JSONDecodeError):
         return {}
+    held = builder.held()
     records = {name: Record(**entry) for name, entry in raw.items()}
-    return {name: r for name, r in records.items() if buildah.holds(r.id)}
+    return {name: record for name, record in records.items() if record.id in held}
 
 
-def keep(name: str, record: Record) -> None:
-    records = read() | {name: record}
+def keep(builder: Builder, name: str, record: Record) -> None:
+    records = read(builder) | {name: record}
     raw = {name: asdict(record) for name, record in sorted(records.items())}
-    write_atomically(_path(), json.dumps(raw, indent=1) + "\n")
+    write_atomically(_path(builder), json.dumps(raw, indent=1) + "\n")

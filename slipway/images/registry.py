@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import ipaddress
-import tempfile
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import httpx
 
 from lab.settings import REGISTRY_NAME, LabSettings
-from slipway.images import buildah, lock, records
+from slipway.images import feasible, lock, records
 from slipway.images.archives import REGISTRY_PORT
-from slipway.images.builder import build
+from slipway.images.builds import OF_THE_LAB, Means, build
 from slipway.images.errors import ImageError, Report, silent
 from slipway.images.records import Record
 from slipway.images.table import Image, select
@@ -25,6 +23,8 @@ MANIFEST_TYPES = (
     "application/vnd.docker.distribution.manifest.v2+json",
 )
 TIMEOUT_SECONDS = 5.0
+DOCKER_HUB = ("docker.io", "index.docker.io", "registry-1.docker.io")
+UNTRUSTED = "CERTIFICATE_VERIFY_FAILED"
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Registry:
     def is_plain(self) -> bool:
         return self.plain_http or self.is_loopback
 
-    def _client(self) -> httpx.Client:
+    def client(self) -> httpx.Client:
         address, _, _ = self.host.partition("/")
         return httpx.Client(
             base_url=f"{'http' if self.is_plain else 'https'}://{address}/v2/",
@@ -73,11 +73,19 @@ class Registry:
         )
 
     def check(self) -> None:
-        """Raises ImageError if nothing answers there."""
+        """Raises ImageError if nothing answers there, or it cannot take the images."""
+        if self.host.partition("/")[0] in DOCKER_HUB:
+            raise ImageError(
+                f"{self.host}: Docker Hub has no repositories below <account>/<name>, "
+                "and the images are named <account>/slipway/<name>; name another "
+                "registry"
+            )
         try:
-            with self._client() as client:
+            with self.client() as client:
                 client.get("")
         except httpx.HTTPError as error:
+            if UNTRUSTED in str(error):
+                return  # the builder may trust another authority than we do
             fix = (
                 "bring the lab up (`slipway local up`), or name another registry "
                 "with --registry"
@@ -88,25 +96,27 @@ class Registry:
                 f"no registry at {self.host} ({error or type(error).__name__}); {fix}"
             ) from error
 
+    def path(self, repository: str) -> str:
+        """A repository's name in the registry's API, with the prefix."""
+        return f"{self.host.partition('/')[2]}/{repository}".lstrip("/")
+
     def has(self, image: Image, digest: str) -> bool:
         """True if the registry holds that digest; False also where it wants a login."""
-        prefix = self.host.partition("/")[2]
-        name = f"{prefix}/{image.repository}".lstrip("/")
-        with self._client() as client:
-            found = client.head(f"{name}/manifests/{digest}")
+        name = self.path(image.repository)
+        try:
+            with self.client() as client:
+                path = f"{name}/manifests/{digest}"
+                found = client.head(path, follow_redirects=True)
+        except httpx.HTTPError:
+            return False
         return found.status_code == httpx.codes.OK
 
 
-def _push(image: Image, record: Record, registry: Registry) -> Record:
-    with tempfile.TemporaryDirectory(prefix="slipway-push-") as folder:
-        digest = Path(folder) / "digest"
-        target = f"docker://{registry.host}/{image.repository}:{record.key[:16]}"
-        verify = "false" if registry.is_plain else "true"
-        command = ["push", "--quiet", f"--tls-verify={verify}"]
-        command += ["--digestfile", str(digest), record.id, target]
-        buildah.run(command, image.name)
-        pushed = Record(record.key, record.id, digest.read_text().strip())
-    records.keep(image.name, pushed)
+def _push(image: Image, record: Record, registry: Registry, means: Means) -> Record:
+    target = f"{registry.host}/{image.repository}:{record.key[:16]}"
+    digest = means.builder.push(record.id, target, plain_http=registry.is_plain)
+    pushed = Record(record.key, record.id, digest)
+    records.keep(means.builder, image.name, pushed)
     return pushed
 
 
@@ -114,28 +124,31 @@ def push(
     registry: Registry | None = None,
     names: Iterable[str] | None = None,
     report: Report = silent,
+    means: Means = OF_THE_LAB,
 ) -> dict[str, str]:
     """Pushes what the registry lacks, writes images.lock; references of the pushed.
 
     Images that are not built or have changed are built first. The lab's registry is
-    the default. Raises ImageError.
+    the default; to another, the images of the lab are pushed if they are named. Raises
+    ImageError.
     """
+    chosen = select(names, lab=registry is None)
     registry = registry or Registry.of_lab()
     registry.check()
-    chosen = select(names)
-    build([image.name for image in chosen], report)
+    feasible.check(chosen, means)
+    build([image.name for image in chosen], report, means)
     pushed: dict[str, str] = {}
     # Mirrored images, which are not of the table, stay in it.
     references = lock.read()
-    with locked(buildah.home() / "lock"):
-        known = records.read()
+    with locked(means.lock):
+        known = records.read(means.builder)
         for image in chosen:
             record = known[image.name]
             absent = not record.digest or not registry.has(image, record.digest)
             if absent:
                 start = time.monotonic()
                 report(image.name, f"pushing to {registry.host}")
-                record = _push(image, record, registry)
+                record = _push(image, record, registry, means)
                 report(image.name, f"pushed in {time.monotonic() - start:.1f} s")
             host = registry.cluster_host
             reference = f"{host}/{image.repository}@{record.digest}"

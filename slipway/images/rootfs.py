@@ -1,20 +1,34 @@
-"""The base image's root file system, from Debian packages by mmdebstrap."""
+"""The base image's root file system, from pinned Debian packages by mmdebstrap.
+
+mmdebstrap installs from a folder with exactly the archives that images/debian.lock
+names, so that nothing else can come in.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from slipway.images import debian_archive, debian_lock
 from slipway.images.errors import ImageError
-from toolchain import paths
+from toolchain import commands, paths
 from toolchain.locks import locked
-from toolchain.mirror import DebianMirror
+from toolchain.mirror import KEYRING
 
 SUITE = "bookworm"
+ALWAYS = ("apt", "usr-is-merged")
+"""apt unpacks packages for other images where this machine has none. usr-is-merged, on
+a system merged from the start, saves usrmerge with all of Perl."""
+SOURCES = f"""\
+deb [signed-by={KEYRING}] {debian_archive.PUBLIC} {SUITE} main
+deb [signed-by={KEYRING}] {debian_archive.PUBLIC}-security {SUITE}-security main
+"""
 MERGED_USR = "/usr/share/mmdebstrap/hooks/merged-usr"
 LEFT_OUT = (
     "/usr/share/man/*",
@@ -33,12 +47,14 @@ HOOKS = (
        "$1"/etc/machine-id "$1"/var/lib/dbus/machine-id""",
     # Nobody logs in here: no file keeps setuid or setgid.
     """find "$1/usr" -xdev -type f -perm /6000 -exec chmod a-s {} +""",
+    # Where the packages came from is a folder of the machine that built it.
+    f"""rm -rf "$1"/etc/apt/sources.list.d/*
+        printf '%s' '{SOURCES}' > "$1"/etc/apt/sources.list""",
 )
 
 
 def _recipe(wanted: Sequence[str]) -> list[str]:
-    # usr-is-merged, on a system merged from the start, saves usrmerge with all of Perl.
-    included = ",".join(sorted([*wanted, "usr-is-merged"]))
+    included = ",".join(sorted([*wanted, *ALWAYS]))
     options = ["--variant=minbase", f"--include={included}", f"--hook-dir={MERGED_USR}"]
     options += ['--aptopt=APT::Install-Recommends "false"']
     options += [f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT]
@@ -47,8 +63,9 @@ def _recipe(wanted: Sequence[str]) -> list[str]:
 
 
 def key(wanted: Sequence[str]) -> str:
-    """Digest of the recipe; the mirror's state is not in it (see `make`)."""
-    words = json.dumps([SUITE, os.uname().machine, _recipe(wanted)])
+    """Digest of the recipe and the pinned packages."""
+    pins = [str(pin) for pin in debian_lock.of(SUITE, wanted)]
+    words = json.dumps([SUITE, os.uname().machine, _recipe(wanted), pins])
     return hashlib.sha256(words.encode()).hexdigest()[:16]
 
 
@@ -56,11 +73,15 @@ def path(wanted: Sequence[str]) -> Path:
     return paths.cache() / "rootfs" / f"image-{key(wanted)}.tar"
 
 
-def make(wanted: Sequence[str]) -> Path:
-    """A tar of Debian with the wanted packages, made once from the machine's mirrors.
+def obstacle(wanted: Sequence[str]) -> str:
+    """What this machine lacks to make it, or nothing."""
+    if path(wanted).is_file() or shutil.which("mmdebstrap"):
+        return ""
+    return "it is made by mmdebstrap, which is not on PATH (apt-get install mmdebstrap)"
 
-    Delete the file to take newer packages.
-    """
+
+def make(wanted: Sequence[str]) -> Path:
+    """A tar of Debian with the wanted packages, made once from pinned archives."""
     target = path(wanted)
     if target.is_file():
         return target
@@ -69,25 +90,62 @@ def make(wanted: Sequence[str]) -> Path:
             return target
         part = target.with_suffix(".part.tar")
         part.unlink(missing_ok=True)
-        sources = DebianMirror.of_this_machine().sources(SUITE).splitlines()
-        try:
-            done = subprocess.run(
-                ["mmdebstrap", "--quiet", *_recipe(wanted), SUITE, str(part), *sources],
-                env={**os.environ, "SOURCE_DATE_EPOCH": "0", "LC_ALL": "C.UTF-8"},
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-        except FileNotFoundError as error:
-            raise ImageError(
-                "mmdebstrap, which builds the base image, is not on PATH: apt-get "
-                "install mmdebstrap"
-            ) from error
-        if done.returncode:
-            raise ImageError(
-                "base: mmdebstrap failed:\n"
-                + "\n".join(done.stderr.strip().splitlines()[-15:])
-            )
+        with tempfile.TemporaryDirectory(prefix="slipway-rootfs-") as folder:
+            sources = [_repository(wanted, Path(folder))]
+            _install(wanted, part, sources)
         part.rename(target)
     return target
+
+
+def _repository(wanted: Sequence[str], folder: Path) -> str:
+    """Makes a repository of the pinned archives; its line of a sources.list.
+
+    https://wiki.debian.org/DebianRepository/Format#Flat_Repository_Format
+    """
+    folder.chmod(0o755)  # apt may read it as a user of its own
+    blocks = []
+    for archive in debian_archive.fetch(debian_lock.of(SUITE, wanted)):
+        (folder / archive.name).symlink_to(archive)
+        fields = commands.run(["dpkg-deb", "--field", archive]).strip()
+        sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
+        size = archive.stat().st_size
+        blocks.append(
+            f"{fields}\nFilename: ./{archive.name}\nSize: {size}\nSHA256: {sha256}\n"
+        )
+    _index(folder, "\n".join(blocks))
+    # Trusted: `fetch` has compared each archive with its pin.
+    return f"deb [trusted=yes] copy:{folder} ./"
+
+
+def _index(folder: Path, packages: str) -> None:
+    """Writes the index, and the file by which mmdebstrap knows the suite."""
+    content = packages.encode()
+    (folder / "Packages").write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    (folder / "Release").write_text(
+        f"Suite: {SUITE}\nCodename: {SUITE}\n"
+        f"SHA256:\n {digest} {len(content)} Packages\n"
+    )
+
+
+def _install(wanted: Sequence[str], target: Path, sources: Sequence[str]) -> None:
+    recipe = ["mmdebstrap", "--quiet", *_recipe(wanted)]
+    try:
+        done = subprocess.run(
+            [*recipe, SUITE, str(target), *sources],
+            env={**os.environ, "SOURCE_DATE_EPOCH": "0", "LC_ALL": "C.UTF-8"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError as error:
+        raise ImageError(
+            "mmdebstrap, which builds the base image, is not on PATH: apt-get "
+            "install mmdebstrap"
+        ) from error
+    if done.returncode:
+        raise ImageError(
+            "base: mmdebstrap failed:\n"
+            + "\n".join(done.stderr.strip().splitlines()[-15:])
+        )

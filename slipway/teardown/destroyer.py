@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from slipway import engine as engines
 from slipway import progress
+from slipway.cluster.kube_api import KubeApi, KubeApiError
 from slipway.doctor.account import CannotAskError
-from slipway.kube_api import KubeApi, KubeApiError
-from slipway.results import EngineError, StackResult
+from slipway.engine import engine as engines
+from slipway.engine.results import EngineError, StackResult
 from slipway.teardown import leftovers, target
 from slipway.teardown.aws import Found
 from slipway.teardown.drain import Drain

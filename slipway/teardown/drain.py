@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from slipway.kube_api import KubeApi, Object
+from slipway.cluster.kube_api import KubeApi, Object
 from slipway.teardown.waiting import Waiting
 
 NODE_POOLS = "/apis/karpenter.sh/v1/nodepools"

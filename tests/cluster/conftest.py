@@ -39,7 +39,7 @@ def alone() -> Iterator[None]:
     at no replica. No test could say whether that is its own doing.
     """
     import lab
-    from slipway.engine import Engine
+    from slipway.engine.engine import Engine
 
     path = paths.state() / "cluster-tests.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -67,7 +67,7 @@ def cluster() -> Iterator[Cluster]:
         pytest.skip("the lab makes namespaces: it needs root on Linux")
     import lab
     from lab.settings import LabSettings
-    from slipway import local
+    from slipway.local import command as local
 
     was_up = any(host.init for host in lab.Lab().hosts())
     with alone():

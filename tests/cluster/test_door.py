@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import json
 import socket
 import ssl
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
@@ -16,8 +18,11 @@ import httpx
 import pytest
 
 from components.platform import gateway_tls, own_ca
-from slipway import images, local, workspace
-from slipway.kube_api import KubeApi
+from lab.lab import Lab
+from slipway import images
+from slipway.cluster.kube_api import KubeApi
+from slipway.engine import workspace
+from slipway.local import command as local
 from tests.cluster.conftest import Cluster
 from tests.support import oip
 from tests.support.door import (
@@ -261,6 +266,38 @@ def test_only_a_valid_token_for_us_opens(
     token = door.issuer.token(**good)
     in_address = post(client, f"{TOKENED}?access_token={token}", body)
     refused(in_address, 401, "unauthorized")
+
+
+SNIFF = """
+import json, socket, time
+seen, end = b"", time.monotonic() + 6
+with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as packets:
+    packets.settimeout(0.5)
+    while time.monotonic() < end:
+        try:
+            seen += packets.recv(65536).lower()
+        except TimeoutError:
+            pass
+print(json.dumps([b"x-client-subject: seen" in seen, b"authorization:" in seen]))
+"""
+"""What the network of a host carries for some seconds, in plain text."""
+
+
+def test_the_token_does_not_reach_the_model(
+    door: Door, cluster: Cluster, client: httpx.Client, body: bytes
+) -> None:
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "seen"}
+    token = door.issuer.token(**claims, exp=int(time.time()) + 300)
+    chosen = f"app.kubernetes.io/instance={TOKENS}"
+    (pod,) = cluster.kube.ready_pods(chosen)
+    (host,) = [h for h in Lab().hosts() if h.name == pod["spec"]["nodeName"]]
+    with ThreadPoolExecutor(1) as pool:
+        sniffed = pool.submit(host.run, ["python3", "-c", SNIFF])
+        while not sniffed.done():
+            post(client, TOKENED, body, authorization=f"Bearer {token}")
+            time.sleep(0.5)
+    found = json.loads(sniffed.result().stdout)
+    assert found == [True, False], "what the gateway says of the caller, not the token"
 
 
 def test_tokens_are_counted_by_whom_they_name(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -12,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from slipway.engine import Engine
-from slipway.render import render
+from slipway.engine.engine import Engine
+from slipway.rendering.render import render
 from tests.cluster.conftest import Cluster
 from tests.support.kube import wait_until
 from toolchain import paths
@@ -125,6 +127,50 @@ def test_what_others_changed_is_put_right_if_asked(cluster: Cluster) -> None:
     assert set(changes) <= {"same"}
     found = cluster.kube.get("deployment", "alert-recorder", "slipway-monitoring")
     assert found["spec"]["replicas"] == 1
+
+
+def without_engine(stack: str, console: Console) -> dict[str, int]:
+    """Changes of an `up` that fails if it starts the engine."""
+    engine = Engine(console)
+
+    def started(*_: Any) -> None:
+        said = console.file.getvalue()  # type: ignore[attr-defined]
+        pytest.fail(f"the engine was started: {said}")
+
+    engine._run = started  # type: ignore[assignment, method-assign]
+    return engine.up(stack, shortcut=True).changes
+
+
+def test_an_up_of_what_is_as_declared_starts_no_engine(cluster: Cluster) -> None:
+    counted = Engine().up("platform.lab", refresh=True).changes
+    assert set(counted) <= {"same"}
+    said = io.StringIO()
+    assert without_engine("platform.lab", Console(file=said)) == counted
+    assert "compared directly, without the engine" in said.getvalue()
+
+
+def test_what_others_changed_starts_the_engine_which_puts_it_right(
+    cluster: Cluster,
+) -> None:
+    """Replicas, a whole object, a label: each is noticed without the engine."""
+    Engine().up("platform.lab")
+    recorder = ("deployment/alert-recorder", "-n", "slipway-monitoring")
+    account = ("serviceaccount", "alert-recorder", "-n", "slipway-monitoring")
+    for change in (
+        ("scale", *recorder, "--replicas=0"),
+        ("delete", *account),
+        ("label", *account, "app.kubernetes.io/name=other", "--overwrite"),
+    ):
+        cluster.kube.run(*change)
+        said = io.StringIO()
+        changes = Engine(Console(file=said)).up("platform.lab", shortcut=True).changes
+        assert ": the engine runs" in said.getvalue(), change
+        assert set(changes) - {"same"}, change
+        without_engine("platform.lab", Console(file=io.StringIO()))
+    found = cluster.kube.get("deployment", "alert-recorder", "slipway-monitoring")
+    assert found["spec"]["replicas"] == 1
+    found = cluster.kube.get("serviceaccount", "alert-recorder", "slipway-monitoring")
+    assert found["metadata"]["labels"]["app.kubernetes.io/name"] == "alert-recorder"
 
 
 @pytest.fixture

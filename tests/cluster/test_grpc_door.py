@@ -13,8 +13,8 @@ import pytest
 
 from components.platform import own_ca
 from slipway import images
+from slipway.cluster.kube_api import KubeApi
 from slipway.keys import Keys
-from slipway.kube_api import KubeApi
 from tests.cluster.conftest import Cluster
 from tests.support.kube import wait_until
 from tests.support.own_stack import SMALL, OwnStack

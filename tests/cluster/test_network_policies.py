@@ -28,7 +28,15 @@ ANYWHERE = {"prometheus", "node", OUTSIDE}
 """Whom no egress binds: Prometheus by its policy, the others since they are no pods."""
 API = {"coredns", "metrics-server", "envoy-gateway"}
 """Who may call ports 443 and 6443 anywhere, where the API server may be."""
-WITH_DNS = {*MODELS, "envoy", "envoy-gateway", "alertmanager", "alert-recorder"}
+WITH_DNS = {
+    *MODELS,
+    "envoy",
+    "envoy-gateway",
+    "alertmanager",
+    "alert-recorder",
+    "model-monitor",
+    "model-console",
+}
 ALLOWED: dict[tuple[str, int], set[str]] = {
     ("coredns", 1053): {*ANYWHERE, *WITH_DNS},
     ("coredns", 9153): {"prometheus"},
@@ -40,10 +48,17 @@ ALLOWED: dict[tuple[str, int], set[str]] = {
     ("envoy-gateway", 18002): {"envoy"},
     ("envoy-gateway", 19001): {"prometheus"},
     **{(name, 8080): {"envoy", "prometheus"} for name in MODELS},
+    # Their log shippers' metrics.
+    **{(name, 9102): {"prometheus"} for name in MODELS},
     # Open to people by ports of the nodes, so to everybody who may leave a pod.
     ("prometheus", 9090): {"alertmanager", "node", OUTSIDE},
-    ("alertmanager", 9093): ANYWHERE,
+    ("alertmanager", 9093): {*ANYWHERE, "model-console"},
     ("alert-recorder", 9095): {*ANYWHERE, "alertmanager"},
+    ("model-monitor", 9300): {"prometheus", "model-console", *MODELS},
+    # In the models' namespace, where the gateway may call every pod.
+    ("model-monitor", 9301): {*ANYWHERE, "envoy"},
+    ("model-console", 9310): {*ANYWHERE, "envoy"},
+    ("model-console", 9311): {"prometheus"},
     ("node", 22): ANYWHERE,
     ("node", 5000): ANYWHERE,
     ("node", 6443): {*ANYWHERE, *API},

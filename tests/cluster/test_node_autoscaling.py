@@ -19,10 +19,10 @@ import pytest
 import lab
 from lab.settings import CONTROL_PLANE
 from slipway import stack_files
+from slipway.cluster.kube_api import KubeApi
 from slipway.doctor import pods as doctor
 from slipway.doctor import quantity
 from slipway.doctor.findings import Finding
-from slipway.kube_api import KubeApi
 from tests.cluster.conftest import Cluster
 from tests.support import node_pools, pending_work, simulated_types
 from tests.support.autoscaled import Autoscaled

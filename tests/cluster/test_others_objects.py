@@ -11,15 +11,16 @@ import pulumi
 import pytest
 import yaml
 
-from components import cluster_access, naming
-from components.cluster_access import ClusterAccess
+from components import naming
+from components.cluster.existing import cluster_access
+from components.cluster.existing.cluster_access import ClusterAccess
 from components.ownership import Ownership
 from components.platform import manifest
 from components.platform.namespaces import add_namespace
 from components.settings import SettingsError
 from slipway import stack_files
-from slipway.engine import Engine
-from slipway.results import EngineError
+from slipway.engine.engine import Engine
+from slipway.engine.results import EngineError
 from tests.cluster.conftest import Cluster
 from toolchain import paths
 

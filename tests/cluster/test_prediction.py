@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import uuid
 
 import httpx
 import numpy as np
+import pytest
 
 from slipway import images
 from tests.cluster.conftest import Cluster
@@ -42,6 +44,36 @@ def test_the_answer_names_request_version_and_revision(cluster: Cluster) -> None
     assert len(response.headers["x-model-revision"]) >= 12
 
 
+@pytest.mark.parametrize(
+    "identity",
+    ["01912345-6789-7abc-8def-0123456789ab", "a-name-of-36-characters-is-no-uuid-x"],
+)
+def test_an_id_as_long_as_a_uuid_stays_as_it_is(
+    cluster: Cluster, identity: str
+) -> None:
+    assert len(identity) == 36
+    rows, _ = images.real_rows("employment", 1)
+    response = httpx.post(
+        cluster.infer,
+        content=oip.request(rows),
+        headers={"x-request-id": identity},
+        timeout=20,
+    )
+    assert response.headers["x-request-id"] == identity
+
+
+def test_a_request_without_an_id_gets_one_of_its_own(cluster: Cluster) -> None:
+    rows, _ = images.real_rows("employment", 1)
+    found = {
+        httpx.post(cluster.infer, content=oip.request(rows), timeout=20).headers[
+            "x-request-id"
+        ]
+        for _ in range(3)
+    }
+    assert len(found) == 3
+    assert all(uuid.UUID(one).version == 4 for one in found)
+
+
 def test_a_caller_mistake_is_told_clearly(cluster: Cluster) -> None:
     body = {"inputs": [{"name": "nope", "datatype": "FP32", "shape": [1], "data": [1]}]}
     response = httpx.post(cluster.infer, json=body, timeout=20)
@@ -71,8 +103,9 @@ def test_each_prediction_is_logged_once(cluster: Cluster) -> None:
             # Base images have no shell: python, which runs the server, reads the files.
             script = (
                 "import pathlib\n"
-                "for f in pathlib.Path('/var/log/predictions').rglob('*.json*'):\n"
-                "  print(f.read_text(), end='')"
+                "folder = pathlib.Path('/var/log/predictions')\n"
+                "for file in folder.glob('predictions-*.jsonl*'):\n"
+                "  print(file.read_text(), end='')"
             )
             said = cluster.kube.run(
                 "exec", "-n", "models", name, "--", "python3", "-c", script

@@ -90,6 +90,44 @@ def test_without_wakers_a_sleeping_model_answers_nobody(
     wait_until(lambda: sleepy.call(OTHER, body)[0] == 200, 60, "it wakes again")
 
 
+def test_a_waker_changes_no_endpoints_but_its_own(
+    sleepy: Sleepy, cluster: Cluster
+) -> None:
+    """RBAC lets it write every slice of the namespace; the API server refuses."""
+    managed_by = "endpointslice.kubernetes.io/managed-by"
+    account = "--as=system:serviceaccount:models:waker"
+    slices = cluster.kube.get("endpointslice")
+    theirs = next(
+        it["metadata"]["name"]
+        for it in slices
+        if it["metadata"]["labels"][managed_by] == "endpointslice-controller.k8s.io"
+    )
+
+    def slice_to(pod: str, manager: str) -> str:
+        """What the API server says against it."""
+        labels = {"kubernetes.io/service-name": "employment", managed_by: manager}
+        target = {"kind": "Pod", "name": pod}
+        content = {
+            "apiVersion": "discovery.k8s.io/v1",
+            "kind": "EndpointSlice",
+            "metadata": {"name": "added", "labels": labels},
+            "addressType": "IPv4",
+            "ports": [],
+            "endpoints": [{"addresses": ["10.0.0.1"], "targetRef": target}],
+        }
+        create = ("create", "-f", "-", "-n", "models", "--dry-run=server", account)
+        return cluster.kube.run(*create, text=json.dumps(content), check=False).stderr
+
+    assert slice_to("waker-0", "waker.slipway.dev") == ""
+    assert "have the label" in slice_to("waker-0", "someone.example")
+    assert "pods of the waker only" in slice_to("other-0", "waker.slipway.dev")
+    path = "/apis/discovery.k8s.io/v1/namespaces/models/endpointslices"
+    # Raw: kubectl would get the slice first, which is not among the waker's rights.
+    raw = ("delete", "--raw", f"{path}/{theirs}?dryRun=All", account)
+    said = cluster.kube.run(*raw, check=False).stderr
+    assert "changes and deletes slices of its own only" in said
+
+
 def test_an_up_leaves_sleepers_asleep_and_wakes_who_may_not_sleep(
     sleepy: Sleepy, body: bytes
 ) -> None:

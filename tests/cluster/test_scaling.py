@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from slipway import images
-from slipway.engine import Engine
+from slipway.engine.engine import Engine
 from tests.cluster.conftest import Cluster
 from tests.support import oip
 from tests.support.disturbance import load

@@ -19,7 +19,7 @@ import pytest
 
 from slipway import images
 from slipway.bench.open_loop import Background, Target, constant, sine
-from slipway.kube_api import KubeApi
+from slipway.cluster.kube_api import KubeApi
 from tests.cluster.conftest import Cluster
 from tests.support import oip
 from tests.support.kube import wait_until

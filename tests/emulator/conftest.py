@@ -11,8 +11,8 @@ import pytest
 
 from components.cluster.settings import ClusterSettings
 from components.settings import parse
-from slipway import pulumi_cli
-from slipway.results import StackResult
+from slipway.engine import pulumi_cli
+from slipway.engine.results import StackResult
 from tests.support.aws import sweep
 from tests.support.aws.account import Account
 from tests.support.aws.world import World, settings, world

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
-from components.cluster import names, pool_nodes, storage_names
-from components.cluster.arns import Arns
-from components.cluster.elastic_pool import ElasticPool
-from slipway.render import render
+from components.cluster.iam import names
+from components.cluster.iam.arns import Arns
+from components.cluster.nodes import pool_nodes
+from components.cluster.nodes.elastic_pool import ElasticPool
+from components.cluster.storage import storage_names
+from slipway.rendering.render import render
 from slipway.stack_files import load
 from slipway.teardown.protection import ProtectedError
 from tests.emulator.conftest import Life, given_roles

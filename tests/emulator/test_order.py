@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from slipway.results import EngineError
+from slipway.engine.results import EngineError
 from tests.emulator.conftest import Life, begin
 from tests.support.aws.world import settings, world
 

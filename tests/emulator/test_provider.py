@@ -13,7 +13,7 @@ import pulumi
 import pulumi_aws as aws
 import pytest
 
-from slipway.results import EngineError
+from slipway.engine.results import EngineError
 from tests.support.aws import sweep
 from tests.support.aws.look import tags
 from tests.support.aws.table import HANDLERS

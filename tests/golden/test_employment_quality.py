@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,10 @@ import numpy as np
 import pytest
 import yaml
 
+from models.employment import training
+from models.employment.training import classifier, onnx_export
 from slipway import images
 from slipway.images.models import downloads
-from toolchain import paths
-
-sys.path.insert(0, str(paths.ROOT / "images" / "employment"))
-
-import training
-from training import classifier, onnx_export
 
 # Accuracy, precision, recall, F1 and AUC of the predictions that the data set carries.
 GIVEN = {

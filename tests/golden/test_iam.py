@@ -12,7 +12,7 @@ import json
 import os
 from pathlib import Path
 
-from slipway.render import render
+from slipway.rendering.render import render
 from tests.support import iam
 
 FOLDER = Path(__file__).with_name("iam")

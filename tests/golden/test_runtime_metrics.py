@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from components.serving import rules
-from components.serving.model_server_args import ModelServerArgs
+from components.serving.alerts import rules
+from components.serving.args.model_server_args import ModelServerArgs
 from tests.support import promtool
 from tests.support.rendered import reference
 

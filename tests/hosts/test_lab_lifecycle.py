@@ -20,7 +20,7 @@ from lab.forward import Forwards
 from lab.lab import Lab
 from lab.processes import ProcessRecord
 from lab.settings import LabSettings
-from slipway import processes
+from slipway.engine import processes
 from toolchain import paths
 from toolchain.errors import OperatorError
 

@@ -21,9 +21,10 @@ import yaml
 from lab.lab import Lab
 from lab.playbook import PlaybookResult
 from lab.settings import PORT_OFFSET_VARIABLE
-from slipway import images, local, stack_files
-from slipway.engine import Engine
-from slipway.render import render
+from slipway import images, stack_files
+from slipway.engine.engine import Engine
+from slipway.local import command as local
+from slipway.rendering.render import render
 from tests.support import oip
 from tests.support.kube import Kube, wait_until
 from toolchain import paths

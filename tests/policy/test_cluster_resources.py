@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from slipway.monitor import plain
-from slipway.render import Rendered, render
+from slipway.rendering.recorder import plain
+from slipway.rendering.render import Rendered, render
 from tests.support import checkov, terraform
 from toolchain import paths
 
@@ -126,7 +126,7 @@ def test_checkov_would_see_a_fault(report: Report) -> None:
 
 def resources(*entries: tuple[str, str, dict[str, Any]]) -> Rendered:
     """A rendering of these: type, name, inputs."""
-    from slipway.monitor import Resource
+    from slipway.rendering.recorder import Resource
 
     return Rendered(
         "cluster.test",

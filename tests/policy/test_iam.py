@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from slipway.render import Rendered, render
+from slipway.rendering.render import Rendered, render
 from tests.support import iam, iam_lint
 from toolchain import paths
 

@@ -9,10 +9,10 @@ from typing import Any
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from components.cluster import cidr_plan
-from components.cluster.cidr import PRIVATE
-from components.cluster.cidr_plan import CidrPlan
-from components.cluster.network_settings import NetworkSettings
+from components.cluster.network import cidr_plan
+from components.cluster.network.cidr import PRIVATE
+from components.cluster.network.cidr_plan import CidrPlan
+from components.cluster.network.network_settings import NetworkSettings
 from components.settings import parse
 
 Draw = Any

@@ -6,6 +6,7 @@ Every example is a stack of several models, so that one run of the program tests
 from __future__ import annotations
 
 import ipaddress
+import math
 from typing import Any
 
 import jsonschema
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.serving.models_settings import ModelsSettings
+from components.serving.runtimes import onnx
 from components.settings import SettingsError, parse
 from slipway import stack_schema
 from tests.support import applications, pod_security, schemas
@@ -51,6 +53,14 @@ def resources(draw: Draw) -> Config:
         "memory_request_mib": draw(st.integers(32, memory)),
         "memory_limit_mib": memory,
     }
+
+
+def hold_bodies(args: Config) -> None:
+    """Gives the replica the memory that reading its largest body takes."""
+    body_kib = args.get("requests", {}).get("max_body_kib", 1024)
+    needed = onnx.SERVER_MIB + math.ceil(onnx.MEMORY_PER_BODY * body_kib / 1024)
+    if args.get("resources", {}).get("memory_limit_mib", 512) < needed:
+        args["resources"] = args.get("resources", {}) | {"memory_limit_mib": needed}
 
 
 @st.composite
@@ -93,12 +103,12 @@ def prediction_log(draw: Draw) -> Config:
 def alerts() -> st.SearchStrategy[Config]:
     return st.fixed_dictionaries(
         {
-            "window_seconds": st.integers(10, 86_400),
+            "window_seconds": st.integers(60, 86_400),
             "for_seconds": st.integers(0, 86_400),
-            "error_percent": st.floats(0.001, 100),
+            "error_percent": st.floats(0.001, 99.9),
             "p99_milliseconds": st.floats(0.001, 1000),
-            "queue_p99_milliseconds": st.floats(0.001, 3_600_000),
-            "saturation_percent": st.integers(1, 100),
+            "queue_p99_milliseconds": st.floats(0.001, 1000),
+            "saturation_percent": st.integers(1, 99),
         }
     )
 
@@ -140,6 +150,7 @@ def stack(draw: Draw) -> Config:
         if draw(st.booleans()):
             args |= draw(applications.settings())
         args["model_image"] = "employment"
+        hold_bodies(args)
         # All but ours need an image of their own.
         args.setdefault("image", reference("application"))
         if draw(st.booleans()):
@@ -258,7 +269,8 @@ def is_pinned_and_bounded(pod: Config) -> None:
     for container in pod["containers"]:
         assert "@sha256:" in container["image"]
         for kind in ("requests", "limits"):
-            assert set(container["resources"][kind]) == {"cpu", "memory"}
+            wanted = {"cpu", "ephemeral-storage", "memory"}
+            assert set(container["resources"][kind]) == wanted
     for volume in pod["volumes"]:
         if "image" in volume:
             assert "@sha256:" in volume["image"]["reference"]

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 
 from components import catalog
 from components.catalog import InstanceType
-from components.cluster import amis, node_capacity, pool_nodes, user_data
-from components.cluster.elastic_pool import ElasticPool
-from components.cluster.launch_template import interfaces
-from components.cluster.node_pool_base import NodePoolBase
-from components.cluster.pool_places import parts
-from components.cluster.pool_reach import most_nodes, reach
-from components.cluster.reserved_pool import ReservedPool
+from components.cluster.nodes import amis, node_capacity, pool_nodes, user_data
+from components.cluster.nodes.elastic_pool import ElasticPool
+from components.cluster.nodes.launch_template import interfaces
+from components.cluster.nodes.node_pool_base import NodePoolBase
+from components.cluster.nodes.pool_places import parts
+from components.cluster.nodes.pool_reach import most_nodes, reach
+from components.cluster.nodes.reserved_pool import ReservedPool
 from components.platform import karpenter, node_pools
 from components.settings import SettingsError
 from slipway.doctor import quantity

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components.serving import references
-from slipway import manifests
-from slipway.monitor import Resource
-from slipway.render import Rendered
+from components.serving.routes import references
+from slipway.rendering import manifests
+from slipway.rendering.recorder import Resource
+from slipway.rendering.render import Rendered
 from tests.support.rendered import models, reference
 
 Draw = Any

@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from components.settings import SettingsError
-from slipway import monitor
-from slipway import render as rendering
+from slipway.rendering import recorder
+from slipway.rendering import render as rendering
 from tests.support.rendered import IMAGES
 
 FILES = sorted(Path(__file__).parent.glob("*.yaml"))
@@ -60,12 +60,12 @@ def _cases() -> list[Any]:
 
 
 @pytest.fixture
-def registered(monkeypatch: pytest.MonkeyPatch) -> list[monitor.Recording]:
+def registered(monkeypatch: pytest.MonkeyPatch) -> list[recorder.Recording]:
     """What each program run by the test has registered, refused or not."""
-    recordings: list[monitor.Recording] = []
+    recordings: list[recorder.Recording] = []
 
-    def record() -> monitor.Recording:
-        recordings.append(monitor.Recording())
+    def record() -> recorder.Recording:
+        recordings.append(recorder.Recording())
         return recordings[-1]
 
     monkeypatch.setattr(rendering, "Recording", record)
@@ -85,7 +85,7 @@ def test_it_is_refused_before_any_resource(
     layer: str,
     config: dict[str, Any],
     wanted: list[dict[str, str]],
-    registered: list[monitor.Recording],
+    registered: list[recorder.Recording],
 ) -> None:
     with pytest.raises(SettingsError) as caught:
         rendering.render(f"{layer}.test", config=config, images=IMAGES)

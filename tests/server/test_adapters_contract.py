@@ -21,9 +21,10 @@ from tests.server.conftest import COLUMNS
 from tests.server.test_errors import WRONG
 from tests.server.test_prediction_log import records
 from tests.support import oip
-from tests.support.example_app import COMMANDS, FRAMEWORKS, IMAGES, ExampleApp
-from tests.support.model_server import ModelServer, request
+from tests.support.example_app import COMMANDS, EXAMPLES, FRAMEWORKS, ExampleApp
+from tests.support.model_server import SERVER, ModelServer, request
 from tests.support.pins import pins
+from toolchain import paths
 
 TOLERANCE = 1e-6
 LIMITS = {"MAX_BODY_BYTES": 65536, "MAX_REQUEST_ROWS": 300, "MAX_BATCH_ROWS": 64}
@@ -89,9 +90,12 @@ def test_real_rows_equal_scikit_learn_on_both_routes(
         assert app.stop() == 0
     logged = [record for record in records(log_folder) if record["status"] == 200]
     assert len(logged) == 1030
-    assert [record["features"]["AGEP"] for record in logged[-30:]] == [
-        row[0] for row in rows[:30]
+    assert [list(record["features"].values()) for record in logged[-30:]] == [
+        row[:14].tolist() for row in rows[:30]
     ]
+    attributes = [it["attributes"] for it in records(log_folder, "protected")]
+    assert [list(it) for it in attributes] == [["SEX", "RAC1P"]] * 1030
+    assert [list(it.values()) for it in attributes[:1000]] == rows[:, 14:].tolist()
 
 
 EXCHANGES: dict[str, tuple[str, str, bytes, dict[str, str]]] = {
@@ -246,7 +250,7 @@ def test_every_line_of_the_log_is_json(app: ExampleApp) -> None:
 
 def test_the_images_run_the_same_commands() -> None:
     for framework, command in COMMANDS.items():
-        text = (IMAGES / f"example_{framework}/Containerfile").read_text()
+        text = (EXAMPLES / framework / "Containerfile").read_text()
         text = text.replace("\\\n   ", "")
         entry = next(line for line in text.splitlines() if "ENTRYPOINT" in line)
         found = json.loads(entry.removeprefix("ENTRYPOINT "))
@@ -255,10 +259,10 @@ def test_the_images_run_the_same_commands() -> None:
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_the_images_pins_are_those_of_the_project(framework: str) -> None:
-    project = pins((IMAGES.parent / "constraints.txt").read_text())
-    own = pins((IMAGES / f"example_{framework}/requirements.txt").read_text())
+    project = pins((paths.ROOT / "constraints.txt").read_text())
+    own = pins((EXAMPLES / framework / "requirements.txt").read_text())
     assert own == {name: project[name] for name in own}
-    core = pins((IMAGES / "model_server/requirements.txt").read_text())
+    core = pins((SERVER / "requirements.txt").read_text())
     assert not core.keys() & own.keys(), "it is in the base"
 
 
@@ -282,10 +286,10 @@ def test_the_images_hold_all_that_their_frameworks_need(framework: str) -> None:
     pinned = [
         {
             canonicalize_name(line.partition("==")[0])
-            for line in (IMAGES / name / "requirements.txt").read_text().splitlines()
+            for line in (folder / "requirements.txt").read_text().splitlines()
             if not line.startswith("#")
         }
-        for name in (f"example_{framework}", "model_server")
+        for folder in (EXAMPLES / framework, SERVER)
     ]
     server = {"gunicorn"} if framework != "fastapi" else {"uvicorn"}
     own = {"asyncpg"} if framework == "fastapi" else set()  # of the example itself

@@ -170,7 +170,7 @@ def test_names_for_a_model_that_names_no_columns_are_refused(
     shutil.copytree(models / "tiny", tmp_path / "tiny")
     file = tmp_path / "tiny" / "model.yaml"
     content = yaml.safe_load(file.read_text())
-    del content["features"]
+    del content["features"], content["log"]
     file.write_text(yaml.safe_dump(content))
     made = Predictor.from_environment(
         {"MODEL_SERVER_MODELS": str(tmp_path), "MODEL_SERVER_PREDICTION_LOG": ""}

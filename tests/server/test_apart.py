@@ -201,6 +201,7 @@ def test_a_value_beyond_a_table_is_the_callers_error(
         [("ids", "INT64", [])],
         [("y", "FP32", [3])],
         {"table": table},
+        log={"keep": ["ids"]},
     )
     reason = "idx=9 must be within the inclusive range [-4,3]"
     port = grpc_calls.free_port()

@@ -7,7 +7,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from components.serving.model_server_args import ModelServerArgs
+from components.serving.args.model_server_args import ModelServerArgs
 from slipway.bench import command as bench
 from slipway.bench.subject import Asking, of_url
 from tests.support.model_server import ModelServer

@@ -185,7 +185,8 @@ def test_several_inputs_take_their_bytes_in_order(
     tmp_path: Any, log_folder: Any
 ) -> None:
     folder = tmp_path / "models"
-    write_identity(folder / "two", {"a": "BOOL", "b": "INT64"})
+    log = {"keep": ["b[2]", "a[0]", "a[1]", "a[2]"]}
+    write_identity(folder / "two", {"a": "BOOL", "b": "INT64"}, log)
     b = np.arange(6, dtype="<i8").reshape(2, 3) - 3
     tensors = {
         name: {"name": name, "datatype": kind, "shape": [2, 3]}
@@ -213,7 +214,8 @@ def test_several_inputs_take_their_bytes_in_order(
         for file in log_folder.iterdir()
         for line in file.read_text().splitlines()
     ]
-    assert records[1]["features"] == {"a[0]": False, "a[1]": True, "a[2]": False}
+    a = {"a[0]": False, "a[1]": True, "a[2]": False}
+    assert records[1]["features"] == {**a, "b[2]": 2}
     assert records[1]["outputs"]["b_out"] == [0, 1, 2]
 
 

@@ -150,7 +150,9 @@ def test_a_recorded_request(app: ModelServer, entry: dict[str, Any]) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for part in (raw, raw[:cut], raw[cut:]):
             connection.sendall(part)
-        connection.sendall(b"GET /healthz HTTP/1.1\r\nconnection: close\r\n\r\n")
+        connection.sendall(
+            b"GET /healthz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
+        )
         text = read_all(connection)
     found = re.findall(rb"HTTP/1\.1 (\d+)", text)
     assert [int(it) for it in found] == [entry["status"]] * 2 + [200], text

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -144,3 +146,35 @@ def test_threads(limit: float, expected: int) -> None:
     from model_server import cgroup
 
     assert cgroup.threads(limit) == expected
+
+
+@pytest.mark.parametrize(
+    ("limit", "datatype", "is_refused"),
+    [
+        ("134217728", "BYTES", True),
+        ("134217728", "FP32", False),
+        ("142606336", "BYTES", False),  # 80 + 56 MiB
+        ("max", "BYTES", False),
+    ],
+)
+def test_texts_need_memory_for_their_largest_body(
+    tmp_path: Path, limit: str, datatype: str, is_refused: bool
+) -> None:
+    from model_server.config import read
+    from model_server.tensor import Tensor
+    from model_server.text_memory import without_room
+
+    for name, text in {
+        "proc/self/cgroup": "0::/pod\n",
+        "sys/fs/cgroup/pod/memory.max": f"{limit}\n",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    manifest = SimpleNamespace(name="m", inputs=(Tensor("X", datatype, (-1, 3)),))
+    config = read({"MODEL_SERVER_MAX_BODY_BYTES": str(2 * 2**20 + 160000)})
+    models = [cast("Any", SimpleNamespace(manifest=manifest))]
+    problems = without_room(models, config, tmp_path)
+    assert bool(problems) is is_refused
+    for problem in problems:
+        assert "takes up to 56 MiB beside the server's 80" in problem
+        assert "limit is 128 MiB: it would be killed; give 136 MiB" in problem

@@ -65,12 +65,20 @@ WRONG = {
     "a string": (
         tensor(data=[1, 2, "3", 4]),
         "inputs[0].data",
-        'value 2 (row by row) is "3"',
+        "value 2 (row by row) is a text, which FP32 cannot hold",
     ),
     "a null": (tensor(data=[1, 2, 3, None]), "inputs[0].data", "value 3"),
     "a boolean": (tensor(data=[1, True, 3, 4]), "inputs[0].data", "value 1"),
-    "too large a number": (tensor(data=[1, 2, 3, 1e39]), "inputs[0].data", "1e+39"),
-    "too large an integer": (tensor(data=[10**60, 2, 3, 4]), "inputs[0].data", "1e+60"),
+    "too large a number": (
+        tensor(data=[1, 2, 3, 1e39]),
+        "inputs[0].data",
+        "value 3 (row by row) is a number beyond the range of FP32",
+    ),
+    "too large an integer": (
+        tensor(data=[10**60, 2, 3, 4]),
+        "inputs[0].data",
+        "value 0 (row by row) is a number beyond the range of FP32",
+    ),
     "an object": (tensor(data=[1, 2, 3, {}]), "inputs[0].data", "an object"),
     "mixed nesting": (tensor(data=[1, [2], 3, 4]), "inputs[0].data", "value 1"),
     "mixed nesting, list first": (
@@ -224,6 +232,20 @@ def test_request_ids_that_are_refused(server: ModelServer, value: str) -> None:
         b"POST /infer HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
         b"GET / HTTP/1.1\r\nbad header: x\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET /healthz\r\n\r\n",
+        b"GET /healthz HTTP/0.9\r\n\r\n",
+        b"GET /healthz HTTP/2.0\r\nhost: a\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n",
+        b"GET /healthz HTTP/1.0\r\nhost: a\r\nHost: b\r\n\r\n",
+        b"POST /infer HTTP/1.1\r\ncontent-length: 2\r\n\r\n{}",
+        b"POST /infer HTTP/1.1\r\nhost: a\r\nhost: b\r\ncontent-length: 2\r\n\r\n{}",
+        b"POST /infer HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip\r\n\r\n",
+        b"POST /infer HTTP/1.0\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        (
+            b"POST /infer HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n"
+            b"transfer-encoding: gzip\r\n\r\n0\r\n\r\n"
+        ),
     ],
 )
 def test_what_is_not_http(server: ModelServer, raw: bytes) -> None:
@@ -231,6 +253,32 @@ def test_what_is_not_http(server: ModelServer, raw: bytes) -> None:
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert b'"code":"bad_request"' in answer
     assert b"connection: close" in answer
+
+
+@pytest.mark.parametrize(
+    "coding", ["gzip, chunked", "GZip ,Chunked", "gzip\r\ntransfer-encoding: chunked"]
+)
+def test_transfer_codings_that_are_not_done(server: ModelServer, coding: str) -> None:
+    head = f"POST /infer HTTP/1.1\r\nhost: a\r\ntransfer-encoding: {coding}\r\n\r\n"
+    answer = server.exchange(head.encode() + b"0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 501 ")
+    assert b'"code":"not_implemented"' in answer
+    assert b"connection: close" in answer
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"GET /healthz HTTP/1.0\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nhost:\r\nconnection: close\r\n\r\n",
+        (
+            b"GET /healthz HTTP/1.1\r\nhost: a\r\nx-a: 1\r\nx-a: 1\r\n"
+            b"connection: close\r\n\r\n"
+        ),
+    ],
+)
+def test_heads_that_are_right(server: ModelServer, raw: bytes) -> None:
+    assert server.exchange(raw).startswith(b"HTTP/1.1 200 ")
 
 
 def test_errors_are_the_same_on_the_long_way(server: ModelServer) -> None:

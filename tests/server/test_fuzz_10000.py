@@ -94,7 +94,7 @@ def test_six_thousand_by_http(fuzzed: tuple[ModelServer, int], tiny: Tiny) -> No
             for part in found.split(b"HTTP/1.1 ")[1:]:
                 status = int(part[:3])
                 statuses[status] += 1
-                assert status < 500, (raw, found)
+                assert status < 500 or status == 501, (raw, found)
             if number % 20 == 0:
                 assert exchange(server, right).startswith(b"HTTP/1.1 200 ")
 

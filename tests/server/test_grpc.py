@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import threading
 import time
 from collections import Counter
@@ -247,6 +248,33 @@ def test_garbage_and_unknown_methods(
         with pytest.raises(grpc.RpcError) as caught:
             list(open_channel.unary_stream(method)(data))
         assert caught.value.code() == code
+
+
+def test_more_connections_than_allowed(models: Path, log_folder: Path) -> None:
+    """One too many is closed at once, and a place that is free again is given."""
+    port = free_port()
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])
+
+    def is_taken() -> bool:
+        connection = socket.create_connection(("127.0.0.1", port), timeout=5)
+        held.append(connection)
+        try:
+            connection.sendall(preface)
+            return connection.recv(9) != b""
+        except ConnectionError:
+            return False
+
+    held: list[socket.socket] = []
+    settings = {"GRPC_PORT": port, "MAX_CONNECTIONS": 3}
+    with ModelServer(models, log_folder, **settings):
+        try:
+            assert [is_taken() for _ in range(5)] == [True] * 3 + [False] * 2
+            held[0].close()
+            time.sleep(0.3)
+            assert is_taken()
+        finally:
+            for connection in held:
+                connection.close()
 
 
 def test_watching_tells_of_the_drain(models: Path, log_folder: Path) -> None:

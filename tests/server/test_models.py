@@ -29,7 +29,9 @@ ELEMENTS = {
 }
 
 
-def write_identity(folder: Path, tensors: dict[str, str]) -> None:
+def write_identity(
+    folder: Path, tensors: dict[str, str], log: dict[str, Any] | None = None
+) -> None:
     """Write a model that gives each input back under the name `<input>_out`."""
     folder.mkdir(parents=True)
     graph = helper.make_graph(
@@ -59,6 +61,7 @@ def write_identity(folder: Path, tensors: dict[str, str]) -> None:
             {"name": f"{name}_out", "datatype": kind, "shape": [-1, 3]}
             for name, kind in tensors.items()
         ],
+        "log": log or {},
     }
     (folder / "model.yaml").write_text(yaml.safe_dump(content))
 
@@ -79,7 +82,8 @@ def test_every_datatype(tmp_path: Path, log_folder: Path) -> None:
     """Each holds its extremes, gives them back, and refuses what it cannot hold."""
     folder = tmp_path / "models"
     for kind in EXTREMES:
-        write_identity(folder / kind.lower(), {"a": kind})
+        log = {"keep": ["a[0]", "a[1]", "a[2]"]}
+        write_identity(folder / kind.lower(), {"a": kind}, log)
     with ModelServer(folder, log_folder) as server:
         for kind, (good, bad) in EXTREMES.items():
             path = f"/v2/models/{kind.lower()}/infer"
@@ -201,6 +205,7 @@ CHANGES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {
             "inputs": [{"name": "X", "datatype": "FP32", "shape": [-1, 4, 2]}],
             "features": [],
+            "log": {},
         },
         ["input X: model.yaml says the shape [-1, 4, 2]"],
     ),

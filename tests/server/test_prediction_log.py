@@ -7,7 +7,8 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -16,17 +17,18 @@ import yaml
 from model_server.manifest import read_manifest
 from model_server.outputs import Outputs, Results
 from model_server.records import Record, RecordForm, lines
+from model_server.tensor import Tensor
 
 from tests.server.conftest import COLUMNS, Tiny
 from tests.server.test_models import write_identity
 from tests.support.model_server import ModelServer, request
 
 
-def records(folder: Path) -> list[dict[str, Any]]:
-    """Every record in the folder, in order of writing."""
+def records(folder: Path, kind: str = "predictions") -> list[dict[str, Any]]:
+    """Every record of a kind in the folder, in order of writing."""
     return [
         json.loads(line)
-        for file in sorted(folder.iterdir())
+        for file in sorted(folder.glob(f"{kind}-*"))
         for line in file.read_text().splitlines()
     ]
 
@@ -74,6 +76,48 @@ def test_one_record_for_each_row(models: Path, log_folder: Path, tiny: Tiny) -> 
     assert bad["id"] == "wrong"
     assert (bad["status"], bad["code"]) == (400, "invalid_request")
     assert "features" not in bad
+
+
+def test_the_time_is_that_of_the_arrival(models: Path) -> None:
+    """And not that of the answer, 100 s later; of an error too."""
+    from model_server.batching import Job
+    from model_server.config import read
+    from model_server.errors import internal
+    from model_server.metrics import ModelMetrics
+    from model_server.protocol import Inference
+    from model_server.service import Service
+
+    made: list[Record] = []
+    log: Any = SimpleNamespace(append=made.append)
+    manifest = read_manifest(models / "tiny" / "model.yaml")
+    endpoint = SimpleNamespace(
+        manifest=manifest,
+        revision="r",
+        form=RecordForm(manifest, "r", "stable"),
+        metrics=ModelMetrics({}, "1"),
+    )
+    service = Service(read({}), log)
+    inference = Inference(None, 1, (bytes(16),), None)
+    started = time.monotonic() - 100
+    for result in (Outputs(Results([]), 0, 1), internal()):
+        service._done(
+            Job(
+                endpoint,
+                inference,
+                "id",
+                None,
+                lambda *_: None,
+                lambda *_: None,
+                started,
+                None,
+                as_text=False,
+            ),
+            result,
+        )
+    assert [record.status for record in made] == [200, 500]
+    for record in made:
+        assert record.latency == pytest.approx(100, abs=10)
+        assert time.time() - record.time == pytest.approx(100, abs=10)
 
 
 def test_requests_of_one_run_get_their_own_rows(models: Path) -> None:
@@ -311,3 +355,30 @@ def wait_for_records(server: ModelServer, count: int) -> None:
     while server.metrics()["prediction_log_records_total"] < count:
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def test_a_record_in_parts_makes_the_same_lines(models: Path, tiny: Tiny) -> None:
+    """Lines of 65,536 rows at once would take many times their request's body."""
+    form = RecordForm(read_manifest(models / "tiny" / "model.yaml"), "r", "stable")
+    rows = tiny.rows[:7].astype(np.float32)
+    run = Results([np.arange(9), np.linspace(0, 1, 18).reshape(9, 2)])
+    record = Record(
+        form, "id", 1.0, 0.5, 200, "", 7, (rows.tobytes(),), Outputs(run, 2, 9)
+    )
+    parts = list(record.parts(3))
+    assert [part.rows for part in parts] == [3, 3, 1]
+    assert b"".join(lines([part]) for part in parts) == lines([record])
+    assert list(record.parts(7)) == [record]
+
+
+def test_wide_rows_count_by_their_bytes(tmp_path: Path) -> None:
+    manifest = SimpleNamespace(
+        **dict.fromkeys(("name", "version", "decision", "score"), "m"),
+        inputs=(Tensor("X", "FP64", (-1, 1000)),),
+        outputs=(Tensor("m", "INT64", (-1,)),),
+        feature_names=([f"f{number}" for number in range(1000)],),
+        log=SimpleNamespace(keep=["f1"], bucket={}, hashed=[], protected=[]),
+    )
+    form = RecordForm(cast("Any", manifest), "r", "stable")
+    record = Record(form, "id", 1.0, 0.5, 200, "", 3, (), None)
+    assert record.cost == 6

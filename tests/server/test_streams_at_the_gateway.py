@@ -34,6 +34,7 @@ STREAM: dict[str, Any] = {
     "longest_request_seconds": 20,
     "stream_idle_seconds": 2,
 }
+PLANTED = "planted-4711"
 MODELS: dict[str, Any] = {
     "whole": {"lifecycle": {"longest_request_seconds": 2}},
     "pieces": {
@@ -103,15 +104,15 @@ class Gateway:
         (line,) = [x for x in lines if re.search(chosen, x)]
         return int(line.rpartition(" ")[2])
 
-    def flags(self, path: str) -> str:
-        """Of the only request with this path."""
+    def line(self, request_id: str) -> dict[str, Any]:
+        """Of the only request with this id."""
 
-        def logged() -> list[str]:
+        def logged() -> list[dict[str, Any]]:
             lines = [json.loads(x) for x in self.log.read_text().splitlines()]
-            return [x["flags"] for x in lines if path in x["path"]]
+            return [x for x in lines if x["request_id"] == request_id]
 
         (found,) = wait_until(logged, 15, "the access log")
-        return found
+        return dict(found)
 
 
 @pytest.fixture(scope="module")
@@ -149,10 +150,11 @@ def up(found: Gateway, process: Any, folder: Path) -> bool:
         return False
 
 
-def pieces(url: str) -> tuple[int, int, float]:
+def pieces(url: str, request_id: str) -> tuple[int, int, float]:
     """Status, pieces that came, and seconds until the answer ended, well or not."""
     started = time.monotonic()
-    with httpx.stream("GET", url, timeout=60) as answer:
+    headers = {"x-request-id": request_id}
+    with httpx.stream("GET", url, headers=headers, timeout=60) as answer:
         came = 0
         try:
             for line in answer.iter_lines():
@@ -164,22 +166,22 @@ def pieces(url: str) -> tuple[int, int, float]:
 
 def test_a_stream_flows_for_longer_than_it_may_be_silent(gateway: Gateway) -> None:
     status, came, seconds = pieces(
-        f"{gateway.url}/pieces/v1/infer?pieces=8&pause=0.5&flows"
+        f"{gateway.url}/pieces/v1/infer?pieces=8&pause=0.5", "flows"
     )
     assert (status, came) == (200, 8)
     assert seconds > STREAM["stream_idle_seconds"]
-    assert gateway.flags("&flows") == "-"
+    assert gateway.line("flows")["flags"] == "-"
 
 
 def test_a_stream_that_stands_still_is_given_up_and_counted(gateway: Gateway) -> None:
     counter = "envoy_http_downstream_rq_idle_timeout"
     before = gateway.count(counter, 'prefix="http-')
     status, came, seconds = pieces(
-        f"{gateway.url}/pieces/v1/infer?pieces=2&pause=30&stands"
+        f"{gateway.url}/pieces/v1/infer?pieces=2&pause=30", "stands"
     )
     assert (status, came) == (200, 1)
     assert 1.5 < seconds < 25
-    assert gateway.flags("&stands") == "SI"
+    assert gateway.line("stands")["flags"] == "SI"
     assert gateway.count(counter, 'prefix="http-') == before + 1
 
 
@@ -189,10 +191,33 @@ def test_a_whole_answers_limit_cuts_a_stream_and_only_a_counter_tells(
     counter, of = "envoy_cluster_upstream_rq_timeout", "service/models/whole/80"
     before = gateway.count(counter, of)
     status, came, seconds = pieces(
-        f"{gateway.url}/whole/v1/infer?pieces=50&pause=0.5&cut"
+        f"{gateway.url}/whole/v1/infer?pieces=50&pause=0.5", "cut"
     )
     assert status == 200
     assert 1 <= came < 50
     assert seconds < 20
-    assert gateway.flags("&cut") == "UT"
+    assert gateway.line("cut")["flags"] == "UT"
     assert gateway.count(counter, of) == before + 1
+
+
+def test_the_access_log_says_what_became_of_a_request_and_no_value_of_it(
+    gateway: Gateway,
+) -> None:
+    secret = {"authorization": f"Bearer {PLANTED}", "x-api-key": PLANTED}
+    headers = {"cookie": f"a={PLANTED}", "referer": f"http://{PLANTED}/", **secret}
+    answer = httpx.post(
+        f"{gateway.url}/whole/v1/infer?member={PLANTED}#{PLANTED}",
+        headers={"x-request-id": "own/id-1", "x-mine": PLANTED, **headers},
+        content=f'{{"sex": "{PLANTED}"}}',
+        timeout=20,
+    )
+    found = gateway.line("own/id-1")
+    assert set(found) == set(ACCESS_LOG)
+    assert found["logger"] == "gateway.access"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", found["time"])
+    assert (found["method"], found["path"]) == ("POST", "/infer")
+    assert (found["status"], found["revision"]) == (answer.status_code, "r-7")
+    assert found["bytes_in"] == len(f'{{"sex": "{PLANTED}"}}')
+    assert isinstance(found["duration_ms"], int)
+    assert "127.0.0.1:" in found["upstream"]
+    assert PLANTED not in gateway.log.read_text()

@@ -9,10 +9,10 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-from components.cluster.network import Network
-from components.cluster.network_settings import NetworkSettings
+from components.cluster.network.network import Network
+from components.cluster.network.network_settings import NetworkSettings
 from components.settings import parse
-from slipway.render import Rendered
+from slipway.rendering.render import Rendered
 from tests.support.aws_rendered import ARNS, CLUSTER, rendered
 
 ZONES = ("eu-central-1a", "eu-central-1b", "eu-central-1c")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from components.cluster.arns import Arns
-from slipway.monitor import Resource
-from slipway.render import Rendered, render
+from components.cluster.iam.arns import Arns
+from slipway.rendering.recorder import Resource
+from slipway.rendering.render import Rendered, render
 
 ARNS = Arns("111122223333", "eu-central-1")
 CLUSTER = "prod"

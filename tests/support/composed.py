@@ -17,7 +17,7 @@ from components.images import LOCK_VARIABLE
 from slipway.compose.composition import FILE, Composition
 from slipway.compose.objects import Objects
 from slipway.compose.stack import translated
-from slipway.render import render
+from slipway.rendering.render import render
 from tests.support import rendered as r
 from toolchain import builds
 

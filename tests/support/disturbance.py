@@ -14,6 +14,13 @@ REQUESTS = 20_000
 LIMIT_SECONDS = 420.0
 
 
+def reason(_number: int, status: int, body: bytes) -> str:
+    """The status, and of an error who says what: the gateway or the server."""
+    if status == 200:
+        return "200"
+    return f"{status} {body[:200].decode(errors='replace')}"
+
+
 @contextmanager
 def load(
     url: str, body: bytes, rate: float = RATE, seconds: float = LIMIT_SECONDS
@@ -21,7 +28,8 @@ def load(
     """Requests at a constant rate for as long as the block lasts; to loopback only."""
     assert url.startswith(("http://127.0.0.1:", "https://127.0.0.1:")), url
     bounds = Bounds(requests=int(rate * seconds))
-    with Background(Target(url, (body,)), constant(rate, seconds), bounds) as run:
+    arrivals = constant(rate, seconds)
+    with Background(Target(url, (body,)), arrivals, bounds, reason) as run:
         yield run
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from components.cluster.network_settings import NetworkSettings
-from components.cluster.node_pool_base import NodePoolBase
-from components.cluster.node_pool_settings import NodePool
-from components.cluster.tags import CLUSTER_TAG
+from components.cluster.iam.tags import CLUSTER_TAG
+from components.cluster.network.network_settings import NetworkSettings
+from components.cluster.nodes.node_pool_base import NodePoolBase
+from components.cluster.nodes.node_pool_settings import NodePool
 from slipway.doctor.findings import Finding
 from slipway.doctor.plan import Plan
 from tests.support.stubbed import Stubbed

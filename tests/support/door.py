@@ -16,10 +16,10 @@ import httpx
 import yaml
 
 from components.platform import own_ca
-from slipway import pulumi_cli, workspace
-from slipway.engine import Engine
+from slipway.cluster.kube_api import KubeApi
+from slipway.engine import pulumi_cli, workspace
+from slipway.engine.engine import Engine
 from slipway.keys import Keys
-from slipway.kube_api import KubeApi
 from tests.support.tokens import ISSUER, Issuer
 from toolchain import paths
 

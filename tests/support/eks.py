@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from components.cluster.addons import Addons
-from components.cluster.arns import Arns
 from components.cluster.eks import Eks
 from components.cluster.eks_settings import EksSettings
+from components.cluster.iam.arns import Arns
 from components.settings import parse
-from slipway.monitor import Resource
-from slipway.render import Rendered, render
+from slipway.rendering.recorder import Resource
+from slipway.rendering.render import Rendered, render
 
 ACCOUNT = "123456789012"
 ARNS = Arns(ACCOUNT, "eu-central-1")

@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 from tests.support.model_server import SERVER, ModelServer
+from toolchain import paths
 
-IMAGES = SERVER.parent
+EXAMPLES = paths.ROOT / "examples"
 FRAMEWORKS = ("fastapi", "flask", "django")
 CONFIGURATION = "python:model_server.adapters.gunicorn"
 COMMANDS = {
@@ -26,7 +27,7 @@ class ExampleApp(ModelServer):
     ) -> None:
         super().__init__(models, log, **settings)
         self.framework = framework
-        folder = IMAGES / f"example_{framework}"
+        folder = EXAMPLES / framework
         self.environment["PYTHONPATH"] = f"{SERVER}:{folder}"
         self.command = [sys.executable, "-m", *COMMANDS[framework]]
 

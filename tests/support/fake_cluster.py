@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from slipway.kube_api import KubeApi
+from slipway.cluster.kube_api import KubeApi
 
 Object = dict[str, Any]
 
@@ -74,12 +74,12 @@ class FakeCluster:
             return httpx.Response(403, json={"kind": "Status", "message": text})
         if len(below := _below_version(path)) != 1:
             found_one = self.objects.get(path) if below else self._served(path)
-            status = {"kind": "Status"}
-            return httpx.Response(
-                404 if found_one is None else 200, json=found_one or status
-            )
+            return _answer(request, found_one)
         kind = path.rpartition("/")[2]
         found = {p: o for p, o in self.objects.items() if p.split("/")[-2] == kind}
+        if selector := request.url.params.get("labelSelector"):
+            label = tuple(selector.split("="))
+            found = {p: o for p, o in found.items() if label in _labels(o)}
         for one in [
             p for p, o in found.items() if "deletionTimestamp" in o["metadata"]
         ]:
@@ -88,7 +88,8 @@ class FakeCluster:
                 del self.objects[one], found[one]
         if not found and path.startswith("/apis/"):
             return httpx.Response(404, json={"kind": "Status"})
-        return httpx.Response(200, json={"items": list(found.values())})
+        shown = [_shown(request, one) for one in found.values()]
+        return httpx.Response(200, json={"items": shown})
 
     def _served(self, path: str) -> Object | None:
         return {"resources": self.kinds[path]} if path in self.kinds else None
@@ -109,6 +110,22 @@ def _below_version(path: str) -> list[str]:
     parts = path.strip("/").split("/")
     parts = parts[2 if parts[0] == "api" else 3 :]
     return parts[2:] if parts[:1] == ["namespaces"] and len(parts) > 2 else parts
+
+
+def _labels(found: Object) -> list[tuple[str, str]]:
+    return list((found["metadata"].get("labels") or {}).items())
+
+
+def _answer(request: httpx.Request, found: Object | None) -> httpx.Response:
+    if found is None:
+        return httpx.Response(404, json={"kind": "Status"})
+    return httpx.Response(200, json=_shown(request, found))
+
+
+def _shown(request: httpx.Request, found: Object) -> Object:
+    """All of an object, or its metadata if no more is requested."""
+    partial = "PartialObjectMetadata" in request.headers["accept"]
+    return {"metadata": found["metadata"]} if partial else found
 
 
 class Clock:

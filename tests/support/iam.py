@@ -1,4 +1,4 @@
-"""Policy documents of rendered resources, and the rules that each must keep."""
+"""Policy documents of rendered resources, and what rules say of each."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from slipway.render import Rendered
+from components.security import rules
+from slipway.policy import objects
+from slipway.policy.evaluation import Evaluator
+from slipway.rendering.render import Rendered
 
 Kind = Literal["identity", "trust", "resource"]
 _FIELDS: dict[tuple[str, str], Kind] = {
@@ -23,18 +26,8 @@ _FIELDS: dict[tuple[str, str], Kind] = {
 """Where policies stand in what AWS's provider is given."""
 NO_POLICY = {"aws:ecr/lifecyclePolicy:LifecyclePolicy"}
 """Has a field `policy` that is none of IAM's."""
-READING = ("Describe", "List", "Get", "BatchGet")
-"""How the names of actions begin that change nothing."""
-NO_RESOURCE = {
-    "ecr:GetAuthorizationToken",
-    "ssm:UpdateInstanceInformation",
-    "ssmmessages:CreateControlChannel",
-    "ssmmessages:CreateDataChannel",
-    "ssmmessages:OpenControlChannel",
-    "ssmmessages:OpenDataChannel",
-}
-"""Actions that AWS defines no narrower resource for, or none known beforehand.
-https://docs.aws.amazon.com/service-authorization/latest/reference/"""
+_LISTED = rules.load()
+_EVALUATOR = Evaluator(_LISTED)
 
 
 @dataclass(frozen=True)
@@ -79,68 +72,13 @@ def attached(rendered: Rendered) -> set[str]:
     }
 
 
-def items(value: str | list[str] | None) -> list[str]:
-    """IAM takes one as itself or as a list."""
-    if value is None:
-        return []
-    return [value] if isinstance(value, str) else value
-
-
 def too_wide(policy: Policy) -> Iterator[str]:
-    """What a policy lets more than it should; the reasons in words."""
-    for statement in policy.statements:
-        if statement["Effect"] != "Allow":
-            continue
-        where = f"{policy.name} {statement['Sid']}"
-        actions = items(statement.get("Action"))
-        resources = items(statement.get("Resource"))
-        if not actions or "NotAction" in statement or "NotResource" in statement:
-            yield f"{where}: says what is not allowed instead of what is"
-        yield from (f"{where}: action {a}" for a in actions if "*" in a or "?" in a)
-        yield from _principals(where, statement)
-        if policy.kind != "identity":
-            continue
-        if not resources:
-            yield f"{where}: no resource"
-        for action in actions:
-            changes = not action.partition(":")[2].startswith(READING)
-            if changes and "*" in resources and action not in NO_RESOURCE:
-                yield f"{where}: {action} on every resource"
-            unnamed = [r for r in resources if r != "*" and _any_of_its_kind(r)]
-            free = "Condition" not in statement and action not in NO_RESOURCE
-            if changes and unnamed and free:
-                yield f"{where}: {action} on {unnamed} without a condition"
-
-
-def _any_of_its_kind(arn: str) -> bool:
-    """`...:volume/*`: AWS gives the names, so only tags can tell which."""
-    service, _, resource = arn.split(":", 2)[2].partition(":")
-    return service != "s3" and resource.endswith("/*")
-
-
-def _principals(where: str, statement: dict[str, Any]) -> Iterator[str]:
-    principal = statement.get("Principal")
-    if principal is None:
-        return
-    values = (
-        [principal]
-        if isinstance(principal, str)
-        else [v for one in principal.values() for v in items(one)]
-    )
-    for value in values:
-        if "*" in value and "Condition" not in statement:
-            yield f"{where}: anybody"
-        if value.endswith(".amazonaws.com") and not _confined(value, statement):
-            yield f"{where}: {value} on behalf of any account"
-
-
-SAFE_SERVICES = {"ec2.amazonaws.com", "events.amazonaws.com"}
-"""EC2 hands out a role only where its own account passed it (iam:PassRole), and has no
-aws:SourceArn then."""
-
-
-def _confined(service: str, statement: dict[str, Any]) -> bool:
-    """Against the confused deputy: the service acts for one account's resource only."""
-    keys = {k for one in statement.get("Condition", {}).values() for k in one}
-    ours = ("aws:SourceAccount", "aws:SourceArn", "kms:EncryptionContext")
-    return service in SAFE_SERVICES or any(key.startswith(ours) for key in keys)
+    """What a policy lets more than it should, by the rules of policies/iam.yaml."""
+    document = {
+        "kind": policy.kind,
+        "statements": [objects.statement(one) for one in policy.statements],
+    }
+    for rule in _LISTED.rules.values():
+        if "aws:iam/rolePolicy:RolePolicy" in rule.object_kinds:
+            for text in _EVALUATOR.wrong(rule, {"policies": [document]}, {}):
+                yield f"{policy.name}: {rule.id}: {text}"

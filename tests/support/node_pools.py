@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from components.cluster.facts import KarpenterFacts
-from components.cluster.node_pool_base import PoolName
-from components.cluster.node_pool_settings import NodePool
+from components.cluster.nodes.facts import KarpenterFacts
+from components.cluster.nodes.node_pool_base import PoolName
+from components.cluster.nodes.node_pool_settings import NodePool
 from components.platform.node_pools import CORE, NodePools
 from components.settings import Settings, parse
-from slipway.render import render
+from slipway.rendering.render import render
 
 
 class _Pools(Settings):

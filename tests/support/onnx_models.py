@@ -81,7 +81,12 @@ def write_model(
 
 
 def write_same(
-    folder: Path, datatype: str, shape: Sequence[int] = (-1, 3), **settings: Any
+    folder: Path,
+    datatype: str,
+    shape: Sequence[int] = (-1, 3),
+    *,
+    log: Mapping[str, Any] | None = None,
+    **settings: Any,
 ) -> Path:
     """Write a model that gives its input `a` back as `b`, with settings of both."""
     return write_model(
@@ -96,6 +101,7 @@ def write_same(
                 **{key: it for key, it in settings.items() if key != "max_shape"},
             )
         ],
+        log=log or {},
     )
 
 

@@ -9,13 +9,14 @@ from typing import Any
 
 import yaml
 
-from slipway.engine import Engine
-from slipway.results import StackResult
+from slipway.engine.engine import Engine
+from slipway.engine.results import StackResult
 from toolchain import paths
 
 ENVIRONMENTS = (
     "adopted",
     "application",
+    "gang",
     "grpc",
     "scaling",
     "sleepy",
@@ -38,7 +39,7 @@ SMALL: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class OwnStack:
-    """A `models.*` stack, brought up with any settings."""
+    """A stack of `models` or `jobs`, brought up with any settings."""
 
     name: str
     root: Path

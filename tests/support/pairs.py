@@ -31,6 +31,8 @@ KINDS: dict[str, tuple[str, str]] = {
     "alertmanager": ("slipway-monitoring", "app.kubernetes.io/name=alertmanager"),
     "alert-recorder": ("slipway-monitoring", "app.kubernetes.io/name=alert-recorder"),
     "metrics-server": ("kube-system", "app.kubernetes.io/name=metrics-server"),
+    "model-monitor": ("models", "app.kubernetes.io/name=model-monitor"),
+    "model-console": ("models", "app.kubernetes.io/name=model-console"),
     "coredns": ("kube-system", "app.kubernetes.io/name=coredns"),
     **{name: ("models", f"app.kubernetes.io/instance={name}") for name in MODELS},
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any
 
-from slipway.render import Rendered, render
+from slipway.rendering.render import Rendered, render
 from tests.support.rendered import IMAGES
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from components.cluster.elastic_pool import ElasticPool
-from components.cluster.facts import ClusterFacts, KarpenterFacts
-from components.cluster.node_group import NodeGroup
-from components.cluster.node_pool_base import NodePoolBase, PoolName
-from components.cluster.node_pool_settings import NodePool
-from components.cluster.reserved_pool import ReservedPool
-from components.cluster.system_pool import SystemPool
+from components.cluster.nodes.elastic_pool import ElasticPool
+from components.cluster.nodes.facts import ClusterFacts, KarpenterFacts
+from components.cluster.nodes.node_group import NodeGroup
+from components.cluster.nodes.node_pool_base import NodePoolBase, PoolName
+from components.cluster.nodes.node_pool_settings import NodePool
+from components.cluster.nodes.reserved_pool import ReservedPool
+from components.cluster.nodes.system_pool import SystemPool
 from components.platform import node_pools
 from components.settings import Settings, parse
-from slipway.render import Rendered
+from slipway.rendering.render import Rendered
 from tests.support.aws_rendered import CLUSTER, rendered
 
 ZONES = ("eu-central-1a", "eu-central-1b", "eu-central-1c")

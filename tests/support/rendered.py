@@ -5,8 +5,8 @@ from __future__ import annotations
 import tomllib
 from typing import Any
 
-from slipway.monitor import Resource
-from slipway.render import Rendered, render
+from slipway.rendering.recorder import Resource
+from slipway.rendering.render import Rendered, render
 from toolchain import paths
 
 
@@ -24,6 +24,7 @@ MIRRORED = (
     "nvidia-device-plugin",
     "reranker-onnx",
     "tensorflow-serving",
+    "trainer-torch",
     "tritonserver",
     "vllm-openai",
 )

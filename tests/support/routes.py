@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from slipway.render import Rendered
+from slipway.rendering.render import Rendered
 from tests.support import rendered as r
 
 ROUTES = [

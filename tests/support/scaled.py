@@ -17,14 +17,15 @@ from typing import Any
 import pulumi
 import yaml
 
-from components import cluster_access, naming
-from components.cluster_access import ClusterAccess
+from components import naming
+from components.cluster.existing import cluster_access
+from components.cluster.existing.cluster_access import ClusterAccess
 from components.platform.keda import Keda, KedaDefinitions
 from components.platform.keda_settings import KedaSettings
 from components.platform.namespaces import add_namespace
 from slipway import images
-from slipway.engine import Engine
-from slipway.kube_api import KubeApi
+from slipway.cluster.kube_api import KubeApi
+from slipway.engine.engine import Engine
 from tests.support.kube import wait_until
 from toolchain import paths
 

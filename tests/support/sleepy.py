@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from slipway.results import StackResult
+from slipway.engine.results import StackResult
 from tests.cluster.conftest import Cluster
 from tests.support.kube import wait_until
 from tests.support.own_stack import SMALL, OwnStack

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from slipway.render import Rendered
+from slipway.rendering.render import Rendered
 
 PLURALS = {
     "rules": "rule",

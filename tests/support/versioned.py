@@ -20,8 +20,8 @@ from typing import Any, Self
 import httpx
 import yaml
 
-from slipway.engine import Engine
-from slipway.results import StackResult
+from slipway.engine.engine import Engine
+from slipway.engine.results import StackResult
 from toolchain import paths
 
 STACK, SERVER, MODEL = "models.versions", "versions", "employment"

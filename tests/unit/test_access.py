@@ -10,9 +10,9 @@ import jsonschema  # type: ignore[import-untyped]
 import pytest
 
 from components.platform import chart
-from components.serving import access
+from components.serving.routes import access
 from components.settings import SettingsError
-from slipway.render import Rendered
+from slipway.rendering.render import Rendered
 from tests.support import rendered as r
 
 KEYS = {"api_keys": {"secret": "employment-keys"}}
@@ -74,6 +74,18 @@ def test_tokens_come_by_header_and_name_the_client() -> None:
     assert provider["claimToHeaders"] == [
         {"claim": "sub", "header": access.SUBJECT_HEADER}
     ]
+
+
+def test_the_token_is_removed_once_it_was_checked() -> None:
+    removed = {"remove": ["Authorization"]}
+    wanted = {"type": "RequestHeaderModifier", "requestHeaderModifier": removed}
+    route = r.manifest(door(jwt=JWT), "HTTPRoute")
+    to_models = [rule for rule in route["spec"]["rules"] if "backendRefs" in rule]
+    assert to_models
+    assert all(wanted in rule["filters"] for rule in to_models)
+    kept = door(jwt={**JWT, "forward_token": True})
+    assert "RequestHeaderModifier" not in json.dumps(kept.manifests)
+    assert "RequestHeaderModifier" not in json.dumps(door(**KEYS).manifests)
 
 
 def test_an_issuers_keys_may_stand_in_the_settings() -> None:

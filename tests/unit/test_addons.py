@@ -10,7 +10,7 @@ import pytest
 
 from components.cluster import addon_versions, addons
 from components.cluster.eks_settings import AddonName
-from slipway.render import Rendered
+from slipway.rendering.render import Rendered
 from tests.support import eks
 from toolchain import paths
 

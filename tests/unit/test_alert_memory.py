@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
-from components.monitoring import holding, platform_alerts
-from components.monitoring.settings import AlertThresholds
-from components.serving import rules as model_rules
-from components.serving.model_server_args import ModelServerArgs
+from components.observability import holding, platform_alerts
+from components.observability.settings import AlertThresholds
+from components.serving.alerts import rules as model_rules
+from components.serving.args.model_server_args import ModelServerArgs
 from tests.support import promtool
 from tests.support.rendered import reference
 
@@ -57,6 +57,9 @@ STATES = {
     "model_ready": "each scrape says anew whether the replica is ready",
     "model_inflight": "a series that is there or not",
     "model:saturation:max": "capacity in use now",
+    "DCGM_FI_DEV_GPU_TEMP": "how hot the GPU is now",
+    "DCGM_FI_DEV_FB_USED": "memory in use now",
+    "DCGM_FI_DEV_FB_FREE": "memory in use now",
     "waker_asleep": "each scrape says anew whether the model sleeps",
     "model:errors:ratio": "recorded from counters",
     "model:latency_seconds:p99": "recorded from counters",

@@ -2,79 +2,41 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.support.alert_recorder import (
+    FOLDER,
+    Running,
+    Store,
+    add,
+    kept,
+    recorded,
+    stored,
+    webhook,
+)
 from toolchain import paths
 
-PROGRAM = paths.ROOT / "images" / "alert_recorder" / "alert_recorder.py"
 
-
-def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("alert_recorder", PROGRAM)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-recorder = load()
-
-
-def webhook(*names: str, status: str = "firing") -> dict[str, Any]:
-    """A body as Alertmanager 0.28 sends it."""
-    return {
-        "version": "4",
-        "groupKey": '{}:{alertname="A"}',
-        "status": status,
-        "receiver": "recorder",
-        "groupLabels": {},
-        "commonLabels": {},
-        "commonAnnotations": {},
-        "externalURL": "http://alertmanager:9093",
-        "truncatedAlerts": 0,
-        "alerts": [
-            {
-                "status": status,
-                "labels": {"alertname": name, "model": "m"},
-                "annotations": {"summary": "s"},
-                "startsAt": "2026-11-23T00:00:00Z",
-                "endsAt": "0001-01-01T00:00:00Z",
-                "generatorURL": "",
-                "fingerprint": "abc",
-            }
-            for name in names
-        ],
-    }
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Running]:
+    with Running(Store(tmp_path)) as made:
+        yield made
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[Any]:
-    made = recorder.Server(("127.0.0.1", 0), recorder.Store(tmp_path))
-    thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield made
-    made.shutdown()
-    made.server_close()
-    thread.join()
-
-
-@pytest.fixture
-def client(server: Any) -> Iterator[httpx.Client]:
-    url = f"http://127.0.0.1:{server.server_port}"
+def client(server: Running) -> Iterator[httpx.Client]:
+    url = f"http://127.0.0.1:{server.port}"
     with httpx.Client(base_url=url, trust_env=False, timeout=5) as found:
         yield found
 
@@ -135,15 +97,64 @@ def test_other_paths_and_methods_are_refused(client: httpx.Client) -> None:
     assert client.get("/healthz").status_code == 200
 
 
-def test_memory_is_bounded(server: Any, client: httpx.Client) -> None:
-    record = recorder.parse(
-        json.dumps(webhook("old")).encode(), recorder.datetime.now(recorder.UTC)
-    )
-    server.store.add(record * recorder.MAXIMUM_RECORDS)
-    client.post("/alerts", json=webhook("new"))
-    found = names(client.get("/alerts").json())
-    assert len(found) == recorder.MAXIMUM_RECORDS
-    assert found[-1] == "new"
+def test_the_oldest_go_where_all_are_of_one_alert() -> None:
+    store = Store(None)
+    add(store, *["old"] * stored.MAXIMUM_RECORDS)
+    add(store, "new")
+    assert len(kept(store)) == stored.MAXIMUM_RECORDS
+    assert kept(store)[-1] == "new"
+
+
+def test_what_fires_is_not_pushed_out_by_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stored, "MAXIMUM_RECORDS", 4)
+    store = Store(None)
+    add(store, "Fires", "Ended", "Again")
+    add(store, "Ended", status="resolved")
+    add(store, "Again")
+    # Of Ended and Again, what has been said since is said of them.
+    assert kept(store) == ["Fires", "Again", "Ended", "Again"]
+    add(store, "Noise", status="resolved")
+    assert kept(store) == ["Fires", "Ended", "Again", "Noise"]
+    add(store, *[f"Noise{number}" for number in range(9)], status="resolved")
+    assert kept(store) == ["Fires", "Again", "Noise7", "Noise8"]
+
+
+def test_many_alerts_of_one_name_push_out_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stored, "MAXIMUM_RECORDS", 4)
+    store = Store(None)
+    add(store, "A", "B")
+    for number in range(50):
+        message = webhook("Flood")
+        message["alerts"][0]["labels"]["number"] = str(number)
+        body = json.dumps(message).encode()
+        store.add(recorded.parse(body, datetime.now(UTC)))
+    assert kept(store) == ["A", "B", "Flood", "Flood"]
+    assert b'"49"' in store.select("", "")[-1].text
+    assert len(store._last) == 4, "what is forgotten is forgotten everywhere"
+
+
+def test_records_are_bounded_by_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(None)
+    add(store, "A", status="resolved")
+    size = len(store.select("", "")[0].text)
+    monkeypatch.setattr(stored, "MAXIMUM_BYTES", 3 * size)
+    for name in "BCDE":
+        add(store, name, status="resolved")
+    assert kept(store) == ["C", "D", "E"]
+    assert store._bytes == 3 * size
+
+
+def test_a_group_that_every_record_repeats_is_bounded() -> None:
+    """A body of 1 MiB would else become gigabytes of records."""
+    message = webhook(*["A"] * 100)
+    message["groupKey"] = "k" * 100_000
+    with pytest.raises(recorded.Refusal, match="over 4194304 bytes") as caught:
+        recorded.parse(json.dumps(message).encode(), datetime.now(UTC))
+    assert caught.value.status == 413
 
 
 def test_records_survive_a_restart_and_a_cut_off_line(
@@ -152,26 +163,29 @@ def test_records_survive_a_restart_and_a_cut_off_line(
     client.post("/alerts", json=webhook("A", "B"))
     with (tmp_path / "alerts.jsonl").open("a") as file:
         file.write('{"received": "2026-')
-    again = recorder.Store(tmp_path)
-    assert names(again.select("", "")) == ["A", "B"]
+    again = Store(tmp_path)
+    assert kept(again) == ["A", "B"]
     assert again.counts["unreadable"] == 1
+    add(again, "C")
+    add(again, "D")
+    assert kept(Store(tmp_path)) == ["A", "B", "C", "D"]
+    assert (tmp_path / "alerts.jsonl").read_bytes().count(b"\n") == 5
 
 
 def test_files_are_rotated_and_old_ones_dropped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorder, "MAXIMUM_FILE_BYTES", 100)
-    store = recorder.Store(tmp_path)
+    monkeypatch.setattr(stored, "MAXIMUM_FILE_BYTES", 100)
+    store = Store(tmp_path)
     for number in range(6):
-        body = json.dumps(webhook(f"A{number}")).encode()
-        store.add(recorder.parse(body, recorder.datetime.now(recorder.UTC)))
-    kept = sorted(path.name for path in tmp_path.iterdir())
-    assert kept == ["alerts.jsonl.1", "alerts.jsonl.2"]
-    assert names(recorder.Store(tmp_path).select("", "")) == ["A4", "A5"]
+        add(store, f"A{number}")
+    files = sorted(path.name for path in tmp_path.iterdir())
+    assert files == ["alerts.jsonl.1", "alerts.jsonl.2"]
+    assert kept(Store(tmp_path)) == ["A4", "A5"]
 
 
 def test_a_full_disk_loses_no_alert(
-    server: Any, client: httpx.Client, tmp_path: Path
+    server: Running, client: httpx.Client, tmp_path: Path
 ) -> None:
     (tmp_path / "a-file").touch()
     server.store._path = tmp_path / "a-file" / "alerts.jsonl"  # even root cannot
@@ -184,9 +198,10 @@ def test_a_full_disk_loses_no_alert(
 
 def test_sigterm_ends_it_cleanly(tmp_path: Path) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-u", str(PROGRAM)],
+        [sys.executable, "-u", "-m", "alert_recorder"],
         env={
             **os.environ,
+            "PYTHONPATH": f"{FOLDER}:{paths.ROOT}",
             "ALERT_RECORDER_PORT": "0",
             "ALERT_RECORDER_FOLDER": str(tmp_path),
         },

@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from components.security import secret_shapes
-from components.serving import pod_environment
 from components.serving.models_settings import ModelsSettings
+from components.serving.pods import pod_environment
 from components.settings import SettingsError, parse
-from slipway.render import Rendered, render
+from slipway.rendering.render import Rendered, render
 from tests.support import kubernetes
 from tests.support import rendered as r
 from tests.support.policies import World, allowed, namespace, pod, policy

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
-from slipway.render import render
+from slipway.rendering.render import render
 from tests.support.rendered import IMAGES
 from toolchain import paths
 
@@ -21,8 +23,12 @@ ALLOWED: dict[str, set[str]] = {
     "stacks": {"stacks", "components", "toolchain"},
     "lab": {"lab", "toolchain"},
     "slipway": {"slipway", "stacks", "components", "lab", "images", "toolchain"},
-    "images": {"images"},
+    "images": {"images", "bounded_http"},
+    "bounded_http": {"bounded_http"},
+    "models": {"models"},
+    "devtools": {"devtools", "slipway", "toolchain"},
     "benchmarks": {"benchmarks", "lab", "slipway", "images", "toolchain"},
+    "examples": {"examples", "components", "lab", "slipway", "toolchain"},
     "docs": {
         *["docs", "components", "slipway", "stacks", "images", "playbooks", "toolchain"]
     },
@@ -30,12 +36,25 @@ ALLOWED: dict[str, set[str]] = {
 }
 """Whom each part may import; nothing but tests imports tests."""
 PARTS = {*ALLOWED, "tests"}
-PULUMI_DOOR = ("stacks/__main__.py", "slipway.pulumi_door")
+PULUMI_UP = ("stacks/__main__.py", "slipway.engine.pulumi_up")
 """The entry of `pulumi up`, which nothing imports, has slipway ask the cluster first,
 as the entry of `slipway up` does."""
 
 LAB_FOR_SLIPWAY = {"lab.settings"}
 """The lab's facts: ports and names. Only `slipway local` brings a lab up."""
+INSIDE_SLIPWAY: dict[str, set[str]] = {
+    "catalog": set(),
+    "cost": set(),
+    "images": {"ledger"},
+    "rendering": set(),
+    "compose": {"rendering"},
+    "bench": {"cluster"},
+    "ledger": {"logs"},
+    "local": {"images", "engine"},
+    "policy": {"cost", "preview", "rendering"},
+    "preview": {"cost", "rendering"},
+}
+"""Folders of slipway/ that work without the others, but for those named."""
 STACKS_FOR_SLIPWAY = {
     f"stacks.{part}" for part in ("config", "files", "layers", "others", "values")
 }
@@ -70,7 +89,7 @@ def test_a_part_imports_only_those_below_it(part: str) -> None:
     wrong = {
         (file, name)
         for file, name in imports(part)
-        if name.partition(".")[0] not in ALLOWED[part] and (file, name) != PULUMI_DOOR
+        if name.partition(".")[0] not in ALLOWED[part] and (file, name) != PULUMI_UP
     }
     assert wrong == set()
 
@@ -79,7 +98,8 @@ def test_contributors_are_shown_the_same() -> None:
     page = (paths.ROOT / "CONTRIBUTING.md").read_text()
     rows = re.findall(r"(?m)^\| `(\w+)/` \|[^|]*\|([^|]*)\|$", page)
     shown = {part: set(re.findall(r"`(\w+)`", may)) | {part} for part, may in rows}
-    del shown["tests"], shown["findings"]
+    for without in ("ci", "contracts", "findings", "policies", "tests"):
+        del shown[without]
     assert shown == ALLOWED
 
 
@@ -91,7 +111,47 @@ def test_the_lab_is_at_the_top() -> None:
         if name.partition(".")[0] == "lab"
     }
     users = {file for file, name in of_lab if name not in LAB_FOR_SLIPWAY}
-    assert users == {"slipway/local.py"}
+    assert {file.rpartition("/")[0] for file in users} == {"slipway/local"}
+
+
+@pytest.mark.parametrize("folder", INSIDE_SLIPWAY)
+def test_a_folder_of_slipway_works_without_most_others(folder: str) -> None:
+    """Who renders waits for no engine, and who compares costs needs no lab."""
+    folders = {path.name for path in (paths.ROOT / "slipway").iterdir()}
+    found = {
+        name.split(".")[1]
+        for _, name in imports(f"slipway/{folder}")
+        if name.startswith("slipway.")
+    }
+    assert found & folders <= INSIDE_SLIPWAY[folder] | {folder}
+
+
+def test_nothing_of_slipway_imports_what_drives_the_lab() -> None:
+    found = {
+        file
+        for part in ALLOWED
+        for file, name in imports(part)
+        if name.startswith("slipway.local.") and not file.startswith("slipway/local/")
+    }
+    assert found == set()
+
+
+def test_the_environment_is_made_with_the_standard_library_alone() -> None:
+    """`make environment` and `make clean` run where no package is installed."""
+    code = "import devtools.environment, devtools.clean"
+    subprocess.run([sys.executable, "-S", "-c", code], cwd=paths.ROOT, check=True)
+
+
+def test_the_page_says_what_is_in_each_folder() -> None:
+    page = (paths.ROOT / "docs" / "architecture.md").read_text()
+    shown = re.findall(r"(?m)^\| `((?:components|slipway)/[\w/]+)/` \| .+ \|$", page)
+    there = {
+        str(file.parent.relative_to(paths.ROOT))
+        for part, depth in (("components", ("*", "*/*")), ("slipway", ("*",)))
+        for pattern in depth
+        for file in (paths.ROOT / part).glob(f"{pattern}/__init__.py")
+    }
+    assert sorted(shown) == sorted(there)
 
 
 def modules() -> dict[str, Path]:
@@ -122,6 +182,26 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         pytest.fail(" imports ".join(reversed(error.args[1])))
 
 
+def test_no_folders_of_components_import_each_other_in_a_circle() -> None:
+    """A folder may share a base with its subfolders; its siblings import one way."""
+    known = modules()
+    graph: dict[Path, set[Path]] = {}
+    for file in files("components"):
+        folder = file.parent
+        names = {name for it in imported(file) for name in (it, it.rpartition(".")[0])}
+        targets = {known[name].parent for name in names & known.keys()}
+        graph.setdefault(folder, set()).update(
+            it
+            for it in targets - {folder}
+            if it not in folder.parents and folder not in it.parents
+        )
+    assert len(graph) > 15
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail(" imports ".join(str(it) for it in reversed(error.args[1])))
+
+
 def test_slipway_loads_stacks_by_name_only() -> None:
     found = {
         ".".join(name.split(".")[:2])
@@ -149,6 +229,7 @@ def test_stacks_are_wiring() -> None:
 
 @pytest.mark.parametrize("stack", ["platform.lab", "models.lab"])
 def test_every_component_has_the_type_of_its_folder_and_class(stack: str) -> None:
+    """Of the folder below components/; a type is in every user's state."""
     types = {
         resource.type
         for resource in render(stack, images=IMAGES).resources
@@ -158,7 +239,7 @@ def test_every_component_has_the_type_of_its_folder_and_class(stack: str) -> Non
     for type_ in types:
         project, folder, name = type_.split(":")
         assert project == "slipway"
-        texts = [f.read_text() for f in (COMPONENTS / folder).glob("*.py")]
+        texts = [f.read_text() for f in (COMPONENTS / folder).rglob("*.py")]
         assert any(f"\nclass {name}(" in text for text in texts), type_
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from components.cluster import autoscaler
 from components.cluster.autoscaler import Autoscaler
-from slipway.render import Rendered
+from slipway.rendering.render import Rendered
 from tests.support import iam, pools
 from tests.support.aws_rendered import ARNS, CLUSTER, name_of, of_kind, only, rendered
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from components.serving.model_server_args import ModelServerArgs
+from components.serving.args.model_server_args import ModelServerArgs
 from components.serving.models_settings import ModelsSettings
 from slipway.bench import command as bench
 from slipway.bench import recommend, usage

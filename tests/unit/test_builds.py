@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.kube import wait_until
 from toolchain import builds, go
 
 APART = {"compose", "compose-spec", "karpenter-aws"}
@@ -204,6 +205,30 @@ def test_the_command_names_the_groups_that_there_are(
         builds.main(["keda", "nope"])
     assert ended.value.code == 2
     assert "no group nope; there are pulumi, " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "programs", [("sh", "nice", "rm", "setsid"), ("sh", "nice", "rm")]
+)
+def test_caches_are_out_of_the_way_at_once_and_then_gone(
+    programs: tuple[str, ...],
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With what an earlier process was to delete when it was ended; macOS too."""
+    here = tmp_path_factory.mktemp("bin")
+    for name in programs:
+        (here / name).symlink_to(shutil.which(name) or "")
+    monkeypatch.setenv("PATH", str(here))
+    caches = tmp_path / "build"
+    monkeypatch.setattr(go, "caches", lambda: caches)
+    for folder in (caches, tmp_path / f"build{builds.DELETED}1"):
+        folder.mkdir()
+        (folder / "module.go").touch()
+    builds._delete_caches()
+    assert not caches.exists()
+    wait_until(lambda: not list(tmp_path.iterdir()), 120, "deleted", pause=0.05)
 
 
 def test_a_binary_of_another_group_is_refused() -> None:

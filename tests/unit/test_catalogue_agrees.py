@@ -11,8 +11,9 @@ import pytest
 import yaml
 
 from components import catalog
-from components.cluster import addon_versions, amis, driver_checks, kubernetes_support
-from components.cluster.reserved_pool import ReservedPool
+from components.cluster import addon_versions, kubernetes_support
+from components.cluster.nodes import amis, driver_checks
+from components.cluster.nodes.reserved_pool import ReservedPool
 from slipway.catalog import describe, published
 from tests.support import pools
 from toolchain import paths

@@ -13,12 +13,12 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-import slipway.engine
-import slipway.render
+import slipway.engine.engine
+import slipway.rendering.render
 from components.settings import Problem, SettingsError
 from slipway import cli
+from slipway.engine.results import EngineError, StackResult
 from slipway.progress import Step
-from slipway.results import EngineError, StackResult
 from toolchain import paths
 from toolchain.errors import FAILED, WRONG
 
@@ -61,7 +61,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> type[FakeEngine]:
     class Fresh(FakeEngine):
         pass
 
-    monkeypatch.setattr(slipway.engine, "Engine", Fresh)
+    monkeypatch.setattr(slipway.engine.engine, "Engine", Fresh)
     return Fresh
 
 
@@ -138,10 +138,10 @@ def test_a_stack_that_does_not_exist_is_told(stack: str) -> None:
 def test_a_fault_of_the_program_keeps_its_traceback(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def faulty(stack: str) -> None:
+    def faulty(stack: str, **_: object) -> None:
         raise KeyError(stack)
 
-    monkeypatch.setattr(slipway.render, "render", faulty)
+    monkeypatch.setattr(slipway.rendering.render, "render", faulty)
     assert isinstance(run("render", "models.lab").exception, KeyError)
 
 
@@ -156,8 +156,8 @@ def test_render_prints_or_writes_files(
         value = pulumi.Output.secret("hush")
         Secret("b", metadata={"name": "b"}, string_data={"password": value})
 
-    rendered = slipway.render.render("models.lab", {}, {}, program)
-    monkeypatch.setattr(slipway.render, "render", lambda _: rendered)
+    rendered = slipway.rendering.render.render("models.lab", {}, {}, program)
+    monkeypatch.setattr(slipway.rendering.render, "render", lambda _, **_more: rendered)
     printed = run("render", "models.lab")
     assert printed.exit_code == 0
     assert "  text: |\n    one\n    two\n" in printed.stdout

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from components.cluster_access import ClusterAccess, kubeconfig
+from components.cluster.existing.cluster_access import ClusterAccess, kubeconfig
 from components.settings import SettingsError
 from tests.support import rendered as r
 from toolchain import paths

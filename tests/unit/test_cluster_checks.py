@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-from components.settings import SettingsError
+from components.cluster.nodes.elastic_pool import ElasticPool
+from components.serving.args import gpu_pools
+from components.serving.args.model_server_args import ModelServerArgs
+from components.settings import SettingsError, parse
 from tests.support import rendered as r
 
 POOL = "slipway.dev/pool"
@@ -62,3 +65,48 @@ def test_what_the_cluster_lacks_is_refused(
     (problem,) = caught.value.problems
     assert problem.path == f"models.{name}.{path}"
     assert reason in problem.reason
+
+
+def test_a_pools_own_taint_is_tolerated_or_told() -> None:
+    own = {"key": "team", "value": "ml"}
+    pool = parse(
+        ElasticPool,
+        {
+            "kind": "elastic",
+            "instance_types": ["g6e.2xlarge"],
+            "capacity": ["on-demand"],
+            "max_gpus": 4,
+            "taints": [own, {"key": "calm", "effect": "PreferNoSchedule"}],
+        },
+        "test",
+    )
+
+    def told(**more: Any) -> list[str]:
+        images = {"model_image": r.reference("m"), "image": r.reference("t")}
+        args = parse(ModelServerArgs, {**TRITON, **images, **more}, "test")
+        found = gpu_pools.intolerable("pool", "l40s", args, pool)
+        return [problem.reason for problem in found]
+
+    assert told(tolerations=[own]) == []
+    (other,) = told(tolerations=[{**own, "value": "web"}])
+    assert "the taint team=ml:NoSchedule" in other
+    assert told() == [other]
+    pod = r.pod(r.model(tolerations=[own]))
+    wanted = {"operator": "Equal", "effect": "NoSchedule", **own}
+    assert pod["tolerations"] == [wanted]
+    assert wanted in r.pod(r.model(tolerations=[own], **TRITON))["tolerations"]
+
+
+def test_without_a_pool_the_instance_types_choose_the_nodes() -> None:
+    affinity = r.pod(r.model(**TRITON))["affinity"]["nodeAffinity"]
+    required = affinity["requiredDuringSchedulingIgnoredDuringExecution"]
+    (term,) = required["nodeSelectorTerms"]
+    (expression,) = term["matchExpressions"]
+    assert expression == {
+        "key": "node.kubernetes.io/instance-type",
+        "operator": "In",
+        "values": ["g6e.2xlarge"],
+    }
+    pooled = {**TRITON, "runtime": {**TRITON["runtime"], "gpus": {**GPU, "pool": "a"}}}
+    assert "nodeAffinity" not in r.pod(r.model(**pooled))["affinity"]
+    assert "nodeAffinity" not in r.pod(r.model())["affinity"]

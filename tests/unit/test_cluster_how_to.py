@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from components.settings import SettingsError
-from slipway import cluster_sources, stack_files
-from slipway.render import render
+from slipway import stack_files
+from slipway.cluster import sources
+from slipway.rendering.render import render
 from tests.support.rendered import IMAGES
 from toolchain import paths
 
@@ -37,5 +38,5 @@ def test_the_refusals_shown_are_those_told() -> None:
         render("cluster.prod", config, images=IMAGES)
     assert f"\n```\n{caught.value}\n```\n" in PAGE
     with pytest.raises(SettingsError) as caught:
-        cluster_sources.require_made("platform.dev", ["cluster.dev"])
+        sources.require_made("platform.dev", ["cluster.dev"])
     assert f"\n```\n{caught.value}\n```\n" in PAGE

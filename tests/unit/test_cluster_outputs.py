@@ -12,16 +12,16 @@ import pulumi
 import pytest
 from rich.console import Console
 
-from components import cluster_access
-from components.cluster.outputs import (
+from components.cluster.existing import cluster_access
+from components.cluster.existing.outputs import (
     ClusterOutputs,
     MissingOutputError,
     placeholder,
     required,
 )
 from components.settings import SettingsError
-from slipway import workspace
-from slipway.engine import Engine
+from slipway.engine import workspace
+from slipway.engine.engine import Engine
 from toolchain import paths, programs
 
 CLUSTER, MODELS = "cluster.tiny", "models.tiny"

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from components.cluster.outputs import ClusterOutputs
-from slipway.monitor import Resource
-from slipway.render import Rendered, render
+from components.cluster.existing.outputs import ClusterOutputs
+from slipway.rendering.recorder import Resource
+from slipway.rendering.render import Rendered, render
 from tests.support.rendered import IMAGES
 
 STACKS = ("cluster.dev", "cluster.prod")

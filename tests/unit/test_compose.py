@@ -12,9 +12,9 @@ import yaml
 from click.testing import CliRunner
 
 from components import naming
-from components.monitoring import scrape
+from components.observability import scrape
 from components.settings import SettingsError
-from slipway.compose import container, monitoring, quantities, servers, stack
+from slipway.compose import container, monitor, monitoring, quantities, servers, stack
 from slipway.compose.command import command
 from slipway.compose.composition import FILE, Composition
 from slipway.compose.objects import Object, Objects, name_of
@@ -29,7 +29,7 @@ def services() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def models() -> Objects:
-    return composed.objects(composed.LAB)
+    return monitor.without(Composition(composed.LAB), composed.objects(composed.LAB))
 
 
 def pod_container(workload: Object) -> Object:
@@ -92,6 +92,13 @@ def test_rules_are_the_clusters_own_files(models: Objects) -> None:
         for name, text in config["data"].items():
             assert composed.composed().files[f"rules/{name}"] == text
     assert "rules/platform.yaml" in composed.composed().files
+
+
+def test_neither_monitor_nor_log_shippers_run() -> None:
+    assert not [name for name in services() if "monitor" in name or "console" in name]
+    assert "log-shipper" not in composed.composed().text()
+    assert "rules/models.model-monitor.yaml" not in composed.composed().files
+    assert "runs on a cluster only" in " ".join(composed.composed().limits)
 
 
 def test_another_configuration_starts_its_service_anew() -> None:

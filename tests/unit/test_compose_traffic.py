@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from components.serving.traffic import BREAKER, EJECTION
+from components.serving.routes.traffic import BREAKER, EJECTION
 from components.settings import SettingsError
 from slipway.compose import traffic
 from slipway.compose.composition import Composition

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from components.cluster import amis
+from components.cluster.nodes import amis
 from slipway.doctor.checks import (
     images,
     offerings,

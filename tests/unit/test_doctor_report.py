@@ -15,15 +15,16 @@ from botocore.parsers import ResponseParserError
 from click.testing import CliRunner, Result
 
 from components.settings import SettingsError
-from slipway import cli, cluster_api
+from slipway import cli
+from slipway.cluster import stack_api
+from slipway.cluster.kube_api import KubeApi, KubeApiError
 from slipway.doctor import cli as doctor
 from slipway.doctor import examination, plan, pods
 from slipway.doctor.account import Account, CannotAskError
 from slipway.doctor.checks import CHECKS, permissions
 from slipway.doctor.findings import Finding, Report, Status
 from slipway.doctor.plan import Plan
-from slipway.kube_api import KubeApi, KubeApiError
-from slipway.render import render
+from slipway.rendering.render import render
 from slipway.teardown.drain import NODE_POOLS, PODS
 from tests.support import doctor as d
 from tests.support.stubbed import Stubbed
@@ -300,6 +301,6 @@ def test_a_cluster_that_does_not_answer_is_unknown(
     def nowhere(_: str) -> KubeApi:
         raise KubeApiError("no way there")
 
-    monkeypatch.setattr(cluster_api, "of_stack", nowhere)
+    monkeypatch.setattr(stack_api, "of_stack", nowhere)
     found = pods.examine("platform.lab")
     assert valid(found)["exit_status"] == 2

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from components.cluster.network_settings import NetworkSettings
+from components.cluster.network.network_settings import NetworkSettings
 from slipway.doctor.checks import subnets
 from slipway.doctor.findings import Finding
 from tests.support.doctor import SYSTEM, ZONES, plan

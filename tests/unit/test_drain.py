@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from slipway.kube_api import KubeApi, KubeApiError
+from slipway.cluster.kube_api import KubeApi, KubeApiError
 from slipway.teardown import drain
 from slipway.teardown.drain import Drain
 from slipway.teardown.waiting import Waiting

@@ -10,8 +10,8 @@ import yaml
 
 from components.cluster import kubernetes_support
 from components.settings import SettingsError
-from slipway.monitor import Resource
-from slipway.render import Rendered, render
+from slipway.rendering.recorder import Resource
+from slipway.rendering.render import Rendered, render
 from tests.support import eks
 from toolchain import paths
 

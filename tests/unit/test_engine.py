@@ -19,9 +19,9 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from components import settings
-from slipway import locks, workspace
-from slipway.engine import Engine
-from slipway.results import EngineError
+from slipway.engine import locks, sessions, workspace
+from slipway.engine.engine import Engine
+from slipway.engine.results import EngineError
 from stacks import config
 from tests.support.kube import wait_until
 from toolchain import paths, programs
@@ -135,6 +135,26 @@ def test_an_up_may_read_the_real_resources_first(
     assert again.steps == ()
 
 
+def test_an_up_that_would_change_nothing_needs_no_engine(
+    engine: Callable[..., Engine],
+    checkout: Path,
+    said: io.StringIO,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    up = engine().up(STACK)
+    assert up.changes == {"create": 3}
+    with monkeypatch.context() as patched:
+        patched.setattr(sessions, "open_stack", None)  # a call would fail
+        again = engine().up(STACK, shortcut=True)
+    assert again.changes == {"same": 3}
+    assert again.outputs == up.outputs
+    assert "3 resources compared directly, without the engine" in said.getvalue()
+    change_count(checkout, 3)
+    assert engine().up(STACK, shortcut=True).changes == {"create": 1, "same": 3}
+    assert engine().destroy(STACK).changes == {"delete": 4}
+    assert engine().up(STACK, shortcut=True).changes == {"create": 4}
+
+
 def test_wrong_settings_are_found_before_the_engine_starts(
     engine: Callable[..., Engine], checkout: Path
 ) -> None:
@@ -225,7 +245,7 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 from rich.console import Console
-from slipway.engine import Engine
+from slipway.engine.engine import Engine
 from tests.unit import test_engine
 
 def slow():

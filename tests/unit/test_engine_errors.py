@@ -7,9 +7,9 @@ import io
 import pytest
 from rich.console import Console
 
-from slipway import summary
+from slipway.engine import summary
+from slipway.engine.results import EngineError, StackResult, describe
 from slipway.progress import clean, label
-from slipway.results import EngineError, StackResult, describe
 
 TYPES = "slipway:serving:ModelServer$kubernetes:apps/v1:Deployment"
 URN = f"urn:pulumi:models.lab::slipway::{TYPES}::employment"

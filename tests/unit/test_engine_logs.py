@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway import pulumi_cli
+from slipway.engine import pulumi_cli
 
 
 @pytest.fixture(autouse=True)

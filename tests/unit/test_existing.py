@@ -13,10 +13,12 @@ import pytest
 from components import naming, ownership
 from components.platform.settings import PlatformSettings
 from components.settings import SettingsError
-from slipway import existing, manifests, stack_files
-from slipway.kube_api import KubeApi, KubeApiError
-from slipway.render import Rendered, render
-from slipway.results import EngineError
+from slipway import stack_files
+from slipway.cluster import existing
+from slipway.cluster.kube_api import KubeApi, KubeApiError
+from slipway.engine.results import EngineError
+from slipway.rendering import manifests
+from slipway.rendering.render import Rendered, render
 from tests.support import rendered as support
 from tests.support.fake_cluster import FakeCluster
 
@@ -320,5 +322,5 @@ def test_the_settings_that_leave_a_part_out_are_real(path: str) -> None:
 
 def test_every_component_whose_objects_can_be_left_out_is_known() -> None:
     types = {r.type for r in made("platform").resources if not r.custom}
-    always = {"slipway:platform:Manifest", "slipway:monitoring:PlatformRules"}
+    always = {"slipway:platform:Manifest", "slipway:observability:PlatformRules"}
     assert types - always <= {*existing.LEFT_OUT, *existing.RENAMED}

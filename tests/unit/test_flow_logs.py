@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from slipway.render import Rendered
+from slipway.rendering.render import Rendered
 from tests.support.aws_network import network
 from tests.support.aws_rendered import of_kind, only
 

@@ -11,8 +11,8 @@ import pytest
 from components import naming
 from components.platform import gateway_tls, own_ca
 from lab.settings import FORWARDS
-from slipway import local
-from slipway.render import Rendered, render
+from slipway.local import command as local
+from slipway.rendering.render import Rendered, render
 from tests.support import platform
 from tests.support.rendered import IMAGES
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from components.cluster.nodes import node_daemons
 from components.settings import SettingsError
-from slipway.render import Rendered, render
+from slipway.rendering.render import Rendered, render
 from tests.support import platform
 from tests.support.rendered import IMAGES
 
@@ -45,6 +46,15 @@ def rendered(**change: Any) -> Rendered:
         },
     }
     return render("platform.test", config={**config, **change}, images=IMAGES)
+
+
+def test_what_daemons_request_is_what_pools_are_compared_with() -> None:
+    found = rendered()
+    for daemon in node_daemons.GPU_SOFTWARE:
+        pod = platform.only(found, "DaemonSet", daemon.name)["spec"]["template"]["spec"]
+        (asked,) = [it["resources"]["requests"] for it in pod["containers"]]
+        cpu, memory = f"{daemon.cpu_millicores}m", f"{daemon.memory_mib}Mi"
+        assert (asked["cpu"], asked["memory"]) == (cpu, memory)
 
 
 def pools_of(found: Rendered, name: str) -> list[str]:

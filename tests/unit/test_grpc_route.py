@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from components.platform import chart
-from components.serving.grpc_settings import MOST_REVISIONS
+from components.serving.args.grpc_settings import MOST_REVISIONS
 from components.serving.runtimes.facts import OPEN_INFERENCE
-from slipway.render import Rendered
+from slipway.rendering.render import Rendered
 from tests.support import rendered as r
 from tests.support import schemas
 from tests.support.routes import Object, named, revision, server

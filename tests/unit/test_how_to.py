@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from components.settings import SettingsError
-from slipway.render import render
+from slipway.rendering.render import render
 from tests.support import rendered as r
 from toolchain import paths
 

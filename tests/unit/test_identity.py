@@ -8,18 +8,19 @@ from typing import Any
 import pytest
 import yaml
 
-from components.cluster import identity_settings, names, workload_policies
+from components.cluster import identity_settings, workload_policies
 from components.cluster.eks import Eks
-from components.cluster.identity import NodeRole, PodIdentity
-from components.cluster.identity_settings import WorkloadIdentity
-from components.cluster.policy_document import (
+from components.cluster.iam import names
+from components.cluster.iam.identity import NodeRole, PodIdentity
+from components.cluster.iam.policy_document import (
     Condition,
     PolicyDocument,
     Statement,
     equals,
 )
+from components.cluster.identity_settings import WorkloadIdentity
 from components.settings import SettingsError, parse
-from slipway.render import Rendered
+from slipway.rendering.render import Rendered
 from tests.support import eks, iam
 from toolchain import paths
 
@@ -282,14 +283,20 @@ def mutant(**change: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("change", "wanted"),
     [
-        ({"Action": ["ec2:*"]}, "action ec2:*"),
-        ({"Action": "*", "Resource": "*"}, "action *"),
-        ({"Action": ["ec2:Delete*"]}, "action ec2:Delete*"),
-        ({"Resource": "*"}, "on every resource"),
-        ({"Resource": ["arn:aws:ec2:x:1:volume/*"]}, "without a condition"),
-        ({"Principal": {"AWS": ["*"]}}, "anybody"),
-        ({"Principal": {"Service": ["eks.amazonaws.com"]}}, "any account"),
-        ({"NotAction": ["iam:*"], "Action": None}, "what is not allowed"),
+        ({"Action": ["ec2:*"]}, "iam-actions-are-named"),
+        ({"Action": "*", "Resource": "*"}, "iam-actions-are-named"),
+        ({"Action": ["ec2:Delete*"]}, "iam-actions-are-named"),
+        ({"Resource": "*"}, "iam-changes-name-their-resources"),
+        (
+            {"Resource": ["arn:aws:ec2:x:1:volume/*"]},
+            "iam-unnamed-resources-have-conditions",
+        ),
+        ({"Principal": {"AWS": ["*"]}}, "iam-principals-are-named"),
+        (
+            {"Principal": {"Service": ["eks.amazonaws.com"]}},
+            "iam-services-act-for-one-account",
+        ),
+        ({"NotAction": ["iam:*"], "Action": []}, "iam-actions-are-named"),
     ],
 )
 def test_the_rules_see_what_is_too_wide(change: dict[str, Any], wanted: str) -> None:

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 import yaml
 
-from components.serving import rules, waker
-from components.serving.idle_settings import Idle
-from components.serving.model_server_args import ModelServerArgs
-from components.serving.scaling_settings import Scaling
-from slipway.render import Rendered
+from components.serving.alerts import rules
+from components.serving.args.model_server_args import ModelServerArgs
+from components.serving.routes import waker
+from components.serving.settings.idle_settings import Idle
+from components.serving.settings.scaling_settings import Scaling
+from slipway.rendering.render import Rendered
 from tests.support import pod_security, schemas
 from tests.support import promtool as tool
 from tests.support import rendered as r
@@ -86,6 +87,12 @@ def test_its_pods_are_restricted_and_its_rights_are_those_it_uses(
         "endpointslices",
     }
     assert ("deployments", "patch") not in allowed
+    (scale,) = [
+        rule
+        for rule in of_waker(found, "Role")["rules"]
+        if rule["resources"] == ["deployments/scale"]
+    ]
+    assert scale["resourceNames"] == ["a", "b", "c"], "one may have slept before"
 
 
 def test_it_goes_last(found: Rendered) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from components import images
+from slipway.rendering.render import render
+from stacks import image_lock
 
 DIGEST = "sha256:" + "0a" * 32
 FULL = f"registry.lab:5000/slipway/model-server@{DIGEST}"
@@ -69,8 +71,10 @@ def test_an_unknown_name_is_told_with_the_known_ones() -> None:
 
 def test_a_missing_lock_says_what_to_run(lock: Path) -> None:
     lock.unlink()
-    with pytest.raises(images.ImageError, match="run `slipway images`"):
+    with pytest.raises(images.ImageError) as caught:
         images.resolve("model-server")
+    for command in ("images push --registry HOST/PATH", "images load --kind NAME"):
+        assert f"`slipway {command}`" in caught.value.fix
 
 
 @pytest.mark.parametrize("content", ["not json", '{"model-server": "host/a:latest"}'])
@@ -80,5 +84,52 @@ def test_a_broken_lock_is_not_believed(lock: Path, content: str) -> None:
         images.resolve("model-server")
 
 
+def test_nodes_pull_all_but_what_was_loaded_into_them() -> None:
+    assert images.pull_policy(FULL) == "Always"
+    loaded = f"{images.LOADED}/slipway/model-server@{DIGEST}"
+    assert images.REFERENCE.fullmatch(loaded), "it may stand in images.lock"
+    assert images.pull_policy(loaded) == "Never"
+
+
 def test_a_version_label_is_the_digests_beginning() -> None:
     assert images.short_digest(FULL) == "0a0a0a0a0a0a"
+
+
+def test_a_stacks_lock_holds_for_its_program_only(lock: Path) -> None:
+    """platform.prod names a lock in the checkout."""
+    rendered = render("platform.prod")
+    text = "".join(rendered.files(secrets=False).values())
+    assert "111122223333.dkr.ecr" in text
+    assert images.lock_file() == lock
+
+
+def test_a_stacks_lock_beats_the_users_own(lock: Path, tmp_path: Path) -> None:
+    other = tmp_path / "prod.lock"
+    other.write_text(json.dumps({"model-server": FULL.replace("5000", "5001")}))
+    with images.using(images.Lock(other, must_be_named=True)):
+        assert images.resolve("model-server") == FULL.replace("5000", "5001")
+    assert images.resolve("model-server") == FULL
+
+
+@pytest.mark.usefixtures("lock")
+def test_in_production_the_users_own_lock_means_nothing() -> None:
+    with (
+        images.using(images.Lock(must_be_named=True)),
+        pytest.raises(images.ImageError, match=r"no reviewer sees.*images_lock"),
+    ):
+        images.resolve("model-server")
+
+
+@pytest.mark.parametrize(
+    ("given", "is_production"),
+    [
+        *((it, True) for it in (True, "true", "Yes", "on", 1, "1", "t", "Y")),
+        *((it, False) for it in (False, "false", "no", "off", 0, "0", "f", "N")),
+        ("perhaps", True),
+    ],
+)
+def test_production_is_what_the_settings_read_it_as(
+    given: object, is_production: bool, tmp_path: Path
+) -> None:
+    assert image_lock.of({"production": given}, tmp_path).must_be_named is is_production
+    assert not image_lock.of({}, tmp_path).must_be_named

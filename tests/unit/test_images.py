@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import shutil
@@ -14,16 +15,23 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from components.images import LOADED, REFERENCE
 from slipway import images
-from slipway.images import buildah, builder, lock, records, registry, table
+from slipway.images import builds, lock, records, registry, table
 from slipway.images import cli as image_cli
-from slipway.images.inputs import Wheel, parse
+from slipway.images.builders import BUILDAH, Buildah
+from slipway.images.inputs import Folder, Wheel, parse, place
 from slipway.images.records import Record
 from slipway.images.table import Image
+from slipway.rendering.render import render
 from toolchain import paths
 
 NAMES = list(images.images())
-FOLDERS = sorted(path for path in table.FOLDER.iterdir() if path.is_dir())
+FOLDERS = sorted(
+    [path for path in table.FOLDER.iterdir() if path.is_dir()]
+    + [path.parent for path in paths.ROOT.glob("models/*/Containerfile")]
+    + [path.parent for path in paths.ROOT.glob("examples/*/Containerfile")]
+)
 
 
 def instructions(name: str) -> list[tuple[str, str]]:
@@ -67,9 +75,12 @@ def test_containerfile_is_reproducible_and_fetches_nothing_unpinned(name: str) -
         assert "requirements.lock" in text
         assert "--no-compile" in text, "pip's compiled files differ from run to run"
         assert "SOURCE_DATE_EPOCH=0 PYTHONHASHSEED=0" in text
+        assert "--mount=type=secret,id=pip.conf,target=/etc/pip.conf" in text
+        assert "--mount=type=secret,id=ca.crt" in text, "secrets.AUTHORITY_FILE"
         pins = (images.images()[name].folder / "requirements.txt").read_text()
         lines = [line for line in pins.splitlines() if not line.startswith("#")]
-        assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9.]+", line) for line in lines)
+        exact = re.compile(r"[A-Za-z0-9_.-]+==[0-9.]+(?:post[0-9]+)?")
+        assert all(exact.fullmatch(line) for line in lines)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -102,12 +113,12 @@ def test_an_image_stands_after_the_one_it_starts_from() -> None:
 def test_what_an_image_starts_from_is_built_before_it() -> None:
     every = images.images()
     chosen = [every["example-flask"], every["pause"], every["model-server"]]
-    names = [image.name for image in builder._with_bases(chosen)]
+    names = [image.name for image in builds._with_bases(chosen)]
     assert names == ["base", "model-server", "example-flask", "pause"]
 
 
 def test_the_base_of_a_registry_is_pinned_by_digest() -> None:
-    assert re.fullmatch(r"[a-z:0-9.-]+@sha256:[0-9a-f]{64}", table.base_source().public)
+    assert REFERENCE.fullmatch(table.base_source().public), "Podman wants the host too"
 
 
 def test_a_model_image_does_not_depend_on_its_training_files() -> None:
@@ -115,52 +126,50 @@ def test_a_model_image_does_not_depend_on_its_training_files() -> None:
 
 
 @pytest.fixture
-def image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Image:
+def image(tmp_path: Path) -> Image:
     """An image of a copied folder, with one input."""
-    (tmp_path / "alert_recorder").mkdir()
-    for name in ("Containerfile", "alert_recorder.py"):
-        source = table.FOLDER / "alert_recorder" / name
-        shutil.copy(source, tmp_path / "alert_recorder")
-    monkeypatch.setattr(table, "FOLDER", tmp_path)
-    wheel = Wheel("tool==1", "bin/tool", "0" * 64)
-    return Image("alert-recorder", "1", base="base", tag="", inputs={"tool": wheel})
+    for name in ("Containerfile", "requirements.txt"):
+        shutil.copy(table.FOLDER / "alert_recorder" / name, tmp_path)
+    wheel = Wheel("tool==1", "bin/tool", dict.fromkeys(("amd64", "arm64"), "0" * 64))
+    return Image(
+        "alert-recorder",
+        "1",
+        base="base",
+        tag="",
+        inputs={"tool": wheel},
+        folder=tmp_path,
+    )
 
 
 def test_the_key_follows_every_input(image: Image) -> None:
-    keys = [builder.key(image, "base")]
+    keys = [builds.key(image, "base")]
 
     def changed(**changes: Any) -> None:
-        fields = {
-            "name": image.name,
-            "version": image.version,
-            "base": image.base,
-            "tag": image.tag,
-            "inputs": image.inputs,
-        }
-        keys.append(builder.key(Image(**(fields | changes)), "base"))
+        keys.append(builds.key(dataclasses.replace(image, **changes), "base"))
 
-    keys.append(builder.key(image, "another base"))
+    other = dict.fromkeys(("amd64", "arm64"), "1" * 64)
+    keys.append(builds.key(image, "another base"))
     changed(version="2")
-    changed(inputs={"tool": Wheel("tool==1", "bin/tool", "1" * 64)})
+    changed(inputs={"tool": Wheel("tool==1", "bin/tool", other)})
     changed(inputs={"renamed": image.inputs["tool"]})
-    program = image.folder / "alert_recorder.py"
+    program = image.folder / "requirements.txt"
     program.write_text(program.read_text() + "# changed\n")
-    keys.append(builder.key(image, "base"))
+    keys.append(builds.key(image, "base"))
     program.chmod(0o755)
-    keys.append(builder.key(image, "base"))
+    keys.append(builds.key(image, "base"))
     (image.folder / "new.py").touch()
-    keys.append(builder.key(image, "base"))
+    keys.append(builds.key(image, "base"))
     assert len(set(keys)) == len(keys)
 
 
 def test_the_key_ignores_what_is_not_in_the_image(image: Image) -> None:
-    before = builder.key(image, "base")
+    before = builds.key(image, "base")
     (image.folder / "__pycache__").mkdir()
     (image.folder / "__pycache__" / "x.pyc").touch()
     (image.folder / ".mypy_cache").mkdir()
     (image.folder / ".mypy_cache" / "x.json").touch()
     (image.folder / "README.md").write_text("words")
-    assert builder.key(image, "base") == before
+    assert builds.key(image, "base") == before
 
 
 def test_an_unknown_image_is_refused_with_the_known_ones() -> None:
@@ -175,12 +184,6 @@ def test_a_wrong_input_is_refused_with_its_place() -> None:
         parse("images.x.inputs.y", {"wheel": "a==1", "sha256": "0"})
 
 
-def test_missing_buildah_names_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda _: None)
-    with pytest.raises(images.ImageError, match="apt-get install buildah"):
-        buildah.run(["version"], "test")
-
-
 @pytest.fixture
 def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A storage of two images that were built already."""
@@ -188,8 +191,8 @@ def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(registry, "build", lambda *_: [])
     for name in ("pause", "coredns"):
-        (buildah.home() / "root" / "overlay-images" / name).mkdir(parents=True)
-        records.keep(name, Record(f"key-of-{name}", name))
+        (BUILDAH.home / "root" / "overlay-images" / name).mkdir(parents=True)
+        records.keep(BUILDAH, name, Record(f"key-of-{name}", name))
     return tmp_path
 
 
@@ -218,14 +221,14 @@ def target(monkeypatch: pytest.MonkeyPatch) -> Iterator[registry.Registry]:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
         thread.start()
 
-        def push(arguments: list[str], what: str) -> None:
-            digest = "sha256:" + f"{len(what):064x}"
-            arguments_by_position = arguments[-2:]
-            assert arguments_by_position[0] == what, "the image's id"
-            Path(arguments[arguments.index("--digestfile") + 1]).write_text(digest)
-            FakeRegistry.held.add(f"slipway/{what}@{digest}")
+        def push(_: Buildah, image_id: str, target: str, *, plain_http: bool) -> str:
+            digest = "sha256:" + f"{len(image_id):064x}"
+            assert target == f"{host}/slipway/{image_id}:key-of-{image_id}"
+            assert plain_http, "it is on loopback"
+            FakeRegistry.held.add(f"slipway/{image_id}@{digest}")
+            return digest
 
-        monkeypatch.setattr(buildah, "run", push)
+        monkeypatch.setattr(Buildah, "push", push)
         host = f"127.0.0.1:{server.server_port}"
         yield registry.Registry(host, "registry.lab:5000")
         server.shutdown()
@@ -285,21 +288,37 @@ def test_plain_http_is_spoken_on_loopback_only(host: str, plain: bool) -> None:
     assert registry.Registry.at(host, plain_http=True).is_plain
 
 
-def test_pip_settings_hold_the_index_and_nothing_else(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("PIP_INDEX_URL", "https://index.example/simple")
-    monkeypatch.setenv("PIP_FIND_LINKS", "/nowhere")
-    lines = buildah.pip_configuration().splitlines()
-    assert lines[0] == "[global]"
-    assert "index-url = https://index.example/simple" in lines
-    assert not any("find-links" in line for line in lines)
+def test_docker_hub_is_refused_before_anything_is_built() -> None:
+    hub = registry.Registry.at("docker.io/team")
+    with pytest.raises(images.ImageError, match="no repositories below"):
+        images.push(hub, ["pause"])
+
+
+def test_without_names_another_registry_gets_no_images_of_the_lab() -> None:
+    every = {image.name for image in table.select(None)}
+    theirs = {image.name for image in table.select(None, lab=False)}
+    assert "model-server" in theirs
+    assert every - theirs >= {"base", "pause", "compose-tools"}
+    named = table.select(["pause"], lab=False)
+    assert [image.name for image in named] == ["pause"]
+
+
+def test_stacks_of_a_cluster_of_ones_own_need_no_image_of_the_lab() -> None:
+    loaded = {
+        image.name: f"{LOADED}/{image.repository}@sha256:" + 64 * "0"
+        for image in table.select(None, lab=False)
+    }
+    for stack in ("platform.mine", "models.mine"):
+        rendered = render(stack, images=loaded)
+        text = "".join(rendered.files(secrets=False).values())
+        assert LOADED in text
+        assert "imagePullPolicy: Always" not in text, "kind's nodes have no registry"
 
 
 def test_a_record_whose_image_is_gone_does_not_count(storage: Path) -> None:
-    assert set(records.read()) == {"pause", "coredns"}
-    shutil.rmtree(buildah.home() / "root" / "overlay-images" / "pause")
-    assert set(records.read()) == {"coredns"}
+    assert set(records.read(BUILDAH)) == {"pause", "coredns"}
+    shutil.rmtree(BUILDAH.home / "root" / "overlay-images" / "pause")
+    assert set(records.read(BUILDAH)) == {"coredns"}
 
 
 def test_a_mirrored_image_is_locked_by_digest(
@@ -327,3 +346,19 @@ def test_the_model_servers_readme_names_each_adapter() -> None:
     for module in ("fastapi.py", "flask.py", "django.py"):
         assert (folder / "model_server/adapters" / module).is_file()
         assert f"- `{module}`" in told
+
+
+def test_a_folder_that_several_images_have_comes_without_compiled_files(
+    tmp_path: Path,
+) -> None:
+    shared = tmp_path / "shared"
+    (shared / "__pycache__").mkdir(parents=True)
+    (shared / "a.py").write_text("A = 1\n")
+    folder = Folder(str(shared))
+    before = folder.identity()
+    (shared / "__pycache__" / "a.pyc").write_bytes(b"1")
+    assert folder.identity() == before
+    place(shared, tmp_path / "target")
+    assert [path.name for path in (tmp_path / "target").iterdir()] == ["a.py"]
+    (shared / "a.py").write_text("A = 2\n")
+    assert folder.identity() != before

@@ -10,7 +10,7 @@ import yaml
 
 from components import naming
 from components.platform import keda_manifests as manifests
-from slipway.render import Rendered
+from slipway.rendering.render import Rendered
 from tests.support import platform, pod_security, schemas
 from tests.support.rendered import reference
 

@@ -15,8 +15,9 @@ from click.testing import CliRunner, Result
 
 from components.serving.models_settings import ModelsSettings
 from components.setting_secrets import Encrypted
-from slipway import cluster_api, keys, stack_settings
-from slipway.kube_api import KubeApi
+from slipway import keys, stack_settings
+from slipway.cluster import stack_api
+from slipway.cluster.kube_api import KubeApi
 
 SECRET = "employment-keys"
 PATH = f"/api/v1/namespaces/models/secrets/{SECRET}"
@@ -57,7 +58,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Server:
         transport = httpx.MockTransport(found.answer)
         yield KubeApi(httpx.Client(base_url="https://cluster", transport=transport))
 
-    monkeypatch.setattr(cluster_api, "of_stack", api)
+    monkeypatch.setattr(stack_api, "of_stack", api)
     return found
 
 

@@ -9,7 +9,13 @@ from typing import Any
 import httpx
 import pytest
 
-from slipway.kube_api import METADATA, ForbiddenError, KubeApi, KubeApiError
+from slipway.cluster.kube_api import (
+    METADATA,
+    METADATA_LIST,
+    ForbiddenError,
+    KubeApi,
+    KubeApiError,
+)
 
 OBJECT = "/api/v1/namespaces/models/configmaps/one"
 LIST = "/api/v1/namespaces/models/configmaps"
@@ -109,6 +115,12 @@ def test_only_metadata_is_asked_for(api: KubeApi, server: Server) -> None:
     assert api.metadata(f"{LIST}/none") is None
 
 
+def test_a_list_is_read_without_content(api: KubeApi, server: Server) -> None:
+    assert api.listed(f"{LIST}?labelSelector=a%3Db") == [{"metadata": {"name": "one"}}]
+    assert server.seen[-1].headers["accept"] == METADATA_LIST
+    assert server.seen[-1].url.params["labelSelector"] == "a=b"
+
+
 def test_a_change_is_merged(api: KubeApi, server: Server) -> None:
     assert api.patch(OBJECT, {"data": {"a": "b"}})
     assert server.objects[OBJECT]["data"] == {"a": "b"}
@@ -126,7 +138,8 @@ def test_an_object_is_deleted_with_what_it_owns(api: KubeApi, server: Server) ->
     api.delete(OBJECT)
     assert server.objects == {}
     assert json.loads(server.seen[-1].content) == {"propagationPolicy": "Background"}
-    api.delete(OBJECT)  # one that is gone is as good
+    api.delete(OBJECT, owned_first=True)  # one that is gone is as good
+    assert json.loads(server.seen[-1].content) == {"propagationPolicy": "Foreground"}
 
 
 def test_whether_the_server_answers(api: KubeApi, server: Server) -> None:

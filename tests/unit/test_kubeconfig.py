@@ -15,10 +15,10 @@ from typing import Any
 import pytest
 import yaml
 
-from components.cluster.kubeconfig_files import ambient
+from components.cluster.existing.kubeconfig_files import ambient
 from components.settings import SettingsError
-from slipway import cluster_api, cluster_sources
-from slipway.kube_api import KubeApi, KubeApiError
+from slipway.cluster import sources, stack_api
+from slipway.cluster.kube_api import KubeApi, KubeApiError
 from stacks import files
 from tests.support import rendered as r
 from tests.support.https_server import Served, serve
@@ -195,7 +195,7 @@ def test_the_ambient_files_are_those_of_the_variable(
     lock = tmp_path / "images.lock"
     lock.write_text(json.dumps(r.IMAGES))
     monkeypatch.setenv("SLIPWAY_IMAGES_LOCK", str(lock))
-    with cluster_api.of_stack("platform.test") as api:
+    with stack_api.of_stack("platform.test") as api:
         assert api.answers() == ""
     assert server.asked == ["Bearer of-b"]
     monkeypatch.setenv("KUBECONFIG", "")
@@ -277,7 +277,7 @@ def test_what_cannot_serve_is_refused_before_anything_is_made(
     assert fix in str(told.value)
     rendered = r.models(cluster={"kubeconfig": str(path)})
     with pytest.raises(SettingsError) as caught:
-        cluster_sources.require_kubeconfig("models.test", rendered)
+        sources.require_kubeconfig("models.test", rendered)
     problem = caught.value.problems[0]
     assert problem.path == f"cluster.{setting}"
     assert reason in problem.reason
@@ -342,12 +342,12 @@ def test_relative_paths_of_a_named_file_are_refused_where_the_provider_loses_the
     path = file(server, content)
     named = r.models(cluster={"kubeconfig": str(path)})
     with pytest.raises(SettingsError) as caught:
-        cluster_sources.require_kubeconfig("models.test", named)
+        sources.require_kubeconfig("models.test", named)
     (problem,) = caught.value.problems
     assert "relative path" in problem.reason
     assert f"KUBECONFIG={path}" in problem.fix
     monkeypatch.setenv("KUBECONFIG", str(path))
-    cluster_sources.require_kubeconfig("models.test", r.models())
+    sources.require_kubeconfig("models.test", r.models())
 
 
 def test_no_ambient_kubeconfig_is_left_to_the_provider(
@@ -356,17 +356,17 @@ def test_no_ambient_kubeconfig_is_left_to_the_provider(
     """In a pod it takes the pod's own account."""
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
-    cluster_sources.require_kubeconfig("models.test", r.models())
+    sources.require_kubeconfig("models.test", r.models())
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     with pytest.raises(SettingsError, match="there is no kubeconfig"):
-        cluster_sources.require_kubeconfig("models.test", r.models())
+        sources.require_kubeconfig("models.test", r.models())
 
 
 def given(monkeypatch: pytest.MonkeyPatch, *files: Path) -> Any:
     """The provider's kubeconfig with these files in $KUBECONFIG."""
     monkeypatch.setenv("KUBECONFIG", os.pathsep.join(map(str, files)))
     rendered = r.models()
-    cluster_sources.require_kubeconfig("models.test", rendered)
+    sources.require_kubeconfig("models.test", rendered)
     return r.resource(rendered, "kubernetes").inputs.get("kubeconfig")
 
 

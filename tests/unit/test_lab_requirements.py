@@ -96,6 +96,16 @@ def test_mirrors_are_the_machines_own() -> None:
         DebianMirror.parse(URIS.splitlines()[3])
 
 
+def test_an_archive_of_ubuntu_is_not_debians() -> None:
+    uris = "".join(
+        f"'http://{at}/ubuntu/dists/{suite}/InRelease' name 0\n"
+        for at, suite in [("u.test", "noble"), ("s.test", "noble-security")]
+    )
+    with pytest.raises(OperatorError, match=r"no Debian archive"):
+        DebianMirror.parse(uris)
+    assert DebianMirror.parse(uris + URIS).main == "http://mirror.test/debian"
+
+
 def test_groups_lie_below_the_own_ones_on_version_1() -> None:
     tree = Cgroups.parse(MOUNTS_V1, OWN_V1, "lab-1")
     assert [(h.place, h.kind, h.options, h.folder) for h in tree.hierarchies] == [

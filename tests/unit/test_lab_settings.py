@@ -35,6 +35,8 @@ def test_environment_sets_workers_and_ports() -> None:
         "prometheus": 10090,
         "alertmanager": 10093,
         "alerts": 10095,
+        "monitor": 10300,
+        "console": 10310,
         "registry": 6000,
     }
 

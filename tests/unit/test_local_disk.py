@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from slipway import local_disk
+from slipway.local import disk
 from toolchain import paths
 
 
@@ -32,15 +32,15 @@ def test_each_byte_is_told_once_by_what_it_is(machine: Path) -> None:
     write(paths.cache() / "unknown.file", 4)
     write(paths.state() / "labs/lab/hosts/cp1/disk", 6)
     write(paths.state() / "pulumi/stack.json", 1)
-    found = {one.what: one.size / 10**6 for one in local_disk.kept()}
+    found = {one.what: one.size / 10**6 for one in disk.kept()}
     assert found == {
         "programs": 5,
-        local_disk.PYTHON: 1,
-        local_disk.REST: 4,
-        local_disk.LAB: 6,
-        local_disk.STATE: 1,
+        disk.PYTHON: 1,
+        disk.REST: 4,
+        disk.LAB: 6,
+        disk.STATE: 1,
     }
-    assert all(one.folder.is_relative_to(machine) for one in local_disk.kept())
+    assert all(one.folder.is_relative_to(machine) for one in disk.kept())
 
 
 def test_a_file_with_two_names_counts_once(machine: Path) -> None:
@@ -48,18 +48,18 @@ def test_a_file_with_two_names_counts_once(machine: Path) -> None:
     write(program, 3)
     (paths.cache() / "hosts-bin").mkdir()
     os.link(program, paths.cache() / "hosts-bin/kubelet")
-    (programs,) = local_disk.kept()
+    (programs,) = disk.kept()
     assert programs.size == 3 * 10**6
 
 
 def test_the_stacks_state_is_not_offered_for_deletion(machine: Path) -> None:
     write(paths.state() / "pulumi/stack.json", 1)
-    (state,) = local_disk.kept()
+    (state,) = disk.kept()
     assert state.deleting.startswith("never")
 
 
 def test_a_machine_with_nothing_has_nothing(machine: Path) -> None:
-    assert local_disk.kept() == []
+    assert disk.kept() == []
     out = io.StringIO()
-    Console(file=out, width=120).print(local_disk.table())
+    Console(file=out, width=120).print(disk.table())
     assert "0.00" in out.getvalue()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from slipway import local_record
+from slipway.local import record
 
 
 @pytest.fixture(autouse=True)
@@ -19,25 +19,25 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("said", "kind"),
     [
-        ({"programs": "", "hosts": ""}, local_record.UNCHANGED),
-        ({"programs": "built pulumi", "stack": "9 create"}, local_record.COLD),
-        ({"programs": "", "stack": "9 create"}, local_record.NEW_LAB),
-        ({"hosts": "booted cp1", "stack": ""}, local_record.STARTED),
+        ({"programs": "", "hosts": ""}, record.UNCHANGED),
+        ({"programs": "built pulumi", "stack": "9 create"}, record.COLD),
+        ({"programs": "", "stack": "9 create"}, record.NEW_LAB),
+        ({"hosts": "booted cp1", "stack": ""}, record.STARTED),
     ],
 )
 def test_the_kind_of_a_run(said: dict[str, str], kind: str) -> None:
-    assert local_record.kind_of(said) == kind
+    assert record.kind_of(said) == kind
 
 
 def test_the_latest_of_each_kind_is_kept() -> None:
-    local_record.add([("Hosts", 50.0, "booted cp1"), ("Stack", 3.0, "")])
-    local_record.add([("Hosts", 40.0, "booted cp1"), ("Stack", 2.0, "")])
-    local_record.add([("Hosts", 9.0, ""), ("Stack", 1.5, "")])
-    runs = local_record.load()
-    assert runs[local_record.STARTED].seconds == {"Hosts": 40.0, "Stack": 2.0}
-    assert set(runs) == {local_record.STARTED, local_record.UNCHANGED}
+    record.add([("Hosts", 50.0, "booted cp1"), ("Stack", 3.0, "")])
+    record.add([("Hosts", 40.0, "booted cp1"), ("Stack", 2.0, "")])
+    record.add([("Hosts", 9.0, ""), ("Stack", 1.5, "")])
+    runs = record.load()
+    assert runs[record.STARTED].seconds == {"Hosts": 40.0, "Stack": 2.0}
+    assert set(runs) == {record.STARTED, record.UNCHANGED}
     console = Console(record=True, width=120)
-    console.print(local_record.table())
+    console.print(record.table())
     shown = console.export_text()
     assert "42.0" in shown
     assert "10.5" in shown
@@ -45,7 +45,7 @@ def test_the_latest_of_each_kind_is_kept() -> None:
 
 
 def test_a_broken_record_is_no_error() -> None:
-    local_record.file().write_text("{")
-    assert local_record.load() == {}
-    local_record.add([("Hosts", 1.0, "")])
-    assert set(local_record.load()) == {local_record.UNCHANGED}
+    record.file().write_text("{")
+    assert record.load() == {}
+    record.add([("Hosts", 1.0, "")])
+    assert set(record.load()) == {record.UNCHANGED}

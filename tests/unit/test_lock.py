@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway import environment, lock
+from devtools import environment, lock
 from tests.support.pins import hashes, pins
 from toolchain import paths
 

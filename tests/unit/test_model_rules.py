@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 import yaml
+from model_server import metrics
 
-from components.serving import rules
-from components.serving.model_server_args import Alerts, ModelServerArgs
-from components.serving.scaling_settings import Scaling
+from components.serving.alerts import rules
+from components.serving.args.model_server_args import Alerts, ModelServerArgs
+from components.serving.runtimes import figures
+from components.serving.settings.scaling_settings import Scaling
 from tests.support.rendered import reference
 from toolchain import packages, paths
 
@@ -25,6 +27,7 @@ ARGS = ModelServerArgs(
     model_image=reference("a"),
     image=reference("b"),
     scaling=Scaling(signal="inflight", inflight_per_replica=8),
+    alerts=Alerts(availability_percent=99.5, quiet_seconds=120),
 )
 TEXT = rules.rule_file("employment", "models", ARGS)
 (GROUP,) = yaml.safe_load(TEXT)["groups"]
@@ -104,6 +107,7 @@ def buckets(name: str, quick: str, slow: str) -> list[Any]:
 
 KEDA_ERRORS = "keda_scaler_detail_errors_total"
 DROPS = "prediction_log_dropped_total"
+STARTED = "process_start_time_seconds"
 REQUESTS = sample("model_requests_total", "0+100x60")
 FIRING: dict[str, list[Any]] = {
     "ModelWithoutReadyReplica": [sample("model_ready", "1x4 _x60")],
@@ -113,6 +117,17 @@ FIRING: dict[str, list[Any]] = {
     "ModelSaturated": [sample("model_saturation", "0.95x60")],
     "ModelPredictionLogDrops": [sample(DROPS, "0+1x60", WHOSE)],
     "ModelScalingSignalAbsent": [sample("model_inflight", "3x4 _x60")],
+    # 20 % of all requests, and 2.
+    "ModelErrorBudgetBurnsFast": [
+        REQUESTS,
+        sample("model_errors_total", "0+20x60", FIVE),
+    ],
+    "ModelErrorBudgetBurnsSlowly": [
+        REQUESTS,
+        sample("model_errors_total", "0+2x60", FIVE),
+    ],
+    "ModelRestarting": [sample(STARTED, "1x9 200x9 400x9 600x60")],
+    "ModelWithoutTraffic": [sample("model_requests_total", "0+100x9 1000x60")],
 }
 NOT_OURS = LABELS.replace("employment", "other") + ',instance="b"'
 REFUSED = f'{LABELS},status="400",code="invalid_request",instance="a"'
@@ -133,6 +148,23 @@ SILENT: dict[str, list[Any]] = {
     "ModelPredictionLogDrops": [
         sample(DROPS, "0+1x60", WHOSE.replace("employment", "other")),
         sample(DROPS, "5x60", WHOSE),
+    ],
+    # 2 % is 4 times what is allowed, 0.4 % is within.
+    "ModelErrorBudgetBurnsFast": [
+        REQUESTS,
+        sample("model_errors_total", "0+2x60", FIVE),
+    ],
+    "ModelErrorBudgetBurnsSlowly": [
+        sample("model_requests_total", "0+1000x60"),
+        sample("model_errors_total", "0+4x60", FIVE),
+    ],
+    "ModelRestarting": [
+        sample(STARTED, "1x9 200x9 400x60"),
+        sample(STARTED, "1x9 200x9 400x9 600x60", NOT_OURS),
+    ],
+    "ModelWithoutTraffic": [
+        sample("model_requests_total", "0+1x60"),
+        sample("model_requests_total", "7x60", NOT_OURS),
     ],
     "ModelScalingSignalAbsent": [
         sample("model_inflight", "0x60"),  # nothing to do is an answer, too
@@ -171,6 +203,11 @@ def fires(promtool: Path, folder: Path, name: str, series: list[Any]) -> bool:
     said = done.stdout + done.stderr
     assert done.returncode == 0 or "got:" in said, said
     return done.returncode == 0
+
+
+def test_the_last_bucket_is_the_servers() -> None:
+    """Settings refuse thresholds that no percentile of it can reach."""
+    assert metrics.LATENCY_BUCKETS[-1] == figures.LAST_BUCKET_SECONDS
 
 
 def test_every_alert_is_tried() -> None:

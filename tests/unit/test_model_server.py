@@ -8,9 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from components import naming
+from components.serving.args.model_server_args import ModelServerArgs
 from components.serving.model_server import ModelServer
-from components.serving.model_server_args import ModelServerArgs
-from slipway.render import Rendered
+from slipway.rendering.render import Rendered
 from tests.support import rendered as r
 
 KINDS = {
@@ -105,7 +105,9 @@ def test_replicas_are_the_autoscalers(one: Rendered) -> None:
         "kind": "Deployment",
         "name": "employment",
     }
-    assert spec["metrics"][0]["resource"]["target"]["averageUtilization"] == 70
+    (metric,) = spec["metrics"]
+    assert metric["containerResource"]["container"] == "server"
+    assert metric["containerResource"]["target"]["averageUtilization"] == 70
 
 
 def test_it_scales_up_at_once_and_down_after_the_load_stayed_low() -> None:
@@ -167,8 +169,8 @@ def test_the_model_is_an_image_volume_that_cannot_be_written(one: Rendered) -> N
     assert mounts["model"]["readOnly"] is True
     assert mounts["tmp"]["mountPath"] == "/tmp"
     assert volumes["tmp"]["emptyDir"]["sizeLimit"] == "16Mi"
-    # 256 MiB of files, and two more that are being written or deleted.
-    assert volumes["predictions"]["emptyDir"]["sizeLimit"] == "288Mi"
+    # 256 MiB of files, two that are being written and one that is being deleted.
+    assert volumes["predictions"]["emptyDir"]["sizeLimit"] == "304Mi"
 
 
 def test_without_a_prediction_log_there_is_no_volume_for_it() -> None:
@@ -317,8 +319,8 @@ def test_quantities_are_written_as_the_api_server_would() -> None:
         )
     )["containers"][0]["resources"]
     assert resources == {
-        "requests": {"cpu": "1500m", "memory": "512Mi"},
-        "limits": {"cpu": "2", "memory": "2Gi"},
+        "requests": {"cpu": "1500m", "memory": "512Mi", "ephemeral-storage": "384Mi"},
+        "limits": {"cpu": "2", "memory": "2Gi", "ephemeral-storage": "384Mi"},
     }
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from components.cluster.endpoint_services import ENDPOINT_SERVICES
-from slipway.monitor import Resource
-from slipway.render import Rendered
+from components.cluster.network.endpoint_services import ENDPOINT_SERVICES
+from slipway.rendering.recorder import Resource
+from slipway.rendering.render import Rendered
 from tests.support.aws_network import ZONES, network
 from tests.support.aws_rendered import after, name_of, of_kind, only
 

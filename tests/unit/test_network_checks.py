@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from components.cluster import network_checks
-from components.cluster.cidr import NamedRange
-from components.cluster.elastic_pool import ElasticPool
-from components.cluster.network_settings import NetworkSettings
-from components.cluster.node_demand import NodeDemand, of_pools
-from components.cluster.reserved_pool import ReservedPool
-from components.cluster.system_pool import SystemPool
+from components.cluster.network.cidr import NamedRange
+from components.cluster.network.network_settings import NetworkSettings
+from components.cluster.nodes.elastic_pool import ElasticPool
+from components.cluster.nodes.node_demand import NodeDemand, of_pools
+from components.cluster.nodes.reserved_pool import ReservedPool
+from components.cluster.nodes.system_pool import SystemPool
 from components.settings import Problem, parse
 
 ZONES = ("eu-central-1a", "eu-central-1b", "eu-central-1c")

@@ -7,11 +7,14 @@ import re
 import pytest
 import yaml
 
-from components.cluster import cidr_plan, network_checks, storage_names, subnet_tags
-from components.cluster.cidr import NamedRange
-from components.cluster.endpoint_services import ENDPOINT_SERVICES
-from components.cluster.network_settings import NetworkSettings
-from components.cluster.node_demand import NodeDemand
+from components.cluster import network_checks
+from components.cluster.iam import subnet_tags
+from components.cluster.network import cidr_plan
+from components.cluster.network.cidr import NamedRange
+from components.cluster.network.endpoint_services import ENDPOINT_SERVICES
+from components.cluster.network.network_settings import NetworkSettings
+from components.cluster.nodes.node_demand import NodeDemand
+from components.cluster.storage import storage_names
 from components.settings import parse
 from tests.support.aws_rendered import ARNS
 from toolchain import paths

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from components.cluster import amis, user_data
-from slipway.monitor import Resource
-from slipway.render import Rendered
+from components.cluster.nodes import amis, user_data
+from slipway.rendering.recorder import Resource
+from slipway.rendering.render import Rendered
 from tests.support import pools
 from tests.support.aws_rendered import CLUSTER, of_kind, only
 
@@ -239,6 +239,14 @@ def test_a_capacity_block_is_bought_as_one() -> None:
     target = {"capacityReservationId": pools.RESERVATION}
     wanted = {"capacityReservationTarget": target}
     assert launched["capacityReservationSpecification"] == wanted
+
+
+def test_a_block_that_is_over_stops_no_other_change() -> None:
+    over = {**pools.BLOCK, "ends_at": "2026-01-31T11:30:00Z"}
+    (message,) = pools.group({**pools.H100, "reservation": over}).messages
+    assert "pools.gpu: the capacity block cr-0123456789abcdef0 ended at" in message
+    assert "buy another block" in message
+    assert pools.group({**pools.H100, "reservation": pools.BLOCK}).messages == ()
 
 
 @pytest.mark.parametrize("config", [pools.SYSTEM, EFA])

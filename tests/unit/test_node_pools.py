@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from components.cluster import amis, pool_nodes
-from components.cluster.elastic_pool import ElasticPool
+from components.cluster.nodes import amis, pool_nodes
+from components.cluster.nodes.elastic_pool import ElasticPool
 from components.platform import karpenter, node_pools
 from components.platform.node_pools import NodePools
 from tests.support import pools, schemas

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.cluster import amis, pool_nodes
+from components.cluster.nodes import amis, pool_nodes
 from components.settings import SettingsError, parse
 from tests.support.pools import Pools
 from toolchain import paths

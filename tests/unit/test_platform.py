@@ -13,7 +13,7 @@ from components import naming
 from components.platform import chart
 from components.platform.settings import PlatformSettings
 from lab.settings import CLUSTER_DNS, FORWARDS
-from slipway.monitor import Resource
+from slipway.rendering.recorder import Resource
 from tests.support import platform
 from tests.support.rendered import IMAGES
 
@@ -174,7 +174,10 @@ def test_insecure_kubelets_are_the_labs_own_choice() -> None:
 
 def test_a_callers_request_id_is_kept() -> None:
     policy = platform.only(platform.lab(), "ClientTrafficPolicy", "slipway")["spec"]
-    assert policy["headers"]["requestID"] == "PreserveOrGenerate"
+    # Envoy changes what it preserves, if it may also generate.
+    assert policy["headers"]["requestID"] == "Preserve"
+    (made,) = policy["headers"]["earlyRequestHeaders"]["addIfAbsent"]
+    assert made == {"name": "x-request-id", "value": "%UNIQUE_ID%"}
     assert policy["targetRefs"] == [
         {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "slipway"}
     ]
@@ -240,6 +243,29 @@ def test_what_uses_a_kind_goes_before_the_kind() -> None:
     assert depends(controller, "Namespace::")
 
 
+def test_the_controller_starts_after_its_rights() -> None:
+    """It tries its Wasm server once, with the rights that it has then."""
+    found = platform.lab()
+
+    def of_gateway(*kinds: str) -> set[str]:
+        return {
+            r.urn
+            for r in found.resources
+            if r.type.rpartition(":")[2] in kinds
+            and "envoy-gateway-role" in r.name.lower()
+            and "envoy-gateway" in r.name
+        }
+
+    rights = of_gateway("Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding")
+    (deployment,) = [
+        r
+        for r in found.resources
+        if r.type.endswith(":Deployment") and r.name.startswith("envoy-gateway-")
+    ]
+    assert len(rights) > 1
+    assert rights <= set(deployment.depends_on)
+
+
 def test_up_waits_until_the_gateway_answers() -> None:
     gateway = platform.only(platform.lab(), "Gateway", "slipway")["metadata"]
     assert gateway["annotations"]["pulumi.com/waitFor"] == "condition=Programmed"
@@ -286,7 +312,10 @@ def test_a_cluster_that_has_all_gets_namespaces_and_rules_only() -> None:
     kinds = {
         (m["kind"], m["metadata"]["name"]) for m in platform.rendered(**NONE).manifests
     }
-    assert {kind for kind, _ in kinds} == {"Namespace", "NetworkPolicy", "ConfigMap"}
+    assert {kind for kind, _ in kinds} == {
+        *("ConfigMap", "Namespace", "NetworkPolicy"),
+        *("ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"),
+    }
     assert ("ConfigMap", "rules-platform") in kinds
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from components import catalog
-from components.cluster import amis, pool_places
-from components.cluster.pool_places import Place
-from components.cluster.pool_reach import Reach, reach
+from components.cluster.nodes import amis, pool_places
+from components.cluster.nodes.pool_places import Place
+from components.cluster.nodes.pool_reach import Reach, reach
 from components.settings import SettingsError
 from tests.support import pools
 

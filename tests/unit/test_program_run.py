@@ -12,8 +12,8 @@ from google.protobuf import struct_pb2
 from pulumi.runtime import resource as sdk_resource
 from pulumi.runtime import rpc
 
-from slipway.monitor import plain, values
-from slipway.render import render
+from slipway.rendering.recorder import plain, values
+from slipway.rendering.render import render
 
 SECRET = {
     rpc._special_sig_key: rpc._special_secret_sig,

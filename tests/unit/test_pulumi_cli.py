@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from semver import VersionInfo
 
-from slipway import pulumi_cli
+from slipway.engine import pulumi_cli
 from toolchain import builds, programs
 from toolchain.programs import Programs, Source
 

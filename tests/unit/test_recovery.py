@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from slipway import locks, processes, recovery
+from slipway.engine import locks, processes, recovery
 
 URN = "urn:pulumi:models.lab::slipway::kubernetes:core/v1:Service::web"
 SERVICE = {

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from components.setting_problems import bare, item, variants
 from components.settings import Settings
-from docs import generate
+from docs import generate, refused_reference, rule_reference
 from stacks import layers
 from toolchain import paths
 
@@ -33,6 +33,16 @@ FIELDS = [(c, name) for c in ALL for name in c.model_fields]
 def test_the_page_of_settings_is_generated() -> None:
     written = (paths.ROOT / generate.SETTINGS).read_text()
     assert written == generate.settings_page(), "run `make docs`"
+
+
+def test_the_page_of_rules_is_generated() -> None:
+    written = (paths.ROOT / rule_reference.PAGE).read_text()
+    assert written == rule_reference.page(), "run `make docs`"
+
+
+def test_refused_configurations_are_those_of_the_corpus() -> None:
+    written = (paths.ROOT / refused_reference.PAGE).read_text()
+    assert written == refused_reference.page(), "run `make docs`"
 
 
 def test_there_are_settings_to_describe() -> None:
@@ -73,8 +83,26 @@ def test_every_number_has_bounds_and_a_unit_or_is_a_count(
     assert any(getattr(rule, "ge", None) is not None for rule in metadata)
     assert any(getattr(rule, "le", None) is not None for rule in metadata)
     units = ("seconds", "minutes", "hours", "days", "gib", "mib", "kib", "percent")
-    units += ("millicores",)
-    counts = ("replicas", "rows", "unavailable", "connections", "port", "images")
+    units += ("millicores", "per_second", "celsius")
+    counts = (
+        "replicas",
+        "rows",
+        "labels",
+        "features",
+        "unavailable",
+        "connections",
+        "port",
+        "images",
+    )
     counts += ("nodes", "gpus", "instances", "pods", "requests", "batches", "threads")
-    counts += ("stages", "version", "weight", "attempts")
+    counts += (
+        "repetitions",
+        "restarts",
+        "stages",
+        "version",
+        "weight",
+        "attempts",
+        "labels",
+        "features",
+    )
     assert name.endswith((*units, *counts)), f"{name}: put its unit into its name"

@@ -16,9 +16,9 @@ from pulumi_kubernetes.apps.v1 import Deployment
 from pulumi_kubernetes.core.v1 import ConfigMap, Namespace, Secret
 
 from components.setting_secrets import Encrypted
-from slipway.manifests import DuplicateObjectError
-from slipway.monitor import DuplicateResourceError
-from slipway.render import Rendered, render
+from slipway.rendering.manifests import DuplicateObjectError
+from slipway.rendering.recorder import DuplicateResourceError
+from slipway.rendering.render import Rendered, render
 from stacks import config
 
 STACK = "models.lab"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from slipway.render import Rendered
+from slipway.rendering.render import Rendered
 from tests.support import rendered as r
 from tests.support.routes import (
     PATHS,

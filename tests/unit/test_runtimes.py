@@ -7,14 +7,14 @@ from typing import Any, get_args
 import pytest
 import yaml
 
-from components.cluster import pool_nodes
+from components.cluster.nodes import pool_nodes
 from components.cluster.settings import ClusterSettings
-from components.monitoring import holding
+from components.observability import holding
 from components.serving import runtimes
 from components.serving.runtimes import vllm_plan
 from components.settings import SettingsError, parse
 from slipway import stack_files
-from slipway.render import Rendered, render
+from slipway.rendering.render import Rendered, render
 from tests.support import rendered as r
 from toolchain import paths
 

@@ -8,11 +8,12 @@ import pytest
 import yaml
 
 from components.platform import keda_manifests
-from components.serving import autoscaling, rules
+from components.serving.alerts import rules
 from components.serving.model_server import ModelServer
-from components.serving.scaling_settings import Scaling
-from components.serving.surroundings import KedaAccess
-from slipway.render import Rendered
+from components.serving.pods import autoscaling
+from components.serving.settings.scaling_settings import Scaling
+from components.serving.settings.surroundings import KedaAccess
+from slipway.rendering.render import Rendered
 from tests.support import rendered as r
 from tests.support import schemas
 

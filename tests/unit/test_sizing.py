@@ -7,7 +7,7 @@ import re
 import pytest
 from click.testing import CliRunner
 
-from components.serving.model_server_args import Resources
+from components.serving.args.model_server_args import Resources
 from components.serving.models_settings import ModelsSettings
 from slipway.bench import command as bench
 from slipway.bench import sizing

@@ -13,50 +13,52 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from components import cluster_access
+from components.cluster.existing import cluster_access
+from components.observability.dashboards import drawing
 from components.serving.models_settings import ModelsSettings
 from components.setting_secrets import Encrypted
 from components.settings import SettingsError
 from slipway import stack_settings
 from slipway.cli import cli
-from slipway.engine import Engine
-from slipway.render import render
+from slipway.engine.engine import Engine
+from slipway.rendering.render import render
 from slipway.teardown import target
 from stacks import cluster, files, layers
 from tests.support.rendered import IMAGES
 from toolchain import paths
 
 MODEL = "employment"
+JOB = "assistant-tuning"
 NOWHERE = "http://127.0.0.1:9"
 EVERYWHERE: dict[str, tuple[str, ...]] = {
     "up": ("up", "{}"),
     "preview": ("preview", "{}"),
     "render": ("render", "{}"),
+    "check": ("check", "{}"),
     "doctor": ("doctor", "{}", "--json"),
 }
+DASHBOARDS = ("dashboards", "{}", "--output", "/nonexistent")
 COMMANDS: dict[str, dict[str, tuple[str, ...]]] = {
     "cluster": EVERYWHERE | {"cost": ("cost", "{}", "--json")},
-    "platform": EVERYWHERE,
+    "platform": EVERYWHERE | {"dashboards": DASHBOARDS},
     "models": EVERYWHERE
     | {
         "compose": ("compose", "{}", "--out", "/nonexistent"),
+        "dashboards": DASHBOARDS,
         "keys": ("keys", "list", "{}", MODEL),
+        "logs": ("logs", MODEL, "--stack", "{}"),
+        "audit verify": ("audit", "verify", "--stack", "{}"),
         "bench model": ("bench", "model", "{}/" + MODEL, "--yes", "--gateway", NOWHERE),
         "bench sizing": ("bench", "sizing", "{}", "--prometheus", NOWHERE),
     },
+    "jobs": EVERYWHERE
+    | {"jobs": ("jobs", "--stack", "{}"), "run": ("run", JOB, "--stack", "{}")},
 }
 """What reads a stack's settings, by layer; `{}` is the stack."""
-REST = {
-    "catalog",
-    "destroy",
-    "images",
-    "local",
-    "schema",
-    "models",
-    "refresh",
-    "version",
-}
-"""Commands that read none; `destroy` works with settings that are refused."""
+REST = {"catalog", "destroy", "images", "local", "schema", "models", "refresh"}
+REST |= {"compare", "ledger", "version"}
+"""Commands that read none; `destroy` works with settings that are refused, `compare`
+has each of two checkouts render its own."""
 SECURE = {"secure": "v1:AAAABBBBCCCCDDDD:not-a-real-one"}
 KEYS = {"secret": f"{MODEL}-keys"}
 
@@ -74,6 +76,7 @@ def nothing_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     monkeypatch.setattr(cluster_access, "provider", reached)
     monkeypatch.setattr(cluster, "provider", reached)
+    monkeypatch.setattr(drawing, "text", reached)
     monkeypatch.setattr(Engine, "resources", lambda *_: [])
     lock = tmp_path / "images.lock"
     lock.write_text(json.dumps(IMAGES))
@@ -173,8 +176,8 @@ def jwks(given: dict[str, Any]) -> None:
 
 ACCOUNT = "111122223333"
 REGION = "us-east-1"
-ANY = ("cluster.dev", "platform.mine", "models.mine")
-OF_CLUSTER, OF_MODELS, INSIDE = ANY[:1], ANY[2:], ANY[1:]
+ANY = ("cluster.dev", "platform.mine", "models.mine", "jobs.gpu")
+OF_CLUSTER, OF_MODELS, INSIDE = ANY[:1], ANY[2:3], ANY[1:3]
 DOOR = f"models.{MODEL}.access"
 CASES: dict[str, tuple[tuple[str, ...], Change, list[str]]] = {
     # Keys as Pulumi takes them

@@ -9,14 +9,14 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.cluster import storage_names
-from components.cluster.arns import Arns
-from components.cluster.bucket import BucketArgs, SecureBucket
-from components.cluster.storage import ModelStorage
-from components.cluster.storage_settings import StorageSettings
+from components.cluster.iam.arns import Arns
+from components.cluster.storage import storage_names
+from components.cluster.storage.bucket import BucketArgs, SecureBucket
+from components.cluster.storage.storage import ModelStorage
+from components.cluster.storage.storage_settings import StorageSettings
 from components.settings import parse
-from slipway.monitor import Resource
-from slipway.render import Rendered
+from slipway.rendering.recorder import Resource
+from slipway.rendering.render import Rendered
 from tests.support.aws_rendered import ARNS, CLUSTER, name_of, of_kind, rendered
 
 PURPOSES = ("models", "predictions", "access")

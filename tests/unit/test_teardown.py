@@ -9,10 +9,10 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
+from slipway.cluster.kube_api import KubeApi, KubeApiError
 from slipway.doctor.account import CannotAskError
-from slipway.engine import Engine
-from slipway.kube_api import KubeApi, KubeApiError
-from slipway.results import EngineError, StackResult
+from slipway.engine.engine import Engine
+from slipway.engine.results import EngineError, StackResult
 from slipway.teardown import destroyer, leftovers, target
 from slipway.teardown.aws import Found, Made
 from slipway.teardown.destroyer import Destroyer

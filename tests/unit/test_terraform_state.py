@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from components.cluster import terraform_state
-from components.cluster.terraform_state import TerraformStateError
+from components.cluster.existing import terraform_state
+from components.cluster.existing.terraform_state import TerraformStateError
 from components.settings import SettingsError
-from slipway import render
+from slipway.rendering import render
 from tests.support import rendered as r
 
 CA = "LS0tLS1CRUdJTg=="

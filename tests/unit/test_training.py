@@ -6,7 +6,6 @@ import functools
 import hashlib
 import io
 import json
-import sys
 import tempfile
 import zipfile
 from dataclasses import replace
@@ -18,12 +17,14 @@ import numpy as np
 import pytest
 import yaml
 
-from toolchain import paths
-
-sys.path.insert(0, str(paths.ROOT / "images" / "employment"))
-
-from training import classifier, data, model_folder, onnx_export, reference
-from training.config import Configuration
+from models.employment.training import (
+    classifier,
+    data,
+    model_folder,
+    onnx_export,
+    reference,
+)
+from models.employment.training.config import Configuration
 
 ROWS = 400
 
@@ -181,6 +182,8 @@ def test_the_model_folder_is_the_same_twice_and_whole(
     assert card["digests"]["model.onnx"] == f"sha256:{weights}"
     assert card["inputs"] == [{"name": "input", "datatype": "FP32", "shape": [-1, 16]}]
     assert card["features"] == config.names
+    assert card["log"]["protected"] == ["SEX", "RAC1P"]
+    assert card["log"]["keep"] == config.names[:14]
     found = json.loads(folders[0]["reference.json"])
     assert found["revision"] == card["revision"]
     found = json.loads(folders[0]["examples.json"])

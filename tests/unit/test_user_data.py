@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.cluster import node_capacity, user_data
+from components.cluster.nodes import node_capacity, user_data
 from tests.support import pools
 from toolchain import paths
 

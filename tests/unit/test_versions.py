@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
-from components.serving import versions
-from components.serving.model_server_args import ModelServerArgs
-from components.serving.parts import parts
-from components.serving.route import route_spec
-from components.serving.surroundings import Surroundings
-from components.serving.versions import MOST_RULES, Route
-from slipway.render import Rendered
+from components.serving.args.model_server_args import ModelServerArgs
+from components.serving.args.parts import parts
+from components.serving.routes.route import route_spec
+from components.serving.settings import versions
+from components.serving.settings.surroundings import Surroundings
+from components.serving.settings.versions import MOST_RULES, Route
+from slipway.rendering.render import Rendered
 from stacks import values
 from tests.support import rendered as r
 from tests.support.routes import (

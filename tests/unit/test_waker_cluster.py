@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from components.serving import waker as component
+from components.serving.routes import waker as component
 from toolchain import paths
 
 sys.path.insert(0, str(paths.ROOT / "images" / "waker"))
@@ -58,6 +58,8 @@ class Api:
         self.calls: list[str] = []
         self.tokens: set[str] = set()
         self.fails = False
+        self.forbidden: set[str] = set()
+        """Deployments that the waker may not scale."""
 
     def deployment(self, name: str, replicas: int, **metadata: Any) -> None:
         self.objects[f"{DEPLOYMENTS}/{name}"] = {
@@ -99,6 +101,8 @@ class Api:
         if request.headers["content-type"] not in PATCHES:
             return httpx.Response(415, text="the body of the request was in an unknown")
         found = self.objects.get(path.removesuffix("/scale"))
+        if found and found["metadata"]["name"] in self.forbidden:
+            return httpx.Response(403, text="forbidden")
         if found is None:
             return httpx.Response(404, json={"kind": "Status"})
         for key, value in json.loads(request.content).items():
@@ -282,6 +286,30 @@ def test_a_model_falls_asleep_and_wakes_by_the_rounds_of_the_keeper(
         kept.buffer.release(held)
         keeper.looked_at -= SILENT_SECONDS
         assert not keeper.is_ready
+        await keeper.close()
+
+    run(tmp_path, work)
+
+
+def test_an_orphan_that_may_not_be_woken_holds_up_nobody(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A sleeping model is removed: the right to scale it goes before it does."""
+
+    async def work(api: Api, cluster: Cluster) -> None:
+        api.deployment("m", 1)
+        api.deployment("left", 0)
+        api.endpoints("left-waker-1", "left", "waker.slipway.dev")
+        api.forbidden = {"left"}
+        keeper = Keeper(cluster, [MODEL])
+        keeper._calm_at = time.monotonic() + 60  # no pod is asked
+        await keeper.round()
+        await keeper.round()
+        assert (keeper.rounds, keeper.errors, keeper.is_ready) == (2, 0, True)
+        assert capsys.readouterr().out.count("not woken") == 1
+        api.forbidden = set()
+        await keeper.round()
+        assert api.replicas("left") == 1
         await keeper.close()
 
     run(tmp_path, work)

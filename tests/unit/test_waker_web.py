@@ -17,6 +17,7 @@ from toolchain import paths
 sys.path.insert(0, str(paths.ROOT / "images" / "waker"))
 
 from waker.cluster import Cluster, Found
+from waker.connections import Bound
 from waker.keeper import Keeper
 from waker.kept import Kept
 from waker.proxy import Proxy
@@ -43,7 +44,7 @@ def keeper() -> Keeper:
 
 def ask(keeper: Keeper, path: str, port: int = METRICS_PORT) -> httpx.Response:
     async def run() -> httpx.Response:
-        application = Application(keeper, cast("Proxy", Recorded()))
+        application = Application(keeper, cast("Proxy", Recorded()), Bound(0))
         transport = httpx.ASGITransport(cast("Any", application))
         base = f"http://waker:{port}"
         async with httpx.AsyncClient(transport=transport, base_url=base) as client:
@@ -83,6 +84,7 @@ def test_metrics_are_those_that_alerts_and_docs_name(keeper: Keeper) -> None:
     }
     assert found == {
         ("waker_errors_total",): 6,
+        ("waker_connections_closed_total",): 0,
         ("waker_asleep", "m"): 1,
         ("waker_held", "m"): 1,
         ("waker_wakes_total", "m"): 2,
@@ -90,6 +92,7 @@ def test_metrics_are_those_that_alerts_and_docs_name(keeper: Keeper) -> None:
         ("waker_refused_total", "m", "bytes"): 3,
         ("waker_refused_total", "m", "requests"): 0,
         ("waker_refused_total", "m", "time"): 0,
+        ("waker_refused_total", "m", "body"): 0,
         ("waker_forwarded_total", "m", "200"): 4,
         ("waker_forwarded_total", "m", "418"): 5,
     }

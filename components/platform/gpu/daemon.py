@@ -14,7 +14,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components import naming
-from components.cluster.node_pool_base import NodePoolBase
+from components.cluster.nodes.node_pool_base import NodePoolBase
 from components.platform.gpu.layouts import GPU
 from components.workload import Workload
 

@@ -7,13 +7,15 @@ from collections.abc import Mapping
 import pulumi
 
 from components import naming
-from components.cluster.node_pool_base import NodePoolBase
+from components.cluster.nodes.node_pool_base import NodePoolBase
 from components.platform.gpu import daemon
 from components.platform.gpu.settings import DcgmExporterSettings
-from components.security import network
+from components.security import network, pod_defaults
 from components.workload import http_probe
 
 NAME = "dcgm-exporter"
+SCRATCH_MIB = 64
+DISK = pod_defaults.disk(SCRATCH_MIB)
 PORT = 9400
 POD_RESOURCES = "/var/lib/kubelet/pod-resources"
 """Where the kubelet says which pod has which GPU."""
@@ -101,8 +103,8 @@ class DcgmExporter(daemon.GpuDaemon):
             "ports": [{"name": "metrics", "containerPort": PORT, "protocol": "TCP"}],
             "securityContext": daemon.security_context(sys_admin=settings.profiling),
             "resources": {
-                "requests": {"cpu": "50m", "memory": "256Mi"},
-                "limits": {"cpu": "500m", "memory": "1Gi"},
+                "requests": {"cpu": "50m", "memory": "256Mi", **DISK},
+                "limits": {"cpu": "500m", "memory": "1Gi", **DISK},
             },
             "readinessProbe": http_probe("/health", "metrics", seconds=10),
             # It answers only once DCGM has asked every GPU of the node.
@@ -118,7 +120,7 @@ class DcgmExporter(daemon.GpuDaemon):
         volumes = [
             daemon.host_folder("pods", POD_RESOURCES),
             {"name": "config", "configMap": {"name": self.name}},
-            {"name": "scratch", "emptyDir": {"sizeLimit": "64Mi"}},
+            {"name": "scratch", "emptyDir": {"sizeLimit": f"{SCRATCH_MIB}Mi"}},
         ]
         self.add_daemon_set(
             container,

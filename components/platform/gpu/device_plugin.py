@@ -6,10 +6,11 @@ from collections.abc import Mapping
 
 import pulumi
 
-from components.cluster.node_pool_base import NodePoolBase
+from components.cluster.nodes.node_pool_base import NodePoolBase
 from components.platform.gpu import daemon
 from components.platform.gpu.layouts import NodeGroup
 from components.platform.gpu.settings import DevicePluginSettings
+from components.security import pod_defaults
 
 NAME = "nvidia-device-plugin"
 SOCKETS = "/var/lib/kubelet/device-plugins"
@@ -63,8 +64,8 @@ class DevicePlugin(daemon.GpuDaemon):
             "env": [{"name": n, "value": v} for n, v in sorted(environment.items())],
             "securityContext": daemon.security_context(sys_admin=group.mig),
             "resources": {
-                "requests": {"cpu": "20m", "memory": "64Mi"},
-                "limits": {"cpu": "500m", "memory": "256Mi"},
+                "requests": {"cpu": "20m", "memory": "64Mi", **pod_defaults.disk()},
+                "limits": {"cpu": "500m", "memory": "256Mi", **pod_defaults.disk()},
             },
             "volumeMounts": [
                 {"name": "sockets", "mountPath": SOCKETS},

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from components import catalog
-from components.cluster.gpu_layout import GpuLayout
-from components.cluster.node_pool_base import NodePoolBase
+from components.cluster.nodes.gpu_layout import GpuLayout
+from components.cluster.nodes.node_pool_base import NodePoolBase
 from components.yaml_text import written
 
 NVIDIA = "NVIDIA"

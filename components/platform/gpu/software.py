@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import pulumi
 
-from components.cluster.node_pool_base import NodePoolBase
+from components.cluster.nodes.node_pool_base import NodePoolBase
 from components.platform.gpu.daemon import GpuNamespace
 from components.platform.gpu.dcgm_exporter import DcgmExporter
 from components.platform.gpu.device_plugin import DevicePlugin

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from components.serving.gpu_settings import Gpus
-from components.serving.replica_args import ReplicaArgs
 from components.serving.runtimes.facts import Facts
 from components.serving.runtimes.figures import Figures
+from components.serving.settings.gpu_settings import Gpus
+from components.serving.settings.replica_args import ReplicaArgs
 from components.settings import ABSENT, Problem, Settings
 
 MODELS_FOLDER = "/models"

@@ -20,6 +20,9 @@ class Timing:
     kind: Literal["histogram", "summary"] = "histogram"
     per_second: int = 1
     """How many of the server's units are a second."""
+    last_bucket_seconds: float | None = None
+    """The largest bound of its buckets but +Inf: no quantile is ever above it. None
+    where it is not known, or far beyond what settings can ask for."""
 
     @property
     def has_buckets(self) -> bool:
@@ -46,6 +49,8 @@ class Figures:
     """Gauge from 0 to 1: how much of a replica's capacity is in use."""
     latency: Timing | None = None
     queue: Timing | None = None
+    started: str = ""
+    """Time at which the server's process started, in seconds."""
     prediction_log: bool = False
     """Whether it counts records of the prediction log that it lost."""
     native: bool = False
@@ -54,14 +59,17 @@ class Figures:
     """Common figures that it does not have, and why."""
 
 
+LAST_BUCKET_SECONDS = 120.0
+"""Of our server's histograms of times (images/model_server)."""
 COMMON = Figures(
     ready="model_ready{$s}",
     requests="model_requests_total{$s}",
     errors='model_errors_total{$s,status=~"5.."}',
     inflight="model_inflight{$s}",
     saturation="model_saturation{$s}",
-    latency=Timing("model_latency_seconds"),
-    queue=Timing("model_queue_seconds"),
+    latency=Timing("model_latency_seconds", last_bucket_seconds=LAST_BUCKET_SECONDS),
+    queue=Timing("model_queue_seconds", last_bucket_seconds=LAST_BUCKET_SECONDS),
+    started="process_start_time_seconds{$s}",
     prediction_log=True,
     native=True,
 )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from components.serving.replica_args import ReplicaArgs
-from components.serving.request_settings import PredictionLog
 from components.serving.runtimes.base import MODELS_FOLDER, Program, Runtime
 from components.serving.runtimes.facts import Facts
 from components.serving.runtimes.figures import COMMON
+from components.serving.settings.replica_args import ReplicaArgs
+from components.serving.settings.request_settings import PredictionLog
 
 PORT = 8080
 GRPC_PORT = 9000

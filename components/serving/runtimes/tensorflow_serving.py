@@ -14,12 +14,12 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from components.serving.gpu_settings import Gpus
-from components.serving.replica_args import ReplicaArgs
 from components.serving.runtimes import text_proto
 from components.serving.runtimes.base import FILES_FOLDER, Program, Runtime
 from components.serving.runtimes.facts import Facts, methods
 from components.serving.runtimes.figures import MICROSECONDS, Figures, Timing
+from components.serving.settings.gpu_settings import Gpus
+from components.serving.settings.replica_args import ReplicaArgs
 from components.setting_types import Whole
 from components.settings import Problem, Settings
 

@@ -22,8 +22,8 @@ from components.setting_types import Decimal, Whole
 from components.settings import ABSENT, Problem
 
 if TYPE_CHECKING:
-    from components.serving.gpu_settings import Gpus
-    from components.serving.replica_args import ReplicaArgs
+    from components.serving.settings.gpu_settings import Gpus
+    from components.serving.settings.replica_args import ReplicaArgs
 
 PORT = 8000
 KV_CACHE = "vllm:kv_cache_usage_perc"
@@ -104,6 +104,7 @@ class Vllm(Runtime):
             weights_gib=vllm_plan.weights_gib(self.parameters_billions, self.dtype),
             memory_percent=self.gpu_memory_percent,
         )
+        yield from vllm_plan.unsupported(self.gpus, self.dtype)
 
     @property
     def accelerators(self) -> Gpus | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from components import catalog
 from components.serving.runtimes.vllm_settings import LlmGpus, Weights
 from components.settings import Problem
 
@@ -18,6 +19,9 @@ BYTES: dict[Weights, float] = {
 """Of a parameter. Scales of quantized weights come on top, some percent."""
 COMPUTED_IN = ("float32", "bfloat16", "float16")
 """What the engine is told; how weights are quantized it reads in the model's files."""
+LEAST_CAPABILITY: dict[Weights, tuple[int, int]] = {"bfloat16": (8, 0)}
+"""Compute capability from which GPUs have the type; vLLM ends at its start below it.
+https://docs.nvidia.com/cuda/cuda-c-programming-guide/#compute-capabilities"""
 LEAST_CACHE_PERCENT = 10
 """Of the share that the engine may take: with less it starts, if at all, with a cache
 for a request or two, and queues all others."""
@@ -54,6 +58,24 @@ def problems(
                 f"{found.gpu.model} only {room:.1f} are available for them",
                 f"split the model over at least {_needed(weights_gib, room)} GPUs, or "
                 "use larger GPUs or smaller weights",
+            )
+
+
+def unsupported(gpus: LlmGpus, dtype: Weights) -> Iterator[Problem]:
+    """Types whose GPUs cannot compute in the type of the weights."""
+    least = LEAST_CAPABILITY.get(dtype, (0, 0))
+    for index, found in enumerate(gpus.types):
+        if not found.gpu:
+            continue
+        capability = catalog.accelerator(found.gpu.model).compute_capability
+        major, _, minor = capability.partition(".")
+        if (int(major), int(minor)) < least:
+            yield Problem(
+                f"gpus.instance_types.{index}",
+                found.name,
+                f"its {found.gpu.model} has compute capability {capability}, and "
+                f"{dtype} needs {least[0]}.{least[1]}",
+                "set dtype: float16, or give a type with newer GPUs",
             )
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from components.serving.gpu_settings import Gpus
+from components.serving.settings.gpu_settings import Gpus
 from components.setting_types import Whole
 from components.settings import Problem, refuse
 

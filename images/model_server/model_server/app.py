@@ -75,9 +75,11 @@ class App:
             self.service.refuse(endpoint, fields, error, respond)
         else:
             self.service.infer(endpoint, fields, body, respond)
+            # What was read of it waits in the queue; the text need not.
+            del body
         return await future
 
-    async def _body(self, fields: Fields, receive: Receive) -> bytes:
+    async def _body(self, fields: Fields, receive: Receive) -> bytes | bytearray:
         """Return the body, or raise as soon as it is too large or too slow."""
         limit = self.service.config.max_body_bytes
         declared = fields.get(b"content-length", b"")
@@ -103,9 +105,10 @@ class App:
                 headers=(CLOSE,),
             ) from None
 
-    async def _rest(self, first: bytes, limit: int, receive: Receive) -> bytes:
+    async def _rest(self, first: bytes, limit: int, receive: Receive) -> bytearray:
+        """Return a body of several parts; its reader may empty it."""
         service = self.service
-        chunks = [first]
+        body = bytearray(first)
         size = len(first)
         service.buffered_bytes += size
         try:
@@ -119,13 +122,13 @@ class App:
                 if message["type"] == "http.disconnect":
                     raise ClientGoneError
                 chunk: bytes = message.get("body", b"")
-                chunks.append(chunk)
+                body += chunk
                 size += len(chunk)
                 service.buffered_bytes += len(chunk)
                 more = message.get("more_body", False)
             if size > limit:
                 raise _too_large(limit)
-            return b"".join(chunks)
+            return body
         finally:
             service.buffered_bytes -= size
 

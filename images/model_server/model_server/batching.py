@@ -19,13 +19,16 @@ from typing import Any
 import numpy as np
 
 from model_server.buffers import Buffer, cut, join, sizes
+from model_server.datatypes import TEXT
 from model_server.errors import RequestError, deadline_exceeded, invalid, overloaded
 from model_server.finite import refuse_non_finite
+from model_server.logs import log_fault
 from model_server.metrics import Histogram, ModelMetrics
 from model_server.model import Model, RefusedValuesError
 from model_server.outputs import Array, Outputs, Results
 from model_server.protocol import Inference
 from model_server.run_time import Pace, RunTime
+from model_server.wording import without_values
 
 INLINE_SECONDS = 0.002
 
@@ -227,10 +230,9 @@ class Batcher:
     def _answer(self, job: Job, result: Outputs | RequestError) -> None:
         try:
             job.done(job, result)
-        except Exception:  # one client's fault must not cost the others' answers
-            logger.exception(
-                "an answer could not be given", extra={"request_id": job.request_id}
-            )
+        except Exception as error:  # noqa: BLE001, costs no others' answers
+            told = job.endpoint.told(job.request_id)
+            log_fault(logger, "an answer could not be given", error, **told)
 
     def _compute(self, jobs: list[Job]) -> list[Outputs | RequestError]:
         """Run jobs as one batch; a batch that fails is run again one by one."""
@@ -238,14 +240,23 @@ class Batcher:
             return self._run(jobs)
         except RefusedValuesError as error:
             if len(jobs) == 1:
-                return [invalid("inputs", f"the model refuses the values: {error}")]
-        except Exception as error:
+                words = self._words(error)
+                return [invalid("inputs", f"the model refuses the values: {words}")]
+        except Exception as error:  # noqa: BLE001, it is logged
             if len(jobs) == 1:
-                logger.exception(
-                    "the model raised", extra={"request_id": jobs[0].request_id}
-                )
-                return [RequestError(500, "model_failed", f"the model raised: {error}")]
+                words = self._words(error)
+                told = jobs[0].endpoint.told(jobs[0].request_id)
+                log_fault(logger, "the model raised", error, reason=words, **told)
+                return [RequestError(500, "model_failed", f"the model raised: {words}")]
         return [self._compute([job])[0] for job in jobs]
+
+    def _words(self, error: Exception) -> str:
+        """Return what the model's library says, as far as the log may have it too."""
+        manifest = self._model.manifest
+        if manifest.keeps_every_value:
+            return str(error)
+        has_texts = any(tensor.datatype == TEXT for tensor in manifest.inputs)
+        return without_values(str(error), has_texts=has_texts)
 
     def _run(self, jobs: list[Job]) -> list[Outputs | RequestError]:
         if len(jobs) == 1:

@@ -1,4 +1,4 @@
-"""How much CPU this container may use: cgroup v2, v1, or the scheduler's affinity."""
+"""How much CPU and memory this container may use: cgroup v2, v1, the affinity."""
 
 from __future__ import annotations
 
@@ -20,13 +20,19 @@ def cpu_limit(root: Path = Path("/")) -> float:
     return min(limits)
 
 
+def memory_limit(root: Path = Path("/")) -> int | None:
+    """Return the bytes of memory beyond which this process is killed, if any."""
+    limits = [_memory(group) for group in _groups(root, "memory")]
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
 def threads(limit: float) -> int:
     """Return how many threads fit in a CPU limit without being throttled."""
     return max(1, int(limit))
 
 
-def _groups(root: Path) -> list[Path]:
-    """Return the folders whose quota may bind this process.
+def _groups(root: Path, controller: str = "cpu") -> list[Path]:
+    """Return the folders whose limits may bind this process.
 
     In a container the path in /proc/self/cgroup is the host's while the mount shows
     the container's own group as its root, so each ancestor up to the mount counts.
@@ -41,8 +47,8 @@ def _groups(root: Path) -> list[Path]:
         _, controllers, name = line.split(":", 2)
         if not controllers:
             mount = mounts
-        elif "cpu" in controllers.split(","):
-            mount = mounts / "cpu"
+        elif controller in controllers.split(","):
+            mount = mounts / controller
             if not mount.is_dir():
                 mount = mounts / controllers
         else:
@@ -67,3 +73,14 @@ def _quota(group: Path) -> float | None:
     if quota in {"max", "-1"}:
         return None
     return int(quota) / int(period)
+
+
+def _memory(group: Path) -> int | None:
+    """Return the bytes that a group's files allow, if they name a number."""
+    for name in ("memory.max", "memory.limit_in_bytes"):
+        try:
+            text = (group / name).read_text().strip()
+        except OSError:
+            continue
+        return int(text) if text.isdigit() else None
+    return None

@@ -33,6 +33,7 @@ def check(folder: Path, config: Config) -> tuple[list[Prepared], list[str]]:
                     load_model(path, config.threads or 1),
                     max_batch_rows=config.max_batch_rows,
                     max_request_rows=config.max_request_rows,
+                    evaluator=config.evaluator,
                 )
             )
         except ModelError as error:

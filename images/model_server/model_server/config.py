@@ -13,7 +13,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from model_server.hash_key import read_hash_key
+
 PREFIX = "MODEL_SERVER_"
+EVALUATORS = frozenset({"auto", "onnxruntime"})
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 
 
@@ -143,7 +146,28 @@ VARIABLES = (
         1024,
         2**40,
     ),
+    Variable(
+        "PREDICTION_LOG_HASH_KEY_FILE",
+        "",
+        "file with the key of the features that model.yaml has hashed, 32 bytes or "
+        "more; each byte of it counts",
+        may_be_empty=True,
+    ),
+    Variable(
+        "EVALUATOR",
+        "auto",
+        "what computes answers; auto: bit masks for tree ensembles where these answer "
+        "as onnxruntime does; onnxruntime: always that",
+    ),
     Variable("LOG_LEVEL", "info", "debug, info, warning or error"),
+    Variable(
+        "REQUEST_LINES_PER_SECOND",
+        10,
+        "most lines a second about answered requests in the server's own log, and as "
+        "many about failed ones; 0: none",
+        0,
+        10_000,
+    ),
 )
 
 
@@ -186,7 +210,10 @@ class Config:
     prediction_log_file_bytes: int
     prediction_log_file_seconds: float
     prediction_log_total_bytes: int
+    prediction_log_hash_key_file: Path | None
+    evaluator: str
     log_level: str
+    request_lines_per_second: int
 
 
 def read(environment: Mapping[str, str]) -> Config:
@@ -209,10 +236,11 @@ def read(environment: Mapping[str, str]) -> Config:
         if name.startswith(PREFIX) and name not in known
     ]
     values["models"] = Path(str(values["models"]))
-    log = str(values["prediction_log"])
-    values["prediction_log"] = Path(log) if log else None
+    for name in ("prediction_log", "prediction_log_hash_key_file"):
+        values[name] = Path(str(values[name])) if values[name] else None
     config = Config(**values)  # type: ignore[arg-type]
     problems += _contradictions(config)
+    problems += _unfit_key(config)
     if problems:
         raise ConfigError(problems)
     return config
@@ -238,6 +266,9 @@ def _parse_text(variable: Variable, text: str) -> str:
     if variable.name == "LOG_LEVEL":
         if text not in {"debug", "info", "warning", "error"}:
             raise ValueError("must be debug, info, warning or error")
+    elif variable.name == "EVALUATOR":
+        if text not in EVALUATORS:
+            raise ValueError("must be auto or onnxruntime")
     elif variable.name in {"MODEL", "DEFAULT_VERSION", "REVISION", "NAMESPACE", "ARM"}:
         if text and not LABEL.fullmatch(text):
             raise ValueError(
@@ -268,3 +299,15 @@ def _contradictions(config: Config) -> list[str]:
                 "lower the first or raise the second"
             )
     return found
+
+
+def _unfit_key(config: Config) -> list[str]:
+    """Return what is wrong with the file of the key for hashes."""
+    file = config.prediction_log_hash_key_file
+    if file is None:
+        return []
+    try:
+        read_hash_key(file)
+    except ValueError as error:
+        return [f"{PREFIX}PREDICTION_LOG_HASH_KEY_FILE={str(file)!r}: {error}"]
+    return []

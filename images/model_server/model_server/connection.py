@@ -18,7 +18,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from model_server.endpoint import Endpoint
 from model_server.errors import RequestError, overloaded
-from model_server.http import Headers
+from model_server.http import Headers, check_head
 from model_server.service import Service
 
 SHORT_WAY_BYTES = 65536
@@ -191,6 +191,11 @@ class Connection(HttpToolsProtocol):
             exchange.response_complete = False
             self.cycle = exchange  # type: ignore[assignment]
             return
+        try:
+            check_head(self.parser.get_http_version(), self.headers)
+        except RequestError as error:
+            self._refusal = error
+            raise
         if len(self.pipeline) >= MAX_PIPELINED:
             self._refusal = overloaded(f"{MAX_PIPELINED} requests wait on a connection")
             raise self._refusal
@@ -222,7 +227,9 @@ class Connection(HttpToolsProtocol):
             self.parser.get_http_version() != "1.1"
         ):
             return None
-        if b"expect" in fields:
+        # What must stand once in a head is checked on the long way.
+        is_unusual = b"host" not in fields or len(fields) != len(self.headers)
+        if is_unusual or b"expect" in fields:
             return None
         length = fields.get(b"content-length", b"")
         if not length.isdigit() or len(length) > 5 or int(length) > SHORT_WAY_BYTES:

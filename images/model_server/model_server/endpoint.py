@@ -9,6 +9,7 @@ from model_server.batching import Batcher
 from model_server.binary import BinaryWriter, RawReader
 from model_server.config import Config
 from model_server.errors import RequestError
+from model_server.hash_key import read_hash_key
 from model_server.http import JSON, Headers
 from model_server.manifest import Manifest
 from model_server.metrics import ModelMetrics
@@ -34,13 +35,18 @@ class Endpoint:
         self.revision = revision
         self.versions = [manifest.version]
         self.by_revision = {revision: self}
+        self.evaluator = prepared.model.evaluator
         self.metrics = metrics_of(manifest, config, revision, runtime)
+        self.metrics.evaluator = self.evaluator
         self.max_request_rows = config.max_request_rows
         self.reader = Reader(manifest, config.max_request_rows)
         self.raw_reader = RawReader(manifest, config.max_request_rows)
         self.writer = Writer(manifest)
         self.binary_writer = BinaryWriter(manifest)
-        self.form = RecordForm(manifest, revision, config.arm)
+        key = config.prediction_log_hash_key_file
+        self.form = RecordForm(
+            manifest, revision, config.arm, read_hash_key(key) if key else b""
+        )
         self.batcher = _batcher(prepared, self.metrics, config)
         self.headers: Headers = [
             JSON,
@@ -77,6 +83,11 @@ class Endpoint:
         same.by_revision = {self.revision: self}
         return same
 
+    def told(self, request_id: str) -> dict[str, str]:
+        """Return what a line of the log about a request of this model begins with."""
+        named = {"model": self.manifest.name, "revision": self.revision}
+        return {"request_id": request_id, **named}
+
     def metadata(self) -> dict[str, object]:
         return {
             "name": self.manifest.name,
@@ -87,6 +98,7 @@ class Endpoint:
             "parameters": {
                 "revision": self.revision,
                 "features": list(self.manifest.features),
+                "evaluator": self.evaluator,
             },
         }
 

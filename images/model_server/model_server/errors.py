@@ -31,6 +31,7 @@ ERROR_CODES = (
     "method_not_allowed",
     "model_failed",
     "not_found",
+    "not_implemented",
     "not_ready",
     "overloaded",
     "request_timeout",

@@ -31,6 +31,7 @@ from model_server.grpc_codec import ModelInferRequest, check_id, parse
 from model_server.grpc_health import INFERENCE_SERVICE, Health
 from model_server.grpc_messages import HEALTH, message
 from model_server.grpc_status import metadata_of, status_of
+from model_server.logs import log_fault
 from model_server.outputs import Outputs
 from model_server.protocol import Inference
 from model_server.service import Service
@@ -42,6 +43,18 @@ LEAST_PING_SECONDS = 5.0
 their way; gRPC's own least is 5 minutes, and 2 hours where no call is under way."""
 
 logger = logging.getLogger("model_server.grpc")
+
+
+def is_of_the_server(record: logging.LogRecord) -> bool:
+    """Tell whether a line of gRPC's is about more than a caller who has gone.
+
+    Where a call is given up while its answer is sent, gRPC logs an error with a
+    traceback: a caller could fill the log.
+    """
+    return not record.getMessage().startswith("ExecuteBatchError raised in core")
+
+
+logging.getLogger("grpc._cython.cygrpc").addFilter(is_of_the_server)
 
 
 class GrpcServer:
@@ -105,8 +118,8 @@ class GrpcServer:
             except RequestError as error:
                 self._service.count_http_error(error.status)
                 await _abort(context, error)
-            except Exception:
-                logger.exception("a call could not be answered")
+            except Exception as error:  # noqa: BLE001, it is logged
+                log_fault(logger, "a call could not be answered", error)
                 await _abort(context, internal())
             return answer
 
@@ -236,6 +249,8 @@ def _options(config: Config) -> Sequence[tuple[str, int]]:
         ("grpc.max_metadata_size", config.max_header_bytes),
         ("grpc.absolute_max_metadata_size", config.max_header_bytes),
         ("grpc.max_concurrent_streams", MAX_STREAMS),
+        # One too many is closed at once; HTTP's connections are counted apart.
+        ("grpc.max_allowed_incoming_connections", config.max_connections),
         ("grpc.max_connection_idle_ms", int(config.keepalive_seconds) * 1000),
         ("grpc.keepalive_time_ms", PING_SECONDS * 1000),
         ("grpc.keepalive_permit_without_calls", 1),

@@ -17,8 +17,41 @@ Answer = tuple[int, Headers, bytes]
 JSON = (b"content-type", b"application/json")
 OCTETS = b"application/octet-stream"
 MAX_DIGITS = 9
+VERSIONS = frozenset({"1.0", "1.1"})
 CLOSE = (b"connection", b"close")
 JSON_TYPES = frozenset({b"", b"application/json", b"application/json; charset=utf-8"})
+
+
+def check_head(version: str, headers: Headers) -> None:
+    """Raise where a head leaves open who is meant, or where the request ends.
+
+    Names are in lower case. RFC 9112, sections 2.3, 3.2 and 6.1.
+    """
+    if version not in VERSIONS:
+        raise _bad(f"HTTP/{version}: send HTTP/1.1 or HTTP/1.0")
+    hosts = sum(name == b"host" for name, _ in headers)
+    if hosts > 1 or (not hosts and version == "1.1"):
+        raise _bad(f"{hosts} Host headers: send one")
+    codings = [value for name, value in headers if name == b"transfer-encoding"]
+    if not codings:
+        return
+    shown = b", ".join(codings)[:60].decode("latin-1")
+    names = [it.strip().lower() for value in codings for it in value.split(b",")]
+    if names[-1] != b"chunked" or names.count(b"chunked") > 1 or version == "1.0":
+        raise _bad(
+            f"Transfer-Encoding {shown!r}: chunked comes last, once, in HTTP/1.1"
+        )
+    if names != [b"chunked"]:
+        raise RequestError(
+            501,
+            "not_implemented",
+            f"Transfer-Encoding {shown!r}: send chunked alone; a compressed body has "
+            "Content-Encoding",
+        )
+
+
+def _bad(message: str) -> RequestError:
+    return RequestError(400, "bad_request", message)
 
 
 def request_id_of(fields: Fields) -> str:

@@ -38,5 +38,9 @@ def log_loaded(
             "inline_rows": run.rows_within(INLINE_SECONDS),
             "runs_apart": item.runs_apart,
             "examples": item.examples,
+            "evaluator": item.model.evaluator,
+            "not_trees": item.not_trees,
+            "logged_features": len(manifest.log.logged),
+            "protected_attributes": len(manifest.log.protected),
         },
     )

@@ -7,31 +7,47 @@ import datetime as dt
 import os
 import re
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 OPEN = ".part"
 RETRY_SECONDS = 1.0
 
 
+@dataclass(frozen=True)
+class FileKind:
+    """How the names of files begin, and who may read them."""
+
+    prefix: str
+    mode: int
+
+
+PREDICTIONS = FileKind("predictions-", 0o640)
+PROTECTED = FileKind("protected-", 0o600)
+
+
 class LogFiles:
-    """Appends to one open file, finishes it by renaming, keeps the total in bounds.
+    """Appends to one open file of a kind, finishes it by renaming, bounds the total.
 
     Used by one thread. A file being written ends in `.jsonl.part`; what ends in
-    `.jsonl` is complete and never changes. Names begin with the host's, so several
-    pods can share a folder: each finishes and deletes only its own.
+    `.jsonl` is complete and never changes. Names have the host's after the kind, so
+    several pods can share a folder: each finishes and deletes only its own. The total
+    is that of a host's files of all kinds.
     """
 
     def __init__(
         self,
         folder: Path,
         host: str,
+        kind: FileKind,
         *,
         file_bytes: int,
         file_seconds: float,
         total_bytes: int,
     ) -> None:
         self._folder = folder
-        self._prefix = "predictions-" + re.sub(r"[^A-Za-z0-9-]", "-", host) + "-"
+        self.kind = kind
+        self._host = re.sub(r"[^A-Za-z0-9-]", "-", host) + "-"
         self._file_bytes = file_bytes
         self._file_seconds = file_seconds
         self._total_bytes = total_bytes
@@ -64,23 +80,29 @@ class LogFiles:
             self._close()
             raise
         self._failures = 0
-        if self._size >= self._file_bytes:
-            self._close()
 
-    def rotate(self, *, finish: bool = False) -> None:
-        """Finish the open file when it is old enough, or in any case."""
-        if self._descriptor >= 0 and (
-            finish or time.monotonic() - self._opened_at >= self._file_seconds
-        ):
-            self._close()
+    @property
+    def is_due(self) -> bool:
+        """Whether the open file is large or old enough to be finished."""
+        return self._descriptor >= 0 and (
+            self._size >= self._file_bytes
+            or time.monotonic() - self._opened_at >= self._file_seconds
+        )
+
+    def finish(self) -> None:
+        """Finish the open file, if there is one, and delete the oldest ones."""
+        self._close()
 
     def _open(self) -> None:
         moment = dt.datetime.now(dt.UTC).strftime("%Y%m%dT%H%M%S")
         self._number += 1
-        name = f"{self._prefix}{moment}-{os.getpid()}-{self._number:06d}.jsonl{OPEN}"
+        start = f"{self.kind.prefix}{self._host}{moment}"
+        name = f"{start}-{os.getpid()}-{self._number:06d}.jsonl{OPEN}"
         self._path = self._folder / name
         self._descriptor = os.open(
-            self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640
+            self._path,
+            os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND,
+            self.kind.mode,
         )
         self._size = 0
         self._opened_at = time.monotonic()
@@ -110,8 +132,13 @@ class LogFiles:
         self._delete_oldest()
 
     def _delete_oldest(self) -> None:
+        files = [
+            (file.name.removeprefix(kind.prefix), file)
+            for kind in (PREDICTIONS, PROTECTED)
+            for file in self._folder.glob(f"{kind.prefix}{self._host}*.jsonl")
+        ]
         sizes = []
-        for file in sorted(self._folder.glob(f"{self._prefix}*.jsonl")):
+        for _, file in sorted(files):
             with contextlib.suppress(OSError):
                 sizes.append((file, file.stat().st_size))
         total = sum(size for _, size in sizes)
@@ -125,7 +152,8 @@ class LogFiles:
 
     def _finish_left_files(self) -> None:
         """Finish what a killed process left: cut a torn last line, rename."""
-        for file in sorted(self._folder.glob(f"{self._prefix}*.jsonl{OPEN}")):
+        pattern = f"{self.kind.prefix}{self._host}*.jsonl{OPEN}"
+        for file in sorted(self._folder.glob(pattern)):
             with file.open("r+b") as left:
                 content = left.read()
                 left.truncate(content.rfind(b"\n") + 1)

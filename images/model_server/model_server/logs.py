@@ -6,11 +6,14 @@ import datetime as dt
 import logging
 import sys
 import time
+import traceback
 
 import orjson
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 _QUIET_SECONDS = 1.0
+_BOUNDED = "model_server.requests"
+"""The logger of lines about requests, which has a bound of its own."""
 
 
 class JsonFormatter(logging.Formatter):
@@ -43,6 +46,8 @@ class RepeatFilter(logging.Filter):
         self._last: dict[tuple[str, str], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
+        if record.name == _BOUNDED:
+            return True
         key = (record.name, record.msg if isinstance(record.msg, str) else "")
         last, held = self._last.get(key, (0.0, 0))
         now = time.monotonic()
@@ -66,3 +71,15 @@ def configure(level: str) -> None:
     logging.captureWarnings(capture=True)
     # Whatever a client can provoke is counted, not logged.
     logging.getLogger("uvicorn").setLevel(logging.ERROR)
+
+
+def log_fault(
+    logger: logging.Logger, message: str, error: BaseException, **extra: object
+) -> None:
+    """Log an error of a request with its traceback, without its words.
+
+    They may repeat values of features, which stand in the prediction log or nowhere.
+    """
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    found = {"error": type(error).__qualname__, "traceback": frames}
+    logger.error(message, extra={**found, **extra})

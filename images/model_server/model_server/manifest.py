@@ -11,6 +11,9 @@ from typing import Any
 import yaml
 
 from model_server import manifest_keys
+from model_server.feature_names import feature_names
+from model_server.log_policy import LogPolicy
+from model_server.manifest_log import read_log_policy
 from model_server.manifest_tensors import read_tensors
 from model_server.tensor import Tensor
 
@@ -47,12 +50,24 @@ class Manifest:
     """Whether a request's rows belong together: it runs by itself and is never cut."""
     warm_up: Mapping[str, Any] = field(default_factory=dict)
     """Rows to warm up with, by the input's name; empty: rows of zeros."""
+    log: LogPolicy = field(default_factory=LogPolicy)
+    """What the prediction log keeps of the features; by default nothing."""
+
+    @property
+    def feature_names(self) -> list[tuple[str, ...]]:
+        """The names of each input's columns."""
+        return feature_names(self.inputs, self.features)
+
+    @property
+    def keeps_every_value(self) -> bool:
+        """Whether all features are logged as they are: then errors may show them."""
+        return all(self.log.keep.issuperset(names) for names in self.feature_names)
 
 
 def read_manifest(file: Path) -> Manifest:
     """Parse a model.yaml; raise `ModelError` with every problem found."""
     try:
-        content = yaml.safe_load(file.read_text())
+        content = yaml.load(file.read_text(), _UniqueKeys)  # noqa: S506, a safe one
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise ModelError([f"{file}: cannot be read as YAML: {error}"]) from error
     if not isinstance(content, dict):
@@ -63,6 +78,21 @@ def read_manifest(file: Path) -> Manifest:
     if problems:
         raise ModelError([f"{file}: {problem}" for problem in problems])
     return manifest
+
+
+class _UniqueKeys(yaml.SafeLoader):
+    """Refuses a key that stands twice: of two widths or two lists one would win."""
+
+    def construct_mapping(
+        self, node: yaml.MappingNode, deep: bool = False
+    ) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key in keys:
+            if keys.count(key) > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands twice", node.start_mark
+                )
+        return super().construct_mapping(node, deep)
 
 
 class _Parser:
@@ -76,18 +106,22 @@ class _Parser:
         inputs = self._tensors("inputs")
         outputs = self._tensors("outputs")
         names = {tensor.name for tensor in outputs}
+        features = self._features(inputs)
         return Manifest(
             name=self._text("name", NAME),
             version=self._text("version", NAME),
             revision=self._text("revision", REVISION),
             inputs=inputs,
             outputs=outputs,
-            features=self._features(inputs),
+            features=features,
             decision=self._logged("decision", "label", names),
             score=self._logged("score", "probability", names),
             digests=self._digests(),
             rows_are_dependent=self._rows_are_dependent(),
             warm_up=self._warm_up(inputs),
+            log=read_log_policy(
+                self.content.get("log", {}), inputs, features, self.problems
+            ),
         )
 
     def _rows_are_dependent(self) -> bool:

@@ -12,6 +12,7 @@ SERVED = {
     "inputs",
     "outputs",
     "features",
+    "log",
     "prediction",
     "digests",
     "rows",
@@ -30,6 +31,7 @@ DESCRIBING = {
 }
 """What is for people and auditors; `about` may hold anything."""
 PREDICTION = {"decision", "score"}
+LOG = {"keep", "bucket", "hash", "protected"}
 TENSOR = {"name", "datatype", "shape", "missing_values", "max_shape"}
 
 

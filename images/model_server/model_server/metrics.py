@@ -13,7 +13,7 @@ from model_server.errors import SERVER_ERRORS
 
 LATENCY_BUCKETS = (
     *(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
-    *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+    *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0),
 )
 ROWS_BUCKETS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0)
 
@@ -51,6 +51,8 @@ class ModelMetrics:
     def __init__(self, labels: Labels, version: str) -> None:
         self.labels = labels
         self.version = version
+        self.evaluator = ""
+        """What computes the answers; empty of a model that is not served."""
         self.requests = 0
         # Series of server errors start at 0: rate() does not see a first sample's
         # value, so a burst between two scrapes would be missed.
@@ -135,6 +137,16 @@ def add_models(page: Exposition, models: list[ModelMetrics]) -> None:
         "gauge",
         "The model's version.",
         [("model_info", {**m.labels, "version": m.version}, 1) for m in models],
+    )
+    page.family(
+        "model_evaluator",
+        "gauge",
+        "What computes the answers: tree_masks or onnxruntime.",
+        [
+            ("model_evaluator", {**m.labels, "evaluator": m.evaluator}, 1)
+            for m in models
+            if m.evaluator
+        ],
     )
     for name, meaning, attribute in (
         ("model_latency_seconds", "From arrival to answer.", "latency"),

@@ -15,7 +15,7 @@ from model_server.datatypes import BY_ONNX_TYPE
 from model_server.manifest import Manifest, ModelError, read_manifest
 from model_server.model_files import GRAPH, check_files
 from model_server.outputs import Array
-from model_server.runner import runner
+from model_server.runner import Run, runner
 from model_server.tensor import FREE, Tensor
 
 RUNTIME = "onnxruntime"
@@ -28,7 +28,7 @@ class RefusedValuesError(Exception):
 class Model:
     """A loaded model. `run` takes packed rows and gives one array per output.
 
-    `folder` is where it lies.
+    `folder` is where it lies, `evaluator` the name of what computes its answers.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class Model:
         self.session = session
         self.folder = folder
         self._run = runner(manifest, session)
+        self.evaluator = RUNTIME
 
     def run(self, buffers: Sequence[Buffer]) -> list[Array]:
         """Run the model once: one buffer of row-major values for each input.
@@ -48,6 +49,10 @@ class Model:
             return self._run(buffers)
         except InvalidArgument as error:
             raise RefusedValuesError(_reason(error)) from error
+
+    def evaluate_by(self, evaluator: str, run: Run) -> None:
+        """Let `run` compute the answers from now on."""
+        self.evaluator, self._run = evaluator, run
 
 
 def find_models(folder: Path) -> list[Path]:

@@ -11,6 +11,8 @@ import mmap
 from collections.abc import Iterator
 from pathlib import Path
 
+Content = bytes | mmap.mmap
+
 _TENSOR = "TensorProto"
 _ENTRY = "StringStringEntryProto"
 _MESSAGES: dict[str, dict[int, str]] = {
@@ -33,11 +35,11 @@ _MESSAGES: dict[str, dict[int, str]] = {
 
 _EXTERNAL_DATA, _DATA_LOCATION, _EXTERNAL = 13, 14, 1
 _KEY, _VALUE = 1, 2
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-_FIXED_SIZES = {_FIXED64: 8, _FIXED32: 4}
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+_FIXED_SIZES = {FIXED64: 8, FIXED32: 4}
 _LONGEST_VARINT = 10
 
-_Field = tuple[int, int, int, int]
+Field = tuple[int, int, int, int]
 
 
 def external_files(file: Path) -> set[str]:
@@ -64,21 +66,21 @@ def _locations(content: mmap.mmap) -> Iterator[str]:
             yield from _of_tensor(content, start, end)
             continue
         inner = _MESSAGES[message]
-        for number, kind, begin, stop in _fields(content, start, end):
-            if kind == _BYTES and number in inner:
+        for number, kind, begin, stop in fields(content, start, end):
+            if kind == BYTES and number in inner:
                 waiting.append((inner[number], begin, stop))
 
 
 def _of_tensor(content: mmap.mmap, start: int, end: int) -> Iterator[str]:
     is_external = False
     found: list[str] = []
-    for number, kind, begin, stop in _fields(content, start, end):
-        if number == _DATA_LOCATION and kind == _VARINT:
-            is_external = _varint(content, begin, stop)[0] == _EXTERNAL
-        elif number == _EXTERNAL_DATA and kind == _BYTES:
+    for number, kind, begin, stop in fields(content, start, end):
+        if number == _DATA_LOCATION and kind == VARINT:
+            is_external = varint(content, begin, stop)[0] == _EXTERNAL
+        elif number == _EXTERNAL_DATA and kind == BYTES:
             entry = {
                 key: content[first:last]
-                for key, _, first, last in _fields(content, begin, stop)
+                for key, _, first, last in fields(content, begin, stop)
             }
             if entry.get(_KEY) == b"location":
                 found.append(entry.get(_VALUE, b"").decode())
@@ -86,16 +88,16 @@ def _of_tensor(content: mmap.mmap, start: int, end: int) -> Iterator[str]:
         yield from found
 
 
-def _fields(content: mmap.mmap, start: int, end: int) -> Iterator[_Field]:
+def fields(content: Content, start: int, end: int) -> Iterator[Field]:
     """Yield number, wire type, and where the value begins and ends, of each field."""
     position = start
     while position < end:
-        tag, position = _varint(content, position, end)
+        tag, position = varint(content, position, end)
         number, kind = tag >> 3, tag & 7
-        if kind == _VARINT:
-            begin, stop = position, _varint(content, position, end)[1]
-        elif kind == _BYTES:
-            size, begin = _varint(content, position, end)
+        if kind == VARINT:
+            begin, stop = position, varint(content, position, end)[1]
+        elif kind == BYTES:
+            size, begin = varint(content, position, end)
             stop = begin + size
         elif kind in _FIXED_SIZES:
             begin, stop = position, position + _FIXED_SIZES[kind]
@@ -107,7 +109,7 @@ def _fields(content: mmap.mmap, start: int, end: int) -> Iterator[_Field]:
         position = stop
 
 
-def _varint(content: mmap.mmap, position: int, end: int) -> tuple[int, int]:
+def varint(content: Content, position: int, end: int) -> tuple[int, int]:
     """Return a number of variable length, and the position behind it."""
     value = 0
     for index in range(_LONGEST_VARINT):

@@ -41,6 +41,10 @@ class Outputs:
         self.start = start
         self._stop = stop
 
+    def part(self, start: int, stop: int) -> Outputs:
+        """Return some of the rows."""
+        return Outputs(self.results, self.start + start, self.start + stop)
+
     @property
     def arrays(self) -> list[Array]:
         """One array for each output of the manifest, rows first."""

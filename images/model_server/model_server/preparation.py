@@ -16,6 +16,7 @@ from model_server.manifest import Manifest, ModelError, ModelFolderError
 from model_server.model import Model
 from model_server.named_rows import Row, read_rows
 from model_server.run_time import RunTime
+from model_server.tree_evaluator import evaluate_trees
 from model_server.warm_up import warm_up, zero_row
 
 logger = logging.getLogger("model_server")
@@ -33,6 +34,8 @@ class Prepared:
     """How many answers of the original model it was compared with."""
     doubt: str
     """Why the examination could not tell whether rows may share a run, if so."""
+    not_trees: str = ""
+    """Why onnxruntime computes the answers and not tree_masks, if so."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +46,14 @@ class Refusal:
     problems: list[str]
 
 
-def prepare(model: Model, *, max_batch_rows: int, max_request_rows: int) -> Prepared:
-    """Warm a model up, examine its rows and compare it with its examples.
+def prepare(
+    model: Model,
+    *,
+    max_batch_rows: int,
+    max_request_rows: int,
+    evaluator: str = "auto",
+) -> Prepared:
+    """Choose a model's evaluator, warm it up, examine its rows, compare its examples.
 
     Raises `ModelError` if it cannot be served, and `ModelFolderError` if its folder is
     wrong or the answers are others than its examples'.
@@ -53,6 +62,10 @@ def prepare(model: Model, *, max_batch_rows: int, max_request_rows: int) -> Prep
     where = f"{model.folder / 'model.yaml'}: warm_up"
     given = read_rows(manifest, manifest.warm_up, where) if manifest.warm_up else []
     examples = read_examples(model.folder, manifest)
+    known = [*given, *(examples.rows if examples else [])]
+    not_trees = f"MODEL_SERVER_EVALUATOR is {evaluator}"
+    if evaluator == "auto":
+        not_trees = evaluate_trees(model, known)
     rows: Sequence[Row] = [zero_row(model)]
     what = "zeros"
     if given:
@@ -64,7 +77,6 @@ def prepare(model: Model, *, max_batch_rows: int, max_request_rows: int) -> Prep
     run_time = warm_up(model, rows, what, largest)
     doubt = ""
     if not runs_apart:
-        known = [*given, *(examples.rows if examples else [])]
         finding = examine(model, known, max_batch_rows)
         if finding.problems:
             raise ModelError(finding.problems)
@@ -76,7 +88,7 @@ def prepare(model: Model, *, max_batch_rows: int, max_request_rows: int) -> Prep
         whole = max(largest, len(examples.rows)) if runs_apart else largest
         score(model, examples, whole)
     count = len(examples.rows) if examples else 0
-    return Prepared(model, run_time, runs_apart, count, doubt)
+    return Prepared(model, run_time, runs_apart, count, doubt, not_trees)
 
 
 def prepare_all(
@@ -85,6 +97,7 @@ def prepare_all(
     *,
     max_batch_rows: int,
     max_request_rows: int,
+    evaluator: str = "auto",
 ) -> tuple[list[Prepared], list[Refusal]]:
     """Prepare every model; return those that may be served, and those refused.
 
@@ -102,6 +115,7 @@ def prepare_all(
                     model,
                     max_batch_rows=max_batch_rows,
                     max_request_rows=max_request_rows,
+                    evaluator=evaluator,
                 )
             )
         except ModelFolderError as error:

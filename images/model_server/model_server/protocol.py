@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import orjson
 
 from model_server import parameters
+from model_server.body_text import not_json
 from model_server.buffers import Buffer
+from model_server.datatypes import DATATYPES
 from model_server.dimensions import Dimensions
-from model_server.errors import RequestError, invalid
+from model_server.errors import invalid
+from model_server.large_body import LARGE_BYTES, LargeBody
 from model_server.manifest import Manifest
 from model_server.outputs import Outputs, joined
 from model_server.tensor_reader import TensorReader, refuse_keys
@@ -74,21 +78,48 @@ class Reader:
         }
         self._indices = frozenset(self._outputs.values())
         self._own = {"model_name": manifest.name, "model_version": manifest.version}
+        tensors = (*manifest.inputs, *manifest.outputs)
+        self._tensor_count = len(tensors)
+        self._has_texts = not all(
+            DATATYPES[tensor.datatype].is_packed for tensor in manifest.inputs
+        )
 
     def read(self, body: bytes | bytearray, json_bytes: int | None = None) -> Inference:
         """Read one body; raise `RequestError` where it is wrong.
 
-        The first `json_bytes` are JSON and raw tensors follow; None: all is JSON.
+        The first `json_bytes` are JSON and raw tensors follow; None: all is JSON. A
+        bytearray is emptied while it is read.
         """
         tail: _Tail | None = None
         if json_bytes is not None:
             tail = _Tail(memoryview(body)[json_bytes:])
             body = body[:json_bytes]
+        if len(body) > LARGE_BYTES and not self._has_texts:
+            return self._read_large(body, tail)
         try:
             document = orjson.loads(body)
         except orjson.JSONDecodeError as error:
-            what = str(error) if body else "the body is empty"
-            raise RequestError(400, "invalid_json", f"not JSON: {what}") from None
+            raise not_json(str(error) if body else "the body is empty") from None
+        # A JSON true would pass as the number 1; look closer only where one stands.
+        # Looking for a letter first takes a seventh of the time: most bodies have none.
+        has_booleans = (b"r" in body and b"true" in body) or (
+            b"l" in body and b"false" in body
+        )
+        return self._read(document, tail, has_booleans)
+
+    def _read_large(self, body: bytes | bytearray, tail: _Tail | None) -> Inference:
+        """Read a body of numbers in little more memory than they take themselves."""
+        large = LargeBody(body, self._tensor_count)
+        document = large.document()
+        try:
+            # What is left of it is small, so look closer.
+            return self._read(document, tail, has_booleans=True)
+        finally:
+            # That a body is no JSON is told first.
+            large.check_rest()
+
+    def _read(self, document: Any, tail: _Tail | None, has_booleans: bool) -> Inference:
+        """Read what a body says."""
         if type(document) is not dict:
             raise invalid("$", f"must be an object, not {shown(document)}")
         request_id: str | None = None
@@ -108,11 +139,6 @@ class Reader:
             wanted, binary = self._outputs_of(document.get("outputs"), all_binary)
         if type(entries) is not list:
             raise invalid("inputs", "must be a list of tensors")
-        # A JSON true would pass as the number 1; look closer only where one stands.
-        # Looking for a letter first takes a seventh of the time: most bodies have none.
-        has_booleans = (b"r" in body and b"true" in body) or (
-            b"l" in body and b"false" in body
-        )
         if tail is None and self._is_one_fixed and len(entries) == 1:
             rows, packed = self._tensors[0].read(entries[0], "inputs[0]", has_booleans)
             return Inference(

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby, repeat
 
 import orjson
 
-from model_server.buffers import Buffer, join, size_of, values
+from model_server.buffers import Buffer, cut, size_of
+from model_server.datatypes import DATATYPES
+from model_server.feature_texts import (
+    FeatureTexts,
+    logged_features,
+    protected_attributes,
+)
 from model_server.manifest import Manifest
-from model_server.outputs import Outputs, Results, rows_as_text
-from model_server.tensor import Tensor
+from model_server.outputs import Outputs, Results
 
 COST_BYTES = 4096
 SEVERAL = 3
@@ -21,9 +27,10 @@ SEVERAL = 3
 
 @dataclass(slots=True)
 class Record:
-    """One answered request.
+    """One answered request: `time` and `latency` are seconds, from when it came in.
 
-    `buffers` are its packed inputs and `outputs` its results; an error has none.
+    `buffers` are its packed inputs, as `RecordForm.held` gives them, and `outputs` its
+    results; an error has none.
     """
 
     form: RecordForm
@@ -35,16 +42,35 @@ class Record:
     rows: int
     buffers: Sequence[Buffer]
     outputs: Outputs | None
+    first_row: int = 0
+    """The number of its first row in the request, where it is a part of one."""
+
+    def parts(self, rows: int) -> Iterator[Record]:
+        """Yield the record in parts of so many rows at most."""
+        if self.outputs is None or self.rows <= rows:
+            yield self
+            return
+        for start in range(0, self.rows, rows):
+            stop = min(start + rows, self.rows)
+            yield replace(
+                self,
+                rows=stop - start,
+                buffers=[
+                    cut(buffer, self.rows, start, stop) if len(buffer) else buffer
+                    for buffer in self.buffers
+                ],
+                outputs=self.outputs.part(start, stop),
+                first_row=self.first_row + start,
+            )
 
     @property
     def cost(self) -> int:
         """Rows that the log's queue counts it as.
 
-        Rows of no fixed size count once for each `COST_BYTES`, or a few of them could
-        take all memory.
+        Rows count once for each `COST_BYTES`, or a few of them could take all memory.
         """
         if self.form.is_fixed:
-            return self.rows
+            return self.rows * self.form.row_cost
         arrays = self.outputs.arrays if self.outputs else []
         size = sum(size_of(buffer) for buffer in (*self.buffers, *arrays))
         return max(self.rows, size // COST_BYTES)
@@ -53,43 +79,49 @@ class Record:
 class RecordForm:
     """What is the same in all lines of one model."""
 
-    def __init__(self, manifest: Manifest, revision: str, arm: str) -> None:
-        self.fixed = orjson.dumps(
-            {
-                "model": manifest.name,
-                "version": manifest.version,
-                "revision": revision,
-                "arm": arm,
-            }
-        )[1:-1]
-        # The log takes the columns of the first input; a model of several names them.
-        tensor = manifest.inputs[0]
-        self.tensor = tensor
-        self.is_fixed = all(it.is_fixed for it in manifest.inputs) and not any(
-            it.is_free for it in manifest.outputs
+    def __init__(
+        self, manifest: Manifest, revision: str, arm: str, hash_key: bytes = b""
+    ) -> None:
+        named = {"model": manifest.name, "version": manifest.version}
+        self.fixed = orjson.dumps({**named, "revision": revision, "arm": arm})[1:-1]
+        del named["version"]
+        self.fixed_protected = orjson.dumps({**named, "revision": revision})[1:-1]
+        self._features = logged_features(manifest, hash_key)
+        self._attributes = protected_attributes(manifest)
+        self.has_protected = bool(self._attributes)
+        read = {texts.position for texts in (*self._features, *self._attributes)}
+        self._unread = [it for it in range(len(manifest.inputs)) if it not in read]
+        self.is_fixed = all(
+            manifest.inputs[position].is_fixed for position in read
+        ) and not any(it.is_free for it in manifest.outputs)
+        fixed = [manifest.inputs[it] for it in read] if self.is_fixed else []
+        row_bytes = sum(
+            it.width * DATATYPES[it.datatype].dtype.itemsize for it in fixed
         )
-        names = manifest.features or _names(tensor)
-        self.features = b",".join(
-            orjson.dumps(name).replace(b"%", b"%%") + b":%b" for name in names
-        )
+        self.row_cost = max(1, math.ceil(row_bytes / COST_BYTES))
         self.logged = _logged_outputs(manifest)
         # Outputs bear the model's own names, which may be those of our fields.
         self.nested = not (manifest.decision or manifest.score)
 
-    def features_text(self, records: Sequence[Record]) -> list[bytes]:
+    def held(self, buffers: Sequence[Buffer]) -> Sequence[Buffer]:
+        """Return a request's buffers, empty where nothing of the input is logged.
+
+        What waits to be written would else keep them in memory.
+        """
+        if not self._unread:
+            return buffers
+        left = list(buffers)
+        for position in self._unread:
+            left[position] = b""
+        return left
+
+    def features_text(self, records: Sequence[Record]) -> Iterable[bytes]:
         """Return the features of all rows of these records, as members of objects."""
-        if not records:
-            return []
-        tensor, form = self.tensor, self.features
-        buffers = [record.buffers[0] for record in records]
-        if not tensor.is_fixed:
-            return [
-                form % tuple(members)
-                for buffer in buffers
-                for members in _members(tensor, buffer)
-            ]
-        rows = values(tensor, join(buffers)).reshape(-1, tensor.width)
-        return [form % tuple(text.split(b",")) for text in rows_as_text(rows)]
+        return _joined(self._features, records)
+
+    def attributes_text(self, records: Sequence[Record]) -> Iterable[bytes]:
+        """Return the protected attributes in the same way."""
+        return _joined(self._attributes, records)
 
     def results_text(self, results: Results) -> list[bytes]:
         """Return what is logged of each row of a run, as members of an object.
@@ -114,21 +146,21 @@ class RecordForm:
         return results.logged
 
 
-def _names(tensor: Tensor) -> list[str]:
-    """Return the names of an input's columns; free ones stand under one, as a list."""
-    if tensor.is_free:
-        return [tensor.name]
-    return [f"{tensor.name}[{column}]" for column in range(tensor.width)]
-
-
-def _members(tensor: Tensor, buffer: Buffer) -> Iterator[list[bytes]]:
-    """Yield what each row of texts, or of a free shape, has as values of its names."""
-    array = values(tensor, buffer)
-    for row in array.reshape(len(array), -1).tolist():
-        if tensor.is_free:
-            yield [orjson.dumps(row)]
-        else:
-            yield [orjson.dumps(value) for value in row]
+def _joined(
+    parts: Sequence[FeatureTexts], records: Sequence[Record]
+) -> Iterable[bytes]:
+    """Return what all parts make of each row, with commas between them."""
+    if not parts:
+        return repeat(b"")
+    if not records:
+        return []
+    texts = [
+        part.texts([record.buffers[part.position] for record in records])
+        for part in parts
+    ]
+    if len(texts) == 1:
+        return texts[0]
+    return [b",".join(row) for row in zip(*texts, strict=True)]
 
 
 def _logged_outputs(manifest: Manifest) -> list[tuple[bytes, int, int, bool]]:
@@ -147,7 +179,10 @@ def _logged_outputs(manifest: Manifest) -> list[tuple[bytes, int, int, bool]]:
 
 
 def lines(records: Sequence[Record]) -> bytes:
-    """Return the JSON lines of records: one a row, or one in all for an error."""
+    """Return the JSON lines of records: one a row, or one in all for an error.
+
+    The fields are those of contracts/prediction_record.yaml.
+    """
     found: list[bytes] = []
     for form, group in groupby(records, lambda record: record.form):
         same = list(group)
@@ -168,16 +203,39 @@ def lines(records: Sequence[Record]) -> bytes:
                 )
                 continue
             texts = form.results_text(record.outputs.results)
+            start_row = record.first_row
             first = record.outputs.start
             found += [
                 b'%b%d%b,"features":{%b}%b}\n'
-                % (start, row, common, next(features), texts[first + row])
-                for row in range(record.rows)
+                % (start, row, common, next(features), texts[first + row - start_row])
+                for row in range(start_row, start_row + record.rows)
             ]
     return b"".join(found)
 
 
-_last_second = (0, b"")
+def protected_lines(records: Sequence[Record]) -> bytes:
+    """Return the JSON lines of protected attributes: one a row.
+
+    The records are of models that have some, and no errors.
+    """
+    found: list[bytes] = []
+    for form, group in groupby(records, lambda record: record.form):
+        same = list(group)
+        attributes = iter(form.attributes_text(same))
+        for record in same:
+            start = b'{"id":"%b","row":' % record.request_id.encode()
+            common = b',"time":"%b",%b,"attributes":' % (
+                _time_text(record.time),
+                form.fixed_protected,
+            )
+            found += [
+                b"%b%d%b{%b}}\n" % (start, row, common, next(attributes))
+                for row in range(record.first_row, record.first_row + record.rows)
+            ]
+    return b"".join(found)
+
+
+_last_second = (-1, b"")
 
 
 def _time_text(moment: float) -> bytes:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Mapping
 
-SMOOTHING = 0.2
+REMEMBERED_RUNS = 9
 
 
 class RunTime:
@@ -54,7 +55,9 @@ class Pace:
     """What the next runs will take, by how the last ones compared with `RunTime`.
 
     A server that shares its CPU, or whose answers cost more than its model, is slower
-    than the model alone was at start; `factor` is by how much.
+    than the model alone was at start; `factor` is by how much. It is the median of the
+    last runs: one that the machine held up for a moment says nothing of the next, and
+    a mean would refuse a burst of requests for it.
     """
 
     def __init__(self, run_time: RunTime, max_batch_rows: int) -> None:
@@ -62,12 +65,14 @@ class Pace:
         self._max_batch_rows = max_batch_rows
         self._full = run_time.seconds(max_batch_rows)
         self.factor = 1.0
+        self._ratios = deque([1.0] * REMEMBERED_RUNS, maxlen=REMEMBERED_RUNS)
 
     def learn(self, rows: int, seconds: float) -> None:
         """Take in what one batch took from its begin to its last answer."""
         expected = self._model_seconds(rows)
         if expected > 0:
-            self.factor += SMOOTHING * (seconds / expected - self.factor)
+            self._ratios.append(seconds / expected)
+            self.factor = sorted(self._ratios)[REMEMBERED_RUNS // 2]
 
     def seconds(self, rows: int) -> float:
         """Return how long it takes to answer so many rows, batch after batch."""

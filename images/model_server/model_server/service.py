@@ -34,15 +34,18 @@ from model_server.http import (
     request_id_of,
 )
 from model_server.loaded_log import log_loaded
+from model_server.logs import log_fault
 from model_server.manifest import ModelError
 from model_server.model import RUNTIME, load_models
 from model_server.models import Models, newest
 from model_server.outputs import Outputs
-from model_server.prediction_log import PredictionLog
+from model_server.prediction_log import PredictionLog, without_hash_key
 from model_server.preparation import prepare_all
 from model_server.process import Usage
 from model_server.protocol import Inference
 from model_server.records import Record
+from model_server.request_lines import RequestLines
+from model_server.text_memory import without_room
 
 logger = logging.getLogger("model_server")
 
@@ -55,6 +58,7 @@ class Service:
     ) -> None:
         self.config = config
         self.log = log
+        self._lines = RequestLines(config.request_lines_per_second)
         self.runtime = runtime
         self.is_ready = False
         self.is_draining = False
@@ -76,6 +80,8 @@ class Service:
         threads = config.threads or cgroup.threads(cgroup.cpu_limit())
         started = time.perf_counter()
         models = await asyncio.to_thread(load_models, config.models, threads)
+        if problems := without_hash_key(models, config) + without_room(models, config):
+            raise ModelError(problems)
         defaults = newest([model.manifest for model in models], config.default_version)
         if config.model and config.model not in defaults:
             known = ", ".join(defaults)
@@ -88,6 +94,7 @@ class Service:
             defaults,
             max_batch_rows=config.max_batch_rows,
             max_request_rows=config.max_request_rows,
+            evaluator=config.evaluator,
         )
         for refusal in refused:
             self.models.refuse(refusal, config, defaults, self.runtime)
@@ -119,9 +126,10 @@ class Service:
             endpoint.metrics.is_ready = False
 
     def close(self, seconds: float) -> None:
-        """Write out the prediction log and end the threads."""
+        """Write out the logs and end the threads."""
         for endpoint in self.models:
             endpoint.batcher.close()
+        self._lines.close()
         if self.log:
             self.log.stop(seconds)
 
@@ -177,8 +185,9 @@ class Service:
                 inference = endpoint.reader.read(body)
         except RequestError as error:
             self._refuse(endpoint, request_id, started, error, respond)
-        except Exception:
-            logger.exception("a request could not be read")
+        except Exception as error:  # noqa: BLE001, it is logged
+            told = endpoint.told(request_id)
+            log_fault(logger, "a request could not be read", error, **told)
             self._refuse(endpoint, request_id, started, internal(), respond)
         else:
             self._queue(
@@ -245,8 +254,9 @@ class Service:
             job.endpoint.batcher.submit(job)
         except RequestError as error:
             self._done(job, error)
-        except Exception:
-            logger.exception("a request could not be queued")
+        except Exception as error:  # noqa: BLE001, it is logged
+            told = job.endpoint.told(job.request_id)
+            log_fault(logger, "a request could not be queued", error, **told)
             self._done(job, internal())
 
     def refuse(
@@ -316,15 +326,16 @@ class Service:
                     endpoint, request_id, job.started_at, result
                 )
             else:
+                latency = time.monotonic() - job.started_at
                 record = Record(
                     endpoint.form,
                     request_id,
-                    time.time(),
-                    time.monotonic() - job.started_at,
+                    time.time() - latency,
+                    latency,
                     200,
                     "",
                     inference.rows,
-                    inference.buffers,
+                    endpoint.form.held(inference.buffers),
                     result,
                 )
             self._end(endpoint, record)
@@ -355,11 +366,12 @@ class Service:
         self, endpoint: Endpoint, request_id: str, started: float, error: RequestError
     ) -> Record:
         endpoint.metrics.count_error(error.status, error.code)
+        latency = time.monotonic() - started
         return Record(
             form=endpoint.form,
             request_id=request_id,
-            time=time.time(),
-            latency=time.monotonic() - started,
+            time=time.time() - latency,
+            latency=latency,
             status=error.status,
             code=error.code,
             rows=1,
@@ -383,5 +395,6 @@ class Service:
         self.inflight -= 1
         metrics.requests += 1
         metrics.latency.observe(record.latency)
+        self._lines.add(endpoint.manifest.name, endpoint.revision, record)
         if self.log is not None:
             self.log.append(record)

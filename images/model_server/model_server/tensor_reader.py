@@ -15,6 +15,8 @@ from model_server import parameters
 from model_server.buffers import Buffer
 from model_server.datatypes import DATATYPES
 from model_server.errors import RequestError, invalid
+from model_server.list_levels import not_nested, wrong_count, wrong_size
+from model_server.long_list import LongList
 from model_server.number_values import NumberValues
 from model_server.tensor import FREE, Tensor
 from model_server.text_values import TextValues
@@ -58,19 +60,24 @@ class TensorReader:
             tail = shape[1:]  # type: ignore[index]
             width = math.prod(tail)
         if type(data) is not list:
-            what = "must be a list, flat or nested"
-            if _is_raw(entry):
-                what += "; raw bytes need the header Inference-Header-Content-Length"
-            raise invalid(f"{path}.data", what)
+            return rows, self._long(entry, data, [rows, *tail], path)
         if self._rank > 1 and data and type(data[0]) is list:
             data = _flatten(data, [rows, *tail], f"{path}.data")
         count = rows * width
         if len(data) != count:
-            raise invalid(
-                f"{path}.data",
-                f"{len(data)} values, the shape {[rows, *tail]} holds {count}",
-            )
+            raise wrong_count(f"{path}.data", len(data), [rows, *tail])
         return rows, self._values.from_json(data, rows, tail, path, has_booleans)
+
+    def _long(
+        self, entry: dict[str, object], data: object, shape: list[int], path: str
+    ) -> Buffer:
+        """Return the values of data that is not in memory as a list."""
+        if isinstance(data, LongList) and isinstance(self._values, NumberValues):
+            return self._values.from_long(data, shape, path)
+        what = "must be a list, flat or nested"
+        if _is_raw(entry):
+            what += "; raw bytes need the header Inference-Header-Content-Length"
+        raise invalid(f"{path}.data", what)
 
     def read_binary(
         self, entry: object, data: memoryview, path: str
@@ -165,17 +172,13 @@ def _flatten(data: list[object], shape: list[int], path: str) -> list[object]:
     for depth, size in enumerate(shape):
         if depth:
             if set(map(type, level)) != {list}:
-                raise invalid(path, f"is not nested in the shape {shape}")
+                raise not_nested(path, shape)
             wrong = {len(inner) for inner in level} - {size}  # type: ignore[arg-type]
             level = list(itertools.chain.from_iterable(level))  # type: ignore[arg-type]
         else:
             wrong = {len(level)} - {size}
         if wrong:
-            raise invalid(
-                path,
-                f"a list of {wrong.pop()} at depth {depth + 1}, the shape {shape} has "
-                f"{size}",
-            )
+            raise wrong_size(path, shape, depth, wrong, size)
     return level
 
 

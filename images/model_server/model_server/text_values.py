@@ -9,7 +9,7 @@ import numpy as np
 from model_server.buffers import Buffer
 from model_server.errors import invalid
 from model_server.texts import unpack_texts
-from model_server.wording import shown
+from model_server.wording import kind_of
 
 
 class TextValues:
@@ -32,7 +32,7 @@ class TextValues:
             )
             raise invalid(
                 f"{path}.data",
-                f"value {number} (row by row) is {shown(value)}, which BYTES cannot "
+                f"value {number} (row by row) is {kind_of(value)}, which BYTES cannot "
                 "hold; give texts in quotes",
             )
         return _shaped(data, rows, tail)

@@ -2,7 +2,8 @@
 
 Settings, by environment: NODE_NAME (whose pods), NODE_ADDRESS (where probes and metrics
 are answered; empty: everywhere), POLICY_AGENT_PORT (9477), POLICY_AGENT_INTERFACES (the
-host's ends of pods' cables, `veth*`), POLICY_AGENT_OWNER (path of the DaemonSet in the
+host's ends of pods' cables, `veth*`; ends with 2 if they take in loopback or the
+interface of a default route), POLICY_AGENT_OWNER (path of the DaemonSet in the
 API).
 
 On SIGTERM the rules stay in force, as at every restart, unless the owner is gone: then
@@ -17,7 +18,7 @@ import sys
 import threading
 from http import HTTPStatus
 
-from policy_agent import state, web
+from policy_agent import interfaces, state, web
 from policy_agent.agent import Agent
 from policy_agent.api import Api, ApiError
 from policy_agent.log import log
@@ -35,12 +36,16 @@ def is_orphaned(api: Api, owner: str) -> bool:
 
 def main() -> int:
     environment = dict(os.environ)
+    pods = environment.get("POLICY_AGENT_INTERFACES", "veth*")
+    if wrong := interfaces.problem(pods):
+        log(f"POLICY_AGENT_INTERFACES: {wrong}", level="error")
+        return 2
     api = Api.of_cluster(environment)
     agent = Agent(
         state.State(),
         environment["NODE_NAME"],
         Nft(),
-        environment.get("POLICY_AGENT_INTERFACES", "veth*"),
+        pods,
     )
 
     def stop(number: int, _frame: object) -> None:

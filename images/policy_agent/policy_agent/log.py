@@ -9,5 +9,11 @@ from typing import Any
 
 def log(message: str, level: str = "info", **fields: Any) -> None:
     time = datetime.now(UTC).isoformat(timespec="milliseconds")
-    record = {"time": time, "level": level, "message": message} | fields
+    record = {
+        "time": time.replace("+00:00", "Z"),
+        "level": level,
+        "logger": "policy-agent",
+        "message": message,
+        **fields,
+    }
     print(json.dumps(record), flush=True)

@@ -20,8 +20,9 @@ from pathlib import Path
 
 import uvicorn
 
-from waker import settings
+from waker import connections, settings
 from waker.cluster import Cluster
+from waker.connections import Bound
 from waker.keeper import SETTLE_SECONDS, Keeper
 from waker.log import log
 from waker.proxy import Proxy
@@ -59,13 +60,14 @@ async def serve(environment: Mapping[str, str]) -> int:
     cluster = Cluster(f"https://{host}:{environment['KUBERNETES_SERVICE_PORT']}", pod)
     keeper = Keeper(cluster, models)
     proxy = Proxy(keeper)
+    bound = Bound(sum(model.buffer_requests for model in models))
     longest = max((model.wake_seconds for model in models), default=0)
     server = _Server(
         uvicorn.Config(
-            Application(keeper, proxy),
+            Application(keeper, proxy, bound),
             # Its targets are as they came; httptools keeps a path alone, and drops the
             # body of a request that offers an upgrade.
-            http="h11",
+            http=connections.protocol(bound),
             log_config=None,
             access_log=False,
             lifespan="off",

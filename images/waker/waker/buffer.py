@@ -13,14 +13,19 @@ class Refusal(StrEnum):
     REQUESTS = "requests"
     BYTES = "bytes"
     TIME = "time"
+    BODY = "body"
+    """It did not arrive in full while it was waited for."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Held:
-    """One request that waits; compared by identity, for two may look the same."""
+    """One request that arrives or waits; two may look the same and are not."""
 
     body_bytes: int
+    """What has arrived of it."""
     until: float
+    is_whole: bool = True
+    """Whether all of it has arrived: only then it waits for a pod."""
 
 
 class Buffer:
@@ -33,6 +38,30 @@ class Buffer:
 
     def __len__(self) -> int:
         return len(self._held)
+
+    @property
+    def waiting(self) -> int:
+        """Requests that a pod could be given now."""
+        return sum(held.is_whole for held in self._held)
+
+    def begin(self, now: float) -> Held | Refusal:
+        """Takes a request in whose body is still to arrive, within the wake budget."""
+        held = self.hold(now, 0)
+        if isinstance(held, Held):
+            held.is_whole = False
+        return held
+
+    def grow(self, held: Held, body_bytes: int) -> bool:
+        """Counts what has arrived; False if the bytes of all are too many then."""
+        if self.held_bytes + body_bytes > self._bytes:
+            return False
+        held.body_bytes += body_bytes
+        self.held_bytes += body_bytes
+        return True
+
+    def complete(self, held: Held, now: float) -> None:
+        """All of it has arrived: its wake budget begins."""
+        held.is_whole, held.until = True, now + self._seconds
 
     def hold(
         self, now: float, body_bytes: int, deadline: float = math.inf

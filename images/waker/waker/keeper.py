@@ -41,6 +41,8 @@ class Keeper:
         self._leaving = False
         self._calm_at = 0.0
         self._failing = False
+        self._given_up: set[str] = set()
+        """Orphans that could not be woken, so that each is told of once."""
 
     @property
     def is_ready(self) -> bool:
@@ -57,7 +59,9 @@ class Keeper:
         """Rounds until it is cancelled."""
         while True:
             await self.round()
-            waiting = any(len(k.buffer) and not k.addresses for k in self.kept.values())
+            waiting = any(
+                k.buffer.waiting and not k.addresses for k in self.kept.values()
+            )
             pause = URGENT_SECONDS if waiting else ROUND_SECONDS
             try:
                 await asyncio.wait_for(self._urgent.wait(), pause)
@@ -108,9 +112,7 @@ class Keeper:
         for kept in self.kept.values():
             kept.see(found[kept.model.name], now)
         for name in orphans:
-            # It slept, and the settings say no longer that it may.
-            await self._cluster.scale(name, 1)
-            log("woken, for it may not sleep any more", model=name)
+            await self._wake_orphan(name)
         if now - self._calm_at < CALM_SECONDS:
             return
         self._calm_at = now
@@ -120,6 +122,22 @@ class Keeper:
         )
         for kept, pods in zip(awake, rounds, strict=True):
             kept.idleness.observe(time.monotonic(), pods)
+
+    async def _wake_orphan(self, name: str) -> None:
+        """It slept, and the settings say no longer that it may.
+
+        Where its Deployment is being deleted, the right to scale it went first. The
+        models that are left must not wait for that.
+        """
+        try:
+            await self._cluster.scale(name, 1)
+        except ClusterError as error:
+            if name not in self._given_up:
+                log(f"not woken: {error}", level="warning", model=name)
+            self._given_up.add(name)
+            return
+        self._given_up.discard(name)
+        log("woken, for it may not sleep any more", model=name)
 
     async def _step(self, kept: Kept) -> None:
         now = time.monotonic()

@@ -67,7 +67,7 @@ class Kept:
             replicas=self.replicas,
             ready=len(self.addresses),
             covered_since=self.covered_since,
-            waiting=len(self.buffer),
+            waiting=self.buffer.waiting,
             idle=self.idleness.idle(now),
         )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, MutableMapping
 from http import HTTPStatus
 from typing import Any
 
@@ -44,10 +44,6 @@ _HOP_BY_HOP = frozenset(
 """https://www.rfc-editor.org/rfc/rfc9110#section-7.6.1"""
 
 
-class _GoneError(Exception):
-    """The caller has gone."""
-
-
 class Proxy:
     """The requests of all models."""
 
@@ -72,35 +68,24 @@ class Proxy:
             kept.counts["400"] += 1
             await _answer(send, HTTPStatus.BAD_REQUEST, "this is no request target")
             return
-        try:
-            body = await _body(receive, kept.model.buffer_bytes)
-        except _GoneError:
-            return
-        if body is None:
-            await self._refuse(kept, Refusal.BYTES, send)
-            return
-        held = kept.buffer.hold(time.monotonic(), len(body))
+        held = kept.buffer.begin(time.monotonic())
         if isinstance(held, Refusal):
             await self._refuse(kept, held, send)
             return
-        gone = asyncio.ensure_future(_gone(receive))
-        work = asyncio.ensure_future(self._forward(kept, held, scope, body, send))
         try:
-            await asyncio.wait({gone, work}, return_when=asyncio.FIRST_COMPLETED)
+            body = await _body(kept, held, receive)
+            if isinstance(body, Refusal):
+                await self._refuse(kept, body, send)
+            elif body is not None:
+                work = self._forward(kept, held, scope, body, send)
+                await _while_there(receive, work)
         finally:
-            # Who has gone needs no answer, and its place is another's.
-            gone.cancel()
-            if not work.done():
-                work.cancel()
             kept.buffer.release(held)
-            await asyncio.gather(gone, work, return_exceptions=True)
-        if not work.cancelled() and (error := work.exception()):
-            raise error
 
     async def _forward(
         self, kept: Kept, held: Held, scope: Message, body: bytes, send: Send
     ) -> None:
-        if not kept.addresses and len(kept.buffer) == 1:
+        if not kept.addresses and kept.buffer.waiting == 1:
             # For the others it looks often anyway.
             self._keeper.hurry()
         try:
@@ -141,23 +126,54 @@ class Proxy:
             Refusal.REQUESTS: "too many requests wait for the model to wake",
             Refusal.BYTES: "too many bytes wait for the model to wake",
             Refusal.TIME: "the model did not wake in time",
+            Refusal.BODY: "the request did not arrive in full in time",
         }[reason]
-        retry = (b"retry-after", str(RETRY_AFTER_SECONDS).encode())
-        await _answer(send, HTTPStatus.SERVICE_UNAVAILABLE, text, [retry])
+        # The rest of a body that is not wanted would come on the same connection.
+        more = [(b"connection", b"close")]
+        status = HTTPStatus.REQUEST_TIMEOUT
+        if reason is not Refusal.BODY:
+            more.append((b"retry-after", str(RETRY_AFTER_SECONDS).encode()))
+            status = HTTPStatus.SERVICE_UNAVAILABLE
+        await _answer(send, status, text, more)
 
 
-async def _body(receive: Receive, most: int) -> bytes | None:
-    """The whole body, or None if it is longer than `most`, which is not kept."""
-    found, length = [], 0
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _GoneError
-        length += len(message.get("body", b""))
-        if length <= most:
-            found.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return b"".join(found) if length <= most else None
+async def _body(kept: Kept, held: Held, receive: Receive) -> bytes | Refusal | None:
+    """The whole body, counted as it arrives; None if the caller has gone.
+
+    What is too much, or takes too long, ends there and then.
+    """
+    found: list[bytes] = []
+    try:
+        async with asyncio.timeout(held.until - time.monotonic()):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return None
+                part = message.get("body", b"")
+                if not kept.buffer.grow(held, len(part)):
+                    return Refusal.BYTES
+                found.append(part)
+                if not message.get("more_body", False):
+                    break
+    except TimeoutError:
+        return Refusal.BODY
+    kept.buffer.complete(held, time.monotonic())
+    return b"".join(found)
+
+
+async def _while_there(receive: Receive, answer: Coroutine[Any, Any, None]) -> None:
+    """Does the work until it is done, or its caller has gone and needs no answer."""
+    gone = asyncio.ensure_future(_gone(receive))
+    work = asyncio.ensure_future(answer)
+    try:
+        await asyncio.wait({gone, work}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        gone.cancel()
+        if not work.done():
+            work.cancel()
+        await asyncio.gather(gone, work, return_exceptions=True)
+    if not work.cancelled() and (error := work.exception()):
+        raise error
 
 
 async def _gone(receive: Receive) -> None:
@@ -197,7 +213,11 @@ def _request(kept: Kept, address: str, scope: Message, body: bytes) -> httpx.Req
 
 
 def _passed(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    return [(name, value) for name, value in headers if name.lower() not in _HOP_BY_HOP]
+    """Those that are not about one connection, by the standard or by the sender."""
+    given = list(headers)
+    named = [value for name, value in given if name.lower() == b"connection"]
+    own = {word.strip().lower() for value in named for word in value.split(b",")}
+    return [pair for pair in given if pair[0].lower() not in _HOP_BY_HOP | own]
 
 
 async def _stream(kept: Kept, answer: httpx.Response, send: Send) -> None:

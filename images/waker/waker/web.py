@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from waker.buffer import Refusal
+from waker.connections import Bound
 from waker.keeper import Keeper
 from waker.proxy import Message, Proxy, Receive, Send
 from waker.settings import METRICS_PORT
@@ -15,8 +16,8 @@ _TEXT = [(b"content-type", b"text/plain; version=0.0.4")]
 class Application:
     """What uvicorn calls for each request."""
 
-    def __init__(self, keeper: Keeper, proxy: Proxy) -> None:
-        self._keeper, self._proxy = keeper, proxy
+    def __init__(self, keeper: Keeper, proxy: Proxy, bound: Bound) -> None:
+        self._keeper, self._proxy, self._bound = keeper, proxy, bound
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         port = scope["server"][1]
@@ -30,7 +31,7 @@ class Application:
 
     def _own(self, path: str) -> tuple[int, str]:
         if path == "/metrics":
-            return 200, metrics(self._keeper)
+            return 200, metrics(self._keeper, self._bound)
         if path == "/readyz":
             ready = self._keeper.is_ready
             return (200, "ready") if ready else (503, "no fresh look at the models")
@@ -39,12 +40,15 @@ class Application:
         return 404, f"nothing at {path}"
 
 
-def metrics(keeper: Keeper) -> str:
+def metrics(keeper: Keeper, bound: Bound) -> str:
     """Prometheus text; `target` is the model server that a series is about."""
     lines = [
         "# HELP waker_errors_total Rounds that the API server failed.",
         "# TYPE waker_errors_total counter",
         f"waker_errors_total {keeper.errors}",
+        "# HELP waker_connections_closed_total Connections that were one too many.",
+        "# TYPE waker_connections_closed_total counter",
+        f"waker_connections_closed_total {bound.closed}",
     ]
     for name, kind, text, samples in _families(keeper):
         lines += [f"# HELP waker_{name} {text}", f"# TYPE waker_{name} {kind}"]
@@ -83,7 +87,7 @@ def _families(
     yield (
         "refused_total",
         "counter",
-        "Requests answered 503 here, by what was too much.",
+        "Requests refused here, by what was too much or too slow.",
         [
             (f'{target},reason="{reason.value}"', k.counts[reason.value])
             for target, k in all_kept

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 from typing import Any
 
-from components.cluster.network_settings import ExistingVpc
-from components.cluster.tags import CLUSTER_TAG
+from components.cluster.iam.tags import CLUSTER_TAG
+from components.cluster.network.network_settings import ExistingVpc
 from slipway.doctor.account import Account, CannotAskError
 from slipway.doctor.findings import Finding
 from slipway.doctor.plan import Plan

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from components import catalog
-from components.cluster import amis, node_capacity
-from components.cluster.amis import Ami
-from components.cluster.node_pool_base import NodePoolBase
+from components.cluster.nodes import amis, node_capacity
+from components.cluster.nodes.amis import Ami
+from components.cluster.nodes.node_pool_base import NodePoolBase
 from slipway.doctor.account import Account, CannotAskError
 from slipway.doctor.findings import Finding
 from slipway.doctor.plan import Plan

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from components import catalog
-from components.cluster.endpoint_services import ENDPOINT_SERVICES
-from components.cluster.tags import CLUSTER_TAG
+from components.cluster.iam.tags import CLUSTER_TAG
+from components.cluster.network.endpoint_services import ENDPOINT_SERVICES
 from slipway.doctor import quotas
 from slipway.doctor.account import Account, CannotAskError
 from slipway.doctor.findings import Finding

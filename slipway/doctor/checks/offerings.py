@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from components.cluster.elastic_pool import ElasticPool
+from components.cluster.nodes.elastic_pool import ElasticPool
 from slipway.doctor.account import Account
 from slipway.doctor.findings import Finding
 from slipway.doctor.plan import Plan

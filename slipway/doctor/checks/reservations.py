@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from components.cluster import reservation as settings
-from components.cluster.elastic_pool import ElasticPool
-from components.cluster.node_pool_base import NodePoolBase
-from components.cluster.reservation import Reservation
-from components.cluster.reserved_pool import ReservedPool
+from components.cluster.nodes import reservation as settings
+from components.cluster.nodes.elastic_pool import ElasticPool
+from components.cluster.nodes.node_pool_base import NodePoolBase
+from components.cluster.nodes.reservation import Reservation
+from components.cluster.nodes.reserved_pool import ReservedPool
 from slipway.doctor.account import Account, CannotAskError
 from slipway.doctor.findings import Finding
 from slipway.doctor.plan import Plan

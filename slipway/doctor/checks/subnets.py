@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Network
 from typing import Any
 
-from components.cluster import cidr_plan, node_demand
-from components.cluster.elastic_pool import ElasticPool
-from components.cluster.node_demand import NodeDemand
-from components.cluster.subnet_tags import KARPENTER_DISCOVERY, LOAD_BALANCERS, PODS
+from components.cluster.iam.subnet_tags import KARPENTER_DISCOVERY, LOAD_BALANCERS, PODS
+from components.cluster.network import cidr_plan
+from components.cluster.nodes import node_demand
+from components.cluster.nodes.elastic_pool import ElasticPool
+from components.cluster.nodes.node_demand import NodeDemand
 from slipway.doctor.account import Account
 from slipway.doctor.findings import Finding
 from slipway.doctor.plan import Plan

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from components import catalog
-from components.cluster.pool_reach import Reach, reach
-from components.cluster.tags import CLUSTER_TAG
+from components.cluster.iam.tags import CLUSTER_TAG
+from components.cluster.nodes.pool_reach import Reach, reach
 from slipway.doctor import quotas
 from slipway.doctor.account import Account, CannotAskError
 from slipway.doctor.findings import Finding

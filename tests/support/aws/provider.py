@@ -21,7 +21,7 @@ from google.protobuf import (  # type: ignore[import-untyped]
 )
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
-from slipway.monitor import plain
+from slipway.rendering.recorder import plain
 from tests.support.aws.account import Account, Call
 from tests.support.aws.emulators import HOST, Endpoints
 from tests.support.aws.handler import (

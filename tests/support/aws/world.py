@@ -12,10 +12,11 @@ import pytest
 import yaml
 from rich.console import Console
 
-from slipway import stack_files, workspace
-from slipway.engine import Engine
-from slipway.kube_api import KubeApi, KubeApiError
-from slipway.results import StackResult
+from slipway import stack_files
+from slipway.cluster.kube_api import KubeApi, KubeApiError
+from slipway.engine import workspace
+from slipway.engine.engine import Engine
+from slipway.engine.results import StackResult
 from slipway.stack_files import CONFIG_FOLDER, PROJECT_FILE
 from slipway.teardown.aws import Found
 from slipway.teardown.destroyer import Destroyer

@@ -12,6 +12,7 @@ from model_server.datatypes import BFLOAT16, DATATYPES, TEXT
 from model_server.errors import invalid
 from model_server.outputs import Array
 from model_server.tensor import Tensor
+from model_server.wording import kind_of
 
 
 def as_array(tensor: Tensor, values: ArrayLike) -> Array:
@@ -40,13 +41,14 @@ def _texts(array: Array, path: str) -> Array:
     flat = array.ravel().tolist()
     for number, value in enumerate(flat):
         if not isinstance(value, str | bytes):
+            kind = kind_of(value)
             raise invalid(
-                path, f"value {number} (row by row) is {value!r:.60}, which is no text"
+                path, f"value {number} (row by row) is {kind}, which is no text"
             )
         try:
             value.encode() if isinstance(value, str) else value.decode()
-        except UnicodeError as error:
-            raise invalid(path, f"value {number} is not UTF-8: {error}") from None
+        except UnicodeError:
+            raise invalid(path, f"value {number} (row by row) is not UTF-8") from None
     texts = np.empty(len(flat), object)
     texts[:] = flat
     return texts.reshape(array.shape)
@@ -95,8 +97,10 @@ def _cast(array: Array, dtype: np.dtype[Any], path: str) -> Array:
     try:
         with np.errstate(over="ignore"):  # the reader refuses what became infinite
             cast: Array = array.astype(dtype, casting=casting)
-    except (TypeError, ValueError) as error:
+    except TypeError as error:  # it names the datatypes
         raise invalid(path, f"{error}; the model takes {dtype.name}") from None
+    except ValueError:  # it may repeat a value
+        raise invalid(path, f"holds values that are no {dtype.name}") from None
     if dtype.kind in "iu" and not np.array_equal(cast, array):
         raise invalid(path, f"holds numbers that {dtype.name} cannot")
     return cast

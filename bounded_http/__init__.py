@@ -1,0 +1,1 @@
+"""HTTP connections with bounds, for programs in images that uvicorn serves."""

@@ -1,0 +1,1 @@
+"""Roles and policies, and the names and tags that they refer to."""

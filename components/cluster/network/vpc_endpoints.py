@@ -1,0 +1,118 @@
+"""Ways from a VPC to AWS's services that do not leave it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pulumi
+import pulumi_aws as aws
+
+from components.cluster.iam.tags import tags
+from components.cluster.network.endpoint_services import (
+    ENDPOINT_SERVICES,
+    EndpointService,
+)
+
+HTTPS = 443
+
+
+class VpcEndpoints(pulumi.ComponentResource):
+    """Endpoints of AWS services.
+
+    Creates:
+
+    - a gateway endpoint (S3) with a route in each route table;
+    - for each other service an interface endpoint with an address in each intra subnet
+      and the service's own name in the VPC's DNS;
+    - the security group of these, which admits HTTPS from the VPC's ranges only and
+      lets nothing out.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        services: Sequence[EndpointService],
+        *,
+        cluster: str,
+        region: str,
+        vpc_id: pulumi.Input[str],
+        vpc_cidrs: Sequence[str],
+        subnets: Sequence[pulumi.Input[str]],
+        route_tables: Sequence[pulumi.Input[str]],
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__("slipway:cluster:VpcEndpoints", name, None, opts)
+        self._prefix, self._cluster, self._region = name, cluster, region
+        self._vpc_id = vpc_id
+        gateways = [n for n in services if ENDPOINT_SERVICES[n].kind == "Gateway"]
+        interfaces = [n for n in services if n not in gateways]
+        made = [self._gateway(service, route_tables) for service in gateways]
+        if interfaces:
+            group, rules = self._security_group(vpc_cidrs)
+            made += [self._interface(s, subnets, group, rules) for s in interfaces]
+        self.endpoints: tuple[aws.ec2.VpcEndpoint, ...] = tuple(made)
+        self.register_outputs({})
+
+    def _service(self, service: str) -> str:
+        return f"com.amazonaws.{self._region}.{service}"
+
+    def _gateway(
+        self, service: str, route_tables: Sequence[pulumi.Input[str]]
+    ) -> aws.ec2.VpcEndpoint:
+        return aws.ec2.VpcEndpoint(
+            f"{self._prefix}-{service}",
+            vpc_id=self._vpc_id,
+            service_name=self._service(service),
+            vpc_endpoint_type="Gateway",
+            route_table_ids=list(route_tables),
+            tags=tags(self._cluster, f"{self._cluster}-{service}"),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _interface(
+        self,
+        service: str,
+        subnets: Sequence[pulumi.Input[str]],
+        group: aws.ec2.SecurityGroup,
+        rules: Sequence[pulumi.Resource],
+    ) -> aws.ec2.VpcEndpoint:
+        return aws.ec2.VpcEndpoint(
+            f"{self._prefix}-{service}",
+            vpc_id=self._vpc_id,
+            service_name=self._service(service),
+            vpc_endpoint_type="Interface",
+            subnet_ids=list(subnets),
+            security_group_ids=[group.id],
+            private_dns_enabled=True,
+            tags=tags(self._cluster, f"{self._cluster}-{service}"),
+            # With its rules: whoever resolves the name must get an answer.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(rules)),
+        )
+
+    def _security_group(
+        self, vpc_cidrs: Sequence[str]
+    ) -> tuple[aws.ec2.SecurityGroup, list[pulumi.Resource]]:
+        name = f"{self._cluster}-endpoints"
+        group = aws.ec2.SecurityGroup(
+            self._prefix,
+            name=name,
+            description="HTTPS from the VPC to endpoints of AWS services",
+            vpc_id=self._vpc_id,
+            tags=tags(self._cluster, name),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        rules: list[pulumi.Resource] = [
+            aws.vpc.SecurityGroupIngressRule(
+                f"{self._prefix}-from-{cidr}",
+                security_group_id=group.id,
+                description="HTTPS from the VPC",
+                cidr_ipv4=cidr,
+                ip_protocol="tcp",
+                from_port=HTTPS,
+                to_port=HTTPS,
+                tags=tags(self._cluster, name),
+                opts=pulumi.ResourceOptions(parent=group),
+            )
+            for cidr in vpc_cidrs
+        ]
+        return group, rules

@@ -1,0 +1,1 @@
+"""Node pools: settings, capacity, images, launch templates, reservations."""

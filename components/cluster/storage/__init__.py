@@ -1,0 +1,1 @@
+"""Buckets, registries and encryption keys."""

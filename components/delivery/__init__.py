@@ -1,0 +1,1 @@
+"""Rollouts of new revisions: what they are told, and the controller that decides."""

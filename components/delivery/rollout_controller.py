@@ -1,0 +1,180 @@
+"""The controller of rollouts, beside the models of a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components import images, naming
+from components.delivery import rollout_file
+from components.delivery.settings import DeliverySettings, RolloutSettings
+from components.security import api_access, network, pod_defaults
+from components.workload import Workload, http_probe
+
+PORT = 9479
+"""Probes and metrics."""
+PROMETHEUS_PORT = 9090
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One server's rollout."""
+
+    settings: RolloutSettings
+    places: Mapping[str, str]
+    """Name of the Service, and of the Deployment, by revision."""
+
+
+class RolloutController(Workload):
+    """The program that moves weights (images/rollout).
+
+    Creates, in the models' namespace:
+
+    - ServiceAccount and its rights there, by name: read what a rollout is told, write
+      its status and its weighted route, read the revisions' Deployments. It may create
+      ConfigMaps, which is how it adds to the ledger; it can read or change no other.
+    - for each rollout two ConfigMaps: what it is told, and its status, whose data are
+      the controller's
+    - Deployment of one pod, NetworkPolicy: in from Prometheus, out to it, to DNS and to
+      the API server
+
+    The HTTPRoute `<server>-traffic` is the model server's to create.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: DeliverySettings,
+        rollouts: Mapping[str, Rollout],
+        *,
+        namespace: str,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        """`rollouts` by the model server's name."""
+        super().__init__(
+            "slipway:delivery:RolloutController",
+            name,
+            namespace=namespace,
+            component="delivery",
+            opts=opts,
+        )
+        self._settings, self._rollouts = settings, dict(sorted(rollouts.items()))
+        self.add_account()
+        self.add_role(list(_rights(self._rollouts)))
+        self.add_network_policy(
+            ingress=[
+                network.allow_from(
+                    network.in_namespace(naming.MONITORING_NAMESPACE), to=(PORT,)
+                )
+            ],
+            egress=[
+                network.allow_dns(),
+                network.allow_api_server(),
+                network.allow_to(
+                    network.in_namespace(naming.MONITORING_NAMESPACE),
+                    on=(PROMETHEUS_PORT,),
+                ),
+            ],
+        )
+        for server, rollout in self._rollouts.items():
+            self._config_maps(server, rollout)
+        self._deployment()
+        self.register_outputs({})
+
+    def _config_maps(self, server: str, rollout: Rollout) -> None:
+        told = rollout_file.files(
+            server, self.namespace, rollout.settings, rollout.places
+        )
+        kubernetes.core.v1.ConfigMap(
+            f"{self.name}-{server}-settings",
+            metadata=self.metadata(f"rollout-{server}"),
+            data=told,
+            opts=self.options(),
+        )
+        kubernetes.core.v1.ConfigMap(
+            f"{self.name}-{server}-status",
+            metadata=self.metadata(f"rollout-{server}-status"),
+            # What it has come to is the controller's; a new apply does not reset it.
+            opts=self.options(ignore_changes=["data"]),
+        )
+
+    def _deployment(self) -> None:
+        kubernetes.apps.v1.Deployment(
+            f"{self.name}-deployment",
+            metadata=self.metadata(),
+            spec={
+                "replicas": 1,
+                "selector": {"matchLabels": self.selector},
+                # Two at once do no harm, only work twice.
+                "strategy": {
+                    "type": "RollingUpdate",
+                    "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
+                },
+                "template": {
+                    "metadata": self.pod_metadata(**naming.scrape_annotations(PORT)),
+                    "spec": pod_defaults.pod(
+                        [self._container()],
+                        service_account=self.name,
+                        volumes=[api_access.volume()],
+                    ),
+                },
+            },
+            opts=self.options(),
+        )
+
+    def _container(self) -> Any:
+        return pod_defaults.container(
+            self.name,
+            images.resolve(self._settings.image),
+            env=[
+                {"name": "ROLLOUT_NAMESPACE", "value": self.namespace},
+                {"name": "ROLLOUT_SERVERS", "value": ",".join(self._rollouts)},
+                {"name": "ROLLOUT_PROMETHEUS", "value": self._settings.prometheus_url},
+                {
+                    "name": "ROLLOUT_TICK_SECONDS",
+                    "value": str(self._settings.tick_seconds),
+                },
+            ],
+            ports=[{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
+            resources=pod_defaults.resources(
+                cpu_request_millicores=20,
+                cpu_limit_millicores=1000,
+                memory_request_mib=48,
+                memory_limit_mib=192,
+            ),
+            readiness_probe=http_probe("/readyz", "http", seconds=5),
+            liveness_probe=http_probe("/livez", "http", seconds=30, failures=6),
+            volume_mounts=[api_access.mount()],
+        )
+
+
+def _rights(rollouts: Mapping[str, Rollout]) -> Iterator[dict[str, Any]]:
+    """No right names a resource without the names of its objects, but to create one."""
+    status = [f"rollout-{server}-status" for server in rollouts]
+    deployments = {
+        rollout.places[revision]
+        for rollout in rollouts.values()
+        for revision in (rollout.settings.from_, rollout.settings.to)
+    }
+    routes = [rollout_file.traffic_route(server) for server in rollouts]
+    yield _right("", "configmaps", ["get"], [f"rollout-{it}" for it in rollouts])
+    yield _right("", "configmaps", ["get", "update"], status)
+    yield _right("", "configmaps", ["create"])
+    group = "gateway.networking.k8s.io"
+    yield _right(group, "httproutes", ["get", "update"], routes)
+    yield _right("apps", "deployments", ["get"], sorted(deployments))
+
+
+def _right(
+    group: str, resource: str, verbs: list[str], names: list[str] | None = None
+) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "apiGroups": [group],
+        "resources": [resource],
+        "verbs": verbs,
+    }
+    return {**found, "resourceNames": names} if names else found

@@ -1,0 +1,88 @@
+"""What the controller reads of one rollout (images/rollout/rollout/settings.py)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from components.delivery.settings import GateSettings, RolloutSettings
+
+SETTINGS_KEY, PLACES_KEY = "settings.json", "places.json"
+COMPLETED = "envoy_cluster_upstream_rq_completed"
+FAILED = "envoy_cluster_upstream_rq_xx"
+TIME = "envoy_cluster_upstream_rq_time_bucket"
+
+
+def traffic_route(server: str) -> str:
+    """Name of the HTTPRoute with the weighted rules; stable is its first backend."""
+    return f"{server}-traffic"
+
+
+def files(
+    server: str, namespace: str, rollout: RolloutSettings, places: Mapping[str, str]
+) -> dict[str, str]:
+    """Content of the ConfigMap; `places`: Service and Deployment by revision."""
+    named = {
+        revision: {"service": places[revision], "deployment": places[revision]}
+        for revision in (rollout.from_, rollout.to)
+    }
+    content = settings(server, namespace, rollout)
+    return {SETTINGS_KEY: _text(content), PLACES_KEY: _text(named)}
+
+
+def settings(server: str, namespace: str, rollout: RolloutSettings) -> dict[str, Any]:
+    """The settings; fractions as texts, since the ledger's JSON has none."""
+
+    def counters(metric: str, *more: str) -> dict[str, str]:
+        return {
+            arm: f"{metric}{{{','.join((_cluster(server, namespace, place), *more))}}}"
+            for place, arm in enumerate(("stable", "canary"))
+        }
+
+    gates = rollout.gates
+    bad = counters(FAILED, 'envoy_response_code_class="5"')
+    found = [_gate("errors", gates.errors, bad, of_good=False)]
+    if gates.slow:
+        quick = counters(TIME, f'le="{gates.slow.above_milliseconds}"')
+        found.append(_gate("slow", gates.slow, quick, of_good=True))
+    return {
+        "server": server,
+        "stable": rollout.from_,
+        "canary": rollout.to,
+        "steps": [step.model_dump() for step in rollout.steps],
+        "gates": found,
+        "interval_seconds": rollout.interval_seconds,
+        "min_intervals": rollout.min_intervals,
+        "deadline_hours": repr(float(rollout.deadline_hours)),
+        "errors_allowed": {
+            name: repr(float(share))
+            for name, share in rollout.errors_allowed.model_dump().items()
+        },
+        "sample_ratio": rollout.sample_ratio,
+        "total": counters(COMPLETED),
+    }
+
+
+def _cluster(server: str, namespace: str, place: int) -> str:
+    """Envoy's cluster of one backend, in all rules of the route."""
+    route = f"httproute/{namespace}/{traffic_route(server)}"
+    return f'envoy_cluster_name=~"{route}/rule/[0-9]+/backend/{place}"'
+
+
+def _gate(
+    name: str, gate: GateSettings, counters: Mapping[str, str], *, of_good: bool
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "tolerate": repr(gate.tolerate_points / 100),
+        "rollback_when": gate.rollback_when,
+        "paired": False,
+        "min_coverage": "0.0",
+        "counters": dict(counters),
+        "of_good": of_good,
+    }
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, indent=1, sort_keys=True)

@@ -1,0 +1,145 @@
+"""What can be chosen about the rollout of a revision, and about the controller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from components.part_settings import image_problems
+from components.setting_types import Decimal, DnsLabel, Whole
+from components.settings import Problem, Settings
+
+MOST_ROWS = 20_000
+"""Intervals times gates until the deadline: a decision's record keeps all counts in one
+object of Kubernetes, which may have 1 MiB."""
+MOST_INTERVALS = 10_900
+"""Until the deadline: Prometheus gives 11,000 points of a series at most."""
+Points = Annotated[Decimal, Field(gt=0, le=50)]
+"""Percentage points."""
+Chance = Annotated[Decimal, Field(gt=0, le=0.5)]
+
+
+class ErrorsAllowed(Settings):
+    """How often the gates of one step may be wrong (docs/rollout-gates.md)."""
+
+    false_rollback: Chance = 0.05
+    """Chance that a canary that is no worse is taken back; shared among the gates."""
+    false_promotion: Chance = 0.05
+    """Chance that a canary that is worse by all that is tolerated is promoted."""
+
+
+class GateSettings(Settings):
+    """What every gate has."""
+
+    tolerate_points: Points
+    """By how many percentage points of its requests the canary may be worse."""
+    rollback_when: Literal["any_harm", "worse_than_tolerated"] = "any_harm"
+    """What the slow lane proves before it takes the canary back: that it is worse at
+    all, or also that the estimate is beyond what is tolerated."""
+
+
+class SlowGate(GateSettings):
+    """Answers that take too long."""
+
+    above_milliseconds: Literal[25, 50, 100, 250, 500, 1000, 2500, 5000, 10000]
+    """Slower answers are bad; a bound of the gateway's histogram."""
+
+
+class Gates(Settings):
+    """What is compared; all gates have to agree to a promotion."""
+
+    errors: GateSettings = GateSettings(tolerate_points=0.5)
+    """Answers 5xx, resets and timeouts, as the gateway counts them."""
+    slow: SlowGate | None = None
+    """Slow answers; not compared unless given."""
+
+
+class StepSettings(Settings):
+    """One weight of the canary."""
+
+    weight: Annotated[Whole, Field(ge=1, le=99)]
+    """Percent of the requests."""
+    approval: bool = False
+    """Whether going to this weight needs a person's `slipway rollout promote`."""
+
+
+class RolloutSettings(Settings):
+    """How a revision takes over from another."""
+
+    from_: Annotated[DnsLabel, Field(alias="from")]
+    """The revision that has the requests."""
+    to: DnsLabel
+    """The revision that may get them: the canary."""
+    steps: Annotated[tuple[StepSettings, ...], Field(max_length=20)] = (
+        StepSettings(weight=5),
+        StepSettings(weight=25),
+        StepSettings(weight=50),
+    )
+    """Weights before 100, each more than the one before."""
+    interval_seconds: Annotated[Whole, Field(ge=10, le=3600)] = 30
+    """Requests are counted by intervals of this length; at least twice as long as
+    Prometheus takes between two scrapes."""
+    min_intervals: Annotated[Whole, Field(ge=2, le=1000)] = 30
+    """Intervals of a step before it can be promoted."""
+    deadline_hours: Annotated[Decimal, Field(gt=0, le=720)] = 72
+    """After so long without a decision the canary gets no requests any more."""
+    errors_allowed: ErrorsAllowed = ErrorsAllowed()
+    """How often the gates of one step may be wrong."""
+    gates: Gates = Gates()
+    """What is compared."""
+    sample_ratio: bool = True
+    """Whether a canary that gets another share of the requests than its weight holds
+    the rollout; false where callers are assigned by a header, as heavy ones then make
+    the share differ."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        """Steps that go back, revisions that are one, counts that fit no record."""
+        weights = [step.weight for step in self.steps]
+        if not weights or weights != sorted({*weights}):
+            yield Problem(
+                "steps",
+                weights,
+                "there is none, or a weight is not more than the one before",
+                "give weights that rise, such as 5, 25, 50",
+            )
+        if self.from_ == self.to:
+            yield Problem(
+                "to",
+                self.to,
+                "it is the revision that has the requests already",
+                "name another revision of the model",
+            )
+        yield from self._rows_problem()
+
+    def _rows_problem(self) -> Iterator[Problem]:
+        gates = 1 if self.gates.slow is None else 2
+        intervals = round(self.deadline_hours * 3600 / self.interval_seconds)
+        most = min(MOST_INTERVALS, MOST_ROWS // gates)
+        if intervals > most:
+            least = -(-self.deadline_hours * 3600 // most)
+            yield Problem(
+                "interval_seconds",
+                self.interval_seconds,
+                f"there are {intervals} intervals until the deadline, and {most} can "
+                "be read and recorded",
+                f"give at least {least:.0f}, or a shorter deadline",
+            )
+
+
+class DeliverySettings(Settings):
+    """The controller of a stack's rollouts."""
+
+    image: str = "rollout"
+    """The controller. A short name of images.lock, or by digest."""
+    tick_seconds: Annotated[Whole, Field(ge=2, le=300)] = 15
+    """How often it looks."""
+    prometheus_url: Annotated[
+        str, Field(pattern=r"^http://[a-z0-9.-]+(:[0-9]{1,5})?$")
+    ] = "http://prometheus.slipway-monitoring:9090"
+    """The Prometheus that scrapes the gateway."""
+
+    def image_problems(self) -> Iterator[Problem]:
+        """An image that is nowhere; asked only where there is a rollout."""
+        yield from image_problems("delivery.image", self.image)

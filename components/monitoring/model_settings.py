@@ -1,0 +1,160 @@
+"""What is watched of one model; the defaults are those of docs/how-to/monitoring.md."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from components.monitoring.attribution_settings import Attributions
+from components.setting_types import Decimal, Whole
+from components.settings import Problem, Settings
+
+METRICS: dict[str, tuple[str, ...]] = {
+    "binary": ("accuracy", "precision", "recall", "f1", "auc"),
+    "multiclass": ("accuracy", "macro_precision", "macro_recall", "macro_f1"),
+    "regression": ("mae", "bias"),
+}
+"""Metrics that an alert can be about, by task: those that have an interval."""
+
+FeatureName = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Quality(Settings):
+    """A metric, and when the model counts as worse than it was."""
+
+    metric: str
+    """Metric that the alert is about (all are measured): of binary models accuracy,
+    precision, recall, f1 or auc; of several classes accuracy, macro_precision,
+    macro_recall or macro_f1; of regression mae or bias."""
+    baseline: Decimal | None = None
+    """What it is expected to be. Default: that of the model's own test data."""
+    margin: Annotated[Decimal, Field(ge=0)] = 0.02
+    """The alert fires when the whole 95 % interval is worse than the baseline by more
+    than this."""
+
+
+class Drift(Settings):
+    """When inputs or predictions count as changed."""
+
+    alpha: Annotated[Decimal, Field(gt=0, le=0.5)] = 0.01
+    """False discovery rate over all features (Benjamini and Hochberg)."""
+    effect_floor: Annotated[Decimal, Field(ge=0, lt=1)] = 0.05
+    """Smallest share of rows that lie elsewhere than in the reference that counts,
+    however significant."""
+    share_floor: Annotated[Decimal, Field(ge=0, le=1)] = 0.01
+    """By how much the share of missing, unseen or out-of-range values must grow."""
+    min_rows: Annotated[Whole, Field(ge=30, le=10_000_000)] = 100
+    """Days with fewer rows are not judged."""
+    needed_days: Annotated[Whole, Field(ge=1, le=30)] = 2
+    """On how many of the last days a difference must be seen."""
+    of_days: Annotated[Whole, Field(ge=1, le=30)] = 3
+    """How many days are looked at for that."""
+    features: Annotated[Whole, Field(ge=1, le=1000)] = 50
+    """Most features with metrics of their own; the others are shown as one."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        """More days with a difference than days."""
+        if self.needed_days > self.of_days:
+            yield Problem(
+                "needed_days",
+                self.needed_days,
+                f"only of_days = {self.of_days} are looked at",
+                f"give at most {self.of_days}, or raise of_days",
+            )
+
+
+class Fairness(Settings):
+    """Which groups are compared, by protected attributes of the prediction log."""
+
+    attributes: Annotated[tuple[FeatureName, ...], Field(min_length=1, max_length=20)]
+    """Attributes that model.yaml lists in `log.protected`."""
+    min_group_rows: Annotated[Whole, Field(ge=10, le=10_000_000)] = 100
+    """Smaller groups are "not enough data", never fair or unfair."""
+    ratio_floor: Annotated[Decimal, Field(gt=0, lt=1)] = 0.8
+    """Least ratio of a group's selection rate to the highest one: the four-fifths
+    rule. It counts as broken when the whole interval lies below."""
+    difference_limit: Annotated[Decimal, Field(gt=0, le=1)] = 0.1
+    """Most that true and false positive rates may differ between groups."""
+
+
+class Concept(Settings):
+    """When the relation between inputs and labels counts as changed.
+
+    A CUSUM of the daily error rate, in standard deviations.
+    """
+
+    k: Annotated[Decimal, Field(gt=0, le=5)] = 0.5
+    """Allowance a day."""
+    h: Annotated[Decimal, Field(gt=0, le=50)] = 5.0
+    """Limit; 5 gives one false alarm in 465 days."""
+    floor: Annotated[Decimal, Field(ge=0, lt=1)] = 0.02
+    """By how much the error rate must differ from the baseline, however significant."""
+
+
+class ModelMonitoring(Settings):
+    """What the monitor does for one model (docs/how-to/monitoring.md)."""
+
+    task: Literal["binary", "multiclass", "regression"] = "binary"
+    """What the model predicts."""
+    positive: Annotated[str, Field(min_length=1)] = "1"
+    """Class that precision, recall and selection rates are about; of binary models."""
+    label_horizon_days: Annotated[Whole, Field(ge=0, le=3650)] = 30
+    """Age at which a day's predictions are judged: by then their labels are in."""
+    label_wait_days: Annotated[Whole, Field(ge=0, le=3650)] = 7
+    """How long a label that comes before its prediction waits for it. A label names no
+    model, so that all wait as long as the longest of the stack's models."""
+    retire_after_days: Annotated[Whole, Field(ge=1, le=3650)] = 7
+    """A revision whose newest prediction is so much older than the model's is retired:
+    its figures stay, its metrics and alerts end. What needs labels (quality, concept
+    drift, fairness) is watched until label_horizon_days + 30 days after it."""
+    min_labels: Annotated[Whole, Field(ge=30, le=10_000_000)] = 300
+    """Fewer labels are no ground for an alert."""
+    min_coverage: Annotated[Decimal, Field(gt=0, le=1)] = 0.8
+    """Least share of predictions with a label: labels that arrive early are not a
+    fair sample of all."""
+    stale_seconds: Annotated[Whole, Field(ge=10, le=31_536_000)] = 3600
+    """A log whose newest record is older, while requests come in, is stale."""
+    quality: Annotated[tuple[Quality, ...], Field(max_length=10)] = ()
+    """Metrics with an alert; without it quality is measured and nobody is told."""
+    drift: Drift = Field(default={}, validate_default=True)
+    """When inputs or predictions count as changed."""
+    fairness: Fairness | None = None
+    """Which groups are compared."""
+    concept: Concept = Field(default={}, validate_default=True)
+    """When the relation between inputs and labels counts as changed."""
+    attributions: Attributions | None = None
+    """What predictions depend on; not measured unless given, `{}` for the defaults."""
+    review_by: dt.date | None = None
+    """Day by which the model is reviewed or retired; an alert fires after it."""
+    approved_revisions: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+    """Revisions that may answer, as the log names them; none: all may."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        """Metrics that the task does not have, or twice."""
+        known = METRICS[self.task]
+        names = [one.metric for one in self.quality]
+        for number, name in enumerate(names):
+            if name not in known:
+                yield Problem(
+                    f"quality.{number}.metric",
+                    name,
+                    f"a model with task: {self.task} has no alert on it",
+                    f"give one of {', '.join(known)}",
+                )
+            elif name in names[:number]:
+                yield Problem(
+                    f"quality.{number}.metric",
+                    name,
+                    "it is given twice",
+                    "keep one of them",
+                )
+        if self.fairness and self.task != "binary":
+            yield Problem(
+                "fairness",
+                sorted(self.fairness.model_fields_set),
+                f"groups are compared for task: binary, not {self.task}",
+                "remove fairness",
+            )

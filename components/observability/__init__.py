@@ -1,0 +1,1 @@
+"""Prometheus, Alertmanager, the recorder of alerts, and the platform's own alerts."""

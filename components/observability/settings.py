@@ -1,0 +1,232 @@
+"""What can be chosen about monitoring."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+
+from components.cluster.nodes.taint import LabelKey, NodeValue
+from components.part_settings import NodePort, PartSettings, Port
+from components.setting_secrets import NOT_SHOWN, Encrypted, Secret, hidden
+from components.setting_types import Decimal, Namespace, Whole
+from components.settings import Problem, Settings, refuse
+
+SCRAPE_SECONDS = 15
+"""How often Prometheus scrapes pods, unless a stack says otherwise."""
+LEAST_SCRAPES = 4
+"""In the span of a rate: two make one, and one in two may fail or come late."""
+_QUANTITY = re.compile(r"[1-9][0-9]*(Mi|Gi|Ti)")
+
+
+def _quantity(value: str) -> str:
+    if not _QUANTITY.fullmatch(value):
+        refuse("it is not a size", "give a whole number with Mi, Gi or Ti: 20Gi")
+    return value
+
+
+_URL = re.compile(
+    r"(?P<scheme>https?)://([^\s/@]+@)?(\[[0-9a-fA-F:.]+\]|[^\s/:@\[\]]+)"
+    r"(:(?P<port>[0-9]{1,5}))?(/\S*)?"
+)
+_PORTS = {"http": 80, "https": 443}
+
+
+def _webhook(value: SecretStr) -> SecretStr:
+    if not isinstance(value, Encrypted) and not _URL.fullmatch(
+        value.get_secret_value()
+    ):
+        refuse("it is not an address", "give http://host/path or https://host/path")
+    return value
+
+
+Webhook = Annotated[Secret, AfterValidator(_webhook)]
+
+
+class Storage(Settings):
+    """A volume that outlives the pod."""
+
+    size: Annotated[str, AfterValidator(_quantity)]
+    """Size of the volume, for example 20Gi."""
+    storage_class: str | None = None
+    """StorageClass of the volume; default: the cluster's default one."""
+
+
+class PrometheusSettings(PartSettings):
+    """Scraping and rules."""
+
+    enabled: bool = True
+    """False where the cluster has a Prometheus that scrapes annotated pods."""
+    image: str = "prometheus"
+    """With promtool and the reloader of rules. A short name of images.lock, or by
+    digest."""
+    scrape_interval_seconds: Annotated[Whole, Field(ge=1, le=300)] = SCRAPE_SECONDS
+    """How often pods are scraped and rules evaluated."""
+    slow_scrape_interval_seconds: Annotated[Whole, Field(ge=5, le=300)] = 30
+    """How often kubelets and the API server are scraped: their answers are large."""
+    retention_hours: Annotated[Whole, Field(ge=1, le=24 * 365)] = 24 * 15
+    """How long samples are kept."""
+    storage: Storage | None = None
+    """Without it samples end with the pod."""
+    node_port: NodePort = None
+    """Port on every node; there is no access control in front of it."""
+    kubelet_insecure_tls: bool = False
+    """Accept kubelets' self-signed certificates."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        yield from super().contradictions()
+        if self.slow_scrape_interval_seconds < self.scrape_interval_seconds:
+            yield Problem(
+                path="slow_scrape_interval_seconds",
+                value=self.slow_scrape_interval_seconds,
+                reason="it is less than scrape_interval_seconds "
+                f"({self.scrape_interval_seconds})",
+                fix="give at least this value",
+            )
+
+
+class AlertmanagerSettings(PartSettings):
+    """Grouping of alerts and who receives them."""
+
+    enabled: bool = True
+    """False where the cluster has an Alertmanager: say where with `address`."""
+    address: str | None = None
+    """host:port of an Alertmanager that is there already."""
+    image: str = "alertmanager"
+    """Alertmanager with its templates. A short name of images.lock, or by digest."""
+    group_wait_seconds: Annotated[Whole, Field(ge=0, le=3600)] = 30
+    """How long the first alert of a group waits for others."""
+    group_interval_seconds: Annotated[Whole, Field(ge=1, le=86400)] = 300
+    """Least time between two messages about one group."""
+    repeat_interval_minutes: Annotated[Whole, Field(ge=1, le=60 * 24 * 7)] = 240
+    """An alert that goes on firing is sent again after so long."""
+    webhooks: Annotated[tuple[Webhook, ...], BeforeValidator(hidden)] = ()
+    """Addresses that get each message as JSON, beside the alert recorder: encrypted
+    values of the stack file (`pulumi config set --path --secret`), as whoever has such
+    an address can usually write to it."""
+    webhook_ports: Annotated[tuple[Port, ...], Field(min_length=1)] = (443,)
+    """Ports that Alertmanager may call, besides its own namespace's. Network policies
+    see a pod's port: for a Service of the cluster give the target port of its pods as
+    well as that of the address."""
+    storage: Storage | None = None
+    """Without it silences end with the pod."""
+    node_port: NodePort = None
+    """Port on every node; there is no access control in front of it."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        yield from super().contradictions()
+        if self.enabled and self.address:
+            yield Problem(
+                path="address",
+                value=self.address,
+                reason="it names an Alertmanager, but enabled: true creates another",
+                fix="set enabled: false, or remove address",
+            )
+        yield from self._ports()
+
+    def _ports(self) -> Iterator[Problem]:
+        """Addresses that the network policy would not let Alertmanager reach."""
+        for number, webhook in enumerate(self.webhooks):
+            found = _URL.fullmatch(webhook.get_secret_value())
+            if isinstance(webhook, Encrypted) or not found:
+                continue
+            port = int(found["port"] or _PORTS[found["scheme"]])
+            if port not in self.webhook_ports:
+                yield Problem(
+                    path=f"webhooks.{number}",
+                    value=NOT_SHOWN,
+                    reason=f"its port {port} is none of webhook_ports, and the network "
+                    "policy would stop every message",
+                    fix=f"add {port} to webhook_ports",
+                )
+
+
+class AlertRecorderSettings(PartSettings):
+    """A receiver that keeps the alerts it is sent, to look at and to test with."""
+
+    image: str = "alert-recorder"
+    """The recorder's image. A short name of images.lock, or by digest."""
+    node_port: NodePort = None
+    """Port on every node; there is no access control in front of it."""
+
+
+class AlertThresholds(Settings):
+    """When the platform's own alerts fire."""
+
+    target_down_seconds: Annotated[Whole, Field(ge=5, le=3600)] = 120
+    """A scrape target may be away for so long."""
+    gateway_error_ratio: Annotated[Decimal, Field(gt=0, lt=1)] = 0.05
+    """Share of the gateway's answers that may be 5xx."""
+    gateway_error_seconds: Annotated[Whole, Field(ge=5, le=3600)] = 120
+    """For so long the share must be above it."""
+    window_seconds: Annotated[Whole, Field(ge=20, le=3600)] = 300
+    """Rates are taken over so long; at least four scrapes."""
+    gpu_failed_seconds: Annotated[Whole, Field(ge=600, le=7 * 86_400)] = 86_400
+    """For so long a GPU's failure is remembered, or until its node is gone: the GPU
+    itself tells only of its last error."""
+    gpu_temperature_celsius: Annotated[Whole, Field(ge=40, le=120)] = 85
+    """A GPU may be as hot, in degrees Celsius. `nvidia-smi --query
+    --display=TEMPERATURE` tells at which temperature yours slows down."""
+    gpu_memory_percent: Annotated[Decimal, Field(gt=0, lt=100)] = 98.0
+    """Share of a GPU's memory that may be in use, in percent. vLLM takes its share at
+    once (`gpu_memory_percent` of the model)."""
+    gpu_seconds: Annotated[Whole, Field(ge=30, le=86_400)] = 300
+    """For so long the two must be above it."""
+
+
+class DashboardSettings(Settings):
+    """Dashboards as ConfigMaps, for the sidecar of a Grafana that is there."""
+
+    enabled: bool = False
+    """True where a Grafana loads dashboards from ConfigMaps; without one, `slipway
+    dashboards` writes the same as files."""
+    labels: Annotated[dict[LabelKey, NodeValue], Field(min_length=1)] = Field(
+        default={"grafana_dashboard": "1"}, validate_default=True
+    )
+    """What the sidecar chooses ConfigMaps by; the default is its chart's own."""
+    annotations: dict[LabelKey, str] = Field(default={}, validate_default=True)
+    """More for the sidecar, for example `grafana_folder: Slipway`, if its chart's
+    folderAnnotation says so."""
+    namespace: Namespace | None = None
+    """Where the sidecar looks; it must be there. Default: that of Prometheus."""
+
+
+class MonitoringSettings(Settings):
+    """Prometheus, Alertmanager, the alert recorder, alerts and dashboards."""
+
+    prometheus: PrometheusSettings = Field(default={}, validate_default=True)
+    """Scraping and rules."""
+    alertmanager: AlertmanagerSettings = Field(default={}, validate_default=True)
+    """Grouping of alerts and who receives them."""
+    alert_recorder: AlertRecorderSettings = Field(default={}, validate_default=True)
+    """A receiver that keeps what it is sent."""
+    alerts: AlertThresholds = Field(default={}, validate_default=True)
+    """When the platform's own alerts fire."""
+    dashboards: DashboardSettings = Field(default={}, validate_default=True)
+    """Dashboards about the cluster."""
+    runbooks: str = "docs/runbooks"
+    """Where the runbooks can be read; alerts link to <runbooks>/<alert>.md."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        prometheus = self.prometheus
+        least = LEAST_SCRAPES * prometheus.scrape_interval_seconds
+        if prometheus.enabled and self.alerts.window_seconds < least:
+            yield Problem(
+                path="alerts.window_seconds",
+                value=self.alerts.window_seconds,
+                reason="it holds fewer than four scrapes of "
+                f"{prometheus.scrape_interval_seconds} s",
+                fix=f"give at least {least}",
+            )
+        kept = 3600 * prometheus.retention_hours
+        asked = "gpu_failed_seconds" in self.alerts.model_fields_set
+        if asked and prometheus.enabled and self.alerts.gpu_failed_seconds > kept:
+            yield Problem(
+                path="alerts.gpu_failed_seconds",
+                value=self.alerts.gpu_failed_seconds,
+                reason="samples are kept for prometheus.retention_hours = "
+                f"{prometheus.retention_hours}",
+                fix=f"give at most {kept}, or raise prometheus.retention_hours",
+            )

@@ -1,0 +1,266 @@
+"""The list of rules in `policies/`: what each refuses, why, and what is excepted.
+
+A rule's expression is CEL (https://github.com/google/cel-spec) over `object`. It gives
+the list of what is wrong with the object, each as text, and an empty list where the
+object conforms. `slipway check` and the tests evaluate it, and the API server does as a
+ValidatingAdmissionPolicy, so it uses what both know.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from components.setting_types import DnsLabel
+from components.settings import Problem, Settings, parse, refuse
+from components.yaml_text import read
+from toolchain import paths
+
+FOLDER = "policies"
+"""Of Slipway, and of its user's project: that one's rules come beside ours."""
+VARIABLES = "variables.yaml"
+ALL = "all"
+"""Among parameters: values for all environments that do not have their own."""
+STACK = "Stack"
+"""The kind of a stack itself: its object is the stack's settings."""
+AWS = "aws:"
+_VARIABLE = re.compile(r"\bvariables\.(\w+)")
+_ONLY_IN_CHECK = re.compile(r"\b(related|settings)\.")
+"""What a rule sees beside its object, and the API server does not."""
+
+
+def _line(text: str) -> str:
+    joined = " ".join(text.split())
+    if not joined:
+        refuse("it is empty", "say it in a sentence")
+    return joined
+
+
+Line = Annotated[str, AfterValidator(_line)]
+"""Text on one line; line breaks become spaces."""
+
+
+@dataclass(frozen=True)
+class ApiKind:
+    """A kind of Kubernetes objects, as an admission policy names it."""
+
+    group: str
+    resource: str
+    namespaced: bool = True
+    versions: tuple[str, ...] = ("v1",)
+
+
+API_KINDS = {
+    "ConfigMap": ApiKind("", "configmaps"),
+    "CronJob": ApiKind("batch", "cronjobs"),
+    "DaemonSet": ApiKind("apps", "daemonsets"),
+    "Deployment": ApiKind("apps", "deployments"),
+    "Job": ApiKind("batch", "jobs"),
+    "StatefulSet": ApiKind("apps", "statefulsets"),
+    "Service": ApiKind("", "services"),
+    "ServiceAccount": ApiKind("", "serviceaccounts"),
+    "PersistentVolumeClaim": ApiKind("", "persistentvolumeclaims"),
+    "NetworkPolicy": ApiKind("networking.k8s.io", "networkpolicies"),
+    "PodDisruptionBudget": ApiKind("policy", "poddisruptionbudgets"),
+    "HorizontalPodAutoscaler": ApiKind(
+        "autoscaling", "horizontalpodautoscalers", versions=("v2",)
+    ),
+    "Role": ApiKind("rbac.authorization.k8s.io", "roles"),
+    "RoleBinding": ApiKind("rbac.authorization.k8s.io", "rolebindings"),
+    "ClusterRole": ApiKind("rbac.authorization.k8s.io", "clusterroles", False),
+    "ClusterRoleBinding": ApiKind(
+        "rbac.authorization.k8s.io", "clusterrolebindings", False
+    ),
+    "Namespace": ApiKind("", "namespaces", False),
+    "StorageClass": ApiKind("storage.k8s.io", "storageclasses", False),
+    "Gateway": ApiKind("gateway.networking.k8s.io", "gateways"),
+    "HTTPRoute": ApiKind("gateway.networking.k8s.io", "httproutes"),
+    "EnvoyProxy": ApiKind(
+        "gateway.envoyproxy.io", "envoyproxies", versions=("v1alpha1",)
+    ),
+    "NodePool": ApiKind("karpenter.sh", "nodepools", False),
+    "EC2NodeClass": ApiKind("karpenter.k8s.aws", "ec2nodeclasses", False),
+}
+"""The kinds that rules can name."""
+GROUPS = {
+    "Workload": ("Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob"),
+}
+"""Names for several kinds: those that make pods from a template."""
+
+
+def _kind(name: str) -> str:
+    if name not in (*API_KINDS, *GROUPS, STACK) and not name.startswith(AWS):
+        refuse(
+            "rules know no such kind",
+            f"give one of {', '.join((*GROUPS, *API_KINDS, STACK))}, or a type of "
+            "AWS's provider such as aws:s3/bucket:Bucket",
+        )
+    return name
+
+
+Kind = Annotated[str, AfterValidator(_kind)]
+"""A kind of objects, a group of kinds, a type of AWS's provider, or Stack."""
+
+
+def _some(found: tuple[str, ...]) -> tuple[str, ...]:
+    if not found:
+        refuse("it is empty", "give at least one")
+    return found
+
+
+class Rule(Settings):
+    """One rule."""
+
+    id: DnsLabel
+    """Its name, for ever: waivers, reports and admission policies bear it."""
+    severity: Literal["error", "warning"]
+    """`error` is refused in production, and reported as a warning elsewhere."""
+    kinds: Annotated[tuple[Kind, ...], AfterValidator(_some)]
+    """Kinds of objects that it is about."""
+    expression: str
+    """CEL that gives the list of what is wrong, as text; empty where all is well."""
+    message: Line
+    """What is wrong, in a few words that what the expression gives can follow."""
+    why: Line
+    """What happens to those who do not keep it."""
+    fix: Line
+    """What to do."""
+    since: date
+    """When it became a rule."""
+    production_only: bool = False
+    """Whether only stacks that production depends on must keep it."""
+    check_only: bool = False
+    """Whether the API server is not to judge by it, though it could."""
+
+    @cached_property
+    def object_kinds(self) -> frozenset[str]:
+        """The kinds of objects, with groups written out."""
+        return frozenset(k for name in self.kinds for k in GROUPS.get(name, (name,)))
+
+    @property
+    def in_cluster(self) -> bool:
+        """Whether the API server can judge by it.
+
+        Not where it is about AWS or settings, or needs other objects than its own.
+        """
+        if self.check_only or not self.object_kinds <= set(API_KINDS):
+            return False
+        return not _ONLY_IN_CHECK.search(self.expression)
+
+
+class Waiver(Settings):
+    """An exception for a while."""
+
+    rules: Annotated[tuple[DnsLabel, ...], AfterValidator(_some)]
+    """Ids of the rules."""
+    objects: Annotated[tuple[str, ...], AfterValidator(_some)]
+    """Kind/namespace/name, or Kind/name where there is no namespace."""
+    environments: tuple[str, ...] = ()
+    """Environments that it holds in; all where none is named."""
+    until: date
+    """The last day on which it holds."""
+    who: Line
+    """Who decided it."""
+    why: Line
+    """The reason, for whoever is to prolong it."""
+
+    def holds(self, environment: str, today: date) -> bool:
+        """Whether it still holds, in that environment."""
+        here = not self.environments or environment in self.environments
+        return here and today <= self.until
+
+
+class RuleList(Settings):
+    """All rules with their variables, parameters and waivers."""
+
+    rules: dict[DnsLabel, Rule]
+    """By id."""
+    waivers: tuple[Waiver, ...] = ()
+    """The exceptions, those that have ended too."""
+    variables: dict[str, Line] = Field(default={})
+    """CEL by name, used in expressions as `variables.<name>`."""
+    parameters: dict[str, dict[str, str]] = Field(default={})
+    """Values by environment and name, used as `params.data.<name>`."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        for number, waiver in enumerate(self.waivers):
+            for name in sorted(set(waiver.rules) - set(self.rules)):
+                yield Problem(
+                    path=f"waivers.{number}.rules",
+                    value=name,
+                    reason="no rule has the id",
+                    fix="give the id of a rule, or remove it",
+                )
+        for rule in self.rules.values():
+            used = set(_VARIABLE.findall(rule.expression))
+            for name in sorted(used - set(self.variables)):
+                yield Problem(
+                    path=f"rules.{rule.id}.expression",
+                    value=f"variables.{name}",
+                    reason=f"{VARIABLES} has no such variable",
+                    fix=f"add it to {VARIABLES}, or correct the name",
+                )
+
+    def parameters_of(self, environment: str) -> dict[str, str]:
+        """The values that hold in an environment."""
+        own = self.parameters.get(environment, {})
+        return {**self.parameters.get(ALL, {}), **own}
+
+    def waivers_of(self, environment: str, today: date) -> dict[str, list[str]]:
+        """Objects with a waiver that holds, by the rule's id."""
+        found: dict[str, list[str]] = {}
+        for waiver in self.waivers:
+            if waiver.holds(environment, today):
+                for rule in waiver.rules:
+                    found.setdefault(rule, []).extend(waiver.objects)
+        return found
+
+    def variables_of(self, expression: str) -> dict[str, str]:
+        """The variables that an expression uses, those first that others use."""
+        found: dict[str, str] = {}
+        for name in _VARIABLE.findall(expression):
+            found |= (
+                self.variables_of(self.variables[name]) if name not in found else {}
+            )
+            found.setdefault(name, self.variables[name])
+        return found
+
+
+def object_name(kind: str, name: str, namespace: str = "") -> str:
+    """How waivers and reports name an object."""
+    return "/".join(filter(None, (kind, namespace, name)))
+
+
+def load(*folders: Path) -> RuleList:
+    """The rules of these folders, else Slipway's own and those of the user's project.
+
+    A later folder adds rules, variables, parameters and waivers, and replaces those of
+    the same name. SettingsError has all that is wrong; YamlError if a file is no YAML
+    or says something twice.
+    """
+    places = folders or tuple(dict.fromkeys((paths.ROOT, paths.PROJECT)))
+    whole: dict[str, Any] = {"rules": {}, "variables": {}, "parameters": {}}
+    whole["waivers"] = []
+    for place in places:
+        folder = place if folders else place / FOLDER
+        for file in sorted(folder.glob("*.yaml")):
+            _add(whole, read(file.read_text(), file.name) or {})
+    return parse(RuleList, whole, FOLDER)
+
+
+def _add(whole: dict[str, Any], content: dict[str, Any]) -> None:
+    """Adds what a file says."""
+    for name, rule in (content.pop("rules", None) or {}).items():
+        whole["rules"][name] = {"id": name, **rule}
+    whole["variables"] |= content.pop("variables", None) or {}
+    for environment, values in (content.pop("parameters", None) or {}).items():
+        whole["parameters"].setdefault(environment, {}).update(values)
+    whole["waivers"] += content.pop("waivers", None) or []
+    whole |= content  # keys that are none are refused with all else

@@ -1,0 +1,217 @@
+"""Prometheus rules of a model server: the recorded series, and alerts on them.
+
+An alert on a figure that the server does not have is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from components.observability.alert import Alert
+from components.observability.alert import rule_file as group_file
+from components.serving.alerts import budget_rules, recording
+from components.serving.args.model_server_args import Alerts, ModelServerArgs
+from components.serving.args.parts import Part, parts
+from components.serving.runtimes.figures import COMMON, Figures
+
+RESTARTS_WINDOW = "15m"
+
+
+def alerts(
+    name: str,
+    selector: str,
+    window: str,
+    limits: Alerts,
+    figures: Figures = COMMON,
+    *,
+    asleep: str = "",
+) -> list[Alert]:
+    """The alerts that the server has the figures for; each has its runbook.
+
+    `asleep`: series that is 1 while the model has no replicas, on purpose.
+    """
+    unless = f" unless on() max({asleep}) == 1" if asleep else ""
+    has = {
+        "ModelErrorRatioHigh": figures.requests and figures.errors,
+        "ModelLatencyHigh": figures.latency,
+        "ModelQueueSlow": figures.queue,
+        "ModelSaturated": figures.saturation,
+        "ModelPredictionLogDrops": figures.prediction_log,
+        "ModelRestarting": figures.started,
+    }
+    ready = recording.expression(figures.ready, selector)
+    found = [
+        Alert(
+            "ModelWithoutReadyReplica",
+            f"(sum({ready}) or vector(0)) < 1{unless}",
+            "critical",
+            f"No replica of {name} is ready",
+            "Every request to the model fails.",
+        ),
+        Alert(
+            "ModelErrorRatioHigh",
+            f"model:errors:ratio{{{selector}}} > {limits.error_percent / 100:g}",
+            "critical",
+            f"{name} fails more than {limits.error_percent:g} % of requests",
+            "Share of 5xx answers: {{ $value | humanizePercentage }}, "
+            "revision {{ $labels.revision }}.",
+        ),
+        Alert(
+            "ModelLatencyHigh",
+            f"model:latency_seconds:p99{{{selector}}} "
+            f"> {limits.p99_milliseconds / 1000:g}",
+            "warning",
+            f"{name} is slower than {limits.p99_milliseconds:g} ms at p99",
+            "99th percentile inside the server: {{ $value | humanizeDuration }}.",
+        ),
+        Alert(
+            "ModelQueueSlow",
+            f"model:queue_seconds:p99{{{selector}}} "
+            f"> {limits.queue_p99_milliseconds / 1000:g}",
+            "warning",
+            f"Requests wait more than {limits.queue_p99_milliseconds:g} ms for {name}",
+            "99th percentile of the wait: {{ $value | humanizeDuration }}.",
+        ),
+        Alert(
+            "ModelSaturated",
+            f"model:saturation:max{{{selector}}} > {limits.saturation_percent / 100:g}",
+            "warning",
+            f"A replica of {name} is over {limits.saturation_percent} % of capacity",
+            "Saturation: {{ $value | humanizePercentage }}.",
+        ),
+        Alert(
+            "ModelPredictionLogDrops",
+            f"increase(prediction_log_dropped_total{{{selector}}}[{window}]) > 0",
+            "warning",
+            f"{name} loses prediction records",
+            "{{ $value | humanize }} records were dropped, for the disk was too slow.",
+        ),
+        Alert(
+            "ModelRestarting",
+            f"changes({recording.expression(figures.started, selector)}"
+            f"[{RESTARTS_WINDOW}]) >= {limits.restarts}",
+            "warning",
+            f"A replica of {name} keeps restarting",
+            "{{ $labels.pod }}: {{ $value }} restarts within 15 minutes.",
+        ),
+    ]
+    if limits.quiet_seconds and figures.requests:
+        found.append(
+            Alert(
+                "ModelWithoutTraffic",
+                f"({_silent(selector, limits.quiet_seconds)}){unless}",
+                "warning",
+                f"Nobody calls {name}",
+                f"No request for {limits.quiet_seconds} s, though its replicas are "
+                "there.",
+            )
+        )
+    if limits.availability_percent and figures.requests and figures.errors:
+        found += budget_rules.alerts(name, selector, limits.availability_percent)
+    return [alert for alert in found if has.get(alert.name, True)]
+
+
+def _silent(selector: str, seconds: int) -> str:
+    """No request, by series that are as old as that: else nobody was looking."""
+    requests = f"model_requests_total{{{selector}}}"
+    before = f"sum({requests} offset {seconds}s) >= 0"
+    return f"sum(increase({requests}[{seconds}s])) == 0 and {before}"
+
+
+def selector(name: str, namespace: str, revision: str = "") -> str:
+    """What chooses the series of one model server, or of one of its revisions.
+
+    Not the model's name: several servers may serve one model. Prometheus gives `server`
+    to what it scrapes (components/observability/scrape.py).
+    """
+    chosen = f'server="{name}",namespace="{namespace}"'
+    return f'{chosen},revision="{revision}"' if revision else chosen
+
+
+def revision_alerts(
+    name: str, selector: str, revision: str, figures: Figures = COMMON
+) -> list[Alert]:
+    """The alert of one revision among several: others being ready does not help."""
+    ready = recording.expression(figures.ready, selector)
+    return [
+        Alert(
+            "ModelWithoutReadyReplica",
+            f"(sum({ready}) or vector(0)) < 1",
+            "critical",
+            f"No replica of {name}'s revision {revision} is ready",
+            "Every request that it is given fails.",
+            labels={"revision": revision},
+        )
+    ]
+
+
+def scaling_alerts(name: str, selector: str, window: str) -> list[Alert]:
+    """The alerts of a model that scales by its requests in flight."""
+    refused = f'keda_scaler_detail_errors_total{{scaledObject="{name}"}}'
+    return [
+        Alert(
+            "ModelScalingSignalAbsent",
+            f"absent(model_inflight{{{selector}}}) or "
+            f"max(increase({refused}[{window}])) > 0",
+            "warning",
+            f"{name} cannot be scaled by its requests in flight",
+            "Its replicas stay as they are until the signal is back.",
+        )
+    ]
+
+
+def idle_alerts(name: str, target: str, window: str) -> list[Alert]:
+    """The alerts of a model that may sleep, told by its waker."""
+    # A body that does not arrive is its sender's affair.
+    chosen = f'{target},reason!="body"'
+    refused = f"sum(increase(waker_refused_total{{{chosen}}}[{window}]))"
+    return [
+        Alert(
+            "ModelDoesNotWake",
+            f"{refused} > 0 or absent(waker_asleep{{{target}}})",
+            "critical",
+            f"Requests to {name} wait in vain for it to wake",
+            "Callers get 503, or would, as no waker is there.",
+        )
+    ]
+
+
+def rule_file(
+    name: str, namespace: str, args: ModelServerArgs, made_of: Sequence[Part] = ()
+) -> str:
+    """The rules of one model as a Prometheus rule file (YAML)."""
+    limits = args.alerts
+    chosen = selector(name, namespace)
+    window = f"{limits.window_seconds}s"
+    model, figures = args.served(name), args.runtime.figures
+    labels = {"model": model, "server": name, "namespace": namespace}
+    sleeper = f'target="{name}",namespace="{namespace}"'
+    sleeps = bool(args.scaling.idle)
+    asleep = f"waker_asleep{{{sleeper}}}" if sleeps else ""
+    told = alerts(name, chosen, window, limits, figures, asleep=asleep)
+    if sleeps:
+        told += idle_alerts(name, sleeper, window)
+    sources = []
+    for part in made_of or parts(name, args):
+        of_part = selector(name, namespace, part.revision)
+        said = {"model": model, "runtime": args.runtime.kind, "arm": part.args.arm}
+        sources.append(recording.Source(of_part, said))
+        if part.revision:
+            told += revision_alerts(name, of_part, part.revision, figures)
+        if part.args.scaling.signal == "inflight":
+            of_revision = {"revision": part.revision} if part.revision else {}
+            told += [
+                replace(alert, labels=of_revision)
+                for alert in scaling_alerts(part.name, of_part, window)
+            ]
+    about = [
+        replace(
+            alert, labels={**labels, **alert.labels}, for_seconds=limits.for_seconds
+        )
+        for alert in told
+    ]
+    records = recording.rules(figures, chosen, window, sources)
+    if limits.availability_percent and figures.requests and figures.errors:
+        records += budget_rules.records(chosen)
+    return group_file(f"{namespace}/{name}", about, limits.runbooks, records)

@@ -1,0 +1,96 @@
+"""Targets and thresholds that nothing can reach: they would never act."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from components.observability.settings import LEAST_SCRAPES
+from components.serving.args.server_args import ServerArgs
+from components.settings import Problem
+
+
+def problems(args: ServerArgs) -> Iterator[Problem]:
+    """What the autoscaler, the gateway or an alert would wait for in vain."""
+    yield from _scaling(args)
+    yield from _retries(args)
+    yield from _latency(args)
+
+
+def window_problems(args: ServerArgs, scrape_seconds: int) -> Iterator[Problem]:
+    """Spans of rates that hold too few scrapes: alerts would come and go, or never."""
+    window, least = args.alerts.window_seconds, LEAST_SCRAPES * scrape_seconds
+    if window < least:
+        yield Problem(
+            "alerts.window_seconds",
+            window,
+            f"it holds fewer than {LEAST_SCRAPES} scrapes of {scrape_seconds} s: with "
+            "one that fails there is no rate, and no alert",
+            f"give at least {least}; or, if Prometheus scrapes more often, set "
+            "surroundings.scrape_interval_seconds",
+        )
+
+
+def _scaling(args: ServerArgs) -> Iterator[Problem]:
+    scaling, resources = args.scaling, args.resources
+    request, limit = resources.cpu_request_millicores, resources.cpu_limit_millicores
+    percent = scaling.cpu_percent
+    if scaling.signal == "cpu" and percent * request >= 100 * limit:
+        yield Problem(
+            "scaling.cpu_percent",
+            percent,
+            f"{percent} % of the request of {request} millicores is not below the "
+            f"limit of {limit}: no replica would ever be added",
+            f"give at most {(100 * limit - 1) // request}, or raise "
+            "resources.cpu_limit_millicores",
+        )
+    inflight, queue = scaling.inflight_per_replica, args.requests.max_queue_rows
+    if args.runtime.FACTS.bounds_requests and inflight and inflight >= queue:
+        yield Problem(
+            "scaling.inflight_per_replica",
+            inflight,
+            f"a replica refuses requests once {queue} rows wait "
+            "(requests.max_queue_rows): no replica would be added before that",
+            f"give less than {queue}, or raise requests.max_queue_rows",
+        )
+
+
+def _retries(args: ServerArgs) -> Iterator[Problem]:
+    wait = args.requests.retries.attempt_seconds
+    longest = args.lifecycle.longest_request_seconds
+    if wait and wait >= longest:
+        yield Problem(
+            "requests.retries.attempt_seconds",
+            wait,
+            f"the gateway ends requests after longest_request_seconds = {longest}: no "
+            "other replica would ever be tried",
+            f"give less than {longest}, or raise lifecycle.longest_request_seconds",
+        )
+
+
+def _latency(args: ServerArgs) -> Iterator[Problem]:
+    """Percentiles above what the gateway lets a request take, or a bucket can show."""
+    longest = args.lifecycle.longest_request_seconds
+    figures = args.runtime.figures
+    for name, figure in (
+        ("p99_milliseconds", figures.latency),
+        ("queue_p99_milliseconds", figures.queue),
+    ):
+        if figure is None:
+            continue
+        given, last = getattr(args.alerts, name), figure.last_bucket_seconds
+        if given > 1000 * longest:
+            yield Problem(
+                f"alerts.{name}",
+                given,
+                f"the gateway ends requests after longest_request_seconds = {longest}: "
+                "the alert could never fire",
+                f"give at most {1000 * longest}",
+            )
+        elif last and given >= 1000 * last:
+            yield Problem(
+                f"alerts.{name}",
+                given,
+                f"the last bucket of {figure.series} ends at {last:g} s, and no "
+                "percentile is above it: the alert could never fire",
+                f"give less than {1000 * last:g}",
+            )

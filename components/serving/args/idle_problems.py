@@ -1,0 +1,71 @@
+"""What cannot scale to zero, and wake budgets that callers never get."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from components.serving.args.server_args import ServerArgs
+from components.settings import Problem
+
+
+def problems(args: ServerArgs) -> Iterator[Problem]:
+    """What cannot sleep, and budgets that callers never get."""
+    idle = args.scaling.idle
+    if idle is None:
+        return
+    for path, value, reason, fix in _obstacles(args):
+        yield Problem(path, value, reason, fix)
+    longest = args.lifecycle.longest_request_seconds
+    if idle.wake_seconds >= longest:
+        yield Problem(
+            "scaling.idle.wake_seconds",
+            idle.wake_seconds,
+            f"the gateway ends requests after longest_request_seconds = {longest}",
+            f"give less than {longest}, or raise lifecycle.longest_request_seconds",
+        )
+    if attempt := args.requests.retries.attempt_seconds:
+        yield Problem(
+            "requests.retries.attempt_seconds",
+            attempt,
+            "a request that waits for the model to wake would time out and be retried",
+            "remove it, or remove scaling.idle",
+        )
+    if args.requests.max_body_kib > 1024 * idle.buffer_mib:
+        yield Problem(
+            "scaling.idle.buffer_mib",
+            idle.buffer_mib,
+            "a single body may have requests.max_body_kib = "
+            f"{args.requests.max_body_kib}",
+            "raise it, or lower requests.max_body_kib",
+        )
+
+
+def _obstacles(args: ServerArgs) -> Iterator[tuple[str, object, str, str]]:
+    if args.scaling.signal == "inflight":
+        yield (
+            "scaling.signal",
+            "inflight",
+            "KEDA would scale the sleeping model up again immediately",
+            "set signal: cpu, or remove scaling.idle",
+        )
+    if args.revisions:
+        yield (
+            "scaling.idle",
+            "set",
+            "a model with revisions cannot be scaled to zero: they share one path",
+            "make each revision a separate model server, or remove scaling.idle",
+        )
+    if args.grpc_route or args.runtime.grpc_port:
+        yield (
+            "scaling.idle",
+            "set",
+            "gRPC requests cannot be held",
+            "serve over HTTP only, or remove scaling.idle",
+        )
+    if not args.runtime.figures.native:
+        yield (
+            "scaling.idle",
+            "set",
+            f"{args.runtime.kind} has no request counter that shows when it is idle",
+            "use onnx, fastapi, flask or django, or remove scaling.idle",
+        )

@@ -1,0 +1,285 @@
+"""What can be said about a model server; every default is safe for production."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from components.cluster.nodes.taint import LabelKey, NodeValue, Taint
+from components.images import ImageReference
+from components.monitoring.model_settings import ModelMonitoring
+from components.serving.args import (
+    application_problems,
+    bound_problems,
+    external_secret,
+    idle_problems,
+    streaming,
+)
+from components.serving.args.grpc_settings import grpc_problems
+from components.serving.runtimes import AnyRuntime, Onnx
+from components.serving.settings.access_settings import Access
+from components.serving.settings.alert_settings import Alerts
+from components.serving.settings.egress_settings import Egress
+from components.serving.settings.lifecycle_settings import Lifecycle
+from components.serving.settings.request_settings import (
+    MONITOR,
+    PredictionLog,
+    Requests,
+)
+from components.serving.settings.resource_settings import Resources
+from components.serving.settings.revisions import (
+    Arm,
+    Revision,
+    RevisionName,
+    wrong_weights,
+)
+from components.serving.settings.scaling_settings import Scaling
+from components.serving.settings.secret_settings import SecretUse
+from components.serving.settings.service_account_settings import ServiceAccount
+from components.serving.settings.variable_types import (
+    SecretName,
+    VariableName,
+    VariableValue,
+)
+from components.serving.settings.versions import (
+    MOST_MATCHES,
+    MOST_RULES,
+    Claim,
+    Route,
+    most_versions,
+    overlaps,
+)
+from components.setting_types import ModelName
+from components.settings import ABSENT, Problem, Settings
+
+__all__ = [
+    "Alerts",
+    "Lifecycle",
+    "ModelServerArgs",
+    "PredictionLog",
+    "Requests",
+    "Resources",
+    "Route",
+    "Scaling",
+]
+
+
+_OF_REVISION = ("model_image", "image", "scaling", "resources", "arm")
+
+
+class ModelServerArgs(Settings):
+    """A model server: which model, how it is reached, scaled, drained and watched."""
+
+    model_image: ImageReference | None = None
+    """Image that holds the model's folder, mounted read-only. Required, but with
+    `revisions`, of which each has its own."""
+    image: ImageReference = "model-server"
+    """Image of the server; for other runtimes than onnx your own."""
+    runtime: AnyRuntime = Onnx(kind="onnx")
+    """What runs the model (docs/how-to/runtimes.md)."""
+    model: ModelName | None = None
+    """The model's own name, if the server has another: several may serve one model."""
+    route: Route | None = None
+    """Public path at the gateway; without it only the cluster reaches the model."""
+    routes: Annotated[tuple[Route, ...], Field(max_length=MOST_RULES)] = ()
+    """The same for several API versions, the oldest first; instead of `route`."""
+    grpc_route: bool = False
+    """Whether the gateway leads gRPC to it: callers name the server in the header
+    x-model (docs/how-to/grpc.md). Needs a runtime with `grpc: true`."""
+    revisions: dict[RevisionName, Revision] = Field(default={}, validate_default=True)
+    """Several revisions of the model behind the same path, by name: callers choose one
+    by the header x-model-revision, all others are shared out by weight."""
+    access: Access | None = None
+    """What the gateway asks of callers; without it whoever reaches the gateway may
+    call (docs/how-to/door.md)."""
+    scaling: Scaling = Scaling()
+    """Replicas and the autoscaler."""
+    resources: Resources = Resources()
+    """CPU and memory of one replica."""
+    lifecycle: Lifecycle = Lifecycle()
+    """Start, drain and stop."""
+    requests: Requests = Requests()
+    """Bounds on requests."""
+    prediction_log: PredictionLog = PredictionLog()
+    """The prediction log."""
+    monitor: ModelMonitoring | None = None
+    """What the stack's monitor watches of the model: quality, drift, fairness. Needs
+    `prediction_log.sink: monitor` (docs/how-to/monitoring.md)."""
+    alerts: Alerts = Alerts()
+    """Thresholds of the alerts."""
+    environment: dict[VariableName, VariableValue] = Field(
+        default={}, validate_default=True
+    )
+    """Variables of the container, beside those that the runtime sets: each value is
+    text, and the program gets it as it stands here
+    (docs/how-to/deploy-an-application.md)."""
+    accept_plain_text: tuple[VariableName, ...] = ()
+    """Variables of `environment` whose values look like secrets and are none."""
+    secrets: dict[SecretName, SecretUse] = Field(default={}, validate_default=True)
+    """Secrets of the models' namespace by name, and what the container gets of them."""
+    egress: tuple[Egress, ...] = ()
+    """Whom replicas may call, beside the cluster's DNS. Without it nobody."""
+    node_selector: dict[LabelKey, NodeValue] = Field(default={}, validate_default=True)
+    """Labels that a node must have to take a replica, for example
+    slipway.dev/pool."""
+    tolerations: tuple[Taint, ...] = ()
+    """Taints of your own that a node may have and still take a replica; those of GPUs
+    are tolerated where the runtime asks for GPUs."""
+    service_account: ServiceAccount = ServiceAccount()
+    """Who the pods are to their cloud."""
+    arm: Arm = "stable"
+    """Part that the server plays in an experiment: label of metrics and log."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """How much the server says about itself."""
+
+    def served(self, server: str) -> str:
+        """The model's name, for a server of this name."""
+        return self.model or server
+
+    def public_paths(self, server: str) -> tuple[str, ...]:
+        """What of the server the gateway lets through."""
+        return self.runtime.public_paths(self.served(server))
+
+    def secret_names(self, server: str) -> dict[str, str]:
+        """The Secrets in the cluster by their names in `secrets`."""
+        return {
+            name: external_secret.name(server, name, use)
+            for name, use in self.secrets.items()
+        }
+
+    @property
+    def ships_log(self) -> bool:
+        """Whether a sidecar sends the prediction log somewhere."""
+        return self.runtime.FACTS.logs_predictions and self.prediction_log.is_shipped
+
+    @property
+    def ready_seconds(self) -> int:
+        """Longest time from a pod's start until it is ready."""
+        return self.lifecycle.startup_seconds + self.runtime.pull_seconds
+
+    @property
+    def api_versions(self) -> tuple[Route, ...]:
+        """The public paths, by whichever setting they are given."""
+        return (self.route,) if self.route else self.routes
+
+    def claims(self, owner: str = "", path: str = "") -> list[Claim]:
+        """The public paths with the places of their settings below `path`."""
+        if self.route:
+            return [Claim(f"{path}route", owner, self.route)]
+        return [
+            Claim(f"{path}routes.{number}", owner, route)
+            for number, route in enumerate(self.routes)
+        ]
+
+    def of(self, revision: str) -> ModelServerArgs:
+        """The settings of one revision, as if it were the server's only one."""
+        own = self.revisions[revision]
+        said = {name: getattr(own, name) for name in _OF_REVISION}
+        said = {name: value for name, value in said.items() if value is not None}
+        return self.model_copy(update=said | {"revisions": {}})
+
+    def contradictions(self) -> Iterator[Problem]:
+        """What no pods could be made of, or no route; bounds out of reach."""
+        yield from self._models()
+        yield from self._routes()
+        yield from grpc_problems(self)
+        yield from self._door()
+        yield from idle_problems.problems(self)
+        yield from application_problems.problems(self)
+        yield from streaming.problems(self)
+        yield from self._unwatched()
+        bounds = list(self._bounds())
+        yield from bounds
+        for name in self.revisions:
+            for problem in self.of(name)._bounds():
+                if problem not in bounds:
+                    yield replace(problem, path=f"revisions.{name}.{problem.path}")
+
+    def _unwatched(self) -> Iterator[Problem]:
+        """A monitor of records that nobody sends it; a sink of records nobody makes."""
+        logs = self.runtime.FACTS.logs_predictions
+        if self.prediction_log.sink and not logs:
+            yield Problem(
+                "prediction_log.sink",
+                self.prediction_log.sink,
+                f"runtime {self.runtime.kind} writes no prediction log",
+                "remove sink",
+            )
+        if self.monitor and self.prediction_log.sink != MONITOR:
+            yield Problem(
+                "prediction_log.sink",
+                self.prediction_log.sink or ABSENT,
+                "monitor is set, and the monitor reads only what is sent to it",
+                "set sink: monitor, or remove monitor",
+            )
+
+    def _models(self) -> Iterator[Problem]:
+        """No model, or one beside those of the revisions."""
+        streamed = bool(self.runtime.weights)
+        if not self.revisions and self.model_image is None and not streamed:
+            yield Problem(
+                "model_image",
+                ABSENT,
+                "it is required",
+                "set it: Image that holds the model's folder, mounted read-only; "
+                "or set revisions",
+            )
+        if self.revisions and self.model_image is not None:
+            yield Problem(
+                "model_image",
+                self.model_image,
+                "each revision has its own, so this would be ignored",
+                "remove it, or make a revision of it",
+            )
+        yield from wrong_weights(self.revisions)
+
+    def _routes(self) -> Iterator[Problem]:
+        """Two ways of saying one thing; paths that overlap; more than a route holds."""
+        if self.route and self.routes:
+            yield Problem(
+                "routes",
+                [route.prefix for route in self.routes],
+                "route is set too",
+                "give all API versions in routes, and remove route",
+            )
+        yield from overlaps(self.claims())
+        most = most_versions(len(self.revisions), len(self.public_paths("")))
+        if len(self.api_versions) > most:
+            yield Problem(
+                "routes" if self.routes else "revisions",
+                f"{len(self.api_versions)} API versions, "
+                f"{len(self.revisions)} revisions",
+                f"an HTTPRoute can have {MOST_RULES} rules and {MOST_MATCHES} paths, "
+                f"which is enough for {most} API versions with this many revisions",
+                "retire some, give fewer paths, or move some to a separate model "
+                "server",
+            )
+
+    def _door(self) -> Iterator[Problem]:
+        """A door where nobody comes by; a bound that is never reached."""
+        if self.access is None:
+            return
+        if not self.api_versions and not self.grpc_route:
+            yield Problem(
+                "access",
+                sorted(self.access.model_fields_set),
+                "the gateway enforces it, and without a route no request passes "
+                "through the gateway",
+                "give route, or remove access",
+            )
+        most, body = self.requests.max_body_kib, self.access.max_body_kib
+        if self.runtime.FACTS.bounds_requests and body and body > most:
+            yield Problem(
+                "access.max_body_kib",
+                body,
+                f"the server refuses bodies over requests.max_body_kib = {most}",
+                f"give at most {most}, or raise requests.max_body_kib",
+            )
+
+    def _bounds(self) -> Iterator[Problem]:
+        """What the server cannot do; targets and thresholds out of reach."""
+        yield from self.runtime.problems(self)
+        yield from bound_problems.problems(self)

@@ -1,0 +1,36 @@
+"""What the checks between a model server's settings read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from components.serving.runtimes import AnyRuntime
+from components.serving.settings.alert_settings import Alerts
+from components.serving.settings.egress_settings import Egress
+from components.serving.settings.replica_args import ReplicaArgs
+from components.serving.settings.revisions import Revision
+from components.serving.settings.secret_settings import SecretUse
+
+
+class ServerArgs(ReplicaArgs, Protocol):
+    """The settings that checks in files of their own look at."""
+
+    @property
+    def runtime(self) -> AnyRuntime: ...
+    @property
+    def revisions(self) -> Mapping[str, Revision]: ...
+    @property
+    def grpc_route(self) -> bool: ...
+    @property
+    def alerts(self) -> Alerts: ...
+    @property
+    def environment(self) -> Mapping[str, str]: ...
+    @property
+    def accept_plain_text(self) -> tuple[str, ...]: ...
+    @property
+    def secrets(self) -> Mapping[str, SecretUse]: ...
+    @property
+    def egress(self) -> tuple[Egress, ...]: ...
+    @property
+    def node_selector(self) -> Mapping[str, str]: ...

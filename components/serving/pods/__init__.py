@@ -1,0 +1,1 @@
+"""What runs: the Deployment, its volumes and environment, scaling, network policy."""

@@ -1,0 +1,146 @@
+"""Who may talk to a model server, and to whom it may talk: deny, but for these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from pulumi_kubernetes.meta import v1 as meta
+from pulumi_kubernetes.networking import v1 as networking
+
+from components import naming
+from components.security.network import NAMESPACE_LABEL
+from components.serving.pods import log_shipper
+from components.serving.settings.egress_settings import Egress
+from components.serving.settings.request_settings import MONITOR
+from components.serving.settings.surroundings import Surroundings
+
+"""Set by the API server on each namespace, so that nobody else can claim a name."""
+DNS_LABELS = {"k8s-app": "kube-dns"}
+"""Of the pods of the cluster's DNS."""
+_DNS_PORT = 53
+ROLE_AGENT = ("169.254.170.23/32", [80])
+"""https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html"""
+
+_WAKER = networking.NetworkPolicyPeerArgs(
+    pod_selector=meta.LabelSelectorArgs(match_labels=naming.selector(naming.WAKER))
+)
+
+
+def _namespace(
+    name: str, pods: Mapping[str, str] | None = None
+) -> networking.NetworkPolicyPeerArgs:
+    return networking.NetworkPolicyPeerArgs(
+        namespace_selector=meta.LabelSelectorArgs(match_labels={NAMESPACE_LABEL: name}),
+        pod_selector=meta.LabelSelectorArgs(match_labels=dict(pods)) if pods else None,
+    )
+
+
+def policy_spec(
+    selector: Mapping[str, str],
+    ports: Sequence[int],
+    surroundings: Surroundings,
+    *,
+    streams: bool = False,
+    sleeps: bool = False,
+    egress: Sequence[Egress] = (),
+    pod_identity: bool = False,
+    log_sink: str | None = None,
+) -> networking.NetworkPolicySpecArgs:
+    """In: the gateway and Prometheus, to the server's ports. Out: the cluster's DNS.
+
+    With `sleeps` in from the waker, too. With `streams` out also to any HTTPS server,
+    since an object store has no fixed address, and to the node's agent that gives pods
+    their roles; with `pod_identity` to that agent. With `egress` out to whom it names.
+
+    Both directions are named in `policy_types`, so that all else is refused; a node's
+    kubelet, which runs the probes, is let in by every network plugin. `log_sink`: where
+    the prediction log goes; its sidecar is scraped, and sends to the monitor or, as
+    with `streams`, to an object store.
+    """
+    streams = streams or bool(log_sink and log_sink != MONITOR)
+    return networking.NetworkPolicySpecArgs(
+        pod_selector=meta.LabelSelectorArgs(match_labels=dict(selector)),
+        policy_types=["Ingress", "Egress"],
+        ingress=[
+            networking.NetworkPolicyIngressRuleArgs(
+                from_=[
+                    _namespace(surroundings.gateway_namespace),
+                    _namespace(surroundings.monitoring_namespace),
+                    *([_WAKER] if sleeps else ()),
+                ],
+                ports=[_tcp(port) for port in ports],
+            ),
+            *(
+                [
+                    networking.NetworkPolicyIngressRuleArgs(
+                        from_=[_namespace(surroundings.monitoring_namespace)],
+                        ports=[_tcp(log_shipper.PORT)],
+                    )
+                ]
+                if log_sink
+                else ()
+            ),
+        ],
+        egress=[
+            networking.NetworkPolicyEgressRuleArgs(
+                to=[_namespace(surroundings.dns_namespace, DNS_LABELS)],
+                ports=[
+                    networking.NetworkPolicyPortArgs(protocol=protocol, port=_DNS_PORT)
+                    for protocol in ("UDP", "TCP")
+                ],
+            ),
+            *([_TO_MONITOR] if log_sink == MONITOR else ()),
+            *([_to_block("0.0.0.0/0", [443])] if streams else ()),
+            *([_to_block(*ROLE_AGENT)] if streams or pod_identity else ()),
+            *(allowance(one) for one in egress),
+        ],
+    )
+
+
+def _tcp(port: int) -> networking.NetworkPolicyPortArgs:
+    return networking.NetworkPolicyPortArgs(protocol="TCP", port=port)
+
+
+_TO_MONITOR = networking.NetworkPolicyEgressRuleArgs(
+    to=[
+        networking.NetworkPolicyPeerArgs(
+            pod_selector=meta.LabelSelectorArgs(
+                match_labels=naming.selector(naming.MODEL_MONITOR)
+            )
+        )
+    ],
+    ports=[_tcp(naming.MODEL_MONITOR_PORT)],
+)
+
+
+def _to_block(
+    cidr: str, ports: Sequence[int]
+) -> networking.NetworkPolicyEgressRuleArgs:
+    return networking.NetworkPolicyEgressRuleArgs(
+        to=[
+            networking.NetworkPolicyPeerArgs(ip_block=networking.IPBlockArgs(cidr=cidr))
+        ],
+        ports=[_tcp(port) for port in ports],
+    )
+
+
+def allowance(egress: Egress) -> networking.NetworkPolicyEgressRuleArgs:
+    """One entry of the settings as a rule."""
+    if egress.cidr:
+        block = networking.IPBlockArgs(
+            cidr=egress.cidr, except_=egress.exceptions or None
+        )
+        peer = networking.NetworkPolicyPeerArgs(ip_block=block)
+    elif egress.namespace:
+        peer = _namespace(egress.namespace, egress.pods)
+    else:
+        peer = networking.NetworkPolicyPeerArgs(
+            pod_selector=meta.LabelSelectorArgs(match_labels=dict(egress.pods))
+        )
+    return networking.NetworkPolicyEgressRuleArgs(
+        to=[peer],
+        ports=[
+            networking.NetworkPolicyPortArgs(protocol=egress.protocol, port=port)
+            for port in egress.ports
+        ],
+    )

@@ -1,0 +1,240 @@
+"""The pods of a model server: container, probes, drain and placement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pulumi_kubernetes.apps import v1 as apps
+from pulumi_kubernetes.core import v1 as core
+from pulumi_kubernetes.meta import v1 as meta
+
+from components import naming
+from components.cluster.nodes.gpu_nodes import RESOURCE
+from components.security import pod_defaults
+from components.serving.args.model_server_args import ModelServerArgs
+from components.serving.pods import log_shipper, pod_environment, volumes
+from components.serving.runtimes.base import Runtime
+
+PORT_NAME, GRPC_NAME, METRICS_NAME = "http", "grpc", "metrics"
+CONTAINER = "server"
+INSTANCE_TYPE_LABEL = "node.kubernetes.io/instance-type"
+MIN_READY_SECONDS = 3
+"""A new pod must stay ready this long before the next old one is stopped."""
+REVISIONS_KEPT = 5
+
+
+def ports(runtime: Runtime) -> dict[str, int]:
+    """The ports that others reach, by name."""
+    found = {PORT_NAME: runtime.FACTS.http}
+    if runtime.grpc_port:
+        found[GRPC_NAME] = runtime.grpc_port
+    if runtime.FACTS.metrics_port not in found.values():
+        found[METRICS_NAME] = runtime.FACTS.metrics_port
+    return found
+
+
+def _probe(path: str, *, period: int, failures: int) -> core.ProbeArgs:
+    # Five seconds: a replica at its CPU limit answers late, and is not to be punished.
+    return core.ProbeArgs(
+        http_get=core.HTTPGetActionArgs(path=path, port=PORT_NAME, scheme="HTTP"),
+        period_seconds=period,
+        timeout_seconds=5,
+        failure_threshold=failures,
+    )
+
+
+def _probes(model: str, args: ModelServerArgs) -> dict[str, core.ProbeArgs]:
+    """Liveness waits for the model to be loaded; a slow load is no crash."""
+    facts = args.runtime.FACTS
+    ready, live = facts.ready.format(model=model), facts.live.format(model=model)
+    startup_seconds = args.lifecycle.startup_seconds
+    return {
+        "startup_probe": _probe(ready, period=1, failures=startup_seconds),
+        "readiness_probe": _probe(ready, period=5, failures=3),
+        "liveness_probe": _probe(live, period=10, failures=6),
+    }
+
+
+def pre_stop_seconds(args: ModelServerArgs) -> int:
+    """The kubelet's wait before SIGTERM, which also stands in for the server's own.
+
+    A server that stops at once at SIGTERM has its deregistration before it; one that
+    finishes nothing after it, also its drain.
+    """
+    facts, lifecycle = args.runtime.FACTS, args.lifecycle
+    found = lifecycle.pre_stop_seconds
+    if not facts.deregisters:
+        found += lifecycle.deregistration_seconds
+    if not facts.drains:
+        found += lifecycle.drain_seconds
+    return found
+
+
+def _resources(args: ModelServerArgs) -> core.ResourceRequirementsArgs:
+    found = pod_defaults.resources(**args.resources.model_dump())
+    if gpus := args.runtime.accelerators:
+        # Of what cannot be shared, requests and limits are the same.
+        count = {RESOURCE: str(gpus.replica_gpus)}
+        return core.ResourceRequirementsArgs(
+            requests={**_mapping(found.requests), **count},
+            limits={**_mapping(found.limits), **count},
+        )
+    return found
+
+
+def _mapping(values: Any) -> dict[str, str]:
+    return dict(values)
+
+
+def _placement(
+    selector: Mapping[str, str], instance_types: Sequence[str]
+) -> dict[str, Any]:
+    """Apart from each other where there is room: over nodes and over zones.
+
+    `instance_types`: the only ones that nodes may be of; empty for all.
+    `pod-template-hash`: each revision is spread by itself, else a rolling update
+    balances old and new together and leaves the new ones on one node.
+    """
+    match = meta.LabelSelectorArgs(match_labels=dict(selector))
+    keys = ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+    return {
+        "topology_spread_constraints": [
+            core.TopologySpreadConstraintArgs(
+                max_skew=1,
+                topology_key=key,
+                when_unsatisfiable="ScheduleAnyway",
+                label_selector=match,
+                match_label_keys=["pod-template-hash"],
+            )
+            for key in keys
+        ],
+        "affinity": core.AffinityArgs(
+            node_affinity=_of_types(instance_types) if instance_types else None,
+            pod_anti_affinity=core.PodAntiAffinityArgs(
+                preferred_during_scheduling_ignored_during_execution=[
+                    core.WeightedPodAffinityTermArgs(
+                        weight=100,
+                        pod_affinity_term=core.PodAffinityTermArgs(
+                            topology_key=keys[0], label_selector=match
+                        ),
+                    )
+                ]
+            ),
+        ),
+    }
+
+
+def _of_types(instance_types: Sequence[str]) -> core.NodeAffinityArgs:
+    expression = core.NodeSelectorRequirementArgs(
+        key=INSTANCE_TYPE_LABEL, operator="In", values=list(instance_types)
+    )
+    term = core.NodeSelectorTermArgs(match_expressions=[expression])
+    return core.NodeAffinityArgs(
+        required_during_scheduling_ignored_during_execution=core.NodeSelectorArgs(
+            node_selector_terms=[term]
+        )
+    )
+
+
+def _container(
+    model: str,
+    args: ModelServerArgs,
+    mounts: list[core.VolumeMountArgs],
+    revision: str,
+    secrets: Mapping[str, str],
+) -> core.ContainerArgs:
+    program = args.runtime.program(model, args)
+    more: dict[str, Any] = {}
+    if program.command:
+        more["command"] = list(program.command)
+    if program.arguments:
+        more["args"] = list(program.arguments)
+    if seconds := pre_stop_seconds(args):
+        # The kubelet's own sleep: the image needs no shell for it.
+        more["lifecycle"] = core.LifecycleArgs(
+            pre_stop=core.LifecycleHandlerArgs(
+                sleep=core.SleepActionArgs(seconds=seconds)
+            )
+        )
+    return pod_defaults.container(
+        CONTAINER,
+        args.image,
+        ports=[
+            core.ContainerPortArgs(name=name, container_port=port, protocol="TCP")
+            for name, port in ports(args.runtime).items()
+        ],
+        env=pod_environment.variables(
+            program, revision, args.environment, args.secrets, secrets
+        ),
+        resources=_resources(args),
+        volume_mounts=mounts,
+        termination_message_policy="FallbackToLogsOnError",
+        **_probes(model, args),
+        **more,
+    )
+
+
+def _strategy(args: ModelServerArgs) -> apps.DeploymentStrategyArgs:
+    """No old pod goes before a new one is ready, but where that would wait for ever."""
+    gpus = args.runtime.accelerators
+    surge, unavailable = gpus.surge if gpus else (1, 0)
+    return apps.DeploymentStrategyArgs(
+        type="RollingUpdate",
+        rolling_update=apps.RollingUpdateDeploymentArgs(
+            max_unavailable=unavailable, max_surge=surge
+        ),
+    )
+
+
+def deployment_spec(
+    name: str,
+    args: ModelServerArgs,
+    labels: Mapping[str, str],
+    selector: Mapping[str, str],
+    *,
+    revision: str = "",
+    files: str = "",
+) -> apps.DeploymentSpecArgs:
+    """The Deployment's spec. `replicas` is left out: it is the autoscaler's.
+
+    `revision`: the name that the server reports, if it has one by the settings;
+    `files`: the ConfigMap with the runtime's files, if it has some.
+    """
+    model, facts = args.served(name), args.runtime.FACTS
+    secrets = args.secret_names(name)
+    pod_volumes, mounts = volumes.of(model, args, files, secrets)
+    gpus = args.runtime.accelerators
+    more = _placement(selector, gpus.required_types if gpus else ())
+    chosen = {**args.node_selector, **(gpus.node_selector if gpus else {})}
+    more["node_selector"] = chosen or None
+    own = [taint.toleration for taint in args.tolerations]
+    if tolerations := [*(gpus.tolerations if gpus else ()), *own]:
+        more["tolerations"] = tolerations
+    grace_seconds = args.lifecycle.grace_seconds
+    annotations = naming.scrape_annotations(facts.metrics_port, facts.metrics_path)
+    if args.ships_log:
+        more["init_containers"] = [log_shipper.container(args.prediction_log)]
+        grace_seconds += log_shipper.DRAIN_SECONDS
+        annotations[log_shipper.ANNOTATION] = str(log_shipper.PORT)
+    pod = pod_defaults.pod(
+        [_container(model, args, mounts, revision, secrets)],
+        service_account=name,
+        termination_grace_period_seconds=grace_seconds,
+        volumes=pod_volumes,
+        **more,
+    )
+    return apps.DeploymentSpecArgs(
+        selector=meta.LabelSelectorArgs(match_labels=dict(selector)),
+        strategy=_strategy(args),
+        min_ready_seconds=MIN_READY_SECONDS,
+        revision_history_limit=REVISIONS_KEPT,
+        progress_deadline_seconds=args.ready_seconds + 300,
+        template=core.PodTemplateSpecArgs(
+            metadata=meta.ObjectMetaArgs(
+                labels=dict(labels),
+                annotations=annotations,
+            ),
+            spec=pod,
+        ),
+    )

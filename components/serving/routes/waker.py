@@ -1,0 +1,239 @@
+"""The waker of a models stack: holds requests of models that sleep, and wakes them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components import images, naming
+from components.security import api_access, network, pod_defaults
+from components.serving.args.model_server_args import ModelServerArgs
+from components.serving.args.parts import PROGRAM
+from components.serving.pods import workload
+from components.serving.settings.idle_settings import WakerSettings
+from components.serving.settings.surroundings import Surroundings
+from components.workload import Workload, http_probe
+
+PORT = 9478
+"""Probes and metrics."""
+FIRST_MODEL_PORT = 20000
+"""Each model has a port of the waker, as a request does not tell which model it is for
+once the gateway has changed its path."""
+SETTLE_SECONDS = 10
+"""What it goes on to answer after it took itself out of the endpoints."""
+CONFIG = "/etc/waker"
+FILE = "models.json"
+
+
+def sleepers(models: Mapping[str, ModelServerArgs]) -> dict[str, ModelServerArgs]:
+    """The models that may sleep."""
+    return {name: args for name, args in models.items() if args.scaling.idle}
+
+
+class Waker(Workload):
+    """The program beside the models.
+
+    Creates, in the models' namespace:
+
+    - ServiceAccount and its rights there: see Deployments and EndpointSlices, set the
+      replicas of the models' Deployments, add and remove EndpointSlices
+    - ConfigMap: the models, named by its content so that a change starts new pods
+    - Deployment, PodDisruptionBudget, NetworkPolicy: in from the gateway and
+      Prometheus, out to the API server and to the models
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: WakerSettings,
+        models: Mapping[str, ModelServerArgs],
+        surroundings: Surroundings,
+        opts: pulumi.ResourceOptions | None = None,
+        *,
+        deployments: Sequence[str],
+    ) -> None:
+        """`models`: those that may sleep.
+
+        `deployments`: of all models of the stack, since one that slept and may not any
+        more has to be woken.
+        """
+        super().__init__(
+            "slipway:serving:Waker",
+            name,
+            namespace=surroundings.namespace,
+            component=naming.WAKER,
+            opts=opts,
+        )
+        self._models = dict(sorted(models.items()))
+        self._numbers = {
+            name: FIRST_MODEL_PORT + number for number, name in enumerate(self._models)
+        }
+        self.add_account()
+        self.add_role(_rights(deployments))
+        self._fence(surroundings)
+        text = self._file()
+        digest = hashlib.sha256(text.encode()).hexdigest()[:10]
+        config = f"{self.name}-{digest}"
+        kubernetes.core.v1.ConfigMap(
+            f"{self.name}-config",
+            metadata=self.metadata(config),
+            data={FILE: text},
+            immutable=True,
+            opts=self.options(),
+        )
+        self.add_disruption_budget(settings.replicas)
+        self._deployment(settings, config)
+        self.register_outputs({})
+
+    def _file(self) -> str:
+        """What the program reads (images/waker/waker/settings.py)."""
+        found = []
+        for name, args in self._models.items():
+            idle, facts = args.scaling.idle, args.runtime.FACTS
+            assert idle
+            found.append(
+                {
+                    "name": name,
+                    "port": self._numbers[name],
+                    "port_name": workload.PORT_NAME,
+                    "pod_port": facts.http,
+                    "metrics_port": facts.metrics_port,
+                    "metrics_path": facts.metrics_path,
+                    "replicas": args.scaling.min_replicas,
+                    "after_seconds": idle.after_seconds,
+                    "wake_seconds": idle.wake_seconds,
+                    "buffer_requests": idle.buffer_requests,
+                    "buffer_bytes": idle.buffer_mib << 20,
+                }
+            )
+        return json.dumps({"models": found}, indent=1, sort_keys=True)
+
+    def _fence(self, around: Surroundings) -> None:
+        runtimes = [args.runtime for args in self._models.values()]
+        pods = {port for one in runtimes for port in workload.ports(one).values()}
+        self.add_network_policy(
+            ingress=[
+                network.allow_from(
+                    network.in_namespace(around.gateway_namespace),
+                    to=tuple(self._numbers.values()),
+                ),
+                network.allow_from(
+                    network.in_namespace(around.monitoring_namespace), to=(PORT,)
+                ),
+            ],
+            egress=[
+                network.allow_api_server(),
+                network.allow_to(
+                    network.pods_of(PROGRAM),
+                    on=tuple(sorted(pods)),
+                ),
+            ],
+        )
+
+    def _deployment(self, settings: WakerSettings, config: str) -> None:
+        idles = [args.scaling.idle for args in self._models.values()]
+        held = sum(idle.buffer_mib for idle in idles if idle)
+        longest = max(idle.wake_seconds for idle in idles if idle)
+        kubernetes.apps.v1.Deployment(
+            f"{self.name}-deployment",
+            metadata=self.metadata(),
+            spec={
+                "replicas": settings.replicas,
+                "selector": {"matchLabels": self.selector},
+                # A new one covers the models that sleep before an old one goes.
+                "strategy": {
+                    "type": "RollingUpdate",
+                    "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
+                },
+                "template": {
+                    "metadata": self.pod_metadata(**naming.scrape_annotations(PORT)),
+                    "spec": {
+                        "serviceAccountName": self.name,
+                        "automountServiceAccountToken": False,
+                        "enableServiceLinks": False,
+                        "terminationGracePeriodSeconds": SETTLE_SECONDS + longest + 10,
+                        "topologySpreadConstraints": self.spread(),
+                        "securityContext": {
+                            "runAsNonRoot": True,
+                            "runAsUser": pod_defaults.USER,
+                            "runAsGroup": pod_defaults.USER,
+                            "seccompProfile": {"type": "RuntimeDefault"},
+                        },
+                        "containers": [self._container(settings, held)],
+                        "volumes": [
+                            api_access.volume(),
+                            {"name": "models", "configMap": {"name": config}},
+                        ],
+                    },
+                },
+            },
+            opts=self.options(),
+        )
+
+    def _container(self, settings: WakerSettings, held_mib: int) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "image": images.resolve(settings.image),
+            "imagePullPolicy": images.pull_policy(images.resolve(settings.image)),
+            "env": [
+                *(
+                    {"name": f"POD_{key}", "valueFrom": {"fieldRef": {"fieldPath": p}}}
+                    for key, p in _POD.items()
+                ),
+                {"name": "WAKER_MODELS", "value": f"{CONFIG}/{FILE}"},
+                {"name": "WAKER_OWNER", "value": self.name},
+            ],
+            "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": pod_defaults.USER,
+                "runAsGroup": pod_defaults.USER,
+                "readOnlyRootFilesystem": True,
+                "privileged": False,
+                "allowPrivilegeEscalation": False,
+                "seccompProfile": {"type": "RuntimeDefault"},
+                "capabilities": {"drop": ["ALL"]},
+            },
+            "resources": {
+                "requests": {"cpu": "20m", "memory": "64Mi"},
+                # Bodies, and as much again for what is on its way.
+                "limits": {"cpu": "1", "memory": f"{128 + 2 * held_mib}Mi"},
+            },
+            "readinessProbe": http_probe("/readyz", "http", seconds=2),
+            "livenessProbe": http_probe("/livez", "http", seconds=10, failures=6),
+            "volumeMounts": [
+                api_access.mount(),
+                {"name": "models", "mountPath": CONFIG, "readOnly": True},
+            ],
+        }
+
+
+_POD = {
+    "NAMESPACE": "metadata.namespace",
+    "NAME": "metadata.name",
+    "UID": "metadata.uid",
+    "ADDRESS": "status.podIP",
+    "NODE": "spec.nodeName",
+}
+
+
+def _rights(deployments: Sequence[str]) -> list[dict[str, Any]]:
+    return [
+        {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "list"]},
+        {
+            "apiGroups": ["apps"],
+            "resources": ["deployments/scale"],
+            "resourceNames": sorted(deployments),
+            "verbs": ["patch"],
+        },
+        {
+            "apiGroups": ["discovery.k8s.io"],
+            "resources": ["endpointslices"],
+            "verbs": ["create", "delete", "list", "patch"],
+        },
+    ]

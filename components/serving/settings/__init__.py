@@ -1,0 +1,1 @@
+"""Typed settings of a model server, each part by itself."""

@@ -1,0 +1,111 @@
+"""Whom a model server may call: one allowance of its network policy."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from components.cluster.nodes.taint import LabelKey, NodeValue
+from components.part_settings import Port
+from components.setting_types import Namespace
+from components.settings import ABSENT, Problem, Settings, refuse
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+METADATA = (
+    ipaddress.ip_network("169.254.169.254/32"),
+    ipaddress.ip_network("fd00:ec2::254/128"),
+)
+"""Where EC2 and other clouds hand a node's own credentials to whoever asks.
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html"""
+
+
+def _cidr(text: str) -> str:
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        refuse(
+            "not an address range",
+            "give one such as 10.20.0.0/16, or 10.20.3.4/32 for one host; network "
+            "policies do not support host names",
+        )
+    if isinstance(network, ipaddress.IPv6Network) and (
+        mapped := network.network_address.ipv4_mapped
+    ):
+        refuse(
+            "it is an IPv4-mapped IPv6 address, which matches no packet",
+            f"give {mapped} with its prefix length",
+        )
+    if "/" not in text or str(network) != text:
+        refuse(
+            "not the canonical form of this address range",
+            f"give {network}",
+        )
+    if network in METADATA:
+        refuse(
+            "a node's own credentials are served at this address",
+            "give the pods a role instead (service_account.pod_identity)",
+        )
+    return text
+
+
+Cidr = Annotated[str, AfterValidator(_cidr)]
+"""A range of addresses in its shortest writing, IPv4 or IPv6."""
+
+
+class Egress(Settings):
+    """Connections that replicas may open: to addresses, or to pods of the cluster."""
+
+    cidr: Cidr | None = None
+    """Range of addresses outside the cluster, for example 10.20.0.0/16. The address
+    where nodes get their own credentials is left out of every range."""
+    namespace: Namespace | None = None
+    """Namespace of the pods; default, with `pods`: the models' own."""
+    pods: dict[LabelKey, NodeValue] = Field(default={}, validate_default=True)
+    """Labels of the pods; default, with `namespace`: all of it. The pods and not a
+    Service: a policy sees a connection after the Service's address was replaced."""
+    ports: tuple[Port, ...]
+    """Ports of those who are called; of pods their own, not the Service's."""
+    protocol: Literal["TCP", "UDP", "SCTP"] = "TCP"
+    """Protocol of the ports."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        """No target, or two; no port, or one twice."""
+        if self.cidr and (self.namespace or self.pods):
+            yield Problem(
+                "cidr",
+                self.cidr,
+                "namespace or pods already select a target",
+                "split it into two entries",
+            )
+        if not self.cidr and not self.namespace and not self.pods:
+            yield Problem(
+                "cidr",
+                ABSENT,
+                "no target is given",
+                "give cidr, or namespace and pods",
+            )
+        if not self.ports:
+            yield Problem(
+                "ports",
+                [],
+                "for Kubernetes, no port means all ports",
+                "list each port, such as [5432]",
+            )
+        if len(set(self.ports)) < len(self.ports):
+            yield Problem(
+                "ports",
+                list(self.ports),
+                "a port is listed twice",
+                "give each once",
+            )
+
+    @property
+    def exceptions(self) -> list[str]:
+        """What the range does not let through although it lies in it."""
+        if not self.cidr:
+            return []
+        network: Network = ipaddress.ip_network(self.cidr)
+        return [str(one) for one in METADATA if one.overlaps(network)]

@@ -1,0 +1,58 @@
+"""Files of Secrets in a pod: one projected volume for each folder that has some."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from pulumi_kubernetes.core import v1 as core
+
+from components.serving.settings.secret_settings import SecretUse
+
+MODE = 0o440
+"""Owner root, group the pod's own (fsGroup): its programs read, nobody else does."""
+
+Pair = tuple[core.VolumeArgs, core.VolumeMountArgs]
+
+
+def folder(file: str) -> str:
+    """The folder of a file."""
+    return file.rpartition("/")[0]
+
+
+def root(file: str, files: Iterable[str]) -> str:
+    """The folder whose volume holds the file: the topmost that holds one of `files`.
+
+    A volume cannot be mounted inside another that is read-only, so that a folder below
+    one with files of its own is a part of that one's volume.
+    """
+    above = {folder(f) for f in files if f"{folder(file)}/".startswith(f"{folder(f)}/")}
+    return min(above, key=len)
+
+
+def of(secrets: Mapping[str, SecretUse], names: Mapping[str, str]) -> list[Pair]:
+    """Volumes and mounts; `names`: the Secret in the cluster, by that in the settings.
+
+    In the order of folders, Secrets and paths: the engine hands over mappings sorted.
+    """
+    files = [file for use in secrets.values() for file in use.files]
+    pairs: list[Pair] = []
+    for number, mount in enumerate(sorted({root(file, files) for file in files})):
+        sources = []
+        for secret in sorted(secrets):
+            items = [
+                core.KeyToPathArgs(key=key, path=file.removeprefix(f"{mount}/"))
+                for file, key in sorted(secrets[secret].files.items())
+                if root(file, files) == mount
+            ]
+            if items:
+                source = core.SecretProjectionArgs(name=names[secret], items=items)
+                sources.append(core.VolumeProjectionArgs(secret=source))
+        name = f"secrets-{number}"
+        projected = core.ProjectedVolumeSourceArgs(sources=sources, default_mode=MODE)
+        pairs.append(
+            (
+                core.VolumeArgs(name=name, projected=projected),
+                core.VolumeMountArgs(name=name, mount_path=mount, read_only=True),
+            )
+        )
+    return pairs

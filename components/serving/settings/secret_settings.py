@@ -1,0 +1,54 @@
+"""Which entries of a Secret an application gets, and as what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pydantic import Field
+
+from components.serving.settings.aws_secret_settings import AwsSecret
+from components.serving.settings.variable_types import FilePath, SecretKey, VariableName
+from components.settings import ABSENT, Problem, Settings
+
+
+class SecretUse(Settings):
+    """Entries of one Secret in the models' namespace.
+
+    Nothing here knows their values: a pod names the Secret and the key, and the kubelet
+    puts in what stands there.
+    """
+
+    variables: dict[VariableName, SecretKey] = Field(default={}, validate_default=True)
+    """Keys of the Secret by the variable that is given each. A variable keeps the value
+    that the pod started with."""
+    files: dict[FilePath, SecretKey] = Field(default={}, validate_default=True)
+    """Keys of the Secret by the path of the file that holds each, for example
+    /etc/database/ca.crt. The whole folder is a read-only volume, so it hides what the
+    image has there; a changed Secret changes the file within about a minute."""
+
+    aws: AwsSecret | None = None
+    """Has the External Secrets Operator make the Secret from one in AWS Secrets
+    Manager; its name in the cluster is then `<server>-<name>`."""
+
+    @property
+    def keys(self) -> list[str]:
+        """All keys that are used, each once."""
+        return sorted({*self.variables.values(), *self.files.values()})
+
+    def contradictions(self) -> Iterator[Problem]:
+        """Nothing that is used; several keys of one text."""
+        if not self.variables and not self.files:
+            yield Problem(
+                "variables",
+                ABSENT,
+                "no key of the Secret is used",
+                "give variables or files, or remove the Secret",
+            )
+        if self.aws and self.aws.form == "text" and len(self.keys) > 1:
+            yield Problem(
+                "aws.form",
+                self.aws.form,
+                f"form: text has no keys, but {len(self.keys)} are used: "
+                f"{', '.join(self.keys)}",
+                "use one key, or set form: json",
+            )

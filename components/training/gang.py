@@ -1,0 +1,112 @@
+"""What makes a gang start whole or not at all, with nothing installed in the cluster.
+
+A sidecar of each worker answers its peers; another container waits until all of them
+do. Both run once the image, the data and the volumes of their pod are there, so a
+worker that never starts is noticed, whatever the reason.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pulumi_kubernetes.core import v1 as core
+
+from components.security import pod_defaults
+from components.training import frameworks
+from components.training.gang_start import TIMED_OUT
+from components.training.job_fields import SIDECAR, WAIT, WORKER, JobFields
+
+SCRIPT = Path(__file__).with_name("gang_start.py")
+PORT = 29399
+"""Not 29400: torchrun's own rendezvous (c10d) listens there."""
+VOLUME, FOLDER = "gang", "/etc/slipway-gang"
+BAD_CONFIGURATION = 78
+"""EX_CONFIG of sysexits.h: a program that cannot work with what it was given. With
+torch nobody sees it, as torchrun ends with 1 whatever its program ended with."""
+KUEUE_QUEUE = "kueue.x-k8s.io/queue-name"
+"""https://kueue.sigs.k8s.io/docs/tasks/run/jobs/"""
+SMALL = {
+    "cpu_request_millicores": 10,
+    "cpu_limit_millicores": 200,
+    "memory_request_mib": 32,
+    "memory_limit_mib": 64,
+}
+
+
+def config() -> dict[str, str]:
+    """Files of the ConfigMap that the containers mount."""
+    return {SCRIPT.name: SCRIPT.read_text()}
+
+
+def volume(name: str) -> dict[str, Any]:
+    """The ConfigMap of this name as a volume of the pod."""
+    return {"name": VOLUME, "configMap": {"name": name}}
+
+
+def containers(job: JobFields, service: str) -> list[core.ContainerArgs]:
+    """Init containers of a gang: the sidecar, and the one that waits."""
+    seconds, workers = str(job.start_timeout_seconds), str(job.nodes)
+    waiting = ["wait", str(PORT), seconds, f"$({frameworks.RUN})", service, workers]
+    return [
+        _container(job, SIDECAR, ["serve", str(PORT)], restart_policy="Always"),
+        _container(job, WAIT, waiting, env=[frameworks.of_run()]),
+    ]
+
+
+def _container(
+    job: JobFields, name: str, words: list[str], **more: Any
+) -> core.ContainerArgs:
+    return pod_defaults.container(
+        name,
+        job.image,
+        # Isolated: what lies in the image's working folder is not imported.
+        command=[job.interpreter, "-I", "-u", f"{FOLDER}/{SCRIPT.name}", *words],
+        resources=pod_defaults.resources(**SMALL),
+        termination_message_policy="FallbackToLogsOnError",
+        volume_mounts=[{"name": VOLUME, "mountPath": FOLDER, "readOnly": True}],
+        **more,
+    )
+
+
+def job_spec(job: JobFields, template: dict[str, Any]) -> dict[str, Any]:
+    """The Indexed Job: one pod for each index, replaced when the one before is gone.
+
+    Failures are counted by index, and the delay before a replacement grows by index:
+    10 s, twice as long each time, at most 600 s. Counted together, a worker that fails
+    once could come back after the others have given it up. The first index that has
+    failed too often ends the run.
+
+    Kubernetes' own gang scheduling takes just such Jobs (Indexed, completions equal to
+    parallelism, never started before) and says nothing of others:
+    https://github.com/kubernetes/kubernetes/blob/v1.36.0/pkg/controller/job/job_scheduling_manager.go
+    """
+    suspended = {"suspend": True} if job.gang == "kueue" else {}
+    return {
+        "completionMode": "Indexed",
+        "completions": job.nodes,
+        "parallelism": job.nodes,
+        "backoffLimitPerIndex": job.restarts.gang_restarts,
+        "maxFailedIndexes": 0,
+        "activeDeadlineSeconds": job.deadline_seconds,
+        "ttlSecondsAfterFinished": job.keep_seconds,
+        # A second pod of an index beside the first is refused by frameworks.
+        "podReplacementPolicy": "Failed",
+        "podFailurePolicy": {"rules": _failure_rules(job)},
+        **suspended,
+        "template": template,
+    }
+
+
+def _failure_rules(job: JobFields) -> list[dict[str, Any]]:
+    """What ends a run at once, and what does not count as a failure."""
+    last = [_fails(WORKER, BAD_CONFIGURATION)]
+    if job.nodes > 1:
+        last.insert(0, _fails(WAIT, TIMED_OUT))
+    disrupted = {"type": "DisruptionTarget", "status": "True"}
+    return [*last, {"action": "Ignore", "onPodConditions": [disrupted]}]
+
+
+def _fails(container: str, status: int) -> dict[str, Any]:
+    codes = {"containerName": container, "operator": "In", "values": [status]}
+    return {"action": "FailJob", "onExitCodes": codes}

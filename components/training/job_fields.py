@@ -1,0 +1,158 @@
+"""What can be said about a training job: its fields and what follows from them."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from components.cluster.nodes.taint import LabelKey, NodeValue, Taint
+from components.images import ImageReference
+from components.serving.settings.egress_settings import Egress
+from components.serving.settings.resource_settings import Resources
+from components.serving.settings.secret_settings import SecretUse
+from components.serving.settings.service_account_settings import ServiceAccount
+from components.serving.settings.variable_types import (
+    SecretName,
+    VariableName,
+    VariableValue,
+)
+from components.setting_types import DnsLabel, Whole
+from components.settings import Settings, refuse
+from components.training import frameworks
+from components.training.accelerator_settings import Accelerator
+from components.training.frameworks import Framework
+from components.training.schedule import Schedule
+from components.training.volume_settings import Checkpoint, Claim, Data, Result
+
+OWN = ("CHECKPOINT", "CHECKPOINT_SECONDS", "RESULT", "DATA")
+HOME = "HOME"
+SIDECAR, WAIT, WORKER = "gang", "gang-wait", "worker"
+"""Containers of a worker's pod (components/training/gang.py)."""
+_INTERPRETER = re.compile(r"[A-Za-z0-9_./-]+")
+
+
+def _interpreter(text: str) -> str:
+    if not _INTERPRETER.fullmatch(text):
+        refuse("not a program's name", "give one such as python3 or /opt/bin/python")
+    return text
+
+
+Word = Annotated[str, Field(min_length=1)]
+"""A word of a command."""
+
+
+class Restarts(Settings):
+    """What is started again, and how often; each time from the checkpoint."""
+
+    worker_restarts: Annotated[Whole, Field(ge=0, le=1000)] = 0
+    """Restarts of a worker's processes in its pod, by torchrun."""
+    gang_restarts: Annotated[Whole, Field(ge=0, le=100)] = 0
+    """Times that each worker's pod may be replaced after failures. Pods that an
+    eviction, a preemption or a lost node takes do not count."""
+
+
+class JobFields(Settings):
+    """A gang of workers that train together: made by the stack, started by a run."""
+
+    framework: Framework = "command"
+    """How the workers find each other: by torchrun, by TF_CONFIG, by what
+    jax.distributed.initialize takes, or in a way of the command's own."""
+    image: ImageReference
+    """Image of the program."""
+    command: Annotated[tuple[Word, ...], Field(min_length=1)]
+    """The program and its arguments; of torch what torchrun starts in each process."""
+    nodes: Annotated[Whole, Field(ge=1, le=1000)] = 1
+    """Workers of the gang, each a pod."""
+    processes_per_node: Annotated[Whole | None, Field(ge=1, le=64)] = None
+    """Processes that torchrun starts in each worker; default: one for each of its
+    GPUs, or one."""
+    resources: Resources = Resources()
+    """CPU and memory of one worker."""
+    shared_memory_mib: Annotated[Whole, Field(ge=64, le=1_048_576)] = 64
+    """Size of /dev/shm, in MiB, a part of the worker's memory: data loaders and NCCL
+    hand over data in it."""
+    scratch_mib: Annotated[Whole, Field(ge=64, le=1_048_576)] = 1024
+    """Size of /tmp, which is the program's home as well, in MiB."""
+    accelerator: Accelerator | None = None
+    """GPUs of each worker, and adapters; without it the job runs on CPUs."""
+    gang: Literal["none", "native", "kueue"] = "none"
+    """What starts all workers or none: nothing, Kubernetes' own gang scheduling (alpha
+    in 1.36, so not on EKS), or Kueue."""
+    queue: DnsLabel | None = None
+    """Kueue's LocalQueue in the jobs' namespace; needs `gang: kueue`."""
+    restarts: Restarts = Restarts()
+    """What is started again after a failure."""
+    start_timeout_seconds: Annotated[Whole, Field(ge=10, le=86_400)] = 600
+    """How long a worker waits until all others run too; then the run fails, and the
+    nodes that it holds are free."""
+    deadline_seconds: Annotated[Whole, Field(ge=60, le=31_536_000)] = 86_400
+    """Longest time of a run, restarts and waiting for nodes among it."""
+    stop_seconds: Annotated[Whole, Field(ge=1, le=3600)] = 30
+    """Time from SIGTERM to the end, in which a program can write a checkpoint."""
+    keep_seconds: Annotated[Whole, Field(ge=60, le=31_536_000)] = 604_800
+    """How long a finished run and its logs are kept."""
+    schedule: Schedule | None = None
+    """When runs start by themselves: five fields of cron in UTC, for example
+    "15 2 * * *". A run that is due while the one of the schedule before goes on is left
+    out; runs that `slipway run` started do not count. Each run finds the checkpoint of
+    the one before: a program that ended has to begin anew by itself."""
+    checkpoint: Checkpoint | None = None
+    """Where the program keeps its state; restarts need it."""
+    data: Data | None = None
+    """What is trained on."""
+    result: Result | None = None
+    """Where the finished model goes."""
+    interpreter: Annotated[str, AfterValidator(_interpreter)] = "python3"
+    """Python 3.8 or later in the image, by which the workers of a gang wait for each
+    other."""
+    environment: dict[VariableName, VariableValue] = Field(
+        default={}, validate_default=True
+    )
+    """Variables of the program beside those that are set for it: each value is text."""
+    accept_plain_text: tuple[VariableName, ...] = ()
+    """Variables of `environment` whose values look like secrets and are none."""
+    secrets: dict[SecretName, SecretUse] = Field(default={}, validate_default=True)
+    """Secrets of the jobs' namespace by name, and what the program gets of them."""
+    egress: tuple[Egress, ...] = ()
+    """Whom workers may call beside each other, the cluster's DNS and, with a bucket,
+    HTTPS."""
+    node_selector: dict[LabelKey, NodeValue] = Field(default={}, validate_default=True)
+    """Labels that a node must have to take a worker."""
+    tolerations: tuple[Taint, ...] = ()
+    """Taints of your own that a node may have and still take a worker."""
+    service_account: ServiceAccount = ServiceAccount()
+    """Who the pods are to their cloud."""
+
+    @property
+    def digest(self) -> str:
+        """Tells these settings from others, whatever else can be set."""
+        said = self.model_dump_json(exclude_defaults=True)
+        return hashlib.sha256(said.encode()).hexdigest()[:12]
+
+    @property
+    def processes(self) -> int:
+        """Of one worker."""
+        if self.processes_per_node is not None:
+            return self.processes_per_node
+        return self.accelerator.worker_gpus if self.accelerator else 1
+
+    @property
+    def claims(self) -> dict[str, Claim]:
+        """The places by the setting that names them."""
+        given = {"checkpoint": self.checkpoint, "result": self.result}
+        return {name: place for name, place in given.items() if place}
+
+    @property
+    def uses_buckets(self) -> bool:
+        """Whether the program reads or writes a bucket."""
+        places = (*self.claims.values(), self.data)
+        return any(place and place.bucket for place in places)
+
+    @property
+    def own_variables(self) -> frozenset[str]:
+        """Variables that are set for the program."""
+        places = {f"SLIPWAY_{name}" for name in OWN}
+        return frozenset({*frameworks.own_names(self.framework), *places, HOME})

@@ -1,0 +1,218 @@
+"""What cannot work among the settings of one training job."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from components.cluster.nodes.pool_nodes import POOL_LABEL
+from components.security import secret_shapes
+from components.setting_secrets import NOT_SHOWN
+from components.settings import ABSENT, Problem
+from components.training.job_fields import JobFields
+
+LEAST_WORKER_RESTARTS = 5
+"""While a pod is replaced, torchrun of the others tries to connect and restarts its
+processes: three times in the pod's 80 s when it was tried (2026-11-28, torch 2.15)."""
+TORCHRUN = ("torchrun", "accelerate", "deepspeed")
+
+
+def problems(job: JobFields) -> Iterator[Problem]:
+    """All of it; paths are relative to the job's settings."""
+    yield from _restarts(job)
+    yield from _times(job)
+    yield from _gang(job)
+    yield from _torch(job)
+    yield from _volumes(job)
+    yield from _memory(job)
+    yield from _nodes(job)
+    yield from secret_shapes.problems(job.environment, job.accept_plain_text, "Job")
+    yield from _variables(job)
+    yield from _secrets(job)
+
+
+def _restarts(job: JobFields) -> Iterator[Problem]:
+    """Work that would begin anew each time; restarts that nobody makes."""
+    again = job.restarts
+    if (again.worker_restarts or again.gang_restarts) and not job.checkpoint:
+        yield Problem(
+            "restarts",
+            again.model_dump(exclude_unset=True),
+            "without a checkpoint each restart would begin from nothing",
+            "set checkpoint, or remove restarts",
+        )
+    if again.worker_restarts and job.framework != "torch":
+        yield Problem(
+            "restarts.worker_restarts",
+            again.worker_restarts,
+            f"only torchrun restarts processes, and framework is {job.framework}",
+            "remove it, and set restarts.gang_restarts",
+        )
+    few = again.worker_restarts < LEAST_WORKER_RESTARTS
+    if job.framework == "torch" and job.nodes > 1 and again.gang_restarts and few:
+        yield Problem(
+            "restarts.worker_restarts",
+            again.worker_restarts,
+            "while a pod is replaced, torchrun of the other workers uses up several "
+            "restarts, and would fail",
+            f"give at least {LEAST_WORKER_RESTARTS}, for example 10",
+        )
+
+
+def _times(job: JobFields) -> Iterator[Problem]:
+    """A run that ends before it begins."""
+    wait = job.start_timeout_seconds
+    if job.nodes > 1 and job.deadline_seconds <= wait:
+        yield Problem(
+            "deadline_seconds",
+            job.deadline_seconds,
+            f"workers may wait start_timeout_seconds = {wait} s for each other, so the "
+            "run could end before it begins",
+            f"give more than {wait}, or lower start_timeout_seconds",
+        )
+
+
+def _gang(job: JobFields) -> Iterator[Problem]:
+    """A gang of one; a queue that nobody reads, or none to wait in."""
+    if job.gang == "native" and job.nodes == 1:
+        yield Problem(
+            "gang",
+            job.gang,
+            "one worker is no gang, so it would have no effect",
+            "remove it, or raise nodes",
+        )
+    if job.queue and job.gang != "kueue":
+        yield Problem(
+            "queue",
+            job.queue,
+            f"only Kueue has queues, and gang is {job.gang}",
+            "set gang: kueue, or remove queue",
+        )
+    if job.gang == "kueue" and not job.queue:
+        yield Problem(
+            "queue",
+            ABSENT,
+            "Kueue starts a job only from a queue",
+            "give the name of a LocalQueue in the jobs' namespace",
+        )
+
+
+def _torch(job: JobFields) -> Iterator[Problem]:
+    """What only torchrun reads; torchrun in torchrun; processes without a GPU."""
+    given = job.processes_per_node
+    if job.framework != "torch":
+        if given is not None:
+            yield Problem(
+                "processes_per_node",
+                given,
+                f"only torchrun starts several, and framework is {job.framework}",
+                "remove it, or set framework: torch",
+            )
+        return
+    if job.command[0].rpartition("/")[2] in TORCHRUN:
+        yield Problem(
+            "command.0",
+            job.command[0],
+            "framework: torch already starts the command by torchrun",
+            "give the program alone, such as [python, -m, train]; or set "
+            "framework: command",
+        )
+    gpus = job.accelerator.worker_gpus if job.accelerator else None
+    if gpus and given and given > gpus:
+        yield Problem(
+            "processes_per_node",
+            given,
+            f"a worker has {gpus} GPUs, so some processes would have none",
+            f"give at most {gpus}, or raise accelerator.worker_gpus",
+        )
+
+
+def _volumes(job: JobFields) -> Iterator[Problem]:
+    """Claims that one node holds while others need them; two opinions about one."""
+    for name, place in job.claims.items():
+        if job.nodes > 1 and place.claim and not place.many_nodes:
+            yield Problem(
+                f"{name}.many_nodes",
+                place.many_nodes,
+                f"only one node could mount the claim, and the job has {job.nodes} "
+                "workers",
+                "set many_nodes: true with a class that has it (EFS, not EBS), give a "
+                "bucket, or set nodes: 1",
+            )
+    first, second = job.checkpoint, job.result
+    if first and second and first.claim and first.claim == second.claim:
+        kinds = [
+            (one.size_gib, one.storage_class, one.many_nodes) for one in (first, second)
+        ]
+        if kinds[0] != kinds[1]:
+            yield Problem(
+                "result.claim",
+                second.claim,
+                "checkpoint has the same claim with other settings",
+                "give both the same size_gib, storage_class and many_nodes",
+            )
+
+
+def _memory(job: JobFields) -> Iterator[Problem]:
+    """Files in memory that the worker's memory has no room for."""
+    most = job.resources.memory_limit_mib
+    if job.shared_memory_mib >= most:
+        yield Problem(
+            "shared_memory_mib",
+            job.shared_memory_mib,
+            f"it is a part of the worker's memory, which is {most} MiB",
+            "lower it, or raise resources.memory_limit_mib",
+        )
+
+
+def _nodes(job: JobFields) -> Iterator[Problem]:
+    """Types without room; a label that the pool chooses already."""
+    if not job.accelerator:
+        return
+    asked = job.resources
+    yield from job.accelerator.room(
+        "accelerator", asked.cpu_request_millicores, asked.memory_request_mib
+    )
+    if pool := job.node_selector.get(POOL_LABEL):
+        chosen = job.accelerator.pool
+        yield Problem(
+            f"node_selector.{POOL_LABEL}",
+            pool,
+            f"accelerator.pool already sets it: {chosen}"
+            if chosen
+            else "the GPUs of the pool would not be compared with accelerator",
+            "remove it" if chosen else f"give accelerator.pool: {pool}, and remove it",
+        )
+
+
+def _variables(job: JobFields) -> Iterator[Problem]:
+    """A variable that two set, or one that is set for the program."""
+    places: dict[str, list[str]] = defaultdict(list)
+    for name in sorted(job.environment):
+        places[name].append(f"environment.{name}")
+    for secret, use in sorted(job.secrets.items()):
+        for name in sorted(use.variables):
+            places[name].append(f"secrets.{secret}.variables.{name}")
+    for name, found in sorted(places.items()):
+        taken = name in job.own_variables
+        for path in found if taken else found[1:]:
+            yield Problem(
+                path,
+                NOT_SHOWN,
+                f"framework {job.framework} or another setting sets this variable"
+                if taken
+                else f"{found[0]} sets the same variable",
+                "remove it" if taken else "rename one of them",
+            )
+
+
+def _secrets(job: JobFields) -> Iterator[Problem]:
+    """Secrets that something else would have to make."""
+    for name, use in sorted(job.secrets.items()):
+        if use.aws:
+            yield Problem(
+                f"secrets.{name}.aws",
+                use.aws.secret,
+                "the stack makes no ExternalSecret for a job",
+                "make the Secret yourself, and remove aws",
+            )

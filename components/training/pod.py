@@ -1,0 +1,185 @@
+"""The pods of a training job: container, volumes and placement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pulumi_kubernetes.core import v1 as core
+from pulumi_kubernetes.meta import v1 as meta
+
+from components.security import pod_defaults
+from components.serving.pods import pod_environment
+from components.serving.settings import secret_files
+from components.training import frameworks, gang
+from components.training.job_fields import HOME, WORKER, JobFields
+from components.training.volume_settings import Claim
+
+SCRATCH, SHARED_MEMORY = "/tmp", "/dev/shm"  # noqa: S108 the pod's own
+DATA = "/data"
+PLACES = {"checkpoint": "/checkpoint", "result": "/result"}
+"""Where the claims are mounted."""
+INSTANCE_TYPE_LABEL = "node.kubernetes.io/instance-type"
+HOST = "kubernetes.io/hostname"
+Pairs = list[tuple[dict[str, Any], dict[str, Any]]]
+
+
+def of(name: str, job: JobFields, selector: Mapping[str, str]) -> core.PodSpecArgs:
+    """The pod of a job of this name; `selector`: labels of the gang's pods."""
+    pairs = _volumes(job)
+    secrets = secret_files.of(job.secrets, {one: one for one in job.secrets})
+    mounts = [mount for _, mount in pairs] + [mount for _, mount in secrets]
+    volumes = [volume for volume, _ in pairs] + [volume for volume, _ in secrets]
+    more = _placement(job, selector)
+    if job.nodes > 1:
+        volumes.append(gang.volume(name))
+        more["init_containers"] = gang.containers(job, name)
+    return pod_defaults.pod(
+        [_container(name, job, mounts)],
+        service_account=name,
+        subdomain=name,
+        restart_policy="Never",
+        termination_grace_period_seconds=job.stop_seconds,
+        volumes=volumes,
+        **more,
+    )
+
+
+def _container(name: str, job: JobFields, mounts: list[Any]) -> core.ContainerArgs:
+    return pod_defaults.container(
+        WORKER,
+        job.image,
+        command=frameworks.command(job.framework, job.command),
+        env=variables(name, job),
+        resources=_resources(job),
+        volume_mounts=mounts,
+        termination_message_policy="FallbackToLogsOnError",
+    )
+
+
+def _resources(job: JobFields) -> core.ResourceRequirementsArgs:
+    found = pod_defaults.resources(**job.resources.model_dump())
+    if not job.accelerator:
+        return found
+    # Of what cannot be shared, requests and limits are the same.
+    devices = job.accelerator.devices
+    return core.ResourceRequirementsArgs(
+        requests={**_mapping(found.requests), **devices},
+        limits={**_mapping(found.limits), **devices},
+    )
+
+
+def _mapping(values: Any) -> dict[str, str]:
+    return dict(values)
+
+
+def variables(name: str, job: JobFields) -> list[dict[str, Any]]:
+    """All of them, each once; what others refer to comes first."""
+    cores = job.resources.cpu_limit_millicores // 1000
+    found = frameworks.variables(
+        job.framework,
+        name,
+        nodes=job.nodes,
+        processes=job.processes,
+        restarts=job.restarts.worker_restarts,
+        threads=max(1, cores // job.processes),
+    )
+    own = _places(name, job)
+    own[HOME] = SCRATCH
+    for key, value in sorted(job.environment.items()):
+        own[key] = pod_environment.literal(value)
+    found += [{"name": key, "value": value} for key, value in own.items()]
+    for secret, use in sorted(job.secrets.items()):
+        for key, entry in sorted(use.variables.items()):
+            reference = {"secretKeyRef": {"name": secret, "key": entry}}
+            found.append({"name": key, "valueFrom": reference})
+    return found
+
+
+def _places(name: str, job: JobFields) -> dict[str, str]:
+    """Where data, checkpoint and result are, as variables."""
+    found: dict[str, str] = {}
+    if job.data:
+        found["SLIPWAY_DATA"] = job.data.bucket or DATA
+    for setting, place in job.claims.items():
+        folder = f"{PLACES[setting]}/{place.path or name}"
+        found[f"SLIPWAY_{setting.upper()}"] = place.bucket or folder
+    if job.checkpoint:
+        seconds = str(job.checkpoint.every_seconds)
+        found["SLIPWAY_CHECKPOINT_SECONDS"] = seconds
+    return found
+
+
+def _volumes(job: JobFields) -> Pairs:
+    """Volumes of the pod, and where they are mounted."""
+    pairs = [
+        _empty("tmp", SCRATCH, job.scratch_mib),
+        _empty("shm", SHARED_MEMORY, job.shared_memory_mib, medium="Memory"),
+    ]
+    if job.data and job.data.image:
+        image = {"reference": job.data.image, "pullPolicy": "IfNotPresent"}
+        mount = {"name": "data", "mountPath": DATA, "readOnly": True}
+        pairs.append(({"name": "data", "image": image}, mount))
+    for setting, place in job.claims.items():
+        if place.claim:
+            pairs.append(_claimed(setting, place))
+    return pairs
+
+
+def _empty(name: str, path: str, mib: int, **more: str) -> Any:
+    size = {"sizeLimit": pod_defaults.memory_quantity(mib), **more}
+    return {"name": name, "emptyDir": size}, {"name": name, "mountPath": path}
+
+
+def _claimed(setting: str, place: Claim) -> Any:
+    volume = {"claimName": place.claim}
+    mount = {"name": setting, "mountPath": PLACES[setting]}
+    return {"name": setting, "persistentVolumeClaim": volume}, mount
+
+
+def _placement(job: JobFields, selector: Mapping[str, str]) -> dict[str, Any]:
+    """Nodes of the pool, one worker each where there are GPUs; else spread."""
+    gpus = job.accelerator
+    own = [taint.toleration for taint in job.tolerations]
+    chosen = {**job.node_selector, **(gpus.node_selector if gpus else {})}
+    found: dict[str, Any] = {
+        "node_selector": chosen or None,
+        "tolerations": [*(gpus.tolerations if gpus else ()), *own] or None,
+    }
+    match = meta.LabelSelectorArgs(match_labels=dict(selector))
+    if gpus:
+        found["affinity"] = core.AffinityArgs(
+            node_affinity=_of_types(gpus.required_types),
+            pod_anti_affinity=_alone(match),
+        )
+    elif job.nodes > 1:
+        found["topology_spread_constraints"] = [
+            core.TopologySpreadConstraintArgs(
+                max_skew=1,
+                topology_key=HOST,
+                when_unsatisfiable="ScheduleAnyway",
+                label_selector=match,
+            )
+        ]
+    return found
+
+
+def _alone(match: meta.LabelSelectorArgs) -> core.PodAntiAffinityArgs:
+    term = core.PodAffinityTermArgs(topology_key=HOST, label_selector=match)
+    return core.PodAntiAffinityArgs(
+        required_during_scheduling_ignored_during_execution=[term]
+    )
+
+
+def _of_types(names: tuple[str, ...]) -> core.NodeAffinityArgs | None:
+    if not names:
+        return None
+    expression = core.NodeSelectorRequirementArgs(
+        key=INSTANCE_TYPE_LABEL, operator="In", values=list(names)
+    )
+    term = core.NodeSelectorTermArgs(match_expressions=[expression])
+    return core.NodeAffinityArgs(
+        required_during_scheduling_ignored_during_execution=core.NodeSelectorArgs(
+            node_selector_terms=[term]
+        )
+    )

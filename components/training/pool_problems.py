@@ -1,0 +1,101 @@
+"""Whether the cluster's stack has the pools that jobs count on, as they do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from components.cluster.nodes import gpu_nodes, pool_nodes
+from components.cluster.nodes.node_pool_base import NodePoolBase
+from components.cluster.nodes.pool_reach import reach
+from components.cluster.settings import ClusterSettings
+from components.settings import Problem
+from components.training.accelerator_settings import Accelerator
+from components.training.training_settings import TrainingJobArgs
+
+Jobs = Mapping[str, TrainingJobArgs]
+
+
+def asked(jobs: Jobs) -> bool:
+    """Whether any of the jobs names a pool, or a role by its service account."""
+    return any(
+        _pool_of(job)[1] or job.service_account.pod_identity for job in jobs.values()
+    )
+
+
+def problems(jobs: Jobs, namespace: str, cluster: ClusterSettings) -> Iterator[Problem]:
+    """What is wrong between the jobs of a stack and the stack of its cluster."""
+    accounts = {(i.namespace, i.service_account) for i in cluster.identities.values()}
+    for name, job in jobs.items():
+        path, wanted = _pool_of(job)
+        if wanted:
+            yield from _pool(f"training.{name}", path, wanted, job, cluster.pools)
+        if job.service_account.pod_identity and (namespace, name) not in accounts:
+            yield Problem(
+                f"training.{name}.service_account.pod_identity",
+                True,
+                f"the cluster stack has no identity for {namespace}/{name}, so there "
+                "would be no role",
+                "add one to its identities with "
+                f"namespace: {namespace}, service_account: {name}",
+            )
+
+
+def _pool_of(job: TrainingJobArgs) -> tuple[str, str | None]:
+    """The setting that names the pool, and its value."""
+    if job.accelerator and job.accelerator.pool:
+        return "accelerator.pool", job.accelerator.pool
+    label = pool_nodes.POOL_LABEL
+    return f"node_selector.{label}", job.node_selector.get(label)
+
+
+def _pool(
+    place: str,
+    setting: str,
+    name: str,
+    job: TrainingJobArgs,
+    pools: Mapping[str, NodePoolBase],
+) -> Iterator[Problem]:
+    pool = pools.get(name)
+    if pool is None:
+        yield Problem(
+            f"{place}.{setting}",
+            name,
+            "the cluster has no such pool, so no node would ever run a worker",
+            f"give one of: {', '.join(sorted(pools))}",
+        )
+        return
+    gpus = job.accelerator.tolerations if job.accelerator else []
+    tolerated = [*gpus, *(taint.toleration for taint in job.tolerations)]
+    yield from gpu_nodes.taint_problems(
+        f"{place}.{setting}", name, pool, tolerated, "workers"
+    )
+    if job.accelerator:
+        yield from gpu_problems(f"{place}.accelerator", job.accelerator, pool)
+        yield from _size(f"{place}.nodes", name, job.nodes, pool)
+
+
+def gpu_problems(
+    path: str, asked: Accelerator, pool: NodePoolBase
+) -> Iterator[Problem]:
+    """Shared GPUs, types that nobody checked, adapters that nodes do not get."""
+    yield from asked.pool_problems(path, pool)
+    if asked.efa and not pool_nodes.efa(pool):
+        yield Problem(
+            f"{path}.efa",
+            asked.efa,
+            "the pool's nodes get no Elastic Fabric Adapters",
+            "give a pool of kind reserved with efa: true, or remove efa",
+        )
+
+
+def _size(path: str, name: str, nodes: int, pool: NodePoolBase) -> Iterator[Problem]:
+    """More workers than the pool may have nodes, each of which takes one."""
+    most = max(one.nodes_max for one in reach(pool))
+    if nodes > most:
+        yield Problem(
+            path,
+            nodes,
+            f"each worker has a node of its own, and the pool {name} may have {most}, "
+            "so the gang could never start",
+            f"give at most {most}, or raise the pool's limit",
+        )

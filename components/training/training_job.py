@@ -1,0 +1,127 @@
+"""One training job: all that a run of it needs, and the template of its runs."""
+
+from __future__ import annotations
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+
+from components import naming
+from components.security import network
+from components.security.network import Rule
+from components.serving.pods.network_policy import ROLE_AGENT, allowance
+from components.training import gang, pod
+from components.training.training_settings import TrainingJobArgs
+from components.workload import Workload
+
+NEVER = "0 0 31 2 *"
+"""A day that does not come: the template of a job without a schedule."""
+START_LATE_SECONDS = 300
+"""So late a scheduled run still starts: an API server may be away for a while."""
+RUNS_KEPT = 100
+"""By the CronJob; `keep_seconds` deletes them before."""
+
+
+class TrainingJob(Workload):
+    """A gang of workers, started by `slipway run` or by its schedule.
+
+    Creates, in the jobs' namespace:
+
+    - ServiceAccount `<name>` that no pod gets a token of
+    - NetworkPolicy `<name>`: workers reach each other, DNS, with a bucket HTTPS, and
+      whom `egress` names; nobody else reaches them
+    - Service `<name>` without an address: the workers' DNS names, from their start on
+    - ConfigMap `<name>`: what several workers wait for each other with; also for one,
+      as a run of the settings from before may still mount it
+    - CronJob `<name>`, suspended unless there is a schedule: the template of the runs,
+      each an Indexed Job; a run is deleted with it
+
+    Claims are the stack's: several jobs may use one (stacks/jobs.py).
+    """
+
+    def __init__(
+        self,
+        name: str,
+        args: TrainingJobArgs,
+        *,
+        namespace: str,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
+        super().__init__(
+            "slipway:training:TrainingJob",
+            name,
+            namespace=namespace,
+            component="training",
+            program=naming.TRAINING_JOB,
+            opts=opts,
+        )
+        self._args = args
+        self.add_account(args.service_account.annotations)
+        self.add_network_policy(
+            ingress=[{"from": [self._gang]}], egress=list(self._egress())
+        )
+        self._service()
+        self.add_config(gang.config())
+        self._template()
+        self.register_outputs({})
+
+    @property
+    def _gang(self) -> Rule:
+        """A peer: the job's own pods."""
+        return {"podSelector": {"matchLabels": self.selector}}
+
+    def _egress(self) -> list[Rule]:
+        args = self._args
+        rules = [network.allow_dns(), network.allow_to(self._gang)]
+        if args.uses_buckets:
+            # An object store has no fixed address.
+            rules.append(network.allow_to(on=(443,)))
+        if args.service_account.pod_identity:
+            cidr, ports = ROLE_AGENT
+            agent = {"ipBlock": {"cidr": cidr}}
+            rules.append(network.allow_to(agent, on=tuple(ports)))
+        return rules + [allowance(one) for one in args.egress]
+
+    def _service(self) -> None:
+        kubernetes.core.v1.Service(
+            f"{self.name}-service",
+            # There are no pods before a run, for which the engine would wait.
+            metadata=self.metadata(annotations=naming.SKIP_AWAIT),
+            spec={
+                "clusterIP": "None",
+                # Workers look for each other before they are ready.
+                "publishNotReadyAddresses": True,
+                "selector": self.selector,
+            },
+            opts=self.options(),
+        )
+
+    def _template(self) -> None:
+        args = self._args
+        spec = gang.job_spec(
+            args,
+            {
+                "metadata": self.pod_metadata(),
+                "spec": pod.of(self.name, args, self.selector),
+            },
+        )
+        labels = dict(self.labels)
+        if args.queue:
+            labels[gang.KUEUE_QUEUE] = args.queue
+        kubernetes.batch.v1.CronJob(
+            f"{self.name}-template",
+            metadata=self.metadata(
+                annotations={naming.SETTINGS_ANNOTATION: args.digest}
+            ),
+            spec={
+                "schedule": args.schedule or NEVER,
+                "timeZone": "Etc/UTC",
+                "suspend": args.schedule is None,
+                # Else what was due before the schedule was given starts at once.
+                "startingDeadlineSeconds": START_LATE_SECONDS,
+                "concurrencyPolicy": "Forbid",
+                "successfulJobsHistoryLimit": RUNS_KEPT,
+                "failedJobsHistoryLimit": RUNS_KEPT,
+                "jobTemplate": {"metadata": {"labels": labels}, "spec": spec},
+            },
+            opts=self.options(),
+        )

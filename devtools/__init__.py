@@ -1,0 +1,1 @@
+"""For developers of this project: its environment, pins, type check, cleaning."""

@@ -1,0 +1,1 @@
+"""A release: what is built of a checkout, listed, summed and signed."""

@@ -1,0 +1,1 @@
+"""Sends finished files of the prediction log to the store, beside a model server."""

@@ -1,0 +1,38 @@
+"""Names of files (contracts/prediction_record.yaml, `files`)."""
+
+from __future__ import annotations
+
+import re
+
+PREFIXES = ("predictions-", "protected-")
+FINISHED = ".jsonl"
+OPEN = ".jsonl.part"
+COMPRESSED = ".gz"
+LANDING = "landing"
+"""Folder of the store in which files arrive."""
+
+_FINISHED = re.compile(
+    rf"(?:{'|'.join(PREFIXES)})[A-Za-z0-9][A-Za-z0-9._-]{{0,180}}{re.escape(FINISHED)}"
+)
+"""Characters that need no quoting in a path, a URL or an S3 key; 255 bytes at most
+with what a sink adds."""
+
+
+def is_finished(name: str) -> bool:
+    """Tell whether the name is that of a finished file, which never changes."""
+    return _FINISHED.fullmatch(name) is not None
+
+
+def is_alike(name: str) -> bool:
+    """Tell whether prefix and ending are those of a finished file."""
+    return name.startswith(PREFIXES) and name.endswith(FINISHED)
+
+
+def is_open(name: str) -> bool:
+    """Tell whether the name is that of a file that is still being written."""
+    return name.startswith(PREFIXES) and name.endswith(OPEN)
+
+
+def shipped(name: str) -> str:
+    """Return the name of a finished file in the store."""
+    return name + COMPRESSED

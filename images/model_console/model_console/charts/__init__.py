@@ -1,0 +1,11 @@
+"""Charts as inline SVG: made on the server, coloured by the style sheet.
+
+Each has a title and a description for those who do not see it; the pages show the same
+figures as a table beside it.
+"""
+
+from model_console.charts.cusum import cusum
+from model_console.charts.histogram import histogram
+from model_console.charts.over_time import Baseline, Point, over_time
+
+__all__ = ["Baseline", "Point", "cusum", "histogram", "over_time"]

@@ -1,0 +1,1 @@
+"""The model monitor: quality, drift and fairness of models from their logs."""

@@ -1,0 +1,5 @@
+"""A read-only JSON API for the console: figures and the audit trail, never rows."""
+
+from model_monitor.api.routes import routes
+
+__all__ = ["routes"]

@@ -1,0 +1,1 @@
+"""Attributions: samples for the job that makes them, and figures of what it sends."""

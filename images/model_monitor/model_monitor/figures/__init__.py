@@ -1,0 +1,1 @@
+"""Figures with decisions, made from counts, and the results that others read."""

@@ -1,0 +1,1 @@
+"""Requests to retrain a model: written with their evidence, and sent to a webhook."""

@@ -1,0 +1,75 @@
+"""Runs the controller.
+
+Settings, by environment: ROLLOUT_NAMESPACE, ROLLOUT_SERVERS (names of model servers, by
+commas), ROLLOUT_PROMETHEUS (http://HOST:PORT), ROLLOUT_TICK_SECONDS (15).
+
+It may be killed at any moment, and a second one may run beside it.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Mapping
+
+from rollout import web
+from rollout.api import Api
+from rollout.cluster import Cluster
+from rollout.log import log
+from rollout.objects import Names
+from rollout.protocol import tick
+from rollout.settings import SettingsError
+from rollout.verdict import Outcome, Verdict
+from rollout.web import Watched
+
+
+def step(cluster: Cluster, watched: Watched) -> None:
+    """One tick of one rollout; what fails is told, and tried again at the next."""
+    try:
+        wait = cluster.run(tick())
+    except SettingsError as error:
+        outcome = Outcome(Verdict.STOP, str(error))
+    except Exception as error:  # noqa: BLE001, the other servers go on
+        watched.errors += 1
+        log("the tick failed", "error", server=cluster.names.server, error=repr(error))
+        return
+    else:
+        outcome = wait.outcome if wait else Outcome(Verdict.HOLD, "others write too")
+    known = watched.outcome
+    if known is None or (known.verdict, known.reason) != (
+        outcome.verdict,
+        outcome.reason,
+    ):
+        level = "warning" if outcome.verdict is Verdict.STOP else "info"
+        fields = {"server": cluster.names.server, "verdict": outcome.verdict.value}
+        log(outcome.reason, level, **fields)
+    watched.outcome, watched.ticked = outcome, time.time()
+
+
+def run(environment: Mapping[str, str]) -> int:
+    api = Api.of_cluster(environment)
+    metrics = Api.of_url(environment["ROLLOUT_PROMETHEUS"])
+    namespace = environment["ROLLOUT_NAMESPACE"]
+    seconds = float(environment.get("ROLLOUT_TICK_SECONDS", "15"))
+    names = environment["ROLLOUT_SERVERS"].split(",")
+    clusters = {it: Cluster(api, metrics, Names(namespace, it)) for it in names}
+    watched = {it: Watched() for it in names}
+    server = web.server(web.PORT, watched)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # The loop that this interrupts may hold the event's lock.
+        signal.signal(number, lambda *_: threading.Thread(target=stop.set).start())
+    log(f"decides for {len(names)} rollouts", servers=names)
+    while not stop.is_set():
+        for name, cluster in clusters.items():
+            step(cluster, watched[name])
+        stop.wait(seconds)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run(os.environ))

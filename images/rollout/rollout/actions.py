@@ -1,0 +1,49 @@
+"""What the controller does: each is one call, and each write names what it has read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from rollout.record import Entry
+from rollout.status import Status
+from rollout.verdict import Outcome
+
+
+@dataclass(frozen=True)
+class WriteStatus:
+    """Replaces the status."""
+
+    status: Status
+    version: str
+    """resourceVersion that it replaces."""
+    why: str
+
+
+@dataclass(frozen=True)
+class WriteRoute:
+    """Changes the weights or the fence."""
+
+    version: str
+    """resourceVersion that it replaces."""
+    weights: Mapping[str, int] | None = None
+    """Percent by revision; None leaves them."""
+    fence: str | None = None
+    """None leaves the fence."""
+
+
+@dataclass(frozen=True)
+class WriteEntry:
+    """Creates the entry if there is none of its id."""
+
+    entry: Entry = field(hash=False)
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Nothing is to be done until the next tick."""
+
+    outcome: Outcome
+
+
+Action = WriteStatus | WriteRoute | WriteEntry | Wait

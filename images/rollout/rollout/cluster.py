@@ -1,0 +1,124 @@
+"""Carries out the protocol's calls at the API server and Prometheus."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from rollout import objects, prometheus
+from rollout.actions import WriteEntry, WriteRoute, WriteStatus
+from rollout.api import Api, ApiError, Object
+from rollout.counts import Series
+from rollout.facts import Ready
+from rollout.log import log
+from rollout.objects import Names, Place
+from rollout.protocol import Read, ReadClock, ReadCounts, ReadRoute, ReadStatus, Write
+from rollout.settings import Settings
+
+Result = TypeVar("Result")
+LOST = (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED)
+
+
+@dataclass
+class Cluster:
+    """One model server's rollout; not for several threads."""
+
+    api: Api
+    metrics: Api
+    names: Names
+    clock: Callable[[], float] = time.time
+    _route: Object = field(default_factory=dict)
+    """As it was read last: a write sends the whole object."""
+    _status: Object = field(default_factory=dict)
+    _places: dict[str, Place] = field(default_factory=dict)
+
+    def run(self, actor: Generator[Read | Write, Any, Result]) -> Result:
+        """An actor's calls, one after the other; ApiError or SettingsError ends it."""
+        answer: Any = None
+        while True:
+            try:
+                call = actor.send(answer)
+            except StopIteration as done:
+                result: Result = done.value
+                return result
+            answer = self.answer(call)
+
+    def answer(self, call: Read | Write) -> Any:
+        if isinstance(call, WriteStatus | WriteRoute | WriteEntry):
+            return self._write(call)
+        if isinstance(call, ReadRoute):
+            return self._read_route()
+        if isinstance(call, ReadStatus):
+            self._status = self.api.get(self.names.status)
+            return objects.read_status(self._status)
+        if isinstance(call, ReadCounts):
+            return self._ready(call.settings), self._counts(call)
+        if isinstance(call, ReadClock):
+            return int(self.clock())
+        return self._read_settings()
+
+    def _read_settings(self) -> Settings:
+        found = self.api.get(self.names.settings)
+        settings, self._places = objects.read_settings(found)
+        return settings
+
+    def _read_route(self) -> Any:
+        """Services become revisions by the places, which change with the settings."""
+        self._route = self.api.get(self.names.route)
+        self._read_settings()
+        return objects.read_route(self._route, self._places)
+
+    def _ready(self, settings: Settings) -> Ready | None:
+        try:
+            return Ready(
+                self._replicas(self._places[settings.canary]),
+                self._replicas(self._places[settings.stable]),
+            )
+        except ApiError as error:
+            log("ready replicas could not be read", "warning", error=str(error))
+            return None
+
+    def _replicas(self, place: Place) -> int:
+        """Ready replicas of a Deployment; 0 if there is none."""
+        try:
+            found = self.api.get(self.names.deployment(place.deployment))
+        except ApiError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return 0
+            raise
+        return int(found.get("status", {}).get("readyReplicas", 0))
+
+    def _counts(self, call: ReadCounts) -> Mapping[str, Series] | None:
+        try:
+            now = int(self.clock())
+            return prometheus.read_counts(self.metrics, call.settings, call.since, now)
+        except ApiError as error:
+            log("counts could not be read", "warning", error=str(error))
+            return None
+
+    def _write(self, call: Write) -> bool:
+        """Whether it was made; False if somebody else was first."""
+        if isinstance(call, WriteStatus):
+            log(call.why, server=self.names.server)
+            wanted = objects.with_status(self._status, call.status, call.version)
+            return self._put("PUT", self.names.status, wanted)
+        if isinstance(call, WriteRoute):
+            log("route", server=self.names.server, weights=call.weights)
+            wanted = objects.with_route(
+                self._route, call.version, call.weights, call.fence, self._places
+            )
+            return self._put("PUT", self.names.route, wanted)
+        log("entry", server=self.names.server, entry=call.entry["id"])
+        return self._put("POST", self.names.config_maps, self.names.entry(call.entry))
+
+    def _put(self, method: str, path: str, body: Object) -> bool:
+        try:
+            self.api.ask(method, path, body)
+        except ApiError as error:
+            if error.status in LOST:
+                return False
+            raise
+        return True

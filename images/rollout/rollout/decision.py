@@ -1,0 +1,207 @@
+"""The controller's next action, from what it sees alone.
+
+A decision takes four writes: the intent (status), the weights (route), the ledger's
+entry, and that it is done (status). Each but the entry replaces the version that was
+read, so of two controllers one loses and looks again. Whoever finds an intent finishes
+it, or calls it off if a person, new settings or other weights have come in between.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from rollout import record
+from rollout.actions import Action, Wait, WriteEntry, WriteRoute, WriteStatus
+from rollout.facts import Facts
+from rollout.seen import Seen
+from rollout.status import Intent, Order, OrderKind, Phase, Status
+from rollout.verdict import Outcome, Verdict, weigh
+
+
+def next_action(seen: Seen) -> Action:
+    """One write or none; look again after it, whether it was made or lost."""
+    status = seen.status
+    weight = seen.route.weight(seen.settings)
+    if status and status.intent:
+        return _finish(seen, status, status.intent, weight)
+    if weight is None:
+        names = f"{seen.settings.stable} and {seen.settings.canary}"
+        return _stop(f"the route does not divide 100 % among {names}")
+    if status is None:
+        found = _begun(seen, weight)
+        return WriteStatus(found, seen.status_version, "the rollout begins")
+    if status.order and status.order.number > status.order_done:
+        return _obey(seen, status, status.order, weight)
+    return _rest(seen, status, weight)
+
+
+def _rest(seen: Seen, status: Status, weight: int) -> Action:
+    """Without an intent, without a new order."""
+    if status.order and status.order.stands:
+        text = f"{status.order.kind} by {status.order.who}: {status.order.why}"
+        return Wait(Outcome(Verdict.HOLD, text))
+    if status.generation != seen.settings.generation:
+        return _changed(seen, status, weight)
+    if weight != status.weight:
+        return _stop(f"the canary's weight was {status.weight} and is {weight}")
+    if status.phase is not Phase.RUNNING:
+        return Wait(Outcome(Verdict.HOLD, f"it has ended: {status.phase}"))
+    return _weigh(seen, status, _facts(seen, status, weight))
+
+
+def _changed(seen: Seen, status: Status, weight: int) -> Action:
+    """With other settings than the rollout began with."""
+    if status.phase is not Phase.RUNNING and weight == 0:
+        found = _again(seen, status)
+        return WriteStatus(found, seen.status_version, "another rollout begins")
+    return _stop("the settings have changed; `slipway rollout resume` takes them")
+
+
+def _weigh(seen: Seen, status: Status, facts: Facts) -> Action:
+    outcome = weigh(seen.settings, facts)
+    if outcome.verdict is Verdict.HOLD:
+        return Wait(outcome)
+    goal = outcome.goal(seen.settings, facts)
+    return _decide(seen, status, facts, outcome, goal=goal, by_order=False)
+
+
+def _obey(seen: Seen, status: Status, order: Order, weight: int) -> Action:
+    goal = {OrderKind.PROMOTE: order.weight, OrderKind.BACK: 0}.get(order.kind, weight)
+    outcome = Outcome(Verdict.ORDER, f"{order.kind} by {order.who}: {order.why}")
+    facts = _facts(seen, status, weight)
+    return _decide(seen, status, facts, outcome, goal=goal, by_order=True)
+
+
+def _decide(
+    seen: Seen,
+    status: Status,
+    facts: Facts,
+    outcome: Outcome,
+    *,
+    goal: int,
+    by_order: bool,
+) -> Action:
+    number = status.decisions + 1
+    identity = f"{seen.settings.server}-{status.begun}-{number}"
+    content = record.entry(
+        identity,
+        seen.settings,
+        facts,
+        outcome,
+        goal=goal,
+        order=status.order if by_order else None,
+        previous=status.head,
+    )
+    intent = Intent(
+        id=identity,
+        start=facts.weight,
+        goal=goal,
+        order=status.order_number,
+        by_order=by_order,
+        generation=seen.settings.generation,
+        record=content,
+    )
+    found = replace(status, decisions=number, intent=intent)
+    return WriteStatus(found, seen.status_version, f"{outcome.verdict} to {goal} %")
+
+
+def _finish(seen: Seen, status: Status, intent: Intent, weight: int | None) -> Action:
+    if weight == intent.goal:
+        if not seen.recorded:
+            return WriteEntry(intent.record)
+        return WriteStatus(_done(seen, status, intent), seen.status_version, "done")
+    if not _is_off(seen, status, intent, weight):
+        weights = seen.settings.weights(intent.goal)
+        return WriteRoute(seen.route.version, weights=weights)
+    if seen.route.fence != intent.called_off:
+        # Whoever is about to write the weights has read the version before this one.
+        return WriteRoute(seen.route.version, fence=intent.called_off)
+    found = replace(status, intent=None)
+    return WriteStatus(found, seen.status_version, "the decision is called off")
+
+
+def _is_off(seen: Seen, status: Status, intent: Intent, weight: int | None) -> bool:
+    return (
+        status.order_number > intent.order
+        or seen.settings.generation != intent.generation
+        or seen.route.fence == intent.called_off
+        or weight != intent.start
+    )
+
+
+def _done(seen: Seen, status: Status, intent: Intent) -> Status:
+    """The status after a decision; a step that begins counts from now."""
+    finished = replace(status, intent=None, head=record.digest(intent.record))
+    if not intent.by_order:
+        return _at(seen, finished, intent.goal)
+    finished = replace(finished, order_done=intent.order)
+    kind = OrderKind(intent.record["order"]["kind"])
+    if kind is OrderKind.PAUSE:
+        return finished
+    if kind is OrderKind.RESUME:
+        return _resumed(seen, finished, intent)
+    return _at(seen, finished, intent.goal)
+
+
+def _at(seen: Seen, status: Status, weight: int) -> Status:
+    """The status with the canary at that weight."""
+    return replace(
+        status,
+        started=seen.now if weight != status.weight else status.started,
+        weight=weight,
+        step=seen.settings.step_of(weight),
+        phase={100: Phase.PROMOTED, 0: Phase.BACK}.get(weight, Phase.RUNNING),
+    )
+
+
+def _resumed(seen: Seen, status: Status, intent: Intent) -> Status:
+    """The gates decide again: from the counts of now on and with a new deadline.
+
+    Time in which they did not decide has no bound, and Prometheus' answers have one.
+    """
+    found = _at(seen, status, intent.goal)
+    return replace(
+        found,
+        generation=intent.generation,
+        begun=seen.now,
+        started=seen.now,
+        phase=Phase.PROMOTED if intent.goal == 100 else Phase.RUNNING,
+    )
+
+
+def _begun(seen: Seen, weight: int) -> Status:
+    return Status(
+        generation=seen.settings.generation,
+        begun=seen.now,
+        started=seen.now,
+        weight=weight,
+        step=seen.settings.step_of(weight),
+        phase=Phase.PROMOTED if weight == 100 else Phase.RUNNING,
+    )
+
+
+def _again(seen: Seen, status: Status) -> Status:
+    """A new rollout after one that has ended; the chain of entries goes on."""
+    return replace(
+        _begun(seen, 0),
+        decisions=status.decisions,
+        order=status.order,
+        order_done=status.order_done,
+        head=status.head,
+    )
+
+
+def _facts(seen: Seen, status: Status, weight: int) -> Facts:
+    return Facts(
+        now=seen.now,
+        begun=status.begun,
+        started=status.started,
+        step=status.step,
+        weight=weight,
+        ready=seen.ready,
+        counts=seen.counts,
+    )
+
+
+def _stop(reason: str) -> Wait:
+    return Wait(Outcome(Verdict.STOP, reason))

@@ -1,0 +1,84 @@
+"""What a verdict rests on: all of it goes into the ledger's entry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rollout.counts import Series
+from rollout.settings import Settings
+
+
+@dataclass(frozen=True)
+class Ready:
+    """Ready replicas."""
+
+    canary: int
+    stable: int
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Of one step at one moment; times are Unix seconds."""
+
+    now: int
+    begun: int
+    started: int
+    step: int
+    weight: int
+    ready: Ready | None
+    """None: not known."""
+    counts: Mapping[str, Series] | None
+    """By gate, whole intervals since the step began; None: they could not be read."""
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON without fractions."""
+        ready, counts = self.ready, self.counts
+        return {
+            "now": self.now,
+            "begun": self.begun,
+            "started": self.started,
+            "step": self.step,
+            "weight": self.weight,
+            "ready": [ready.canary, ready.stable] if ready else None,
+            "counts": None
+            if counts is None
+            else {name: series.plain() for name, series in sorted(counts.items())},
+        }
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> Facts:
+        """What `plain` gave; KeyError, TypeError or ValueError for anything else."""
+        ready, counts = raw["ready"], raw["counts"]
+        return cls(
+            **dict(raw)
+            | {
+                "ready": Ready(*ready) if ready is not None else None,
+                "counts": None
+                if counts is None
+                else {name: Series.of(series) for name, series in counts.items()},
+            }
+        )
+
+    def missing(self, series: Series, settings: Settings) -> str:
+        """What of the step's intervals is not there; empty if little enough.
+
+        The newest two are not asked for: they may not have been scraped yet.
+        """
+        length = settings.interval_seconds
+        first = -(-self.started // length) * length
+        ended = self.now // length * length - NEWEST_INTERVALS * length
+        expected = range(first, ended, length)
+        there = {it.start for it in series.intervals}
+        if expected and expected[-1] not in there:
+            return "the newest intervals are missing"
+        lost = sum(start not in there for start in expected)
+        if lost > MOST_MISSING * len(expected):
+            return f"{lost} of {len(expected)} intervals are missing"
+        return ""
+
+
+NEWEST_INTERVALS = 2
+MOST_MISSING = 0.1
+"""Share of the intervals that a promotion can do without."""

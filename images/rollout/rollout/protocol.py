@@ -1,0 +1,125 @@
+"""How the controller and a person's order talk to the cluster, one call at a time.
+
+Both are generators: they yield a call and are sent its answer. The program sends the
+calls to the API server and Prometheus (rollout/cluster.py); a test runs several at once
+in any order and ends them after any call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rollout.actions import Wait, WriteEntry, WriteRoute, WriteStatus
+from rollout.counts import Series
+from rollout.decision import next_action
+from rollout.facts import Ready
+from rollout.seen import Route, Seen
+from rollout.settings import Settings
+from rollout.status import Order, OrderKind, Status
+
+MOST_ACTIONS = 20
+"""In one tick; more would mean that two sides undo each other's work."""
+
+
+@dataclass(frozen=True)
+class ReadRoute:
+    """Answer: Route."""
+
+
+@dataclass(frozen=True)
+class ReadStatus:
+    """Answer: Status or None, and its resourceVersion."""
+
+
+@dataclass(frozen=True)
+class ReadSettings:
+    """Answer: Settings."""
+
+
+@dataclass(frozen=True)
+class ReadCounts:
+    """Answer: Ready or None, and counts by gate or None."""
+
+    settings: Settings
+    since: int
+    """Unix seconds."""
+
+
+@dataclass(frozen=True)
+class ReadClock:
+    """Answer: now, in Unix seconds."""
+
+
+Read = ReadRoute | ReadStatus | ReadSettings | ReadCounts | ReadClock
+Write = WriteStatus | WriteRoute | WriteEntry
+
+
+def look(recorded: str) -> Generator[Read, Any, Seen]:
+    """All that a decision needs; the order matters (rollout/seen.py).
+
+    `recorded`: id of an entry that is known to be in the ledger.
+    """
+    route: Route = yield ReadRoute()
+    status: Status | None
+    status, version = yield ReadStatus()
+    settings: Settings = yield ReadSettings()
+    ready: Ready | None = None
+    counts: Mapping[str, Series] | None = None
+    if status and not status.intent:
+        ready, counts = yield ReadCounts(settings, status.started)
+    now: int = yield ReadClock()
+    return Seen(
+        now=now,
+        route=route,
+        settings=settings,
+        status=status,
+        status_version=version,
+        ready=ready,
+        counts=counts,
+        recorded=bool(status and status.intent and status.intent.id == recorded),
+    )
+
+
+def tick() -> Generator[Read | Write, Any, Wait | None]:
+    """Does what is to be done; returns why it waits, or None if others come between.
+
+    A write's answer is whether it was made. Lost or not, everything is read again.
+    """
+    recorded = ""
+    for _ in range(MOST_ACTIONS):
+        seen = yield from look(recorded)
+        action = next_action(seen)
+        if isinstance(action, Wait):
+            return action
+        yield action
+        if isinstance(action, WriteEntry):
+            # Created, or there already: the ledger has it.
+            recorded = action.entry["id"]
+    return None
+
+
+def give(
+    kind: OrderKind, *, who: str, why: str, weight: int = 100
+) -> Generator[Read | Write, Any, Order]:
+    """A person's order; once this has returned, no earlier decision moves the weights.
+
+    The status comes first: a controller that reads it later obeys. Then the route's
+    fence changes: a controller that has read the status earlier loses its write.
+    """
+    while True:
+        status: Status | None
+        status, version = yield ReadStatus()
+        if status is None:
+            raise LookupError("no rollout has begun that an order could be given to")
+        now: int = yield ReadClock()
+        number = status.order_number + 1
+        order = Order(number, kind, who, why, now, weight)
+        new = replace(status, order=order)
+        if (yield WriteStatus(new, version, f"order {number}: {kind}")):
+            break
+    while True:
+        route: Route = yield ReadRoute()
+        if (yield WriteRoute(route.version, fence=f"order-{order.number}")):
+            return order

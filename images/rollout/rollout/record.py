@@ -1,0 +1,84 @@
+"""The ledger's entry of a decision: the verdict can be computed again from it alone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from rollout import settings as settings_module
+from rollout.facts import Facts
+from rollout.gate import Judgement
+from rollout.settings import Settings
+from rollout.status import Order
+from rollout.verdict import Outcome, Verdict, weigh
+
+FORMAT = 1
+
+Entry = dict[str, Any]
+
+
+def entry(
+    identity: str,
+    settings: Settings,
+    facts: Facts,
+    outcome: Outcome,
+    *,
+    goal: int,
+    order: Order | None,
+    previous: str,
+) -> Entry:
+    """One decision, as JSON without fractions; `previous` is the digest before it."""
+    return {
+        "format": FORMAT,
+        "id": identity,
+        "previous": previous,
+        "verdict": outcome.verdict.value,
+        "reason": outcome.reason,
+        "weights": {"before": facts.weight, "after": goal},
+        "order": asdict(order) if order else None,
+        "judgements": [plain(it) for it in outcome.judgements],
+        "facts": facts.plain(),
+        "settings": settings.plain(),
+    }
+
+
+def plain(judgement: Judgement) -> dict[str, Any]:
+    """A judgement as JSON without fractions; bounds may be infinite."""
+    figures = ("estimate", "lower", "upper", "evidence")
+    found = asdict(judgement) | {it: repr(getattr(judgement, it)) for it in figures}
+    return found | {"requests": [*judgement.requests], "bad": [*judgement.bad]}
+
+
+def digest(of: Entry) -> str:
+    """SHA-256 of the entry's canonical JSON (contracts/audit_chain.yaml)."""
+    text = json.dumps(of, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def recompute(found: Mapping[str, Any]) -> tuple[Outcome, list[str]]:
+    """The verdict from an entry alone, and what of the entry differs from it.
+
+    An order is a person's and has no verdict to be computed; its facts are compared all
+    the same. ValueError if the entry is of another format.
+    """
+    if found["format"] != FORMAT:
+        raise ValueError(f"an entry of format {found['format']}; known is {FORMAT}")
+    settings = settings_module.read(found["settings"])
+    facts = Facts.of(found["facts"])
+    outcome = weigh(settings, facts)
+    if found["verdict"] == Verdict.ORDER:
+        return outcome, []
+    now = {
+        "verdict": outcome.verdict.value,
+        "reason": outcome.reason,
+        "weights": {"before": facts.weight, "after": outcome.goal(settings, facts)},
+        "judgements": [plain(it) for it in outcome.judgements],
+    }
+    return outcome, [
+        f"{name}: the entry says {found[name]}, its facts give {value}"
+        for name, value in now.items()
+        if found[name] != value
+    ]

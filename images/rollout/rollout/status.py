@@ -1,0 +1,121 @@
+"""What a rollout has come to: read and written with its resourceVersion."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class Phase(StrEnum):
+    """Whether the gates still decide."""
+
+    RUNNING = "running"
+    PROMOTED = "promoted"
+    """The canary has all requests."""
+    BACK = "back"
+    """Stable has all requests again."""
+
+
+class OrderKind(StrEnum):
+    """What a person may ask for."""
+
+    PAUSE = "pause"
+    PROMOTE = "promote"
+    BACK = "back"
+    RESUME = "resume"
+    """The only one that does not stand: the gates decide again, by the settings as they
+    are now and from the weight that the route has now."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a person has asked for, by `slipway rollout`."""
+
+    number: int
+    """Counts up; 1 is the first."""
+    kind: OrderKind
+    who: str
+    why: str
+    time: int
+    """Unix seconds."""
+    weight: int = 100
+    """Of `promote`: the canary's percent of the requests."""
+
+    @property
+    def stands(self) -> bool:
+        return self.kind is not OrderKind.RESUME
+
+    @classmethod
+    def of(cls, raw: dict[str, Any]) -> Order:
+        return cls(**raw | {"kind": OrderKind(raw["kind"])})
+
+
+@dataclass(frozen=True)
+class Intent:
+    """A decision that is being carried out; written before anything is done."""
+
+    id: str
+    start: int
+    """The canary's weight before."""
+    goal: int
+    """The canary's weight after."""
+    order: int
+    """Number of the newest order when it was decided; a newer one calls it off."""
+    by_order: bool
+    """Whether it carries out that order."""
+    generation: str
+    record: dict[str, Any]
+    """The ledger's entry; whoever finishes this writes the same one."""
+
+    @property
+    def called_off(self) -> str:
+        """The fence that tells everybody to leave it."""
+        return f"off-{self.id}"
+
+
+@dataclass(frozen=True)
+class Status:
+    """The controller's own object; orders are the only thing that others write."""
+
+    generation: str
+    """Settings that this is about."""
+    begun: int
+    """When the rollout began, in Unix seconds: the deadline counts from here."""
+    started: int
+    """When the step began, in Unix seconds: counts are taken from here."""
+    weight: int = 0
+    """The canary's, by the last decision that was carried out."""
+    step: int = -1
+    """Number of the step; -1: none yet."""
+    phase: Phase = Phase.RUNNING
+    decisions: int = 0
+    """Decisions made so far, those that were called off too."""
+    intent: Intent | None = None
+    order: Order | None = None
+    """The newest one."""
+    order_done: int = 0
+    """Number of the newest order that has been carried out."""
+    head: str = ""
+    """Digest of the newest ledger entry of this rollout."""
+
+    @property
+    def order_number(self) -> int:
+        return self.order.number if self.order else 0
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON without fractions."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, raw: dict[str, Any]) -> Status:
+        """What `plain` gave; KeyError, TypeError or ValueError for anything else."""
+        intent, order = raw["intent"], raw["order"]
+        return cls(
+            **raw
+            | {
+                "phase": Phase(raw["phase"]),
+                "intent": Intent(**intent) if intent else None,
+                "order": Order.of(order) if order else None,
+            }
+        )

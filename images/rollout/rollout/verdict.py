@@ -1,0 +1,132 @@
+"""What the facts of a step say: go on, wait, or take the canary back.
+
+Missing data holds, and so does everything that makes a comparison doubtful. Only harm,
+a canary without a ready replica, and the deadline take it back.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rollout import gate, sample_ratio
+from rollout.facts import Facts
+from rollout.gate import Call, Judgement
+from rollout.settings import Settings
+
+
+class Verdict(StrEnum):
+    """What follows from the facts, or from a person's word."""
+
+    PROMOTE = "promote"
+    HOLD = "hold"
+    ROLLBACK = "rollback"
+    EXPIRED = "expired"
+    """The deadline is over; says nothing about the canary."""
+    STOP = "stop"
+    """The rollout cannot go on without a person."""
+    ORDER = "order"
+    """A person has asked for it."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A verdict and what it rests on."""
+
+    verdict: Verdict
+    reason: str
+    judgements: tuple[Judgement, ...] = ()
+
+    def goal(self, settings: Settings, facts: Facts) -> int:
+        """The canary's weight that follows."""
+        if self.verdict is Verdict.PROMOTE:
+            return settings.weight_after(facts.step)
+        if self.verdict in (Verdict.ROLLBACK, Verdict.EXPIRED):
+            return 0
+        return facts.weight
+
+
+def weigh(settings: Settings, facts: Facts) -> Outcome:
+    """The verdict of one step; depends on nothing but its arguments."""
+    if facts.now - facts.begun >= settings.deadline_hours * 3600:
+        text = f"not decided in {settings.deadline_hours:g} hours"
+        return Outcome(Verdict.EXPIRED, text)
+    if found := _without_replicas(facts):
+        return found
+    if facts.step < 0:
+        return _advance(settings, facts, Outcome(Verdict.PROMOTE, "the first step"))
+    judgements = _judge(settings, facts)
+    call, reason = gate.of_all(judgements)
+    if call is Call.ROLLBACK:
+        return Outcome(Verdict.ROLLBACK, reason, judgements)
+    doubt = _doubt(settings, facts) or (reason if call is Call.HOLD else "")
+    if doubt:
+        return Outcome(Verdict.HOLD, doubt, judgements)
+    return _advance(settings, facts, Outcome(Verdict.PROMOTE, reason, judgements))
+
+
+def _without_replicas(facts: Facts) -> Outcome | None:
+    ready = facts.ready
+    if ready is None:
+        return None  # harm counts all the same; a promotion waits
+    if not ready.stable:
+        return Outcome(Verdict.HOLD, "stable has no ready replica")
+    if facts.weight and not ready.canary:
+        return Outcome(Verdict.ROLLBACK, "the canary has no ready replica")
+    return None
+
+
+def _judge(settings: Settings, facts: Facts) -> tuple[Judgement, ...]:
+    counts = facts.counts or {}
+    return tuple(
+        gate.judge(
+            one,
+            counts[one.name],
+            settings.errors_allowed,
+            gates=len(settings.gates),
+            min_intervals=settings.min_intervals,
+        )
+        for one in settings.gates
+        if one.name in counts
+    )
+
+
+def _doubt(settings: Settings, facts: Facts) -> str:
+    """Why the counts are not good enough for a promotion; empty if they are."""
+    if facts.counts is None:
+        return "the counts could not be read"
+    for one in settings.gates:
+        if one.name not in facts.counts:
+            return f"{one.name}: there are no counts"
+        series = facts.counts[one.name]
+        # Counts with labels are as late as the labels; their coverage is judged.
+        if not one.min_coverage and (text := facts.missing(series, settings)):
+            return f"{one.name}: {text}"
+        if settings.sample_ratio and not one.min_coverage and not one.paired:
+            canary = sum(it.canary.total for it in series.intervals)
+            stable = sum(it.stable.total for it in series.intervals)
+            share = facts.weight / 100
+            if sample_ratio.evidence(canary, stable, share) >= sample_ratio.ALARM:
+                got = canary / (canary + stable)
+                return f"{one.name}: the canary got {got:.1%}, not {share:.0%}"
+    return ""
+
+
+def _advance(settings: Settings, facts: Facts, outcome: Outcome) -> Outcome:
+    """The promotion, or why it has to wait."""
+    weight = settings.weight_after(facts.step)
+    ready = facts.ready
+    if ready is None:
+        text = "it is not known how many replicas are ready"
+        return Outcome(Verdict.HOLD, text, outcome.judgements)
+    if ready.canary < (needed := max(1, math.ceil(weight * ready.stable / 100))):
+        text = f"{weight} % needs {needed} ready replicas of the canary"
+        return Outcome(
+            Verdict.HOLD, f"{text}, it has {ready.canary}", outcome.judgements
+        )
+    following = facts.step + 1
+    if following < len(settings.steps) and settings.steps[following].approval:
+        text = f"{weight} % needs a person's word: `slipway rollout promote`"
+        return Outcome(Verdict.HOLD, text, outcome.judgements)
+    return outcome

@@ -1,0 +1,1 @@
+"""Models that this repository trains: one package each, beside its settings."""

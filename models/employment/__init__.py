@@ -1,0 +1,1 @@
+"""Whether a person is employed, from a public census: training and its settings."""

@@ -1,0 +1,1 @@
+"""Audit chains, verified outside of the cluster that wrote them."""

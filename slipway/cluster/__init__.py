@@ -1,0 +1,1 @@
+"""The cluster that a stack works on, as its API server answers."""

@@ -1,0 +1,316 @@
+"""Refuses to take over what exists already and is not the stack's own.
+
+Server-side apply adopts without a word, and `destroy` would then delete what others
+made (docs/decisions/0038). So the API is asked for every object that the stack would
+create and its state does not know. Only metadata is read, so no Secret's content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from components import naming, ownership
+from components.settings import Problem, SettingsError
+from slipway import stack_files
+from slipway.cluster.kube_api import ForbiddenError, KubeApi, KubeApiError, Object
+from slipway.engine import recovery
+from slipway.engine.results import EngineError
+from slipway.rendering import manifests
+from slipway.rendering.recorder import KUBERNETES, Resource
+from slipway.rendering.render import Rendered
+
+TOGETHER = 8
+"""Requests at a time."""
+PROVIDER = "pulumi-kubernetes"
+"""How the names of the provider's field managers begin."""
+
+LEFT_OUT: Mapping[str, str] = {
+    "slipway:observability:AlertRecorder": "monitoring.alert_recorder.enabled",
+    "slipway:observability:Alertmanager": "monitoring.alertmanager.enabled",
+    "slipway:observability:Prometheus": "monitoring.prometheus.enabled",
+    "slipway:platform:CoreDns": "coredns.enabled",
+    "slipway:platform:EnvoyGateway": "envoy_gateway.enabled",
+    "slipway:platform:Gateway": "gateway.enabled",
+    "slipway:platform:GatewayApi": "gateway_api.enabled",
+    "slipway:platform:Karpenter": "karpenter.enabled",
+    "slipway:platform:KarpenterDefinitions": "karpenter.enabled",
+    "slipway:platform:Keda": "keda.enabled",
+    "slipway:platform:KedaDefinitions": "keda.enabled",
+    "slipway:platform:MetricsServer": "metrics_server.enabled",
+    "slipway:platform:PolicyAgent": "policy_agent.enabled",
+    "slipway:platform:StorageClass": "storage_class.enabled",
+}
+"""The setting that leaves a component out, by the component's type."""
+RENAMED: Mapping[str, str] = {
+    "slipway:platform:Namespaces": "namespaces.models",
+    "slipway:platform:NodePools": "node_pools",
+    "slipway:serving:ClientKeys": "client_keys",
+    "slipway:serving:ModelServer": "models",
+}
+"""The setting that gives what a component makes its name."""
+_FIXED = {
+    naming.GATEWAY_NAMESPACE,
+    naming.KEDA_NAMESPACE,
+    naming.MONITORING_NAMESPACE,
+}
+"""Namespaces that no setting gives another name."""
+
+Key = tuple[str, str, str]
+"""What makes an object one: API group, kind, and namespace/name."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """An object that would be the stack's own."""
+
+    resource: Resource
+    version: str
+    """Group and version, as the API's paths have them."""
+    kind: str
+    namespace: str
+    name: str
+
+    @property
+    def reference(self) -> str:
+        return ownership.reference(self.kind, self.namespace, self.name)
+
+    @property
+    def key(self) -> Key:
+        where = "/".join(filter(None, (self.namespace, self.name)))
+        return (_group(self.version), self.kind, where)
+
+
+Answer = Object | ForbiddenError
+"""An object's metadata, or that the caller may not read it."""
+
+
+def refuse_foreign(
+    rendered: Rendered,
+    state: Mapping[str, Any],
+    reach: Callable[[], KubeApi],
+    say: Callable[[str], None],
+) -> None:
+    """SettingsError that names all objects which are there and not the stack's own.
+
+    `state` is an export of the stack's, `reach` gives the cluster's API; it is called
+    only if there is something to ask, and KubeApiError comes from it and from asking.
+    """
+    asked = _unknown(rendered, state)
+    if not asked:
+        return
+    with reach() as api:
+        refuse(rendered.stack, look(api, asked), say)
+
+
+def before(
+    verb: str,
+    rendered: Rendered,
+    state: Mapping[str, Any],
+    reach: Callable[[], KubeApi],
+    say: Callable[[str], None],
+) -> None:
+    """Does so before `up` or a preview, SettingsError and EngineError if need be.
+
+    A preview goes on where the cluster cannot be asked.
+    """
+    try:
+        refuse_foreign(rendered, state, reach, say)
+    except KubeApiError as error:
+        text = f"existing objects could not be checked: {error}"
+        if verb == "up":  # else what others made might be taken over unseen
+            raise EngineError(rendered.stack, verb, [("", text)]) from None
+        say(f"{rendered.stack}: {text}")
+
+
+def look(api: KubeApi, asked: Iterable[Wanted]) -> list[tuple[Wanted, Answer]]:
+    """Those of the objects that are there, or may not be read."""
+    found = paths(api, asked := list(asked))
+
+    def one(wanted: Wanted) -> Answer | None:
+        try:
+            path = found.get(wanted.key)
+            return api.metadata(path) if path else None
+        except ForbiddenError as error:
+            return error
+
+    with ThreadPoolExecutor(TOGETHER) as pool:
+        answers = list(pool.map(one, asked))
+    return [(w, a) for w, a in zip(asked, answers, strict=True) if a is not None]
+
+
+def paths(api: KubeApi, asked: Iterable[Wanted]) -> dict[Key, str]:
+    """The API's paths of objects.
+
+    Kinds are left out whose definition this stack, or another, is yet to make.
+    """
+    asked = list(asked)
+    versions = sorted({one.version for one in asked})
+    with ThreadPoolExecutor(TOGETHER) as pool:
+        kinds = list(pool.map(lambda version: api.kinds(_path(version)), versions))
+    served = dict(zip(versions, kinds, strict=True))
+    found = {}
+    for one in asked:
+        if one.kind in served[one.version]:
+            plural, namespaced = served[one.version][one.kind]
+            where = f"/namespaces/{one.namespace or 'default'}" if namespaced else ""
+            found[one.key] = f"{_path(one.version)}{where}/{plural}/{one.name}"
+    return found
+
+
+def refuse(
+    stack: str, found: Iterable[tuple[Wanted, Answer]], say: Callable[[str], None]
+) -> None:
+    """SettingsError if there are any that do not bear the stack's label."""
+    problems, own = [], []
+    for wanted, answer in found:
+        if isinstance(answer, ForbiddenError):
+            problems.append(_unseen(wanted, answer))
+        elif _owner(answer) == ownership.label(stack):
+            own.append(wanted.reference)
+        else:
+            problems.append(_foreign(stack, wanted, answer))
+    if problems:
+        problems.sort(key=lambda problem: problem.path)
+        raise SettingsError(stack_files.name(stack), problems)
+    if own:
+        shown = ", ".join(own[:4]) + (f" and {len(own) - 4} more" if own[4:] else "")
+        say(f"{stack}: its own, and taken up again: {shown}")
+
+
+def owned(rendered: Rendered) -> list[Wanted]:
+    """All objects that would be the stack's own."""
+    return [wanted for wanted in every(rendered) if _marked(wanted.resource)]
+
+
+def every(rendered: Rendered) -> list[Wanted]:
+    """All objects of the stack but those that the provider names."""
+    found = map(_wanted, filter(manifests.is_object, rendered.resources))
+    return [wanted for wanted in found if wanted]
+
+
+def applied_by_pulumi(found: Answer) -> bool:
+    """Whether a Pulumi program made it, of which no stack's label says which.
+
+    False for what was only adopted.
+    """
+    if isinstance(found, ForbiddenError) or _owner(found):
+        return False
+    if ownership.FORCE in (found["metadata"].get("annotations") or {}):
+        return False
+    return any(
+        str(field.get("manager", "")).startswith(PROVIDER)
+        for field in found["metadata"].get("managedFields") or ()
+        if field.get("operation") == "Apply"
+    )
+
+
+def managers(found: Object) -> list[str]:
+    """Who wrote the object, but for its status, each once, the first one first."""
+    fields = found["metadata"].get("managedFields") or []
+    fields = sorted(fields, key=lambda field: str(field.get("time", "")))
+    names = [str(f.get("manager") or "") for f in fields if not f.get("subresource")]
+    return list(dict.fromkeys(filter(None, names)))
+
+
+def _unknown(rendered: Rendered, state: Mapping[str, Any]) -> list[Wanted]:
+    """Objects that the engine would create, or have `destroy` delete from now on."""
+    known = _known(state)
+    return [
+        wanted
+        for wanted in owned(rendered)
+        if wanted.key not in known or (known[wanted.key] and not wanted.resource.retain)
+    ]
+
+
+def _wanted(resource: Resource) -> Wanted | None:
+    """None for what the provider names, or changes in part."""
+    content = manifests.manifest(resource)
+    metadata = content.get("metadata") or {}
+    if resource.type.endswith("Patch") or not metadata.get("name"):
+        return None
+    return Wanted(
+        resource,
+        content["apiVersion"],
+        content["kind"],
+        metadata.get("namespace", ""),
+        metadata["name"],
+    )
+
+
+def _marked(resource: Resource) -> bool:
+    """False for what is adopted."""
+    metadata = resource.inputs.get("metadata") or {}
+    return naming.STACK_LABEL in (metadata.get("labels") or {})
+
+
+def _known(state: Mapping[str, Any]) -> dict[Key, bool]:
+    """Objects of the state, and whether `destroy` leaves each.
+
+    Those among them whose creation was interrupted: the engine's next run looks
+    whether they exist.
+    """
+    deployment = state.get("deployment") or {}
+    interrupted = [operation["resource"] for operation in recovery.pending(dict(state))]
+    found: dict[Key, bool] = {}
+    for one in [*(deployment.get("resources") or ()), *interrupted]:
+        if not one["type"].startswith(KUBERNETES) or not one.get("custom"):
+            continue
+        _, version, kind = one["type"].split(":")
+        metadata = (one.get("inputs") or {}).get("metadata") or {}
+        parts = [metadata.get("namespace"), metadata.get("name")]
+        where = one.get("id") or "/".join(p for p in parts if p)
+        group = _group(version.removeprefix("core/"))
+        found[(group, kind, where)] = bool(one.get("retainOnDelete"))
+    return found
+
+
+def _group(version: str) -> str:
+    return version.rpartition("/")[0]
+
+
+def _path(version: str) -> str:
+    return f"/apis/{version}" if "/" in version else f"/api/{version}"
+
+
+def _owner(found: Object) -> str:
+    labels = found["metadata"].get("labels") or {}
+    return str(labels.get(naming.STACK_LABEL, ""))
+
+
+def _foreign(stack: str, wanted: Wanted, found: Object) -> Problem:
+    by = ", ".join(managers(found)) or "(unknown)"
+    if owner := _owner(found):
+        reason = f"it exists and belongs to the stack {owner}"
+    else:
+        reason = f"it exists and does not have the label of {stack}"
+    return Problem(
+        path=wanted.reference,
+        value=f"managed by {by}",
+        reason=f"{reason}: `destroy` would delete an object that others created",
+        fix=f"{_elsewhere(wanted)}add {wanted.reference} to `adopt`, "
+        "which takes it over and keeps it at `destroy`",
+    )
+
+
+def _elsewhere(wanted: Wanted) -> str:
+    """How to make the object not at all, or by another name, by its component."""
+    fixed = (wanted.namespace or wanted.name) in _FIXED
+    for type_ in reversed(wanted.resource.urn.split("::")[2].split("$")):
+        if type_ in LEFT_OUT:
+            return f"set {LEFT_OUT[type_]}: false, or "
+        if type_ in RENAMED and not fixed:
+            return f"give another name ({RENAMED[type_]}), or "
+    return ""
+
+
+def _unseen(wanted: Wanted, error: ForbiddenError) -> Problem:
+    return Problem(
+        path=wanted.reference,
+        value="(may not be read)",
+        reason=f"Slipway cannot see whether it exists: {error}",
+        fix="allow these credentials to get objects of that kind, which the engine "
+        "also needs",
+    )

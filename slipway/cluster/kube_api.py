@@ -1,0 +1,275 @@
+"""Kubernetes' API by plain requests: what draining and the doctor need of it.
+
+Neither `kubectl` nor `aws` has to be installed. A cluster is reached by a kubeconfig,
+or, on EKS, with a token that is signed here with the caller's AWS credentials.
+"""
+
+from __future__ import annotations
+
+import base64
+import ssl
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import httpx
+
+from components.cluster.existing.kubeconfig_files import Kubeconfig, KubeconfigError
+from slipway.cluster import connection
+from slipway.cluster.connection import TIMEOUT, Bearer
+
+if TYPE_CHECKING:
+    import boto3
+
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+"""https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches"""
+WHO = "Action=GetCallerIdentity&Version=2011-06-15"
+Object = dict[str, Any]
+
+
+class KubeApiError(Exception):
+    """The API server did not do what was asked, or does not answer."""
+
+
+class ForbiddenError(KubeApiError):
+    """The caller has no right to it."""
+
+
+class KubeApi:
+    """One cluster; paths are the API's own, such as /api/v1/nodes.
+
+    Used in a `with`, its connections are closed at the end.
+    """
+
+    def __init__(self, client: httpx.Client) -> None:
+        self._client = client
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+
+    @classmethod
+    def of_eks(
+        cls,
+        name: str,
+        region: str,
+        endpoint: str,
+        authority: str,
+        role: str | None = None,
+    ) -> Self:
+        """An EKS cluster by its endpoint and its CA (PEM, base64).
+
+        `role`: ARN of the IAM role to talk to it as; default: the caller's own.
+        """
+        context = ssl.create_default_context(
+            cadata=base64.b64decode(authority).decode()
+        )
+        auth = Bearer(lambda: eks_token(name, region, role))
+        return cls(
+            httpx.Client(base_url=endpoint, verify=context, auth=auth, timeout=TIMEOUT)
+        )
+
+    @classmethod
+    def of_kubeconfig(cls, text: str, context: str | None = None) -> Self:
+        """A cluster by a kubeconfig's content, in a context of it or its current one.
+
+        KubeApiError if it cannot serve; so do `of_files`.
+        """
+        return cls._of(lambda: Kubeconfig.of_text(text), context)
+
+    @classmethod
+    def of_files(cls, files: Sequence[Path], context: str | None = None) -> Self:
+        """A cluster by kubeconfigs, which are merged as kubectl merges them."""
+        return cls._of(lambda: Kubeconfig.of_files(files), context)
+
+    @classmethod
+    def _of(cls, load: Callable[[], Kubeconfig], context: str | None) -> Self:
+        try:
+            return cls(connection.client(load().access(context)))
+        except KubeconfigError as error:
+            raise KubeApiError(str(error)) from None
+
+    def answers(self) -> str:
+        """Empty if the API server answers, else why not."""
+        try:
+            self._do("GET", "/version")
+        except KubeApiError as error:
+            return str(error)
+        return ""
+
+    def items(self, path: str) -> list[Object]:
+        """Objects of a list; empty where the cluster does not know the kind."""
+        response = self._do("GET", path)
+        return list(response.json().get("items") or ()) if response.is_success else []
+
+    def listed(self, path: str) -> list[Object]:
+        """Objects of a list, without their content; empty as of `items`."""
+        response = self._do("GET", path, accept=METADATA_LIST)
+        return list(response.json().get("items") or ()) if response.is_success else []
+
+    def kinds(self, path: str) -> dict[str, tuple[str, bool]]:
+        """What a version of a group serves: plural and whether in namespaces, by kind.
+
+        `path` is such as /api/v1; empty where the cluster does not know the group.
+        """
+        response = self._do("GET", path)
+        found = response.json().get("resources") or () if response.is_success else ()
+        return {
+            one["kind"]: (one["name"], bool(one["namespaced"]))
+            for one in found
+            if "/" not in one["name"]
+        }
+
+    def get(self, path: str) -> Object | None:
+        """An object; None if it is not there."""
+        response = self._do("GET", path)
+        return response.json() if response.is_success else None
+
+    def metadata(self, path: str) -> Object | None:
+        """An object without its content; None if it is not there."""
+        response = self._do("GET", path, accept=METADATA)
+        return response.json() if response.is_success else None
+
+    def text(self, path: str) -> str:
+        """What a pod or a subresource says; KubeApiError if it is not there."""
+        response = self._do("GET", path)
+        if not response.is_success:
+            raise KubeApiError(f"GET {path}: {response.status_code}")
+        return response.text
+
+    @contextmanager
+    def stream(
+        self,
+        path: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        silence_seconds: float | None = connection.TIMEOUT.read,
+    ) -> Iterator[httpx.Response]:
+        """An answer that is not read yet; KubeApiError if it is an error.
+
+        `silence_seconds`: the longest pause in it; None: as long as it likes.
+        """
+        timeout = httpx.Timeout(TIMEOUT.connect, read=silence_seconds)
+        try:
+            with self._client.stream(
+                "GET", path, headers=headers, timeout=timeout
+            ) as response:
+                if response.is_error:
+                    response.read()
+                    raise _refused("GET", path, response)
+                yield response
+        except httpx.HTTPError as error:
+            raise KubeApiError(f"the API server does not answer ({error})") from None
+        except KubeconfigError as error:
+            raise KubeApiError(str(error)) from None
+
+    def delete(self, path: str, *, owned_first: bool = False) -> None:
+        """Asks for an object's deletion; one that is gone is as good.
+
+        `owned_first`: the object stays until what it owns is gone.
+        """
+        policy = "Foreground" if owned_first else "Background"
+        self._do("DELETE", path, {"propagationPolicy": policy})
+
+    def patch(self, path: str, change: Object) -> bool:
+        """Merges a change into an object; False if it is not there."""
+        answer = self._do("PATCH", path, change, "application/merge-patch+json")
+        return answer.is_success
+
+    def create(self, path: str, content: Object) -> None:
+        """Makes an object in a list; KubeApiError if there is no such list."""
+        if not self._do("POST", path, content).is_success:
+            raise KubeApiError(f"POST {path}: the cluster has no such path")
+
+    def _do(
+        self,
+        verb: str,
+        path: str,
+        body: Object | None = None,
+        content: str = "application/json",
+        accept: str = "application/json",
+    ) -> httpx.Response:
+        headers = {"Accept": accept} | ({"Content-Type": content} if body else {})
+        try:
+            response = self._client.request(verb, path, json=body, headers=headers)
+        except httpx.HTTPError as error:
+            raise KubeApiError(f"the API server does not answer ({error})") from None
+        except KubeconfigError as error:  # a token that could not be made anew
+            raise KubeApiError(str(error)) from None
+        if response.is_error and response.status_code != httpx.codes.NOT_FOUND:
+            raise _refused(verb, path, response)
+        return response
+
+
+def _refused(verb: str, path: str, response: httpx.Response) -> KubeApiError:
+    said = f"{verb} {path}: {response.status_code} {_said(response)}"
+    if response.status_code == httpx.codes.FORBIDDEN:
+        return ForbiddenError(said)
+    return KubeApiError(said)
+
+
+def _said(response: httpx.Response) -> str:
+    """What the API server says of an error: its status' message, or all of it."""
+    try:
+        return str(response.json()["message"])[:300]
+    except (ValueError, KeyError, TypeError):
+        return response.text.strip()[:300]
+
+
+def eks_token(name: str, region: str, role: str | None = None) -> str:
+    """A token for an EKS cluster: a signed request that says who the caller is.
+
+    Or who the role is, which the caller takes for it.
+
+    https://github.com/kubernetes-sigs/aws-iam-authenticator#api-authorization-from-outside-a-cluster
+    """
+    # Not above: a quarter of a second, for clusters on EKS alone.
+    import boto3
+    from botocore.signers import RequestSigner
+
+    session = _as_role(role, region) if role else boto3.Session(region_name=region)
+    credentials = session.get_credentials()
+    if credentials is None:
+        raise KubeApiError("there are no AWS credentials to sign a token with")
+    client = session.client("sts")
+    signer = RequestSigner(
+        client.meta.service_model.service_id,
+        region,
+        "sts",
+        "v4",
+        credentials,
+        session.events,
+    )
+    request = {
+        "method": "GET",
+        "url": f"{client.meta.endpoint_url}/?{WHO}",
+        "body": {},
+        "headers": {"x-k8s-aws-id": name},
+        "context": {},
+    }
+    url = signer.generate_presigned_url(
+        request, region_name=region, expires_in=60, operation_name=""
+    )
+    coded = base64.urlsafe_b64encode(url.encode()).decode()
+    return f"k8s-aws-v1.{coded.rstrip('=')}"
+
+
+def _as_role(role: str, region: str) -> boto3.Session:
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    client = boto3.client("sts", region_name=region)
+    try:
+        given = client.assume_role(RoleArn=role, RoleSessionName="slipway")
+    except (BotoCoreError, ClientError) as error:
+        raise KubeApiError(f"the role {role} cannot be assumed: {error}") from None
+    return boto3.Session(
+        aws_access_key_id=given["Credentials"]["AccessKeyId"],
+        aws_secret_access_key=given["Credentials"]["SecretAccessKey"],
+        aws_session_token=given["Credentials"]["SessionToken"],
+        region_name=region,
+    )

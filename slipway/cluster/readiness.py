@@ -1,0 +1,258 @@
+"""Waits for what makes an object useful, and says which condition keeps it from that.
+
+The engine is done when the API server has an object. A route that no gateway takes, or
+a policy that no controller accepts, is there and does nothing: callers get 404. So
+after `up` the conditions are read that controllers report of each object (`EXPECTED`),
+and waited for: for a bounded time, and no longer than a refusal stays the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from slipway.cluster import existing, stack_api
+from slipway.cluster.existing import Key, Wanted
+from slipway.cluster.kube_api import ForbiddenError, KubeApi, KubeApiError, Object
+from slipway.rendering.render import Rendered
+from slipway.teardown.waiting import Waiting, shortened
+
+SECONDS = 90.0
+"""Bound of the wait for all objects of a stack together."""
+SETTLED_SECONDS = 15.0
+"""So long the same refusals have stood when they are taken for the last word; a
+controller that has just seen half of the objects refuses what it accepts a moment
+later."""
+TOLD_SECONDS = 5.0
+"""So long a warning has stood where nothing else is missing."""
+POLL_SECONDS = 1.0
+
+GATEWAY = "gateway.networking.k8s.io"
+ENVOY = "gateway.envoyproxy.io"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a controller is to say of a kind of object."""
+
+    lists: str = ""
+    """Field of the status with an entry for each parent (`parents`, `ancestors`); empty
+    where the conditions are the object's own."""
+    true: tuple[str, ...] = ("Accepted",)
+    """Conditions without which the object is of no use."""
+    told: tuple[tuple[str, str], ...] = ()
+    """Conditions, each with the status that is worth a warning."""
+    parts: str = ""
+    """Field of the status with parts whose conditions are told if they are False."""
+
+
+_ROUTE = Expected(
+    "parents",
+    ("Accepted", "ResolvedRefs"),
+    # The first two are Envoy Gateway's; the third is the standard's.
+    (
+        ("RouteRulesOverlap", "True"),
+        ("BackendsAvailable", "False"),
+        ("PartiallyInvalid", "True"),
+    ),
+)
+_POLICY = Expected("ancestors", told=(("Warning", "True"),))
+
+EXPECTED: dict[tuple[str, str], Expected] = {
+    (GATEWAY, "GatewayClass"): Expected(),
+    (GATEWAY, "Gateway"): Expected(true=("Accepted", "Programmed"), parts="listeners"),
+    (GATEWAY, "HTTPRoute"): _ROUTE,
+    (GATEWAY, "GRPCRoute"): _ROUTE,
+    (GATEWAY, "BackendTLSPolicy"): Expected("ancestors", ("Accepted", "ResolvedRefs")),
+    (ENVOY, "BackendTrafficPolicy"): _POLICY,
+    (ENVOY, "ClientTrafficPolicy"): _POLICY,
+    (ENVOY, "EnvoyExtensionPolicy"): _POLICY,
+    (ENVOY, "SecurityPolicy"): _POLICY,
+    ("keda.sh", "ScaledObject"): Expected(
+        true=("Ready",), told=(("Fallback", "True"), ("Paused", "True"))
+    ),
+}
+"""By API group and kind. Polarity and meaning:
+https://gateway-api.sigs.k8s.io/reference/spec, https://gateway.envoyproxy.io/docs/api,
+https://keda.sh/docs/latest/reference/scaledobject-spec"""
+
+
+@dataclass
+class Seen:
+    """What is missing of a stack's objects, and what is worth a warning."""
+
+    missing: list[str] = field(default_factory=list)
+    refused: bool = True
+    """Whether everything missing is a refusal, and not a controller yet to speak."""
+    hopeless: bool = False
+    """Whether no wait can help: what a route names does not exist."""
+    told: list[str] = field(default_factory=list)
+
+
+def of_stack(rendered: Rendered, root: Path | None, waiting: Waiting) -> Seen:
+    """Waits in the stack's cluster; a warning where that cannot be asked."""
+    if not _expected(rendered):
+        return Seen()
+    try:
+        with stack_api.of_stack(rendered.stack, root) as api:
+            return wait(api, rendered, waiting)
+    except KubeApiError as error:
+        return Seen(told=[f"readiness could not be checked: {error}"])
+
+
+def wait(api: KubeApi, rendered: Rendered, waiting: Waiting) -> Seen:
+    """Waits until nothing is missing, or the bound; what then still is.
+
+    KubeApiError if the API server does not do what is asked.
+    """
+    wanted = _expected(rendered)
+    paths = existing.paths(api, wanted)
+    begin = since = waiting.now()
+    before: list[str] | None = None
+    while True:
+        seen = _look(api, wanted, paths)
+        now = waiting.now()
+        if before is None and seen.missing and not seen.hopeless:
+            waiting.say(f"waiting for {shortened(seen.missing)}")
+        if [*seen.missing, *seen.told] != before:
+            before, since = [*seen.missing, *seen.told], now
+        last = SETTLED_SECONDS if seen.missing else TOLD_SECONDS
+        settled = seen.refused and now - since >= last
+        late = now - begin >= SECONDS
+        if not before or seen.hopeless or settled or late:
+            return seen
+        waiting.sleep(POLL_SECONDS)
+
+
+def _expected(rendered: Rendered) -> list[Wanted]:
+    return [w for w in existing.every(rendered) if _kind(w) in EXPECTED]
+
+
+def _kind(wanted: Wanted) -> tuple[str, str]:
+    return (wanted.key[0], wanted.kind)
+
+
+def _look(api: KubeApi, wanted: list[Wanted], paths: dict[Key, str]) -> Seen:
+    seen = Seen()
+    for one in wanted:
+        path = paths.get(one.key)
+        found = api.get(path) if path else None
+        if found is None:
+            seen.missing.append(f"{one.reference}: it no longer exists")
+            seen.hopeless = True
+            continue
+        expected = EXPECTED[_kind(one)]
+        missing = list(_missing(found, expected))
+        # A controller says nothing of a route to a Gateway that it does not know.
+        gone = list(_gone(api, found)) if missing else []
+        seen.hopeless = seen.hopeless or bool(gone)
+        seen.refused = seen.refused and all(refusal for _, refusal in missing)
+        texts = gone or [text for text, _ in missing]
+        seen.missing += [f"{one.reference}: {text}" for text in texts]
+        seen.told += [f"{one.reference}: {text}" for text in _told(found, expected)]
+    return seen
+
+
+def _missing(found: Object, expected: Expected) -> Iterator[tuple[str, bool]]:
+    """What keeps the object from use, and whether a controller says so."""
+    for whose, entries in _entries(found, expected):
+        if not entries:
+            yield f"no controller has processed it yet{whose}", False
+            continue
+        problems = [
+            [_problem(entry, kind, found) for kind in expected.true]
+            for entry in entries
+        ]
+        # Of several controllers one that takes it is enough.
+        best = min(problems, key=lambda each: len([p for p in each if p]))
+        for problem in filter(None, best):
+            text, refusal = problem
+            yield f"{text}{whose}", refusal
+
+
+def _entries(found: Object, expected: Expected) -> Iterator[tuple[str, list[Object]]]:
+    """Of each parent: how a text names it, and what controllers say of it."""
+    status = found.get("status") or {}
+    if not expected.lists:
+        yield "", [status]
+        return
+    said = status.get(expected.lists) or []
+    parents = (found.get("spec") or {}).get("parentRefs")
+    if expected.lists != "parents" or not parents:
+        yield "", said
+        return
+    for parent in parents:
+        own = _identity(parent, found)
+        matching = [
+            e for e in said if _identity(e.get("parentRef") or {}, found) == own
+        ]
+        yield f" at {_shown(parent, found)}", matching
+
+
+def _identity(reference: Object, found: Object) -> tuple[Any, ...]:
+    return (
+        reference.get("kind", "Gateway"),
+        reference.get("namespace") or found["metadata"].get("namespace"),
+        reference.get("name"),
+        reference.get("sectionName"),
+        reference.get("port"),
+    )
+
+
+def _shown(reference: Object, found: Object) -> str:
+    kind, namespace, name, section, _ = _identity(reference, found)
+    return f"{kind} {namespace}/{name}" + (f", listener {section}" if section else "")
+
+
+def _problem(entry: Object, kind: str, found: Object) -> tuple[str, bool] | None:
+    """Why a condition does not hold, and whether a controller says so."""
+    condition = _condition(entry, kind, found)
+    if condition is None:
+        return f"{kind} has not been reported yet", False
+    if condition.get("status") == "True":
+        return None
+    return _text(condition), True
+
+
+def _condition(entry: Object, kind: str, found: Object) -> Object | None:
+    """The condition, unless it is about an earlier generation of the object."""
+    generation = found["metadata"].get("generation", 0)
+    for one in entry.get("conditions") or ():
+        if one.get("type") == kind:
+            observed = one.get("observedGeneration", generation)
+            return one if observed >= generation else None
+    return None
+
+
+def _text(condition: Object) -> str:
+    reason = condition.get("reason") or "no reason given"
+    message = str(condition.get("message") or "").strip()
+    said = f"{condition['type']} is {condition.get('status')} ({reason})"
+    return f"{said}: {message}" if message else said
+
+
+def _told(found: Object, expected: Expected) -> Iterator[str]:
+    for whose, entries in _entries(found, expected):
+        for entry in entries:
+            for kind, status in expected.told:
+                condition = _condition(entry, kind, found)
+                if condition and condition.get("status") == status:
+                    yield f"{_text(condition)}{whose}"
+    for part in (found.get("status") or {}).get(expected.parts) or ():
+        for kind in ("Accepted", "ResolvedRefs", "Programmed"):
+            condition = _condition(part, kind, found)
+            if condition and condition.get("status") == "False":
+                yield f"{part.get('name')}: {_text(condition)}"
+
+
+def _gone(api: KubeApi, found: Object) -> Iterator[str]:
+    """Gateways that a route names and that do not exist."""
+    for parent in (found.get("spec") or {}).get("parentRefs") or ():
+        kind, namespace, name, _, _ = _identity(parent, found)
+        path = f"/apis/{GATEWAY}/v1/namespaces/{namespace}/gateways/{name}"
+        with suppress(ForbiddenError):  # it may be there
+            if kind == "Gateway" and api.metadata(path) is None:
+                yield f"there is no {_shown(parent, found)}"

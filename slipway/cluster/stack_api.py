@@ -1,0 +1,112 @@
+"""The API of the cluster that a stack works on, and what has to be over there first."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from pathlib import Path
+
+from components.cluster.existing import cluster_access
+from components.cluster.existing.kubeconfig_files import ambient
+from components.settings import SettingsError
+from slipway import stack_settings
+from slipway.cluster.kube_api import KubeApi, KubeApiError, Object
+from slipway.engine import sessions
+from slipway.rendering.render import Rendered
+from slipway.teardown import target
+from slipway.teardown.waiting import Waiting
+
+NAMESPACES = "/api/v1/namespaces"
+NAMESPACE_SECONDS = 300.0
+"""Bound of the wait for deletions that an earlier run began: the grace period of a
+model's pods is the longest part."""
+
+
+def of_stack(stack: str, root: Path | None = None) -> KubeApi:
+    """The cluster that the stack works on; KubeApiError if it cannot be found."""
+    access = stack_settings.cluster(stack, root)
+    if access.stack:
+        cluster = target.of_state(sessions.resources(access.stack))
+        if cluster is None:
+            raise KubeApiError(f"{access.stack} has not created a cluster yet")
+        return KubeApi.of_eks(
+            cluster.name,
+            cluster.region,
+            cluster.endpoint,
+            cluster.authority,
+            access.role,
+        )
+    if access.terraform:
+        found = access.terraform.connection()
+        return KubeApi.of_eks(
+            str(found.name),
+            str(found.region),
+            str(found.endpoint),
+            str(found.certificate_authority),
+            access.role,
+        )
+    given = cluster_access.kubeconfig(access)
+    files = [Path(str(given))] if given else ambient()
+    return KubeApi.of_files(files, access.context)
+
+
+def namespaces(rendered: Rendered) -> frozenset[str]:
+    """Those that the stack makes, or makes something in."""
+    objects = [(m["kind"], m["metadata"]) for m in rendered.manifests]
+    made = {metadata["name"] for kind, metadata in objects if kind == "Namespace"}
+    return frozenset(made | {m["namespace"] for _, m in objects if "namespace" in m})
+
+
+def going(api: KubeApi, wanted: Collection[str]) -> list[Object]:
+    """Namespaces among `wanted` that are being deleted: nothing can be made there."""
+    return [
+        found
+        for found in api.items(NAMESPACES)
+        if found["metadata"]["name"] in wanted
+        and "deletionTimestamp" in found["metadata"]
+    ]
+
+
+def await_of_stack(
+    rendered: Rendered, root: Path | None, waiting: Waiting
+) -> tuple[bool, list[tuple[str, str]]]:
+    """Waits for deletions that an earlier run began in the stack's namespaces.
+
+    As await_namespaces; a cluster that does not answer has none: the engine meets the
+    same one, and says more of it. Settings are wrong only of a program that stands in
+    for the layer's own.
+    """
+    wanted = namespaces(rendered)
+    if not wanted:
+        return False, []
+    try:
+        with of_stack(rendered.stack, root) as api:
+            return await_namespaces(api, wanted, waiting)
+    except (KubeApiError, SettingsError):
+        return False, []
+
+
+def await_namespaces(
+    api: KubeApi, wanted: Collection[str], waiting: Waiting
+) -> tuple[bool, list[tuple[str, str]]]:
+    """Waits for deletions that an earlier run began.
+
+    Whether there were any, and those that do not end, each with the cluster's reason.
+    """
+    there_were = bool(going(api, wanted))
+    left = waiting.until_gone(
+        "namespaces that are being deleted",
+        lambda: [found["metadata"]["name"] for found in going(api, wanted)],
+        NAMESPACE_SECONDS,
+    )
+    return there_were, [
+        (f"Namespace {found['metadata']['name']}", _why(found))
+        for found in (going(api, wanted) if left else [])
+    ]
+
+
+def _why(namespace: Object) -> str:
+    conditions = namespace.get("status", {}).get("conditions") or []
+    said = [c["message"] for c in conditions if c.get("status") == "True"]
+    return (
+        f"it is being deleted, which does not finish: {'; '.join(said) or 'no reason'}"
+    )

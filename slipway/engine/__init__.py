@@ -1,0 +1,1 @@
+"""Stacks run on Pulumi's engine: state, locks, signals, and what a run says."""

@@ -1,0 +1,98 @@
+"""A stack opened for Pulumi's engine: its workspace, environment and recorded state."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pulumi import automation as auto
+
+from slipway import stack_files
+from slipway.engine import processes, pulumi_cli, workspace
+from slipway.rendering.recorder import KUBERNETES, KUBERNETES_PROVIDER
+
+
+@dataclass(frozen=True)
+class Session:
+    """One open stack."""
+
+    name: str
+    stack: auto.Stack
+    work: Path
+    """The folder that the engine runs in."""
+    environment: dict[str, str]
+
+    def _run(self, *arguments: str) -> str:
+        done = self.stack.workspace.pulumi_command.run(
+            [*arguments, "--stack", self.name],
+            cwd=str(self.work),
+            additional_env=self.environment,
+        )
+        return str(done.stdout)
+
+    def state(self) -> dict[str, Any]:
+        """The state as the engine exports it; secrets stay encrypted."""
+        # Not Stack.export_stack(): that one requests the secrets in plain text.
+        state: dict[str, Any] = json.loads(self._run("stack", "export"))
+        return state
+
+    def replace_state(self, state: dict[str, Any]) -> None:
+        """Puts a state in place of the recorded one."""
+        with tempfile.NamedTemporaryFile("w", dir=self.work, suffix=".json") as file:
+            json.dump(state, file)
+            file.flush()
+            self._run("stack", "import", "--file", file.name)
+
+    def resources(self) -> list[dict[str, Any]]:
+        """All recorded resources, in the order in which they were created."""
+        deployment = self.state().get("deployment") or {}
+        return list(deployment.get("resources") or [])
+
+    def uses_kubernetes(self) -> bool:
+        """Whether a recorded resource needs the Kubernetes provider."""
+        kinds = (KUBERNETES, KUBERNETES_PROVIDER)
+        return any(resource["type"].startswith(kinds) for resource in self.resources())
+
+    def refresh(self) -> None:
+        """Reads the real resources into the state; reports nothing."""
+        self.stack.refresh(suppress_outputs=True, show_secrets=False)
+
+
+def open_stack(
+    stack: str,
+    cli: pulumi_cli.PulumiCli,
+    program: Callable[[], Any],
+    root: Path | None = None,
+) -> Session:
+    """Opens a stack of the checkout `root` with the program that declares it.
+
+    A stack that has no state yet gets an empty one.
+    """
+    work = workspace.prepare(stack, root)
+    environment = {
+        **cli.environment,
+        **workspace.environment(),
+        processes.RUN_VARIABLE: processes.own_mark(),
+    }
+    options = auto.LocalWorkspaceOptions(
+        work_dir=str(work),
+        pulumi_home=str(cli.home),
+        env_vars=environment,
+        pulumi_command=cli.command,
+    )
+    opened = auto.create_or_select_stack(
+        stack,
+        project_name=stack_files.project_name(root),
+        program=program,
+        opts=options,
+    )
+    return Session(stack, opened, work, environment)
+
+
+def resources(stack: str) -> list[dict[str, Any]]:
+    """All recorded resources of a stack; its program is not run."""
+    return open_stack(stack, pulumi_cli.find(), lambda: None).resources()

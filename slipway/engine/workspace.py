@@ -1,0 +1,138 @@
+"""Where the engine works: state, passphrase, and a copy of the project's files.
+
+The engine writes into the folder it works in (a stack file gets its `encryptionsalt`),
+so it works on copies in the user's state folder and the checkout is never changed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+from components.yaml_text import written
+from slipway import stack_files
+from stacks.files import KEPT_BY_ENGINE
+from toolchain import paths
+from toolchain.errors import WrongInputError
+
+PASSPHRASE_VARIABLES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
+
+
+def backend_url() -> str:
+    """The user's backend, else a folder in the state folder."""
+    return os.environ.get("PULUMI_BACKEND_URL") or f"file://{_own_backend()}"
+
+
+def _own_backend() -> Path:
+    return paths.state() / "pulumi"
+
+
+def backend_folder() -> Path | None:
+    """The folder of a file backend; None for any other kind."""
+    url = urlparse(backend_url())
+    if url.scheme != "file":
+        return None
+    return Path(unquote(url.netloc + url.path)).expanduser()
+
+
+def environment() -> dict[str, str]:
+    """Backend and passphrase for the engine's environment; no secret is among them."""
+    values = {"PULUMI_BACKEND_URL": backend_url()}
+    if backend := backend_folder():
+        backend.mkdir(parents=True, exist_ok=True)
+    if not any(variable in os.environ for variable in PASSPHRASE_VARIABLES):
+        values["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(passphrase_file())
+    return values
+
+
+def passphrase_file() -> Path:
+    """A file with a passphrase of our own, made at first use, readable by its owner.
+
+    The engine is given the file's name, so this process never holds its content again.
+    """
+    path = paths.state() / "passphrase"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        part = path.with_name(f"{path.name}.{os.getpid()}")
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(32))
+        try:
+            os.link(part, path)  # fails if another run was first, whose file then holds
+        except FileExistsError:
+            pass
+        finally:
+            part.unlink()
+    return path
+
+
+def folder(stack: str) -> Path:
+    """Where the engine works on a stack; each backend has a folder of its own."""
+    backend = hashlib.sha256(backend_url().encode()).hexdigest()[:8]
+    return paths.state() / "pulumi-work" / backend / stack
+
+
+def prepare(stack: str, root: Path | None = None) -> Path:
+    """Copies the project file and the stack's file into the work folder.
+
+    Comes with what the engine added to the earlier copy, unless the checkout's file
+    has its own.
+    """
+    work = folder(stack)
+    file = stack_files.path(stack, work)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    before = stack_files.read(file) if file.is_file() else {}
+    content = stack_files.load(stack, root)
+    if not any(key in content for key in KEPT_BY_ENGINE):
+        content |= {key: before[key] for key in KEPT_BY_ENGINE if key in before}
+    _check_secrets(stack, content)
+    project = (root or paths.PROJECT) / stack_files.PROJECT_FILE
+    # First: a folder that has the stack's file is one that a later run works in.
+    _replace(work / stack_files.PROJECT_FILE, project.read_text())
+    _replace(file, written(content))
+    return work
+
+
+def _check_secrets(stack: str, content: Mapping[str, object]) -> None:
+    """Refuses state for many that only this machine's own passphrase decrypts."""
+    url = backend_url()
+    # A service encrypts by itself; a folder is this machine's.
+    is_bucket = urlparse(url).scheme not in ("file", "http", "https")
+    given = any(variable in os.environ for variable in PASSPHRASE_VARIABLES)
+    if is_bucket and not given and not content.get("secretsprovider"):
+        raise WrongInputError(
+            f"{stack}: the state in {url} would be encrypted with a passphrase that "
+            "only this machine has, so nobody else could read or change it. For a "
+            "new stack set secretsprovider in the stack file to a key of your cloud, "
+            "such as awskms://alias/slipway?region=eu-central-1. For one that exists, "
+            f"set {PASSPHRASE_VARIABLES[1]} to a file that all who deploy share (this "
+            f"machine's is {paths.state() / 'passphrase'}), or move it to a key with "
+            "`pulumi stack change-secrets-provider`."
+        )
+
+
+def state_file(stack: str, root: Path | None = None) -> Path | None:
+    """Where a file backend keeps a stack's state; None for any other kind."""
+    backend = backend_folder()
+    if backend is None:
+        return None
+    project = stack_files.project_name(root)
+    return backend / ".pulumi" / "stacks" / project / f"{stack}.json"
+
+
+def may_have_pending(stack: str, root: Path | None = None) -> bool:
+    """False only where a look at a file backend, the quicker way, rules it out."""
+    file = state_file(stack, root)
+    if file is None:
+        return True
+    return file.is_file() and '"pending_operations"' in file.read_text()
+
+
+def _replace(path: Path, text: str) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(text)
+    part.replace(path)

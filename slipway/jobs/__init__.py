@@ -1,0 +1,1 @@
+"""Runs of jobs: started, followed, listed and stopped."""

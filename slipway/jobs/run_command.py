@@ -1,0 +1,101 @@
+"""`slipway run`: starts a run of a job."""
+
+from __future__ import annotations
+
+import click
+
+from components import naming
+from components.training.job_fields import JobFields
+from components.training.settings import JobsSettings
+from slipway.cluster.kube_api import Object
+from slipway.jobs import preflight, showing
+from slipway.jobs.runs import RunError, Runs
+
+KERAS = (
+    "note: Keras 3 cannot train by `fit` under MultiWorkerMirroredStrategy: use "
+    "tf_keras (TF_USE_LEGACY_KERAS=1) or a loop of your own"
+)
+"""https://github.com/keras-team/keras/issues/20585"""
+
+
+@click.command(name="run")
+@click.argument("job", metavar="JOB")
+@showing.stack_option
+@click.option(
+    "--wait", is_flag=True, help="Follow the run; end with the exit status of the job."
+)
+@click.pass_context
+def command(ctx: click.Context, job: str, *, stack: str, wait: bool) -> None:
+    """Start a run of JOB, a job of the stack that `slipway up` has made.
+
+    The cluster is asked first for what the run needs; of one job one run goes on at a
+    time. With --wait the workers' logs are shown as they are written, and the exit
+    status is that of the worker that failed first, 124 if the run was ended for its
+    length, or 0. With framework torch that of a failed worker is 1, as torchrun's is,
+    whatever the program's was. Ctrl-C leaves the run as it is.
+    """
+    with showing.opened(stack) as (settings, runs):
+        args = _args(settings, job, stack)
+        template = _template(runs, job, stack)
+        _refuse(runs, job, args, stack)
+        _notes(args, template, stack)
+        run = runs.start(job, template)
+        _refuse_second(runs, job, run, stack)
+        showing.say(f"{run} is started. {showing.how_to_follow(run, stack)}")
+        if wait:
+            ctx.exit(showing.follow(runs, run, stack))
+
+
+def _args(settings: JobsSettings, job: str, stack: str) -> JobFields:
+    args = settings.training.get(job)
+    if args is None:
+        known = ", ".join(settings.training)
+        raise click.ClickException(f"{stack} has no job {job}; it has: {known}")
+    return args
+
+
+def _template(runs: Runs, job: str, stack: str) -> Object:
+    found = runs.template(job)
+    if found is None:
+        raise RunError(
+            f"the cluster does not have {job} yet: slipway up {stack}, and run it then"
+        )
+    return found
+
+
+def _refuse(runs: Runs, job: str, args: JobFields, stack: str) -> None:
+    """RunError with all that stands in the way; nothing is made then."""
+    found = list(preflight.problems(runs.api, runs.namespace, args))
+    found += [_in_the_way(one, stack) for one in runs.active(job)]
+    if found:
+        raise RunError("\n  ".join([f"{job} was not started:", *found]))
+
+
+def _in_the_way(run: Object, stack: str) -> str:
+    name = run["metadata"]["name"]
+    if run["metadata"].get("deletionTimestamp"):
+        return f"{name} of this job is being deleted; run it when its pods are gone"
+    return (
+        f"{name} of this job goes on. {showing.how_to_follow(name, stack)}; to "
+        f"stop it: slipway jobs stop {name} --stack {stack}"
+    )
+
+
+def _refuse_second(runs: Runs, job: str, run: str, stack: str) -> None:
+    """RunError if another run was made meanwhile; ours is deleted then."""
+    if rivals := runs.rivals(job, run):
+        runs.stop(run)
+        found = [_in_the_way(one, stack) for one in rivals]
+        lines = [f"{run} was deleted again, as two were started at once:", *found]
+        raise RunError("\n  ".join(lines))
+
+
+def _notes(args: JobFields, template: Object, stack: str) -> None:
+    made = template["metadata"].get("annotations") or {}
+    if made.get(naming.SETTINGS_ANNOTATION) != args.digest:
+        showing.say(
+            f"note: the settings of {stack} have changed since the last `slipway up`; "
+            "this run has those from before"
+        )
+    if args.framework == "tensorflow" and args.nodes > 1:
+        showing.say(KERAS)

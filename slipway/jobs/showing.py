@@ -1,0 +1,70 @@
+"""What the commands about runs have in common: options, and a run shown to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from components.training.settings import JobsSettings
+from slipway import stack_settings
+from slipway.cluster import stack_api
+from slipway.cluster.kube_api import KubeApiError
+from slipway.jobs.following import Following
+from slipway.jobs.runs import Runs
+from slipway.jobs.state import State
+from slipway.logs import printable
+from slipway.logs.line import Line
+from toolchain.errors import INTERRUPTED
+
+STACK = "jobs.lab"
+stack_option = click.option(
+    "--stack", default=STACK, show_default=True, metavar="STACK"
+)
+
+
+@contextmanager
+def opened(stack: str) -> Iterator[tuple[JobsSettings, Runs]]:
+    """The stack's settings and runs; a ClickException says why there are none."""
+    settings = stack_settings.load(stack, JobsSettings)
+    try:
+        with stack_api.of_stack(stack) as api:
+            yield settings, Runs(api, settings.namespace)
+    except KubeApiError as error:
+        raise click.ClickException(printable.printable(error)) from None
+
+
+def follow(runs: Runs, run: str, stack: str) -> int:
+    """Shows a run until it has ended; its exit status.
+
+    Who interrupts leaves the run as it is, and is told how to come back.
+    """
+    following = Following(runs, run)
+    try:
+        for event in following:
+            _show(run, event)
+    except KeyboardInterrupt:
+        say(f"{run} goes on. {how_to_follow(run, stack)}")
+        say(f"To stop it: slipway jobs stop {run} --stack {stack}")
+        return INTERRUPTED
+    return following.end.exit_status or 0 if following.end else 1
+
+
+def how_to_follow(run: str, stack: str) -> str:
+    """In words."""
+    return f"To follow it: slipway jobs follow {run} --stack {stack}"
+
+
+def say(text: object) -> None:
+    """To standard error: standard output has the workers' lines alone."""
+    click.echo(printable.lines(str(text)), err=True)
+
+
+def _show(run: str, event: Line | State | KubeApiError) -> None:
+    if isinstance(event, Line):
+        click.echo(event.shown())
+    elif isinstance(event, State):
+        say(f"{run} {event.text}")
+    else:
+        say(f"note: {event}")

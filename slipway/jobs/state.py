@@ -1,0 +1,151 @@
+"""What a run does now, in words, and the exit status that it ended with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from components.training.gang_start import TIMED_OUT
+from components.training.job_fields import SIDECAR, WAIT
+from slipway.cluster.kube_api import Object
+from slipway.jobs.runs import ENDED, condition
+
+DEADLINE = 124
+"""As of timeout(1): the run was ended for its length."""
+INDEX = "batch.kubernetes.io/job-completion-index"
+_USUAL = ("PodInitializing", "ContainerCreating", "")
+_LONGEST = 300
+
+
+@dataclass(frozen=True)
+class State:
+    """A run at one moment."""
+
+    word: str
+    """waiting, starting, running, succeeded or failed."""
+    details: tuple[str, ...] = ()
+    """What else there is to say, each a line."""
+    exit_status: int | None = None
+    """Of a run that has ended: 0, or that of the worker that failed first; of framework
+    torch that is torchrun's, which is 1."""
+
+    @property
+    def text(self) -> str:
+        """All of it, in lines."""
+        return "\n  ".join((self.word, *self.details))
+
+
+def of(run: Object, pods: Sequence[Object]) -> State:
+    """The state of a run with these pods."""
+    ended = condition(run, *ENDED)
+    if ended is None:
+        return _going(run, pods)
+    if ended["type"] == "Complete":
+        return State("succeeded", exit_status=0)
+    newest = _newest(pods)
+    status = DEADLINE if ended.get("reason") == "DeadlineExceeded" else _status(newest)
+    said = f"{ended.get('reason', '')}: {ended.get('message', '')}"
+    return State("failed", (said, *_failures(newest)), status)
+
+
+def _going(run: Object, pods: Sequence[Object]) -> State:
+    if run["spec"].get("suspend"):
+        return State("waiting", ("its queue has not admitted it yet",))
+    newest = _newest(pods)
+    workers = run["spec"]["completions"]
+    done = run.get("status", {}).get("succeeded") or 0
+    live = sum(_is_running(pod) for pod in newest)
+    troubles = tuple(_troubles(pods))
+    if live + done < workers:
+        return State(f"starting: {live} of {workers} workers run", troubles)
+    left = f", {done} done" if done else ""
+    return State(f"running: {live} of {workers} workers run{left}", troubles)
+
+
+def _newest(pods: Sequence[Object]) -> list[Object]:
+    """Of each index the pod that was made last."""
+    in_order = sorted(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])
+    found = {pod["metadata"].get("labels", {}).get(INDEX): pod for pod in in_order}
+    return list(found.values())
+
+
+def statuses(pod: Object) -> Iterator[Object]:
+    """Of all containers."""
+    status = pod.get("status", {})
+    yield from status.get("initContainerStatuses") or ()
+    yield from status.get("containerStatuses") or ()
+
+
+def _is_running(pod: Object) -> bool:
+    """Whether the worker itself runs: its peers were there."""
+    main = pod.get("status", {}).get("containerStatuses") or ()
+    return any("running" in one.get("state", {}) for one in main)
+
+
+def _troubles(pods: Sequence[Object]) -> Iterator[str]:
+    """Why pods do not run, or that they failed."""
+    for pod in pods:
+        name, status = pod["metadata"]["name"], pod.get("status", {})
+        for one in status.get("conditions") or ():
+            if one["type"] == "PodScheduled" and one["status"] == "False":
+                yield _short(f"{name} is not placed: {one.get('message', '')}")
+        for one in statuses(pod):
+            waits = one.get("state", {}).get("waiting") or {}
+            reason = waits.get("reason", "")
+            if reason not in _USUAL:
+                yield _short(f"{name} waits: {reason}: {waits.get('message', '')}")
+    yield from _failures(pods)
+
+
+def _failures(pods: Sequence[Object]) -> Iterator[str]:
+    """Pods that failed, each with its cause, in the order of time."""
+    for pod in sorted(pods, key=_finished):
+        status, name = pod.get("status", {}), pod["metadata"]["name"]
+        if status.get("phase") != "Failed":
+            continue
+        if status.get("reason"):
+            yield _short(f"{name} failed: {status['reason']}: {status.get('message')}")
+        for one in _failed(pod):
+            code = _code(one)
+            yield _short(f"{name} ended with {code}{_cause(one, code)}")
+
+
+def _cause(container: Object, code: int) -> str:
+    ended = container["state"]["terminated"]
+    lines = (ended.get("message") or "").strip().splitlines()
+    last = f": {lines[-1]}" if lines else ""
+    if ended.get("reason") == "OOMKilled":
+        return ": it ran out of memory; raise resources.memory_limit_mib"
+    if container["name"] == WAIT and code == TIMED_OUT:
+        return f", as the gang was not whole in time{last}"
+    return last
+
+
+def _code(container: Object) -> int:
+    ended = container.get("state", {}).get("terminated") or {}
+    return int(ended.get("exitCode") or 0)
+
+
+def _failed(pod: Object) -> list[Object]:
+    """Statuses of its containers that failed; a sidecar's end tells nothing."""
+    return [one for one in statuses(pod) if _code(one) and one["name"] != SIDECAR]
+
+
+def _finished(pod: Object) -> str:
+    """When its first container failed, as text that sorts.
+
+    In whole seconds, as Kubernetes has it: which of two that failed within one second
+    was first is not known, and the one of the API server's order counts.
+    """
+    ends = (one["state"]["terminated"] for one in _failed(pod))
+    return min((one.get("finishedAt") or "" for one in ends), default="~")
+
+
+def _status(pods: Sequence[Object]) -> int:
+    """The exit status of the worker that failed first; 1 if nobody knows it."""
+    first = sorted(pods, key=_finished)
+    return next((_code(one) for pod in first for one in _failed(pod)), 1)
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[:_LONGEST]

@@ -1,0 +1,46 @@
+"""What several commands of the ledger take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from slipway.ledger.store import FolderStore, Store
+from toolchain import paths
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+model_argument = click.argument("model", metavar="NAME")
+
+
+def default_ledger() -> Path:
+    """The user's own ledger."""
+    return paths.state() / "ledger"
+
+
+class _Store(click.ParamType[Store]):
+    """A folder, or s3://BUCKET/PREFIX."""
+
+    name = "ledger"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Store:
+        text = str(value)
+        if not text.startswith("s3://"):
+            return FolderStore(Path(text))
+        from slipway.ledger import bucket  # boto3 takes its time
+
+        try:
+            return bucket.opened(text)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+ledger_option = click.option(
+    "--ledger",
+    type=_Store(),
+    default=default_ledger,
+    metavar="PLACE",
+    help="A folder, or s3://BUCKET/PREFIX; default: `ledger` in your state folder.",
+)

@@ -1,0 +1,163 @@
+"""Where entries are kept: one file per entry, which is only ever created."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from toolchain.errors import OperatorError, WrongInputError
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+"""A model's name, which is a folder's as well."""
+ENTRY_BYTES = 1 << 20
+"""The largest file of an entry; more belongs into a file whose digest it gives."""
+_ENTRY = re.compile(r"([0-9]{8})\.json")
+_PART = re.compile(r"\.[0-9]{8}\.[0-9a-f]{16}\.part")
+
+
+class TakenError(Exception):
+    """Another writer has created the entry of this number."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A file of a model's ledger as it is stored."""
+
+    name: str
+    number: int
+    """Of the entry; 0 if the name is none of an entry."""
+    content: bytes
+    fault: str = ""
+    """Why it is no version of an entry, if the store knows."""
+
+
+class Store(Protocol):
+    """Entries by model and number."""
+
+    def models(self) -> list[str]:
+        """Names of models that have a ledger."""
+
+    def read(self, model: str) -> list[Stored]:
+        """All that is stored of a model, by number: every version of every file."""
+
+    def create(self, model: str, number: int, content: bytes) -> None:
+        """Store an entry durably, or raise TakenError if the number is taken."""
+
+    def place(self, model: str, name: str) -> str:
+        """Where a file is, for people."""
+
+
+def entry_number(name: str) -> int:
+    """The number of the entry that a file of this name has; 0 if it has none."""
+    match = _ENTRY.fullmatch(name)
+    return int(match[1]) if match else 0
+
+
+def checked_name(model: str) -> str:
+    """The name; WrongInputError if no model can have it."""
+    if not NAME.fullmatch(model):
+        raise WrongInputError(
+            f"{model!r} is no model's name; use up to 63 letters, digits and . _ -, a "
+            "letter or digit first"
+        )
+    return model
+
+
+@dataclass(frozen=True)
+class FolderStore:
+    """A ledger in a folder: `<model>/<8 digits>.json`.
+
+    An entry appears whole or not at all. It is written under a name of its own
+    (O_EXCL), synchronised and then linked to its number, which fails if the number is
+    taken; then the folder is synchronised. What a kill leaves is a hidden `.part`
+    file, which no reader takes for an entry.
+    """
+
+    root: Path
+
+    def __str__(self) -> str:
+        return str(self.root)
+
+    def models(self) -> list[str]:
+        if not self.root.is_dir():
+            return []
+        with _told():
+            found = [it.name for it in self.root.iterdir() if it.is_dir()]
+        return sorted(name for name in found if NAME.fullmatch(name))
+
+    def read(self, model: str) -> list[Stored]:
+        folder = self.root / model
+        if not folder.is_dir():
+            return []
+        with _told():
+            names = [it.name for it in folder.iterdir()]
+            found = [_stored(folder, it) for it in names if not _PART.fullmatch(it)]
+        return sorted(found, key=lambda it: (it.number, it.name))
+
+    def create(self, model: str, number: int, content: bytes) -> None:
+        folder = self.root / model
+        try:
+            self._create(folder, number, content)
+        except FileExistsError:
+            raise TakenError from None
+        except OSError as error:
+            raise OperatorError(
+                f"{folder}: entry {number} cannot be written ({error.strerror}); mend "
+                "the disk or the rights (the file system must have hard links) and run "
+                "the command again, which finds out whether the entry is there"
+            ) from error
+
+    def place(self, model: str, name: str) -> str:
+        return str(self.root / model / name)
+
+    def _create(self, folder: Path, number: int, content: bytes) -> None:
+        new = [it for it in (folder, *folder.parents) if not it.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+        part = folder / f".{number:08}.{secrets.token_hex(8)}.part"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        try:
+            with os.fdopen(os.open(part, flags, 0o444), "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.link(part, folder / f"{number:08}.json")
+        finally:
+            with contextlib.suppress(OSError):
+                part.unlink()
+        for changed in (folder, *(it.parent for it in new)):
+            _sync(changed)
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Turn an error of reading into text."""
+    try:
+        yield
+    except OSError as error:
+        raise OperatorError(
+            f"{error.filename}: {error.strerror}; let the user of this command read "
+            "the ledger"
+        ) from None
+
+
+def _stored(folder: Path, name: str) -> Stored:
+    number = entry_number(name)
+    if not number or not (folder / name).is_file():
+        return Stored(name, 0, b"")
+    with (folder / name).open("rb") as file:
+        return Stored(name, number, file.read(ENTRY_BYTES + 1))
+
+
+def _sync(folder: Path) -> None:
+    """Make names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

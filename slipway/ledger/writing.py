@@ -1,0 +1,148 @@
+"""Commands that add an entry to the ledger."""
+
+from __future__ import annotations
+
+import functools
+import getpass
+import platform
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from slipway.ledger import keys, subject
+from slipway.ledger.ledger import Done, Ledger, Word
+from slipway.ledger.lifecycle import RETIRED, STATES
+from slipway.ledger.options import FILE, ledger_option, model_argument
+from slipway.ledger.store import Store, checked_name
+from slipway.logs.printable import printable
+
+OPTIONS = (
+    ledger_option,
+    click.option(
+        "--key",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="The key that signs; default: what `slipway ledger key` made.",
+    ),
+    click.option(
+        "--by", metavar="WHO", help="Who does it; default: USER@HOST of here."
+    ),
+    click.option(
+        "--approved-by",
+        "approvals",
+        multiple=True,
+        metavar="WHO",
+        help="Who has approved it; may be given several times.",
+    ),
+    click.option(
+        "--evidence",
+        multiple=True,
+        type=FILE,
+        metavar="FILE",
+        help="A report whose digest is recorded; may be given several times.",
+    ),
+)
+why_option = click.option(
+    "--why", required=True, metavar="TEXT", help="The reason, for those who audit it."
+)
+revision_argument = click.argument("revision")
+
+
+def _adds(command: Callable[..., Done]) -> Callable[..., None]:
+    """Give a command the options of all that add an entry, a ledger and a word."""
+
+    @functools.wraps(command)
+    def run(
+        *,
+        ledger: Store,
+        key: Path | None,
+        by: str | None,
+        approvals: Sequence[str],
+        evidence: Sequence[Path],
+        why: str,
+        **rest: Any,
+    ) -> None:
+        signer = keys.load_private(key or keys.default_key())
+        by = by or f"{getpass.getuser()}@{platform.node()}"
+        word = Word(by, why, approvals, subject.evidence(evidence))
+        _tell(command(Ledger(ledger, signer), word, **rest))
+
+    added: Callable[..., None] = run
+    for option in reversed(OPTIONS):
+        added = option(added)
+    return added
+
+
+@click.command()
+@model_argument
+@click.option("--revision", default="", help="Default: that of FOLDER's model.yaml.")
+@click.option(
+    "--folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="The model folder, whose files' digests are recorded.",
+)
+@click.option("--image", default="", metavar="NAME@sha256:...", help="The image.")
+@click.option("--commit", default="", metavar="HASH", help="Of the code.")
+@click.option("--parent", default="", metavar="REVISION", help="What it replaces.")
+@click.option("--why", default="", metavar="TEXT", help="What it was made for.")
+@_adds
+def register(ledger: Ledger, word: Word, **given: Any) -> Done:
+    """Bind a revision of model NAME to its digests, for ever."""
+    checked_name(given["model"])
+    revision, content = subject.describe(subject.Given(**given))
+    return ledger.register(given["model"], revision, content, word)
+
+
+@click.command()
+@model_argument
+@revision_argument
+@why_option
+@_adds
+def stage(ledger: Ledger, word: Word, model: str, revision: str) -> Done:
+    """Record that REVISION of model NAME may be deployed.
+
+    A revision that is already in shadow, canary or serving stays there.
+    """
+    return ledger.stage(checked_name(model), revision, word)
+
+
+@click.command()
+@model_argument
+@revision_argument
+@why_option
+@_adds
+def retire(ledger: Ledger, word: Word, model: str, revision: str) -> Done:
+    """Record that REVISION of model NAME is not used again."""
+    return ledger.move(checked_name(model), revision, RETIRED, word)
+
+
+@click.command()
+@model_argument
+@revision_argument
+@click.argument("state", type=click.Choice(STATES[1:]))
+@why_option
+@_adds
+def move(ledger: Ledger, word: Word, model: str, revision: str, state: str) -> Done:
+    """Record that REVISION of model NAME came into STATE.
+
+    Back from shadow, canary or serving is to `staged`.
+    """
+    return ledger.move(checked_name(model), revision, state, word)
+
+
+COMMANDS = (register, stage, move, retire)
+
+
+def _tell(done: Done) -> None:
+    entry = done.entry
+    already = "" if done.is_new else "already "
+    details = entry.details
+    click.echo(
+        printable(
+            f"{details['model']} {details['revision']}: {already}{details['state']}, "
+            f"entry {entry.head}"
+        )
+    )

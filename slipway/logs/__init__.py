@@ -1,0 +1,1 @@
+"""What a model's pods wrote, and one request followed by its id."""

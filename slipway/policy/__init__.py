@@ -1,0 +1,1 @@
+"""Judges what stacks render by the rules in policies/; changes nothing."""

@@ -1,0 +1,192 @@
+"""What rules look at: the objects of a rendered stack, and what belongs to each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from components.security.rules import AWS, STACK, object_name
+from slipway.rendering.recorder import Resource
+from slipway.rendering.render import Rendered
+
+Object = dict[str, Any]
+Related = dict[str, list[Object]]
+SELECTING = {
+    "PodDisruptionBudget": ("selector", "matchLabels"),
+    "NetworkPolicy": ("podSelector", "matchLabels"),
+}
+"""Kinds that select pods by labels, and where the labels stand in their spec."""
+TARGETING = ("SecurityPolicy", "BackendTrafficPolicy")
+"""Kinds that name what they are about in spec.targetRefs."""
+PARTS = {
+    "bucket": "aws:s3/bucket:Bucket",
+    "vpcId": "aws:ec2/vpc:Vpc",
+}
+"""Inputs by which a resource says whose part it is, and the type of the whole."""
+RELATED = (
+    *SELECTING,
+    *TARGETING,
+    "Gateway",
+    "BucketLifecycleConfiguration",
+    "BucketPolicy",
+    "BucketPublicAccessBlock",
+    "BucketServerSideEncryptionConfiguration",
+    "BucketVersioning",
+    "FlowLog",
+)
+"""Kinds that a rule may ask for; of each there is a list, which may be empty."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One object with what belongs to it."""
+
+    kind: str
+    name: str
+    """As waivers and reports have it: Kind/namespace/name."""
+    content: Object
+    related: Related = field(default_factory=dict)
+    """Other objects by kind: those that select, target or are part of it."""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+def of_rendered(rendered: Rendered) -> list[Judged]:
+    """All Kubernetes objects and AWS resources of a stack."""
+    found = [*_kubernetes(rendered.manifests), *_aws(rendered.resources)]
+    return sorted(found, key=lambda judged: judged.name)
+
+
+def of_stack(content: Object) -> Judged:
+    """The stack itself."""
+    return Judged(STACK, object_name(STACK, content["name"]), content)
+
+
+def alone(content: Object) -> Judged:
+    """One Kubernetes object by itself, with nothing that belongs to it."""
+    (found,) = _kubernetes([content])
+    return found
+
+
+def _kubernetes(manifests: list[Object]) -> Iterator[Judged]:
+    for one in manifests:
+        metadata = one["metadata"]
+        yield Judged(
+            kind=one["kind"],
+            name=object_name(
+                one["kind"], metadata.get("name", ""), metadata.get("namespace", "")
+            ),
+            content=one,
+            related=_by_kind(o for o in manifests if _belongs(o, one)),
+            labels=metadata.get("labels", {}),
+        )
+
+
+def _by_kind(found: Iterator[Object]) -> Related:
+    related: Related = {kind: [] for kind in RELATED}
+    for one in found:
+        related[one["kind"]].append(one)
+    return related
+
+
+def _belongs(other: Object, one: Object) -> bool:
+    """Whether the other object selects, targets or governs this one."""
+    kind, spec = other["kind"], other.get("spec", {})
+    namespace = other["metadata"].get("namespace")
+    if kind in SELECTING and one["kind"] == "Namespace":
+        return bool(namespace == one["metadata"]["name"])
+    if namespace != one["metadata"].get("namespace"):
+        return False
+    if kind in SELECTING:
+        selector, labels = SELECTING[kind]
+        return _selects(spec.get(selector, {}).get(labels, {}), one)
+    if kind in TARGETING:
+        targets = [(t["kind"], t["name"]) for t in spec.get("targetRefs", [])]
+        return (one["kind"], one["metadata"]["name"]) in targets
+    return bool(kind == "Gateway" and one["kind"] == "EnvoyProxy")
+
+
+def _selects(wanted: Mapping[str, str], one: Object) -> bool:
+    template = one.get("spec", {}).get("template", {})
+    labels = template.get("metadata", {}).get("labels", {})
+    return bool(wanted) and wanted.items() <= labels.items()
+
+
+def _aws(resources: tuple[Resource, ...]) -> Iterator[Judged]:
+    ours = [r for r in resources if r.custom and r.type.startswith(AWS)]
+    parts: dict[tuple[str, str], Related] = {}
+    for resource in ours:
+        for whole in _wholes(resource):
+            own = parts.setdefault(whole, {kind: [] for kind in RELATED})
+            content = {**resource.inputs, "policies": _documents(resource)}
+            own[_short(resource)].append(content)
+    for resource in ours:
+        content = {
+            "kind": resource.type,
+            "name": resource.name,
+            "inputs": resource.inputs,
+            "protect": resource.protect,
+            "policies": _documents(resource),
+        }
+        yield Judged(
+            kind=resource.type,
+            name=object_name(resource.type, resource.name),
+            content=content,
+            related=parts.get(
+                (resource.type, resource.name), {kind: [] for kind in RELATED}
+            ),
+        )
+
+
+def _short(resource: Resource) -> str:
+    return resource.type.rpartition(":")[2]
+
+
+def _wholes(resource: Resource) -> Iterator[tuple[str, str]]:
+    """Type and name of what the resource is a part of, as rendering names ids."""
+    if _short(resource) in RELATED:
+        for key, type_ in PARTS.items():
+            if key in resource.inputs:
+                yield type_, str(resource.inputs[key]).removesuffix("-id")
+
+
+def _documents(resource: Resource) -> list[Object]:
+    """Policy documents among the inputs, in one form."""
+    found = []
+    for key, text in resource.inputs.items():
+        if "policy" in key.lower() and isinstance(text, str) and text.startswith("{"):
+            statements = json.loads(text).get("Statement")
+            if statements is not None:  # else it is none of IAM's
+                kind = _kind(resource.type, key)
+                said = [statement(s) for s in statements]
+                found.append({"field": key, "kind": kind, "statements": said})
+    return found
+
+
+def _kind(type_: str, key: str) -> str:
+    if key == "assumeRolePolicy":
+        return "trust"
+    of_identity = type_.startswith("aws:iam/") or "podIdentityAssociation" in type_
+    return "identity" if of_identity else "resource"
+
+
+def statement(given: Object) -> Object:
+    """A statement of IAM in the one form that rules know."""
+    principal = given.get("Principal", [])
+    if isinstance(principal, dict):
+        principal = [p for one in principal.values() for p in _items(one)]
+    return {
+        "sid": given.get("Sid", ""),
+        "effect": given["Effect"],
+        "inverted": "NotAction" in given or "NotResource" in given,
+        "actions": _items(given.get("Action", [])),
+        "resources": _items(given.get("Resource", [])),
+        "principals": _items(principal),
+        "condition_keys": [k for c in given.get("Condition", {}).values() for k in c],
+    }
+
+
+def _items(value: str | list[str]) -> list[str]:
+    """IAM takes one as itself or as a list."""
+    return [value] if isinstance(value, str) else value

@@ -1,0 +1,1 @@
+"""What a change does to stacks, found by comparing two renderings."""

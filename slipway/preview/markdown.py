@@ -1,0 +1,265 @@
+"""The report as Markdown, for a comment or a job's summary: the verdict first.
+
+Names and values come from the code that is reviewed. They stand in code spans with
+nothing in them that could end one, so that they can neither format the text nor
+mention anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from slipway.preview.report import (
+    Bill,
+    Item,
+    Money,
+    PathChange,
+    Report,
+    Restart,
+    Share,
+    StackReport,
+)
+
+LIMIT_CHARACTERS = 60_000
+"""GitHub takes comments of up to 65,536 characters."""
+SHOWN_PATHS = 6
+"""Changed paths of one resource that are shown; the JSON report has all."""
+_MARKS = {
+    "nothing": "✅",
+    "calm": "✅",
+    "attention": "⚠️",
+    "danger": "🛑",
+}
+_CUT = "\n*Cut here: the JSON report has the rest.*\n"
+
+
+def text(report: Report, limit: int = LIMIT_CHARACTERS) -> str:
+    """The whole report, of at most `limit` characters."""
+    found = "\n".join(_lines(report)) + "\n"
+    if len(found) <= limit:
+        return found
+    cut = found[: limit - len(_CUT) - 100]
+    cut = cut[: cut.rfind("\n") + 1]
+    return cut + "</details>\n" * _open(cut) + _CUT
+
+
+def _open(cut: str) -> int:
+    return cut.count("<details>") - cut.count("</details>")
+
+
+def _lines(report: Report) -> Iterator[str]:
+    yield f"### {_MARKS[report.level]} {report.verdict}"
+    yield ""
+    yield f"{code(report.base)} to {code(report.head)}, judged by {_judge(report)}."
+    if report.images == "placeholders":
+        yield "Images are placeholders: a new build of an image does not show."
+    yield from _unprotected(report)
+    yield from _items("Replaced", report.of("replaced"))
+    yield from _items("May be replaced", report.of("unknown"))
+    yield from _items("Moved", report.of("moved"))
+    yield from _items("Deleted", report.of("deleted"))
+    yield from _restarts(report.restarts)
+    yield from _traffic(report.traffic)
+    yield from _bills(report.bills)
+    if report.secrets:
+        yield from _title("Encrypted values")
+        yield from (
+            f"- {code(s.stack)} {code(s.setting)}: changed" for s in report.secrets
+        )
+    if report.notes:
+        yield from _title("Notes")
+        yield from (f"- {note}" for note in report.notes)
+    for stack in report.stacks:
+        yield from _stack(stack)
+
+
+def _judge(report: Report) -> str:
+    return {
+        "base": "base's code",
+        "head": "head's code, which the change may have changed",
+        "other": "code of another checkout",
+    }[report.judge]
+
+
+def code(value: object) -> str:
+    """The value in a code span, whatever is in it."""
+    plain = "".join(c if c.isprintable() else " " for c in str(value))
+    return "`" + plain.replace("`", "'").replace("|", "¦") + "`"
+
+
+def _title(title: str) -> Iterator[str]:
+    yield from ("", f"#### {title}")
+
+
+def _items(title: str, items: Sequence[Item]) -> Iterator[str]:
+    if items:
+        yield from _title(title)
+        yield from (f"- {_item(item)}{_reason(item)}" for item in items)
+
+
+def _unprotected(report: Report) -> Iterator[str]:
+    """What holds data, and the number of all others."""
+    found = [item for item in report.items if item.protection == "removed"]
+    if found:
+        yield from _title("Protection removed")
+        data = [item for item in found if item.holds_data]
+        yield from (f"- {_item(item)}: **holds data**" for item in data)
+        if len(found) > len(data):
+            yield f"- {len(found) - len(data)} that hold no data themselves"
+
+
+def _item(item: Item) -> str:
+    return f"{code(item.stack)} {_type(item.type)} {code(item.name)}"
+
+
+def _type(type_: str) -> str:
+    """`Deployment`, `eks NodeGroup`: the kind, with the service of other providers."""
+    provider, module, kind = type_.split(":")
+    service = module.partition("/")[0]
+    return code(kind if provider == "kubernetes" else f"{service} {kind}")
+
+
+def _reason(item: Item) -> str:
+    texts = [code(item.reason) if item.reason else ""]
+    if item.holds_data and item.action in ("deleted", "replaced"):
+        texts.append("**holds data**")
+    if item.action == "deleted" and item.protection:
+        texts.append("protected: the engine refuses to delete it")
+    if item.action == "deleted" and item.retained:
+        texts.append("stays in the cloud or cluster, no longer managed")
+    said = "; ".join(filter(None, texts))
+    return f": {said}" if said else ""
+
+
+def _restarts(restarts: Sequence[Restart]) -> Iterator[str]:
+    if not restarts:
+        return
+    yield from _title("Pods restarted")
+    yield "| stack | workload | pods | strategy | surge | unavailable | drain | why |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for one in restarts:
+        cells = [code(one.stack), f"{one.kind} {code(one.name)}", _replicas(one)]
+        cells += [one.strategy, one.surge, one.unavailable, f"{one.drain_seconds} s"]
+        yield "| " + " | ".join([*cells, _why(one)]) + " |"
+
+
+def _replicas(one: Restart) -> str:
+    if one.replicas_min is None:
+        return "one a node"
+    if one.replicas_min == one.replicas_max:
+        return str(one.replicas_min)
+    return f"{one.replicas_min} to {one.replicas_max or 'no limit'}"
+
+
+def _why(one: Restart) -> str:
+    paths = [change.path.removeprefix("spec.template.") for change in one.changes]
+    more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
+    return ", ".join(code(path) for path in paths[:3]) + more
+
+
+def _traffic(shares: Sequence[Share]) -> Iterator[str]:
+    if not shares:
+        return
+    yield from _title("Traffic moved")
+    yield "| stack | route | rule | backend | before | after |"
+    yield "|---|---|---|---|---|---|"
+    for one in shares:
+        cells = [one.stack, one.route, one.rule, one.backend]
+        numbers = [_percent(one.before), _percent(one.after)]
+        yield "| " + " | ".join([*(code(cell) for cell in cells), *numbers]) + " |"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:g} %"
+
+
+def _bills(bills: Sequence[Bill]) -> Iterator[str]:
+    if not bills:
+        return
+    yield from _title("Cost and GPUs")
+    yield "| stack | | before | after |"
+    yield "|---|---|---|---|"
+    for bill in bills:
+        usd = _usd(bill.floor_before, bill.ceiling_before)
+        after = _usd(bill.floor_after, bill.ceiling_after)
+        yield f"| {code(bill.stack)} | $ a month | {usd} | {after} |"
+        gpus = _gpus(bill.gpus_floor_before, bill.gpus_ceiling_before)
+        after = _gpus(bill.gpus_floor_after, bill.gpus_ceiling_after)
+        yield f"| {code(bill.stack)} | GPUs | {gpus} | {after} |"
+    for price in dict.fromkeys(price for bill in bills for price in bill.prices):
+        yield f"\nPrices: {price}"
+    for bill in bills:
+        if bill.note:
+            yield f"\n{code(bill.stack)}: {bill.note}"
+
+
+def _usd(floor: Money | None, ceiling: Money | None) -> str:
+    return (
+        "-" if floor is None or ceiling is None else f"{_one(floor)} to {_one(ceiling)}"
+    )
+
+
+def _one(money: Money) -> str:
+    if money.usd_per_month is None:
+        return "unknown"
+    return f"{'≥ ' if money.at_least else ''}{money.usd_per_month:,.0f}"
+
+
+def _gpus(floor: int | None, ceiling: int | None) -> str:
+    return "-" if floor is None else f"{floor} to {ceiling}"
+
+
+def _stack(stack: StackReport) -> Iterator[str]:
+    if all(item.action == "deleted" for item in stack.items) and not stack.options_only:
+        return
+    yield ""
+    yield f"<details><summary>{code_html(stack.stack)}: {_summary(stack)}</summary>"
+    yield ""
+    for item in stack.items:
+        if not item.labels_only and item.action != "deleted":
+            action = "may be replaced:" if item.action == "unknown" else item.action
+            yield f"- {action} {_type(item.type)} {code(item.name)}{_secret(item)}"
+            yield from _paths(item.changes)
+    labels = [item for item in stack.items if item.labels_only]
+    if labels:
+        yield f"- {len(labels)} changed in labels only: {_labels(labels)}"
+    if stack.options_only:
+        yield f"- {stack.options_only} changed in options of the engine only"
+    yield ""
+    yield "</details>"
+
+
+def code_html(value: str) -> str:
+    """The value in an HTML element, of letters that cannot end it."""
+    plain = "".join(c for c in value if c.isalnum() or c in "._-")
+    return f"<code>{plain}</code>"
+
+
+def _summary(stack: StackReport) -> str:
+    actions = [item.action for item in stack.items]
+    words = {"unknown": "may be replaced"}
+    counts = [
+        f"{actions.count(action)} {words.get(action, action)}"
+        for action in dict.fromkeys(actions)
+    ]
+    return ", ".join(counts) or "options of the engine only"
+
+
+def _secret(item: Item) -> str:
+    hidden = item.secret and item.action in ("changed", "replaced", "unknown", "moved")
+    return " (secret values)" if hidden else ""
+
+
+def _paths(changes: Sequence[PathChange]) -> Iterator[str]:
+    for one in changes[:SHOWN_PATHS]:
+        yield f"  - {code(one.path)}: {code(one.before)} → {code(one.after)}"
+    if len(changes) > SHOWN_PATHS:
+        yield f"  - and {len(changes) - SHOWN_PATHS} more"
+
+
+def _labels(items: Iterable[Item]) -> str:
+    changes = [change for item in items for change in item.changes]
+    found = {(c.path.split(".", 2)[-1], c.before, c.after) for c in changes}
+    shown = [f"{code(p)} {code(a)} → {code(b)}" for p, a, b in sorted(found)[:3]]
+    more = [f"and {len(found) - 3} more"] if len(found) > 3 else []
+    return ", ".join([*shown, *more])

@@ -1,0 +1,171 @@
+"""What a change does to stacks, as data: docs/reference/compare.schema.json."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+SCHEMA = 1
+Action = Literal["created", "deleted", "replaced", "unknown", "moved", "changed"]
+Level = Literal["nothing", "calm", "attention", "danger"]
+
+
+@dataclass(frozen=True)
+class PathChange:
+    """One place where a resource's inputs differ, both values in a few words."""
+
+    path: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Item:
+    """What happens to one resource."""
+
+    stack: str
+    type: str
+    """Pulumi's type, such as kubernetes:apps/v1:Deployment."""
+    name: str
+    """`namespace/name` in a cluster, else the resource's name in its stack."""
+    action: Action
+    """`unknown`: it may be replaced. `moved`: the same object has another URN."""
+    reason: str = ""
+    changes: tuple[PathChange, ...] = ()
+    secret: bool = False
+    """Whether it holds secret values; its changes are then not listed."""
+    labels_only: bool = False
+    holds_data: bool = False
+    protection: Literal["", "removed", "added", "kept"] = ""
+    """Whether the engine refuses to delete it; empty: it is not protected."""
+    retained: bool = False
+    """Whether it stays when its resource is deleted."""
+
+
+@dataclass(frozen=True)
+class Restart:
+    """A workload whose pods are made anew, because its template differs."""
+
+    stack: str
+    kind: str
+    name: str
+    replicas_min: int | None
+    """Before the change; none: as many as there are nodes for it."""
+    replicas_max: int | None
+    strategy: str
+    """Of the update; `Recreate` and `Replaced` stop all pods before new ones start."""
+    surge: str
+    """Pods beyond the wanted number while it updates: a number or a percentage."""
+    unavailable: str
+    """Pods below it."""
+    drain_seconds: int
+    """Longest time that a pod may take to end (terminationGracePeriodSeconds)."""
+    changes: tuple[PathChange, ...]
+
+
+@dataclass(frozen=True)
+class Share:
+    """Requests of one rule of a route that one backend gets, in percent."""
+
+    stack: str
+    route: str
+    rule: str
+    """What the rule matches."""
+    backend: str
+    before: float | None
+    """None: the rule has no such backend."""
+    after: float | None
+
+
+@dataclass(frozen=True)
+class Money:
+    """US dollars a month of 730 hours on demand; None: not known."""
+
+    usd_per_month: float | None
+    at_least: bool
+    """Whether some part of it has no known price."""
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What a cluster costs and may hold, before and after."""
+
+    stack: str
+    floor_before: Money | None
+    """None: there is no such stack, or its settings are not read by this code."""
+    floor_after: Money | None
+    ceiling_before: Money | None
+    ceiling_after: Money | None
+    gpus_floor_before: int | None
+    """GPUs, or Neuron devices, that are always there."""
+    gpus_floor_after: int | None
+    gpus_ceiling_before: int | None
+    """GPUs that the limits of all pools admit together."""
+    gpus_ceiling_after: int | None
+    prices: tuple[str, ...]
+    """Sources of the prices with their dates."""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Secret:
+    """An encrypted value of a stack file that differs; nothing is decrypted."""
+
+    stack: str
+    setting: str
+
+
+@dataclass(frozen=True)
+class StackReport:
+    """What happens to the resources of one stack."""
+
+    stack: str
+    presence: Literal["both", "base", "head"]
+    """Which sides have a file of the stack."""
+    items: tuple[Item, ...]
+    options_only: int = 0
+    """Resources that differ only in options of the engine, such as time-outs."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """All of it."""
+
+    base: str
+    head: str
+    judge: str
+    """Whose code compared: base, head or other."""
+    images: str
+    """`placeholders` or `locked`."""
+    level: Level
+    verdict: str
+    stacks: tuple[StackReport, ...]
+    restarts: tuple[Restart, ...]
+    traffic: tuple[Share, ...]
+    bills: tuple[Bill, ...]
+    secrets: tuple[Secret, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """What happens to the resources of all stacks."""
+        return tuple(item for stack in self.stacks for item in stack.items)
+
+    @property
+    def left_behind(self) -> tuple[StackReport, ...]:
+        """Stacks without a file in head: nothing deletes their resources."""
+        return tuple(stack for stack in self.stacks if stack.presence == "base")
+
+    def of(self, action: Action) -> tuple[Item, ...]:
+        """Items of this action, of stacks that head has."""
+        here = (stack for stack in self.stacks if stack not in self.left_behind)
+        return tuple(i for stack in here for i in stack.items if i.action == action)
+
+    @property
+    def changed(self) -> bool:
+        """Whether the sides differ in anything that the report shows."""
+        return self.level != "nothing"
+
+    def as_json(self) -> dict[str, Any]:
+        """As docs/reference/compare.schema.json describes it."""
+        return {"schema_version": SCHEMA, "changed": self.changed} | asdict(self)

@@ -1,0 +1,78 @@
+"""The two checkouts that are compared: a folder as it is, or a revision of git's.
+
+A revision is taken from `git archive` into a temporary folder. The repository is only
+read: no worktree is added to it, and no branch or index changes.
+"""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from toolchain import paths
+from toolchain.errors import WrongInputError
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two checkouts."""
+
+    name: str
+    """As it was given: a folder or a revision."""
+    folder: Path
+    commit: str = ""
+    """Full name; none for a folder, whose files may have changed since."""
+
+
+def side(given: str, out: Path) -> Side:
+    """The checkout that `given` names; a revision's files are written into `out`.
+
+    WrongInputError if it is neither a folder with Pulumi.yaml nor a revision.
+    """
+    folder = Path(given)
+    if folder.is_dir():
+        if not (folder / "Pulumi.yaml").is_file():
+            raise WrongInputError(
+                f"{given}: there is no Pulumi.yaml in it, so it is no checkout of "
+                "Slipway; give a checkout's folder or a revision of git's"
+            )
+        return Side(given, folder.resolve())
+    commit = _commit(given)
+    out.mkdir()
+    with tarfile.open(fileobj=io.BytesIO(_git("archive", commit).stdout)) as archive:
+        archive.extractall(out, filter="data")
+    return Side(given, out, commit)
+
+
+def judge(base: Side, head: Side) -> str:
+    """Whose code compares: `base`, `head` or `other`.
+
+    Only base's code is sure not to be changed by what it judges.
+    """
+    for name, one in (("base", base), ("head", head)):
+        if one.folder == paths.ROOT:
+            return name
+    if _git("status", "--porcelain", "--untracked-files=no").stdout:
+        return "other"
+    commit = _git("rev-parse", "HEAD").stdout.decode().strip()
+    return {head.commit: "head", base.commit: "base"}.get(commit or "none", "other")
+
+
+def _commit(revision: str) -> str:
+    spec = f"{revision}^{{commit}}"
+    done = _git("rev-parse", "--verify", "--quiet", "--end-of-options", spec)
+    if done.returncode != 0:
+        raise WrongInputError(
+            f"{revision}: neither a folder nor a revision of the repository in "
+            f"{paths.ROOT}; a shallow clone lacks older revisions: fetch it first"
+        )
+    return done.stdout.decode().strip()
+
+
+def _git(*words: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        ["git", *words], cwd=paths.ROOT, capture_output=True, check=False
+    )

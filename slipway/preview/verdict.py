@@ -1,0 +1,112 @@
+"""The one line that a reviewer must read, and how much attention the change needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sized
+from dataclasses import replace
+
+from slipway.preview.report import Bill, Level, Money, Report
+
+
+def with_verdict(report: Report) -> Report:
+    """The report with its level and its verdict."""
+    parts = [*_danger(report)]
+    level: Level = "danger" if parts else "nothing"
+    attention = [*_attention(report)]
+    calm = [*_calm(report)]
+    if not parts:
+        level = "attention" if attention else "calm" if calm else "nothing"
+    text = ", ".join([*parts, *attention, *calm])
+    verdict = text[:1].upper() + text[1:] + "." if text else "Nothing changes."
+    return replace(report, level=level, verdict=verdict)
+
+
+def _danger(report: Report) -> Iterator[str]:
+    """What may lose data or interrupt service."""
+    unprotected = [item for item in report.items if item.protection == "removed"]
+    if unprotected:
+        yield f"removes the protection of {_count(unprotected, 'resource')}"
+    for found, verb in (
+        (report.of("replaced"), "replaces"),
+        (report.of("deleted"), "deletes"),
+    ):
+        held = [item for item in found if item.holds_data]
+        data = f" ({len(held)} with data)" if held else ""
+        if found:
+            yield f"{verb} {_count(found, 'resource')}{data}"
+    if found := report.of("unknown"):
+        yield f"may replace {_count(found, 'resource')}"
+    if found := report.of("moved"):
+        yield f"moves {_count(found, 'object')} to another URN"
+
+
+def _attention(report: Report) -> Iterator[str]:
+    for stack in report.left_behind:
+        left = _count(stack.items, "resource")
+        yield f"gives up {stack.stack}, whose {left} stay until it is destroyed"
+    if report.restarts:
+        pods = [r.replicas_max for r in report.restarts if r.replicas_max]
+        bound = f" (up to {_number(sum(pods), 'pod')})" if pods else ""
+        yield f"restarts the pods of {_count(report.restarts, 'workload')}{bound}"
+    if report.traffic:
+        routes = {(share.stack, share.route) for share in report.traffic}
+        yield f"moves traffic of {_count(routes, 'route')}"
+    if report.secrets:
+        yield f"changes {_count(report.secrets, 'encrypted value')}"
+    for bill in report.bills:
+        yield from _bill(bill)
+
+
+def _bill(bill: Bill) -> Iterator[str]:
+    if bill.note:
+        yield f"changes the cost of {bill.stack} by an unknown amount"
+        return
+    gpus = _moved(bill.gpus_ceiling_before, bill.gpus_ceiling_after)
+    if gpus:
+        yield f"{gpus} GPUs at most in {bill.stack}"
+    floor, ceiling = (
+        _moved(_usd(before), _usd(after), "$")
+        for before, after in (
+            (bill.floor_before, bill.floor_after),
+            (bill.ceiling_before, bill.ceiling_after),
+        )
+    )
+    if floor or ceiling:
+        yield f"{floor or '$0'} to {ceiling or '$0'} a month in {bill.stack}"
+
+
+def _usd(money: Money | None) -> float | None:
+    return money.usd_per_month if money else None
+
+
+def _moved(before: float | None, after: float | None, sign: str = "") -> str:
+    """The step with its sign; a side that is not there, or not known, counts as 0."""
+    step = (after or 0) - (before or 0)
+    if not round(step):
+        return ""
+    return f"{'+' if step > 0 else '-'}{sign}{abs(step):,.0f}"
+
+
+def _calm(report: Report) -> Iterator[str]:
+    if created := report.of("created"):
+        yield f"creates {_count(created, 'resource')}"
+    updated = [
+        item
+        for item in report.of("changed")
+        if not item.labels_only and item.protection != "removed"
+    ]
+    if updated:
+        yield f"updates {_count(updated, 'resource')} in place"
+    labels = [item for item in report.of("changed") if item.labels_only]
+    if labels:
+        yield f"changes labels of {_count(labels, 'resource')}"
+    if options := sum(stack.options_only for stack in report.stacks):
+        yield f"changes options of the engine for {_number(options, 'resource')}"
+
+
+def _count(found: Sized, noun: str) -> str:
+    return _number(len(found), noun)
+
+
+def _number(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,1 @@
+"""Components for Pulumi programs of other languages: a component provider."""

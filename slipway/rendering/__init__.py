@@ -1,0 +1,1 @@
+"""A stack's program run without the engine: what it registers, as manifests."""

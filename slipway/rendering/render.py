@@ -1,0 +1,250 @@
+"""`slipway render`: a stack's program run in this process under Pulumi's test monitor.
+
+Gives apply-ready manifests and the list of cloud resources. Nothing is deployed, no
+cluster, cloud or network is touched, and neither Pulumi's CLI nor a provider is needed.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pulumi.runtime.settings import Settings
+
+from components import images as images_lock
+from components import lookups
+from components.setting_secrets import PLACEHOLDER
+from slipway import stack_files
+from slipway.rendering import manifests, program_run
+from slipway.rendering.recorder import (
+    KUBERNETES,
+    KUBERNETES_PROVIDER,
+    STACK_REFERENCE,
+    Recording,
+    RecordingEngine,
+    RecordingMonitor,
+    Resource,
+)
+from stacks import layers
+
+HEADER = "# Rendered by `slipway render {stack}`; do not edit.\n"
+PRIVATE, PUBLIC = 0o600, 0o666
+"""Modes of files with and without secret values; umask takes from them."""
+LEFT_OUT = "left out: they hold secret values (--secrets)"
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What a stack consists of."""
+
+    stack: str
+    resources: tuple[Resource, ...]
+    """All resources, components and providers among them, by URN."""
+    outputs: dict[str, Any]
+    messages: tuple[str, ...] = ()
+    """Warnings that the program logged."""
+
+    @cached_property
+    def manifests(self) -> list[dict[str, Any]]:
+        """Every Kubernetes object, in an order in which they can be applied."""
+        return manifests.in_order(self.resources)
+
+    @cached_property
+    def cloud(self) -> list[dict[str, Any]]:
+        """Every other resource that a provider would make: type, name, inputs."""
+        return [
+            {"type": r.type, "name": r.name, "urn": r.urn, "inputs": r.inputs}
+            for r in self.resources
+            if r.custom
+            and not manifests.is_object(r)
+            and not r.type.startswith("pulumi:")
+        ]
+
+    @cached_property
+    def secrets(self) -> list[str]:
+        """File names of objects with values that the program marked as secret."""
+        return [
+            manifests.file_name(manifests.manifest(r))
+            for r in self.resources
+            if r.has_secrets and manifests.is_object(r)
+        ]
+
+    @cached_property
+    def sealed(self) -> list[str]:
+        """Of these, the ones whose values only the engine decrypts.
+
+        A placeholder stands for them here. It is known to everybody: whoever applied it
+        as a key would open the door to all.
+        """
+        known = (PLACEHOLDER, base64.b64encode(PLACEHOLDER.encode()).decode())
+        return [
+            name
+            for m in self.manifests
+            if (name := manifests.file_name(m)) in self.secrets
+            and any(f'"{text}"' in json.dumps(m) for text in known)
+        ]
+
+    @cached_property
+    def secret_cloud(self) -> frozenset[str]:
+        """URNs of the other resources with such values."""
+        cloud = {one["urn"] for one in self.cloud}
+        return frozenset(r.urn for r in self.resources if r.has_secrets) & cloud
+
+    @property
+    def urns(self) -> list[str]:
+        return [resource.urn for resource in self.resources]
+
+    @property
+    def uses_kubernetes(self) -> bool:
+        """Whether the engine needs the Kubernetes provider for this stack."""
+        return any(
+            r.type.startswith((KUBERNETES, KUBERNETES_PROVIDER)) for r in self.resources
+        )
+
+    @property
+    def references(self) -> list[str]:
+        """Stacks of this project whose outputs the program reads."""
+        return [
+            str(r.inputs["name"]).rpartition("/")[2]
+            for r in self.resources
+            if r.type == STACK_REFERENCE
+        ]
+
+    def files(self, *, secrets: bool = False) -> dict[str, str]:
+        """Content of every manifest's file by its name.
+
+        Objects with secret values are left out unless `secrets` asks for them; those
+        that are encrypted in the stack file, always.
+        """
+        header = HEADER.format(stack=self.stack)
+        left_out = self.sealed if secrets else self.secrets
+        return {
+            name: header + manifests.to_yaml(m)
+            for m in self.manifests
+            if (name := manifests.file_name(m)) not in left_out
+        }
+
+    def write(self, out: Path, *, secrets: bool = False) -> list[Path]:
+        """Writes `<out>/<stack>/`, and `<out>/<stack>.cloud.json` if there is any.
+
+        With `secrets` objects with secret values, too, for their owner's eyes only.
+
+        Files of an earlier rendering that no longer belong are deleted; files that
+        `render` did not write are left alone.
+        """
+        folder = out / self.stack
+        folder.mkdir(parents=True, exist_ok=True)
+        content = {
+            folder / name: text for name, text in self.files(secrets=secrets).items()
+        }
+        for old in set(folder.glob("*.yaml")) - set(content):
+            if old.read_text().startswith(HEADER.partition("{")[0]):
+                old.unlink()
+        cloud = out / f"{self.stack}.cloud.json"
+        if self.cloud:
+            listed = [
+                one
+                if secrets or one["urn"] not in self.secret_cloud
+                else one | {"inputs": LEFT_OUT}
+                for one in self.cloud
+            ]
+            content[cloud] = json.dumps(listed, indent=2, sort_keys=True) + "\n"
+        else:
+            cloud.unlink(missing_ok=True)
+        private = {folder / name for name in self.secrets}
+        private |= {cloud} if self.secret_cloud else set()
+        for path, text in content.items():
+            path.touch(PRIVATE if path in private else PUBLIC)
+            if path in private:
+                path.chmod(PRIVATE)  # one of an earlier run
+            path.write_text(text)
+        return list(content)
+
+
+def render(
+    stack_name: str,
+    config: dict[str, Any] | None = None,
+    images: dict[str, str] | None = None,
+    program: layers.Program | None = None,
+    *,
+    look_up: bool = False,
+) -> Rendered:
+    """Runs the stack's program and returns what it registered.
+
+    `config` stands in for the stack file (field or `namespace:key` to value), `images`
+    for images.lock (name to reference), `program` for the module of the stack's layer.
+    `look_up` lets settings look at what lies outside of the checkout, as a Terraform
+    state does; another stack's outputs are placeholders even so.
+    Raises what the program raises, SettingsError among them. May be called any number
+    of times in one process: each run has Pulumi's global state to itself.
+    """
+    values = (
+        stack_files.program_config(stack_name)
+        if config is None
+        else stack_files.encoded(config, stack_files.name(stack_name))
+    )
+    run = program or layers.program(stack_name)
+    recording = Recording()
+    with images_in_place(images):
+        program_run.alone(lambda: _run(stack_name, values, run, recording, look_up))
+    return Rendered(
+        stack=stack_name,
+        resources=tuple(sorted(recording.resources, key=lambda r: r.urn)),
+        outputs=recording.outputs,
+        messages=tuple(recording.messages),
+    )
+
+
+def _run(
+    stack: str,
+    config: dict[str, str],
+    program: layers.Program,
+    recording: Recording,
+    look_up: bool,
+) -> None:
+    project = stack_files.project_name()
+    settings = Settings(
+        project=project,
+        stack=stack,
+        monitor=RecordingMonitor(recording, project, stack),
+        engine=RecordingEngine(recording),
+        dry_run=False,
+        organization="organization",
+    )
+    looking = nullcontext() if look_up else lookups.none()
+    # The program chooses its stack's lock file, for itself only.
+    with looking, images_lock.using(images_lock.Lock()):
+        program_run.run(program, settings, config, stack_files.encrypted(config))
+
+
+_one_lock_file = threading.Lock()
+
+
+@contextmanager
+def images_in_place(images: dict[str, str] | None) -> Iterator[None]:
+    """Puts a lock file of its own in place of images.lock while a program runs."""
+    if images is None:
+        yield
+        return
+    variable = "SLIPWAY_IMAGES_LOCK"
+    with _one_lock_file, tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "images.lock"
+        file.write_text(json.dumps(images))
+        before = os.environ.get(variable)
+        os.environ[variable] = str(file)
+        try:
+            with images_lock.instead(file):
+                yield
+        finally:
+            os.environ.pop(variable)
+            if before is not None:
+                os.environ[variable] = before

@@ -1,0 +1,74 @@
+"""The lock file that a stack names: what short names of images stand for there.
+
+It is known before the settings are read, as reading them looks up the images.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from components.images import REFERENCE, Lock
+from components.settings import Problem
+
+FIELD = "images_lock"
+
+
+def of(ours: Mapping[str, Any], root: Path) -> Lock:
+    """The lock that settings as they were given name; `root` is the checkout."""
+    name = ours.get(FIELD)
+    file = root / name if isinstance(name, str) and name else None
+    return Lock(file, must_be_named=_is_production(ours.get("production", False)))
+
+
+def _is_production(given: Any) -> bool:
+    """As the settings will read it; what they will refuse counts as production."""
+    try:
+        return TypeAdapter(bool).validate_python(given)
+    except ValidationError:
+        return True
+
+
+def problems(ours: Mapping[str, Any], root: Path) -> Iterator[Problem]:
+    """What is wrong with the file that they name."""
+    name = ours.get(FIELD)
+    if not isinstance(name, str) or not name:
+        return
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        yield Problem(
+            FIELD,
+            name,
+            "it lies outside of the checkout, so that no reviewer sees it",
+            "give a path in the checkout, such as stacks/config/images.prod.lock",
+        )
+    elif not (root / path).is_file():
+        yield Problem(
+            FIELD,
+            name,
+            "there is no such file in the checkout",
+            f"write it by `slipway images push --registry HOST/PATH --lock {name}`, "
+            "and commit it",
+        )
+    elif wrong := _wrong(root / path):
+        yield Problem(
+            FIELD,
+            name,
+            wrong,
+            "give JSON with host/path@sha256:<64 hex digits> by short name, as "
+            "`slipway images push --lock` writes it",
+        )
+
+
+def _wrong(file: Path) -> str:
+    """What is wrong with the content; empty if nothing is."""
+    try:
+        found = json.loads(file.read_text())
+        bad = [name for name, it in found.items() if not REFERENCE.fullmatch(str(it))]
+    except (OSError, ValueError, AttributeError) as error:
+        return f"it cannot be read: {error}"
+    return f"it has no reference by digest for {', '.join(bad)}" if bad else ""

@@ -1,0 +1,40 @@
+"""The layer `jobs`: work that is run and ends, in a cluster with its platform."""
+
+from __future__ import annotations
+
+import pulumi
+
+from components.cluster.existing import cluster_access
+from components.cluster.settings import ClusterSettings
+from components.ownership import Ownership
+from components.settings import SettingsError
+from components.training import pool_problems
+from components.training.claims import Claims
+from components.training.settings import JobsSettings
+from components.training.training_job import TrainingJob
+from stacks import config, files
+
+
+def run() -> None:
+    """Declares what the runs of every job need; starts none of them."""
+    chosen = config.settings(JobsSettings)
+    if chosen.cluster.stack and pool_problems.asked(chosen.training):
+        _check_cluster(chosen, chosen.cluster.stack)
+    owned = Ownership(pulumi.get_stack(), chosen.adopt)
+    cluster = cluster_access.provider(chosen.cluster)
+    options = pulumi.ResourceOptions(providers=[cluster])
+    if chosen.made_claims:
+        Claims("claims", chosen.made_claims, namespace=chosen.namespace, opts=options)
+    for name, args in chosen.training.items():
+        TrainingJob(name, args, namespace=chosen.namespace, opts=options)
+    owned.require_declared(files.name(pulumi.get_stack()))
+    pulumi.export("jobs", list(chosen.training))
+
+
+def _check_cluster(chosen: JobsSettings, other: str) -> None:
+    """What the jobs count on against the stack that makes the cluster."""
+    stack = pulumi.get_stack()
+    cluster = config.of_other_stack(other, ClusterSettings, stack)
+    found = pool_problems.problems(chosen.training, chosen.namespace, cluster)
+    if problems := list(found):
+        raise SettingsError(files.name(stack), problems)

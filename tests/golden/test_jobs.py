@@ -1,0 +1,83 @@
+"""What jobs are made of, by framework and gang, compared with the files in jobs/.
+
+SLIPWAY_RENEW_GOLDEN=1 .venv/bin/python -m pytest tests/golden/test_jobs.py
+git diff tests/golden/jobs
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from slipway.rendering.render import render
+from tests.support import schemas
+from tests.support.rendered import IMAGES
+
+FOLDER = Path(__file__).with_name("jobs")
+RENEW = "SLIPWAY_RENEW_GOLDEN"
+SHARED = {"claim": "shared", "size_gib": 5, "many_nodes": True}
+GANG: dict[str, Any] = {"image": "model-server", "command": ["python3", "-m", "net"]}
+JOBS: dict[str, dict[str, Any]] = {
+    "one-worker": {**GANG, "schedule": "15 2 * * *"},
+    "command": {
+        **GANG,
+        "nodes": 2,
+        "checkpoint": SHARED,
+        "result": {**SHARED, "path": "models/net"},
+        "data": {"image": "employment"},
+        "restarts": {"gang_restarts": 2},
+        "environment": {"EPOCHS": "3", "PRICE": "$(5)"},
+        "secrets": {"tokens": {"variables": {"TOKEN": "token"}}},
+    },
+    "torch": {
+        **GANG,
+        "framework": "torch",
+        "nodes": 2,
+        "gang": "native",
+        "checkpoint": {"bucket": "s3://example/net"},
+        "restarts": {"worker_restarts": 10, "gang_restarts": 2},
+    },
+    "torch-gpu": {
+        **GANG,
+        "framework": "torch",
+        "nodes": 2,
+        "accelerator": {
+            "instance_types": ["p5.48xlarge"],
+            "worker_gpus": 8,
+            "efa": True,
+        },
+        "service_account": {"pod_identity": True},
+    },
+    "tensorflow": {**GANG, "framework": "tensorflow", "nodes": 2},
+    "jax": {**GANG, "framework": "jax", "nodes": 2, "gang": "kueue", "queue": "team-a"},
+}
+
+
+def text(job: str) -> str:
+    config = {"cluster": {"kubeconfig": "lab"}, "training": {"net": JOBS[job]}}
+    found = render("jobs.test", config=config, images=IMAGES).manifests
+    return yaml.safe_dump_all(found, sort_keys=True, width=88)
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_a_job_is_made_of_what_was_read_last(job: str) -> None:
+    file = FOLDER / f"{job}.yaml"
+    found = text(job)
+    if os.environ.get(RENEW):
+        FOLDER.mkdir(exist_ok=True)
+        file.write_text(found)
+    assert found == file.read_text(), f"{file.name}: renew and read the difference"
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_its_objects_are_valid(job: str) -> None:
+    for one in yaml.safe_load_all(text(job)):
+        assert schemas.problems(one) == [], one["kind"]
+
+
+def test_no_file_is_left_over() -> None:
+    assert {file.stem for file in FOLDER.iterdir()} == set(JOBS)

@@ -1,0 +1,175 @@
+"""The pipelines to copy: sound by their hosts' schemas, and their report job works."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from toolchain import paths
+
+GITHUB = paths.ROOT / "ci" / "github" / "slipway.yml"
+OWN = paths.ROOT / ".github" / "workflows" / "ci.yml"
+GITLAB = paths.ROOT / "ci" / "gitlab" / "slipway.yml"
+PROGRAMS = Path(sys.executable).parent
+STACK = "Pulumi.models.lab.yaml"
+
+
+def run(*command: str | Path, folder: Path = paths.ROOT, **variables: str) -> str:
+    """Its output; AssertionError with it if the command fails."""
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(Path.home()), **variables},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def jobs(file: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(file.read_text())["jobs"]
+    return found
+
+
+def test_no_finding_of_an_audit_of_workflows() -> None:
+    said = run(PROGRAMS / "zizmor", "--offline", "--no-progress", GITHUB, OWN)
+    assert "No findings to report" in said
+
+
+@pytest.mark.parametrize(
+    ("file", "schema", "more"),
+    [
+        (GITHUB, "vendor.github-workflows", ()),
+        (OWN, "vendor.github-workflows", ()),
+        (GITLAB, "vendor.gitlab-ci", ("--data-transform", "gitlab-ci")),
+    ],
+)
+def test_the_schema_of_the_host_accepts_it(
+    file: Path, schema: str, more: tuple[str, ...]
+) -> None:
+    run(PROGRAMS / "check-jsonschema", "--builtin-schema", schema, *more, file)
+
+
+@pytest.mark.parametrize("file", [GITHUB, OWN])
+def test_actions_are_pinned_by_commit_and_rights_are_named(file: Path) -> None:
+    assert yaml.safe_load(file.read_text())["permissions"] == {}
+    for job in jobs(file).values():
+        assert "permissions" in job
+        assert job["timeout-minutes"] <= 90
+        for step in job["steps"]:
+            if uses := step.get("uses"):
+                assert len(uses.partition("@")[2]) == 40, uses
+
+
+def test_what_runs_a_strangers_code_cannot_write() -> None:
+    """A fork's pull request reaches the report alone."""
+    found = jobs(GITHUB)
+    assert found["report"]["permissions"] == {"contents": "read"}
+    ours = "github.event.pull_request.head.repo.full_name == github.repository"
+    for name in set(found) - {"report"}:
+        assert found[name]["if"] == ours
+    steps = found["comment"]["steps"]
+    assert [step["run"].split()[:3] for step in steps if "run" in step] == [
+        ["gh", "pr", "comment"]
+    ]
+    assert found["preview"]["environment"] == "preview"
+    triggers = yaml.safe_load(GITHUB.read_text())[True]  # YAML 1.1 reads `on` so
+    assert list(triggers) == ["pull_request"]
+
+
+@pytest.fixture
+def sides(tmp_path: Path) -> Path:
+    """A folder with `base` and `head`: this checkout with one stack, and a change."""
+    ignore = shutil.ignore_patterns(".*", "__pycache__", "findings", "tests", "docs")
+    shutil.copytree(paths.ROOT, tmp_path / "base", ignore=ignore)
+    for file in (tmp_path / "base" / "stacks" / "config").glob("Pulumi.*.yaml"):
+        if file.name != STACK:
+            file.unlink()
+    shutil.copytree(tmp_path / "base", tmp_path / "head")
+    (tmp_path / "base" / ".venv").symlink_to(PROGRAMS.parent)
+    file = tmp_path / "head" / "stacks" / "config" / STACK
+    text = file.read_text()
+    assert "max_replicas: 4" in text
+    file.write_text(text.replace("max_replicas: 4", "max_replicas: 5"))
+    return tmp_path
+
+
+def test_the_report_job_shows_what_a_change_does(sides: Path) -> None:
+    """Its own commands, but the one that installs."""
+    summary = sides / "summary.md"
+    commands = [step for step in jobs(GITHUB)["report"]["steps"] if "run" in step]
+    assert commands[0]["run"] == "make environment"
+    for step in commands[1:]:
+        folder = sides / step.get("working-directory", "")
+        run("bash", "-ec", step["run"], folder=folder, GITHUB_STEP_SUMMARY=str(summary))
+    assert summary.read_text() == (sides / "report" / "compare.md").read_text()
+    assert "maxReplicas" in summary.read_text()
+    assert (sides / "report" / "compare.json").is_file()
+
+
+def test_gitlabs_report_job_runs_the_same_comparison() -> None:
+    script = yaml.safe_load(GITLAB.read_text())["slipway-report"]["script"]
+    (compare,) = [line for line in script if "slipway compare" in line]
+    of_github = [step.get("run", "") for step in jobs(GITHUB)["report"]["steps"]]
+    assert any(".venv/bin/slipway compare . " in line for line in of_github)
+    assert ".venv/bin/slipway compare . " in compare
+    assert script.index(compare) > script.index("make -C ../base environment")
+
+
+def git(folder: Path, *words: str) -> None:
+    who = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
+    run("git", *who, *words, folder=folder)
+
+
+def test_gitlabs_report_job_starts_where_an_earlier_one_was_ended(
+    tmp_path: Path,
+) -> None:
+    """Runners keep their folders."""
+    checkout = tmp_path / "project"
+    checkout.mkdir()
+    git(checkout, "init", "-q")
+    git(checkout, "commit", "-q", "--allow-empty", "-m", "one")
+    script = yaml.safe_load(GITLAB.read_text())["slipway-report"]["script"]
+    (add,) = (i for i, line in enumerate(script) if "worktree add" in line)
+    for _ in range(2):
+        for line in script[: add + 1]:
+            run(
+                "bash",
+                "-ec",
+                line,
+                folder=checkout,
+                CI_MERGE_REQUEST_DIFF_BASE_SHA="HEAD",
+            )
+        assert (tmp_path / "base" / ".git").is_file()
+        (tmp_path / "base" / "left").touch()
+
+
+@pytest.mark.parametrize("empty", ["PREVIEW_STACKS", "PULUMI_BACKEND_URL"])
+def test_a_preview_without_stacks_or_state_fails(empty: str, tmp_path: Path) -> None:
+    (step,) = (it for it in jobs(GITHUB)["preview"]["steps"] if it["name"] == "Preview")
+    assert set(step["env"]) == {"PREVIEW_STACKS", "PULUMI_BACKEND_URL"}
+    line, *_ = yaml.safe_load(GITLAB.read_text())["slipway-preview"]["script"]
+    program = tmp_path / ".venv" / "bin" / "slipway"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\necho previewed $2\n")
+    program.chmod(0o755)
+    given: dict[str, Any] = {
+        "PREVIEW_STACKS": "a.b c.d",
+        "PULUMI_BACKEND_URL": "s3://bucket",
+    }
+    said = run("bash", "-ec", step["run"], folder=tmp_path, **given)
+    assert said == "previewed a.b\npreviewed c.d\n"
+    run("bash", "-ec", line, **given)
+    lacking: dict[str, Any] = {**given, empty: ""}
+    for text in (step["run"], line):
+        with pytest.raises(AssertionError, match=empty):
+            run("bash", "-ec", text, folder=tmp_path, **lacking)

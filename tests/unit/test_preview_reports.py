@@ -1,0 +1,172 @@
+"""What `slipway compare` reports on changes as people make them.
+
+SLIPWAY_RENEW_GOLDEN=1 .venv/bin/python -m pytest tests/unit/test_preview_reports.py
+git diff tests/golden/compare
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import jsonschema  # type: ignore[import-untyped]
+import pytest
+
+from components.cluster import kubernetes_support
+from slipway.preview import markdown
+from slipway.preview.report import Report
+from tests.support.compared import Change, both, nothing, put, report
+from tests.support.rendered import reference
+from toolchain import paths
+
+FOLDER = paths.ROOT / "tests" / "golden" / "compare"
+RENEW = "SLIPWAY_RENEW_GOLDEN"
+SCHEMA = json.loads((paths.ROOT / "docs/reference/compare.schema.json").read_text())
+LAB, DEV = "models.lab", "models.dev"
+SECRET = "employment-keys"
+
+
+def revisions(*weights: int, arm: str = "canary") -> Any:
+    names = ("2026-10-01", "2026-11-23")[: len(weights)]
+    each = dict(zip(names, weights, strict=True))
+    found = {n: {"model_image": "employment", "weight": w} for n, w in each.items()}
+    if len(found) > 1:
+        found[names[1]]["arm"] = arm
+    model = {"route": {"prefix": "/employment/v1"}, "revisions": found}
+    return put("models", "employment", value=model)
+
+
+def keys(text: str) -> Any:
+    access = {"api_keys": {"secret": SECRET}}
+    value = {SECRET: {"alice": {"secure": text}}}
+    return both(
+        put("models", "employment", "access", value=access),
+        put("client_keys", value=value),
+    )
+
+
+NEW_MODEL = {"model_image": "employment", "route": {"prefix": "/second/v1"}}
+CHANGES = {
+    "scale": Change(
+        LAB, put("models", "employment", "scaling", "max_replicas", value=6)
+    ),
+    "image-digest": Change(
+        DEV, put("models", "employment", "model_image", value=reference("other"))
+    ),
+    "weight": Change(DEV, revisions(50, 50), revisions(90, 10)),
+    "revision-added": Change(DEV, revisions(90, 10), revisions(100)),
+    "resource-limits": Change(
+        LAB, put("models", "employment", "resources", "cpu_limit_millicores", value=700)
+    ),
+    "pool-type": Change(
+        "cluster.dev",
+        both(
+            put("pools", "system", "instance_types", value=["m7a.xlarge"]),
+            put("pools", "gpu", "max_gpus", value=8),
+        ),
+    ),
+    "account-tags": Change(
+        "cluster.dev", put("account", "tags", value={"environment": "test"})
+    ),
+    "cidr": Change("cluster.dev", put("network", "cidr", value="10.40.0.0/16")),
+    "secret-rotated": Change(DEV, keys("v1:BBBB"), keys("v1:AAAA")),
+    "name-changed": Change(
+        DEV,
+        both(
+            put("models", "jobs", value=NEW_MODEL | {"model": "employment"}),
+            put("models", "employment", value=None),
+        ),
+    ),
+    "store-unprotected": Change(
+        "cluster.dev", nothing, put("storage", "protect", value=True)
+    ),
+    "model-removed": Change("models.gpu", put("models", "reranker", value=None)),
+    "model-added": Change(DEV, put("models", "second", value=NEW_MODEL)),
+    "stack-removed": Change(DEV, None),
+}
+
+
+@pytest.fixture(autouse=True)
+def that_day(monkeypatch: pytest.MonkeyPatch) -> None:
+    """EKS costs more once a version's standard support has ended."""
+    monkeypatch.setattr(kubernetes_support, "today", lambda: date(2026, 11, 29))
+
+
+@pytest.fixture
+def reports(tmp_path: Path) -> dict[str, Report]:
+    return {name: report(one, tmp_path / name) for name, one in CHANGES.items()}
+
+
+def test_reports_are_the_ones_that_were_read_last(reports: dict[str, Report]) -> None:
+    if os.environ.get(RENEW):
+        FOLDER.mkdir(exist_ok=True)
+        for old in FOLDER.glob("*.md"):
+            old.unlink()
+        for name, one in reports.items():
+            (FOLDER / f"{name}.md").write_text(markdown.text(one))
+    assert {file.stem for file in FOLDER.glob("*.md")} == set(reports)
+    for name, one in reports.items():
+        kept = (FOLDER / f"{name}.md").read_text()
+        assert markdown.text(one) == kept, f"{name}: renew and read the difference"
+        jsonschema.Draft202012Validator(SCHEMA).validate(as_json(one))
+
+
+def as_json(one: Report) -> Any:
+    return json.loads(json.dumps(one.as_json()))
+
+
+@pytest.mark.parametrize("name", ["scale", "pool-type", "secret-rotated"])
+def test_the_same_twice_is_nothing(name: str, tmp_path: Path) -> None:
+    change = CHANGES[name]
+    found = report(replace(change, base=change.head), tmp_path)
+    assert not found.changed
+    assert found.verdict == "Nothing changes."
+    assert as_json(found)["stacks"] == []
+
+
+MIRRORED = {"created": "deleted", "deleted": "created"}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_the_way_back_is_the_mirror_image(name: str, tmp_path: Path) -> None:
+    change = CHANGES[name]
+    there = report(change, tmp_path / "there")
+    back = report(Change(change.stack, change.base, change.head), tmp_path / "back")
+    assert there.changed
+    assert summary(back) == {
+        (MIRRORED.get(action, action), *rest) for action, *rest in summary(there)
+    }
+    assert {(r.kind, r.name) for r in back.restarts} == {
+        (r.kind, r.name) for r in there.restarts
+    }
+    assert {(s.backend, s.after, s.before) for s in back.traffic} == {
+        (s.backend, s.before, s.after) for s in there.traffic
+    }
+    assert [b.ceiling_after for b in back.bills] == [
+        b.ceiling_before for b in there.bills
+    ]
+
+
+def summary(one: Report) -> set[tuple[str, ...]]:
+    return {(i.action, i.type, i.name, *(c.path for c in i.changes)) for i in one.items}
+
+
+def test_no_secret_value_is_in_any_report(tmp_path: Path) -> None:
+    old, new = "0123456789abcdef-old-value", "0123456789abcdef-new-value"
+    change = Change(DEV, keys("v1:" + new), keys("v1:" + old))
+    found = report(change, tmp_path / "encrypted")
+    assert [s.setting for s in found.secrets] == [f"slipway:client_keys.{SECRET}.alice"]
+    text = json.dumps(as_json(found)) + markdown.text(found)
+    assert old not in text
+    assert new not in text
+
+
+def test_what_a_replaced_network_takes_along(tmp_path: Path) -> None:
+    found = report(CHANGES["cidr"], tmp_path)
+    replaced = {item.type.rpartition(":")[2] for item in found.of("replaced")}
+    assert {"Vpc", "Subnet", "NatGateway", "NodeGroup"} <= replaced
+    assert found.level == "danger"

@@ -1,0 +1,282 @@
+"""What the rollout's program sends to the API server and Prometheus, over HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from rollout import __main__ as program
+from rollout import prometheus, web
+from rollout.actions import WriteEntry, WriteRoute, WriteStatus
+from rollout.api import Api, ApiError
+from rollout.cluster import Cluster
+from rollout.counts import Tally
+from rollout.objects import FENCE, PLACES_KEY, STATUS_KEY
+from rollout.protocol import ReadRoute, ReadSettings, ReadStatus, give, tick
+from rollout.settings import MOST_INTERVALS, Counters, Gate
+from rollout.status import OrderKind, Status
+from rollout.verdict import Verdict
+from rollout.web import Watched
+
+from tests.support.rollout_api import NAMES, PLACES, Served, objects, serve
+from tests.support.rollouts import SETTINGS
+
+WIRED = replace(
+    SETTINGS,
+    total=Counters("all_b", "all_a"),
+    gates=(Gate("errors", 0.005, counters=Counters("bad_b", "bad_a")),),
+)
+NONE: list[dict[int, float]] = []
+
+
+def steady(per_interval: float, rows: int = 40) -> list[dict[int, float]]:
+    return [{30 * row: per_interval * row for row in range(rows)}]
+
+
+@pytest.fixture
+def served() -> Served:
+    counters = {"all_b": steady(1000), "all_a": steady(9000), "bad_b": NONE}
+    return Served(objects(WIRED), counters | {"bad_a": steady(18)})
+
+
+@pytest.fixture
+def api(served: Served) -> Iterator[Api]:
+    with serve(served) as found:
+        yield found
+
+
+def cluster(api: Api, now: int = 0) -> Cluster:
+    return Cluster(api, api, NAMES, clock=lambda: now)
+
+
+def counts(api: Api, now: int = 100, gate: Gate = WIRED.gates[0]) -> list[tuple]:
+    settings = replace(WIRED, gates=(gate,))
+    found = prometheus.read_counts(api, settings, 0, now)[gate.name].intervals
+    return [(it.start, it.canary, it.stable) for it in found]
+
+
+def test_counts_are_whole_intervals_of_both_revisions(api: Api) -> None:
+    row = (Tally(1000, 0), Tally(9000, 18))
+    assert counts(api, now=119) == [(0, *row), (30, *row), (60, *row)]
+    assert counts(api, now=20) == []
+
+
+def test_a_counter_that_began_anew_and_one_that_is_new(
+    served: Served, api: Api
+) -> None:
+    served.counters["all_b"] = [{0: 500, 30: 900, 60: 40, 90: 50}, {60: 7, 90: 8}]
+    found = [canary.total for _, canary, _ in counts(api)]
+    assert found == [400, 40 + 7, 10 + 1]
+
+
+def test_the_first_errors_count_but_not_what_was_before_a_gap(
+    served: Served, api: Api
+) -> None:
+    served.counters["bad_b"] = [{60: 3, 90: 5}]
+    assert [canary.bad for _, canary, _ in counts(api)] == [0, 3, 2]
+    served.counters = {
+        name: [{at: value for at, value in one.items() if at > 30} for one in series]
+        for name, series in served.counters.items()
+    }
+    assert [start for start, *_ in counts(api)] == [60]
+
+
+def test_a_gap_where_the_step_begins_is_no_new_counter(
+    served: Served, api: Api
+) -> None:
+    """Of two replicas one misses a scrape; it has counted for long before."""
+    served.counters["all_b"] += [{-60: 70_000, -30: 70_500, 30: 71_000, 60: 71_500}]
+    served.counters["bad_b"] = [{-30: 400, 30: 401, 60: 403}]
+    found = [(canary.total, canary.bad) for _, canary, _ in counts(api)]
+    assert found == [(1000, 0), (1500, 2), (1000, 0)]
+
+
+def test_an_interval_without_a_scrape_is_missing(served: Served, api: Api) -> None:
+    served.counters["all_b"] = [{0: 0, 30: 1000, 90: 3000, 120: 4000}]
+    assert [start for start, *_ in counts(api, now=130)] == [0, 90]
+
+
+def test_a_bucket_of_a_histogram_counts_the_good_ones(served: Served, api: Api) -> None:
+    served.counters |= {"quick_b": steady(990), "quick_a": steady(9001)}
+    slow = Gate("slow", 0.01, counters=Counters("quick_b", "quick_a"), of_good=True)
+    assert counts(api, gate=slow)[0] == (0, Tally(1000, 10), Tally(9000, 0))
+
+
+def test_a_tick_writes_intent_route_entry_and_that_it_is_done(
+    served: Served, api: Api
+) -> None:
+    wait = cluster(api).run(tick())
+    assert wait
+    assert wait.outcome.verdict is Verdict.HOLD
+    assert served.weights() == [95, 5]
+    # The rule for a revision by its name keeps what it has.
+    assert served.objects[NAMES.route]["spec"]["rules"][1] == {
+        "backendRefs": [{"name": "m-b"}]
+    }
+    writes = [it for it in served.calls if not it.startswith("GET")]
+    put_status, put_route = f"PUT {NAMES.status}", f"PUT {NAMES.route}"
+    assert writes == [
+        put_status,
+        put_status,
+        put_route,
+        f"POST {NAMES.config_maps}",
+        put_status,
+    ]
+    (entry,) = served.entries()
+    (path,) = [it for it in served.objects if "rollout-entry" in it]
+    assert (path, served.objects[path]["immutable"]) == (
+        f"{NAMES.config_maps}/rollout-entry-{entry['id']}",
+        True,
+    )
+
+
+@pytest.mark.parametrize("calls", range(1, 26))
+def test_what_a_dead_program_left_is_finished_once(
+    served: Served, api: Api, calls: int
+) -> None:
+    """Each answer from some call on is lost; then everything works again."""
+    served.fail_after = calls
+    watched = Watched()
+    program.step(cluster(api), watched)
+    served.fail_after = -1
+    program.step(cluster(api), watched)
+    assert served.weights() == [95, 5]
+    assert [it["verdict"] for it in served.entries()] == ["promote"]
+
+
+def test_harm_takes_the_canary_back(served: Served, api: Api) -> None:
+    cluster(api).run(tick())
+    served.counters["bad_b"] = steady(100)
+    cluster(api, now=150).run(tick())
+    assert served.weights() == [100, 0]
+    assert served.entries()[-1]["reason"].startswith("errors: the canary makes")
+
+
+def test_without_prometheus_it_holds(served: Served, api: Api) -> None:
+    cluster(api).run(tick())
+    del served.counters["all_b"]
+    wait = cluster(api, now=150).run(tick())
+    assert wait
+    assert wait.outcome.reason == "the counts could not be read"
+    assert served.weights() == [95, 5]
+
+
+def test_without_its_deployment_the_canary_has_no_weight(
+    served: Served, api: Api
+) -> None:
+    cluster(api).run(tick())
+    del served.objects[NAMES.deployment("m-b")]
+    del served.counters["all_b"]
+    cluster(api, now=150).run(tick())
+    assert served.weights() == [100, 0]
+
+
+def test_an_order_changes_the_status_and_then_the_fence(
+    served: Served, api: Api
+) -> None:
+    cluster(api).run(tick())
+    cluster(api).run(give(OrderKind.PAUSE, who="ann", why="lunch"))
+    assert served.objects[NAMES.route]["metadata"]["annotations"][FENCE] == "order-1"
+    wait = cluster(api, now=150).run(tick())
+    assert wait
+    assert wait.outcome.reason == "pause by ann: lunch"
+
+
+def test_who_comes_second_is_told_and_loses_nothing(served: Served, api: Api) -> None:
+    first = cluster(api)
+    route = first.answer(ReadRoute())
+    first.answer(ReadSettings())
+    write = WriteRoute(route.version, fence="mine")
+    assert first.answer(write)
+    assert not first.answer(write)
+    _, version = first.answer(ReadStatus())
+    begun = Status("", begun=0, started=0)
+    assert first.answer(WriteStatus(begun, version, "it begins"))
+    first.answer(ReadStatus())
+    assert not first.answer(WriteStatus(begun, version, "it begins"))
+    entry = WriteEntry({"id": "m-0-1"})
+    assert first.answer(entry)
+    assert not first.answer(entry)
+    assert served.entries() == [{"id": "m-0-1"}]
+
+
+def test_settings_that_are_none_stop_and_are_told(
+    served: Served, api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served.objects[NAMES.settings]["data"] = {}
+    watched = Watched()
+    program.step(cluster(api), watched)
+    assert watched.outcome
+    assert watched.outcome.verdict is Verdict.STOP
+    assert "apply the stack again" in watched.outcome.reason
+    program.step(cluster(api), watched)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["level"] == "warning"
+
+
+def test_places_that_are_none_stop_too(served: Served, api: Api) -> None:
+    served.objects[NAMES.settings]["data"][PLACES_KEY] = "[]"
+    watched = Watched()
+    program.step(cluster(api), watched)
+    assert watched.outcome
+    assert watched.outcome.verdict is Verdict.STOP
+
+
+def test_no_fault_of_one_server_ends_the_others(
+    served: Served, api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken, watched = cluster(api), Watched()
+    broken.clock = lambda: float("inf")
+    program.step(broken, watched)
+    assert (watched.errors, watched.outcome) == (1, None)
+    line = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert (line["level"], line["server"]) == ("error", "m")
+    assert "OverflowError" in line["error"]
+
+
+def test_a_step_fits_into_one_answer_of_prometheus(served: Served, api: Api) -> None:
+    """Also when the controller looks a little after the deadline."""
+    since, late = 7, MOST_INTERVALS * 30 + 600
+    prometheus.read_counts(api, WIRED, since, since + late)
+    assert served.most_points <= 11_000
+
+
+def test_what_is_no_status_is_an_error_and_no_decision(
+    served: Served, api: Api
+) -> None:
+    served.objects[NAMES.status]["data"] = {STATUS_KEY: "{}"}
+    watched = Watched()
+    program.step(cluster(api), watched)
+    assert (watched.errors, watched.outcome, served.weights()) == (1, None, [100, 0])
+    text = web.metrics({"m": watched})
+    assert 'rollout_errors_total{target="m"} 1' in text
+
+
+def test_rules_that_disagree_are_nobodys_weights(served: Served, api: Api) -> None:
+    rules = served.objects[NAMES.route]["spec"]["rules"]
+    rules.append({"backendRefs": [{"name": "m-a"}, {"name": "m-b"}]})
+    wait = cluster(api).run(tick())
+    assert wait
+    assert wait.outcome.verdict is Verdict.STOP
+
+
+def test_the_token_is_read_for_each_request(served: Served, tmp_path) -> None:
+    with serve(served) as open_api:
+        (tmp_path / "token").write_text("one\n")
+        api = replace(open_api, account=tmp_path)
+        assert api._headers()["authorization"] == "Bearer one"
+        (tmp_path / "token").write_text("two\n")
+        assert api._headers()["authorization"] == "Bearer two"
+        with pytest.raises(ApiError, match="404"):
+            api.get("/nowhere")
+    with pytest.raises(ApiError) as caught:
+        open_api.get("/gone")
+    assert caught.value.status == 0
+    with pytest.raises(ValueError, match="give such an address"):
+        Api.of_url("https://prometheus/")
+
+
+def test_places_are_of_both_revisions() -> None:
+    assert set(PLACES) == {WIRED.stable, WIRED.canary}
