@@ -344,6 +344,10 @@ def test_no_call_fails_in_a_drain(models: Path, log_folder: Path) -> None:
 
 
 def test_what_is_under_way_is_finished(slow_models: Path, log_folder: Path) -> None:
+    """Calls that the server has received and not yet read when it is told to stop.
+
+    It is held up while they arrive, so it finds the signal and the calls at once.
+    """
     port = free_port()
     with (
         ModelServer(
@@ -357,9 +361,11 @@ def test_what_is_under_way_is_finished(slow_models: Path, log_folder: Path) -> N
     ):
         call = open_channel.unary_unary(METHOD)
         call(request(ONE, model="slow"))
+        server.process.send_signal(signal.SIGSTOP)
         futures = [call.future(request(ONE, model="slow")) for _ in range(12)]
-        futures[0].result()
+        time.sleep(0.3)  # until the calls are in the server's socket
         server.process.send_signal(signal.SIGTERM)
+        server.process.send_signal(signal.SIGCONT)
         assert [future.code() for future in futures] == [grpc.StatusCode.OK] * 12
         assert server.process.wait(10) == 0
 

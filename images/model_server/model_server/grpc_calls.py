@@ -14,6 +14,8 @@ from typing import Any
 import grpc
 import grpc.aio
 
+QUIET_SECONDS = 0.2
+
 Method = Callable[[bytes, Any], Awaitable[bytes]]
 
 
@@ -24,6 +26,7 @@ class Calls:
         self._seconds = seconds
         self._waiting_since: dict[asyncio.Task[Any], float] = {}
         self._expired: set[asyncio.Task[Any]] = set()
+        self._begun = 0
         self._loop = asyncio.get_running_loop()
 
     def handler(self, method: Method) -> Any:
@@ -50,10 +53,19 @@ class Calls:
                 self._expired.add(task)
                 task.cancel()
 
+    async def are_all_taken(self, seconds: float) -> None:
+        """Wait until no call has begun for a moment; at most the seconds."""
+        end = self._loop.time() + seconds
+        before = -1
+        while self._begun != before and self._loop.time() < end:
+            before = self._begun
+            await asyncio.sleep(QUIET_SECONDS)
+
     async def _read(self, context: Any) -> bytes:
         task = asyncio.current_task()
         if task is None:
             raise TypeError("a handler runs in a task")
+        self._begun += 1
         self._waiting_since[task] = self._loop.time()
         try:
             message = await context.read()

@@ -38,6 +38,8 @@ from model_server.service import Service
 
 MAX_STREAMS = 128
 PING_SECONDS = 60
+SETTLE_SECONDS = 2.0
+"""How long a stop waits for a moment without new calls."""
 LEAST_PING_SECONDS = 5.0
 """How far apart a client's pings must be, by the README. The usual 10 s may shrink on
 their way; gRPC's own least is 5 minutes, and 2 hours where no call is under way."""
@@ -80,7 +82,13 @@ class GrpcServer:
         await self._server.start()
 
     async def stop(self, seconds: float) -> None:
-        """Take no more calls; cut off those that have not ended after the seconds."""
+        """Take no more calls; cut off those that have not ended after the seconds.
+
+        gRPC cancels the calls that it has received and not yet handed over, so those
+        are taken first.
+        """
+        if seconds:
+            await self._calls.are_all_taken(min(SETTLE_SECONDS, seconds))
         await self._server.stop(seconds)
 
     def check(self, now: float) -> None:
