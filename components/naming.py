@@ -60,6 +60,13 @@ SKIP_AWAIT = {"pulumi.com/skipAwait": "true"}
 """Annotation of what is ready only once somebody uses it: the engine does not wait.
 https://www.pulumi.com/registry/packages/kubernetes/installation-configuration/"""
 
+SERVICE_WAIT = {"pulumi.com/waitFor": "jsonpath={.spec.clusterIP}"}
+"""Annotation of a Service: the engine waits for its address only.
+
+By itself it waits for endpoints too, and then 10 s more for them to settle. Pods are
+often made after their Service, and the engine waits for those by their workload.
+"""
+
 PART_OF = "slipway"
 MANAGED_BY = "pulumi"
 _LABEL = "app.kubernetes.io"

@@ -159,7 +159,7 @@ class Workload(pulumi.ComponentResource):
             entry["nodePort"] = node_port
         return kubernetes.core.v1.Service(
             f"{self.name}-service",
-            metadata=self.metadata(),
+            metadata=self.metadata(annotations=naming.SERVICE_WAIT),
             spec={
                 "type": "NodePort" if node_port else "ClusterIP",
                 "selector": self.selector,

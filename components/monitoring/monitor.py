@@ -102,7 +102,9 @@ class ModelMonitor(Workload):
         }
         kubernetes.core.v1.Service(
             f"{self.name}-labels-service",
-            metadata=self.metadata(f"{self.name}-{LABELS}"),
+            metadata=self.metadata(
+                f"{self.name}-{LABELS}", annotations=naming.SERVICE_WAIT
+            ),
             spec={"type": "NodePort", "selector": self.selector, "ports": [entry]},
             opts=self.options(),
         )

@@ -29,6 +29,8 @@ def managed(content: Object) -> Object:
         }
     annotations = metadata.pop("annotations", {})
     kept = {k: v for k, v in annotations.items() if not k.startswith(HOOK)}
+    if content["kind"] == "Service" and content["spec"].get("type") != "LoadBalancer":
+        kept |= naming.SERVICE_WAIT
     if kept:
         metadata["annotations"] = kept
     return content

@@ -114,6 +114,7 @@ class CoreDns(Workload):
             metadata={
                 **self.metadata(SERVICE),
                 "labels": {**self.labels, "k8s-app": SERVICE},
+                "annotations": naming.SERVICE_WAIT,
             },
             spec={
                 "type": "ClusterIP",

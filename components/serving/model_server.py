@@ -243,7 +243,7 @@ class ModelServer(pulumi.ComponentResource):
     def _service(self, part: Part) -> pulumi.Resource:
         made: pulumi.Resource = core.v1.Service(
             part.name,
-            metadata=self._metadata(part=part, annotations=service.WAIT),
+            metadata=self._metadata(part=part, annotations=naming.SERVICE_WAIT),
             spec=service.service_spec(part.selector, part.args.runtime),
             opts=self._child(),
         )

@@ -113,6 +113,20 @@ def test_every_manifest_is_valid_with_no_unknown_field(
     assert wrong == {}
 
 
+@pytest.mark.parametrize("stack", STACKS)
+def test_no_service_holds_up_the_engine(stack: str) -> None:
+    """Unasked, it waits until endpoints have not changed for 10 s, with each Service."""
+    services = [m for m in rendering(stack).manifests if m["kind"] == "Service"]
+    waited_for = [
+        m["metadata"]["name"]
+        for m in services
+        if not {"pulumi.com/waitFor", "pulumi.com/skipAwait"}
+        & m["metadata"].get("annotations", {}).keys()
+    ]
+    assert waited_for == []
+    assert services or not stack.startswith("models.")
+
+
 @pytest.mark.parametrize("kind", ["Deployment", "HTTPRoute"])
 def test_an_unknown_field_would_be_seen(
     kind: str, crds: dict[tuple[str, str], Object]

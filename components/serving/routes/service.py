@@ -10,9 +10,6 @@ from components.serving.pods import workload
 from components.serving.routes import route
 from components.serving.runtimes.base import Runtime
 
-WAIT = {"pulumi.com/waitFor": "jsonpath={.spec.clusterIP}"}
-"""Not for endpoints, as the engine does by itself: the pods are made after it."""
-
 
 def service_spec(
     selector: Mapping[str, str], runtime: Runtime
