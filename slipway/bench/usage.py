@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-_SAMPLE = re.compile(r"^([a-zA-Z_:][\w:]*)(?:\{.*\})? ([0-9.eE+-]+|NaN)$", re.MULTILINE)
+from prometheus_client.parser import text_string_to_metric_families
+
 CPU = "process_cpu_seconds_total"
 MEMORY = "process_resident_memory_bytes"
 IN_FLIGHT_SECONDS = "model_latency_seconds_sum"
@@ -42,10 +42,14 @@ class Used:
 
 
 def read(text: str) -> Reading | None:
-    """The figures of a page of metrics; None if it lacks CPU or memory."""
+    """The figures of a page of metrics; None if it lacks CPU or memory, or is none."""
     sums: dict[str, float] = {}
-    for name, value in _SAMPLE.findall(text):
-        sums[name] = sums.get(name, 0.0) + float(value)
+    try:
+        for family in text_string_to_metric_families(text):
+            for it in family.samples:
+                sums[it.name] = sums.get(it.name, 0.0) + it.value
+    except ValueError:
+        return None
     if CPU not in sums or MEMORY not in sums:
         return None
     return Reading(sums[CPU], sums[MEMORY], sums.get(IN_FLIGHT_SECONDS, 0.0))

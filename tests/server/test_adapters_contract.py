@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import re
 from collections.abc import Iterator
 from importlib.metadata import distribution
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from prometheus_client.parser import text_string_to_metric_families
 
 from slipway import images
 from tests.server.conftest import COLUMNS
@@ -22,7 +22,7 @@ from tests.server.test_errors import WRONG
 from tests.server.test_prediction_log import records
 from tests.support import oip
 from tests.support.example_app import COMMANDS, EXAMPLES, FRAMEWORKS, ExampleApp
-from tests.support.model_server import SERVER, ModelServer, request
+from tests.support.model_server import SERVER, ModelServer, request, samples
 from tests.support.pins import pins
 from toolchain import paths
 
@@ -81,8 +81,13 @@ def test_real_rows_equal_scikit_learn_on_both_routes(
         del named["SCHL"]
         assert app.client.post("/score", json=named).status_code in (400, 422)
         text = app.client.get("/metrics").text
-        assert 'model_ready{model="employment",revision="sha256:' in text
-        assert set(re.findall(r'runtime="([^"]*)"', text)) == {framework}
+        ((labels, _),) = samples(text, "model_ready")
+        assert labels["model"] == "employment"
+        assert labels["revision"].startswith("sha256:")
+        families = list(text_string_to_metric_families(text))
+        of_all = [sample.labels for family in families for sample in family.samples]
+        runtimes = {it["runtime"] for it in of_all if "runtime" in it}
+        assert runtimes == {framework}
         # The rows that FastAPI itself refuses do not come to the model.
         found = app.metrics()
         assert found["model_requests_total"] == 40

@@ -124,6 +124,6 @@ def test_saturation_follows_the_cpu_share(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_readme_names_every_metric(server: ModelServer) -> None:
     readme = (SERVER / "README.md").read_text()
     text = server.client.get("/metrics").text
-    for line in text.splitlines():
-        if line.startswith("# TYPE "):
-            assert f"`{line.split()[2]}`" in readme
+    for family in text_string_to_metric_families(text):
+        ending = "_total" if family.type == "counter" else ""
+        assert f"`{family.name}{ending}`" in readme

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.support.model_server import ModelServer
+from tests.support.model_server import ModelServer, samples
 
 BODY = {"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 1], "data": [1]}]}
 
@@ -122,9 +122,8 @@ def test_each_version_has_its_own_counts_and_records(
             server.client.post("/infer", json=BODY, headers=headers)
         text = server.client.get("/metrics").text
         counts = {
-            line.split('revision="')[1].split('"')[0]: float(line.split()[-1])
-            for line in text.splitlines()
-            if line.startswith("model_requests_total{")
+            labels["revision"]: value
+            for labels, value in samples(text, "model_requests_total")
         }
         assert counts == {"r9": 2, "r10": 0, "r2": 1}
         server.stop()

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import re
+import json
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.utils import floatToGoString
 
 from toolchain import packages
 
-_LINE = re.compile(r"([A-Za-z_:][\w:]*)(?:\{(.*)\})? (\S+)")
 _GROWING = ("_bucket", "_sum", "_count")
 INTERVAL_SECONDS = 15
 
@@ -27,31 +28,25 @@ def series(exposition: str, target: Mapping[str, str]) -> list[dict[str, str]]:
 
     A counter grows by its value at each scrape, a gauge keeps it.
     """
-    labels = ",".join(f'{name}="{value}"' for name, value in target.items())
     found = []
     for name, own, value, grows in samples(exposition):
-        inside = ",".join(filter(None, [own, labels]))
+        labels = {**own, **target}
+        inside = ",".join(f"{label}={json.dumps(it)}" for label, it in labels.items())
         values = f"0+{value}x60" if grows else f"{value}x60"
         found.append({"series": f"{name}{{{inside}}}", "values": values})
     return found
 
 
-def samples(exposition: str) -> Iterator[tuple[str, str, str, bool]]:
-    """Name, labels as text, value, and whether it grows, of each line."""
-    kinds: dict[str, str] = {}
-    for line in exposition.splitlines():
-        if line.startswith("# TYPE "):
-            name, kind = line.split()[2:]
-            kinds[name] = kind
-        if not line or line.startswith("#"):
-            continue
-        match = _LINE.fullmatch(line)
-        assert match, line
-        name, own, value = match.groups()
-        base = re.sub(f"({'|'.join(_GROWING)})$", "", name)
-        kind = kinds.get(name) or kinds[base]
-        grows = kind == "counter" or name.endswith(_GROWING)
-        yield name, own or "", value, grows
+def samples(exposition: str) -> Iterator[tuple[str, dict[str, str], str, bool]]:
+    """Name, labels, value as text, and whether it grows, of each sample."""
+    for family in text_string_to_metric_families(exposition):
+        assert family.type != "unknown", f"{family.name} has no TYPE"
+        for it in family.samples:
+            grows = family.type == "counter" or it.name.endswith(_GROWING)
+            # The parser gives counters the ending that Triton's, for one, have not.
+            bare = grows and f"# TYPE {family.name} counter\n" in exposition
+            name = it.name.removesuffix("_total") if bare else it.name
+            yield name, it.labels, floatToGoString(it.value), grows
 
 
 def difference(

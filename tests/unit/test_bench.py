@@ -179,6 +179,16 @@ def test_use_is_read_from_the_metrics_page() -> None:
     assert usage.read("something 1\n") is None
 
 
+def test_a_page_that_is_no_metrics_says_nothing_of_use() -> None:
+    """Another program may be at /metrics, or a proxy that answers in its place."""
+    page = PAGE.format(cpu=1.5, latency=10)
+    assert usage.read(f"{page}<html>\n") is None
+    # What follows a value is its time, and a label may hold any text.
+    read = usage.read(f'{page}process_cpu_seconds_total{{a="}} 7"}} 1 1700000000000\n')
+    assert read
+    assert read.cpu_seconds == 2.5
+
+
 def test_the_recommendation_is_what_the_settings_take() -> None:
     found = Server(500).search(step_seconds=2)
     settings = recommend.recommendation(found, 1)
