@@ -16,6 +16,7 @@ from log_shipper.figures import Figures
 from log_shipper.web import Server
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.prometheus_text import samples
 from toolchain import paths
 
 CONTRACT = yaml.safe_load(
@@ -42,14 +43,6 @@ def ask(server: Server, path: str) -> tuple[int, str, str]:
     return answer.status, answer.headers["content-type"], text
 
 
-def series(text: str) -> dict[tuple[str, ...], float]:
-    return {
-        (sample.name, *sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-    }
-
-
 def test_a_scrape_shows_what_the_contract_says_and_nothing_else(
     server: Server,
 ) -> None:
@@ -69,7 +62,7 @@ def test_a_scrape_shows_what_the_contract_says_and_nothing_else(
     }
     assert found == expected
     assert all(f.documentation for f in text_string_to_metric_families(text))
-    assert set(series(text).values()) == {0.0}
+    assert set(samples(text).values()) == {0.0}
 
 
 def test_a_scrape_shows_what_was_counted(server: Server) -> None:
@@ -81,7 +74,7 @@ def test_a_scrape_shows_what_was_counted(server: Server) -> None:
     figures.lost_files = 5
     figures.last_success = 1_764_400_000.25
     figures.oldest_modified = time.time() - 90
-    found = series(ask(server, "/metrics")[2])
+    found = samples(ask(server, "/metrics")[2])
     assert found.pop(("log_shipper_oldest_waiting_seconds",)) == pytest.approx(
         90, abs=5
     )
@@ -98,7 +91,7 @@ def test_a_scrape_shows_what_was_counted(server: Server) -> None:
 
 def test_a_clock_that_was_set_back_gives_no_negative_age(server: Server) -> None:
     server.figures.oldest_modified = time.time() + 100
-    found = series(ask(server, "/metrics")[2])
+    found = samples(ask(server, "/metrics")[2])
     assert found["log_shipper_oldest_waiting_seconds",] == 0
 
 

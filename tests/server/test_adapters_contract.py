@@ -22,7 +22,7 @@ from tests.server.test_errors import WRONG
 from tests.server.test_prediction_log import records
 from tests.support import oip
 from tests.support.example_app import COMMANDS, EXAMPLES, FRAMEWORKS, ExampleApp
-from tests.support.model_server import SERVER, ModelServer, request, samples
+from tests.support.model_server import SERVER, ModelServer, request
 from tests.support.pins import pins
 from toolchain import paths
 
@@ -81,7 +81,7 @@ def test_real_rows_equal_scikit_learn_on_both_routes(
         del named["SCHL"]
         assert app.client.post("/score", json=named).status_code in (400, 422)
         text = app.client.get("/metrics").text
-        ((labels, _),) = samples(text, "model_ready")
+        ((labels, _),) = named(text, "model_ready")
         assert labels["model"] == "employment"
         assert labels["revision"].startswith("sha256:")
         families = list(text_string_to_metric_families(text))

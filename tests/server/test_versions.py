@@ -12,7 +12,8 @@ import pytest
 import yaml
 from onnx import TensorProto, helper, numpy_helper
 
-from tests.support.model_server import ModelServer, samples
+from tests.support.model_server import ModelServer
+from tests.support.prometheus_text import named
 
 BODY = {"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 1], "data": [1]}]}
 
@@ -123,7 +124,7 @@ def test_each_version_has_its_own_counts_and_records(
         text = server.client.get("/metrics").text
         counts = {
             labels["revision"]: value
-            for labels, value in samples(text, "model_requests_total")
+            for labels, value in named(text, "model_requests_total")
         }
         assert counts == {"r9": 2, "r10": 0, "r2": 1}
         server.stop()

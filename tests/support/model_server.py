@@ -158,18 +158,6 @@ def sums(text: str) -> dict[str, float]:
     return found
 
 
-def samples(text: str, name: str) -> list[tuple[dict[str, str], float]]:
-    """Labels and value of each sample of that name in Prometheus text."""
-    from prometheus_client.parser import text_string_to_metric_families
-
-    return [
-        (sample.labels, sample.value)
-        for family in text_string_to_metric_families(text)
-        for sample in family.samples
-        if sample.name == name
-    ]
-
-
 def request(
     values: list[Any], columns: int, **changes: Mapping[str, Any] | Any
 ) -> dict[str, Any]:

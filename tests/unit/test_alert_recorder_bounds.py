@@ -167,4 +167,4 @@ def test_connections_that_made_room_are_counted(
     bounded(monkeypatch, most=1)
     with Running(Store(None)) as made, made.connect(), made.connect() as second:
         second.sendall(PROBE.replace(b"healthz", b"metrics"))
-        assert re.search(rb"closed_total 1\n", second.recv(4096) + second.recv(4096))
+        assert re.search(rb"closed_total 1\.0\n", second.recv(4096) + second.recv(4096))

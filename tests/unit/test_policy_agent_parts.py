@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from prometheus_client import generate_latest
 
 from components.platform import policy_agent as component
 from tests.support import platform
 from tests.support.node_autoscaler import SIMULATED
 from tests.support.policies import namespace, pod, policy
+from tests.support.prometheus_text import samples
 from tests.support.rendered import IMAGES
 
 NAMESPACES, PODS, POLICIES = range(3)
@@ -185,7 +187,7 @@ def test_ready_means_the_newest_state_is_in_force(
 def test_a_lost_table_is_restored_and_counted_and_a_standing_one_left(
     agent: Any,
 ) -> None:
-    from policy_agent.web import metrics
+    from policy_agent.figures import Figures
 
     agent.turn()
     agent.turn()
@@ -193,9 +195,22 @@ def test_a_lost_table_is_restored_and_counted_and_a_standing_one_left(
     agent.nft.mark = ""
     agent.turn()
     assert (agent.applications, agent.restorations) == (2, 1)
-    text = metrics(agent)
-    assert "policy_agent_restored_total 1\n" in text
-    assert 'policy_agent_isolated_pods{direction="ingress"} 1\n' in text
+    agent.applied_at, agent.apply_seconds = 7.0, 0.5
+    found = samples(generate_latest(Figures(agent)).decode())
+    assert found == {
+        ("policy_agent_rules",): agent.ruleset.count,
+        ("policy_agent_pods",): 2,
+        ("policy_agent_isolated_pods", "ingress"): 1,
+        ("policy_agent_isolated_pods", "egress"): 0,
+        ("policy_agent_last_apply_timestamp_seconds",): 7,
+        ("policy_agent_applies_total",): 2,
+        ("policy_agent_apply_seconds_total",): 0.5,
+        ("policy_agent_pending_seconds",): 0,
+        ("policy_agent_restored_total",): 1,
+        ("policy_agent_refused_total",): 0,
+        ("policy_agent_errors_total", "api"): 0,
+        ("policy_agent_errors_total", "nft"): 0,
+    }
 
 
 def test_who_is_refused_is_named_once(

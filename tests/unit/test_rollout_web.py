@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from rollout import web
 from rollout.facts import Facts, Ready
-from rollout.verdict import weigh
-from rollout.web import Watched
+from rollout.verdict import Verdict, weigh
+from rollout.watched import Watched
 
+from tests.support.prometheus_text import kinds, samples
 from tests.support.rollouts import LITTLE, SETTINGS
 
 HEAD = b"GET /readyz HTTP/1.1\r\n"
@@ -104,3 +105,26 @@ def test_bounds_that_are_infinite_are_texts() -> None:
     found = json.loads(text, parse_constant=no_number)
     assert found["judgements"][0]["lower"] == "-inf"
     assert (found["verdict"], found["reason"]) == ("hold", outcome.reason)
+
+
+def test_metrics_say_the_verdict_the_last_tick_and_the_errors() -> None:
+    facts = Facts(100, 0, 0, step=0, weight=5, ready=Ready(9, 9), counts={})
+    outcome = weigh(SETTINGS, facts)
+    watched = {"m": Watched(outcome, ticked=12.5, errors=2), "new": Watched()}
+    with served(watched) as port:
+        text = get(port, "/metrics")[1].decode()
+    verdicts = {
+        ("rollout_verdict", "m", it): float(it == outcome.verdict) for it in Verdict
+    }
+    assert samples(text) == {
+        **verdicts,
+        ("rollout_last_tick_timestamp_seconds", "m"): 12.5,
+        ("rollout_last_tick_timestamp_seconds", "new"): 0,
+        ("rollout_errors_total", "m"): 2,
+        ("rollout_errors_total", "new"): 0,
+    }
+    assert kinds(text) == {
+        "rollout_verdict": "gauge",
+        "rollout_last_tick_timestamp_seconds": "gauge",
+        "rollout_errors": "counter",
+    }

@@ -334,3 +334,20 @@ def test_readings_are_sums_and_another_kind_of_server_has_none() -> None:
     assert found
     assert (found.answered, found.inflight) == (7, 1)
     assert reading("model_requests_total 3\n") is None
+
+
+def test_readings_take_any_label_and_time_and_pass_other_lines_by() -> None:
+    text = (
+        'model_requests_total{model="} 9"} 3 1700000000000\n'
+        "what another exporter wrote {\n"
+        'model_inflight{model="} 9"} 2\n'
+    )
+    found = reading(text)
+    assert found
+    assert (found.answered, found.inflight) == (3, 2)
+
+
+@pytest.mark.parametrize("line", ["model_inflight", "model_inflight{a=1} 1"])
+def test_a_reading_that_is_no_metric_is_none(line: str) -> None:
+    with pytest.raises(ValueError, match="nvalid"):
+        reading(f"model_requests_total 3\n{line}\n")

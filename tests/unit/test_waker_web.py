@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import httpx
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.prometheus_text import kinds, samples
 from tests.unit.test_waker_cluster import MODEL
 from toolchain import paths
 
@@ -75,27 +75,20 @@ def test_metrics_are_those_that_alerts_and_docs_name(keeper: Keeper) -> None:
     kept.buffer.hold(0, 1)
     answer = ask(keeper, "/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
-    families = list(text_string_to_metric_families(answer.text))
-    assert all(family.documentation for family in families)
-    found = {
-        (sample.name, *sample.labels.values()): sample.value
-        for family in families
-        for sample in family.samples
-    }
-    assert found == {
+    assert samples(answer.text) == {
         ("waker_errors_total",): 6,
         ("waker_connections_closed_total",): 0,
         ("waker_asleep", "m"): 1,
         ("waker_held", "m"): 1,
         ("waker_wakes_total", "m"): 2,
         ("waker_wake_seconds_total", "m"): 1.5,
-        ("waker_refused_total", "m", "bytes"): 3,
-        ("waker_refused_total", "m", "requests"): 0,
-        ("waker_refused_total", "m", "time"): 0,
-        ("waker_refused_total", "m", "body"): 0,
-        ("waker_forwarded_total", "m", "200"): 4,
-        ("waker_forwarded_total", "m", "418"): 5,
+        ("waker_refused_total", "bytes", "m"): 3,
+        ("waker_refused_total", "requests", "m"): 0,
+        ("waker_refused_total", "time", "m"): 0,
+        ("waker_refused_total", "body", "m"): 0,
+        ("waker_forwarded_total", "200", "m"): 4,
+        ("waker_forwarded_total", "418", "m"): 5,
     }
-    kinds = {family.name: family.type for family in families}
-    assert kinds["waker_asleep"] == kinds["waker_held"] == "gauge"
-    assert kinds["waker_refused"] == "counter"
+    found = kinds(answer.text)
+    assert found["waker_asleep"] == found["waker_held"] == "gauge"
+    assert found["waker_refused"] == "counter"

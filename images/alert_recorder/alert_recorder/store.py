@@ -133,17 +133,3 @@ def _is_cut_off(file: BinaryIO) -> bool:
         return False
     file.seek(-1, os.SEEK_END)
     return file.read(1) != b"\n"
-
-
-def metrics(store: Store) -> str:
-    """Prometheus text of the store's counters."""
-    counts = store.counts
-    return (
-        "# HELP alert_recorder_alerts_total Alerts received, by status.\n"
-        "# TYPE alert_recorder_alerts_total counter\n"
-        f'alert_recorder_alerts_total{{status="firing"}} {counts["firing"]}\n'
-        f'alert_recorder_alerts_total{{status="resolved"}} {counts["resolved"]}\n'
-        "# HELP alert_recorder_write_errors_total Records not written to a file.\n"
-        "# TYPE alert_recorder_write_errors_total counter\n"
-        f"alert_recorder_write_errors_total {counts['write_error']}\n"
-    )

@@ -9,9 +9,12 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs
 
+from prometheus_client import generate_latest
+
+from alert_recorder.figures import Figures
 from alert_recorder.log import log
 from alert_recorder.records import Record, Refusal, parse
-from alert_recorder.store import Store, metrics
+from alert_recorder.store import Store
 from bounded_http.connections import Bounds
 
 MAXIMUM_BODY_BYTES = 1 << 20
@@ -47,6 +50,7 @@ class Application:
         self._lists = 0
         self.closed = 0
         """Connections that were one too many."""
+        self._figures = Figures(store, lambda: self.closed)
 
     def refused(self) -> None:
         self.closed += 1
@@ -74,7 +78,7 @@ class Application:
         if (method, path) == ("GET", "/healthz"):
             return JSON, '{"status": "ok"}'
         if (method, path) == ("GET", "/metrics"):
-            return "text/plain; version=0.0.4", self._metrics()
+            return "text/plain; version=0.0.4", generate_latest(self._figures).decode()
         raise Refusal(HTTPStatus.NOT_FOUND, f"nothing at {path}")
 
     async def _list(self, scope: Message, send: Send) -> None:
@@ -124,13 +128,6 @@ class Application:
         finally:
             self._arriving -= len(body)
         return bytes(body)
-
-    def _metrics(self) -> str:
-        return metrics(self._store) + (
-            "# HELP alert_recorder_connections_closed_total Closed to make room.\n"
-            "# TYPE alert_recorder_connections_closed_total counter\n"
-            f"alert_recorder_connections_closed_total {self.closed}\n"
-        )
 
 
 def _pieces(records: list[Record]) -> Iterator[bytes]:

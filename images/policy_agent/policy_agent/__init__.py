@@ -1,4 +1,4 @@
-"""Enforces a node's NetworkPolicies by nftables; standard library and `nft` only.
+"""Enforces a node's NetworkPolicies by nftables: by `nft`, which it runs.
 
 objects     what of Pods, Namespaces and NetworkPolicies matters
 compiler    these objects -> the rules of one node
@@ -8,5 +8,6 @@ nft         applies a table, asks whether it stands, removes it
 api         lists and watches of the API server
 state       the objects as last seen
 agent       the loop: seen, compiled, applied, verified
+figures     what is counted, as metrics
 web         readiness, liveness and metrics
 """

@@ -6,50 +6,12 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import ClassVar
 
+from prometheus_client import generate_latest
+
 from policy_agent.agent import Agent
+from policy_agent.figures import Figures
 
 TIMEOUT_SECONDS = 5.0
-
-
-def metrics(agent: Agent) -> str:
-    """Prometheus text."""
-    rules = agent.ruleset
-    families: list[tuple[str, str, str, dict[str, float]]] = [
-        ("rules", "gauge", "Rules in force.", {"": rules.count}),
-        ("pods", "gauge", "Pods' addresses on the node.", {"": len(rules.known)}),
-        (
-            "isolated_pods",
-            "gauge",
-            "Addresses that policies select.",
-            {
-                '{direction="ingress"}': len(rules.ingress),
-                '{direction="egress"}': len(rules.egress),
-            },
-        ),
-        (
-            "last_apply_timestamp_seconds",
-            "gauge",
-            "When rules were applied last.",
-            {"": agent.applied_at},
-        ),
-        ("applies_total", "counter", "Applied rules.", {"": agent.applications}),
-        ("apply_seconds_total", "counter", "Time for it.", {"": agent.apply_seconds}),
-        ("pending_seconds", "gauge", "Age of a change.", {"": agent.pending_seconds}),
-        ("restored_total", "counter", "Lost tables.", {"": agent.restorations}),
-        ("refused_total", "counter", "Refused pairs.", {"": agent.refusals}),
-        (
-            "errors_total",
-            "counter",
-            "Failures.",
-            {f'{{what="{w}"}}': agent.errors[w] for w in ("api", "nft")},
-        ),
-    ]
-    lines = []
-    for name, kind, text, samples in families:
-        full = f"policy_agent_{name}"
-        lines += [f"# HELP {full} {text}", f"# TYPE {full} {kind}"]
-        lines += [f"{full}{labels} {value:.15g}" for labels, value in samples.items()]
-    return "\n".join(lines) + "\n"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -69,7 +31,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> tuple[HTTPStatus, str]:
         if self.path == "/metrics":
-            return HTTPStatus.OK, metrics(self.agent)
+            return HTTPStatus.OK, generate_latest(Figures(self.agent)).decode()
         if self.path == "/readyz":
             problem = self.agent.problem()
             unready = HTTPStatus.SERVICE_UNAVAILABLE

@@ -23,7 +23,7 @@ from rollout.objects import Names
 from rollout.protocol import tick
 from rollout.settings import SettingsError
 from rollout.verdict import Outcome, Verdict
-from rollout.web import Watched
+from rollout.watched import Watched
 
 
 def step(cluster: Cluster, watched: Watched) -> None:

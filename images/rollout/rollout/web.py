@@ -8,13 +8,16 @@ import threading
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
+from prometheus_client import generate_latest
+
 from rollout import record
-from rollout.verdict import Outcome, Verdict
+from rollout.figures import Figures
+from rollout.verdict import Outcome
+from rollout.watched import Watched
 
 PORT = 9479
 TIMEOUT_SECONDS = 5.0
@@ -23,51 +26,6 @@ CONNECTION_SECONDS = 5.0
 MAXIMUM_CONNECTIONS = 16
 LATE_SECONDS = 180.0
 """Without a tick for so long, the loop counts as dead."""
-
-
-@dataclass
-class Watched:
-    """One rollout as its last tick left it."""
-
-    outcome: Outcome | None = None
-    ticked: float = 0.0
-    """Unix seconds of the last tick that came to its end."""
-    errors: int = 0
-
-
-def metrics(watched: Mapping[str, Watched]) -> str:
-    """Prometheus text; `target` is the model server."""
-    families: list[tuple[str, str, str, list[tuple[str, float]]]] = [
-        (
-            "verdict",
-            "gauge",
-            "1 for the verdict of the last tick.",
-            [
-                (f'target="{name}",verdict="{verdict}"', one.outcome.verdict == verdict)
-                for name, one in watched.items()
-                for verdict in Verdict
-                if one.outcome
-            ],
-        ),
-        (
-            "last_tick_timestamp_seconds",
-            "gauge",
-            "When a tick last came to its end.",
-            [(f'target="{name}"', one.ticked) for name, one in watched.items()],
-        ),
-        (
-            "errors_total",
-            "counter",
-            "Ticks that failed.",
-            [(f'target="{name}"', one.errors) for name, one in watched.items()],
-        ),
-    ]
-    lines = []
-    for name, kind, text, samples in families:
-        full = f"rollout_{name}"
-        lines += [f"# HELP {full} {text}", f"# TYPE {full} {kind}"]
-        lines += [f"{full}{{{labels}}} {value:.15g}" for labels, value in samples]
-    return "\n".join(lines) + "\n"
 
 
 def plain(outcome: Outcome) -> dict[str, Any]:
@@ -97,7 +55,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> tuple[HTTPStatus, str]:
         if self.path == "/metrics":
-            return HTTPStatus.OK, metrics(self.watched)
+            return HTTPStatus.OK, generate_latest(Figures(self.watched)).decode()
         if self.path == "/livez":
             newest = max([self.started, *(it.ticked for it in self.watched.values())])
             if time.time() - newest < LATE_SECONDS:
