@@ -18,7 +18,7 @@ from toolchain import paths
 
 PACKAGES = (
     *("toolchain", "lab", "slipway", "components", "stacks", "benchmarks", "devtools"),
-    *("models", "examples", "bounded_http"),
+    *("models", "examples", "bounded_http", "pod_parts"),
 )
 PROGRAMS = ("images/*/", "examples/*/")
 """Folders of programs that are roots of their own."""

@@ -11,9 +11,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from rollout.api import Api
 from rollout.objects import PLACES_KEY, SETTINGS_KEY, Names
 from rollout.settings import Settings
+
+from pod_parts.api_client import Api
 
 NAMES = Names("models", "m")
 PLACES = {
@@ -148,7 +149,7 @@ def serve(served: Served) -> Iterator[Api]:
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
-        yield Api.of_url(f"http://127.0.0.1:{server.server_port}")
+        yield Api.of_url(f"http://127.0.0.1:{server.server_port}", "test")
     finally:
         server.shutdown()
         thread.join()

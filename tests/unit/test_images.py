@@ -105,6 +105,40 @@ def test_every_input_is_copied_and_every_copied_file_is_there(name: str) -> None
     assert set(image.inputs) <= copied
 
 
+SHARED = {"bounded_http", "pod_parts"}
+"""Folders of this repository that programs of several images import."""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_shared_folder_is_in_the_images_whose_programs_import_it(name: str) -> None:
+    image = images.images()[name]
+    words = re.compile(r"(?m)^\s*(?:from|import) (\w+)")
+    files = [image.folder / path for path in image.files() if path.endswith(".py")]
+    imported = {word for file in files for word in words.findall(file.read_text())}
+    assert imported & SHARED == set(image.inputs) & SHARED
+    last = next(
+        place
+        for place, (word, _) in reversed(list(enumerate(instructions(name))))
+        if word == "FROM"
+    )
+    kept = [rest for word, rest in instructions(name)[last:] if word == "COPY"]
+    for folder in imported & SHARED:
+        assert f"--from=build /app/{folder} /app/{folder}" in kept
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_library_that_a_program_imports_is_pinned_for_it(name: str) -> None:
+    image = images.images()[name]
+    words = re.compile(r"(?m)^\s*(?:from|import) (\w+)")
+    files = [image.folder / path for path in image.files() if path.endswith(".py")]
+    imported = {word for file in files for word in words.findall(file.read_text())}
+    chain = [image, *filter(None, [images.images().get(image.base)])]
+    pins = [one.folder / "requirements.txt" for one in chain]
+    pinned = "\n".join(it.read_text() for it in pins if it.is_file())
+    for library in imported & {"prometheus_client", "httpx", "uvicorn"}:
+        assert f"\n{library}==" in pinned
+
+
 def test_an_image_stands_after_the_one_it_starts_from() -> None:
     for name, image in images.images().items():
         assert image.base in ("", *NAMES[: NAMES.index(name)]), name

@@ -13,6 +13,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from components.platform import policy_agent as component
+from pod_parts.api_client import Api
 from tests.support import platform
 from tests.support.node_autoscaler import SIMULATED
 from tests.support.policies import namespace, pod, policy
@@ -44,52 +45,18 @@ class FakeApi(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def api(tmp_path: Path) -> Iterator[Any]:
-    from policy_agent.api import Api
-
     FakeApi.answers.clear()
     FakeApi.asked.clear()
     (tmp_path / "token").write_text("secret\n")
     server = ThreadingHTTPServer(("127.0.0.1", 0), FakeApi)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield Api("127.0.0.1", server.server_port, account=tmp_path)
+    yield Api("127.0.0.1", server.server_port, "test", account=tmp_path)
     server.shutdown()
     server.server_close()
 
 
-def listed(*items: dict[str, Any], more: str = "") -> dict[str, Any]:
-    return {
-        "items": list(items),
-        "metadata": {"resourceVersion": "7", "continue": more},
-    }
-
-
-def test_a_list_is_read_page_by_page(api: Any) -> None:
-    first, second = namespace("one"), namespace("two")
-    FakeApi.answers["/x"] = [
-        (200, [listed(first, more="next")]),
-        (200, [listed(second)]),
-    ]
-    assert api.list("/x") == ([first, second], "7")
-    assert "continue=next" in FakeApi.asked[1]
-
-
-def test_a_watch_that_is_too_old_is_told_from_a_failure(api: Any) -> None:
-    from policy_agent.api import ApiError, ExpiredError
-
-    gone = {"type": "ERROR", "object": {"code": 410, "message": "too old"}}
-    other = {"type": "ERROR", "object": {"code": 500, "message": "no"}}
-    FakeApi.answers["watch /x"] = [(200, [gone]), (410, []), (200, [other])]
-    for _ in range(2):
-        with pytest.raises(ExpiredError):
-            list(api.watch("/x", "1"))
-    with pytest.raises(ApiError) as caught:
-        list(api.watch("/x", "1"))
-    assert not isinstance(caught.value, ExpiredError)
-
-
 def test_the_daemon_sets_end_is_told_from_silence(api: Any) -> None:
     from policy_agent.__main__ import is_orphaned
-    from policy_agent.api import Api
 
     FakeApi.answers["/owner"] = [
         (200, [{"metadata": {}}]),
@@ -99,7 +66,7 @@ def test_the_daemon_sets_end_is_told_from_silence(api: Any) -> None:
     ]
     answers = [is_orphaned(api, "/owner") for _ in range(4)]
     assert answers == [False, True, True, False]
-    assert not is_orphaned(Api("127.0.0.1", 1, account=api.account), "/owner")
+    assert not is_orphaned(Api("127.0.0.1", 1, "test", account=api.account), "/owner")
 
 
 def test_only_what_matters_to_rules_is_a_change() -> None:

@@ -11,7 +11,6 @@ from prometheus_client import generate_latest
 from rollout import __main__ as program
 from rollout import prometheus
 from rollout.actions import WriteEntry, WriteRoute, WriteStatus
-from rollout.api import Api, ApiError
 from rollout.cluster import Cluster
 from rollout.counts import Tally
 from rollout.figures import Figures
@@ -22,6 +21,7 @@ from rollout.status import OrderKind, Status
 from rollout.verdict import Verdict
 from rollout.watched import Watched
 
+from pod_parts.api_client import Api
 from tests.support.prometheus_text import samples
 from tests.support.rollout_api import NAMES, PLACES, Served, objects, serve
 from tests.support.rollouts import SETTINGS
@@ -263,22 +263,6 @@ def test_rules_that_disagree_are_nobodys_weights(served: Served, api: Api) -> No
     wait = cluster(api).run(tick())
     assert wait
     assert wait.outcome.verdict is Verdict.STOP
-
-
-def test_the_token_is_read_for_each_request(served: Served, tmp_path) -> None:
-    with serve(served) as open_api:
-        (tmp_path / "token").write_text("one\n")
-        api = replace(open_api, account=tmp_path)
-        assert api._headers()["authorization"] == "Bearer one"
-        (tmp_path / "token").write_text("two\n")
-        assert api._headers()["authorization"] == "Bearer two"
-        with pytest.raises(ApiError, match="404"):
-            api.get("/nowhere")
-    with pytest.raises(ApiError) as caught:
-        open_api.get("/gone")
-    assert caught.value.status == 0
-    with pytest.raises(ValueError, match="give such an address"):
-        Api.of_url("https://prometheus/")
 
 
 def test_places_are_of_both_revisions() -> None:

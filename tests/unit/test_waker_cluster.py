@@ -15,12 +15,14 @@ import httpx
 import pytest
 
 from components.serving.routes import waker as component
+from pod_parts.api_client_async import AsyncApi
+from pod_parts.api_server import ApiError
 from toolchain import paths
 
 sys.path.insert(0, str(paths.ROOT / "images" / "waker"))
 
 from waker import settings
-from waker.cluster import Cluster, ClusterError, Found
+from waker.cluster import Cluster, Found
 from waker.keeper import SILENT_SECONDS, Keeper
 from waker.kept import Kept
 from waker.settings import Model, Pod
@@ -129,11 +131,8 @@ def run(
     api = Api()
 
     async def whole() -> None:
-        cluster = Cluster("http://api", pod, tmp_path)
-        await cluster.close()
-        cluster._client = httpx.AsyncClient(
-            base_url="http://api", transport=httpx.MockTransport(api)
-        )
+        transport = httpx.MockTransport(api)
+        cluster = Cluster(AsyncApi("http://api", "a", tmp_path, transport), pod)
         await work(api, cluster)
         await cluster.close()
 
@@ -246,12 +245,12 @@ def test_whether_a_deployment_is_gone(tmp_path: Path) -> None:
 def test_a_refusal_names_the_request_and_the_answer(tmp_path: Path) -> None:
     async def work(api: Api, cluster: Cluster) -> None:
         api.fails = True
-        with pytest.raises(ClusterError) as error:
+        with pytest.raises(ApiError) as error:
             await cluster.scale("m", 1)
         assert str(error.value) == f"PATCH {DEPLOYMENTS}/m/scale: 500 etcd is away"
         assert error.value.status == 500
         api.fails = False
-        with pytest.raises(ClusterError, match=r"GET /apis/none: 404"):
+        with pytest.raises(ApiError, match=r"GET /apis/none: 404"):
             await cluster._list("/apis/none")
 
     run(tmp_path, work)

@@ -5,8 +5,7 @@ compiler    these objects -> the rules of one node
 rules       the rules as data, and what they say to one packet
 nft_text    the rules -> a table of nftables
 nft         applies a table, asks whether it stands, removes it
-api         lists and watches of the API server
-state       the objects as last seen
+state       the objects as last seen, followed by pod_parts.api_client
 agent       the loop: seen, compiled, applied, verified
 figures     what is counted, as metrics
 web         readiness, liveness and metrics

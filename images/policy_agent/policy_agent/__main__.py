@@ -18,9 +18,10 @@ import sys
 import threading
 from http import HTTPStatus
 
+from pod_parts.api_client import Api
+from pod_parts.api_server import ApiError
 from policy_agent import interfaces, state, web
 from policy_agent.agent import Agent
-from policy_agent.api import Api, ApiError
 from policy_agent.log import log
 from policy_agent.nft import Nft, NftError
 
@@ -40,7 +41,7 @@ def main() -> int:
     if wrong := interfaces.problem(pods):
         log(f"POLICY_AGENT_INTERFACES: {wrong}", level="error")
         return 2
-    api = Api.of_cluster(environment)
+    api = Api.of_cluster(environment, "slipway-policy-agent")
     agent = Agent(
         state.State(),
         environment["NODE_NAME"],

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from pod_parts.api_client import Api
+from pod_parts.api_server import ApiError, ExpiredError, Object
 from policy_agent import objects
-from policy_agent.api import Api, ApiError, ExpiredError, Object
 from policy_agent.compiler import Compiler
 from policy_agent.log import log
 from policy_agent.rules import Ruleset

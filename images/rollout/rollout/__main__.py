@@ -15,8 +15,8 @@ import threading
 import time
 from collections.abc import Mapping
 
+from pod_parts.api_client import Api
 from rollout import web
-from rollout.api import Api
 from rollout.cluster import Cluster
 from rollout.log import log
 from rollout.objects import Names
@@ -24,6 +24,8 @@ from rollout.protocol import tick
 from rollout.settings import SettingsError
 from rollout.verdict import Outcome, Verdict
 from rollout.watched import Watched
+
+AGENT = "slipway-rollout"
 
 
 def step(cluster: Cluster, watched: Watched) -> None:
@@ -50,8 +52,8 @@ def step(cluster: Cluster, watched: Watched) -> None:
 
 
 def run(environment: Mapping[str, str]) -> int:
-    api = Api.of_cluster(environment)
-    metrics = Api.of_url(environment["ROLLOUT_PROMETHEUS"])
+    api = Api.of_cluster(environment, AGENT)
+    metrics = Api.of_url(environment["ROLLOUT_PROMETHEUS"], AGENT)
     namespace = environment["ROLLOUT_NAMESPACE"]
     seconds = float(environment.get("ROLLOUT_TICK_SECONDS", "15"))
     names = environment["ROLLOUT_SERVERS"].split(",")

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, TypeVar
 
+from pod_parts.api_client import Api
+from pod_parts.api_server import ApiError, Object
 from rollout import objects, prometheus
 from rollout.actions import WriteEntry, WriteRoute, WriteStatus
-from rollout.api import Api, ApiError, Object
 from rollout.counts import Series
 from rollout.facts import Ready
 from rollout.log import log

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from urllib.parse import urlencode
 
-from rollout.api import Api, ApiError
+from pod_parts.api_client import Api
+from pod_parts.api_server import ApiError
 from rollout.counts import Interval, Series, Tally
 from rollout.settings import Counters, Gate, Settings
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import uvicorn
 
+from pod_parts.api_client_async import AsyncApi
 from waker import connections, settings
 from waker.cluster import Cluster
 from waker.connections import Bound
@@ -55,9 +56,7 @@ def _sockets(address: str, ports: list[int]) -> list[socket.socket]:
 async def serve(environment: Mapping[str, str]) -> int:
     pod = Pod.of(environment)
     models = settings.models(Path(environment["WAKER_MODELS"]))
-    host = environment["KUBERNETES_SERVICE_HOST"]
-    host = f"[{host}]" if ":" in host else host
-    cluster = Cluster(f"https://{host}:{environment['KUBERNETES_SERVICE_PORT']}", pod)
+    cluster = Cluster(AsyncApi.of_cluster(environment, "slipway-waker"), pod)
     keeper = Keeper(cluster, models)
     proxy = Proxy(keeper)
     bound = Bound(sum(model.buffer_requests for model in models))

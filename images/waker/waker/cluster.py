@@ -2,33 +2,18 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from pathlib import Path
-from typing import Any
 
-import httpx
-
+from pod_parts.api_client_async import AsyncApi
+from pod_parts.api_server import ApiError, Object
 from waker.settings import Model, Pod
 
-ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-REQUEST_SECONDS = 5.0
 MANAGER = "waker.slipway.dev"
 _CONTROLLER = "endpointslice-controller.k8s.io"
 _MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 _SERVICE = "kubernetes.io/service-name"
-
-Object = dict[str, Any]
-
-
-class ClusterError(Exception):
-    """The API server refused or could not be asked."""
-
-    def __init__(self, text: str, status: int = 0) -> None:
-        super().__init__(text)
-        self.status = status
 
 
 @dataclass
@@ -44,24 +29,17 @@ class Found:
 
 
 class Cluster:
-    """The API server, by the pod's own token."""
+    """What the API server has of the models' namespace."""
 
-    def __init__(self, base: str, pod: Pod, account: Path = ACCOUNT) -> None:
-        """base: https://host:port, with the account's CA; or http:// for tests."""
-        self._pod, self._account = pod, account
-        verify: ssl.SSLContext | bool = False
-        if base.startswith("https:"):
-            verify = ssl.create_default_context(cafile=str(account / "ca.crt"))
-        self._client = httpx.AsyncClient(
-            base_url=base, verify=verify, timeout=REQUEST_SECONDS, trust_env=False
-        )
+    def __init__(self, api: AsyncApi, pod: Pod) -> None:
+        self._api, self._pod = api, pod
         self._deployments = f"/apis/apps/v1/namespaces/{pod.namespace}/deployments"
         self._slices = (
             f"/apis/discovery.k8s.io/v1/namespaces/{pod.namespace}/endpointslices"
         )
 
     async def close(self) -> None:
-        await self._client.aclose()
+        await self._api.close()
 
     async def look(self, names: Iterable[str]) -> tuple[dict[str, Found], set[str]]:
         """What is to be seen of these models now, and who else is left asleep.
@@ -92,14 +70,14 @@ class Cluster:
     async def is_gone(self, deployment: str) -> bool:
         """Whether a Deployment is gone or going; False where that is not known."""
         try:
-            found = await self._send("GET", f"{self._deployments}/{deployment}")
-        except ClusterError as error:
+            found = await self._api.get(f"{self._deployments}/{deployment}")
+        except ApiError as error:
             return error.status == HTTPStatus.NOT_FOUND
-        return "deletionTimestamp" in found.json()["metadata"]
+        return "deletionTimestamp" in found["metadata"]
 
     async def scale(self, name: str, replicas: int) -> None:
-        """Sets how many replicas the Deployment asks for."""
-        await self._ask(
+        """Sets how many replicas the Deployment asks for, if there is one."""
+        await self._change(
             "PATCH",
             f"{self._deployments}/{name}/scale",
             {"spec": {"replicas": replicas}},
@@ -109,13 +87,12 @@ class Cluster:
         """Adds this waker to the model's endpoints; again: the same."""
         wanted = self._cover(model)
         name = wanted["metadata"]["name"]
-        status = await self._ask("PATCH", f"{self._slices}/{name}", wanted)
-        if status == HTTPStatus.NOT_FOUND:
-            await self._ask("POST", self._slices, wanted)
+        if not await self._change("PATCH", f"{self._slices}/{name}", wanted):
+            await self._api.ask("POST", self._slices, wanted)
 
     async def uncover(self, name: str) -> None:
         """Takes this waker out of the model's endpoints, if it is there."""
-        await self._ask("DELETE", f"{self._slices}/{self._slice(name)}")
+        await self._change("DELETE", f"{self._slices}/{self._slice(name)}")
 
     def _slice(self, name: str) -> str:
         """Each waker has its own, so that several cover a model together."""
@@ -150,32 +127,18 @@ class Cluster:
         }
 
     async def _list(self, path: str) -> list[Object]:
-        items: list[Object] = (await self._send("GET", path)).json()["items"]
+        items: list[Object] = (await self._api.get(path))["items"]
         return items
 
-    async def _ask(self, method: str, path: str, body: Object | None = None) -> int:
-        """The status, which may say that there is no such thing."""
-        return (await self._send(method, path, body)).status_code
-
-    async def _send(
-        self, method: str, path: str, body: Object | None = None
-    ) -> httpx.Response:
-        # Read each time: the kubelet renews it within the hour.
-        token = (self._account / "token").read_text().strip()
-        headers = {"authorization": f"Bearer {token}", "user-agent": "slipway-waker"}
-        if method == "PATCH":
-            headers["content-type"] = "application/merge-patch+json"
+    async def _change(self, method: str, path: str, body: Object | None = None) -> bool:
+        """Whether there is such a thing; ApiError for any other refusal."""
         try:
-            answer = await self._client.request(
-                method, path, json=body, headers=headers
-            )
-        except httpx.HTTPError as error:
-            raise ClusterError(f"{method} {path}: {error!r}") from error
-        missing = answer.status_code == HTTPStatus.NOT_FOUND
-        if answer.is_error and not (missing and method in {"PATCH", "DELETE"}):
-            said = f"{answer.status_code} {answer.text[:300]}"
-            raise ClusterError(f"{method} {path}: {said}", answer.status_code)
-        return answer
+            await self._api.ask(method, path, body)
+        except ApiError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+            return False
+        return True
 
 
 def _ready(endpoint_slice: Object) -> set[str]:

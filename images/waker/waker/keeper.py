@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 import httpx
 
+from pod_parts.api_server import ApiError
 from waker import readings
-from waker.cluster import Cluster, ClusterError
+from waker.cluster import Cluster
 from waker.decision import Step, decide
 from waker.kept import CALM_SECONDS, Kept
 from waker.log import log
@@ -75,7 +76,7 @@ class Keeper:
             await self._look()
             # All at once: what was seen is soon old.
             await asyncio.gather(*(self._step(kept) for kept in self.kept.values()))
-        except (ClusterError, OSError) as error:
+        except ApiError as error:
             self.errors += 1
             if not self._failing:
                 log(f"the API server: {error}", level="error")
@@ -98,7 +99,7 @@ class Keeper:
                     await self._cluster.scale(name, kept.model.replicas)
                     log("woken, for nobody would later", model=name)
                 await self._cluster.uncover(name)
-            except (ClusterError, OSError) as error:
+            except ApiError as error:
                 log(f"leaving: {error}", level="error", model=name)
 
     async def close(self) -> None:
@@ -131,7 +132,7 @@ class Keeper:
         """
         try:
             await self._cluster.scale(name, 1)
-        except ClusterError as error:
+        except ApiError as error:
             if name not in self._given_up:
                 log(f"not woken: {error}", level="warning", model=name)
             self._given_up.add(name)

@@ -1,0 +1,1 @@
+"""What programs in pods share; images get this folder beside their own program."""
