@@ -16,6 +16,7 @@ from pathlib import Path
 
 from lab import rootfs
 from toolchain import commands, packages, paths
+from toolchain.digests import sha256_of
 from toolchain.locks import locked
 
 PACKAGES = ("docker-registry", "runc", "socat")
@@ -57,18 +58,16 @@ def make(more: Sequence[str] = ()) -> Path:
 def _index(repository: Path) -> None:
     entries = []
     for deb in sorted(repository.glob("*.deb")):
-        content = deb.read_bytes()
         control = commands.run(["dpkg-deb", "--field", deb]).strip()
         entries.append(
-            f"{control}\nFilename: ./{deb.name}\nSize: {len(content)}\n"
-            f"SHA256: {hashlib.sha256(content).hexdigest()}\n"
+            f"{control}\nFilename: ./{deb.name}\nSize: {deb.stat().st_size}\n"
+            f"SHA256: {sha256_of(deb)}\n"
         )
     text = "\n".join(entries).encode()
     (repository / "Packages").write_bytes(text)
     (repository / "Packages.gz").write_bytes(gzip.compress(text, mtime=0))
     sums = [
-        f" {hashlib.sha256(path.read_bytes()).hexdigest()} {path.stat().st_size} "
-        f"{path.name}\n"
+        f" {sha256_of(path)} {path.stat().st_size} {path.name}\n"
         for path in sorted(repository.glob("Packages*"))
     ]
     date = time.strftime("%a, %d %b %Y %H:%M:%S UTC", time.gmtime())

@@ -7,11 +7,12 @@ that is made again has the same.
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from toolchain.digests import sha256_of
 
 SUMS, SIGNATURE, PUBLIC_KEY = "SHA256SUMS", "SHA256SUMS.sig", "slipway-release.pub.pem"
 _OWN = {SUMS, SIGNATURE, PUBLIC_KEY}
@@ -20,10 +21,7 @@ _OWN = {SUMS, SIGNATURE, PUBLIC_KEY}
 def sums(folder: Path) -> str:
     """The text of SHA256SUMS for all other files of the folder."""
     files = sorted(it for it in folder.iterdir() if it.name not in _OWN)
-    lines = [
-        f"{hashlib.sha256(it.read_bytes()).hexdigest()}  {it.name}" for it in files
-    ]
-    return "".join(f"{line}\n" for line in lines)
+    return "".join(f"{sha256_of(it)}  {it.name}\n" for it in files)
 
 
 def sign(folder: Path, key: Ed25519PrivateKey | None) -> None:

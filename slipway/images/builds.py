@@ -17,6 +17,7 @@ from slipway.images.errors import ImageError, Report, silent
 from slipway.images.inputs import Input, place
 from slipway.images.records import Record
 from slipway.images.table import BASE, Image, base_source, images, select
+from toolchain.digests import sha256_of
 from toolchain.errors import OperatorError
 from toolchain.locks import locked
 
@@ -56,7 +57,7 @@ OF_THE_LAB = Means()
 def key(image: Image, base_key: str) -> str:
     """Digest of what decides an image: its files, inputs, version and base."""
     files = {
-        name: [hashlib.sha256(path.read_bytes()).hexdigest(), os.access(path, os.X_OK)]
+        name: [sha256_of(path), os.access(path, os.X_OK)]
         for name, path in image.files().items()
     }
     inputs = {name: source.identity() for name, source in image.inputs.items()}

