@@ -48,7 +48,7 @@ def served(talk: Talk, pages: ASGIApp | None = None) -> None:
         ):
             ports = first.getsockname()[1], second.getsockname()[1]
             apps = {ports[0]: made, ports[1]: server.probes(registry)}
-            running = server._Server(server._config(apps, ports[1]))
+            running = server.Server(server._config(apps, ports[1]))
             work = asyncio.create_task(running.serve([first, second]))
             await until(lambda: running.started)
             try:

@@ -29,6 +29,7 @@ from tests.support.log_shipping import (
 )
 from toolchain import paths
 
+PYTHONPATH = f"{paths.ROOT / 'images' / 'log_shipper'}:{paths.ROOT}"
 KILLS = 10
 MEMORY_KIB = 30_000
 """The README has what was measured; interpreters differ by some MiB."""
@@ -50,7 +51,7 @@ class Program:
         }
         environment = {f"LOG_SHIPPER_{name}": str(v) for name, v in variables.items()}
         environment["PYTHONDONTWRITEBYTECODE"] = "1"
-        environment["PYTHONPATH"] = str(paths.ROOT / "images" / "log_shipper")
+        environment["PYTHONPATH"] = PYTHONPATH
         with log.open("wb") as target:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "log_shipper"], env=environment, stderr=target
@@ -254,7 +255,7 @@ def test_botocore_is_not_loaded_where_it_is_not_used(tmp_path: Path) -> None:
     )
     environment = {
         "PYTHONDONTWRITEBYTECODE": "1",
-        "PYTHONPATH": str(paths.ROOT / "images" / "log_shipper"),
+        "PYTHONPATH": PYTHONPATH,
         "LOG_SHIPPER_FOLDER": str(tmp_path),
     }
     told = []

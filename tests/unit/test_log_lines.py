@@ -64,7 +64,7 @@ def run(folder: str, code: str) -> str:
         [sys.executable, "-c", code],
         env={
             "PATH": os.environ["PATH"],
-            "PYTHONPATH": str(paths.ROOT / "images" / folder),
+            "PYTHONPATH": f"{paths.ROOT / 'images' / folder}:{paths.ROOT}",
             # Times are in UTC wherever the program runs.
             "TZ": "Asia/Tokyo",
         },

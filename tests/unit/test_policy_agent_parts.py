@@ -16,6 +16,7 @@ from components.platform import policy_agent as component
 from pod_parts.api_client import Api
 from tests.support import platform
 from tests.support.node_autoscaler import SIMULATED
+from tests.support.pod_pages import get, running
 from tests.support.policies import namespace, pod, policy
 from tests.support.prometheus_text import samples
 from tests.support.rendered import IMAGES
@@ -178,6 +179,23 @@ def test_a_lost_table_is_restored_and_counted_and_a_standing_one_left(
         ("policy_agent_errors_total", "api"): 0,
         ("policy_agent_errors_total", "nft"): 0,
     }
+
+
+def test_pages_tell_what_the_agent_knows(
+    agent: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from policy_agent import agent as module
+    from policy_agent import web
+
+    server = web.server("127.0.0.1", 0, agent)
+    with running(server):
+        assert get(server.port, "/livez") == (200, b"alive")
+        assert get(server.port, "/readyz") == (503, b"the table is not in force")
+        agent.turn()
+        assert get(server.port, "/readyz") == (200, b"in force")
+        assert b"policy_agent_applies_total 1.0" in get(server.port, "/metrics")[1]
+        monkeypatch.setattr(module, "HUNG_SECONDS", 0.0)
+        assert get(server.port, "/livez") == (500, b"the loop hangs")
 
 
 def test_who_is_refused_is_named_once(

@@ -1,95 +1,28 @@
-"""The rollout's pages: what callers can make it hold, and JSON that all can read."""
+"""The rollout's pages: JSON that all can read, and metrics."""
 
 from __future__ import annotations
 
 import json
 import math
-import socket
-import threading
-import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from http.client import HTTPConnection
+from contextlib import contextmanager
 from typing import Any
 
-import pytest
 from rollout import web
 from rollout.facts import Facts, Ready
 from rollout.verdict import Verdict, weigh
 from rollout.watched import Watched
 
+from tests.support.pod_pages import get, running
 from tests.support.prometheus_text import kinds, samples
 from tests.support.rollouts import LITTLE, SETTINGS
-
-HEAD = b"GET /readyz HTTP/1.1\r\n"
 
 
 @contextmanager
 def served(watched: Mapping[str, Watched]) -> Iterator[int]:
     server = web.server(0, watched)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def get(port: int, path: str) -> tuple[int, bytes]:
-    connection = HTTPConnection("127.0.0.1", port, timeout=20)
-    try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.status, answer.read()
-    finally:
-        connection.close()
-
-
-def connect(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=20)
-
-
-def test_silent_callers_hold_few_threads_and_a_probe_is_answered(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(web, "CONNECTION_SECONDS", 1.0)
-    monkeypatch.setattr(web, "MAXIMUM_CONNECTIONS", 4)
-    with served({}) as port, ExitStack() as stack:
-        before = threading.active_count()
-        for _ in range(12):
-            stack.enter_context(connect(port))
-        # Each connection has a thread, and another that ends it.
-        most, until = 0, time.monotonic() + 0.5
-        while time.monotonic() < until:
-            most = max(most, threading.active_count() - before)
-            time.sleep(0.01)
-        assert most <= 8
-        assert get(port, "/readyz") == (200, b"ready")
-
-
-def test_a_head_that_comes_byte_by_byte_is_given_up(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(web, "CONNECTION_SECONDS", 0.5)
-    began = time.monotonic()
-    with served({}) as port, connect(port) as slow:
-        slow.settimeout(0.05)
-        while not dribbled(slow):
-            assert time.monotonic() - began < 5
-    assert time.monotonic() - began > 0.4
-
-
-def dribbled(connection: socket.socket) -> bool:
-    """Send one more byte; whether the other side has ended it."""
-    try:
-        connection.sendall(HEAD[:1])
-        return connection.recv(1) == b""
-    except TimeoutError:
-        return False
-    except ConnectionError:
-        return True
+    with running(server):
+        yield server.port
 
 
 def test_bounds_that_are_infinite_are_texts() -> None:

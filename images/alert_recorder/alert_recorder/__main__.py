@@ -10,8 +10,6 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
@@ -20,16 +18,9 @@ from alert_recorder.log import log
 from alert_recorder.store import Store
 from alert_recorder.web import BOUNDS, Application
 from bounded_http import connections
+from bounded_http.server import Server
 
 GRACE_SECONDS = 5
-
-
-class Server(uvicorn.Server):
-    """Told to end by this program alone: signals are not the server's."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 def server(store: Store) -> Server:

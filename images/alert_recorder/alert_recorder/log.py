@@ -1,20 +1,7 @@
-"""Lines of the log."""
+"""The log of this program."""
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime
-from typing import Any
+from pod_parts.log import Log
 
-
-def log(message: str, level: str = "info", **fields: Any) -> None:
-    """One JSON line on standard output."""
-    time = datetime.now(UTC).isoformat(timespec="milliseconds")
-    record = {
-        "time": time.replace("+00:00", "Z"),
-        "level": level,
-        "logger": "alert-recorder",
-        "message": message,
-        **fields,
-    }
-    print(json.dumps(record), flush=True)
+log = Log("alert-recorder")

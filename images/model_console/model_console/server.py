@@ -6,8 +6,7 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -26,6 +25,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bounded_http.server import Server
 from model_console import connections
 from model_console.headers import SecurityHeaders
 from model_console.pages import Pages
@@ -34,14 +34,6 @@ from model_console.sources import Sources
 
 logger = logging.getLogger("model_console.server")
 GRACE_SECONDS = 10
-
-
-class _Server(uvicorn.Server):
-    """Told to end by this program alone: signals are not the server's."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 def application(sources: Sources, registry: CollectorRegistry) -> ASGIApp:
@@ -106,7 +98,7 @@ async def _serve(settings: Settings) -> int:
     with _listener(settings, "PORT") as pages, _listener(settings, "METRICS_PORT") as m:
         port, metrics_port = (it.getsockname()[1] for it in (pages, m))
         apps = {port: application(sources, registry), metrics_port: probes(registry)}
-        server = _Server(_config(apps, metrics_port))
+        server = Server(_config(apps, metrics_port))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, setattr, server, "should_exit", True)

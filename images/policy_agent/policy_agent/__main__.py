@@ -65,8 +65,8 @@ def main() -> int:
         threading.Thread(target=state.follow, args=arguments, daemon=True).start()
     port = int(environment.get("POLICY_AGENT_PORT", "9477"))
     server = web.server(environment.get("NODE_ADDRESS", ""), port, agent)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    log(f"enforces for {agent.node}, listens on port {server.server_port}")
+    server.start()
+    log(f"enforces for {agent.node}, listens on port {server.port}")
     agent.run()
     owner = environment.get("POLICY_AGENT_OWNER", "")
     if owner and is_orphaned(api, owner):

@@ -1,19 +1,7 @@
-"""One JSON line on standard output for each thing worth saying."""
+"""The log of this program."""
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime
-from typing import Any
+from pod_parts.log import Log
 
-
-def log(message: str, level: str = "info", **fields: Any) -> None:
-    time = datetime.now(UTC).isoformat(timespec="milliseconds")
-    record = {
-        "time": time.replace("+00:00", "Z"),
-        "level": level,
-        "logger": "policy-agent",
-        "message": message,
-        **fields,
-    }
-    print(json.dumps(record), flush=True)
+log = Log("policy-agent")

@@ -59,8 +59,7 @@ def run(environment: Mapping[str, str]) -> int:
     names = environment["ROLLOUT_SERVERS"].split(",")
     clusters = {it: Cluster(api, metrics, Names(namespace, it)) for it in names}
     watched = {it: Watched() for it in names}
-    server = web.server(web.PORT, watched)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    web.server(web.PORT, watched).start()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         # The loop that this interrupts may hold the event's lock.

@@ -14,12 +14,12 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import uvicorn
 
+from bounded_http.server import Server
 from pod_parts.api_client_async import AsyncApi
 from waker import connections, settings
 from waker.cluster import Cluster
@@ -31,14 +31,6 @@ from waker.settings import METRICS_PORT, Pod
 from waker.web import Application
 
 BACKLOG = 2048
-
-
-class _Server(uvicorn.Server):
-    """Told to end by this program alone: signals are not the server's."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 def _sockets(address: str, ports: list[int]) -> list[socket.socket]:
@@ -61,7 +53,7 @@ async def serve(environment: Mapping[str, str]) -> int:
     proxy = Proxy(keeper)
     bound = Bound(sum(model.buffer_requests for model in models))
     longest = max((model.wake_seconds for model in models), default=0)
-    server = _Server(
+    server = Server(
         uvicorn.Config(
             Application(keeper, proxy, bound),
             # Its targets are as they came; httptools keeps a path alone, and drops the

@@ -1,0 +1,97 @@
+"""Probes and metrics over HTTP, for programs of threads: short pages, few callers."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
+from typing import Any
+
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+"""Of every page: Prometheus' format is text, and so are the others."""
+READ_SECONDS = 5.0
+CONNECTION_SECONDS = 5.0
+"""From a connection's begin to its end, whatever the caller sends or takes."""
+MAXIMUM_CONNECTIONS = 16
+
+Pages = Callable[[str], tuple[HTTPStatus, str]]
+"""The status and the text at a path; NOT_FOUND where there is none."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request."""
+
+    timeout = READ_SECONDS
+    server: Server
+
+    def do_GET(self) -> None:
+        status, text = self.server.pages(self.path.partition("?")[0])
+        content = text.encode()
+        self.send_response(status)
+        self.send_header("content-type", TEXT)
+        self.send_header("content-length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing of probes and scrapes."""
+
+
+class Server(ThreadingTCPServer):
+    """A thread per connection, for so long and so many; more wait in line.
+
+    HTTPServer would look its own name up in the DNS, and wait where there is none.
+    """
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+    def __init__(self, host: str, port: int, pages: Pages) -> None:
+        """Listen at an address, or at all of IPv4 where it is empty; raise OSError."""
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__((host, port), Handler)
+        self.pages = pages
+        self._slots = threading.BoundedSemaphore(MAXIMUM_CONNECTIONS)
+
+    @property
+    def port(self) -> int:
+        return int(self.server_address[1])
+
+    def start(self) -> None:
+        """Serve in the background, until the process ends."""
+        # Nothing shuts the loop down: it has no reason to wake up twice a second.
+        serve = threading.Thread(
+            target=self.serve_forever, args=(3600,), name="web", daemon=True
+        )
+        serve.start()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self._slots.acquire()
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._slots.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        # The handler's own timeout begins anew with each byte.
+        end = threading.Timer(CONNECTION_SECONDS, _shut, [request])
+        end.daemon = True
+        try:
+            end.start()
+            super().process_request_thread(request, client_address)
+        finally:
+            end.cancel()
+            self._slots.release()
+
+    def handle_error(self, *_: object) -> None:
+        """A caller that closes its connection early is no fault."""
+
+
+def _shut(connection: socket.socket) -> None:
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
