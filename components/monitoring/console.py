@@ -84,6 +84,9 @@ class ModelConsole(Workload):
             host = f"{naming.ALERTMANAGER}.{self._monitoring_namespace}.svc"
             url = f"http://{host}:{alertmanager.PORT}"
             found.append({"name": "MODEL_CONSOLE_ALERTMANAGER_URL", "value": url})
+        if self._settings.hosts:
+            names = ",".join(self._settings.hosts)
+            found.append({"name": "MODEL_CONSOLE_NAMES", "value": names})
         return found
 
     def _container(self) -> Any:

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from components.monitoring.attribution_settings import AttributionJob
 from components.monitoring.retraining import Retraining
 from components.observability.settings import Storage
 from components.part_settings import NodePort, image_problems
 from components.setting_types import DnsLabel, Whole
-from components.settings import Problem, Settings
+from components.settings import Problem, Settings, refuse
+
+_HOST_NAME = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}")
+
+
+def _host_name(value: str) -> str:
+    if len(value) > 253 or not _HOST_NAME.fullmatch(value):
+        refuse(
+            "it is no host name with a dot, in lower case",
+            "give a name such as console.example.com, without scheme and port",
+        )
+    return value
+
+
+HostName = Annotated[str, AfterValidator(_host_name)]
 
 
 class ConsoleSettings(Settings):
@@ -27,6 +42,9 @@ class ConsoleSettings(Settings):
     """Shows the alerts of the platform's Alertmanager; false where it has none."""
     node_port: NodePort = None
     """Port on every node, for anybody who reaches a node."""
+    hosts: Annotated[tuple[HostName, ...], Field(max_length=20)] = ()
+    """Host names that readers may open it by, such as a proxy's; it refuses all others
+    but names without a dot and those of Services. Addresses need not be named."""
     callers: Annotated[tuple[DnsLabel, ...], Field(max_length=20)] = ()
     """Namespaces whose pods may open the pages, such as that of a proxy which asks
     people for a password. Without it and node_port: `kubectl port-forward`."""

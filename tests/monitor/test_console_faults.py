@@ -93,6 +93,7 @@ def client_of(sources: Sources, **changes: Any) -> Client:
         timeout_seconds=0.2,
         answer_mib=1,
         host="127.0.0.1",
+        names=(),
         port=0,
         metrics_port=0,
     )

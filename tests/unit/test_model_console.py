@@ -175,3 +175,18 @@ def test_an_image_that_is_nowhere_is_refused() -> None:
 def test_no_model_takes_its_name() -> None:
     with pytest.raises(SettingsError, match="the model console"):
         r.models(models={"model-console": r.EMPLOYMENT})
+
+
+def test_names_of_readers_are_told_to_the_console() -> None:
+    given = {"hosts": ["console.example.com", "console.example.org"]}
+    (container,) = objects(stack(given))["Deployment"]["spec"]["template"]["spec"][
+        "containers"
+    ]
+    told = settings.read({one["name"]: one["value"] for one in container["env"]})
+    assert told.names == ("console.example.com", "console.example.org")
+
+
+@pytest.mark.parametrize("name", ["https://a.example", "a.example:80", "*.a.example"])
+def test_what_is_no_host_name_is_refused(name: str) -> None:
+    with pytest.raises(SettingsError, match="no host name"):
+        stack({"hosts": [name]})

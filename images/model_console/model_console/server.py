@@ -6,7 +6,7 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import httpx
@@ -28,6 +28,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bounded_http.server import Server
 from model_console import connections
 from model_console.headers import SecurityHeaders
+from model_console.hosts import KnownHosts
 from model_console.pages import Pages
 from model_console.settings import PREFIX, Settings, SettingsError
 from model_console.sources import Sources
@@ -36,8 +37,10 @@ logger = logging.getLogger("model_console.server")
 GRACE_SECONDS = 10
 
 
-def application(sources: Sources, registry: CollectorRegistry) -> ASGIApp:
-    """Return the pages."""
+def application(
+    sources: Sources, registry: CollectorRegistry, names: Collection[str] = ()
+) -> ASGIApp:
+    """Return the pages. `names`: see `KnownHosts`."""
     answered = Counter(
         "model_console_pages",
         "Pages, by status.",
@@ -48,7 +51,7 @@ def application(sources: Sources, registry: CollectorRegistry) -> ASGIApp:
 
     handlers: dict[Any, Any] = {HTTPException: pages.refused, Exception: pages.failed}
     app = Starlette(routes=pages.routes(), exception_handlers=handlers)
-    return SecurityHeaders(app)
+    return SecurityHeaders(KnownHosts(app, names))
 
 
 def probes(registry: CollectorRegistry) -> ASGIApp:
@@ -97,7 +100,10 @@ async def _serve(settings: Settings) -> int:
     sources = sources_of(settings, registry)
     with _listener(settings, "PORT") as pages, _listener(settings, "METRICS_PORT") as m:
         port, metrics_port = (it.getsockname()[1] for it in (pages, m))
-        apps = {port: application(sources, registry), metrics_port: probes(registry)}
+        apps = {
+            port: application(sources, registry, settings.names),
+            metrics_port: probes(registry),
+        }
         server = Server(_config(apps, metrics_port))
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

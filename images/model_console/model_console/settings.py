@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from model_console.hosts import NAME
+
 PREFIX = "MODEL_CONSOLE_"
 
 
@@ -32,6 +34,12 @@ VARIABLES = (
     Variable("TIMEOUT_SECONDS", 3.0, "longest time for a whole answer", 0.1, 60),
     Variable("ANSWER_MIB", 8, "largest answer, in MiB", 1, 1024),
     Variable("HOST", "0.0.0.0", "address to listen on"),  # noqa: S104, a container's
+    Variable(
+        "NAMES",
+        "",
+        "host names, with commas, that readers may open it by beside addresses, names "
+        "without a dot and those of Services",
+    ),
     Variable("PORT", 9310, "port of the pages; 0 takes a free one", 0, 65535),
     Variable(
         "METRICS_PORT",
@@ -60,6 +68,7 @@ class Settings:
     timeout_seconds: float
     answer_mib: int
     host: str
+    names: tuple[str, ...]
     port: int
     metrics_port: int
 
@@ -101,6 +110,15 @@ class _Reading:
             self.wrong(name, "is out of range", f"give a number {within}")
         return found
 
+    def names(self, name: str) -> tuple[str, ...]:
+        """Return host names in lower case; none if one is wrong."""
+        found = [it.strip().lower() for it in self.text(name).split(",") if it.strip()]
+        if wrong := [it for it in found if not NAME.fullmatch(it)]:
+            reason = f"has what is no host name: {', '.join(map(repr, wrong))}"
+            self.wrong(name, reason, "give names without scheme and port")
+            return ()
+        return tuple(found)
+
     def url(self, name: str, *, required: bool) -> str:
         """Return an address without a slash at its end; empty if none is given."""
         text = self.text(name).rstrip("/")
@@ -131,6 +149,7 @@ def read(environment: Mapping[str, str]) -> Settings:
         timeout_seconds=values.number("TIMEOUT_SECONDS"),
         answer_mib=int(values.number("ANSWER_MIB")),
         host=values.text("HOST"),
+        names=values.names("NAMES"),
         port=int(values.number("PORT")),
         metrics_port=int(values.number("METRICS_PORT")),
     )
