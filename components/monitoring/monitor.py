@@ -35,8 +35,8 @@ class ModelMonitor(Workload):
     - in the models' namespace: ServiceAccount, Service, ConfigMap with what is watched,
       named by its content so that a change starts a new pod, StatefulSet of one pod
       with the models' folders as image volumes, NetworkPolicy: in from model servers,
-      Prometheus, the console and the job of attributions, out to DNS and to the webhook
-      for retraining, if there is one
+      Prometheus, the console and the job of attributions, out to DNS, to the webhook
+      for retraining, if there is one, and to S3 if a model's log is sent there
     - Service `model-monitor-labels` on every node, if a port is given: a port of the
       pod that takes labels alone, open to anybody
     - ConfigMap `rules-<namespace>-model-monitor` in the monitoring namespace: alerts
@@ -75,6 +75,8 @@ class ModelMonitor(Workload):
         if settings.node_port:
             ingress.append(network.allow_from(to=(LABELS_PORT,)))
         egress = [network.allow_dns(), *retraining.egress(settings.retraining)]
+        if monitor_file.buckets(self._watched):
+            egress += network.allow_object_stores()
         self.add_network_policy(ingress=ingress, egress=egress)
         self.add_service(PORT)
         if settings.node_port:

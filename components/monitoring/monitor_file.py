@@ -38,6 +38,8 @@ class Watched:
     settings: ModelMonitoring
     servers: tuple[str, ...] = ()
     """Model servers that send records of it."""
+    buckets: tuple[str, ...] = ()
+    """s3://bucket/prefix of those that send them there."""
 
 
 def folder(model: str) -> str:
@@ -61,6 +63,11 @@ def _model(one: Watched) -> dict[str, Any]:
     return found
 
 
+def buckets(watched: Sequence[Watched]) -> list[str]:
+    """Where the monitor looks for records, each place once."""
+    return sorted({place for one in watched for place in one.buckets})
+
+
 def text(settings: MonitorSettings, watched: Sequence[Watched]) -> str:
     """The file: JSON, the same text for the same settings."""
     content: dict[str, Any] = {
@@ -82,4 +89,6 @@ def text(settings: MonitorSettings, watched: Sequence[Watched]) -> str:
         },
         "models": [_model(one) for one in sorted(watched, key=lambda one: one.model)],
     }
+    if places := buckets(watched):
+        content["buckets"] = places
     return json.dumps(content, indent=1, sort_keys=True)

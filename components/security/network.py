@@ -13,6 +13,9 @@ from typing import Any
 DNS_PORTS = (53, 1053, 5353)
 """Where the DNS pods of usual clusters listen; ours take 1053 (no privilege)."""
 API_SERVER_PORTS = (443, 6443)
+ROLE_AGENT = ("169.254.170.23/32", (80,))
+"""The node's agent that gives pods their roles in AWS.
+https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html"""
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 
 Rule = dict[str, Any]
@@ -83,6 +86,15 @@ def allow_dns() -> Rule:
         "ports": ports(*DNS_PORTS, protocols=("UDP", "TCP")),
         "to": [in_namespace("kube-system")],
     }
+
+
+def allow_object_stores() -> list[Rule]:
+    """To any HTTPS server, since an object store has no fixed address; to the roles."""
+    agent, agent_ports = ROLE_AGENT
+    return [
+        allow_to({"ipBlock": {"cidr": "0.0.0.0/0"}}, on=(443,)),
+        allow_to({"ipBlock": {"cidr": agent}}, on=agent_ports),
+    ]
 
 
 def allow_api_server() -> Rule:

@@ -74,13 +74,20 @@ class ModelsSettings(Settings):
             model = args.served(server)
             if args.monitor and model not in found:
                 image = parts(server, args)[0].args.model_image
-                servers = tuple(
-                    name
+                servers = {
+                    name: other.prediction_log
                     for name, other in self.models.items()
                     if other.served(name) == model
+                }
+                buckets = tuple(
+                    log.sink
+                    for log in servers.values()
+                    if log.sink and log.sink != MONITOR
                 )
                 if image:
-                    found[model] = Watched(model, image, args.monitor, servers)
+                    found[model] = Watched(
+                        model, image, args.monitor, tuple(servers), buckets
+                    )
         return list(found.values())
 
     def contradictions(self) -> Iterator[Problem]:

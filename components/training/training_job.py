@@ -7,8 +7,8 @@ import pulumi_kubernetes as kubernetes
 
 from components import naming
 from components.security import network
-from components.security.network import Rule
-from components.serving.pods.network_policy import ROLE_AGENT, allowance
+from components.security.network import ROLE_AGENT, Rule
+from components.serving.pods.network_policy import allowance
 from components.training import gang, pod
 from components.training.training_settings import TrainingJobArgs
 from components.workload import Workload

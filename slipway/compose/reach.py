@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from components.security.network import NAMESPACE_LABEL
-from components.serving.pods.network_policy import DNS_LABELS, ROLE_AGENT
+from components.security.network import NAMESPACE_LABEL, ROLE_AGENT
+from components.serving.pods.network_policy import DNS_LABELS
 from slipway.compose.composition import Composition
 from slipway.compose.objects import (
     Object,

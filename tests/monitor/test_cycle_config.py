@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 from model_monitor import config
+from model_monitor.buckets.address import Address
 from model_monitor.config import Config, ConfigError, Model, Quality
 from model_monitor.counts.plan import Task
 from model_monitor.store.retention import Hold, Retention
 
 WHOLE: dict[str, Any] = {
     "store": "/var/lib/monitor",
+    "buckets": ["s3://logs/models", "s3://logs", "s3://logs/models/"],
     "cycle_seconds": 30,
     "clock": "event",
     "host": "127.0.0.1",
@@ -97,6 +99,7 @@ def test_all_that_can_be_said() -> None:
     assert found == Config(
         store=Path("/var/lib/monitor"),
         models=(employment, Model("plain")),
+        buckets=(Address("logs", "models/"), Address("logs", "")),
         cycle_seconds=30,
         clock="event",
         host="127.0.0.1",
@@ -174,8 +177,8 @@ def test_every_problem_is_told_at_once() -> None:
         "digits and . _ -, the first a letter or digit"
     )
     known = (
-        "clock, cycle_seconds, host, label_wait_days, labels_port, memory_mib, models, "
-        "port, retention, retraining, store, tokens"
+        "buckets, clock, cycle_seconds, host, label_wait_days, labels_port, "
+        "memory_mib, models, port, retention, retraining, store, tokens"
     )
     no_day = "is missing or no day; give the day, 2026-11-29"
     metrics = "accuracy, precision, recall, f1, auc"
@@ -235,6 +238,9 @@ def test_the_file_is_named_by_the_environment(tmp_path: Path) -> None:
         (None, "cannot be read as JSON: "),
         ("{", "cannot be read as JSON: "),
         ('{"store": 3}', "store=3: is not a text; write it in quotes"),
+        ('{"buckets": "s3://a"}', "buckets='s3://a': is not a list of texts; write"),
+        ('{"buckets": ["logs/a"]}', "buckets=['logs/a']: is no address of a bucket's"),
+        ('{"buckets": ["s3://logs//a"]}', "buckets=['s3://logs//a']: is no address"),
         ("[]", "the file=[]: is not an object; write { ... }"),
     ],
 )

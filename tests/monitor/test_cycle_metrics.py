@@ -377,7 +377,7 @@ def test_counters_begin_at_0() -> None:
     }
     results_of = {
         "monitor_files_total": "received repeated conflict refused ingested "
-        "quarantined failed",
+        "quarantined failed fetched",
         "monitor_labels_total": "accepted repeated refused joined early given_up",
     }
     for name, words in results_of.items():

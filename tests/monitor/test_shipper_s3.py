@@ -21,7 +21,8 @@ from log_shipper.sink import Refusal, RefusedError, Retry, UnavailableError
 
 from tests.support.log_shipping import Answer, content, finished, receiver
 
-KEY = "logs/prod/landing/predictions-pod-1-20251129T070000-7-000001.jsonl.gz"
+NAME = "predictions-pod-1-20251129T070000-7-000001.jsonl.gz"
+KEY = f"logs/prod/landing/date=2025-11-29/{NAME}"
 
 
 @pytest.fixture
@@ -193,7 +194,7 @@ def test_on_the_wire_it_is_one_plain_put(
         assert (caught.value.retry, caught.value.retry_after) == (Retry.BUSY, 7)
         sink.send(file)
     path, headers = server.requests[1]
-    assert path == f"/bucket/{KEY}"
+    assert path == "/bucket/" + KEY.replace("=", "%3D")
     assert headers["if-none-match"] == "*"
     assert headers["x-amz-meta-content-sha256"] == file.content_sha256
     assert "/eu-west-1/s3/aws4_request" in headers["authorization"]

@@ -55,6 +55,12 @@ def test_what_the_cluster_has_is_taken() -> None:
             "service_account.pod_identity",
             "the cluster stack has no identity for models/scoring",
         ),
+        (
+            "employment",
+            {"prediction_log": {"sink": "s3://logs/models"}, "monitor": {}},
+            "prediction_log.sink",
+            "the cluster stack has no identity for models/model-monitor",
+        ),
     ],
 )
 def test_what_the_cluster_lacks_is_refused(

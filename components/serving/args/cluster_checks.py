@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from components import naming
 from components.cluster.nodes import pool_nodes
 from components.cluster.settings import ClusterSettings
 from components.serving.args import gpu_pools, pool_disk, pool_room
 from components.serving.args.model_server_args import ModelServerArgs
+from components.serving.settings.request_settings import MONITOR
 from components.settings import Problem
 
 
 def asked(models: Mapping[str, ModelServerArgs]) -> bool:
     """Whether any of the models names a pool, or a role by its service account."""
     return gpu_pools.asked(models) or any(
-        pool_nodes.POOL_LABEL in args.node_selector or args.service_account.pod_identity
+        pool_nodes.POOL_LABEL in args.node_selector
+        or args.service_account.pod_identity
+        or _is_read_from_bucket(args)
         for args in models.values()
     )
+
+
+def _is_read_from_bucket(args: ModelServerArgs) -> bool:
+    """Whether the monitor needs a role for the model's log."""
+    return bool(args.monitor and args.prediction_log.sink != MONITOR)
 
 
 def problems(
@@ -29,7 +38,11 @@ def problems(
     for name, args in models.items():
         yield from _pool(f"models.{name}", args, cluster)
         if args.service_account.pod_identity:
-            yield from _role(name, namespace, cluster)
+            path = f"models.{name}.service_account.pod_identity"
+            yield from _role(path, True, name, namespace, cluster)
+        if _is_read_from_bucket(args):
+            path, sink = f"models.{name}.prediction_log.sink", args.prediction_log.sink
+            yield from _role(path, sink, naming.MODEL_MONITOR, namespace, cluster)
 
 
 def _pool(
@@ -52,15 +65,18 @@ def _pool(
     yield from gpu_pools.intolerable(where, name, args, pool)
 
 
-def _role(name: str, namespace: str, cluster: ClusterSettings) -> Iterator[Problem]:
-    """No role for the service account, which has the server's name."""
+def _role(
+    path: str, value: object, account: str, namespace: str, cluster: ClusterSettings
+) -> Iterator[Problem]:
+    """No role for a service account: a server's, or the monitor's, by its name."""
     accounts = {(i.namespace, i.service_account) for i in cluster.identities.values()}
-    if (namespace, name) not in accounts:
+    if (namespace, account) not in accounts:
+        reads = "" if path.endswith("pod_identity") else ", prediction_logs: read"
         yield Problem(
-            f"models.{name}.service_account.pod_identity",
-            True,
-            f"the cluster stack has no identity for {namespace}/{name}, so there "
+            path,
+            value,
+            f"the cluster stack has no identity for {namespace}/{account}, so there "
             "would be no role",
             "add one to its identities with "
-            f"namespace: {namespace}, service_account: {name}",
+            f"namespace: {namespace}, service_account: {account}{reads}",
         )

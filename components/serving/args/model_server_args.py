@@ -25,7 +25,6 @@ from components.serving.settings.alert_settings import Alerts
 from components.serving.settings.egress_settings import Egress
 from components.serving.settings.lifecycle_settings import Lifecycle
 from components.serving.settings.request_settings import (
-    MONITOR,
     PredictionLog,
     Requests,
 )
@@ -208,12 +207,13 @@ class ModelServerArgs(Settings):
                 f"runtime {self.runtime.kind} writes no prediction log",
                 "remove sink",
             )
-        if self.monitor and self.prediction_log.sink != MONITOR:
+        if self.monitor and not self.prediction_log.sink:
             yield Problem(
                 "prediction_log.sink",
-                self.prediction_log.sink or ABSENT,
-                "monitor is set, and the monitor reads only what is sent to it",
-                "set sink: monitor, or remove monitor",
+                ABSENT,
+                "monitor is set, and the monitor reads only what is sent to it or to "
+                "a bucket",
+                "set sink: monitor or s3://bucket/prefix, or remove monitor",
             )
 
     def _models(self) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ from pulumi_kubernetes.meta import v1 as meta
 from pulumi_kubernetes.networking import v1 as networking
 
 from components import naming
-from components.security.network import NAMESPACE_LABEL
+from components.security.network import NAMESPACE_LABEL, ROLE_AGENT
 from components.serving.pods import log_shipper
 from components.serving.settings.egress_settings import Egress
 from components.serving.settings.request_settings import MONITOR
@@ -18,8 +18,6 @@ from components.serving.settings.surroundings import Surroundings
 DNS_LABELS = {"k8s-app": "kube-dns"}
 """Of the pods of the cluster's DNS."""
 _DNS_PORT = 53
-ROLE_AGENT = ("169.254.170.23/32", [80])
-"""https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html"""
 
 _WAKER = networking.NetworkPolicyPeerArgs(
     pod_selector=meta.LabelSelectorArgs(match_labels=naming.selector(naming.WAKER))

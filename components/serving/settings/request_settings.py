@@ -96,8 +96,9 @@ class PredictionLog(Settings):
     """Age at which a file is finished, in seconds."""
     sink: Annotated[str, AfterValidator(_sink)] | None = None
     """Where a sidecar sends finished files: `monitor`, the stack's model monitor, or
-    s3://bucket/prefix (the pods' role needs `prediction_logs: write`). Without it the
-    records end with the pod."""
+    s3://bucket/prefix (the pods' role needs `prediction_logs: write`, and that of the
+    service account model-monitor `prediction_logs: read`). Without it the records end
+    with the pod."""
     shipper: str = "log-shipper"
     """Image of that sidecar. A short name of images.lock, or by digest."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import os
 import stat
@@ -65,6 +66,11 @@ class FinishedFile:
     def content_bytes(self) -> int:
         """Uncompressed."""
         return self._stat.st_size
+
+    @property
+    def day(self) -> str:
+        """Day of the last write in UTC, 2026-11-29: the same at each attempt."""
+        return dt.datetime.fromtimestamp(self._stat.st_mtime, dt.UTC).date().isoformat()
 
     @property
     def mode(self) -> int:

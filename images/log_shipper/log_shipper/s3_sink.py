@@ -41,6 +41,7 @@ FAULTS: tuple[tuple[type[Exception], Retry], ...] = (
 class S3Sink:
     """PutObject with If-None-Match, so that no object is ever overwritten.
 
+    Keys have the day, so that a reader finds what is new without listing all.
     Needs s3:PutObject and s3:GetObject below the prefix. Credentials come by
     botocore's usual chain: environment, web identity (IRSA), EKS Pod Identity.
     """
@@ -65,7 +66,7 @@ class S3Sink:
         self._client: Any = None
 
     def send(self, file: FinishedFile) -> None:
-        key = f"{self._address.prefix}{LANDING}/{file.name}"
+        key = f"{self._address.prefix}{LANDING}/date={file.day}/{file.name}"
         try:
             if self._client is None:
                 self._client = self._make(self._config)

@@ -12,6 +12,7 @@ from typing import Literal
 
 from model_monitor.attributions import settings as attribution_settings
 from model_monitor.attributions.settings import AttributionSettings
+from model_monitor.buckets.address import Address, address
 from model_monitor.config_fields import REQUIRED, Fields, WrongError
 from model_monitor.counts.plan import Task
 from model_monitor.retraining import settings as retraining_settings
@@ -131,6 +132,9 @@ class Config:
 
     store: Path
     models: tuple[Model, ...] = ()
+    buckets: tuple[Address, ...] = ()
+    """Where log shippers put files in S3; what comes to the store's landing/ is read in
+    any case."""
     cycle_seconds: float = 60.0
     clock: Literal["wall", "event"] = "wall"
     """What "now" is: "event" is the time of the newest record or label, for replays."""
@@ -202,6 +206,7 @@ def parse(raw: object, problems: list[str]) -> Config:
     config = Config(
         store=Path(top.text("store")),
         models=models,
+        buckets=top.member("buckets", (), _buckets, ()),
         cycle_seconds=top.number("cycle_seconds", default.cycle_seconds, 1, 86400),
         clock="event" if clock == "event" else "wall",
         host=top.text("host", default.host),
@@ -246,6 +251,13 @@ def _hold(fields: Fields) -> Hold:
     found = Hold(first or dt.date.min, last or dt.date.max, fields.text("model", ""))
     fields.end()
     return found
+
+
+def _buckets(value: object) -> tuple[Address, ...]:
+    if not isinstance(value, list) or not all(isinstance(it, str) for it in value):
+        raise WrongError('is not a list of texts; write ["s3://bucket/prefix"]')
+    # The same twice would be read twice.
+    return tuple(dict.fromkeys(map(address, value)))
 
 
 def _labels_port(fields: Fields) -> int | None:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 
 from model_monitor import thresholds
 from model_monitor.attributions.figures import AttributionFigures
+from model_monitor.buckets.log import BucketLog
+from model_monitor.buckets.logs import BucketLogs
 from model_monitor.config import Config, Model
 from model_monitor.counts.cohort import CohortKey, Head
 from model_monitor.counts.cohort_counts import CohortCounts
@@ -90,6 +92,12 @@ class Cycle:
         self._labels = LabelJoin(
             store, limits=self.limits(), horizon_days=config.longest_label_wait_days
         )
+        self._buckets = BucketLogs(
+            [
+                BucketLog(store, it, self.limits(), is_stopping=is_stopping)
+                for it in config.buckets
+            ]
+        )
         self._compactor = Compactor(
             store, limits=self.limits(), is_stopping=is_stopping
         )
@@ -152,18 +160,14 @@ class Cycle:
             raise StoppedError
 
     def _take_in(self) -> None:
-        """Read what has landed; join labels to predictions, of this time or before."""
-        limits = self.limits()
-        self._step()
-        found = ingest(
-            self._store,
-            limits=limits,
-            known_models=[it.name for it in self._config.models],
-        )
-        if found.files:
-            logger.info("ingested", extra=_told(found))
-        if self._counters is not None:
-            self._counters.ingested(found)
+        """Read what has landed; join labels to predictions, of this time or before.
+
+        Of a bucket's log that much that the pass does not take much longer than the
+        time between two: the next one goes on.
+        """
+        until = time.monotonic() + self._config.cycle_seconds
+        while self._take_in_some() and time.monotonic() < until:
+            pass
         self._step()
         joined = self._labels.run()
         if joined.joined or joined.early or joined.given_up:
@@ -174,6 +178,23 @@ class Cycle:
         compacted = self._compactor.run()
         if compacted.joined or compacted.failures:
             logger.info("small files joined", extra=vars(compacted))
+
+    def _take_in_some(self) -> bool:
+        """Fetch and read files; tell whether the buckets have more."""
+        self._step()
+        fetched = self._buckets.fetch(dt.datetime.now(dt.UTC).date())
+        self._step()
+        found = ingest(
+            self._store,
+            limits=self.limits(),
+            known_models=[it.name for it in self._config.models],
+        )
+        if found.files:
+            logger.info("ingested", extra=_told(found))
+        if self._counters is not None:
+            self._counters.fetched(fetched, self._buckets.failures)
+            self._counters.ingested(found)
+        return fetched.has_more
 
     def limits(self) -> Limits:
         """Return the bounds of what is taken in."""

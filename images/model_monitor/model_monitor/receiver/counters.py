@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from model_monitor.buckets.log import Fetched
 from model_monitor.labels.importing import LabelImport
 from model_monitor.labels.joining import JoinResult
 from model_monitor.store.checks import FIXES
@@ -16,7 +17,7 @@ UNKNOWN = "unknown"
 """Stands for all models that nobody expects: their names are the senders' own."""
 FILE_RESULTS = (
     *("received", "repeated", "conflict", "refused"),
-    *("ingested", "quarantined", "failed"),
+    *("ingested", "quarantined", "failed", "fetched"),
 )
 LABEL_RESULTS = ("accepted", "repeated", "refused", "joined", "early", "given_up")
 REASONS = tuple(sorted({*FIXES, *FILE_FIXES}))
@@ -38,8 +39,15 @@ class Counters:
         self.files = Counter(
             "monitor_files_total",
             "Log files: received, repeated, conflict or refused by the receiver; "
-            "ingested, repeated, quarantined, failed or refused by the store.",
+            "fetched from a bucket, or refused there; ingested, repeated, "
+            "quarantined, failed or refused by the store.",
             ["result"],
+            registry=registry,
+        )
+        self.bucket_failures = Gauge(
+            "monitor_bucket_failures",
+            "Looks into the buckets in a row that failed until now; 0 after one that "
+            "ended well.",
             registry=registry,
         )
         self.bytes = Counter(
@@ -89,6 +97,12 @@ class Counters:
         ):
             for value in values:
                 counter.labels(value)
+
+    def fetched(self, result: Fetched, failures: int) -> None:
+        """failures: in a row, this time included."""
+        self.files.labels("fetched").inc(result.files)
+        self.files.labels("refused").inc(result.refused)
+        self.bucket_failures.set(failures)
 
     def ingested(self, result: IngestResult) -> None:
         for what, count in result.files.items():

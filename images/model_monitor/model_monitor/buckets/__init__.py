@@ -1,0 +1,1 @@
+"""Prediction logs in S3, as the log shipper writes them: read, never changed."""
