@@ -115,7 +115,7 @@ def test_every_manifest_is_valid_with_no_unknown_field(
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_no_service_holds_up_the_engine(stack: str) -> None:
-    """Unasked, it waits until endpoints have not changed for 10 s, with each Service."""
+    """Unasked, it waits for endpoints, and 10 s more, with each Service."""
     services = [m for m in rendering(stack).manifests if m["kind"] == "Service"]
     waited_for = [
         m["metadata"]["name"]
