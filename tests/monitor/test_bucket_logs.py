@@ -325,6 +325,23 @@ def test_a_pass_reads_all_that_the_bucket_has(
     assert registry.get_sample_value("monitor_bucket_failures") == 0
 
 
+def test_protected_attributes_are_read_from_their_own_folder(
+    store: Store, bucket: FakeS3, monitor: tuple[Cycle, CollectorRegistry]
+) -> None:
+    kept = ("id", "row", "time", "model", "revision")
+    line = {key: record(1)[key] for key in kept} | {"attributes": {"SEX": "1"}}
+    key = put(bucket, 1).replace("landing", "protected")
+    content = gzip.compress(json.dumps(line).encode() + b"\n")
+    bucket.objects = {key.replace("predictions", "protected"): content}
+    watching, registry = monitor
+    watching.run()
+    assert registry.get_sample_value("monitor_protected_records_total") == 1
+    assert len(list(store.protected.rglob("*.parquet"))) == 1
+    bucket.reads.clear()
+    watching.run()
+    assert bucket.reads == []
+
+
 def test_a_pass_goes_on_without_its_bucket(
     store: Store, bucket: FakeS3, monitor: tuple[Cycle, CollectorRegistry]
 ) -> None:

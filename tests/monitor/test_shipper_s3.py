@@ -71,6 +71,18 @@ def test_a_file_is_put_once(sink: S3Sink, stub: Stubber, file: FinishedFile) -> 
     sink.send(file)
 
 
+def test_protected_attributes_have_a_folder_of_their_own(
+    sink: S3Sink, stub: Stubber, tmp_path: Path
+) -> None:
+    """A role can be given the other one alone."""
+    with FinishedFile(finished(tmp_path, 1, rows=500, prefix="protected")) as file:
+        key = KEY.replace("/landing/", "/protected/").replace(
+            "predictions", "protected"
+        )
+        stub.add_response("put_object", {}, put(file) | {"Key": key})
+        sink.send(file)
+
+
 @pytest.mark.parametrize("same", [True, False])
 def test_a_name_that_is_there_is_compared(
     sink: S3Sink, stub: Stubber, file: FinishedFile, same: bool

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 
-PREFIXES = ("predictions-", "protected-")
+PROTECTED_PREFIX = "protected-"
+PREFIXES = ("predictions-", PROTECTED_PREFIX)
 FINISHED = ".jsonl"
 OPEN = ".jsonl.part"
 COMPRESSED = ".gz"
 LANDING = "landing"
 """Folder of the store in which files arrive."""
+PROTECTED = "protected"
+"""Of a bucket, beside the other: a role can be kept from protected attributes."""
 
 _FINISHED = re.compile(
     rf"(?:{'|'.join(PREFIXES)})[A-Za-z0-9][A-Za-z0-9._-]{{0,180}}{re.escape(FINISHED)}"
@@ -31,6 +34,11 @@ def is_alike(name: str) -> bool:
 def is_open(name: str) -> bool:
     """Tell whether the name is that of a file that is still being written."""
     return name.startswith(PREFIXES) and name.endswith(OPEN)
+
+
+def folder_in_bucket(name: str) -> str:
+    """Return the folder of a file: `LANDING` or `PROTECTED`."""
+    return PROTECTED if name.startswith(PROTECTED_PREFIX) else LANDING
 
 
 def shipped(name: str) -> str:

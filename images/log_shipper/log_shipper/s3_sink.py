@@ -11,10 +11,10 @@ import botocore.session
 from botocore import exceptions as faults
 from botocore.config import Config
 
+from log_shipper import names
 from log_shipper.addresses import S3Address
 from log_shipper.backoff import retry_after
 from log_shipper.finished_file import FinishedFile
-from log_shipper.names import LANDING
 from log_shipper.sink import Refusal, RefusedError, Retry, UnavailableError
 
 DIGEST = "content-sha256"
@@ -66,7 +66,8 @@ class S3Sink:
         self._client: Any = None
 
     def send(self, file: FinishedFile) -> None:
-        key = f"{self._address.prefix}{LANDING}/date={file.day}/{file.name}"
+        folder = names.folder_in_bucket(file.name)
+        key = f"{self._address.prefix}{folder}/date={file.day}/{file.name}"
         try:
             if self._client is None:
                 self._client = self._make(self._config)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from model_monitor import thresholds
 from model_monitor.attributions.figures import AttributionFigures
-from model_monitor.buckets.log import BucketLog
+from model_monitor.buckets.log import FOLDERS, BucketLog
 from model_monitor.buckets.logs import BucketLogs
 from model_monitor.config import Config, Model
 from model_monitor.counts.cohort import CohortKey, Head
@@ -94,8 +94,11 @@ class Cycle:
         )
         self._buckets = BucketLogs(
             [
-                BucketLog(store, it, self.limits(), is_stopping=is_stopping)
+                BucketLog(
+                    store, it, self.limits(), folder=folder, is_stopping=is_stopping
+                )
                 for it in config.buckets
+                for folder in FOLDERS
             ]
         )
         self._compactor = Compactor(

@@ -1,6 +1,7 @@
 """A prefix of a bucket as a source of landed files.
 
-Shippers put `<prefix>landing/date=<day>/<name>`, and never change an object. Each is
+Shippers put `<prefix>landing/date=<day>/<name>`, with protected attributes
+`<prefix>protected/date=<day>/<name>`, and never change an object. Each is
 fetched once, by its name, into the store's `landing/`; the bucket keeps it, and this
 program needs no right to change anything there.
 """
@@ -26,7 +27,7 @@ from model_monitor.store.store import Store
 
 logger = logging.getLogger("model_monitor.buckets")
 
-LANDING = "landing/"
+FOLDERS = LANDING, PROTECTED = "landing/", "protected/"
 ROUND_BYTES = 64 * MIB
 """That are fetched before the store reads them, but for the last file's size."""
 WAITING_BYTES = 256 * MIB
@@ -66,7 +67,7 @@ class Fetched:
 
 
 class BucketLog:
-    """Fetches the new files of one prefix; used by one thread."""
+    """Fetches the new files of one folder of a prefix; used by one thread."""
 
     def __init__(
         self,
@@ -74,10 +75,12 @@ class BucketLog:
         address: Address,
         limits: Limits,
         *,
+        folder: str = LANDING,
         is_stopping: Callable[[], bool] = bool,
         client: Callable[[], Any] | None = None,
     ) -> None:
-        """client: makes botocore's client; tests give their own."""
+        """folder: one of `FOLDERS`; client: makes botocore's, tests give their own."""
+        self._base = address.prefix + folder
         self._store, self._address, self._limits = store, address, limits
         self._is_stopping = is_stopping
         self._make = client or _client
@@ -124,11 +127,7 @@ class BucketLog:
         return result
 
     def __str__(self) -> str:
-        return str(self._address)
-
-    @property
-    def _base(self) -> str:
-        return self._address.prefix + LANDING
+        return f"s3://{self._address.bucket}/{self._base}"
 
     def _begin(self, today: dt.date) -> None:
         """Begin to look through the days that are kept, or the newest."""
