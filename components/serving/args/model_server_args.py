@@ -106,7 +106,7 @@ class ModelServerArgs(Settings):
     """The prediction log."""
     monitor: ModelMonitoring | None = None
     """What the stack's monitor watches of the model: quality, drift, fairness. Needs
-    `prediction_log.sink: monitor` (docs/how-to/monitoring.md)."""
+    `prediction_log.sink` (docs/how-to/monitoring.md)."""
     alerts: Alerts = Alerts()
     """Thresholds of the alerts."""
     environment: dict[VariableName, VariableValue] = Field(
