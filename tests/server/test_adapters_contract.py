@@ -24,6 +24,7 @@ from tests.support import oip
 from tests.support.example_app import COMMANDS, EXAMPLES, FRAMEWORKS, ExampleApp
 from tests.support.model_server import SERVER, ModelServer, request
 from tests.support.pins import pins
+from tests.support.prometheus_text import labelled
 from toolchain import paths
 
 TOLERANCE = 1e-6
@@ -81,7 +82,7 @@ def test_real_rows_equal_scikit_learn_on_both_routes(
         del named["SCHL"]
         assert app.client.post("/score", json=named).status_code in (400, 422)
         text = app.client.get("/metrics").text
-        ((labels, _),) = named(text, "model_ready")
+        ((labels, _),) = labelled(text, "model_ready")
         assert labels["model"] == "employment"
         assert labels["revision"].startswith("sha256:")
         families = list(text_string_to_metric_families(text))

@@ -18,7 +18,7 @@ from onnx import helper
 from tests.support import grpc_calls
 from tests.support.graphs import write_graph
 from tests.support.model_server import ModelServer
-from tests.support.prometheus_text import named
+from tests.support.prometheus_text import labelled
 
 SETTINGS = {"MAX_BATCH_ROWS": 4, "MAX_REQUEST_ROWS": 32, "MAX_WAIT_SECONDS": 30}
 ROWS = np.random.default_rng(1).normal(size=(40, 4)).astype(np.float32)
@@ -235,7 +235,7 @@ def test_a_value_beyond_a_table_is_the_callers_error(
         assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         assert reason in caught.value.details()
         page = server.client.get("/metrics").text
-        errors = named(page, "model_errors_total")
+        errors = labelled(page, "model_errors_total")
         counted = [(it["status"], value) for it, value in errors if value]
         assert counted == [("400", values.count(9) + 1)]
         levels = {line["level"] for line in server.logs()}

@@ -16,7 +16,7 @@ import pytest
 
 from tests.server.conftest import COLUMNS
 from tests.support.model_server import ModelServer, request
-from tests.support.prometheus_text import named
+from tests.support.prometheus_text import labelled
 
 BODY = json.dumps(request([1, 2, 3, 4], COLUMNS)).encode()
 HEAD = b"POST /infer HTTP/1.1\r\nhost: a\r\n"
@@ -258,7 +258,7 @@ def wait_for_no_connections(server: ModelServer) -> None:
     while time.monotonic() < end:
         with httpx.Client(base_url=server.url) as client:
             text = client.get("/metrics").text
-        if named(text, "model_server_connections") == [({}, 1)]:
+        if labelled(text, "model_server_connections") == [({}, 1)]:
             time.sleep(0.05)
             return
         time.sleep(0.05)

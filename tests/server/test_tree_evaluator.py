@@ -29,7 +29,7 @@ from benchmarks.model_folder import made_up_rows
 from tests.server.conftest import COLUMNS, Tiny
 from tests.support import tree_models
 from tests.support.model_server import ModelServer, request
-from tests.support.prometheus_text import named
+from tests.support.prometheus_text import labelled
 from tests.support.tree_models import as_classes, export, graph_of, made_up_trees
 
 WIDTH = 6
@@ -321,7 +321,7 @@ def test_the_server_says_what_evaluates(
         metadata = server.client.get("/v2/models/tiny").json()
         assert metadata["parameters"]["evaluator"] == evaluator
         text = server.client.get("/metrics").text
-        ((labels, value),) = named(text, "model_evaluator")
+        ((labels, value),) = labelled(text, "model_evaluator")
         assert (labels["evaluator"], value) == (evaluator, 1)
         rows = tiny.rows[:50].ravel().tolist()
         answer = server.client.post("/infer", json=request(rows, COLUMNS)).json()

@@ -13,7 +13,7 @@ import yaml
 from onnx import TensorProto, helper, numpy_helper
 
 from tests.support.model_server import ModelServer
-from tests.support.prometheus_text import named
+from tests.support.prometheus_text import labelled
 
 BODY = {"inputs": [{"name": "X", "datatype": "FP32", "shape": [1, 1], "data": [1]}]}
 
@@ -124,7 +124,7 @@ def test_each_version_has_its_own_counts_and_records(
         text = server.client.get("/metrics").text
         counts = {
             labels["revision"]: value
-            for labels, value in named(text, "model_requests_total")
+            for labels, value in labelled(text, "model_requests_total")
         }
         assert counts == {"r9": 2, "r10": 0, "r2": 1}
         server.stop()

@@ -16,7 +16,7 @@ from tests.server.test_independence import prepared, refusal
 from tests.support import grpc_calls
 from tests.support.graphs import Declared, write_graph
 from tests.support.model_server import ModelServer, request, run_to_the_end
-from tests.support.prometheus_text import named
+from tests.support.prometheus_text import labelled
 
 TABLE = np.arange(12, dtype=np.float32).reshape(4, 3)
 FIRST = 9
@@ -109,7 +109,7 @@ def test_one_model_refused_takes_no_other_down(
                 grpc_calls.request([[1.0]], model="lookup", name="ids")
             )
         page = client.get("/metrics").text
-        ready = {it["model"]: value for it, value in named(page, "model_ready")}
+        ready = {it["model"]: value for it, value in labelled(page, "model_ready")}
         assert ready == {"tiny": 1, "lookup": 0}
         errors = [line for line in server.logs() if line["level"] == "error"]
         assert [line["model"] for line in errors] == ["lookup"]

@@ -14,7 +14,7 @@ def samples(text: str) -> dict[tuple[str, ...], float]:
     }
 
 
-def named(text: str, name: str) -> list[tuple[dict[str, str], float]]:
+def labelled(text: str, name: str) -> list[tuple[dict[str, str], float]]:
     """Labels and value of each sample of that name."""
     return [
         (sample.labels, sample.value)
