@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import tree_extension
+from slipway.images import tree_extension
 
 ROOT = Path(__file__).parents[1]
 SERVER_CORE = "0"

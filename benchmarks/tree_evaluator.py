@@ -29,9 +29,9 @@ from sklearn.ensemble import (
     RandomForestClassifier,
 )
 
-from benchmarks import tree_extension
 from benchmarks.model_folder import made_up_rows, write_model_folder
 from benchmarks.servers import ROOT
+from slipway.images import tree_extension
 from toolchain.errors import OperatorError
 
 COLUMNS = 16

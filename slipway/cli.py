@@ -37,6 +37,7 @@ ELSEWHERE = {
     "local": "slipway.local.command",
     "logs": "slipway.logs.command",
     "models": "slipway.models",
+    "optimize": "slipway.optimize.command",
     "run": "slipway.jobs.run_command",
 }
 """Groups of commands by the module whose `command` they are; loaded when asked for."""

@@ -37,6 +37,11 @@ class Card:
     """Of this revision; empty if the ledger has none."""
     registered: Revision | None
 
+    @property
+    def derivation(self) -> dict[str, str]:
+        """The revision that it was made from, and the recipe; empty if it was not."""
+        return subject.derivation(self.manifest)
+
     def missing(self) -> list[str]:
         """What production asks for and nobody has stated."""
         found = list(card_fields.missing(self.stated))
@@ -75,7 +80,11 @@ def collect(folder: Path, store: Store, more: Sequence[Figure] = ()) -> Card:
         manifest=manifest,
         files=files,
         stated=stated,
-        figures=[*figures.of_manifest(manifest.get("metrics")), *more],
+        figures=[
+            *figures.of_manifest(manifest.get("metrics")),
+            *figures.of_derivation(manifest.get("derived_from")),
+            *more,
+        ],
         reference=_reference(folder / REFERENCE, revision),
         entries=entries,
         registered=registered,

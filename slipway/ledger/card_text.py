@@ -33,7 +33,7 @@ def _item(card: Card, item: int) -> Iterator[str]:
     if item == 1:
         yield from _files(card)
     if item == 2:
-        yield from _reference(card)
+        yield from _origin(card)
     if item == 4:
         yield from _figures(card)
     if item == 6:
@@ -63,7 +63,10 @@ def _files(card: Card) -> Iterator[str]:
     yield f"- **Image:** {f'`{image}`' if image else NOT_STATED}"
 
 
-def _reference(card: Card) -> Iterator[str]:
+def _origin(card: Card) -> Iterator[str]:
+    if origin := card.derivation:
+        told = f"{origin.get('revision')}, by {origin.get('recipe')}"
+        yield f"- **Made from:** {_plain(told)}"
     rows = card.reference.get("rows", NOT_STATED)
     yield f"- **Rows of the reference:** {_plain(rows)}"
 

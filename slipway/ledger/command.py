@@ -141,6 +141,8 @@ def _line(entry: Entry) -> str:
     details = entry.details
     text = f"{entry.sequence:4} {entry.time[:19]}Z {details['revision']} "
     text += f"{entry.action} by {entry.actor}"
+    if origin := details.get("subject", {}).get("derived_from"):
+        text += f", made from {origin.get('revision')} by {origin.get('recipe')}"
     if reason := details.get("reason"):
         text += f": {reason}"
     return printable(text)

@@ -48,6 +48,7 @@ def component(card: Card) -> Object:
             "version": card.revision,
             "description": stated.get("description"),
             "hashes": _hashes(card),
+            "pedigree": _pedigree(card),
             "licenses": [{"license": {"name": licence}}] if licence else None,
             "modelCard": _model_card(card),
             "properties": [
@@ -155,6 +156,22 @@ def _metric(figure: Figure) -> Object:
         bounds = {"lowerBound": figure.lower, "upperBound": figure.upper}
         found["confidenceInterval"] = bounds
     return found
+
+
+def _pedigree(card: Card) -> Object:
+    """The revision that it was made from: CycloneDX's ancestor."""
+    origin = card.derivation
+    if not origin:
+        return {}
+    ancestor = {
+        "type": "machine-learning-model",
+        "name": card.model,
+        "version": origin.get("revision"),
+    }
+    return {
+        "ancestors": [_without_empty(ancestor)],
+        "notes": f"made by the recipe {origin.get('recipe')} of `slipway optimize`",
+    }
 
 
 def _hashes(card: Card) -> list[Object]:

@@ -41,6 +41,22 @@ def of_manifest(metrics: object) -> list[Figure]:
     return found
 
 
+def of_derivation(derived: object) -> list[Figure]:
+    """What a gate measured of a model beside the one that it was made from."""
+    checks = derived.get("checks") if isinstance(derived, Mapping) else None
+    return [
+        Figure(
+            f"change of {it.get('measure')}",
+            str(it["value"]),
+            str(it.get("part", "")),
+            str(it.get("lower", "")),
+            str(it.get("upper", "")),
+        )
+        for it in (checks if isinstance(checks, list) else [])
+        if isinstance(it, Mapping) and _is_number(it.get("value"))
+    ]
+
+
 def of_file(path: Path) -> list[Figure]:
     """A JSON list of objects with `type`, `value` and perhaps slice, lower, upper."""
     try:

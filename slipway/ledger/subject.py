@@ -66,8 +66,20 @@ def describe(given: Given) -> tuple[str, dict[str, Any]]:
         "digests": digests,
         "commit": given.commit,
         "parent": given.parent,
+        "derived_from": derivation(manifest),
     }
     return revision, {key: value for key, value in subject.items() if value}
+
+
+def derivation(manifest: dict[str, Any]) -> dict[str, str]:
+    """The revision that a model was made from by `slipway optimize`, and the recipe.
+
+    Empty for a model that was trained; contracts/derived_model.yaml has the rest.
+    """
+    found = manifest.get("derived_from")
+    if not isinstance(found, dict):
+        return {}
+    return {key: str(found[key]) for key in ("revision", "recipe") if key in found}
 
 
 def evidence(files: Iterable[Path]) -> list[dict[str, str]]:

@@ -42,6 +42,9 @@ def manifests() -> dict[str, dict[str, Any]]:
     }
     tops = ("description", "licence", "trained_on", "inputs", "metrics", "digests")
     alone |= {f"only {key}": {**LITTLE, key: FULL[key]} for key in tops}
+    check = {"measure": "speed", "part": "1 row", "value": 1.2, "lower": 1, "upper": 2}
+    derived = {"revision": "r0", "recipe": "static_int8", "checks": [check]}
+    alone["made from another"] = {**LITTLE, "derived_from": derived}
     return {"full": FULL, "little": LITTLE, **alone}
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks import tree_extension
+from slipway.images import tree_extension
 from tests.support import tree_models
 from tests.support.model_server import SERVER
 from tests.support.tree_models import as_classes, graph_of, made_up_trees

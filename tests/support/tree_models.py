@@ -17,7 +17,7 @@ import yaml
 from onnx import TensorProto, helper
 from skl2onnx import to_onnx
 
-from benchmarks import tree_extension
+from slipway.images import tree_extension
 from toolchain.errors import OperatorError
 
 DATATYPES = {

@@ -52,6 +52,7 @@ INSIDE_SLIPWAY: dict[str, set[str]] = {
     "bench": {"cluster"},
     "ledger": {"logs"},
     "local": {"images", "engine"},
+    "optimize": {"images", "ledger"},
     "policy": {"cost", "preview", "rendering"},
     "preview": {"cost", "rendering"},
 }

@@ -25,8 +25,9 @@ from toolchain import paths
 PYPROJECT = paths.ROOT / "pyproject.toml"
 PROJECT: dict[str, Any] = tomllib.loads(PYPROJECT.read_text())["project"]
 SHIPPED = ("components", "slipway", "stacks", "toolchain")
-WITH_LOCAL = {"numpy"}
-"""Of the extra `local`: commands that do without it load it only when they train."""
+WITH_LOCAL = {"duckdb", "model_server", "numpy", "onnx", "onnxruntime"}
+"""Of the extra `local`, and the model server's folder: commands that do without them
+load them only when they train or optimize a model."""
 
 
 def _requirements(lines: list[str]) -> dict[str, Requirement]:

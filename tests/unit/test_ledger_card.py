@@ -126,6 +126,35 @@ def test_every_statement_stands_in_both_forms(folder: Path, root: Path) -> None:
             assert text in page
 
 
+def test_a_model_that_was_made_from_another(tmp_path: Path, root: Path) -> None:
+    checks = [
+        {"measure": "speed", "part": "1 row", "found": "2 times", "value": 2.0}
+        | {"lower": 1.8, "upper": 2.2},
+        {"measure": "memory", "found": "1.01 times"},
+    ]
+    derived = {"revision": "r0", "recipe": "static_int8", "checks": checks}
+    manifest = FULL | {"derived_from": derived}
+    folder = model_cards.write(tmp_path / "model", manifest)
+    found = component(run(folder, root))
+    (ancestor,) = found["pedigree"]["ancestors"]
+    assert (ancestor["name"], ancestor["version"]) == ("employment", "r0")
+    assert "static_int8" in found["pedigree"]["notes"]
+    figures = found["modelCard"]["quantitativeAnalysis"]["performanceMetrics"]
+    assert figures[-1] == {
+        "type": "change of speed",
+        "value": "2.0",
+        "slice": "1 row",
+        "confidenceInterval": {"lowerBound": "1.8", "upperBound": "2.2"},
+    }
+    page = card_text.text(card_of(folder, root)).replace("\\", "")
+    assert "- **Made from:** r0, by static_int8" in page
+
+
+def test_a_model_that_was_trained_has_no_ancestor(folder: Path, root: Path) -> None:
+    assert "pedigree" not in component(run(folder, root))
+    assert "Made from" not in card_text.text(card_of(folder, root))
+
+
 def test_the_same_card_has_the_same_bytes(folder: Path, root: Path) -> None:
     card = card_of(folder, root)
     assert cyclonedx.text(card) == cyclonedx.text(card_of(folder, root))

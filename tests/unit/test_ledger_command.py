@@ -240,6 +240,20 @@ def test_keys_are_kept_from_others_and_never_replaced(key: Path) -> None:
     )
 
 
+def test_the_history_says_what_a_revision_was_made_from(
+    key: Path, folder: Path
+) -> None:
+    content = yaml.safe_load((folder / "model.yaml").read_text())
+    content["derived_from"] = {"revision": "r0", "recipe": "tree_masks", "checks": []}
+    (folder / "model.yaml").write_text(yaml.safe_dump(content))
+    done("register", "employment", "--folder", folder, *WHY)
+    shown = done("history", "employment")
+    assert (
+        "revision_registered by alice, made from r0 by tree_masks: tests are" in shown
+    )
+    assert "1 entries, intact" in done("verify", "employment")
+
+
 def test_keys_that_are_none(key: Path, tmp_path: Path) -> None:
     other = ec.generate_private_key(ec.SECP256R1())
     private, public = tmp_path / "p.pem", tmp_path / "p.pub.pem"

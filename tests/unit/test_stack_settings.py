@@ -56,7 +56,7 @@ COMMANDS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """What reads a stack's settings, by layer; `{}` is the stack."""
 REST = {"catalog", "destroy", "images", "local", "schema", "models", "refresh"}
-REST |= {"compare", "ledger", "version"}
+REST |= {"compare", "ledger", "optimize", "version"}
 """Commands that read none; `destroy` works with settings that are refused, `compare`
 has each of two checkouts render its own."""
 SECURE = {"secure": "v1:AAAABBBBCCCCDDDD:not-a-real-one"}

@@ -25,6 +25,7 @@ DESCRIBING = {
     "classes",
     "libraries",
     "trained_on",
+    "derived_from",
     "metrics",
     "licence",
     "about",

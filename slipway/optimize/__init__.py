@@ -1,0 +1,1 @@
+"""Faster forms of a model, each held to a gate before it becomes a revision."""

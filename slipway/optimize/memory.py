@@ -1,0 +1,61 @@
+"""How much memory a process takes that serves a model: a process of its own each time.
+
+python -m slipway.optimize.memory FOLDER EVALUATOR
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import re
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from model_server import free_memory
+from model_server.config import read
+from model_server.model import load_model
+from model_server.preparation import prepare
+
+from slipway.optimize import search_path
+
+TIMES = 3
+STATUS = Path("/proc/self/status")
+
+
+def resident_mib(folder: Path, evaluator: str) -> float:
+    """Resident memory once the model was run in all sizes, the median of processes."""
+    return statistics.median(_once(folder, evaluator) for _ in range(TIMES))
+
+
+def _once(folder: Path, evaluator: str) -> float:
+    done = subprocess.run(
+        [sys.executable, "-m", "slipway.optimize.memory", str(folder), evaluator],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(search_path.folders())},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(done.stdout)
+
+
+def main(folder: Path, evaluator: str) -> None:
+    """Print MiB; the same steps as at a server's start."""
+    logging.disable(logging.CRITICAL)
+    config = read(os.environ)
+    prepare(
+        load_model(folder, config.threads or 1),
+        max_batch_rows=config.max_batch_rows,
+        max_request_rows=config.max_request_rows,
+        evaluator=evaluator,
+    )
+    gc.collect()
+    free_memory.give_back()  # or what was free at the start would count
+    found = re.search(r"VmRSS:\s+(\d+) kB", STATUS.read_text())
+    print(int(found[1]) / 1024 if found else "nan")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])
