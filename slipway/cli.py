@@ -38,6 +38,7 @@ ELSEWHERE = {
     "logs": "slipway.logs.command",
     "models": "slipway.models",
     "optimize": "slipway.optimize.command",
+    "resize": "slipway.resize.command",
     "run": "slipway.jobs.run_command",
 }
 """Groups of commands by the module whose `command` they are; loaded when asked for."""

@@ -275,6 +275,19 @@ def _row(step: Step) -> tuple[str, ...]:
     )
 
 
+def prometheus_of(stack: str, given: str) -> str:
+    """The address of a stack's Prometheus: the given one, or the lab's."""
+    if given:
+        return given
+    from lab.settings import LabSettings
+
+    if not stack.endswith(".lab"):
+        raise click.UsageError(
+            "the address of Prometheus is not known: give --prometheus URL"
+        )
+    return f"http://127.0.0.1:{LabSettings.from_environment().ports()['prometheus']}"
+
+
 @command.command("sizing")
 @click.argument("stack", metavar="STACK")
 @click.option("--prometheus", default="", help="Address of Prometheus [lab's].")
@@ -287,17 +300,8 @@ def sizing_command(stack: str, prometheus: str, hours: int, as_json: bool) -> No
 
     Exit status: 0 all sizes fit, 3 some do not, 1 Prometheus could not be asked.
     """
-    if not prometheus:
-        from lab.settings import LabSettings
-
-        if not stack.endswith(".lab"):
-            raise click.UsageError(
-                "the address of Prometheus is not known: give --prometheus URL"
-            )
-        port = LabSettings.from_environment().ports()["prometheus"]
-        prometheus = f"http://127.0.0.1:{port}"
     try:
-        findings = sizing.of_stack(stack, prometheus, hours)
+        findings = sizing.of_stack(stack, prometheus_of(stack, prometheus), hours)
     except sizing.PrometheusError as error:
         raise click.ClickException(str(error)) from error
     if as_json:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 """https://kubernetes.io/docs/reference/using-api/api-concepts/#metadata-only-fetches"""
+MERGE = "application/merge-patch+json"
+STRATEGIC = "application/strategic-merge-patch+json"
+"""https://kubernetes.io/docs/reference/using-api/api-concepts/#patch-and-apply"""
 WHO = "Action=GetCallerIdentity&Version=2011-06-15"
 Object = dict[str, Any]
 
@@ -175,10 +178,12 @@ class KubeApi:
         policy = "Foreground" if owned_first else "Background"
         self._do("DELETE", path, {"propagationPolicy": policy})
 
-    def patch(self, path: str, change: Object) -> bool:
-        """Merges a change into an object; False if it is not there."""
-        answer = self._do("PATCH", path, change, "application/merge-patch+json")
-        return answer.is_success
+    def patch(self, path: str, change: Object, kind: str = MERGE) -> bool:
+        """Merges a change into an object; False if it is not there.
+
+        `kind`: MERGE replaces lists whole, STRATEGIC merges those that have names.
+        """
+        return self._do("PATCH", path, change, kind).is_success
 
     def create(self, path: str, content: Object) -> None:
         """Makes an object in a list; KubeApiError if there is no such list."""

@@ -50,6 +50,7 @@ COMMANDS: dict[str, dict[str, tuple[str, ...]]] = {
         "audit verify": ("audit", "verify", "--stack", "{}"),
         "bench model": ("bench", "model", "{}/" + MODEL, "--yes", "--gateway", NOWHERE),
         "bench sizing": ("bench", "sizing", "{}", "--prometheus", NOWHERE),
+        "resize": ("resize", MODEL, "--stack", "{}", "--set=memory_limit_mib=512"),
     },
     "jobs": EVERYWHERE
     | {"jobs": ("jobs", "--stack", "{}"), "run": ("run", JOB, "--stack", "{}")},

@@ -1,0 +1,1 @@
+"""Sizes of running replicas, changed in place."""
