@@ -24,6 +24,8 @@ VOLUME, FOLDER = "gang", "/etc/slipway-gang"
 BAD_CONFIGURATION = 78
 """EX_CONFIG of sysexits.h: a program that cannot work with what it was given. With
 torch nobody sees it, as torchrun ends with 1 whatever its program ended with."""
+KILLED = 137
+"""Of a container that was killed, for its memory too: 128 and SIGKILL."""
 KUEUE_QUEUE = "kueue.x-k8s.io/queue-name"
 """https://kueue.sigs.k8s.io/docs/tasks/run/jobs/"""
 SMALL = {
@@ -104,7 +106,10 @@ def _failure_rules(job: JobFields) -> list[dict[str, Any]]:
     if job.nodes > 1:
         last.insert(0, _fails(WAIT, TIMED_OUT))
     disrupted = {"type": "DisruptionTarget", "status": "True"}
-    return [*last, {"action": "Ignore", "onPodConditions": [disrupted]}]
+    rules = [*last, {"action": "Ignore", "onPodConditions": [disrupted]}]
+    if job.retry_with:  # after the disruptions, which kill in the same way
+        rules.append(_fails(WORKER, KILLED))
+    return rules
 
 
 def _fails(container: str, status: int) -> dict[str, Any]:

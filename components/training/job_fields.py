@@ -19,7 +19,7 @@ from components.serving.settings.variable_types import (
     VariableName,
     VariableValue,
 )
-from components.setting_types import DnsLabel, Whole
+from components.setting_types import Decimal, DnsLabel, Whole
 from components.settings import Settings, refuse
 from components.training import frameworks
 from components.training.accelerator_settings import Accelerator
@@ -54,6 +54,18 @@ class Restarts(Settings):
     eviction, a preemption or a lost node takes do not count."""
 
 
+class RetryWith(Settings):
+    """What a run has more of than the one before, whose workers ran out of memory.
+
+    `slipway run --wait` starts it. Nobody does for runs that a schedule starts.
+    """
+
+    memory_factor: Annotated[Decimal, Field(gt=1, le=8)] = 1.5
+    """How many times the memory of the run before a worker may use, and asks for."""
+    most_memory_mib: Annotated[Whole, Field(ge=64, le=4_194_304)]
+    """The most that a worker may use, in MiB; a run that had it is not repeated."""
+
+
 class JobFields(Settings):
     """A gang of workers that train together: made by the stack, started by a run."""
 
@@ -85,6 +97,9 @@ class JobFields(Settings):
     """Kueue's LocalQueue in the jobs' namespace; needs `gang: kueue`."""
     restarts: Restarts = Restarts()
     """What is started again after a failure."""
+    retry_with: RetryWith | None = None
+    """More memory for the next run, if a worker ran out of it. The run ends at once
+    then, without `restarts`, which would run out of it again."""
     start_timeout_seconds: Annotated[Whole, Field(ge=10, le=86_400)] = 600
     """How long a worker waits until all others run too; then the run fails, and the
     nodes that it holds are free."""

@@ -25,6 +25,7 @@ def problems(job: JobFields) -> Iterator[Problem]:
     yield from _torch(job)
     yield from _volumes(job)
     yield from _memory(job)
+    yield from _retry(job)
     yield from _nodes(job)
     yield from secret_shapes.problems(job.environment, job.accept_plain_text, "Job")
     yield from _variables(job)
@@ -163,6 +164,39 @@ def _memory(job: JobFields) -> Iterator[Problem]:
             f"it is a part of the worker's memory, which is {most} MiB",
             "lower it, or raise resources.memory_limit_mib",
         )
+
+
+def _retry(job: JobFields) -> Iterator[Problem]:
+    """A retry with no more than before; one that no node of the types could hold."""
+    if not job.retry_with:
+        return
+    asked, most = job.resources, job.retry_with.most_memory_mib
+    if most <= asked.memory_limit_mib:
+        yield Problem(
+            "retry_with.most_memory_mib",
+            most,
+            "a worker has resources.memory_limit_mib = "
+            f"{asked.memory_limit_mib} in the first run already",
+            f"give more than {asked.memory_limit_mib}, or remove retry_with",
+        )
+    elif job.accelerator:
+        request = most * asked.memory_request_mib // asked.memory_limit_mib
+        small = job.accelerator.room(
+            "accelerator", asked.cpu_request_millicores, request
+        )
+        fits = not list(
+            job.accelerator.room(
+                "accelerator", asked.cpu_request_millicores, asked.memory_request_mib
+            )
+        )
+        for found in small if fits else ():
+            yield Problem(
+                "retry_with.most_memory_mib",
+                most,
+                f"a worker would request {request} MiB, which {found.value} has not "
+                "for pods",
+                "lower it, lower resources.memory_request_mib, or give a larger type",
+            )
 
 
 def _nodes(job: JobFields) -> Iterator[Problem]:

@@ -8,8 +8,8 @@ from components import naming
 from components.training.job_fields import JobFields
 from components.training.settings import JobsSettings
 from slipway.cluster.kube_api import Object
-from slipway.jobs import preflight, showing
-from slipway.jobs.runs import RunError, Runs
+from slipway.jobs import memory, preflight, showing
+from slipway.jobs.runs import RunError, Runs, condition
 
 KERAS = (
     "note: Keras 3 cannot train by `fit` under MultiWorkerMirroredStrategy: use "
@@ -32,18 +32,29 @@ def command(ctx: click.Context, job: str, *, stack: str, wait: bool) -> None:
     time. With --wait the workers' logs are shown as they are written, and the exit
     status is that of the worker that failed first, 124 if the run was ended for its
     length, or 0. With framework torch that of a failed worker is 1, as torchrun's is,
-    whatever the program's was. Ctrl-C leaves the run as it is.
+    whatever the program's was. A run that ended for its memory is followed by one with
+    more, if the job has `retry_with`. Ctrl-C leaves the run as it is.
     """
     with showing.opened(stack) as (settings, runs):
         args = _args(settings, job, stack)
         template = _template(runs, job, stack)
         _refuse(runs, job, args, stack)
-        _notes(args, template, stack)
-        run = runs.start(job, template)
-        _refuse_second(runs, job, run, stack)
-        showing.say(f"{run} is started. {showing.how_to_follow(run, stack)}")
-        if wait:
-            ctx.exit(showing.follow(runs, run, stack))
+        _notes(args, template, stack, wait=wait)
+        mib: int | None = None
+        while True:
+            run = runs.start(job, template, mib)
+            _refuse_second(runs, job, run, stack)
+            showing.say(f"{run} is started. {showing.how_to_follow(run, stack)}")
+            if not wait:
+                return
+            status = showing.follow(runs, run, stack)
+            mib = _more_memory(runs, run, args) if status else None
+            if mib is None:
+                ctx.exit(status)
+            showing.say(
+                f"{run} ran out of memory (retry_with): the next run has {mib} MiB for "
+                "each worker"
+            )
 
 
 def _args(settings: JobsSettings, job: str, stack: str) -> JobFields:
@@ -81,6 +92,16 @@ def _in_the_way(run: Object, stack: str) -> str:
     )
 
 
+def _more_memory(runs: Runs, run: str, args: JobFields) -> int | None:
+    """MiB for another run; None if this one did not end for its memory, or had most."""
+    if not args.retry_with:
+        return None
+    found = runs.get(run)
+    if not condition(found, "Failed") or not memory.ran_out(runs.pods(run)):
+        return None
+    return memory.larger(found, args.retry_with)
+
+
 def _refuse_second(runs: Runs, job: str, run: str, stack: str) -> None:
     """RunError if another run was made meanwhile; ours is deleted then."""
     if rivals := runs.rivals(job, run):
@@ -90,12 +111,14 @@ def _refuse_second(runs: Runs, job: str, run: str, stack: str) -> None:
         raise RunError("\n  ".join(lines))
 
 
-def _notes(args: JobFields, template: Object, stack: str) -> None:
+def _notes(args: JobFields, template: Object, stack: str, *, wait: bool) -> None:
     made = template["metadata"].get("annotations") or {}
     if made.get(naming.SETTINGS_ANNOTATION) != args.digest:
         showing.say(
             f"note: the settings of {stack} have changed since the last `slipway up`; "
             "this run has those from before"
         )
+    if args.retry_with and not wait:
+        showing.say("note: retry_with needs --wait: nobody starts the next run else")
     if args.framework == "tensorflow" and args.nodes > 1:
         showing.say(KERAS)

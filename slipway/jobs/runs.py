@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from components import naming
 from slipway.cluster.kube_api import KubeApi, Object
+from slipway.jobs import memory
 from toolchain.errors import OperatorError
 
 CRON_JOBS = "/apis/batch/v1/namespaces/{namespace}/cronjobs"
@@ -102,11 +103,14 @@ class Runs:
         """Pods of the run, also those that were replaced."""
         return self._selected(PODS, f"{RUN_LABEL}={run}")
 
-    def start(self, job: str, template: Object) -> str:
-        """Makes a run of the template; its name."""
+    def start(self, job: str, template: Object, memory_mib: int | None = None) -> str:
+        """Makes a run of the template, with so much memory a worker; its name."""
         digits = "".join(secrets.choice(_ALPHABET) for _ in range(_DIGITS))
         name = f"{job}-{digits}"
-        self.api.create(self._path(JOBS), self._content(name, template))
+        content = self._content(name, template)
+        if memory_mib:
+            content["spec"] = memory.with_memory(content["spec"], memory_mib)
+        self.api.create(self._path(JOBS), content)
         return name
 
     def _content(self, name: str, template: Object) -> Object:

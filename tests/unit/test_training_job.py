@@ -182,6 +182,17 @@ def test_half_a_gang_ends_the_run_and_an_eviction_does_not() -> None:
     assert ignored["onPodConditions"][0]["type"] == "DisruptionTarget"
 
 
+def test_a_worker_that_ran_out_of_memory_ends_a_run_that_is_retried_with_more() -> None:
+    """Its pod would run out of it again; an eviction kills too, and does not count."""
+    rules = spec(retry_with={"most_memory_mib": 4096})["podFailurePolicy"]["rules"]
+    *others, last = rules
+    assert last["action"] == "FailJob"
+    assert last["onExitCodes"]["values"] == [137]
+    assert last["onExitCodes"]["containerName"] == "worker"
+    assert others == spec()["podFailurePolicy"]["rules"]
+    assert others[-1]["action"] == "Ignore"
+
+
 def test_a_gang_waits_for_its_workers_and_one_worker_for_nobody() -> None:
     serve, wait = pod(start_timeout_seconds=90)["initContainers"]
     assert serve["restartPolicy"] == "Always"
