@@ -191,7 +191,7 @@ def test_a_model_called_at_random_sleeps_wakes_and_loses_nobody(chance: int) -> 
 
 
 def test_the_buffer_keeps_its_bounds_and_gives_places_back() -> None:
-    buffer = Buffer(requests=2, body_bytes=100, wake_seconds=60)
+    buffer = Buffer(requests=2, most_bytes=100, wake_seconds=60)
     first = buffer.hold(0, 60)
     assert isinstance(first, Held)
     assert buffer.hold(0, 41) is Refusal.BYTES
@@ -205,7 +205,7 @@ def test_the_buffer_keeps_its_bounds_and_gives_places_back() -> None:
 
 
 def test_nobody_waits_longer_than_the_budget_or_the_callers_deadline() -> None:
-    buffer = Buffer(requests=9, body_bytes=100, wake_seconds=60)
+    buffer = Buffer(requests=9, most_bytes=100, wake_seconds=60)
     patient, hasty = buffer.hold(10, 1), buffer.hold(10, 1, deadline=15)
     assert buffer.overdue(14.9) == []
     assert buffer.overdue(15) == [hasty]

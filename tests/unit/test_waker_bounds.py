@@ -11,7 +11,14 @@ from typing import Any, Self
 import pytest
 import uvicorn
 
-from tests.unit.test_waker_proxy import LOOPBACK, SCOPE, Call, Waker, until
+from tests.unit.test_waker_proxy import (
+    HEAD_BYTES,
+    LOOPBACK,
+    SCOPE,
+    Call,
+    Waker,
+    until,
+)
 from toolchain import paths
 
 sys.path.insert(0, str(paths.ROOT / "images" / "waker"))
@@ -33,7 +40,7 @@ class Unfinished(Call):
 
 def test_unfinished_bodies_count_and_wake_nobody() -> None:
     async def run() -> None:
-        waker = Waker(port=1, requests=9)
+        waker = Waker(port=1, requests=9, heads=4)
         calls = [Unfinished(pieces=(b"x" * 30,)) for _ in range(4)]
         work = [waker.begin(call) for call in calls]
         await until(lambda: calls[3].sent)
@@ -41,13 +48,28 @@ def test_unfinished_bodies_count_and_wake_nobody() -> None:
         assert calls[3].status == 503
         assert b"bytes" in calls[3].text
         assert (b"connection", b"close") in calls[3].sent[0]["headers"]
-        assert waker.kept.buffer.held_bytes == 90
+        assert waker.kept.buffer.held_bytes == 90 + 3 * HEAD_BYTES
         assert (len(waker.kept.buffer), waker.kept.buffer.waiting) == (3, 0)
         assert waker.hurried.times == 0
         for call in calls:
             call.leaves.set()
         await asyncio.gather(*work)
         assert (len(waker.kept.buffer), waker.kept.buffer.held_bytes) == (0, 0)
+        await waker.proxy.close()
+
+    asyncio.run(run())
+
+
+def test_heads_count_too() -> None:
+    """The gateway lets through heads of 60 KiB, and a model may hold many requests."""
+    scope = {**SCOPE, "headers": [(b"x-%d" % n, b"a" * 30) for n in range(100)]}
+    size = proxy._head_bytes(scope)
+    assert 3000 < size - 100 * proxy.HEADER_BYTES < 4000
+
+    async def run() -> None:
+        waker, call = Waker(port=1), Call()
+        await waker.proxy(waker.kept, scope, call.receive, call.send)
+        assert (call.status, dict(waker.kept.counts)) == (503, {"bytes": 1})
         await waker.proxy.close()
 
     asyncio.run(run())
@@ -67,7 +89,7 @@ def test_a_body_that_does_not_come_in_time_is_given_up() -> None:
 
 
 def test_the_wake_budget_begins_with_the_whole_request() -> None:
-    buffer = Buffer(requests=1, body_bytes=9, wake_seconds=60)
+    buffer = Buffer(requests=1, most_bytes=9, wake_seconds=60)
     held = buffer.begin(now=0)
     assert isinstance(held, Held)
     assert buffer.begin(now=0) is Refusal.REQUESTS

@@ -106,6 +106,9 @@ SCOPE: dict[str, Any] = {
 }
 
 
+HEAD_BYTES = proxy._head_bytes(SCOPE)
+
+
 @dataclass
 class Hurried:
     """Stands for the loop that looks at the models."""
@@ -117,9 +120,11 @@ class Hurried:
 
 
 class Waker:
-    """A proxy with one model."""
+    """A proxy with one model, which takes 100 bytes of bodies with these heads."""
 
-    def __init__(self, port: int, wake_seconds: float = 5, requests: int = 2) -> None:
+    def __init__(
+        self, port: int, wake_seconds: float = 5, requests: int = 2, heads: int = 2
+    ) -> None:
         self.kept = Kept(
             Model(
                 name="m",
@@ -132,7 +137,7 @@ class Waker:
                 after_seconds=60,
                 wake_seconds=wake_seconds,
                 buffer_requests=requests,
-                buffer_bytes=100,
+                buffer_bytes=100 + heads * HEAD_BYTES,
             )
         )
         self.hurried = Hurried()
@@ -192,7 +197,7 @@ def test_what_does_not_fit_or_waits_in_vain_is_refused_with_its_reason(
     port: int,
 ) -> None:
     async def run() -> None:
-        waker = Waker(port, wake_seconds=0.3, requests=1)
+        waker = Waker(port, wake_seconds=0.3, requests=1, heads=1)
         long, first, second = Call(body=b"x" * 101), Call(), Call()
         await waker.begin(long)
         work = waker.begin(first)
@@ -212,7 +217,7 @@ def test_what_does_not_fit_or_waits_in_vain_is_refused_with_its_reason(
 
 def test_a_body_comes_in_pieces_and_may_be_as_long_as_the_bound(port: int) -> None:
     async def run() -> None:
-        waker = Waker(port)
+        waker = Waker(port, heads=1)
         waker.ready(LOOPBACK)
         whole = Call(pieces=(b"a" * 60, b"", b"b" * 40))
         long = Call(pieces=(b"a" * 60, b"b" * 41))

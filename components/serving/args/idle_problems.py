@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from components.serving.args.server_args import ServerArgs
 from components.settings import Problem
 
+HEAD_KIB = 64
+"""Of a request's line and headers, which the gateway lets through up to 60 KiB."""
+
 
 def problems(args: ServerArgs) -> Iterator[Problem]:
     """What cannot sleep, and budgets that callers never get."""
@@ -30,12 +33,12 @@ def problems(args: ServerArgs) -> Iterator[Problem]:
             "a request that waits for the model to wake would time out and be retried",
             "remove it, or remove scaling.idle",
         )
-    if args.requests.max_body_kib > 1024 * idle.buffer_mib:
+    if args.requests.max_body_kib + HEAD_KIB > 1024 * idle.buffer_mib:
         yield Problem(
             "scaling.idle.buffer_mib",
             idle.buffer_mib,
-            "a single body may have requests.max_body_kib = "
-            f"{args.requests.max_body_kib}",
+            "a single request may have a body of requests.max_body_kib = "
+            f"{args.requests.max_body_kib} and a head of {HEAD_KIB}",
             "raise it, or lower requests.max_body_kib",
         )
 

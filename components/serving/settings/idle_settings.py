@@ -27,7 +27,7 @@ class Idle(Settings):
     buffer_requests: Annotated[Whole, Field(ge=1, le=100_000)] = 1000
     """Most requests that are held; more are answered 503 at once."""
     buffer_mib: Annotated[Whole, Field(ge=1, le=1024)] = 16
-    """Most that the bodies of held requests take, in MiB."""
+    """Most that the heads and bodies of held requests take, in MiB."""
 
 
 class WakerSettings(Settings):

@@ -21,8 +21,8 @@ class Refusal(StrEnum):
 class Held:
     """One request that arrives or waits; two may look the same and are not."""
 
-    body_bytes: int
-    """What has arrived of it."""
+    taken_bytes: int
+    """What has arrived of it: its head, and its body so far."""
     until: float
     is_whole: bool = True
     """Whether all of it has arrived: only then it waits for a pod."""
@@ -31,8 +31,8 @@ class Held:
 class Buffer:
     """Requests held for one model, never beyond its bounds."""
 
-    def __init__(self, requests: int, body_bytes: int, wake_seconds: float) -> None:
-        self._requests, self._bytes, self._seconds = requests, body_bytes, wake_seconds
+    def __init__(self, requests: int, most_bytes: int, wake_seconds: float) -> None:
+        self._requests, self._bytes, self._seconds = requests, most_bytes, wake_seconds
         self._held: set[Held] = set()
         self.held_bytes = 0
 
@@ -44,9 +44,9 @@ class Buffer:
         """Requests that a pod could be given now."""
         return sum(held.is_whole for held in self._held)
 
-    def begin(self, now: float) -> Held | Refusal:
+    def begin(self, now: float, head_bytes: int = 0) -> Held | Refusal:
         """Takes a request in whose body is still to arrive, within the wake budget."""
-        held = self.hold(now, 0)
+        held = self.hold(now, head_bytes)
         if isinstance(held, Held):
             held.is_whole = False
         return held
@@ -55,7 +55,7 @@ class Buffer:
         """Counts what has arrived; False if the bytes of all are too many then."""
         if self.held_bytes + body_bytes > self._bytes:
             return False
-        held.body_bytes += body_bytes
+        held.taken_bytes += body_bytes
         self.held_bytes += body_bytes
         return True
 
@@ -64,7 +64,7 @@ class Buffer:
         held.is_whole, held.until = True, now + self._seconds
 
     def hold(
-        self, now: float, body_bytes: int, deadline: float = math.inf
+        self, now: float, taken_bytes: int, deadline: float = math.inf
     ) -> Held | Refusal:
         """Takes a request in until the wake budget or its own deadline is over."""
         until = min(now + self._seconds, deadline)
@@ -72,18 +72,18 @@ class Buffer:
             return Refusal.TIME
         if len(self._held) >= self._requests:
             return Refusal.REQUESTS
-        if self.held_bytes + body_bytes > self._bytes:
+        if self.held_bytes + taken_bytes > self._bytes:
             return Refusal.BYTES
-        held = Held(body_bytes, until)
+        held = Held(taken_bytes, until)
         self._held.add(held)
-        self.held_bytes += body_bytes
+        self.held_bytes += taken_bytes
         return held
 
     def release(self, held: Held) -> None:
         """Lets a request go, forwarded or given up; a second time does nothing."""
         if held in self._held:
             self._held.remove(held)
-            self.held_bytes -= held.body_bytes
+            self.held_bytes -= held.taken_bytes
 
     def overdue(self, now: float) -> list[Held]:
         """Those who have waited for as long as they may."""

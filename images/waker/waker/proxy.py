@@ -30,6 +30,9 @@ AGAIN_SECONDS = 0.2
 """Pause after a pod that could not be reached: the next look may know another."""
 ANSWER_SECONDS = 3600.0
 """The gateway ends requests long before."""
+HEADER_BYTES = 200
+"""Of the objects of one header, beside its text: ten thousand short ones would be
+megabytes."""
 _HOP_BY_HOP = frozenset(
     {
         b"connection",
@@ -68,7 +71,7 @@ class Proxy:
             kept.counts["400"] += 1
             await _answer(send, HTTPStatus.BAD_REQUEST, "this is no request target")
             return
-        held = kept.buffer.begin(time.monotonic())
+        held = kept.buffer.begin(time.monotonic(), _head_bytes(scope))
         if isinstance(held, Refusal):
             await self._refuse(kept, held, send)
             return
@@ -179,6 +182,14 @@ async def _while_there(receive: Receive, answer: Coroutine[Any, Any, None]) -> N
 async def _gone(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def _head_bytes(scope: Message) -> int:
+    """What the request's line and headers take while it is held."""
+    pairs = scope["headers"]
+    texts = sum(len(name) + len(value) for name, value in pairs)
+    line = len(scope["raw_path"]) + len(scope["query_string"])
+    return line + texts + HEADER_BYTES * len(pairs)
 
 
 def _target(scope: Message) -> bytes | None:
