@@ -147,6 +147,7 @@ def test_the_queue_counts_runs_and_not_rows() -> None:
             RunTime({1: 0.02, 8: 0.02}),
             max_request_rows=8,
             max_queue_rows=100,
+            max_queue_bytes=2**20,
             max_wait_seconds=0.15,
         )
 

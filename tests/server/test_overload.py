@@ -43,9 +43,9 @@ def test_a_deadline_that_is_kept(server: ModelServer) -> None:
 class SlowModel:
     """Stands for a model whose every run takes 0.1 s; notes the rows of its runs."""
 
-    def __init__(self) -> None:
+    def __init__(self, inputs: tuple[Any, ...] = ()) -> None:
         self.runs: list[int] = []
-        self.manifest = SimpleNamespace(inputs=())
+        self.manifest = SimpleNamespace(inputs=inputs)
 
     def run(self, buffers: list[bytes]) -> list[Any]:
         import numpy as np
@@ -59,13 +59,14 @@ class SlowModel:
 class Queue:
     """A batcher before a slow model, and the answers it gave by request."""
 
-    def __init__(self, **limits: Any) -> None:
+    def __init__(self, inputs: tuple[Any, ...] = (), **limits: Any) -> None:
         from model_server.batching import Batcher
         from model_server.metrics import ModelMetrics
         from model_server.run_time import RunTime
 
-        values = {"max_batch_rows": 4, "max_queue_rows": 100, "max_wait_seconds": 60}
-        self.model: Any = SlowModel()
+        values: dict[str, float] = {"max_batch_rows": 4, "max_queue_rows": 100}
+        values |= {"max_queue_bytes": 2**20, "max_wait_seconds": 60}
+        self.model: Any = SlowModel(inputs)
         self.answers: dict[str, Any] = {}
         self.batcher = Batcher(
             self.model,
@@ -104,6 +105,28 @@ class Queue:
         async with asyncio.timeout(10):
             while self.batcher.queued_rows:  # noqa: ASYNC110, it has no event
                 await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("free", [False, True], ids=["fixed", "free"])
+def test_the_bytes_of_what_waits_are_bounded(free: bool) -> None:
+    """Rows of one model are of any size: their number alone bounds no memory."""
+    from model_server.tensor import FREE, Tensor
+
+    async def scenario() -> None:
+        shape = (-1, FREE) if free else (-1, 1)
+        inputs = (Tensor("X", "FP32", shape),)
+        queue = Queue(inputs=inputs, max_queue_bytes=16)
+        # One request may always wait, or it could never be answered.
+        assert queue.submit("large", 6) == ""
+        assert queue.submit("more") == "overloaded"
+        await queue.settle()
+        names = ["a", "b", "c", "d", "e"]
+        assert [queue.submit(name) for name in names] == [""] * 4 + ["overloaded"]
+        await queue.settle()
+        assert queue.submit("again", 4) == ""
+        await queue.settle()
+
+    asyncio.run(scenario())
 
 
 def test_what_waited_past_its_deadline_is_never_run() -> None:

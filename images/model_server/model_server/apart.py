@@ -24,6 +24,7 @@ class ApartBatcher(Batcher):
         *,
         max_request_rows: int,
         max_queue_rows: int,
+        max_queue_bytes: int,
         max_wait_seconds: float,
     ) -> None:
         super().__init__(
@@ -32,6 +33,7 @@ class ApartBatcher(Batcher):
             run_time,
             max_batch_rows=max_request_rows,
             max_queue_rows=max_queue_rows,
+            max_queue_bytes=max_queue_bytes,
             max_wait_seconds=max_wait_seconds,
         )
         # Longer than any request, so that the pace is that of whole ones.

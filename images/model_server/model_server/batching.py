@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from model_server.buffers import Buffer, cut, join, sizes
+from model_server.buffers import Buffer, cut, join, row_bytes, size_of, sizes
 from model_server.datatypes import TEXT
 from model_server.errors import RequestError, deadline_exceeded, invalid, overloaded
 from model_server.finite import refuse_non_finite
@@ -92,12 +92,13 @@ class Batcher:
         *,
         max_batch_rows: int,
         max_queue_rows: int,
+        max_queue_bytes: int,
         max_wait_seconds: float,
     ) -> None:
+        """`max_queue_bytes`: for all that waits; one request always may wait."""
         self._model = model
         self._max_batch_rows = max_batch_rows
         self._max_wait_seconds = max_wait_seconds
-        self.max_queue_rows = max_queue_rows
         self.queued_rows = 0
         self._running_rows = 0
         self._taken_at = 0.0
@@ -107,6 +108,11 @@ class Batcher:
         self._batch_rows: Histogram = metrics.batch_rows
         self._queue_seconds: Histogram = metrics.queue_seconds
         tensors = model.manifest.inputs
+        size = row_bytes(tensors)
+        self._counts_bytes = size is None
+        self._max_queue_bytes, self._queued_bytes = max_queue_bytes, 0
+        most = max_queue_bytes // size if size else max_queue_rows
+        self.max_queue_rows = max(1, min(max_queue_rows, most))
         # What rows of no fixed size take is not known by their number.
         is_fixed = all(tensor.is_fixed for tensor in tensors)
         self._inline_rows = run_time.rows_within(INLINE_SECONDS) if is_fixed else 0
@@ -117,18 +123,36 @@ class Batcher:
     def submit(self, job: Job) -> None:
         """Queue a job; raise `RequestError` when it would wait too long."""
         rows = job.inference.rows
-        if self.queued_rows + rows > self.max_queue_rows:
+        if self.queued_rows and self.queued_rows + rows > self.max_queue_rows:
             raise overloaded(
                 f"{self.queued_rows} rows wait for the model already",
                 self.expected_wait(),
             )
         if self.queued_rows and (job.deadline is not None or not self._goes_next(rows)):
             self._check_wait(job)
+        if self._counts_bytes:
+            self._count_bytes(job)
         self.queued_rows += rows
         self._queue.append(job)
         if not self._is_scheduled:
             self._is_scheduled = True
             self._loop.call_soon(self._flush)
+
+    def _count_bytes(self, job: Job) -> None:
+        """Count rows of no fixed size; refuse what is too much with the others."""
+        size = _bytes_of(job)
+        if self._queued_bytes and self._queued_bytes + size > self._max_queue_bytes:
+            raise overloaded(
+                f"{self._queued_bytes} bytes of values wait for the model already",
+                self.expected_wait(),
+            )
+        self._queued_bytes += size
+
+    def _let_go(self, jobs: list[Job], rows: int) -> None:
+        """Give the places of jobs in the queue back."""
+        self.queued_rows -= rows
+        if self._counts_bytes:
+            self._queued_bytes -= sum(map(_bytes_of, jobs))
 
     def _check_wait(self, job: Job) -> None:
         """Refuse early what would be refused, or given up by its client, later.
@@ -204,7 +228,7 @@ class Batcher:
             queue.popleft()
             observe(now - job.started_at)
             if job.deadline is not None and job.deadline <= now:
-                self.queued_rows -= job.inference.rows
+                self._let_go([job], job.inference.rows)
                 self._answer(job, deadline_exceeded())
                 continue
             jobs.append(job)
@@ -214,7 +238,7 @@ class Batcher:
     def _finish(
         self, jobs: list[Job], rows: int, results: list[Outputs | RequestError]
     ) -> None:
-        self.queued_rows -= rows
+        self._let_go(jobs, rows)
         self._running_rows = 0
         self._batch_rows.observe(rows)
         has_more = bool(self._queue)
@@ -296,6 +320,10 @@ class Batcher:
             for start in range(0, rows, limit)
         ]
         return [np.concatenate(pieces) for pieces in zip(*parts, strict=True)]
+
+
+def _bytes_of(job: Job) -> int:
+    return sum(map(size_of, job.inference.buffers))
 
 
 def _is_text_wanted(jobs: list[Job]) -> bool:

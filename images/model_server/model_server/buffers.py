@@ -19,6 +19,9 @@ from model_server.tensor import FREE, Tensor
 WARM_UP_SIZE = 32
 """Of a free dimension; image models halve theirs five times and still find a pixel."""
 
+TEXT_BYTES = 49
+"""Of a text's object besides its characters, in CPython 3.11 on 64 bits."""
+
 Buffer = bytes | Array
 
 
@@ -47,8 +50,16 @@ def size_of(buffer: Buffer) -> int:
     if isinstance(buffer, bytes):
         return len(buffer)
     if buffer.dtype == object:
-        return buffer.nbytes + sum(map(len, buffer.ravel().tolist()))
+        texts = buffer.ravel().tolist()
+        return buffer.nbytes + TEXT_BYTES * len(texts) + sum(map(len, texts))
     return buffer.nbytes
+
+
+def row_bytes(tensors: Sequence[Tensor]) -> int | None:
+    """Return the bytes of a row of all tensors; None if rows differ, or are texts."""
+    if not all(tensor.is_fixed for tensor in tensors):
+        return None
+    return sum(it.width * DATATYPES[it.datatype].dtype.itemsize for it in tensors)
 
 
 def as_array(tensor: Tensor, buffer: Buffer) -> Array:

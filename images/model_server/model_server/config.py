@@ -91,12 +91,19 @@ VARIABLES = (
     Variable(
         "MAX_BUFFERED_BYTES",
         64 * 2**20,
-        "most bytes of all request bodies being received; more: 503",
+        "most bytes of all request bodies being received, and of all values that wait "
+        "for the model; more: 503",
         64,
         2**34,
     ),
     Variable("MAX_HEADER_BYTES", 16384, "largest request line and headers", 256, 2**20),
-    Variable("MAX_CONNECTIONS", 1024, "most open connections; more: 503", 1, 65536),
+    Variable(
+        "MAX_CONNECTIONS",
+        1024,
+        "most open connections; more: 503, but for probes and metrics",
+        1,
+        65536,
+    ),
     Variable(
         "REQUEST_TIMEOUT_SECONDS",
         10.0,

@@ -23,6 +23,12 @@ from model_server.service import Service
 
 SHORT_WAY_BYTES = 65536
 MAX_PIPELINED = 64
+SPARE_CONNECTIONS = 16
+"""Beyond MAX_CONNECTIONS, for probes and metrics alone: a replica that is full would
+be killed if it could not say that it lives."""
+_SPARE_PATHS = frozenset(
+    {b"/healthz", b"/readyz", b"/metrics", b"/v2/health/live", b"/v2/health/ready"}
+)
 GRACE_SECONDS = 1.0
 
 
@@ -88,13 +94,16 @@ class Connection(HttpToolsProtocol):
         self._has_begun = False
         self._offers_upgrade = False
         self._refusal: RequestError | None = None
+        self._counted_bytes = 0
         self._idle_since = 0.0
         self._stalled_since = 0.0
         self._closing_since = 0.0
         # A new connection must send its first request in the same time as any other.
         self._receiving_since = self.loop.time()
-        if len(self.connections) > self.service.config.max_connections:
-            self._refuse(overloaded("too many connections are open"))
+        beyond = len(self.connections) - self.service.config.max_connections
+        self._is_spare = beyond > 0
+        if beyond > SPARE_CONNECTIONS:
+            self._refuse(_too_many())
 
     def data_received(self, data: bytes) -> None:
         self._has_begun = False
@@ -110,6 +119,12 @@ class Connection(HttpToolsProtocol):
                 self._count_head(len(data))
             except RequestError as error:
                 self._refuse(error)
+        if self._endpoint is not None:
+            self._count_body()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._uncount_body()
+        super().connection_lost(exc)
 
     def _feed(self, data: bytes) -> None:
         """Parse what came. An offer to upgrade is passed over, whatever it names.
@@ -177,8 +192,23 @@ class Connection(HttpToolsProtocol):
             )
             raise self._refusal
 
+    def _count_body(self) -> None:
+        """Count what has come of a body on the short way with those on the long one."""
+        service, size = self.service, len(self._body)
+        service.buffered_bytes += size - self._counted_bytes
+        self._counted_bytes = size
+        if service.buffered_bytes > service.config.max_buffered_bytes:
+            self._refuse(overloaded("too many bytes of requests are being received"))
+
+    def _uncount_body(self) -> None:
+        self.service.buffered_bytes -= self._counted_bytes
+        self._counted_bytes = 0
+
     def on_headers_complete(self) -> None:
         self._is_in_head = False
+        if self._is_spare and self.url.partition(b"?")[0] not in _SPARE_PATHS:
+            self._refusal = _too_many()
+            raise self._refusal
         # CONNECT is an upgrade by itself; it is refused below, where all paths are.
         if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
             self._offers_upgrade = True
@@ -256,6 +286,8 @@ class Connection(HttpToolsProtocol):
             super().on_message_complete()
             return
         self._endpoint = None
+        if self._counted_bytes:
+            self._uncount_body()
         self.service.infer(
             endpoint, self._fields, self._body, self._respond, self._respond_text
         )
@@ -362,3 +394,7 @@ class Connection(HttpToolsProtocol):
         elif now - self._receiving_since > limit + GRACE_SECONDS:
             # The application has given its own answer, if one was due.
             self.transport.abort()
+
+
+def _too_many() -> RequestError:
+    return overloaded("too many connections are open")

@@ -127,6 +127,7 @@ def _batcher(prepared: Prepared, metrics: ModelMetrics, config: Config) -> Batch
             prepared.run_time,
             max_request_rows=config.max_request_rows,
             max_queue_rows=config.max_queue_rows,
+            max_queue_bytes=config.max_buffered_bytes,
             max_wait_seconds=config.max_wait_seconds,
         )
     return Batcher(
@@ -135,5 +136,6 @@ def _batcher(prepared: Prepared, metrics: ModelMetrics, config: Config) -> Batch
         prepared.run_time,
         max_batch_rows=config.max_batch_rows,
         max_queue_rows=config.max_queue_rows,
+        max_queue_bytes=config.max_buffered_bytes,
         max_wait_seconds=config.max_wait_seconds,
     )
