@@ -10,10 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from components.images import REFERENCE, Lock
 from components.settings import Problem
+from stacks import values
 
 FIELD = "images_lock"
 
@@ -22,15 +21,7 @@ def of(ours: Mapping[str, Any], root: Path) -> Lock:
     """The lock that settings as they were given name; `root` is the checkout."""
     name = ours.get(FIELD)
     file = root / name if isinstance(name, str) and name else None
-    return Lock(file, must_be_named=_is_production(ours.get("production", False)))
-
-
-def _is_production(given: Any) -> bool:
-    """As the settings will read it; what they will refuse counts as production."""
-    try:
-        return TypeAdapter(bool).validate_python(given)
-    except ValidationError:
-        return True
+    return Lock(file, must_be_named=values.is_production(ours.get("production", False)))
 
 
 def problems(ours: Mapping[str, Any], root: Path) -> Iterator[Problem]:

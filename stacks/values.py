@@ -10,6 +10,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from components.setting_secrets import Encrypted, has_encrypted
 from components.settings import Problem, SettingsError
 from components.yaml_text import handed
@@ -17,6 +19,14 @@ from stacks.others import OURS
 
 SECURE = "secure"
 """The only key of a mapping that stands for an encrypted value."""
+
+
+def is_production(given: Any) -> bool:
+    """As the settings will read it; what they will refuse counts as production."""
+    try:
+        return TypeAdapter(bool).validate_python(given)
+    except ValidationError:
+        return True
 
 
 def encoded(

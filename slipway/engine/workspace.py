@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlparse
 from components.yaml_text import written
 from slipway import stack_files
 from stacks.files import KEPT_BY_ENGINE
+from stacks.values import is_production
 from toolchain import paths
 from toolchain.errors import WrongInputError
 
@@ -99,20 +100,39 @@ def prepare(stack: str, root: Path | None = None) -> Path:
 
 def _check_secrets(stack: str, content: Mapping[str, object]) -> None:
     """Refuses state for many that only this machine's own passphrase decrypts."""
-    url = backend_url()
-    # A service encrypts by itself; a folder is this machine's.
-    is_bucket = urlparse(url).scheme not in ("file", "http", "https")
-    given = any(variable in os.environ for variable in PASSPHRASE_VARIABLES)
-    if is_bucket and not given and not content.get("secretsprovider"):
-        raise WrongInputError(
-            f"{stack}: the state in {url} would be encrypted with a passphrase that "
-            "only this machine has, so nobody else could read or change it. For a "
-            "new stack set secretsprovider in the stack file to a key of your cloud, "
-            "such as awskms://alias/slipway?region=eu-central-1. For one that exists, "
-            f"set {PASSPHRASE_VARIABLES[1]} to a file that all who deploy share (this "
-            f"machine's is {paths.state() / 'passphrase'}), or move it to a key with "
-            "`pulumi stack change-secrets-provider`."
-        )
+    if any(variable in os.environ for variable in PASSPHRASE_VARIABLES):
+        return
+    url = urlparse(backend_url())
+    # A service encrypts by itself.
+    if content.get("secretsprovider") or url.scheme in ("http", "https"):
+        return
+    if url.scheme != "file":
+        where = f"the state in {backend_url()}"
+    elif _is_production(content):
+        where = "production's state"
+    else:
+        return
+    raise WrongInputError(
+        f"{stack}: {where} would be encrypted with a passphrase that only this "
+        "machine has, so nobody else could read or change it. For a new stack set "
+        "secretsprovider in the stack file to a key of your cloud, such as "
+        "awskms://alias/slipway?region=eu-central-1. For one that exists, set "
+        f"{PASSPHRASE_VARIABLES[1]} to a file that all who deploy share (this "
+        f"machine's is {paths.state() / 'passphrase'}), or move it to a key with "
+        "`pulumi stack change-secrets-provider`."
+    )
+
+
+def _is_production(content: Mapping[str, object]) -> bool:
+    """Whether the stack's settings say so, of whichever layer they are."""
+    config = content.get("config")
+    if not isinstance(config, Mapping):
+        return False
+    account = config.get("slipway:account")
+    named = account.get("production") if isinstance(account, Mapping) else None
+    keys = ("slipway:production", "slipway:account.production")
+    given = (named, *map(config.get, keys))
+    return any(is_production(it) for it in given if it is not None)
 
 
 def state_file(stack: str, root: Path | None = None) -> Path | None:

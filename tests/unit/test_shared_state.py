@@ -43,6 +43,25 @@ def test_a_bucket_needs_a_key_that_others_have(
     assert not workspace.folder(STACK).joinpath("Pulumi.yaml").exists()
 
 
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"slipway:production": True},
+        {"slipway:production": "yes"},
+        {"slipway:account": {"production": True}},
+    ],
+)
+def test_production_needs_one_wherever_its_state_is(
+    root: Path, config: dict[str, object]
+) -> None:
+    write(root, config=config)
+    with pytest.raises(WrongInputError, match="production's state") as caught:
+        workspace.prepare(STACK, root)
+    assert "secretsprovider" in str(caught.value)
+    write(root, config=config, secretsprovider="awskms://alias/slipway")
+    workspace.prepare(STACK, root)
+
+
 def test_a_key_of_the_cloud_or_a_shared_passphrase_will_do(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -126,6 +126,8 @@ def world(
         patch.setenv("XDG_STATE_HOME", str(folder / "state"))
         for variable in ("PULUMI_BACKEND_URL", *workspace.PASSPHRASE_VARIABLES):
             patch.delenv(variable, raising=False)
+        # Production does not take the passphrase that is made at first use.
+        patch.setenv("PULUMI_CONFIG_PASSPHRASE", "of an empty account")
         provider = AwsProvider(HANDLERS, endpoints)
         with serving(provider) as address:
             patch.setenv("PULUMI_DEBUG_PROVIDERS", address)
