@@ -129,6 +129,12 @@ def _identifier(type_: str, name: str, inputs: dict[str, Any]) -> str:
     return "/".join(part for part in parts if part)
 
 
+def made_up_arn(type_: str, name: str) -> str:
+    """The ARN of a resource, without what only AWS knows."""
+    service = type_.removeprefix(AWS).partition("/")[0]
+    return f"arn:aws:{service}:::{name}"
+
+
 def _outputs(request: Any) -> Any:
     """Each resource gets its inputs as outputs; those of AWS an ARN beside them.
 
@@ -149,8 +155,7 @@ def _outputs(request: Any) -> Any:
         return request.object
     outputs = struct_pb2.Struct()
     outputs.CopyFrom(request.object)
-    service = request.type.removeprefix(AWS).partition("/")[0]
-    outputs["arn"] = f"arn:aws:{service}:::{request.name}"
+    outputs["arn"] = made_up_arn(request.type, request.name)
     if request.type == ELASTIC_IP:
         outputs["allocationId"] = f"{request.name}-id"
     if request.type == EKS_CLUSTER:

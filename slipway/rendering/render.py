@@ -24,7 +24,7 @@ from components import images as images_lock
 from components import lookups
 from components.setting_secrets import PLACEHOLDER
 from slipway import stack_files
-from slipway.rendering import manifests, program_run
+from slipway.rendering import invented, manifests, program_run
 from slipway.rendering.recorder import (
     KUBERNETES,
     KUBERNETES_PROVIDER,
@@ -151,8 +151,9 @@ class Rendered:
                 old.unlink()
         cloud = out / f"{self.stack}.cloud.json"
         if self.cloud:
+            made_up = invented.texts(self.resources)
             listed = [
-                one
+                one | {"inputs": invented.marked(one["inputs"], made_up)}
                 if secrets or one["urn"] not in self.secret_cloud
                 else one | {"inputs": LEFT_OUT}
                 for one in self.cloud

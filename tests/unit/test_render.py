@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -219,6 +220,23 @@ def test_cloud_resources_are_listed_with_their_inputs(tmp_path: Path) -> None:
     assert not result.uses_kubernetes
     (file,) = result.write(tmp_path)
     assert file == tmp_path / "models.lab.cloud.json"
+
+
+def test_what_only_aws_gives_is_shown_as_such(tmp_path: Path) -> None:
+    class Made(pulumi.CustomResource):
+        arn: pulumi.Output[str]
+
+    def program() -> None:
+        vpc = Made("aws:ec2/vpc:Vpc", "net", {"cidrBlock": "10.0.0.0/16"})
+        policy = vpc.id.apply(lambda found: f"vpc/{found} of my-net-id")
+        Made("aws:ec2/subnet:Subnet", "one", {"vpcId": vpc.id, "note": policy})
+
+    (file,) = rendered(program).write(tmp_path)
+    made = {one["name"]: one["inputs"] for one in json.loads(file.read_text())}
+    assert made["one"] == {
+        "vpcId": "(known after apply: net-id)",
+        "note": "vpc/(known after apply: net-id) of my-net-id",
+    }
 
 
 def test_outputs_of_one_resource_reach_another() -> None:
