@@ -32,6 +32,7 @@ def plugin(name: str) -> ModuleType:
 
 values = plugin("kubernetes_values")
 networks = plugin("cluster_networks")
+ports = plugin("cluster_ports")
 
 
 @pytest.mark.parametrize(
@@ -131,6 +132,33 @@ def node(name: str, pods: Any, address: str = "192.0.2.1") -> dict[str, Any]:
 
 
 TWO = [node("a", "10.244.0.0/24"), node("b", "10.244.1.0/24", "192.0.2.2")]
+
+
+@pytest.mark.parametrize(
+    "given", [(6443,), ("8443", ":5000"), (6443, "127.0.0.1:5000")]
+)
+def test_ports_of_their_own_pass(given: tuple[Any, ...]) -> None:
+    assert ports.port_problems(*given) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ((10250,), "cluster_api_port has the port 10250, which is the kubelet's"),
+        ((2379,), "which is etcd's"),
+        ((30080,), "which Services may get on nodes"),
+        (("https",), "has the port 'https': give one from 1 to 65535"),
+        ((0,), "give one from 1 to 65535"),
+        ((6443, ":6443"), "registry_address has the port 6443, and so has cluster_api"),
+        (
+            (6443, ":10256"),
+            "registry_address has the port 10256, which is kube-proxy's",
+        ),
+        ((6443, "192.0.2.1"), "registry_address has the port '192.0.2.1'"),
+    ],
+)
+def test_ports_that_clash_are_told(given: tuple[Any, ...], said: str) -> None:
+    assert any(said in problem for problem in ports.port_problems(*given))
 
 
 def test_networks_side_by_side_pass() -> None:
