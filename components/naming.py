@@ -30,6 +30,8 @@ MODEL_CONSOLE = "model-console"
 """Web pages of what the monitor and Alertmanager know, beside the monitor."""
 MODEL_CONSOLE_PORT = 9310
 ALERTMANAGER = "alertmanager"
+POLICY_AGENT_PORT = 9477
+"""Metrics of our enforcement of network policies, on the hosts' network."""
 TRAINING_JOB = "training-job"
 """app.kubernetes.io/name of all that belongs to a training job."""
 WAKER = "waker"

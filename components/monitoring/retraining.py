@@ -30,6 +30,13 @@ def _url(value: str) -> str:
         refuse("it has a user or a fragment", "put a secret into token_secret instead")
     if not value.isascii() or any(it.isspace() for it in value):
         refuse("it has a space or a character beyond ASCII", "write it as %XX")
+    if (
+        address := _address(parts.hostname)
+    ) and f"{address}/{address.max_prefixlen}" in (network.METADATA):
+        refuse(
+            "a node's own credentials are served at this address",
+            "give the address of what retrains the model",
+        )
     return value
 
 

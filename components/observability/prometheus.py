@@ -58,10 +58,8 @@ class Prometheus(Workload):
         self._add_rights()
         configuration = scrape.configuration(settings, alertmanager)
         config = self.add_config({CONFIG_FILE: configuration})
-        # It scrapes pods of any namespace on any port, kubelets and the API server.
         self.add_network_policy(
-            ingress=[self._callers()],
-            egress=[network.allow_dns(), network.allow_to()],
+            ingress=[self._callers()], egress=self._targets(alertmanager)
         )
         self.add_service(PORT, node_port=settings.node_port)
         self._add_stateful_set(
@@ -74,6 +72,22 @@ class Prometheus(Workload):
             return network.allow_from(to=(PORT,))
         keda = network.in_namespace(naming.KEDA_NAMESPACE)
         return network.allow_from(network.SAME_NAMESPACE, keda, to=(PORT,))
+
+    def _targets(self, alertmanager: str | None) -> list[network.Rule]:
+        """What it scrapes and sends alerts to: pods on any port, nodes on these.
+
+        Which pods say that they are scraped, and on which port, is theirs to change.
+        """
+        on_nodes = {naming.POLICY_AGENT_PORT, *self.settings.host_ports}
+        on_nodes |= {network.KUBELET_PORT, *network.API_SERVER_PORTS}
+        host, _, port = (alertmanager or "").rpartition(":")
+        if host and ".svc" not in host:  # outside of the cluster, or on a node
+            on_nodes.add(int(port))
+        return [
+            network.allow_dns(),
+            network.allow_to(network.EVERY_POD),
+            network.allow_to(on=tuple(sorted(on_nodes))),
+        ]
 
     def _add_rights(self) -> None:
         self.add_account()

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from components.cluster.nodes.taint import LabelKey, NodeValue
 from components.part_settings import NodePort, PartSettings, Port
+from components.security.network import METADATA_PORT
 from components.setting_secrets import NOT_SHOWN, Encrypted, Secret, hidden
 from components.setting_types import Decimal, Namespace, Whole
 from components.settings import Problem, Settings, refuse
@@ -45,6 +46,26 @@ def _webhook(value: SecretStr) -> SecretStr:
 Webhook = Annotated[Secret, AfterValidator(_webhook)]
 
 
+_HOST_PORT = re.compile(r"([A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\]):(?P<port>[0-9]{1,5})")
+
+
+def _host_port(value: str) -> str:
+    found = _HOST_PORT.fullmatch(value)
+    if not found or not 0 < int(found["port"]) <= 65535:
+        refuse(
+            "it is not host:port",
+            "give one like alertmanager.monitoring.svc:9093, without http:// and a "
+            "password",
+        )
+    if int(found["port"]) == METADATA_PORT and ".svc" not in value:
+        refuse(
+            "Prometheus would have to be let to port 80 of every address, the "
+            "metadata service's too, which hands out the credentials of the node",
+            "have it listen on another port",
+        )
+    return value
+
+
 class Storage(Settings):
     """A volume that outlives the pod."""
 
@@ -74,9 +95,20 @@ class PrometheusSettings(PartSettings):
     """Port on every node; there is no access control in front of it."""
     kubelet_insecure_tls: bool = False
     """Accept kubelets' self-signed certificates."""
+    host_ports: tuple[Port, ...] = ()
+    """Ports of pods on the hosts' network that are to be scraped, such as 9100 of a
+    node exporter: they have their node's address, and network policies see no pod."""
 
     def contradictions(self) -> Iterator[Problem]:
         yield from super().contradictions()
+        if METADATA_PORT in self.host_ports:
+            yield Problem(
+                path="host_ports",
+                value=METADATA_PORT,
+                reason="it is the port of the metadata service too, which hands out "
+                "the credentials of the node",
+                fix="have the pods use another port",
+            )
         if self.slow_scrape_interval_seconds < self.scrape_interval_seconds:
             yield Problem(
                 path="slow_scrape_interval_seconds",
@@ -92,7 +124,7 @@ class AlertmanagerSettings(PartSettings):
 
     enabled: bool = True
     """False where the cluster has an Alertmanager: say where with `address`."""
-    address: str | None = None
+    address: Annotated[str, AfterValidator(_host_port)] | None = None
     """host:port of an Alertmanager that is there already."""
     image: str = "alertmanager"
     """Alertmanager with its templates. A short name of images.lock, or by digest."""

@@ -15,7 +15,7 @@ from components.workload import Workload, http_probe
 NAMESPACE = "kube-system"
 """Pod Security has no level below `privileged` for pods on the hosts' network; who may
 make pods in kube-system has every node already."""
-PORT = 9477
+PORT = naming.POLICY_AGENT_PORT
 SIMULATED_NODE = "kwok.x-k8s.io/node"
 """Label of nodes that kwok plays, as in the lab's tests of node autoscaling: nothing
 runs there, and the agent's pods would count as load."""

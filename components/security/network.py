@@ -16,6 +16,11 @@ API_SERVER_PORTS = (443, 6443)
 ROLE_AGENT = ("169.254.170.23/32", (80,))
 """The node's agent that gives pods their roles in AWS.
 https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html"""
+KUBELET_PORT = 10250
+METADATA = ("169.254.169.254/32", "fd00:ec2::254/128")
+"""Where EC2 and other clouds hand a node's own credentials to whoever asks.
+https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html"""
+METADATA_PORT = 80
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
 
 Rule = dict[str, Any]
@@ -35,6 +40,11 @@ def in_namespace(name: str, labels: Mapping[str, str] | None = None) -> Rule:
     if labels:
         peer["podSelector"] = {"matchLabels": dict(labels)}
     return peer
+
+
+EVERY_POD: Rule = {"namespaceSelector": {}}
+"""A peer: pods of all namespaces. Pods on the hosts' network are none: they have a
+node's address."""
 
 
 def pods_of(program: str) -> Rule:
@@ -71,13 +81,24 @@ def allow_from(*peers: Rule, to: tuple[int, ...]) -> Rule:
 
 
 def allow_to(*peers: Rule, on: tuple[int, ...] = ()) -> Rule:
-    """An egress rule; without peers to anywhere, without ports to all of them."""
+    """An egress rule; without peers to anywhere, without ports to all of them.
+
+    Anywhere leaves out the metadata service.
+    """
     rule: Rule = {}
+    if not peers and (not on or METADATA_PORT in on):
+        peers = (EVERY_POD, *(_all_but(address) for address in METADATA))
     if on:
         rule["ports"] = ports(*on)
     if peers:
         rule["to"] = list(peers)
     return rule
+
+
+def _all_but(address: str) -> Rule:
+    """A peer: every address of a kind but this one."""
+    cidr = "::/0" if ":" in address else "0.0.0.0/0"
+    return {"ipBlock": {"cidr": cidr, "except": [address]}}
 
 
 def allow_dns() -> Rule:

@@ -24,8 +24,10 @@ from tests.support.pairs import KINDS, MODELS, OUTSIDE, Place
 AGENT = "policy-agent"
 AGENT_PORT = 9477
 REMOVE = ["nft", "delete", "table", "inet", "slipway_policy"]
-ANYWHERE = {"prometheus", "node", OUTSIDE}
-"""Whom no egress binds: Prometheus by its policy, the others since they are no pods."""
+UNBOUND = {"node", OUTSIDE}
+"""Whom no egress binds, since they are no pods."""
+ANYWHERE = {"prometheus", *UNBOUND}
+"""Who may call every pod on every port that lets them in."""
 API = {"coredns", "metrics-server", "envoy-gateway"}
 """Who may call ports 443 and 6443 anywhere, where the API server may be."""
 WITH_DNS = {
@@ -59,13 +61,13 @@ ALLOWED: dict[tuple[str, int], set[str]] = {
     ("model-monitor", 9301): {*ANYWHERE, "envoy"},
     ("model-console", 9310): {*ANYWHERE, "envoy"},
     ("model-console", 9311): {"prometheus"},
-    ("node", 22): ANYWHERE,
-    ("node", 5000): ANYWHERE,
+    ("node", 22): UNBOUND,
+    ("node", 5000): UNBOUND,
     ("node", 6443): {*ANYWHERE, *API},
     ("node", 9477): ANYWHERE,
     ("node", 10250): {*ANYWHERE, "metrics-server"},
     (OUTSIDE, 443): {"prometheus", "node", *API},
-    (OUTSIDE, 8443): {"prometheus", "node"},
+    (OUTSIDE, 8443): {"node"},
 }
 """Who may connect to whom, by kind and port; beside these a node to its own pods."""
 

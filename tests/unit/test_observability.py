@@ -20,6 +20,7 @@ from components.observability.settings import (
     PrometheusSettings,
 )
 from components.setting_secrets import PLACEHOLDER
+from slipway.rendering.render import Rendered
 from tests.support import platform
 from tests.support import promtool as rules_by
 from tests.support.rendered import IMAGES
@@ -307,6 +308,47 @@ def test_an_alertmanager_elsewhere_is_used() -> None:
     assert claim["spec"]["resources"]["requests"]["storage"] == "20Gi"
     assert claim["spec"]["storageClassName"] == "fast"
     assert "data" not in [v["name"] for v in spec["template"]["spec"]["volumes"]]
+
+
+def test_a_webhook_on_port_80_is_no_way_to_the_nodes_credentials() -> None:
+    found = platform.rendered(
+        monitoring={
+            "alertmanager": {"webhooks": [{"secure": "v1:AA=="}], "webhook_ports": [80]}
+        }
+    )
+    policy = platform.only(found, "NetworkPolicy", "alertmanager")["spec"]
+    (rule,) = [
+        it
+        for it in policy["egress"]
+        if {"port": 80, "protocol": "TCP"} in it.get("ports", [])
+    ]
+    assert {"namespaceSelector": {}} in rule["to"]
+    blocks = [peer["ipBlock"] for peer in rule["to"] if "ipBlock" in peer]
+    assert {block["cidr"]: block["except"] for block in blocks} == {
+        "0.0.0.0/0": ["169.254.169.254/32"],
+        "::/0": ["fd00:ec2::254/128"],
+    }
+
+
+def of_prometheus(found: Rendered) -> tuple[bool, set[int]]:
+    """Whether it may call every pod, and the ports that it may call anywhere."""
+    rules = platform.only(found, "NetworkPolicy", "prometheus")["spec"]["egress"]
+    anywhere = [rule for rule in rules if "to" not in rule]
+    assert all(rule.get("ports") for rule in anywhere), "everything"
+    ports = {port["port"] for rule in anywhere for port in rule["ports"]}
+    return {"to": [{"namespaceSelector": {}}]} in rules, ports
+
+
+def test_prometheus_may_call_pods_and_of_nodes_what_it_scrapes() -> None:
+    nodes = {443, 6443, 9477, 10250}
+    assert of_prometheus(platform.lab()) == (True, nodes)
+    more = platform.rendered(
+        monitoring={
+            "alertmanager": {"enabled": False, "address": "am.example:9999"},
+            "prometheus": {"host_ports": [9100]},
+        }
+    )
+    assert of_prometheus(more) == (True, nodes | {9100, 9999})
 
 
 def test_a_changed_configuration_restarts_its_reader() -> None:

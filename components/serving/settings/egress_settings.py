@@ -10,45 +10,59 @@ from pydantic import AfterValidator, Field
 
 from components.cluster.nodes.taint import LabelKey, NodeValue
 from components.part_settings import Port
+from components.security import network
 from components.setting_types import Namespace
 from components.settings import ABSENT, Problem, Settings, refuse
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-METADATA = (
-    ipaddress.ip_network("169.254.169.254/32"),
-    ipaddress.ip_network("fd00:ec2::254/128"),
-)
-"""Where EC2 and other clouds hand a node's own credentials to whoever asks.
-https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html"""
+METADATA = tuple(map(ipaddress.ip_network, network.METADATA))
+
+
+_NOWHERE: dict[Network, str] = {
+    ipaddress.ip_network(cidr): why
+    for cidr, why in {
+        "127.0.0.0/8": "it is the pod's own loopback, which no policy judges",
+        "::1/128": "it is the pod's own loopback, which no policy judges",
+        "224.0.0.0/4": "these are multicast addresses, which nobody answers from",
+        "ff00::/8": "these are multicast addresses, which nobody answers from",
+        "0.0.0.0/8": "no host has one of these addresses",
+    }.items()
+}
 
 
 def _cidr(text: str) -> str:
     try:
-        network = ipaddress.ip_network(text, strict=False)
+        found = ipaddress.ip_network(text, strict=False)
     except ValueError:
         refuse(
             "not an address range",
             "give one such as 10.20.0.0/16, or 10.20.3.4/32 for one host; network "
             "policies do not support host names",
         )
-    if isinstance(network, ipaddress.IPv6Network) and (
-        mapped := network.network_address.ipv4_mapped
+    if isinstance(found, ipaddress.IPv6Network) and (
+        mapped := found.network_address.ipv4_mapped
     ):
         refuse(
             "it is an IPv4-mapped IPv6 address, which matches no packet",
             f"give {mapped} with its prefix length",
         )
-    if "/" not in text or str(network) != text:
+    if "/" not in text or str(found) != text:
         refuse(
             "not the canonical form of this address range",
-            f"give {network}",
+            f"give {found}",
         )
-    if network in METADATA:
+    if found in METADATA:
         refuse(
             "a node's own credentials are served at this address",
             "give the pods a role instead (service_account.pod_identity)",
         )
+    if why := next((why for it, why in _NOWHERE.items() if _within(found, it)), None):
+        refuse(why, "give the addresses that the replicas call")
     return text
+
+
+def _within(found: Network, other: Network) -> bool:
+    return found.version == other.version and other.supernet_of(found)  # type: ignore[arg-type]
 
 
 Cidr = Annotated[str, AfterValidator(_cidr)]
@@ -107,5 +121,5 @@ class Egress(Settings):
         """What the range does not let through although it lies in it."""
         if not self.cidr:
             return []
-        network: Network = ipaddress.ip_network(self.cidr)
-        return [str(one) for one in METADATA if one.overlaps(network)]
+        given: Network = ipaddress.ip_network(self.cidr)
+        return [str(one) for one in METADATA if one.overlaps(given)]
