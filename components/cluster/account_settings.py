@@ -79,10 +79,14 @@ TagKey = Annotated[str, AfterValidator(_tag_key)]
 TagValue = Annotated[str, AfterValidator(_tag_value)]
 
 
+AccountId = Annotated[str, AfterValidator(_account)]
+"""12 digits."""
+
+
 class AccountSettings(Settings):
     """The account, the region, and whether production depends on it."""
 
-    id: Annotated[str, AfterValidator(_account)]
+    id: AccountId
     """The account's 12 digits, in quotes; credentials of any other are refused by the
     provider before anything is made."""
     region: Annotated[str, AfterValidator(_region)]

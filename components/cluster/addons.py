@@ -9,6 +9,7 @@ from typing import Any, Literal
 import pulumi
 import pulumi_aws as aws
 
+from components.cluster import addon_checks
 from components.cluster.eks_settings import AddonName, EksSettings
 from components.cluster.iam import policies
 from components.cluster.iam.arns import Arns
@@ -80,7 +81,7 @@ class Addons(pulumi.ComponentResource):
         given = settings.addons.get(addon)
         version = settings.addon_version(addon)
         values = merged(
-            _configuration(addon, settings.name), given.configuration if given else {}
+            _configuration(addon, settings), given.configuration if given else {}
         )
         return aws.eks.Addon(
             f"{prefix}-{addon}",
@@ -134,14 +135,18 @@ def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
     return result
 
 
-def _configuration(addon: AddonName, cluster: str) -> dict[str, Any]:
+def _configuration(addon: AddonName, settings: EksSettings) -> dict[str, Any]:
     """What we set of each add-on's own schema; the rest is its default."""
     values: dict[AddonName, dict[str, Any]] = {
         # EKS itself tells it CLUSTER_NAME, which its policy rests on. Its schema takes
         # strings where one would write booleans.
         "vpc-cni": {
             "enableNetworkPolicy": "true",
-            "env": {"ENABLE_PREFIX_DELEGATION": "true", "WARM_PREFIX_TARGET": "1"},
+            "env": {
+                addon_checks.PREFIX_DELEGATION: "true",
+                "WARM_PREFIX_TARGET": "1",
+                addon_checks.ENFORCING_MODE: settings.network_policy_mode,
+            },
         },
         "coredns": {
             "autoScaling": {"enabled": True, "minReplicas": 2, "maxReplicas": 10},
@@ -149,7 +154,7 @@ def _configuration(addon: AddonName, cluster: str) -> dict[str, Any]:
         },
         # Its policy lets it touch what bears this tag.
         "aws-ebs-csi-driver": {
-            "controller": {"extraVolumeTags": {CLUSTER_TAG: cluster}}
+            "controller": {"extraVolumeTags": {CLUSTER_TAG: settings.name}}
         },
         # Also on nodes with taints: those with GPUs are the ones to watch.
         "eks-node-monitoring-agent": {

@@ -10,6 +10,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
+from components import reserved_names
 from components.cluster.addons import merged
 from components.cluster.container_logs_settings import ContainerLogsSettings
 from components.cluster.iam import policies
@@ -21,7 +22,7 @@ from components.cluster.storage import storage_names
 from components.cluster.storage.encryption_key import EncryptionKey
 
 ADDON = "amazon-cloudwatch-observability"
-NAMESPACE = "amazon-cloudwatch"
+NAMESPACE = reserved_names.CONTAINER_LOGS_NAMESPACE
 SERVICE_ACCOUNT = "cloudwatch-agent"
 """Of Fluent Bit and of the agent. https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/install-CloudWatch-Observability-EKS-addon.html"""
 GROUPS = ("application", "dataplane", "host", "performance")

@@ -7,9 +7,11 @@ from typing import Any
 
 from pydantic import Field
 
+from components.cluster import production_rules
 from components.cluster.cluster_parts import ClusterParts
 from components.cluster.eks_settings import AddonVersion
 from components.cluster.network.network_settings import LogRetentionDays
+from components.cluster.production_rules import LEAST_RECORD_DAYS
 from components.settings import Problem, Settings
 
 OLDEST_WITH_POD_IDENTITY = (3, 1, 0)
@@ -44,7 +46,9 @@ class ContainerLogsSettings(Settings):
 
 
 def problems(settings: ClusterParts, logs: ContainerLogsSettings) -> Iterator[Problem]:
-    """Logs that have no way to CloudWatch."""
+    """Logs that have no way to CloudWatch, or that production would miss."""
+    if settings.account.production and logs.retention_days < LEAST_RECORD_DAYS:
+        yield production_rules.too_short("container_logs", logs.retention_days)
     network = settings.network
     if (
         network.makes_vpc

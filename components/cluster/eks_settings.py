@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from components.cluster import kubernetes_support
+from components.cluster import addon_checks, kubernetes_support
 from components.cluster.addon_versions import PINNED
 from components.cluster.network.cidr import PRIVATE, Cidr
 from components.cluster.network.network_settings import LogRetentionDays
@@ -174,6 +174,10 @@ class EksSettings(Settings):
     """Whether traffic is moved away from a zone that fails."""
     addons: dict[AddonName, AddonSettings] = Field(default={}, validate_default=True)
     """What differs from the pinned add-ons."""
+    network_policy_mode: Literal["standard", "strict"] = "standard"
+    """What a pod may do until its network policies are in force, a second or two after
+    its start: standard lets all traffic pass; strict none, and none ever of a pod that
+    no policy selects, such as those of add-ons in kube-system."""
     hybrid_nodes: HybridNodes | None = None
     """Hosts outside of AWS that may join, if there are any."""
 
@@ -216,6 +220,9 @@ class EksSettings(Settings):
                     reason=f"its version must match Kubernetes {self.version}",
                     fix=f"give a v{self.version}.x, or leave it out",
                 )
+        yield from addon_checks.problems(
+            {name: it.configuration for name, it in self.addons.items()}
+        )
 
     def _public_access(self) -> Iterator[Problem]:
         if len(self.public_access_cidrs) > MOST_PUBLIC_CIDRS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, collapse_addresses
 
 from components.cluster.cluster_parts import ClusterParts
 from components.cluster.nodes.system_pool import SystemPool
@@ -11,6 +11,8 @@ from components.settings import Problem
 
 LEAST_NODES = 2
 LEAST_LOG_DAYS = 90
+LEAST_RECORD_DAYS = 30
+"""Of connections and of containers' lines, which are many."""
 WIDEST_PREFIX = 16
 """Of ranges that reach the API server: 65,536 addresses."""
 OR_ELSE = "or set account.production: false"
@@ -44,6 +46,19 @@ def _network(settings: ClusterParts) -> Iterator[Problem]:
             "an incident",
             fix=f"set it to true, {OR_ELSE}",
         )
+    elif network.flow_logs.retention_days < LEAST_RECORD_DAYS:
+        yield too_short("network.flow_logs", network.flow_logs.retention_days)
+
+
+def too_short(path: str, days: int) -> Problem:
+    """Records that are gone before anybody looks for them."""
+    return Problem(
+        path=f"{path}.retention_days",
+        value=days,
+        reason="production: incidents are often found later than that, and nothing to "
+        "trace them by would be left",
+        fix=f"give at least {LEAST_RECORD_DAYS}, {OR_ELSE}",
+    )
 
 
 def _protection(settings: ClusterParts) -> Iterator[Problem]:
@@ -72,15 +87,19 @@ def _protection(settings: ClusterParts) -> Iterator[Problem]:
 def _reach(settings: ClusterParts) -> Iterator[Problem]:
     cluster = settings.cluster
     for name in ("public_access_cidrs", "private_access_cidrs"):
-        for index, cidr in enumerate(getattr(cluster, name)):
-            if IPv4Network(cidr).prefixlen < WIDEST_PREFIX:
-                yield Problem(
-                    path=f"cluster.{name}.{index}",
-                    value=cidr,
-                    reason="production: more hosts than any one deploys from would "
-                    "reach the API server",
-                    fix=f"give ranges of /{WIDEST_PREFIX} or smaller, {OR_ELSE}",
-                )
+        ranges = [IPv4Network(cidr) for cidr in getattr(cluster, name)]
+        wide = [(f"{name}.{n}", it) for n, it in enumerate(ranges) if _is_wide(it)]
+        # A wide range in pieces is no narrower.
+        pieces = collapse_addresses(it for it in ranges if not _is_wide(it))
+        wide += [(name, it) for it in pieces if _is_wide(it)]
+        for path, network in wide:
+            yield Problem(
+                path=f"cluster.{path}",
+                value=str(network),
+                reason="production: more hosts than any one deploys from would reach "
+                "the API server",
+                fix=f"give ranges of /{WIDEST_PREFIX} or smaller, {OR_ELSE}",
+            )
     cni = cluster.addons.get("vpc-cni")
     enforced = cni.configuration.get("enableNetworkPolicy", "true") if cni else "true"
     if str(enforced).lower() != "true":
@@ -91,6 +110,10 @@ def _reach(settings: ClusterParts) -> Iterator[Problem]:
             "call every other",
             fix=f"remove it, {OR_ELSE}",
         )
+
+
+def _is_wide(network: IPv4Network) -> bool:
+    return network.prefixlen < WIDEST_PREFIX
 
 
 def _system_pools(settings: ClusterParts) -> Iterator[Problem]:

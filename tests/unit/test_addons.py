@@ -46,7 +46,11 @@ def test_the_network_enforces_policies_and_gives_nodes_blocks_of_addresses(
 ) -> None:
     assert values(everything, "addons-network-vpc-cni") == {
         "enableNetworkPolicy": "true",
-        "env": {"ENABLE_PREFIX_DELEGATION": "true", "WARM_PREFIX_TARGET": "1"},
+        "env": {
+            "ENABLE_PREFIX_DELEGATION": "true",
+            "NETWORK_POLICY_ENFORCING_MODE": "standard",
+            "WARM_PREFIX_TARGET": "1",
+        },
     }
 
 
@@ -72,11 +76,21 @@ def test_settings_of_an_addon_are_merged_into_ours() -> None:
     )
     assert values(found, "addons-network-vpc-cni") == {
         "enableNetworkPolicy": "true",
-        "env": {"ENABLE_PREFIX_DELEGATION": "true", "WARM_PREFIX_TARGET": "2"},
+        "env": {
+            "ENABLE_PREFIX_DELEGATION": "true",
+            "NETWORK_POLICY_ENFORCING_MODE": "standard",
+            "WARM_PREFIX_TARGET": "2",
+        },
         "livenessX": 1,
     }
     addon = inputs(found, "Addon", "addons-network-vpc-cni")
     assert addon["addonVersion"] == "v1.22.4-eksbuild.3"
+
+
+def test_the_mode_of_network_policies_is_the_settings() -> None:
+    found = eks.with_addons(network_policy_mode="strict")
+    environment = values(found, "addons-network-vpc-cni")["env"]
+    assert environment["NETWORK_POLICY_ENFORCING_MODE"] == "strict"
 
 
 def test_addons_that_call_aws_have_their_rights_first(everything: Rendered) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -243,6 +244,34 @@ def test_s3_is_a_route_in_every_table_of_nodes() -> None:
         *(f"network-private-{zone}-id" for zone in ZONES),
         "network-intra-id",
     ]
+
+
+def test_without_a_perimeter_endpoints_have_no_policy() -> None:
+    made = of_kind(network(), "ec2/vpcEndpoint:VpcEndpoint")
+    assert {endpoint.inputs.get("policy") for endpoint in made.values()} == {None}
+
+
+def test_a_perimeter_lets_own_principals_and_own_buckets_pass() -> None:
+    found = network(data_perimeter={"accounts": ["444455556666"]})
+    made = of_kind(found, "ec2/vpcEndpoint:VpcEndpoint")
+    policies = {
+        name.removeprefix("network-endpoints-"): json.loads(it.inputs["policy"])
+        for name, it in made.items()
+        if it.inputs.get("policy")
+    }
+    assert set(policies) == set(ENDPOINT_SERVICES) - {"eks-auth"}
+    own, of_aws = policies["s3"]["Statement"]
+    tests = own["Condition"]["StringEquals"]
+    (account,) = tests["aws:PrincipalAccount"]
+    assert tests["aws:ResourceAccount"] == [account, "444455556666"]
+    assert of_aws["Action"] == ["s3:GetObject"]
+    assert all(arn.endswith("/*") for arn in of_aws["Resource"])
+    for service, policy in policies.items():
+        for statement in policy["Statement"]:
+            assert statement.get("Condition") or statement is of_aws, service
+    by_token = policies["sts"]["Statement"][1]
+    assert by_token["Action"] == ["sts:AssumeRoleWithWebIdentity"]
+    assert by_token["Condition"]["StringEquals"]["aws:ResourceAccount"] == [account]
 
 
 def test_endpoints_admit_https_from_the_vpc_and_nothing_else() -> None:

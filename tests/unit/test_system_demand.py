@@ -43,8 +43,10 @@ def test_memory_is_summed_over_the_nodes_that_are_always_there() -> None:
 
 
 def test_of_two_system_pools_each_may_hold_a_part() -> None:
-    content = {"kind": "system", "instance_types": ["t3.small"], "min_nodes": 1}
-    pool = parse(SystemPool, content, "test")
+    content = {"kind": "system", "instance_types": ["t3.small"]}
+    nodes = {"min_nodes": 5, "max_nodes": 5}
+    pool = parse(SystemPool, content | nodes, "test")
+    assert len(list(system_demand.problems({"a": pool}))) == 1
     assert list(system_demand.problems({"a": pool, "b": pool})) == []
 
 

@@ -37,6 +37,9 @@ class Facts:
     """A gateway is a route and free; an interface is an address in each zone."""
     caller: str
     needed_without_nat: bool
+    takes_policy: bool = True
+    """Whether the service's endpoint takes a policy.
+    https://docs.aws.amazon.com/vpc/latest/privatelink/aws-services-privatelink-support.html"""
 
 
 ENDPOINT_SERVICES: dict[EndpointService, Facts] = {
@@ -50,7 +53,7 @@ ENDPOINT_SERVICES: dict[EndpointService, Facts] = {
     "ssmmessages": Facts("Interface", "Session Manager on a node", False),
     "ec2messages": Facts("Interface", "SSM agents of before version 3.3.40", False),
     "eks": Facts("Interface", "nodes at boot, Karpenter", True),
-    "eks-auth": Facts("Interface", "the pod identity agent", True),
+    "eks-auth": Facts("Interface", "the pod identity agent", True, takes_policy=False),
     "autoscaling": Facts("Interface", "tools that look at managed groups", False),
     "elasticloadbalancing": Facts("Interface", "the load balancer controller", False),
     "sqs": Facts("Interface", "Karpenter's queue of interruptions", True),

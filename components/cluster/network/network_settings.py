@@ -26,6 +26,7 @@ from components.cluster.network.endpoint_services import (
     EndpointService,
     needed_without_nat,
 )
+from components.cluster.network.perimeter_settings import DataPerimeter
 from components.setting_types import Whole
 from components.settings import Problem, Settings, refuse
 
@@ -137,6 +138,18 @@ class FlowLogs(Settings):
     """After this many days a record is deleted."""
 
 
+_OURS = (
+    "cidr",
+    "room_for_zones",
+    "pod_cidr",
+    "nat",
+    "endpoints",
+    "data_perimeter",
+    "flow_logs",
+)
+"""What says how a VPC of ours is made."""
+
+
 class NetworkSettings(Settings):
     """The VPC: made over the zones by a fixed plan of addresses, or one that exists."""
 
@@ -158,6 +171,8 @@ class NetworkSettings(Settings):
     endpoints: tuple[EndpointService, ...] = tuple(ENDPOINT_SERVICES)
     """AWS services reached inside of the VPC. s3 costs nothing; each of the others
     costs by the hour and zone."""
+    data_perimeter: DataPerimeter | None = None
+    """Policies of the endpoints; none unless given, `{}` for own buckets alone."""
     flow_logs: FlowLogs = FlowLogs()
     """Record of connections."""
     on_premises_cidrs: tuple[Cidr, ...] = ()
@@ -247,8 +262,7 @@ class NetworkSettings(Settings):
             )
 
     def _of_existing(self, existing: ExistingVpc) -> Iterator[Problem]:
-        ours = ("cidr", "room_for_zones", "pod_cidr", "nat", "endpoints", "flow_logs")
-        for name in ours:
+        for name in _OURS:
             if name in self.model_fields_set:
                 yield Problem(
                     path=name,

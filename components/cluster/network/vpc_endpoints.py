@@ -7,11 +7,14 @@ from collections.abc import Sequence
 import pulumi
 import pulumi_aws as aws
 
+from components.cluster.iam import endpoint_policies
+from components.cluster.iam.arns import Arns
 from components.cluster.iam.tags import tags
 from components.cluster.network.endpoint_services import (
     ENDPOINT_SERVICES,
     EndpointService,
 )
+from components.cluster.network.perimeter_settings import DataPerimeter
 
 HTTPS = 443
 
@@ -26,6 +29,9 @@ class VpcEndpoints(pulumi.ComponentResource):
       and the service's own name in the VPC's DNS;
     - the security group of these, which admits HTTPS from the VPC's ranges only and
       lets nothing out.
+
+    With a data perimeter each endpoint has a policy, but for eks-auth, of which no page
+    says that it takes one.
     """
 
     def __init__(
@@ -34,7 +40,8 @@ class VpcEndpoints(pulumi.ComponentResource):
         services: Sequence[EndpointService],
         *,
         cluster: str,
-        region: str,
+        arns: Arns,
+        perimeter: DataPerimeter | None,
         vpc_id: pulumi.Input[str],
         vpc_cidrs: Sequence[str],
         subnets: Sequence[pulumi.Input[str]],
@@ -42,7 +49,8 @@ class VpcEndpoints(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("slipway:cluster:VpcEndpoints", name, None, opts)
-        self._prefix, self._cluster, self._region = name, cluster, region
+        self._prefix, self._cluster, self._arns = name, cluster, arns
+        self._perimeter = perimeter
         self._vpc_id = vpc_id
         gateways = [n for n in services if ENDPOINT_SERVICES[n].kind == "Gateway"]
         interfaces = [n for n in services if n not in gateways]
@@ -54,16 +62,24 @@ class VpcEndpoints(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _service(self, service: str) -> str:
-        return f"com.amazonaws.{self._region}.{service}"
+        return f"com.amazonaws.{self._arns.region}.{service}"
+
+    def _policy(self, service: EndpointService) -> str | None:
+        if self._perimeter is None or not ENDPOINT_SERVICES[service].takes_policy:
+            return None
+        if service == "s3":
+            return endpoint_policies.s3(self._arns, self._perimeter.accounts).json()
+        return endpoint_policies.interface(self._arns, service).json()
 
     def _gateway(
-        self, service: str, route_tables: Sequence[pulumi.Input[str]]
+        self, service: EndpointService, route_tables: Sequence[pulumi.Input[str]]
     ) -> aws.ec2.VpcEndpoint:
         return aws.ec2.VpcEndpoint(
             f"{self._prefix}-{service}",
             vpc_id=self._vpc_id,
             service_name=self._service(service),
             vpc_endpoint_type="Gateway",
+            policy=self._policy(service),
             route_table_ids=list(route_tables),
             tags=tags(self._cluster, f"{self._cluster}-{service}"),
             opts=pulumi.ResourceOptions(parent=self),
@@ -71,7 +87,7 @@ class VpcEndpoints(pulumi.ComponentResource):
 
     def _interface(
         self,
-        service: str,
+        service: EndpointService,
         subnets: Sequence[pulumi.Input[str]],
         group: aws.ec2.SecurityGroup,
         rules: Sequence[pulumi.Resource],
@@ -81,6 +97,7 @@ class VpcEndpoints(pulumi.ComponentResource):
             vpc_id=self._vpc_id,
             service_name=self._service(service),
             vpc_endpoint_type="Interface",
+            policy=self._policy(service),
             subnet_ids=list(subnets),
             security_group_ids=[group.id],
             private_dns_enabled=True,

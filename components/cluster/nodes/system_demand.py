@@ -46,9 +46,11 @@ def problems(pools: Mapping[str, NodePoolBase]) -> Iterator[Problem]:
     system = {name: it for name, it in pools.items() if isinstance(it, SystemPool)}
     for name, pool in system.items():
         yield from _tainted(name, pool)
-    if len(system) == 1:  # of several, each may hold a part
+    if len(system) == 1:
         for name, pool in system.items():
             yield from _small(name, pool)
+    elif system:  # each may hold a part
+        yield from _small_together(system)
 
 
 def _tainted(name: str, pool: SystemPool) -> Iterator[Problem]:
@@ -92,6 +94,28 @@ def _small(name: str, pool: SystemPool) -> Iterator[Problem]:
             f"{pods} in all",
             f"give at least {pods}, or types with more network interfaces",
         )
+
+
+def _small_together(pools: Mapping[str, SystemPool]) -> Iterator[Problem]:
+    """Several pools at their least numbers of nodes, each of its smallest type."""
+    cpu = sum(it.replicas * it.cpu_millicores for it in SERVICES)
+    memory = sum(it.replicas * it.memory_mib for it in SERVICES)
+    for what, needed, of in (
+        ("millicores", cpu, node_capacity.pod_cpu_millicores),
+        ("MiB", memory, node_capacity.pod_memory_mib),
+    ):
+        has = sum(
+            pool.min_nodes * max(0, min(of(t) for t in pool_nodes.types(pool)))
+            for pool in pools.values()
+        )
+        if needed > has:
+            yield Problem(
+                "pools",
+                sorted(pools),
+                f"the system pools have {has} {what} together for pods beside "
+                f"DaemonSets, and {_names()} request {needed}",
+                "give larger types, or raise min_nodes",
+            )
 
 
 def _daemons(pool: SystemPool) -> int:
