@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator
 
+from components import variable_problems
 from components.cluster.nodes.pool_nodes import POOL_LABEL
 from components.security import secret_shapes
-from components.setting_secrets import NOT_SHOWN
 from components.settings import ABSENT, Problem
 from components.training.job_fields import JobFields
 
@@ -28,7 +27,12 @@ def problems(job: JobFields) -> Iterator[Problem]:
     yield from _retry(job)
     yield from _nodes(job)
     yield from secret_shapes.problems(job.environment, job.accept_plain_text, "Job")
-    yield from _variables(job)
+    yield from variable_problems.problems(
+        job.environment,
+        job.secrets,
+        job.own_variables,
+        whose=f"the job ({job.framework})",
+    )
     yield from _secrets(job)
 
 
@@ -217,27 +221,6 @@ def _nodes(job: JobFields) -> Iterator[Problem]:
             else "the GPUs of the pool would not be compared with accelerator",
             "remove it" if chosen else f"give accelerator.pool: {pool}, and remove it",
         )
-
-
-def _variables(job: JobFields) -> Iterator[Problem]:
-    """A variable that two set, or one that is set for the program."""
-    places: dict[str, list[str]] = defaultdict(list)
-    for name in sorted(job.environment):
-        places[name].append(f"environment.{name}")
-    for secret, use in sorted(job.secrets.items()):
-        for name in sorted(use.variables):
-            places[name].append(f"secrets.{secret}.variables.{name}")
-    for name, found in sorted(places.items()):
-        taken = name in job.own_variables
-        for path in found if taken else found[1:]:
-            yield Problem(
-                path,
-                NOT_SHOWN,
-                f"framework {job.framework} or another setting sets this variable"
-                if taken
-                else f"{found[0]} sets the same variable",
-                "remove it" if taken else "rename one of them",
-            )
 
 
 def _secrets(job: JobFields) -> Iterator[Problem]:

@@ -7,9 +7,9 @@ has set would override it in silence.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterator
 
+from components import variable_problems
 from components.security import secret_shapes
 from components.serving.args.server_args import ServerArgs
 from components.serving.settings import secret_files
@@ -32,39 +32,15 @@ def problems(args: ServerArgs) -> Iterator[Problem]:
     yield from secret_shapes.problems(
         args.environment, args.accept_plain_text, "Deployment"
     )
-    yield from _variables(args)
+    yield from variable_problems.problems(
+        args.environment,
+        args.secrets,
+        args.runtime.own_variables(args),
+        whose=f"the model server ({args.runtime.kind})",
+    )
     yield from _files(args)
     yield from _placement(args)
     yield from _twice(args)
-
-
-def _variables(args: ServerArgs) -> Iterator[Problem]:
-    """A variable that two set, or one that the settings of the server set."""
-    own = args.runtime.own_variables(args)
-    places: dict[str, list[str]] = defaultdict(list)
-    for name in sorted(args.environment):
-        places[name].append(f"environment.{name}")
-    for secret in sorted(args.secrets):
-        for name in sorted(args.secrets[secret].variables):
-            places[name].append(f"secrets.{secret}.variables.{name}")
-    for name, found in sorted(places.items()):
-        if name in own:
-            for path in found:
-                yield Problem(
-                    path,
-                    NOT_SHOWN,
-                    "the settings of the model server already set this variable for "
-                    f"{args.runtime.kind}, and one of the two would be overridden",
-                    "remove it, and use the setting (docs/reference/settings.md)",
-                )
-            continue
-        for path in found[1:]:
-            yield Problem(
-                path,
-                NOT_SHOWN,
-                f"{found[0]} sets the same variable",
-                "rename one of them",
-            )
 
 
 def _files(args: ServerArgs) -> Iterator[Problem]:
