@@ -2,49 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from toolchain import paths
+from components.settings import Problem
+from docs import refused_cases
+from docs.refused_cases import CONSEQUENCES, Case
 
 PAGE = Path("docs/reference/refused.md")
-CORPUS = paths.ROOT / "tests" / "rejects"
+_LOCK = re.compile(r"\S*/images\.lock")
+"""Of whoever runs this."""
 HEAD = """\
 # Refused configurations
 
-Generated from `tests/rejects` by `make docs`; a test compares. Each row is a case that
-the tests run: the configuration is refused before the first resource, with all its
-problems together. Reason and fix are the parts of the message that the tests hold; the
-message itself also shows the value.
+Generated from `tests/rejects` by `make docs`; the tests of the corpus compare. Each row
+is a configuration that is refused before the first resource, with all its problems
+together. A message begins with the setting's path and value, and ends with what is
+said here.
 """
 
 
 def page() -> str:
-    """The page as Markdown."""
+    """The page as Markdown; each case is run for what is said of it."""
     parts = [HEAD]
-    for file in sorted(CORPUS.glob("*.yaml")):
-        layer, _, topic = file.stem.partition("-")
-        parts.append(f"## Layer {layer}{': ' if topic else ''}{topic}\n")
-        parts.append("| configuration | setting | reason | fix |\n|---|---|---|---|")
-        cases = yaml.safe_load(file.read_text())["cases"]
-        parts += [row for case in cases for row in _rows(case)]
+    for file in refused_cases.files():
+        topic = file.stem.partition("-")[2]
+        parts.append(
+            f"## Layer {refused_cases.layer(file)}{': ' if topic else ''}{topic}\n"
+        )
+        parts.append(
+            "| setting | given | what would happen | what is said |\n|---|---|---|---|"
+        )
+        for case in refused_cases.cases(file):
+            parts += rows(case, case.found())
         parts.append("")
     return "\n".join(parts)
 
 
-def _rows(case: dict[str, Any]) -> Iterator[str]:
-    name = case["name"]
-    for problem in case["problems"]:
-        reason, fix = _cell(problem["reason"]), _cell(problem["fix"])
-        yield f"| {_cell(name)} | `{problem['path']}` | {reason} | {fix} |"
-        name = ""
+def rows(case: Case, found: Sequence[Problem]) -> Iterator[str]:
+    """The rows of one case, the problems in the order of the corpus."""
+    name, would = case.name, CONSEQUENCES[case.would]
+    for wanted in case.problems:
+        problem = next(it for it in found if matches(it, wanted))
+        said = f"{problem.reason}; {problem.fix}"
+        yield f"| `{problem.path}` | {_cell(name)} | {would} | {_cell(said)} |"
+        name, would = "", ""
 
 
-def _cell(text: object) -> str:
-    plain = " ".join(str(text).split())
+def matches(problem: Problem, wanted: object) -> bool:
+    """Whether a problem is one that a case must give."""
+    assert isinstance(wanted, dict)
+    return (
+        problem.path == wanted["path"]
+        and wanted["reason"] in problem.reason
+        and wanted["fix"] in problem.fix
+    )
+
+
+def _cell(text: str) -> str:
+    """As a table takes it, the same on every machine."""
+    plain = _LOCK.sub("images.lock", " ".join(text.split()))
     for mark in ("|", "<", "*"):
         plain = plain.replace(mark, f"\\{mark}")
     return plain

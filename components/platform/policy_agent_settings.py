@@ -10,8 +10,24 @@ from pydantic import AfterValidator
 from components.part_settings import PartSettings
 from components.settings import refuse
 
-_OF_NODES = ("lo", "eth0", "ens5", "enp0s3", "eno1", "wlan0", "bond0", "tailscale0")
-"""Loopback, and usual names of the way out of a node."""
+_OF_NODES = {
+    "lo": "lo",
+    "eth": "eth0",
+    "eno": "eno1",
+    "enp": "enp0s3",
+    "ens": "ens5",
+    "enx": "enx0242ac110002",
+    "ib": "ib0",
+    "wl": "wlan0",
+    "ww": "wwan0",
+    "bond": "bond0",
+    "team": "team0",
+    "tailscale": "tailscale0",
+    "tun": "tun0",
+    "wg": "wg0",
+}
+"""Beginnings of the names of loopback and of ways out of a node, each with an example.
+https://www.freedesktop.org/software/systemd/man/latest/systemd.net-naming-scheme.html"""
 _NAME = re.compile(r"[a-z][a-z0-9._-]{0,13}\*?")
 
 
@@ -21,8 +37,11 @@ def _pods(text: str) -> str:
             "not the name of an interface, or the beginning of names and *",
             "give what the network plugin calls the nodes' ends, such as veth*",
         )
-    for name in _OF_NODES:
-        if text == name or (text.endswith("*") and name.startswith(text[:-1])):
+    stem = text.removesuffix("*")
+    for beginning, example in _OF_NODES.items():
+        is_wide = text.endswith("*") and beginning.startswith(stem)
+        if is_wide or stem.startswith(beginning):
+            name = example if is_wide else stem
             refuse(
                 f"it takes in {name}, and all traffic of the node itself would be "
                 "dropped",

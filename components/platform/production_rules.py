@@ -22,6 +22,13 @@ INTERNAL = {
 """Annotations by which clouds make a load balancer that the internet cannot reach."""
 
 
+class _MetricsServer(Protocol):
+    @property
+    def enabled(self) -> bool: ...
+    @property
+    def kubelet_insecure_tls(self) -> bool: ...
+
+
 class _Gateway(Protocol):
     @property
     def enabled(self) -> bool: ...
@@ -35,12 +42,16 @@ class _Gateway(Protocol):
     def tls(self) -> TlsSettings | None: ...
 
 
-def problems(gateway: _Gateway, monitoring: MonitoringSettings) -> Iterator[Problem]:
+def problems(
+    gateway: _Gateway, monitoring: MonitoringSettings, metrics_server: _MetricsServer
+) -> Iterator[Problem]:
     """Where the settings fall short of production."""
     if gateway.enabled:
         yield from _gateway(gateway)
     if monitoring.prometheus.enabled:
         yield from _samples(monitoring)
+    yield from _node_ports(monitoring)
+    yield from _kubelets(monitoring, metrics_server)
 
 
 def _gateway(gateway: _Gateway) -> Iterator[Problem]:
@@ -87,3 +98,43 @@ def _samples(monitoring: MonitoringSettings) -> Iterator[Problem]:
             "of its node",
             fix=f"give a size, such as {{size: 50Gi}}, {OR_ELSE}",
         )
+
+
+def _node_ports(monitoring: MonitoringSettings) -> Iterator[Problem]:
+    """Programs that ask nobody who they are, on every node's address."""
+    for name, part, harm in (
+        ("prometheus", monitoring.prometheus, "read all metrics, and stop Prometheus"),
+        ("alertmanager", monitoring.alertmanager, "silence every alert"),
+        (
+            "alert_recorder",
+            monitoring.alert_recorder,
+            "read the alerts, and write others beside them",
+        ),
+    ):
+        if part.enabled and part.node_port:
+            yield Problem(
+                path=f"monitoring.{name}.node_port",
+                value=part.node_port,
+                reason=f"production: whoever reaches a node could {harm}, without a "
+                "password",
+                fix=f"remove it, and use `kubectl port-forward`, {OR_ELSE}",
+            )
+
+
+def _kubelets(
+    monitoring: MonitoringSettings, metrics_server: _MetricsServer
+) -> Iterator[Problem]:
+    """Kubelets that nobody can tell from others."""
+    for path, part in (
+        ("metrics_server", metrics_server),
+        ("monitoring.prometheus", monitoring.prometheus),
+    ):
+        if part.enabled and part.kubelet_insecure_tls:
+            yield Problem(
+                path=f"{path}.kubelet_insecure_tls",
+                value=True,
+                reason="production: whoever answers at a node's address would get a "
+                "token of the API server",
+                fix="remove it, and let the cluster's CA sign the kubelets' "
+                f"certificates, {OR_ELSE}",
+            )

@@ -223,7 +223,8 @@ class PlatformSettings(Settings):
 
     production: bool = False
     """True refuses what production must not depend on: plain HTTP to the internet, a
-    single proxy, metrics that are lost with a pod or kept for less than 15 days."""
+    single proxy, metrics that are lost with a pod or kept for less than 15 days, node
+    ports of programs that ask for no password, kubelets' certificates of nobody."""
     images_lock: str = ""
     """File in the checkout that says what short names of images stand for, such as
     stacks/config/images.prod.lock. Empty: the file of whoever runs the command. With
@@ -283,7 +284,9 @@ class PlatformSettings(Settings):
             )
         yield from self._nodes()
         if self.production:
-            yield from production_rules.problems(self.gateway, self.monitoring)
+            yield from production_rules.problems(
+                self.gateway, self.monitoring, self.metrics_server
+            )
         ports: dict[int, str] = {}
         for path, port in (
             ("gateway.node_port", self.gateway.node_port),

@@ -33,7 +33,7 @@ class ModelsSettings(Settings):
 
     production: bool = False
     """True refuses what production must not depend on: models that anybody may call,
-    or that a single replica serves."""
+    or that a single replica serves, and a model console that anybody may read."""
     images_lock: str = ""
     """File in the checkout that says what short names of images stand for, such as
     stacks/config/images.prod.lock. Empty: the file of whoever runs the command. With
@@ -99,7 +99,9 @@ class ModelsSettings(Settings):
         yield from self._windows()
         if self.production:
             yield from production_rules.problems(
-                self.models, gateway_is_internal=self.surroundings.gateway_is_internal
+                self.models,
+                self.monitor,
+                gateway_is_internal=self.surroundings.gateway_is_internal,
             )
         claims = [
             claim

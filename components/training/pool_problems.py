@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from components.cluster.nodes import gpu_nodes, pool_nodes
+from components.cluster.nodes import gpu_nodes, pod_room, pool_nodes
 from components.cluster.nodes.node_pool_base import NodePoolBase
 from components.cluster.nodes.pool_reach import reach
 from components.cluster.settings import ClusterSettings
@@ -72,6 +72,14 @@ def _pool(
     if job.accelerator:
         yield from gpu_problems(f"{place}.accelerator", job.accelerator, pool)
         yield from _size(f"{place}.nodes", name, job.nodes, pool)
+    else:
+        asked = job.resources
+        yield from pod_room.problems(
+            f"{place}.resources",
+            pool,
+            (asked.cpu_request_millicores, asked.memory_request_mib),
+            what="worker",
+        )
 
 
 def gpu_problems(

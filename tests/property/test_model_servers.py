@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.serving.models_settings import ModelsSettings
-from components.serving.runtimes import onnx
+from components.serving.runtimes import onnx, ours
 from components.settings import SettingsError, parse
 from slipway import stack_schema
 from tests.support import applications, pod_security, schemas
@@ -44,11 +44,11 @@ def scaling(draw: Draw) -> Config:
 
 @st.composite
 def resources(draw: Draw) -> Config:
-    cpu = draw(st.integers(11, 512_000))
+    cpu = draw(st.integers(12, 512_000))
     memory = draw(st.integers(64, 4_194_304))
     return {
-        # Below the limit: a target of 100 % must be below it too.
-        "cpu_request_millicores": draw(st.integers(10, cpu - 1)),
+        # A target of 100 % must be below the limit by more than the autoscaler's 10 %.
+        "cpu_request_millicores": draw(st.integers(10, (10 * cpu - 1) // 11)),
         "cpu_limit_millicores": cpu,
         "memory_request_mib": draw(st.integers(32, memory)),
         "memory_limit_mib": memory,
@@ -58,7 +58,8 @@ def resources(draw: Draw) -> Config:
 def hold_bodies(args: Config) -> None:
     """Gives the replica the memory that reading its largest body takes."""
     body_kib = args.get("requests", {}).get("max_body_kib", 1024)
-    needed = onnx.SERVER_MIB + math.ceil(onnx.MEMORY_PER_BODY * body_kib / 1024)
+    times = ours.MEMORY_PER_BODY + onnx.GRPC_SHARES
+    needed = ours.SERVER_MIB + math.ceil(times * body_kib / 1024)
     if args.get("resources", {}).get("memory_limit_mib", 512) < needed:
         args["resources"] = args.get("resources", {}) | {"memory_limit_mib": needed}
 

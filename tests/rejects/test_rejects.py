@@ -1,62 +1,34 @@
 """Bad configurations: each refused with path, reason and fix, before any resource.
 
-`models.yaml` and its like, named by their layer or `<layer>-<topic>`, hold a good
-configuration and the cases: what each changes in it (`change`, merged into mappings) or
-leaves out (`drop`, paths), and the problems it must give, all of them and no others.
+docs/refused_cases.py says what the files hold.
 """
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from components.settings import SettingsError
+from docs import refused_cases, refused_reference
+from docs.refused_cases import Case
 from slipway.rendering import recorder
 from slipway.rendering import render as rendering
-from tests.support.rendered import IMAGES
+from toolchain import paths
 
-FILES = sorted(Path(__file__).parent.glob("*.yaml"))
-LEAST_CASES = 30
-
-
-def _merged(base: Any, change: Any) -> Any:
-    if not isinstance(base, dict) or not isinstance(change, dict):
-        return copy.deepcopy(change)
-    result = copy.deepcopy(base)
-    for key, value in change.items():
-        result[key] = _merged(result.get(key), value)
-    return result
-
-
-def _without(config: dict[str, Any], path: str) -> dict[str, Any]:
-    result = copy.deepcopy(config)
-    *parents, last = path.split(".")
-    place = result
-    for parent in parents:
-        place = place[parent]
-    del place[last]
-    return result
-
-
-def _layer(file: Path) -> str:
-    return file.stem.partition("-")[0]
+FILES = refused_cases.files()
+LEAST_CASES = 560
+PAGE = (paths.ROOT / refused_reference.PAGE).read_text()
+ROWS = frozenset(PAGE.splitlines())
 
 
 def _cases() -> list[Any]:
-    found = []
-    for file in FILES:
-        content = yaml.safe_load(file.read_text())
-        for case in content["cases"]:
-            config = _merged(content["good"], case.get("change", {}))
-            for path in case.get("drop", []):
-                config = _without(config, path)
-            name = f"{file.stem}: {case['name']}"
-            found.append(pytest.param(_layer(file), config, case["problems"], id=name))
-    return found
+    return [
+        pytest.param(case, id=f"{file.stem}: {case.name}")
+        for file in FILES
+        for case in refused_cases.cases(file)
+    ]
 
 
 @pytest.fixture
@@ -72,36 +44,41 @@ def registered(monkeypatch: pytest.MonkeyPatch) -> list[recorder.Recording]:
     return recordings
 
 
-def _matches(problem: Any, wanted: dict[str, str]) -> bool:
-    return (
-        problem.path == wanted["path"]
-        and wanted["reason"] in problem.reason
-        and wanted["fix"] in problem.fix
-    )
-
-
-@pytest.mark.parametrize(("layer", "config", "wanted"), _cases())
+@pytest.mark.parametrize("case", _cases())
 def test_it_is_refused_before_any_resource(
-    layer: str,
-    config: dict[str, Any],
-    wanted: list[dict[str, str]],
-    registered: list[recorder.Recording],
+    case: Case, registered: list[recorder.Recording]
 ) -> None:
+    images = refused_cases.images()
     with pytest.raises(SettingsError) as caught:
-        rendering.render(f"{layer}.test", config=config, images=IMAGES)
+        rendering.render(f"{case.layer}.test", config=dict(case.config), images=images)
     found = caught.value.problems
-    assert len(found) == len(wanted), caught.value
-    for problem in wanted:
-        assert any(_matches(p, problem) for p in found), (problem, str(caught.value))
+    assert len(found) == len(case.problems), caught.value
+    for problem in case.problems:
+        assert any(refused_reference.matches(p, problem) for p in found), (
+            problem,
+            str(caught.value),
+        )
     assert [r.resources for r in registered] == [[]]
-    assert f"stacks/config/Pulumi.{layer}.test.yaml" in str(caught.value)
+    assert f"stacks/config/Pulumi.{case.layer}.test.yaml" in str(caught.value)
+    told = list(refused_reference.rows(case, found))
+    assert set(told) <= ROWS, f"{refused_reference.PAGE} is not of today: make docs"
+
+
+def test_the_page_has_no_other_rows() -> None:
+    cases = [case for file in FILES for case in refused_cases.cases(file)]
+    wanted = sum(len(case.problems) for case in cases)
+    assert len([row for row in PAGE.splitlines() if row.startswith("| `")]) == wanted
+    assert PAGE.startswith(refused_reference.HEAD)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: f.stem)
 def test_the_good_configuration_is_taken(file: Path) -> None:
     """Else a case might be refused for another reason than its own."""
-    good = yaml.safe_load(file.read_text())["good"]
-    rendered = rendering.render(f"{_layer(file)}.test", config=good, images=IMAGES)
+    rendered = rendering.render(
+        f"{refused_cases.layer(file)}.test",
+        config=refused_cases.good(file),
+        images=refused_cases.images(),
+    )
     assert rendered.manifests or rendered.cloud
 
 
@@ -109,3 +86,8 @@ def test_the_corpus_is_not_lost() -> None:
     names = [case.id for case in _cases()]
     assert len(names) >= LEAST_CASES
     assert len(set(names)) == len(names)
+
+
+def test_every_case_says_what_would_happen() -> None:
+    used = {case.would for file in FILES for case in refused_cases.cases(file)}
+    assert used == set(refused_cases.CONSEQUENCES)

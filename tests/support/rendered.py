@@ -2,36 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from typing import Any
 
+from docs import refused_cases
 from slipway.rendering.recorder import Resource
 from slipway.rendering.render import Rendered, render
-from toolchain import paths
 
-
-def reference(name: str) -> str:
-    """A full image reference with a digest made from the name."""
-    digits = name.encode().hex()
-    return f"registry.lab:5000/slipway/{name}@sha256:{digits.ljust(64, '0')[:64]}"
-
-
-_TABLE = tomllib.loads((paths.ROOT / "images" / "images.toml").read_text())
-MIRRORED = (
-    "dcgm-exporter",
-    "income-savedmodel",
-    "karpenter",
-    "nvidia-device-plugin",
-    "reranker-onnx",
-    "tensorflow-serving",
-    "trainer-torch",
-    "tritonserver",
-    "vllm-openai",
-)
-"""Images of others that are not built here: who installs on EKS mirrors and locks them
-(docs/how-to/cluster-on-aws.md)."""
-IMAGES = {name: reference(name) for name in (*_TABLE["images"], *MIRRORED)}
-"""As images.lock would be once all of images/ is built and these are mirrored."""
+reference = refused_cases.reference
+MIRRORED = refused_cases.MIRRORED
+IMAGES = refused_cases.images()
 
 EMPLOYMENT: dict[str, Any] = {
     "model_image": "employment",

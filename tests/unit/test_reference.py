@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from components.setting_problems import bare, item, variants
 from components.settings import Settings
-from docs import generate, refused_reference, rule_reference
+from docs import generate, rule_reference
 from stacks import layers
 from toolchain import paths
 
@@ -38,11 +38,6 @@ def test_the_page_of_settings_is_generated() -> None:
 def test_the_page_of_rules_is_generated() -> None:
     written = (paths.ROOT / rule_reference.PAGE).read_text()
     assert written == rule_reference.page(), "run `make docs`"
-
-
-def test_refused_configurations_are_those_of_the_corpus() -> None:
-    written = (paths.ROOT / refused_reference.PAGE).read_text()
-    assert written == refused_reference.page(), "run `make docs`"
 
 
 def test_there_are_settings_to_describe() -> None:

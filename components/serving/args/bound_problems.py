@@ -8,6 +8,11 @@ from components.observability.settings import LEAST_SCRAPES
 from components.serving.args.server_args import ServerArgs
 from components.settings import Problem
 
+TOLERANCE_PERCENT = 10
+"""The autoscaler does nothing while a figure is less than this above its target.
+https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#algorithm-details"""
+_FULL = 100 + TOLERANCE_PERCENT
+
 
 def problems(args: ServerArgs) -> Iterator[Problem]:
     """What the autoscaler, the gateway or an alert would wait for in vain."""
@@ -34,23 +39,28 @@ def _scaling(args: ServerArgs) -> Iterator[Problem]:
     scaling, resources = args.scaling, args.resources
     request, limit = resources.cpu_request_millicores, resources.cpu_limit_millicores
     percent = scaling.cpu_percent
-    if scaling.signal == "cpu" and percent * request >= 100 * limit:
+    if scaling.signal == "cpu" and percent * request * _FULL >= 10_000 * limit:
         yield Problem(
             "scaling.cpu_percent",
             percent,
-            f"{percent} % of the request of {request} millicores is not below the "
-            f"limit of {limit}: no replica would ever be added",
-            f"give at most {(100 * limit - 1) // request}, or raise "
+            f"the autoscaler acts from {TOLERANCE_PERCENT} % above its target on, and "
+            f"{percent} % of the request of {request} millicores with these is not "
+            f"below the limit of {limit}: no replica would ever be added",
+            f"give at most {(10_000 * limit - 1) // (request * _FULL)}, or raise "
             "resources.cpu_limit_millicores",
         )
     inflight, queue = scaling.inflight_per_replica, args.requests.max_queue_rows
-    if args.runtime.FACTS.bounds_requests and inflight and inflight >= queue:
+    reached = inflight and inflight * _FULL >= 100 * queue
+    if args.runtime.FACTS.bounds_requests and reached:
         yield Problem(
             "scaling.inflight_per_replica",
             inflight,
             f"a replica refuses requests once {queue} rows wait "
-            "(requests.max_queue_rows): no replica would be added before that",
-            f"give less than {queue}, or raise requests.max_queue_rows",
+            "(requests.max_queue_rows), and the autoscaler acts from "
+            f"{TOLERANCE_PERCENT} % above its target on: no replica would be added "
+            "before that",
+            f"give at most {(100 * queue - 1) // _FULL}, or raise "
+            "requests.max_queue_rows",
         )
 
 

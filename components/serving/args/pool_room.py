@@ -12,7 +12,12 @@ from fractions import Fraction
 
 from components import catalog
 from components.catalog import InstanceType
-from components.cluster.nodes import node_capacity, pool_nodes, pool_reach
+from components.cluster.nodes import (
+    node_capacity,
+    pod_room,
+    pool_nodes,
+    pool_reach,
+)
 from components.cluster.nodes.elastic_pool import ElasticPool
 from components.cluster.nodes.node_pool_base import NodePoolBase
 from components.serving.args.model_server_args import ModelServerArgs
@@ -87,22 +92,16 @@ def _too_large(
     """Requests of a replica beyond a node's; of those with GPUs the runtime says it."""
     if args.runtime.accelerators:
         return
+    asked = args.resources
+    own = (asked.cpu_request_millicores, asked.memory_request_mib)
     cpu, memory = requests(args)
-    for t in pool_nodes.types(pool):
-        for field, unit, asked, most in (
-            ("cpu_request_millicores", "", cpu, node_capacity.pod_cpu_millicores(t)),
-            ("memory_request_mib", " MiB", memory, node_capacity.pod_memory_mib(t)),
-        ):
-            if asked > most:
-                own = getattr(args.resources, field)
-                yield Problem(
-                    f"models.{model}.resources.{field}",
-                    own,
-                    f"beside DaemonSets the pods of a {t.name} of its pool get "
-                    f"{most}{unit}, so that no such node could run a replica",
-                    f"give at most {max(0, most - asked + own)}, or a pool of larger "
-                    "types",
-                )
+    yield from pod_room.problems(
+        f"models.{model}.resources",
+        pool,
+        own,
+        beside=(cpu - own[0], memory - own[1]),
+        what="replica",
+    )
 
 
 def _too_slow(

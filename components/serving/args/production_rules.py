@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from components.monitoring.settings import MonitorSettings
 from components.serving.args.model_server_args import ModelServerArgs
 from components.settings import ABSENT, Problem
 
@@ -11,13 +12,17 @@ OR_ELSE = "or set production: false"
 
 
 def problems(
-    models: Mapping[str, ModelServerArgs], *, gateway_is_internal: bool
+    models: Mapping[str, ModelServerArgs],
+    monitor: MonitorSettings,
+    *,
+    gateway_is_internal: bool,
 ) -> Iterator[Problem]:
-    """Where the models fall short of production."""
+    """Where the models and their monitor fall short of production."""
     for name, args in models.items():
         if not gateway_is_internal and (args.api_versions or args.grpc_route):
             yield from _open(f"models.{name}.", args)
         yield from _single(f"models.{name}.", args)
+    yield from _console(monitor)
 
 
 def _open(path: str, args: ModelServerArgs) -> Iterator[Problem]:
@@ -40,4 +45,17 @@ def _single(path: str, args: ModelServerArgs) -> Iterator[Problem]:
             value=True,
             reason="production: each drain of a node and each crash is an outage",
             fix=f"give min_replicas of at least 2, {OR_ELSE}",
+        )
+
+
+def _console(monitor: MonitorSettings) -> Iterator[Problem]:
+    """Pages that ask for no password, on every node's address."""
+    if monitor.console and monitor.console.node_port:
+        yield Problem(
+            "monitor.console.node_port",
+            monitor.console.node_port,
+            "production: whoever reaches a node could read the pages, without a "
+            "password",
+            "remove it, and name the namespace of a proxy that asks people who they "
+            f"are in monitor.console.callers, {OR_ELSE}",
         )

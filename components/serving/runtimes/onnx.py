@@ -7,18 +7,26 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import ClassVar, Literal
 
+from components.serving.runtimes.base import Program
 from components.serving.runtimes.facts import OPEN_INFERENCE, Facts, methods
-from components.serving.runtimes.ours import GRPC_PORT, SERVER, Ours
+from components.serving.runtimes.ours import (
+    GRPC_PORT,
+    MEMORY_PER_BODY,
+    PREFIX,
+    SERVER,
+    SERVER_MIB,
+    SHARES,
+    Ours,
+    buffered_kib,
+    spare_kib,
+)
 from components.serving.settings.replica_args import ReplicaArgs
 from components.settings import Problem
 
-SERVER_MIB = 80
-"""Resident memory of the server with a model of a few KiB, measured (2026-11-29)."""
-MEMORY_PER_BODY = 5
-"""What reading a JSON body takes, in times its size, itself included. Numbers are read
-in blocks: at most 4.2 times, of one-digit values that are 8 bytes each for the model,
-measured on bodies of 8 to 57 MiB (2026-11-30). Texts take up to 26 times; a stack does
-not know which models take some, so the server refuses to start without that room."""
+GRPC_SHARES = 3
+"""gRPC holds the bodies of calls by itself: so many calls at a time as have room."""
+CONNECTIONS = 1024
+"""The server's default of MAX_CONNECTIONS, which is that of calls too."""
 
 
 class Onnx(Ours):
@@ -44,17 +52,36 @@ class Onnx(Ours):
     """Whether it also answers the Open Inference Protocol over gRPC, on port 9000 of
     the Service; `grpc_route` makes it public."""
 
+    def program(self, model: str, args: ReplicaArgs) -> Program:
+        """With gRPC so many calls at a time as its memory bears the bodies of."""
+        found = super().program(model, args)
+        if not self.grpc:
+            return found
+        buffered = buffered_kib(args, self._shares)
+        left = (spare_kib(args) - 2 * buffered) // args.requests.max_body_kib
+        bounds = {
+            f"{PREFIX}MAX_BUFFERED_BYTES": str(buffered * 1024),
+            f"{PREFIX}MAX_CONNECTIONS": str(max(1, min(CONNECTIONS, left))),
+        }
+        return replace(found, environment={**found.environment, **bounds})
+
+    @property
+    def _shares(self) -> int:
+        return GRPC_SHARES if self.grpc else SHARES
+
     def problems(self, args: ReplicaArgs) -> Iterator[Problem]:
         yield from super().problems(args)
         body_kib = args.requests.max_body_kib
-        needed = SERVER_MIB + math.ceil(MEMORY_PER_BODY * body_kib / 1024)
+        times = MEMORY_PER_BODY + self._shares
+        needed = SERVER_MIB + math.ceil(times * body_kib / 1024)
         if args.resources.memory_limit_mib < needed:
             yield Problem(
                 "resources.memory_limit_mib",
                 args.resources.memory_limit_mib,
                 f"the server takes {SERVER_MIB} MiB before its first request, and "
-                f"reading one of requests.max_body_kib = {body_kib} takes up to "
-                f"{needed - SERVER_MIB}: the replica would be killed",
+                f"bodies of requests.max_body_kib = {body_kib} that are received, read "
+                f"and wait take up to {needed - SERVER_MIB}: the replica would be "
+                "killed",
                 f"give at least {needed} and what the model itself takes, or lower "
                 "requests.max_body_kib",
             )

@@ -16,6 +16,19 @@ PREDICTION_LOG_FOLDER = "/var/log/predictions"
 PREFIX = "MODEL_SERVER_"
 _MIB = 2**20
 
+SERVER_MIB = 80
+"""Resident memory of the server with a model of a few KiB, measured (2026-11-29)."""
+MEMORY_PER_BODY = 5
+"""What reading a JSON body takes, in times its size, itself included. Numbers are read
+in blocks: at most 4.2 times, of one-digit values that are 8 bytes each for the model,
+measured on bodies of 8 to 57 MiB (2026-11-30). Texts take up to 26 times; a stack does
+not know which models take some, so the server refuses to start without that room."""
+SHARES = 2
+"""Memory beside these is divided: bodies that are being received, and values that wait
+for the model. Each must hold the largest body."""
+BUFFERED_MIB = 64
+"""Of each of the first two, the most."""
+
 SERVER = Facts(
     http=PORT,
     ready="/readyz",
@@ -58,6 +71,18 @@ class Ours(Runtime):
         return super().mount_points() | {PREDICTION_LOG_FOLDER}
 
 
+def spare_kib(args: ReplicaArgs) -> int:
+    """Memory beside the server's own and the body that is being read."""
+    kib = (args.resources.memory_limit_mib - SERVER_MIB) * 1024
+    return kib - MEMORY_PER_BODY * args.requests.max_body_kib
+
+
+def buffered_kib(args: ReplicaArgs, shares: int = SHARES) -> int:
+    """Bodies that are received at the same time, and as much again that waits."""
+    most = min(spare_kib(args) // shares, BUFFERED_MIB * 1024)
+    return max(args.requests.max_body_kib, most)
+
+
 def environment(model: str, args: ReplicaArgs) -> dict[str, str]:
     """The server's settings without the prefix."""
     found = {
@@ -69,6 +94,7 @@ def environment(model: str, args: ReplicaArgs) -> dict[str, str]:
         "DRAIN_SECONDS": str(args.lifecycle.drain_seconds),
         "REQUEST_TIMEOUT_SECONDS": str(args.lifecycle.longest_request_seconds),
         "MAX_BODY_BYTES": str(args.requests.max_body_kib * 1024),
+        "MAX_BUFFERED_BYTES": str(buffered_kib(args) * 1024),
         "MAX_REQUEST_ROWS": str(args.requests.max_request_rows),
         "MAX_BATCH_ROWS": str(args.requests.max_batch_rows),
         "MAX_QUEUE_ROWS": str(args.requests.max_queue_rows),

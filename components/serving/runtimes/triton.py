@@ -113,6 +113,7 @@ class Triton(Runtime):
                         f"a model for {self.backend} does not declare its own",
                         "give name, datatype and dims of each",
                     )
+        yield from self._twice()
         if self.batching and not self.max_batch_rows:
             yield Problem(
                 "max_batch_rows",
@@ -136,6 +137,21 @@ class Triton(Runtime):
                 "TensorRT runs on GPUs only",
                 "give gpus.instance_types, or another backend",
             )
+
+    def _twice(self) -> Iterator[Problem]:
+        """Two tensors of one name: a request could give one of them only."""
+        for kind in ("inputs", "outputs"):
+            seen: set[str] = set()
+            for index, tensor in enumerate(getattr(self, kind)):
+                if tensor.name in seen:
+                    yield Problem(
+                        f"{kind}.{index}.name",
+                        tensor.name,
+                        f"another of the {kind} has the name, and Triton does not load "
+                        "such a model",
+                        "give each tensor its own name",
+                    )
+                seen.add(tensor.name)
 
     @property
     def accelerators(self) -> Gpus | None:

@@ -4,10 +4,24 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from components.setting_types import Whole
-from components.settings import Settings
+from components.settings import Settings, refuse
+
+
+def _size(value: int) -> int:
+    if value == 0:
+        refuse(
+            "a tensor with a dimension of 0 holds no value, and Triton does not load "
+            "the model",
+            "give its size, or -1 where it varies",
+        )
+    return value
+
+
+Size = Annotated[Whole, Field(ge=-1), AfterValidator(_size)]
+"""Of a dimension; -1 where it varies."""
 
 
 class Tensor(Settings):
@@ -32,7 +46,7 @@ class Tensor(Settings):
         "BF16",
     ]
     """Its elements' type."""
-    dims: Annotated[tuple[Annotated[Whole, Field(ge=-1)], ...], Field(min_length=1)]
+    dims: Annotated[tuple[Size, ...], Field(min_length=1)]
     """Its shape without the batch dimension; -1 where it varies."""
 
 

@@ -1,0 +1,134 @@
+"""The corpus of refused configurations (tests/rejects), and what is said of each.
+
+Each file, named by its layer or `<layer>-<topic>`, holds a good configuration and the
+cases: what each changes in it (`change`, merged into mappings) or leaves out (`drop`,
+paths), what would happen if it was taken (`would`, a key of `CONSEQUENCES`), and the
+problems it must give, all of them and no others.
+"""
+
+from __future__ import annotations
+
+import copy
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from components.settings import Problem, SettingsError
+from slipway.rendering.render import render
+from toolchain import paths
+
+CORPUS = paths.ROOT / "tests" / "rejects"
+CONSEQUENCES = {
+    "open": "others could read, call or change what is not theirs",
+    "unreviewed": "something could run that no reviewer has seen",
+    "lost": "data, records or other people's objects would be gone",
+    "down": "requests would fail, or a program would not run",
+    "stuck": "pods or nodes would wait for ever",
+    "never": "an alert, a bound or an autoscaler would never act, or always",
+    "cost": "money would be spent on nothing, or without a bound",
+    "ignored": "nothing reads it, and nobody would notice",
+    "mixed": "two places say it, and one of them would win in silence",
+    "misread": "YAML or a program would take it for another value",
+    "later": "AWS, Kubernetes or a program would refuse it halfway through an update",
+}
+"""What would happen, by the word that a case has for it."""
+MIRRORED = (
+    "dcgm-exporter",
+    "income-savedmodel",
+    "karpenter",
+    "nvidia-device-plugin",
+    "reranker-onnx",
+    "tensorflow-serving",
+    "trainer-torch",
+    "tritonserver",
+    "vllm-openai",
+)
+"""Images of others that are not built here: who installs on EKS mirrors and locks them
+(docs/how-to/cluster-on-aws.md)."""
+
+
+def reference(name: str) -> str:
+    """A full image reference with a digest made from the name."""
+    digits = name.encode().hex()
+    return f"registry.lab:5000/slipway/{name}@sha256:{digits.ljust(64, '0')[:64]}"
+
+
+def images() -> dict[str, str]:
+    """images.lock once all of images/ is built and these are mirrored."""
+    table = tomllib.loads((paths.ROOT / "images" / "images.toml").read_text())
+    return {name: reference(name) for name in (*table["images"], *MIRRORED)}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One configuration that is refused."""
+
+    name: str
+    layer: str
+    would: str
+    config: Mapping[str, Any]
+    problems: Sequence[Mapping[str, str]]
+    """Path, and parts of the reason and the fix, of each."""
+
+    def found(self) -> list[Problem]:
+        """What is said of it; none if it is taken."""
+        try:
+            render(f"{self.layer}.test", config=dict(self.config), images=images())
+        except SettingsError as error:
+            return error.problems
+        return []
+
+
+def files() -> list[Path]:
+    """The files of the corpus."""
+    return sorted(CORPUS.glob("*.yaml"))
+
+
+def layer(file: Path) -> str:
+    """Of whose stacks a file's configurations are."""
+    return file.stem.partition("-")[0]
+
+
+def good(file: Path) -> dict[str, Any]:
+    """The configuration that the cases change."""
+    found: dict[str, Any] = yaml.safe_load(file.read_text())["good"]
+    return found
+
+
+def cases(file: Path) -> Iterator[Case]:
+    """The cases of a file."""
+    content = yaml.safe_load(file.read_text())
+    for case in content["cases"]:
+        config = _merged(content["good"], case.get("change", {}))
+        for path in case.get("drop", []):
+            config = _without(config, path)
+        yield Case(
+            case["name"],
+            layer(file),
+            case.get("would", ""),
+            config,
+            case["problems"],
+        )
+
+
+def _merged(base: Any, change: Any) -> Any:
+    if not isinstance(base, dict) or not isinstance(change, dict):
+        return copy.deepcopy(change)
+    result = copy.deepcopy(base)
+    for key, value in change.items():
+        result[key] = _merged(result.get(key), value)
+    return result
+
+
+def _without(config: dict[str, Any], path: str) -> dict[str, Any]:
+    result = copy.deepcopy(config)
+    *parents, last = path.split(".")
+    place = result
+    for parent in parents:
+        place = place[parent]
+    del place[last]
+    return result
