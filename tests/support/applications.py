@@ -27,9 +27,16 @@ LABELS = st.dictionaries(
 )
 
 
+NOWHERE = [
+    ipaddress.ip_network(it) for it in ("0.0.0.0/8", "127.0.0.0/8", "224.0.0.0/4")
+]
+"""Ranges that nobody can be called in, which are refused."""
+
+
 def targets() -> st.SearchStrategy[Config]:
     addresses = st.integers(0, 2**32 - 1), st.integers(0, 31)
     cidrs = st.builds(ipaddress.ip_network, st.tuples(*addresses), st.just(False))
+    cidrs = cidrs.filter(lambda it: not any(it.subnet_of(net) for net in NOWHERE))
     ports = st.lists(st.integers(1, 65535), min_size=1, max_size=3, unique=True)
     more = {"protocol": st.sampled_from(["TCP", "UDP", "SCTP"])}
     return st.fixed_dictionaries(
