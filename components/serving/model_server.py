@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from types import ModuleType
 
 import pulumi
-from pulumi_kubernetes import apps, autoscaling, core, networking, policy
+from pulumi_kubernetes import core, networking
 from pulumi_kubernetes.apiextensions import CustomResource
 from pulumi_kubernetes.meta import v1 as meta
 from pydantic import TypeAdapter
@@ -17,24 +17,14 @@ from components.security import pod_defaults
 from components.serving.alerts import rules
 from components.serving.args import external_secret
 from components.serving.args.model_server_args import ModelServerArgs
-from components.serving.args.parts import PROGRAM, Part, parts
-from components.serving.pods import autoscaling as scaling
-from components.serving.pods import network_policy, volumes, workload
-from components.serving.routes import (
-    access,
-    grpc_route,
-    references,
-    route,
-    service,
-    traffic,
-)
+from components.serving.args.parts import PROGRAM, parts
+from components.serving.pods import network_policy, workload
+from components.serving.revision import Revision
+from components.serving.routes import access, grpc_route, references, route, traffic
 from components.serving.settings import versions
 from components.serving.settings.access_settings import Access
 from components.serving.settings.surroundings import Surroundings
 from components.setting_types import ModelName
-
-DEPLOY_SECONDS = 300
-"""Beyond the load of one replica: what a rolling update of a few may take."""
 
 
 class ModelServer(pulumi.ComponentResource):
@@ -46,14 +36,7 @@ class ModelServer(pulumi.ComponentResource):
     - NetworkPolicy `<name>`: in from the gateway and Prometheus, out to DNS and to whom
       `egress` names, no more
     - ExternalSecret `<name>-<secret>` for each of `secrets` that has `aws`
-    - ConfigMap `<name>-<digest>`, if the runtime reads files: its configuration
-    - Deployment `<name>`: restricted pods, the model as an image volume, drained on
-      stop; its replicas belong to the autoscaler
-    - Service `<name>`: port 80; the port of gRPC, if it is asked for
-    - PodDisruptionBudget `<name>`
-    - HorizontalPodAutoscaler `<name>`: by CPU; or, by requests in flight, the
-      ScaledObject `<name>`, of which KEDA makes the HorizontalPodAutoscaler
-      `keda-hpa-<name>`
+    - Revision `<name>`: pods, their Service, budget and autoscaler
     - HTTPRoute `<name>`, if the arguments have a route, and the HTTPRouteFilters
       `<name>-unknown-...`: what the gateway answers where nothing is
     - GRPCRoute `<name>`, if the arguments have `grpc_route`
@@ -63,9 +46,8 @@ class ModelServer(pulumi.ComponentResource):
     - ConfigMap `rules-<namespace>-<name>` in the monitoring namespace: recording rules
       and alerts
 
-    With `revisions` there is a Deployment, a Service, a PodDisruptionBudget and an
-    autoscaler `<name>-<revision>` for each; the rest is shared, and the HTTPRoute alone
-    knows their weights.
+    With `revisions` there is a Revision `<name>-<revision>` for each; the rest is
+    shared, and the HTTPRoute alone knows their weights.
 
     `name` is the model's name in its model.yaml; `known_prefixes` are the API versions
     of all models of the stack, which a 404 names beside the own ones; `needs` is what
@@ -111,12 +93,9 @@ class ModelServer(pulumi.ComponentResource):
         ]
         deployments: list[pulumi.Resource] = []
         for part in self._parts:
-            # The pods' drain lies between a route's change and the Service's end: a
-            # gateway that sees both at once may drop the Service's cluster first.
-            deployment = self._deployment(part, [*before, self._service(part)])
-            self._disruption_budget(part)
-            self._autoscaler(part, deployment)
-            deployments.append(deployment)
+            revision = Revision(part, self._around, self, before)
+            self._made["Service", part.name] = revision.service
+            deployments.append(revision.deployment)
         self._ways(deployments, known_prefixes, needs)
         # After the pods: else a first start would be told as an outage.
         self._rules(deployments)
@@ -132,31 +111,18 @@ class ModelServer(pulumi.ComponentResource):
             {"service": self.service, "path": self.path, "version": self.version}
         )
 
-    def _labels(
-        self, component: str = "server", part: Part | None = None
-    ) -> dict[str, str]:
-        """Of a part's object, or of one that all parts share."""
-        shown = part or (self._parts[0] if len(self._parts) == 1 else None)
-        labels = naming.labels(
-            PROGRAM,
-            instance=self._model,
-            component=component,
-            version=shown.version if shown else "",
+    def _labels(self, component: str = "server") -> dict[str, str]:
+        """Of an object that all revisions share."""
+        only = self._parts[0].version if len(self._parts) == 1 else ""
+        return naming.labels(
+            PROGRAM, instance=self._model, component=component, version=only
         )
-        return labels | (part.own_labels if part else {})
 
-    def _metadata(
-        self,
-        component: str = "server",
-        part: Part | None = None,
-        name: str = "",
-        annotations: Mapping[str, str] | None = None,
-    ) -> meta.ObjectMetaArgs:
+    def _metadata(self, component: str, name: str = "") -> meta.ObjectMetaArgs:
         return meta.ObjectMetaArgs(
-            name=name or (part.name if part else self._model),
+            name=name or self._model,
             namespace=self._around.namespace,
-            labels=self._labels(component, part),
-            annotations=annotations,
+            labels=self._labels(component),
         )
 
     def _child(
@@ -196,93 +162,6 @@ class ModelServer(pulumi.ComponentResource):
             opts=self._child(),
         )
         return fence
-
-    def _deployment(
-        self, part: Part, depends_on: list[pulumi.Resource]
-    ) -> pulumi.Resource:
-        seconds = self._args.ready_seconds + DEPLOY_SECONDS
-        limits = pulumi.CustomTimeouts(create=f"{seconds}s", update=f"{seconds}s")
-        # Whoever takes over a Deployment that has replicas must not reset them:
-        # https://github.com/pulumi/pulumi-kubernetes/issues/2491
-        files = self._files(part, depends_on)
-        autoscaled = pulumi.ResourceOptions(
-            ignore_changes=["spec.replicas"], custom_timeouts=limits
-        )
-        deployment: pulumi.Resource = apps.v1.Deployment(
-            part.name,
-            metadata=self._metadata(part=part),
-            spec=workload.deployment_spec(
-                self._model,
-                part.args,
-                self._labels(part=part),
-                part.selector,
-                revision=part.revision,
-                files=files,
-            ),
-            opts=pulumi.ResourceOptions.merge(self._child(depends_on), autoscaled),
-        )
-        return deployment
-
-    def _files(self, part: Part, depends_on: list[pulumi.Resource]) -> str:
-        """Name of the ConfigMap with the runtime's files; empty if it has none."""
-        found = part.args.runtime.files(self._args.served(self._model))
-        if not found:
-            return ""
-        name = volumes.files_name(part.name, found)
-        depends_on.append(
-            core.v1.ConfigMap(
-                f"{part.name}-files",
-                metadata=self._metadata("files", part, name),
-                data={volumes.key(path): text for path, text in found.items()},
-                immutable=True,
-                opts=self._child(),
-            )
-        )
-        return name
-
-    def _service(self, part: Part) -> pulumi.Resource:
-        made: pulumi.Resource = core.v1.Service(
-            part.name,
-            metadata=self._metadata(part=part, annotations=naming.SERVICE_WAIT),
-            spec=service.service_spec(part.selector, part.args.runtime),
-            opts=self._child(),
-        )
-        self._made["Service", part.name] = made
-        return made
-
-    def _disruption_budget(self, part: Part) -> None:
-        policy.v1.PodDisruptionBudget(
-            part.name,
-            metadata=self._metadata("disruption-budget", part),
-            spec=scaling.disruption_spec(part.selector, part.args.scaling),
-            opts=self._child(),
-        )
-
-    def _autoscaler(self, part: Part, deployment: pulumi.Resource) -> None:
-        chosen = rules.selector(self._model, self._around.namespace, part.revision)
-        if part.args.scaling.signal == "inflight":
-            api_version, kind = scaling.SCALED_OBJECT
-            CustomResource(
-                f"{part.name}-scaled",
-                api_version=api_version,
-                kind=kind,
-                metadata=self._metadata("autoscaler", part),
-                spec=scaling.scaled_object_spec(
-                    part.name,
-                    part.args.scaling,
-                    self._around.keda,
-                    chosen,
-                    more=part.args.runtime.scaling_triggers(chosen),
-                ),
-                opts=self._child([deployment]),
-            )
-            return
-        autoscaling.v2.HorizontalPodAutoscaler(
-            part.name,
-            metadata=self._metadata("autoscaler", part),
-            spec=scaling.autoscaler_spec(part.name, part.args.scaling),
-            opts=self._child([deployment]),
-        )
 
     def _ways(
         self,

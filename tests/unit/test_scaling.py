@@ -9,8 +9,8 @@ import yaml
 
 from components.platform import keda_manifests
 from components.serving.alerts import rules
-from components.serving.model_server import ModelServer
 from components.serving.pods import autoscaling
+from components.serving.revision import Revision
 from components.serving.settings.scaling_settings import Scaling
 from components.serving.settings.surroundings import KedaAccess
 from slipway.rendering.render import Rendered
@@ -32,9 +32,7 @@ def test_it_has_one_autoscaler_and_that_is_kedas() -> None:
     assert not [m for m in found.manifests if m["kind"] == "HorizontalPodAutoscaler"]
     scaled_object = r.manifest(found, "ScaledObject")
     assert scaled_object["metadata"]["name"] == "employment"
-    assert "- ScaledObject `<name>`" in (ModelServer.__doc__ or "").replace(
-        "\n      ScaledObject", "\n      - ScaledObject"
-    )
+    assert "a ScaledObject" in (Revision.__doc__ or "")
     # Its replicas are set by nobody else.
     assert "replicas" not in r.manifest(found, "Deployment")["spec"]
     assert r.resource(found, "Deployment").ignore_changes == ("spec.replicas",)

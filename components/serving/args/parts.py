@@ -42,6 +42,13 @@ class Part:
         """What its objects bear beside the server's labels."""
         return {naming.REVISION_LABEL: self.revision} if self.revision else {}
 
+    def labels(self, component: str) -> dict[str, str]:
+        """Of its object with this role."""
+        common = naming.labels(
+            PROGRAM, instance=self.server, component=component, version=self.version
+        )
+        return {**common, **self.own_labels}
+
     @property
     def selector(self) -> dict[str, str]:
         """What chooses its pods and no other's."""
