@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,6 @@ from components.workload import Workload, http_probe
 
 PORT = 9479
 """Probes and metrics."""
-PROMETHEUS_PORT = 9090
 
 
 @dataclass(frozen=True)
@@ -27,6 +26,8 @@ class Rollout:
     settings: RolloutSettings
     places: Mapping[str, str]
     """Name of the Service, and of the Deployment, by revision."""
+    rules: Sequence[Mapping[str, Any]]
+    """Of the weighted route, with any weights."""
 
 
 class RolloutController(Workload):
@@ -52,9 +53,13 @@ class RolloutController(Workload):
         rollouts: Mapping[str, Rollout],
         *,
         namespace: str,
+        monitoring_namespace: str = naming.MONITORING_NAMESPACE,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """`rollouts` by the model server's name."""
+        """`rollouts` by the model server's name.
+
+        `monitoring_namespace`: of the Prometheus that scrapes the controller.
+        """
         super().__init__(
             "slipway:delivery:RolloutController",
             name,
@@ -65,19 +70,17 @@ class RolloutController(Workload):
         self._settings, self._rollouts = settings, dict(sorted(rollouts.items()))
         self.add_account()
         self.add_role(list(_rights(self._rollouts)))
+        asked, port = settings.prometheus
         self.add_network_policy(
             ingress=[
                 network.allow_from(
-                    network.in_namespace(naming.MONITORING_NAMESPACE), to=(PORT,)
+                    network.in_namespace(monitoring_namespace), to=(PORT,)
                 )
             ],
             egress=[
                 network.allow_dns(),
                 network.allow_api_server(),
-                network.allow_to(
-                    network.in_namespace(naming.MONITORING_NAMESPACE),
-                    on=(PROMETHEUS_PORT,),
-                ),
+                network.allow_to(network.in_namespace(asked), on=(port,)),
             ],
         )
         for server, rollout in self._rollouts.items():
@@ -87,7 +90,7 @@ class RolloutController(Workload):
 
     def _config_maps(self, server: str, rollout: Rollout) -> None:
         told = rollout_file.files(
-            server, self.namespace, rollout.settings, rollout.places
+            server, self.namespace, rollout.settings, rollout.places, rollout.rules
         )
         kubernetes.core.v1.ConfigMap(
             f"{self.name}-{server}-settings",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from components.delivery.settings import GateSettings, RolloutSettings
 
-SETTINGS_KEY, PLACES_KEY = "settings.json", "places.json"
+SETTINGS_KEY, PLACES_KEY, RULES_KEY = "settings.json", "places.json", "rules.json"
 COMPLETED = "envoy_cluster_upstream_rq_completed"
 FAILED = "envoy_cluster_upstream_rq_xx"
 TIME = "envoy_cluster_upstream_rq_time_bucket"
@@ -20,15 +20,27 @@ def traffic_route(server: str) -> str:
 
 
 def files(
-    server: str, namespace: str, rollout: RolloutSettings, places: Mapping[str, str]
+    server: str,
+    namespace: str,
+    rollout: RolloutSettings,
+    places: Mapping[str, str],
+    rules: Sequence[Mapping[str, Any]],
 ) -> dict[str, str]:
-    """Content of the ConfigMap; `places`: Service and Deployment by revision."""
+    """Content of the ConfigMap.
+
+    `places`: Service and Deployment by revision; `rules`: of the weighted route, whose
+    weights the controller puts in.
+    """
     named = {
         revision: {"service": places[revision], "deployment": places[revision]}
         for revision in (rollout.from_, rollout.to)
     }
     content = settings(server, namespace, rollout)
-    return {SETTINGS_KEY: _text(content), PLACES_KEY: _text(named)}
+    return {
+        SETTINGS_KEY: _text(content),
+        PLACES_KEY: _text(named),
+        RULES_KEY: _text(rules),
+    }
 
 
 def settings(server: str, namespace: str, rollout: RolloutSettings) -> dict[str, Any]:

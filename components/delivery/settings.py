@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from components import naming
 from components.part_settings import image_problems
-from components.setting_types import Decimal, DnsLabel, Whole
+from components.serving.settings.revisions import RevisionName
+from components.setting_types import Decimal, Whole
 from components.settings import Problem, Settings
 
 MOST_ROWS = 20_000
@@ -68,10 +70,10 @@ class StepSettings(Settings):
 class RolloutSettings(Settings):
     """How a revision takes over from another."""
 
-    from_: Annotated[DnsLabel, Field(alias="from")]
+    from_: Annotated[RevisionName, Field(alias="from")]
     """The revision that has the requests."""
-    to: DnsLabel
-    """The revision that may get them: the canary."""
+    to: RevisionName
+    """The revision that may get them: the canary. It begins without requests."""
     steps: Annotated[tuple[StepSettings, ...], Field(max_length=20)] = (
         StepSettings(weight=5),
         StepSettings(weight=25),
@@ -136,9 +138,16 @@ class DeliverySettings(Settings):
     tick_seconds: Annotated[Whole, Field(ge=2, le=300)] = 15
     """How often it looks."""
     prometheus_url: Annotated[
-        str, Field(pattern=r"^http://[a-z0-9.-]+(:[0-9]{1,5})?$")
-    ] = "http://prometheus.slipway-monitoring:9090"
-    """The Prometheus that scrapes the gateway."""
+        str, Field(pattern=r"^http://[a-z0-9-]+(\.[a-z0-9-]+)+:[0-9]{1,5}$")
+    ] = f"http://prometheus.{naming.MONITORING_NAMESPACE}:9090"
+    """The Prometheus that scrapes the gateway: http://service.namespace:port, and the
+    port is also its pods'."""
+
+    @property
+    def prometheus(self) -> tuple[str, int]:
+        """Namespace and port of Prometheus' pods."""
+        host, _, port = self.prometheus_url.removeprefix("http://").partition(":")
+        return host.split(".")[1], int(port)
 
     def image_problems(self) -> Iterator[Problem]:
         """An image that is nowhere; asked only where there is a rollout."""

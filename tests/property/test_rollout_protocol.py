@@ -39,6 +39,8 @@ class Run:
     choose: Choose
     order: Callable[[OrderKind], Actor] = lambda kind: give(kind, who="ann", why="x")
     appends: bool = False
+    other_rules: bool = False
+    """Whether the stack wants other rules now and then, such as other time limits."""
     world: World = field(default_factory=World)
     stopped: int | None = None
     """Changes of the weights when a pause had returned; None without one in force."""
@@ -60,6 +62,8 @@ class Run:
         answers: list[Any] = [None] * len(actors)
         kinds: list[OrderKind] = [OrderKind.PAUSE] * len(actors)
         for _ in range(calls):
+            if self.other_rules and self.choose(8) == 0:
+                self.world.route = replace(self.world.route, stale=True)
             place = self.choose(len(actors))
             if self.choose(12) == 0:
                 actors[place] = answers[place] = None  # it is killed
@@ -107,6 +111,7 @@ class Run:
         status = world.status
         assert status
         assert status.intent is None, "nobody finished a decision"
+        assert not world.route.stale, "the route has the rules of before"
         assert world.entries == len(world.ledger), "a decision was recorded twice"
         moved = {identity for *_, identity in world.moves}
         assert "" not in moved, "the weights moved without a decision"
@@ -147,6 +152,27 @@ def test_schedules_by_chance() -> None:
 @given(st.data())
 def test_any_schedule(data: st.DataObject) -> None:
     Run(lambda number: data.draw(st.integers(0, number - 1))).go(calls=60)
+
+
+def test_schedules_in_which_the_stack_changes_the_rules() -> None:
+    check(RUNS, other_rules=True)
+
+
+def test_with_rules_taken_at_other_weights_the_check_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def reset(seen: Any) -> Any:
+        found = next_action(seen)
+        if isinstance(found, protocol.WriteRoute) and seen.route.stale:
+            intent = seen.status and seen.status.intent
+            if not intent and found.fence is None:
+                return replace(found, weights={"a": 100, "b": 0})
+        return found
+
+    next_action = protocol.next_action
+    monkeypatch.setattr(protocol, "next_action", reset)
+    with pytest.raises(AssertionError):
+        check(RUNS, other_rules=True)
 
 
 def test_schedules_do_something() -> None:

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from rollout.objects import PLACES_KEY, SETTINGS_KEY, Names
+from rollout.objects import PLACES_KEY, RULES_KEY, SETTINGS_KEY, Names
 from rollout.settings import Settings
 
 from pod_parts.api_client import Api
@@ -85,6 +85,9 @@ class Served:
         found = self.objects.get(parts.path)
         return (200, found) if found else (404, {})
 
+    def version(self, path: str) -> int:
+        return int(self.objects[path]["metadata"]["resourceVersion"])
+
     def weights(self) -> list[int]:
         rule = self.objects[NAMES.route]["spec"]["rules"][0]
         return [backend["weight"] for backend in rule["backendRefs"]]
@@ -101,10 +104,11 @@ def objects(settings: Settings) -> dict[str, Any]:
         return {"kind": "ConfigMap", "metadata": {"resourceVersion": "1"}, "data": data}
 
     backends = [{"name": "m-a", "weight": 100}, {"name": "m-b", "weight": 0}]
-    rules = [{"backendRefs": backends}, {"backendRefs": [{"name": "m-b"}]}]
+    rules = [{"backendRefs": backends}]
     content = {
         SETTINGS_KEY: json.dumps(settings.plain()),
         PLACES_KEY: json.dumps(PLACES),
+        RULES_KEY: json.dumps(rules),
     }
     return {
         NAMES.settings: config_map(**content),

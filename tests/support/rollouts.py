@@ -96,17 +96,14 @@ class World:
         if call.weights is not None:
             intent = self.status.intent if self.status else None
             canary = self.settings.canary
-            self.moves.append(
-                (
-                    weights.get(canary, 0),
-                    call.weights[canary],
-                    intent.id if intent else "",
-                )
-            )
+            move = weights.get(canary, 0), call.weights[canary]
+            if not self.route.stale or move[0] != move[1]:
+                self.moves.append((*move, intent.id if intent else ""))
             weights = call.weights
         if call.fence is not None:
             fence = call.fence
-        self.route = Route(str(int(self.route.version) + 1), weights, fence)
+        stale = self.route.stale and call.weights is None
+        self.route = Route(str(int(self.route.version) + 1), weights, fence, stale)
         return True
 
     def _write_entry(self, entry: Entry) -> bool:

@@ -28,6 +28,7 @@ ALL: dict[str, Any] = LEAST | {
     },
 }
 PLACES = {"r1": "m-r1", "r2": "m-r2"}
+RULES = [{"backendRefs": [{"name": "m-r1"}, {"name": "m-r2"}]}]
 
 
 def rollout(**raw: Any) -> RolloutSettings:
@@ -39,7 +40,7 @@ def rendered(**raw: Any) -> Rendered:
         RolloutController(
             "rollout",
             DeliverySettings(),
-            {"m": Rollout(rollout(**raw), PLACES)},
+            {"m": Rollout(rollout(**raw), PLACES, RULES)},
             namespace="models",
         )
 
@@ -69,6 +70,7 @@ def test_the_program_reads_what_the_component_writes() -> None:
     assert settings.total.stable.endswith('/rule/[0-9]+/backend/0"}')
     assert (settings.interval_seconds, settings.deadline_hours) == (60, 72.0)
     assert {it.service for it in places.values()} == {"m-r1", "m-r2"}
+    assert objects.read_rules(told) == RULES
     assert settings.plain() == json.loads(told["data"]["settings.json"])
 
 

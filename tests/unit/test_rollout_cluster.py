@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from prometheus_client import generate_latest
@@ -14,9 +15,9 @@ from rollout.actions import WriteEntry, WriteRoute, WriteStatus
 from rollout.cluster import Cluster
 from rollout.counts import Tally
 from rollout.figures import Figures
-from rollout.objects import FENCE, PLACES_KEY, STATUS_KEY
+from rollout.objects import FENCE, PLACES_KEY, RULES_KEY, SETTINGS_KEY, STATUS_KEY
 from rollout.protocol import ReadRoute, ReadSettings, ReadStatus, give, tick
-from rollout.settings import MOST_INTERVALS, Counters, Gate
+from rollout.settings import MOST_INTERVALS, Counters, Gate, SettingsError
 from rollout.status import OrderKind, Status
 from rollout.verdict import Verdict
 from rollout.watched import Watched
@@ -114,13 +115,10 @@ def test_a_tick_writes_intent_route_entry_and_that_it_is_done(
     assert wait
     assert wait.outcome.verdict is Verdict.HOLD
     assert served.weights() == [95, 5]
-    # The rule for a revision by its name keeps what it has.
-    assert served.objects[NAMES.route]["spec"]["rules"][1] == {
-        "backendRefs": [{"name": "m-b"}]
-    }
     writes = [it for it in served.calls if not it.startswith("GET")]
     put_status, put_route = f"PUT {NAMES.status}", f"PUT {NAMES.route}"
     assert writes == [
+        put_route,  # the rules, as the stack wants them
         put_status,
         put_status,
         put_route,
@@ -135,7 +133,7 @@ def test_a_tick_writes_intent_route_entry_and_that_it_is_done(
     )
 
 
-@pytest.mark.parametrize("calls", range(1, 26))
+@pytest.mark.parametrize("calls", range(1, 31))
 def test_what_a_dead_program_left_is_finished_once(
     served: Served, api: Api, calls: int
 ) -> None:
@@ -147,6 +145,61 @@ def test_what_a_dead_program_left_is_finished_once(
     program.step(cluster(api), watched)
     assert served.weights() == [95, 5]
     assert [it["verdict"] for it in served.entries()] == ["promote"]
+
+
+def wants(served: Served, *rules: dict[str, Any]) -> None:
+    served.objects[NAMES.settings]["data"][RULES_KEY] = json.dumps(rules)
+
+
+def rule(*services: str, seconds: int = 10) -> dict[str, Any]:
+    backends = [{"name": name, "weight": 50} for name in services]
+    return {"backendRefs": backends, "timeouts": {"request": f"{seconds}s"}}
+
+
+def test_rules_that_the_stack_changes_are_taken_with_the_weights_as_they_are(
+    served: Served, api: Api
+) -> None:
+    cluster(api).run(tick())
+    entries, version = served.entries(), served.version(NAMES.route)
+    wants(served, rule("m-a", "m-b", seconds=20))
+    for now in (30, 45):
+        cluster(api, now).run(tick())
+    (found,) = served.objects[NAMES.route]["spec"]["rules"]
+    assert found["timeouts"] == {"request": "20s"}
+    assert served.weights() == [95, 5]
+    assert served.entries() == entries
+    # Once, and not at each look.
+    assert served.version(NAMES.route) == version + 1
+
+
+def test_the_next_pair_takes_the_route_over_if_its_stable_has_all(
+    served: Served, api: Api
+) -> None:
+    settings = replace(WIRED, stable="b", canary="c")
+    data = served.objects[NAMES.settings]["data"]
+    data[SETTINGS_KEY] = json.dumps(settings.plain())
+    places = {it: {"service": f"m-{it}", "deployment": f"m-{it}"} for it in "bc"}
+    data[PLACES_KEY] = json.dumps(places)
+    wants(served, rule("m-b", "m-c"))
+    before = served.objects[NAMES.route]
+    wait = cluster(api).run(tick())
+    assert wait
+    assert wait.outcome.verdict is Verdict.STOP  # m-a has all requests
+    assert served.objects[NAMES.route] == before
+    stable, canary = before["spec"]["rules"][0]["backendRefs"]
+    stable["weight"], canary["weight"] = 0, 100
+    served.objects[NAMES.deployment("m-c")] = served.objects[NAMES.deployment("m-b")]
+    cluster(api).run(tick())
+    (found,) = served.objects[NAMES.route]["spec"]["rules"]
+    weights = {it["name"]: it["weight"] for it in found["backendRefs"]}
+    assert weights == {"m-b": 95, "m-c": 5}
+
+
+def test_rules_that_are_none_stop(served: Served, api: Api) -> None:
+    for data in ("[]", "{", '[{"backendRefs": [{}]}]'):
+        served.objects[NAMES.settings]["data"][RULES_KEY] = data
+        with pytest.raises(SettingsError, match="apply the stack again"):
+            cluster(api).run(tick())
 
 
 def test_harm_takes_the_canary_back(served: Served, api: Api) -> None:

@@ -35,6 +35,8 @@ class Cluster:
     """As it was read last: a write sends the whole object."""
     _status: Object = field(default_factory=dict)
     _places: dict[str, Place] = field(default_factory=dict)
+    _rules: list[Object] = field(default_factory=list)
+    """As the stack wants them."""
 
     def run(self, actor: Generator[Read | Write, Any, Result]) -> Result:
         """An actor's calls, one after the other; ApiError or SettingsError ends it."""
@@ -64,13 +66,14 @@ class Cluster:
     def _read_settings(self) -> Settings:
         found = self.api.get(self.names.settings)
         settings, self._places = objects.read_settings(found)
+        self._rules = objects.read_rules(found)
         return settings
 
     def _read_route(self) -> Any:
         """Services become revisions by the places, which change with the settings."""
         self._route = self.api.get(self.names.route)
         self._read_settings()
-        return objects.read_route(self._route, self._places)
+        return objects.read_route(self._route, self._places, self._rules)
 
     def _ready(self, settings: Settings) -> Ready | None:
         try:
@@ -108,9 +111,7 @@ class Cluster:
             return self._put("PUT", self.names.status, wanted)
         if isinstance(call, WriteRoute):
             log("route", server=self.names.server, weights=call.weights)
-            wanted = objects.with_route(
-                self._route, call.version, call.weights, call.fence, self._places
-            )
+            wanted = objects.with_route(self._route, call, self._places, self._rules)
             return self._put("PUT", self.names.route, wanted)
         log("entry", server=self.names.server, entry=call.entry["id"])
         return self._put("POST", self.names.config_maps, self.names.entry(call.entry))

@@ -27,6 +27,10 @@ def next_action(seen: Seen) -> Action:
     if weight is None:
         names = f"{seen.settings.stable} and {seen.settings.canary}"
         return _stop(f"the route does not divide 100 % among {names}")
+    if seen.route.stale:
+        # Other time limits or API versions, or a new pair: the weights stay.
+        weights = seen.settings.weights(weight)
+        return WriteRoute(seen.route.version, weights=weights)
     if status is None:
         found = _begun(seen, weight)
         return WriteStatus(found, seen.status_version, "the rollout begins")

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rollout import settings as settings_module
+from rollout.actions import WriteRoute
 from rollout.record import Entry
 from rollout.seen import Route
 from rollout.settings import Settings, SettingsError
 from rollout.status import Status
 
 FENCE = "slipway.dev/rollout-fence"
-SETTINGS_KEY, PLACES_KEY, STATUS_KEY, ENTRY_KEY = (
+RULES = "slipway.dev/rollout-rules"
+"""Annotation of the route: digest of the rules that it was made from."""
+SETTINGS_KEY, PLACES_KEY, RULES_KEY, STATUS_KEY, ENTRY_KEY = (
     "settings.json",
     "places.json",
+    "rules.json",
     "status.json",
     "entry.json",
 )
@@ -95,6 +100,20 @@ def read_settings(config_map: Object) -> tuple[Settings, dict[str, Place]]:
     return settings, found
 
 
+def read_rules(config_map: Object) -> list[Object]:
+    """The route's rules as the stack wants them; SettingsError if there are none."""
+    try:
+        found: list[Object] = json.loads(config_map["data"][RULES_KEY])
+        named = [it["name"] for rule in found for it in rule["backendRefs"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise SettingsError(
+            f"the ConfigMap has no rules ({error!r}); apply the stack again"
+        ) from error
+    if not named:
+        raise SettingsError("the rules name no Service; apply the stack again")
+    return found
+
+
 def read_status(config_map: Object) -> tuple[Status | None, str]:
     """The status, None if nothing has begun, and the resourceVersion."""
     text = (config_map.get("data") or {}).get(STATUS_KEY, "")
@@ -109,35 +128,55 @@ def with_status(config_map: Object, status: Status, version: str) -> Object:
     return config_map | {"metadata": metadata, "data": data}
 
 
-def read_route(route: Object, places: Mapping[str, Place]) -> Route:
-    """The weights, if all rules that are divided agree; else none."""
+def read_route(
+    route: Object, places: Mapping[str, Place], wanted: Sequence[Object]
+) -> Route:
+    """The weights, if all rules that are divided agree; else none.
+
+    `wanted`: the rules as the stack wants them.
+    """
     names = {place.service: revision for revision, place in places.items()}
     found = [_weights(rule, names) for rule in _divided(route)]
     agreed = found[0] if found and all(it == found[0] for it in found) else {}
     metadata = route["metadata"]
-    fence = (metadata.get("annotations") or {}).get(FENCE, "")
-    return Route(metadata["resourceVersion"], agreed, fence)
+    annotations = metadata.get("annotations") or {}
+    return Route(
+        metadata["resourceVersion"],
+        agreed,
+        annotations.get(FENCE, ""),
+        stale=annotations.get(RULES) != _digest(wanted),
+    )
 
 
 def with_route(
     route: Object,
-    version: str,
-    weights: Mapping[str, int] | None,
-    fence: str | None,
+    write: WriteRoute,
     places: Mapping[str, Place],
+    wanted: Sequence[Object] = (),
 ) -> Object:
-    """The route to put: it replaces that version, and no other."""
+    """The route to put: it replaces that version, and no other.
+
+    With weights, its rules become those that are wanted.
+    """
     found: Object = json.loads(json.dumps(route))
-    found["metadata"]["resourceVersion"] = version
-    if fence is not None:
-        annotations = found["metadata"].get("annotations") or {}
-        found["metadata"]["annotations"] = annotations | {FENCE: fence}
-    if weights is not None:
-        by_service = {places[name].service: it for name, it in weights.items()}
-        for rule in _divided(found):
-            for backend in rule["backendRefs"]:
-                backend["weight"] = by_service.get(backend["name"], 0)
+    found["metadata"]["resourceVersion"] = write.version
+    annotations = found["metadata"].get("annotations") or {}
+    if write.fence is not None:
+        annotations = annotations | {FENCE: write.fence}
+    if write.weights is not None:
+        by_service = {places[name].service: it for name, it in write.weights.items()}
+        rules: list[Object] = json.loads(json.dumps(list(wanted)))
+        for backend in (it for rule in rules for it in rule["backendRefs"]):
+            backend["weight"] = by_service.get(backend["name"], 0)
+        found["spec"]["rules"] = rules
+        annotations = annotations | {RULES: _digest(wanted)}
+    if annotations:
+        found["metadata"]["annotations"] = annotations
     return found
+
+
+def _digest(rules: Sequence[Object]) -> str:
+    return hashlib.sha256(_text(list(rules)).encode()).hexdigest()[:16]
 
 
 def _divided(route: Object) -> list[Object]:

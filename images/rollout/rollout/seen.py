@@ -26,6 +26,8 @@ class Route:
     fence: str = ""
     """Annotation that orders and called-off decisions change, so that writes which are
     under way lose."""
+    stale: bool = False
+    """Whether its rules were made from others than the stack's newest."""
 
     def weight(self, settings: Settings) -> int | None:
         """The canary's weight; None if the route is not one of these two revisions."""
