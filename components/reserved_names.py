@@ -37,6 +37,7 @@ IN_MODELS_NAMESPACE = {
     "default": "the namespace's own ServiceAccount",
     "default-deny": "a NetworkPolicy of the namespace",
     "allow-dns": "a NetworkPolicy of the namespace",
+    naming.ROLLOUT_CONTROLLER: "the rollout controller",
     naming.WAKER: "the waker",
     naming.MODEL_MONITOR: "the model monitor",
     f"{naming.MODEL_MONITOR}-labels": "the model monitor's port for labels",

@@ -83,12 +83,17 @@ def _steps(model: type[BaseModel], location: tuple[int | str, ...]) -> Iterator[
             continue
         if isinstance(within, type) and issubclass(within, BaseModel):
             owner = within
-            field = owner.model_fields.get(str(part))
+            field = fields(owner).get(str(part))
             within = bare(field.annotation) if field else None
         else:
             field = None
             within = item(within)
         yield _Step(str(part), owner, field, within)
+
+
+def fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields by the names that settings have: `from` is no name in Python."""
+    return {it.alias or name: it for name, it in model.model_fields.items()}
 
 
 def variants(annotation: Any) -> dict[str, type[BaseModel]]:
@@ -160,8 +165,9 @@ def _missing(refused: Refused) -> Words:
 
 def _unknown(refused: Refused) -> Words:
     name = str(refused.error["loc"][-1])
-    meant = nearest(name, refused.owner.model_fields)
-    known = ", ".join(sorted(refused.owner.model_fields))
+    there = fields(refused.owner)
+    meant = nearest(name, there)
+    known = ", ".join(sorted(there))
     fix = f"did you mean {meant}?" if meant else f"remove it; known here: {known}"
     return "there is no such setting", fix
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr, ValidatorFunctionWrapHandler, WrapValidator
 
-from components.setting_problems import bare, item, variants
+from components.setting_problems import bare, fields, item, variants
 
 NOT_SHOWN = "(not shown)"
 """Stands for a secret value in an error."""
@@ -110,7 +110,7 @@ def _part(kind: Any, value: Mapping[str, Any], name: str) -> tuple[Any, bool]:
     """Kind of a mapping's part, and whether there is such a setting."""
     kind = _variant(kind, value)
     if isinstance(kind, type) and issubclass(kind, BaseModel):
-        field = kind.model_fields.get(name)
+        field = fields(kind).get(name)
         return (bare(field.annotation), True) if field else (None, False)
     if get_origin(kind) is dict:
         return item(kind), True

@@ -14,7 +14,7 @@ from typing import Any, get_args, get_origin
 from pydantic import AwareDatetime, BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from components.setting_problems import bare, item, range_of, variants
+from components.setting_problems import bare, fields, item, range_of, variants
 from docs import refused_reference, role_reference, rule_reference
 from slipway import stack_schema
 from stacks import layers
@@ -61,9 +61,9 @@ def _sections(model: type[BaseModel], path: str) -> Iterator[str]:
     if path:
         yield f"{_line(model.__doc__)}\n"
     yield "| setting | value | default | meaning |\n|---|---|---|---|"
-    yield from (_row(name, field) for name, field in model.model_fields.items())
+    yield from (_row(name, field) for name, field in fields(model).items())
     yield ""
-    for name, field in model.model_fields.items():
+    for name, field in fields(model).items():
         for nested, more in _nested(field.annotation):
             yield from _sections(nested, f"{path}.{name}{more}".lstrip("."))
 
@@ -123,7 +123,7 @@ def _default(field: FieldInfo) -> str:
     value = field.get_default(call_default_factory=True, validated_data={})
     if isinstance(value, BaseModel) or value is None or value in ({}, (), []):
         return ""
-    return f"`{json.dumps(value)}`"
+    return f"`{json.dumps(value, default=dict)}`"
 
 
 def _line(text: str | None) -> str:

@@ -182,6 +182,14 @@ def render(
             f"{len(one.cloud)} cloud resources" + (f" in {out}" if out else ""),
             err=True,
         )
+        for name in one.written_by_others:
+            click.echo(
+                f"warning: {name} has the weights that its rollout begins with. "
+                "Applying it again sets a running rollout back, and nothing here tells "
+                "whether a removed revision still gets requests: have your tool ignore "
+                "spec.rules",
+                err=True,
+            )
         done = "in plain text" if secrets else "and was left out (--secrets)"
         for name in (*one.secrets, *sorted(one.secret_cloud)):
             if name not in one.sealed:

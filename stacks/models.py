@@ -7,6 +7,7 @@ import pulumi
 from components import naming
 from components.cluster.existing import cluster_access
 from components.cluster.settings import ClusterSettings
+from components.delivery.rollout_controller import RolloutController
 from components.monitoring.attributions import ModelAttributions
 from components.monitoring.console import ModelConsole
 from components.monitoring.monitor import ModelMonitor
@@ -17,6 +18,7 @@ from components.serving.args import cluster_checks
 from components.serving.args.parts import parts
 from components.serving.model_server import ModelServer
 from components.serving.models_settings import ModelsSettings
+from components.serving.rollouts import rollouts
 from components.serving.routes import waker
 from components.serving.routes.client_keys import ClientKeys
 from components.settings import SettingsError
@@ -63,6 +65,15 @@ def run() -> None:
                 for name, args in chosen.models.items()
                 for part in parts(name, args)
             ],
+        )
+    if found := rollouts(chosen.models):
+        RolloutController(
+            naming.ROLLOUT_CONTROLLER,
+            chosen.delivery,
+            found,
+            namespace=chosen.surroundings.namespace,
+            monitoring_namespace=chosen.surroundings.monitoring_namespace,
+            opts=pulumi.ResourceOptions(providers=[cluster]),
         )
     if watched := chosen.watched:
         ModelMonitor(

@@ -71,7 +71,11 @@ class Prometheus(Workload):
         if self.settings.node_port:  # callers have a node's address, or any
             return network.allow_from(to=(PORT,))
         keda = network.in_namespace(naming.KEDA_NAMESPACE)
-        return network.allow_from(network.SAME_NAMESPACE, keda, to=(PORT,))
+        rollouts = {
+            **network.in_namespaces_labelled(naming.ROUTES_LABEL),
+            **network.pods_of(naming.ROLLOUT_CONTROLLER),
+        }
+        return network.allow_from(network.SAME_NAMESPACE, keda, rollouts, to=(PORT,))
 
     def _targets(self, alertmanager: str | None) -> list[network.Rule]:
         """What it scrapes and sends alerts to: pods on any port, nodes on these.

@@ -39,6 +39,8 @@ class ModelServer(pulumi.ComponentResource):
     - Revision `<name>`: pods, their Service, budget and autoscaler
     - HTTPRoute `<name>`, if the arguments have a route, and the HTTPRouteFilters
       `<name>-unknown-...`: what the gateway answers where nothing is
+    - HTTPRoute `<name>-traffic`, if the arguments have a rollout: the rules by weight,
+      which the rollout controller changes from then on
     - GRPCRoute `<name>`, if the arguments have `grpc_route`
     - BackendTrafficPolicy `<name>` of these routes
     - SecurityPolicy `<name>`, if the arguments have `access` that asks who calls, and
@@ -47,7 +49,7 @@ class ModelServer(pulumi.ComponentResource):
       and alerts
 
     With `revisions` there is a Revision `<name>-<revision>` for each; the rest is
-    shared, and the HTTPRoute alone knows their weights.
+    shared, and one HTTPRoute alone knows their weights.
 
     `name` is the model's name in its model.yaml; `known_prefixes` are the API versions
     of all models of the stack, which a 404 names beside the own ones; `needs` is what
@@ -183,6 +185,10 @@ class ModelServer(pulumi.ComponentResource):
         # The door before the way: no request comes in while there is none.
         before = [*pods, *self._door(self._args.access, needs)]
         about = self._model, self._args, self._parts, self._around
+        if self._args.rollout:
+            # Before the server's own route loses its weighted rules; the older of two
+            # equal rules is the one that counts.
+            before = [*before, self._traffic_route(route.traffic_spec(*about), before)]
         if self._args.api_versions:
             self._route(route, route.route_spec(*about), before)
         if self._args.grpc_route:
@@ -202,6 +208,24 @@ class ModelServer(pulumi.ComponentResource):
             spec=spec,
             opts=self._child([*before, *references.needed(spec, self._made)]),
         )
+
+    def _traffic_route(
+        self, spec: route.Object, before: Sequence[pulumi.Resource]
+    ) -> pulumi.Resource:
+        """The route that the rollout controller writes once it exists."""
+        name = route.traffic_name(self._model)
+        made: pulumi.Resource = CustomResource(
+            name,
+            api_version=route.API_VERSION,
+            kind=route.KIND,
+            metadata=self._metadata(naming.TRAFFIC, name),
+            spec=spec,
+            opts=pulumi.ResourceOptions.merge(
+                self._child([*before, *references.needed(spec, self._made)]),
+                pulumi.ResourceOptions(ignore_changes=["spec.rules"]),
+            ),
+        )
+        return made
 
     def _route_filters(self, specs: dict[str, route.Object]) -> None:
         for name, spec in specs.items():
@@ -227,7 +251,10 @@ class ModelServer(pulumi.ComponentResource):
                 opts=self._child(),
             )
             before.append(keys)
-        policies = access.policies(self._model, asked, traffic.traffic(self._args))
+        more = [route.traffic_name(self._model)] if self._args.rollout else []
+        policies = access.policies(
+            self._model, asked, traffic.traffic(self._args), more=more
+        )
         if self._args.grpc_route:
             policies = grpc_route.guarded(policies, self._model, self._args)
         made: list[pulumi.Resource] = [

@@ -10,12 +10,17 @@ from pydantic import Field
 
 from components import reserved_names
 from components.cluster.existing.cluster_access import ClusterAccess
+from components.delivery.settings import DeliverySettings
 from components.monitoring import attributions
 from components.monitoring.monitor_file import Watched
 from components.monitoring.settings import MonitorSettings, image_problem
 from components.observability.settings import DashboardSettings
 from components.ownership import AdoptedObject
-from components.serving.args import external_secret, production_rules
+from components.serving.args import (
+    external_secret,
+    production_rules,
+    rollout_problems,
+)
 from components.serving.args.bound_problems import window_problems
 from components.serving.args.model_server_args import ModelServerArgs
 from components.serving.args.parts import clashes, parts
@@ -46,6 +51,9 @@ class ModelsSettings(Settings):
     """Model servers by name; the name is that in the model's own model.yaml."""
     waker: WakerSettings = WakerSettings()
     """The program that wakes models with `scaling.idle`; made only if there are any."""
+    delivery: DeliverySettings = DeliverySettings()
+    """The program that moves the weights of models with `rollout`; made if there are
+    any."""
     client_keys: ClientKeys = Field(default={}, validate_default=True)
     """API keys of callers, as encrypted values of the stack file
     (`pulumi config set --secret`): by client, by the Secret that `access.api_keys`
@@ -95,6 +103,7 @@ class ModelsSettings(Settings):
         yield from self._without_keda()
         yield from self._keys()
         yield from self._sleepers()
+        yield from self._rollouts()
         yield from self._unwatched()
         yield from self._windows()
         if self.production:
@@ -157,6 +166,24 @@ class ModelsSettings(Settings):
         if not any(args.scaling.idle for args in self.models.values()):
             return
         yield from waker_problems(self.waker)
+
+    def _rollouts(self) -> Iterator[Problem]:
+        """No controller; names that two objects would have; intervals too short."""
+        found = {name: it.rollout for name, it in self.models.items() if it.rollout}
+        if found:
+            yield from self.delivery.image_problems()
+        yield from rollout_problems.clashes(self.models)
+        least = 2 * self.surroundings.scrape_interval_seconds
+        for name, rollout in found.items():
+            if rollout.interval_seconds < least:
+                yield Problem(
+                    f"models.{name}.rollout.interval_seconds",
+                    rollout.interval_seconds,
+                    "each interval needs two scrapes, and Prometheus scrapes every "
+                    f"{self.surroundings.scrape_interval_seconds} s",
+                    f"give at least {least}, or correct "
+                    "surroundings.scrape_interval_seconds",
+                )
 
     def _unwatched(self) -> Iterator[Problem]:
         """Records that nobody takes; two opinions about one model."""

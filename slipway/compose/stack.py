@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from components import naming
 from components.settings import Problem, SettingsError
+from slipway import stack_files
 from slipway.compose import gateway, monitor, monitoring, servers, sleepers, tools
 from slipway.compose.composition import Composition
 from slipway.compose.objects import Objects, name_of
@@ -57,6 +59,7 @@ def translated(
     stack: str, models: Objects, below: Objects, *, publish_monitoring: bool = False
 ) -> Composition:
     """The same from the objects of both stacks."""
+    _require_no_rollout(stack, models)
     composition = Composition(stack)
     composition.volumes[tools.volume()] = {}
     composition.add(tools.SERVICE, tools.service())
@@ -73,3 +76,23 @@ def translated(
             "on its network reach the server directly."
         )
     return composition
+
+
+def _require_no_rollout(stack: str, models: Objects) -> None:
+    """SettingsError for weights that nobody would move."""
+    problems = [
+        Problem(
+            f"models.{labels['app.kubernetes.io/instance']}.rollout",
+            "set",
+            "Docker Compose has no controller that moves the weights",
+            "remove rollout and give the revisions weights, or run the stack on a "
+            "cluster",
+        )
+        for route in models.kind("HTTPRoute")
+        if (labels := route["metadata"].get("labels", {})).get(
+            "app.kubernetes.io/component"
+        )
+        == naming.TRAFFIC
+    ]
+    if problems:
+        raise SettingsError(stack_files.name(stack), problems)

@@ -20,7 +20,7 @@ from rich.console import Console
 
 from components import lookups
 from slipway import progress, stack_files
-from slipway.cluster import existing, readiness, sources, stack_api
+from slipway.cluster import existing, live_weights, readiness, sources, stack_api
 from slipway.engine import (
     backend_files,
     interrupts,
@@ -319,6 +319,12 @@ class Engine:
                 verb,
                 rendered,
                 session.state(),
+                lambda: stack_api.of_stack(stack, self.root),
+                self._say,
+            )
+            live_weights.before(
+                verb,
+                rendered,
                 lambda: stack_api.of_stack(stack, self.root),
                 self._say,
             )

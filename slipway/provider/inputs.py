@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from pydantic import Field
 
 from components import naming
@@ -20,7 +22,7 @@ from components.platform.settings import (
 from components.serving.args.model_server_args import ModelServerArgs
 from components.serving.settings.surroundings import Surroundings
 from components.setting_types import Namespace
-from components.settings import Settings
+from components.settings import Problem, Settings
 
 _MODELS: tuple[Namespace, ...] = (naming.MODELS_NAMESPACE,)
 
@@ -32,6 +34,18 @@ class ModelServerInputs(ModelServerArgs):
     """What the cluster has: namespaces and the Gateway."""
     known_prefixes: tuple[str, ...] = ()
     """API versions of other models, which a 404 response lists too."""
+
+    def contradictions(self) -> Iterator[Problem]:
+        """Weights that nobody would move: programs cannot create the controller."""
+        yield from super().contradictions()
+        if self.rollout:
+            yield Problem(
+                "rollout",
+                self.rollout.to,
+                "a program in another language cannot create the rollout controller",
+                "remove rollout and give each revision a weight, or use a stack of the "
+                "layer models",
+            )
 
 
 class NamespacesInputs(NamespaceSettings):

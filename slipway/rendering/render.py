@@ -99,6 +99,15 @@ class Rendered:
         cloud = {one["urn"] for one in self.cloud}
         return frozenset(r.urn for r in self.resources if r.has_secrets) & cloud
 
+    @cached_property
+    def written_by_others(self) -> dict[str, tuple[str, ...]]:
+        """By file name, fields of objects that controllers write once they run."""
+        return {
+            manifests.file_name(manifests.manifest(r)): r.ignore_changes
+            for r in self.resources
+            if manifests.is_object(r) and "spec.rules" in r.ignore_changes
+        }
+
     @property
     def urns(self) -> list[str]:
         return [resource.urn for resource in self.resources]

@@ -11,7 +11,6 @@ from components import naming
 from components.serving.args.model_server_args import ModelServerArgs
 from components.serving.model_server import ModelServer
 from components.serving.revision import Revision
-from slipway.rendering import recorder
 from slipway.rendering.render import Rendered
 from tests.support import rendered as r
 
@@ -25,12 +24,6 @@ KINDS = {
     "HTTPRoute": "employment",
     "BackendTrafficPolicy": "employment",
     "ConfigMap": "rules-models-employment",
-}
-OF_REVISION = {
-    "Deployment",
-    "Service",
-    "PodDisruptionBudget",
-    "HorizontalPodAutoscaler",
 }
 FILTERS = ("employment-unknown-path", "employment-unknown-version")
 COUNT = len(KINDS) + len(FILTERS)
@@ -46,11 +39,9 @@ def test_it_registers_what_its_docstring_lists_and_no_more(one: Rendered) -> Non
     wanted = [*KINDS.items(), *(("HTTPRouteFilter", name) for name in FILTERS)]
     assert sorted(names) == sorted(wanted)
     documented = ModelServer.__doc__ or ""
-    for kind in OF_REVISION:
-        assert f"- {kind}" in (Revision.__doc__ or "")
     for kind, name in KINDS.items():
-        if kind in OF_REVISION:
-            continue
+        if kind != "ConfigMap" and f"- {kind}" in (Revision.__doc__ or ""):
+            continue  # the revision's own
         shown = name.replace("models-employment", "<namespace>-<name>")
         shown = shown.replace("employment", "<name>")
         assert f"- {kind} `{shown}`" in documented
@@ -62,42 +53,6 @@ def test_without_a_route_there_is_none() -> None:
     public = {"HTTPRoute", "BackendTrafficPolicy"}
     assert {m["kind"] for m in private.manifests} == set(KINDS) - public
     assert private.outputs["paths"] == {}
-
-
-def test_every_child_has_its_component_as_parent_and_the_stacks_provider(
-    one: Rendered,
-) -> None:
-    server, revision = (r.resource(one, kind) for kind in ("ModelServer", "Revision"))
-    assert (server.type, server.custom) == ("slipway:serving:ModelServer", False)
-    assert revision.parent == server.urn
-    provider = r.resource(one, "kubernetes")
-    children = [x for x in one.resources if x.parent in (server.urn, revision.urn)]
-    children.remove(revision)
-    assert len(children) == COUNT
-    for child in children:
-        kind = child.type.rpartition(":")[2]
-        assert (child.parent == revision.urn) == (kind in OF_REVISION), child.urn
-        assert child.provider.startswith(provider.urn), child.urn
-
-
-def test_a_revision_is_known_by_its_former_place(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """State that an earlier version wrote has its objects below the server."""
-    asked: dict[str, list[str]] = {}
-    register = recorder.RecordingMonitor.RegisterResource
-
-    def seen(self: recorder.RecordingMonitor, request: Any) -> Any:
-        asked[request.type] = [it.urn for it in request.aliases] + [
-            it.spec.parentUrn for it in request.aliases
-        ]
-        return register(self, request)
-
-    monkeypatch.setattr(recorder.RecordingMonitor, "RegisterResource", seen)
-    found = r.model()
-    server = r.resource(found, "ModelServer").urn
-    former = f"{server.rpartition('::')[0]}$kubernetes:apps/v1:Deployment::employment"
-    assert {server, former} & set(asked["kubernetes:apps/v1:Deployment"])
 
 
 def test_every_object_says_whose_it_is(one: Rendered) -> None:

@@ -91,6 +91,7 @@ def test_every_number_has_bounds_and_a_unit_or_is_a_count(
     )
     counts += ("nodes", "gpus", "instances", "pods", "requests", "batches", "threads")
     counts += (
+        "intervals",
         "repetitions",
         "restarts",
         "stages",

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from components.cluster.nodes.taint import LabelKey, NodeValue, Taint
+from components.delivery.settings import RolloutSettings
 from components.images import ImageReference
 from components.monitoring.model_settings import ModelMonitoring
 from components.serving.args import (
@@ -16,6 +17,7 @@ from components.serving.args import (
     bound_problems,
     external_secret,
     idle_problems,
+    rollout_problems,
     streaming,
 )
 from components.serving.args.grpc_settings import grpc_problems
@@ -29,12 +31,7 @@ from components.serving.settings.request_settings import (
     Requests,
 )
 from components.serving.settings.resource_settings import Resources
-from components.serving.settings.revisions import (
-    Arm,
-    Revision,
-    RevisionName,
-    wrong_weights,
-)
+from components.serving.settings.revisions import WHOLE, Arm, Revision, RevisionName
 from components.serving.settings.scaling_settings import Scaling
 from components.serving.settings.secret_settings import SecretUse
 from components.serving.settings.service_account_settings import ServiceAccount
@@ -91,6 +88,9 @@ class ModelServerArgs(Settings):
     revisions: dict[RevisionName, Revision] = Field(default={}, validate_default=True)
     """Several revisions of the model behind the same path, by name: callers choose one
     by the header x-model-revision, all others are shared out by weight."""
+    rollout: RolloutSettings | None = None
+    """How a new revision takes over, step by step and by counted evidence: the weights
+    are then the rollout controller's (docs/how-to/rollouts.md)."""
     access: Access | None = None
     """What the gateway asks of callers; without it whoever reaches the gateway may
     call (docs/how-to/door.md)."""
@@ -178,7 +178,13 @@ class ModelServerArgs(Settings):
         own = self.revisions[revision]
         said = {name: getattr(own, name) for name in _OF_REVISION}
         said = {name: value for name, value in said.items() if value is not None}
-        return self.model_copy(update=said | {"revisions": {}})
+        return self.model_copy(update=said | {"revisions": {}, "rollout": None})
+
+    def weight_of(self, revision: str) -> int:
+        """Percent of the requests; with a rollout as it begins."""
+        if self.rollout:
+            return WHOLE if revision == self.rollout.from_ else 0
+        return self.revisions[revision].weight or 0
 
     def contradictions(self) -> Iterator[Problem]:
         """What no pods could be made of, or no route; bounds out of reach."""
@@ -187,6 +193,7 @@ class ModelServerArgs(Settings):
         yield from grpc_problems(self)
         yield from self._door()
         yield from idle_problems.problems(self)
+        yield from rollout_problems.problems(self)
         yield from application_problems.problems(self)
         yield from streaming.problems(self)
         yield from self._unwatched()
@@ -234,7 +241,6 @@ class ModelServerArgs(Settings):
                 "each revision has its own, so this would be ignored",
                 "remove it, or make a revision of it",
             )
-        yield from wrong_weights(self.revisions)
 
     def _routes(self) -> Iterator[Problem]:
         """Two ways of saying one thing; paths that overlap; more than a route holds."""

@@ -61,7 +61,7 @@ def parts(server: str, args: ModelServerArgs) -> tuple[Part, ...]:
     if not args.revisions:
         return (Part(server, "", WHOLE, args),)
     return tuple(
-        Part(server, name, args.revisions[name].weight, args.of(name))
+        Part(server, name, args.weight_of(name), args.of(name))
         for name in sorted(args.revisions)
     )
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from components.delivery.settings import RolloutSettings
 from components.serving.runtimes import AnyRuntime
 from components.serving.settings.alert_settings import Alerts
 from components.serving.settings.egress_settings import Egress
 from components.serving.settings.replica_args import ReplicaArgs
 from components.serving.settings.revisions import Revision
 from components.serving.settings.secret_settings import SecretUse
+from components.serving.settings.versions import Route
 
 
 class ServerArgs(ReplicaArgs, Protocol):
@@ -20,6 +22,10 @@ class ServerArgs(ReplicaArgs, Protocol):
     def runtime(self) -> AnyRuntime: ...
     @property
     def revisions(self) -> Mapping[str, Revision]: ...
+    @property
+    def rollout(self) -> RolloutSettings | None: ...
+    @property
+    def api_versions(self) -> tuple[Route, ...]: ...
     @property
     def grpc_route(self) -> bool: ...
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,28 +57,30 @@ def request_filters(access: Access | None) -> list[Object]:
     return [{"type": "RequestHeaderModifier", "requestHeaderModifier": removed}]
 
 
-def policies(route: str, access: Access | None, traffic: Object) -> Iterator[Policy]:
+def policies(
+    route: str, access: Access | None, traffic: Object, *, more: Sequence[str] = ()
+) -> Iterator[Policy]:
     """What stands before the HTTPRoute; a policy that is wrong closes it, with 500.
 
     `traffic`: what else its one BackendTrafficPolicy says, for a second would be void.
+    `more`: HTTPRoutes that have the same door.
     """
-    target = {
-        "group": "gateway.networking.k8s.io",
-        "kind": "HTTPRoute",
-        "name": route,
-    }
+    targets = [
+        {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": name}
+        for name in (route, *more)
+    ]
     asked: Object = {}
     if access:
         if access.identifies:
             yield Policy(
-                "SecurityPolicy", {"targetRefs": [target], **_identity(route, access)}
+                "SecurityPolicy", {"targetRefs": targets, **_identity(route, access)}
             )
         asked = {
             **_rates(access),
             **_body(access),
             "responseOverride": list(_answers(access)),
         }
-    yield Policy("BackendTrafficPolicy", {"targetRefs": [target], **traffic, **asked})
+    yield Policy("BackendTrafficPolicy", {"targetRefs": targets, **traffic, **asked})
 
 
 def _identity(route: str, access: Access) -> Object:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from components.delivery import rollout_file
 from components.serving.args.model_server_args import ModelServerArgs
 from components.serving.args.parts import Part
 from components.serving.routes.access import request_filters
@@ -44,17 +45,81 @@ def route_spec(
     the new routes arrive is answered 503. So what stays keeps its index: first the
     rules that most requests take, last what comes and goes.
     https://github.com/envoyproxy/gateway/issues/9029
+
+    With a rollout the rules by weight are in a route of their own (`traffic_spec`).
     """
-    lasting = [route for route in args.api_versions if not route.headers]
-    ending = [route for route in args.api_versions if route.headers]
-    # The oldest goes first, and is the last of its kind.
-    groups = [group for group in (lasting, *([x] for x in reversed(ending))) if group]
-    rules = [rule for group in groups for rule in _shared(server, group, args, parts)]
-    for part in parts:
+    groups = _groups(args)
+    rules: list[Object] = []
+    if not args.rollout:
+        rules = [it for group in groups for it in _shared(server, group, args, parts)]
+    for part in _stable_first(args, parts):
         if part.revision:
             rules += [_chosen(server, group, args, part) for group in groups]
     refusals = _refusals(server, args, parts)
     return {"parentRefs": parents(around), "rules": [*rules, *refusals]}
+
+
+def traffic_spec(
+    server: str, args: ModelServerArgs, parts: Sequence[Part], around: Surroundings
+) -> Object:
+    """The route of a rollout, as it begins; later its rules are the controller's.
+
+    A rule for all API versions with the same headers, each with stable first and the
+    canary second. A filter for each backend makes Envoy draw at random, and gives each
+    revision a cluster of its own, whose counters the gates compare.
+    """
+    return {
+        "parentRefs": parents(around),
+        "rules": traffic_rules(server, args, parts),
+    }
+
+
+def traffic_rules(
+    server: str, args: ModelServerArgs, parts: Sequence[Part]
+) -> list[Object]:
+    """What the controller makes the rules from; it changes the weights alone."""
+    arms = _stable_first(args, parts)[:2]
+    rules = [
+        rule for group in _groups(args) for rule in _shared(server, group, args, arms)
+    ]
+    for rule in rules:
+        for backend, part in zip(rule["backendRefs"], arms, strict=True):
+            header = {"name": REVISION_HEADER, "value": part.revision}
+            backend["filters"] = [
+                {
+                    "type": "RequestHeaderModifier",
+                    "requestHeaderModifier": {"set": [header]},
+                }
+            ]
+    return rules
+
+
+def traffic_name(server: str) -> str:
+    """Name of the route of a rollout."""
+    return rollout_file.traffic_route(server)
+
+
+def _groups(args: ModelServerArgs) -> list[list[Route]]:
+    """API versions with the same headers; the oldest goes first, and is the last."""
+    lasting = [route for route in args.api_versions if not route.headers]
+    ending = [route for route in args.api_versions if route.headers]
+    return [group for group in (lasting, *([x] for x in reversed(ending))) if group]
+
+
+def _stable_first(args: ModelServerArgs, parts: Sequence[Part]) -> list[Part]:
+    """Of a rollout stable, the canary, then the rest; else all as they are.
+
+    The first rule of the server's own route then leads to stable: at the moment at
+    which a rollout takes its weighted rules away, Envoy may still send theirs there.
+    """
+    if not args.rollout:
+        return list(parts)
+    order = [args.rollout.from_, args.rollout.to]
+    return sorted(parts, key=lambda it: (it.revision not in order, _place(order, it)))
+
+
+def _place(order: Sequence[str], part: Part) -> int:
+    return order.index(part.revision) if part.revision in order else 0
 
 
 def parents(around: Surroundings) -> list[Object]:

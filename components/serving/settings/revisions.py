@@ -12,7 +12,7 @@ from components.images import ImageReference
 from components.serving.settings.resource_settings import Resources
 from components.serving.settings.scaling_settings import Scaling
 from components.setting_types import Whole
-from components.settings import Problem, Settings, refuse
+from components.settings import ABSENT, Problem, Settings, refuse
 
 Arm = Literal["stable", "canary", "shadow"]
 WHOLE = 100
@@ -50,8 +50,9 @@ class Revision(Settings):
 
     model_image: ImageReference
     """Image that holds the model's folder, mounted read-only."""
-    weight: Annotated[Whole, Field(ge=0, le=WHOLE)]
-    """Share of the requests that name no revision, in percent; all make 100."""
+    weight: Annotated[Whole | None, Field(ge=0, le=WHOLE)] = None
+    """Share of the requests that name no revision, in percent; all make 100. Required,
+    but with `rollout`, which moves the weights."""
     image: ImageReference | None = None
     """Image of the server."""
     scaling: Scaling | None = None
@@ -64,8 +65,19 @@ class Revision(Settings):
 
 def wrong_weights(revisions: Mapping[str, Revision]) -> Iterator[Problem]:
     """Shares that leave requests over, or give more than there are."""
+    for name, revision in revisions.items():
+        if revision.weight is None:
+            yield Problem(
+                f"revisions.{name}.weight",
+                ABSENT,
+                "it is required",
+                "set it: Share of the requests that name no revision, in percent; "
+                "or set rollout",
+            )
     weights = {name: revision.weight for name, revision in revisions.items()}
-    total = sum(weights.values())
+    if None in weights.values():
+        return
+    total = sum(weight or 0 for weight in weights.values())
     if weights and total != WHOLE:
         yield Problem(
             "revisions",

@@ -1,0 +1,71 @@
+"""Weights of revisions: given, or moved by a rollout."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from components.delivery import rollout_file
+from components.serving.args.server_args import ServerArgs
+from components.serving.settings.revisions import wrong_weights
+from components.settings import Problem
+
+
+def problems(args: ServerArgs) -> Iterator[Problem]:
+    """Weights that do not add up; a rollout that cannot begin, or be seen."""
+    rollout = args.rollout
+    if rollout is None:
+        yield from wrong_weights(args.revisions)
+        return
+    known = ", ".join(args.revisions) or "none"
+    for field, name in (("from", rollout.from_), ("to", rollout.to)):
+        if name not in args.revisions:
+            yield Problem(
+                f"rollout.{field}",
+                name,
+                f"the model has no such revision; it has: {known}",
+                "name one of `revisions`, or add it there",
+            )
+    for name, revision in args.revisions.items():
+        if revision.weight is not None:
+            yield Problem(
+                f"revisions.{name}.weight",
+                revision.weight,
+                "the rollout controller sets the weights while there is a rollout",
+                "remove it, or remove rollout",
+            )
+    if not args.api_versions:
+        yield Problem(
+            "rollout",
+            rollout.to,
+            "requests are counted at the gateway, and the model has no HTTP route",
+            "give route, or remove rollout",
+        )
+    if args.grpc_route:
+        yield Problem(
+            "rollout",
+            rollout.to,
+            "it moves HTTP requests alone: gRPC calls would stay with the old revision",
+            "set grpc_route: false, or remove rollout",
+        )
+
+
+def clashes(models: Mapping[str, ServerArgs]) -> Iterator[Problem]:
+    """Objects of a rollout that would have the names of another server's."""
+    rollouts = [name for name, args in models.items() if args.rollout]
+    for name in rollouts:
+        other = rollout_file.traffic_route(name)
+        if other in models:
+            yield Problem(
+                f"models.{other}",
+                other,
+                f"the weighted route of {name}, which has a rollout, has this name",
+                "rename one of them",
+            )
+        other = f"{name}-status"
+        if other in rollouts:
+            yield Problem(
+                f"models.{other}",
+                other,
+                f"the status of the rollout of {name} has the name of its settings",
+                "rename one of them",
+            )
