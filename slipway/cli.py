@@ -39,6 +39,7 @@ ELSEWHERE = {
     "models": "slipway.models",
     "optimize": "slipway.optimize.command",
     "resize": "slipway.resize.command",
+    "rollout": "slipway.rollouts.command",
     "run": "slipway.jobs.run_command",
 }
 """Groups of commands by the module whose `command` they are; loaded when asked for."""

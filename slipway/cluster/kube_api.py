@@ -28,6 +28,7 @@ METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 """https://kubernetes.io/docs/reference/using-api/api-concepts/#patch-and-apply"""
+WHO_AM_I = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 WHO = "Action=GetCallerIdentity&Version=2011-06-15"
 Object = dict[str, Any]
 
@@ -38,6 +39,10 @@ class KubeApiError(Exception):
 
 class ForbiddenError(KubeApiError):
     """The caller has no right to it."""
+
+
+class ConflictError(KubeApiError):
+    """Somebody else was first."""
 
 
 class KubeApi:
@@ -185,6 +190,27 @@ class KubeApi:
         """
         return self._do("PATCH", path, change, kind).is_success
 
+    def replace(self, path: str, content: Object) -> bool:
+        """Puts an object in place of the version that it names; False if it is gone.
+
+        Also False if somebody else has put another one there.
+        """
+        try:
+            return self._do("PUT", path, content).is_success
+        except ConflictError:
+            return False
+
+    def user(self) -> str:
+        """Whom the API server takes the caller for; empty if it does not say."""
+        kind = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "SelfSubjectReview",
+        }
+        answer = self._do("POST", WHO_AM_I, kind)
+        found = answer.json() if answer.is_success else {}
+        info = (found.get("status") or {}).get("userInfo") or {}
+        return str(info.get("username", ""))
+
     def create(self, path: str, content: Object) -> None:
         """Makes an object in a list; KubeApiError if there is no such list."""
         if not self._do("POST", path, content).is_success:
@@ -214,6 +240,8 @@ def _refused(verb: str, path: str, response: httpx.Response) -> KubeApiError:
     said = f"{verb} {path}: {response.status_code} {_said(response)}"
     if response.status_code == httpx.codes.FORBIDDEN:
         return ForbiddenError(said)
+    if response.status_code == httpx.codes.CONFLICT:
+        return ConflictError(said)
     return KubeApiError(said)
 
 

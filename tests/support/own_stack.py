@@ -18,6 +18,7 @@ ENVIRONMENTS = (
     "application",
     "gang",
     "grpc",
+    "rollout",
     "scaling",
     "sleepy",
     "streams",

@@ -1,0 +1,292 @@
+"""`slipway rollout`: what a rollout does, a person's orders, and decisions verified."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rollout import explain, record
+from rollout.objects import Names
+from rollout.protocol import give
+from rollout.record import Entry
+from rollout.settings import SettingsError as WrittenError
+from rollout.status import Order, OrderKind, Phase, Status
+
+from components.serving.models_settings import ModelsSettings
+from slipway import stack_settings
+from slipway.cluster import stack_api
+from slipway.cluster.kube_api import KubeApiError
+from slipway.logs.printable import lines, printable
+from slipway.rollouts import show
+from slipway.rollouts.live import Live, State
+from toolchain.errors import INTERRUPTED
+
+WATCH_SECONDS = 2.0
+OBEY_SECONDS = 60.0
+"""How long an order waits for the controller to carry it out; it looks every 15 s."""
+POLL_SECONDS = 0.5
+
+model_argument = click.argument("model", metavar="MODEL")
+stack_option = click.option(
+    "--stack", default="models.lab", show_default=True, metavar="STACK"
+)
+why_option = click.option(
+    "--why",
+    required=True,
+    metavar="TEXT",
+    help="Reason; it stays in the record of the decision.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON.")
+sleep: Callable[[float], None] = time.sleep
+
+
+@contextmanager
+def opened(stack: str, model: str) -> Iterator[Live]:
+    """The rollout of a model server; a ClickException says why there is none."""
+    settings = stack_settings.load(stack, ModelsSettings)
+    if model not in settings.models:
+        known = ", ".join(settings.models)
+        raise click.ClickException(f"{stack} has no model {model}; it has: {known}")
+    try:
+        with stack_api.of_stack(stack) as api:
+            yield Live(api, Names(settings.surroundings.namespace, model))
+    except KubeApiError as error:
+        raise click.ClickException(printable(error)) from None
+    except WrittenError as error:
+        raise click.ClickException(f"{model}: {printable(error)}") from None
+
+
+@click.group(name="rollout")
+def command() -> None:
+    """Rollouts of new revisions: what they do, orders to them, decisions verified.
+
+    MODEL is a model server with `rollout` in its settings (docs/how-to/rollouts.md).
+    """
+
+
+@command.command("status")
+@model_argument
+@stack_option
+@json_option
+@click.option("--watch", is_flag=True, help="Go on until it has ended; Ctrl-C too.")
+def status_command(model: str, stack: str, *, as_json: bool, watch: bool) -> None:
+    """Show the weights, the step, and what each gate says."""
+    with opened(stack, model) as live:
+        if not watch:
+            _print(live.state(), as_json=as_json)
+            return
+        try:
+            _watch(live, as_json=as_json)
+        except KeyboardInterrupt:  # it goes on without anybody who looks
+            raise click.exceptions.Exit(INTERRUPTED) from None
+
+
+def _print(state: State, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(show.plain(state), sort_keys=True))
+        return
+    for line in show.lines(state):
+        click.echo(line)
+
+
+def _watch(live: Live, *, as_json: bool) -> None:
+    """With JSON a line for each look, else one picture that is drawn anew."""
+    from rich.live import Live as Picture
+    from rich.text import Text
+
+    if as_json:
+        while _goes_on(state := live.state()):
+            _print(state, as_json=True)
+            sleep(WATCH_SECONDS)
+        _print(state, as_json=True)
+        return
+    with Picture(auto_refresh=False) as picture:
+        while True:
+            state = live.state()
+            picture.update(Text("\n".join(show.lines(state))), refresh=True)
+            if not _goes_on(state):
+                return
+            sleep(WATCH_SECONDS)
+
+
+def _goes_on(state: State) -> bool:
+    return state.status is None or state.status.phase is Phase.RUNNING
+
+
+def _order(
+    model: str, stack: str, kind: OrderKind, why: str, *, as_json: bool, weight: int = 0
+) -> None:
+    """Gives the order and waits until the controller has carried it out."""
+    with opened(stack, model) as live:
+        if kind is OrderKind.PROMOTE and not weight:
+            weight = _next_weight(live.state())
+        who = _who(live)
+        try:
+            order = live.run(give(kind, who=who, why=why, weight=weight or 100))
+        except LookupError as error:
+            raise click.ClickException(f"{model}: {error}") from None
+        done = _await(live, order)
+    if as_json:
+        given = {"order": order.number, "kind": kind.value, "who": who, "why": why}
+        found = given | {"done": bool(done), "weight": done.weight if done else None}
+        click.echo(json.dumps(found, sort_keys=True))
+    elif done:
+        click.echo(f"{model}: {kind.value}: the new revision has {done.weight} %.")
+        if order.stands:
+            click.echo("It stays so until `slipway rollout resume`.")
+    else:
+        click.echo(
+            f"{model}: {kind.value} is given: no earlier decision moves the weights. "
+            f"The controller has not carried it out within {OBEY_SECONDS:.0f} s: see "
+            "`slipway rollout status`.",
+            err=True,
+        )
+    if not done:
+        raise click.exceptions.Exit(1)
+
+
+def _next_weight(state: State) -> int:
+    """Of the step after the present one."""
+    settings = state.settings
+    weight = state.route.weight(settings)
+    if weight is None:
+        raise click.ClickException(
+            f"the route does not divide 100 % among {settings.stable} and "
+            f"{settings.canary}: give --weight"
+        )
+    return settings.weight_after(settings.step_of(weight))
+
+
+def _who(live: Live) -> str:
+    """The account here and the one that the API server knows."""
+    found = live.api.user()
+    return f"{getpass.getuser()} ({found})" if found else getpass.getuser()
+
+
+def _await(live: Live, order: Order) -> Status | None:
+    """The status once the order has been carried out; None if it takes too long.
+
+    A newer order calls it off: that one's giver is told.
+    """
+    for _ in range(round(OBEY_SECONDS / POLL_SECONDS)):
+        status = live.status()
+        if status and status.order_done >= order.number:
+            return status
+        sleep(POLL_SECONDS)
+    return None
+
+
+@command.command("pause")
+@model_argument
+@stack_option
+@why_option
+@json_option
+def pause_command(model: str, stack: str, why: str, *, as_json: bool) -> None:
+    """Leave the weights as they are until `resume`."""
+    _order(model, stack, OrderKind.PAUSE, why, as_json=as_json)
+
+
+@command.command("resume")
+@model_argument
+@stack_option
+@why_option
+@json_option
+def resume_command(model: str, stack: str, why: str, *, as_json: bool) -> None:
+    """Let the gates decide again: with the settings and weights as they are now.
+
+    They count anew, and the deadline begins again.
+    """
+    _order(model, stack, OrderKind.RESUME, why, as_json=as_json)
+
+
+@command.command("promote")
+@model_argument
+@stack_option
+@why_option
+@json_option
+@click.option(
+    "--weight",
+    type=click.IntRange(1, 100),
+    metavar="PERCENT",
+    help="Share of the requests; default: that of the next step.",
+)
+def promote_command(
+    model: str, stack: str, why: str, *, as_json: bool, weight: int | None
+) -> None:
+    """Give the new revision the next step's share, whatever the gates say."""
+    _order(model, stack, OrderKind.PROMOTE, why, as_json=as_json, weight=weight or 0)
+
+
+@command.command("back")
+@model_argument
+@stack_option
+@why_option
+@json_option
+def back_command(model: str, stack: str, why: str, *, as_json: bool) -> None:
+    """Give the revision before all requests again."""
+    _order(model, stack, OrderKind.BACK, why, as_json=as_json)
+
+
+@command.command("explain")
+@model_argument
+@stack_option
+@json_option
+@click.option("--entry", metavar="ID", help="A decision; default: the newest one.")
+@click.option(
+    "--file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="The decision's entry, instead of the cluster's.",
+)
+def explain_command(
+    model: str, stack: str, *, as_json: bool, entry: str | None, file: Path | None
+) -> None:
+    """Compute a decision again from its record alone, and show what it rests on.
+
+    Exit status 1: the record says something else than its facts give.
+    """
+    try:
+        found = explain.read(file) if file else _entry(model, stack, entry)
+        outcome, differences = record.recompute(found)
+        text = "\n".join(explain.lines(found, outcome, differences))
+    except (KeyError, TypeError, ValueError, OSError) as error:
+        raise click.ClickException(
+            f"{file or entry or model}: not the record of a decision "
+            f"({printable(repr(error))})"
+        ) from None
+    if as_json:
+        click.echo(json.dumps(_explained(found, outcome, differences), sort_keys=True))
+    else:
+        click.echo(lines(text))
+    if differences:
+        raise click.exceptions.Exit(1)
+
+
+def _explained(found: Entry, outcome: Any, differences: list[str]) -> dict[str, Any]:
+    return {
+        "id": found["id"],
+        "digest": record.digest(found),
+        "recorded": {
+            name: found[name] for name in ("verdict", "reason", "weights", "order")
+        },
+        "computed": {"verdict": outcome.verdict.value, "reason": outcome.reason},
+        "judgements": [record.plain(it) for it in outcome.judgements],
+        "differences": differences,
+    }
+
+
+def _entry(model: str, stack: str, wanted: str | None) -> Entry:
+    with opened(stack, model) as live:
+        found = {str(one["id"]): one for one in live.entries()}
+    if not found:
+        raise click.ClickException(f"{model} has no decisions yet")
+    if wanted and wanted not in found:
+        known = ", ".join(printable(one) for one in [*found][-5:])
+        raise click.ClickException(f"{model} has no decision {wanted}; newest: {known}")
+    return found[wanted or [*found][-1]]

@@ -1,0 +1,166 @@
+"""One rollout in the cluster: read, and given orders by the controller's protocol."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from rollout import objects
+from rollout.actions import WriteRoute, WriteStatus
+from rollout.objects import ENTRY_KEY, ENTRY_LABEL, Names
+from rollout.protocol import ReadClock, ReadRoute, ReadStatus
+from rollout.record import Entry
+from rollout.seen import Route
+from rollout.settings import Settings
+from rollout.status import Status
+
+from components import naming
+from components.delivery.rollout_controller import PORT
+from slipway.cluster import pod_exec
+from slipway.cluster.kube_api import KubeApi, KubeApiError, Object
+
+Result = TypeVar("Result")
+ASK = (
+    "import sys, urllib.request as u; "
+    "sys.stdout.buffer.write(u.urlopen(sys.argv[1], timeout=5).read())"
+)
+
+
+class NoRolloutError(KubeApiError):
+    """The cluster has no rollout of the model server."""
+
+
+@dataclass(frozen=True)
+class State:
+    """What the cluster has of a rollout at one moment."""
+
+    settings: Settings
+    status: Status | None
+    """None: the controller has not begun."""
+    route: Route
+    look: dict[str, Any] | None
+    """What the controller saw last: verdict, reason, judgements. None: not known."""
+    unseen: str = ""
+    """Why that is not known."""
+
+
+@dataclass
+class Live:
+    """One model server's rollout; not for several threads."""
+
+    api: KubeApi
+    names: Names
+    clock: Callable[[], float] = time.time
+    _route: Object = field(default_factory=dict)
+    """As it was read last: a write sends the whole object."""
+    _status: Object = field(default_factory=dict)
+
+    def state(self) -> State:
+        """All of it; NoRolloutError if there is none."""
+        told = self._get(self.names.settings)
+        settings, places = objects.read_settings(told)
+        route = self._get(self.names.route)
+        status = self._read_status()
+        look, unseen = self._look()
+        return State(
+            settings,
+            status,
+            objects.read_route(route, places, objects.read_rules(told)),
+            look,
+            unseen,
+        )
+
+    def status(self) -> Status | None:
+        """What the controller has come to."""
+        return self._read_status()
+
+    def entries(self) -> list[Entry]:
+        """The decisions, the oldest first."""
+        path = f"{self.names.config_maps}?labelSelector={ENTRY_LABEL}"
+        found = self.api.items(f"{path}={self.names.server}")
+        return sorted(
+            (json.loads(one["data"][ENTRY_KEY]) for one in found), key=_number
+        )
+
+    def run(self, actor: Generator[Any, Any, Result]) -> Result:
+        """An order's calls, one after the other."""
+        answer: Any = None
+        while True:
+            try:
+                call = actor.send(answer)
+            except StopIteration as done:
+                result: Result = done.value
+                return result
+            answer = self._answer(call)
+
+    def _answer(self, call: Any) -> Any:
+        match call:
+            case ReadStatus():
+                self._status = self._get(self.names.status)
+                return objects.read_status(self._status)
+            case ReadRoute():
+                self._route = self._get(self.names.route)
+                return objects.read_route(self._route, {}, ())
+            case ReadClock():
+                return int(self.clock())
+            case WriteStatus():
+                wanted = objects.with_status(self._status, call.status, call.version)
+                return self.api.replace(self.names.status, wanted)
+            case WriteRoute(weights=None):
+                wanted = objects.with_route(self._route, call, {})
+                return self.api.replace(self.names.route, wanted)
+        raise TypeError(f"an order does not {call}")
+
+    def _read_status(self) -> Status | None:
+        status, _ = objects.read_status(self._get(self.names.status))
+        return status
+
+    def _get(self, path: str) -> Object:
+        found = self.api.get(path)
+        if found is None:
+            raise NoRolloutError(
+                f"{self.names.server} has no rollout in the cluster ({path} is not "
+                "there): set rollout in its settings and run `slipway up`"
+            )
+        return found
+
+    def _look(self) -> tuple[dict[str, Any] | None, str]:
+        """What the controller's own page says, asked from within its pod."""
+        try:
+            pod = self._controller()
+            url = f"http://127.0.0.1:{PORT}/rollouts/{self.names.server}"
+            done = pod_exec.run(
+                self.api,
+                namespace=self.names.namespace,
+                pod=pod,
+                container=naming.ROLLOUT_CONTROLLER,
+                command=["python3", "-c", ASK, url],
+            )
+        except KubeApiError as error:
+            return None, str(error)
+        if done.status:
+            return None, f"the controller does not answer: {done.errors[-200:]}"
+        found: dict[str, Any] | None = json.loads(done.output)
+        return found, "" if found else "the controller has not looked yet"
+
+    def _controller(self) -> str:
+        selector = f"app.kubernetes.io/instance={naming.ROLLOUT_CONTROLLER}"
+        pods = self.api.items(
+            f"/api/v1/namespaces/{self.names.namespace}/pods?labelSelector={selector}"
+        )
+        for pod in pods:
+            conditions = (pod.get("status") or {}).get("conditions") or ()
+            ready = {c["type"] for c in conditions if c["status"] == "True"}
+            if "Ready" in ready and "deletionTimestamp" not in pod["metadata"]:
+                name: str = pod["metadata"]["name"]
+                return name
+        raise KubeApiError("the rollout controller has no ready pod")
+
+
+def _number(entry: Entry) -> tuple[int, int]:
+    """When its rollout began, and its number."""
+    *_, begun, number = str(entry["id"]).split("-")
+    return int(begun), int(number)

@@ -1,0 +1,240 @@
+"""`slipway rollout` against an API server in memory, with the controller beside it."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+from rollout import cluster as controller
+from rollout.cluster import Cluster
+from rollout.objects import ENTRY_LABEL, FENCE
+from rollout.protocol import tick
+from rollout.verdict import Outcome
+from rollout.web import plain
+
+from slipway.cli import cli
+from slipway.cluster import pod_exec, stack_api
+from slipway.cluster.kube_api import KubeApi
+from slipway.cluster.pod_exec import Done
+from slipway.rollouts import command, show
+from tests.support.rollout_api import NAMES, Served, objects, serve
+from tests.support.rollouts import SETTINGS
+
+NONE: list[dict[int, float]] = []
+POD = {
+    "metadata": {"name": "rollout-controller-1"},
+    "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+}
+
+
+class World:
+    """The API server, and a controller that looks when somebody waits for it."""
+
+    def __init__(self, served: Served, controller: Cluster) -> None:
+        self.served, self.controller = served, controller
+        self.outcome: Outcome | None = None
+        self.works = True
+
+    def tick(self) -> None:
+        if self.works:
+            wait = self.controller.run(tick())
+            self.outcome = wait.outcome if wait else None
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        path, content = request.url.path, request.content
+        if path.endswith("selfsubjectreviews"):
+            user = {"status": {"userInfo": {"username": "ann@example.com"}}}
+            return httpx.Response(201, json=user)
+        if path.endswith("/pods"):
+            return httpx.Response(200, json={"items": [POD]})
+        if path == NAMES.config_maps and request.method == "GET":
+            assert request.url.params["labelSelector"] == f"{ENTRY_LABEL}=m"
+            # Lists come by name, not by age.
+            names = sorted(it for it in self.served.objects if "rollout-entry-" in it)
+            found = [self.served.objects[name] for name in names]
+            return httpx.Response(200, json={"items": found})
+        body = json.loads(content) if content else None
+        status, found = self.served.answer(request.method, path, body)
+        return httpx.Response(status, json=copy.deepcopy(found))
+
+    def run_in_pod(self, *_: Any, command: list[str], **__: Any) -> Done:
+        assert command[-1] == "http://127.0.0.1:9479/rollouts/m"
+        found = plain(self.outcome) if self.outcome else None
+        return Done(0, json.dumps(found).encode(), "")
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    served = Served(objects(SETTINGS), {"": NONE})
+    with serve(served) as api:
+        found = World(served, Cluster(api, api, NAMES, clock=lambda: 1000))
+        transport = httpx.MockTransport(found.answer)
+
+        @contextmanager
+        def reach(*_: Any) -> Iterator[KubeApi]:
+            yield KubeApi(httpx.Client(base_url="https://api", transport=transport))
+
+        around = SimpleNamespace(namespace="models")
+        settings = SimpleNamespace(models={"m": None}, surroundings=around)
+        monkeypatch.setattr(stack_api, "of_stack", reach)
+        monkeypatch.setattr(command.stack_settings, "load", lambda *_: settings)
+        monkeypatch.setattr(pod_exec, "run", found.run_in_pod)
+        monkeypatch.setattr(command, "sleep", lambda _: found.tick())
+        monkeypatch.setattr(command.getpass, "getuser", lambda: "ann")
+        # The controller's own lines would be among the command's.
+        monkeypatch.setattr(controller, "log", lambda *_, **__: None)
+        yield found
+
+
+def run(*words: str, status: int = 0) -> Result:
+    done = CliRunner().invoke(cli, ["rollout", *words])
+    assert done.exit_code == status, done.output
+    return done
+
+
+def test_status_says_what_is_where(world: World) -> None:
+    assert "the controller has not begun" in run("status", "m").output
+    world.tick()
+    text = run("status", "m").output
+    assert text.startswith("m: a -> b, 5 % of the requests, step 1 of 2 since 1970-")
+    assert "hold: " in text
+    found = json.loads(run("status", "m", "--json").output)
+    assert found["weights"] == {"a": 95, "b": 5}
+    assert (found["status"]["step"], found["look"]["verdict"]) == (0, "hold")
+    assert not found["settings_changed"]
+
+
+def test_a_controller_that_cannot_be_asked_is_said_and_no_error(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.tick()
+    monkeypatch.setattr(pod_exec, "run", lambda *_, **__: Done(1, b"", "\x1b[2Jno"))
+    text = run("status", "m").output
+    assert "last look is not known" in text
+    assert "\x1b" not in text
+
+
+def test_an_order_stands_until_it_is_cleared(world: World) -> None:
+    world.tick()
+    text = run("pause", "m", "--why", "lunch").output
+    assert "the new revision has 5 %" in text
+    assert "until `slipway rollout resume`" in text
+    metadata = world.served.objects[NAMES.route]["metadata"]
+    assert metadata["annotations"][FENCE] == "order-1"
+    assert "hold: pause by ann (ann@example.com): lunch" in run("status", "m").output
+    found = json.loads(run("back", "m", "--why", "bad", "--json").output)
+    assert (found["order"], found["done"], found["weight"]) == (2, True, 0)
+    assert world.served.weights() == [100, 0]
+    # Settings that it began with: the gates decide again, from no weight.
+    assert "resume" in run("resume", "m", "--why", "mended").output
+
+
+def test_promote_goes_to_the_next_step_unless_told_otherwise(world: World) -> None:
+    world.tick()
+    run("promote", "m", "--why", "approved")
+    assert world.served.weights() == [75, 25]
+    run("promote", "m", "--why", "approved")
+    assert world.served.weights() == [0, 100]
+    run("promote", "m", "--why", "slower", "--weight", "60")
+    assert world.served.weights() == [40, 60]
+
+
+def test_an_order_that_nobody_carries_out_is_told(world: World) -> None:
+    world.tick()
+    world.works = False
+    done = run("back", "m", "--why", "bad", status=1)
+    assert "has not carried it out within 60 s" in done.output
+    assert "back by ann" in run("status", "m").output
+    assert "order under way" in run("status", "m").output
+
+
+def test_an_order_asks_for_its_reason_and_for_a_rollout(world: World) -> None:
+    assert "--why" in run("pause", "m", status=2).output
+    assert "no rollout has begun" in run("pause", "m", "--why", "x", status=1).output
+    assert "it has: m" in run("status", "n", status=1).output
+    del world.served.objects[NAMES.settings]
+    assert "set rollout in its settings" in run("status", "m", status=1).output
+
+
+def test_a_write_that_another_order_overtakes_is_tried_again(world: World) -> None:
+    world.tick()
+    answer, lost = world.served.put, []
+
+    def slow(path: str, content: dict[str, Any]) -> tuple[int, Any]:
+        if path == NAMES.status and not lost:
+            lost.append(path)
+            metadata = world.served.objects[path]["metadata"]
+            version = int(metadata["resourceVersion"])
+            metadata["resourceVersion"] = str(version + 1)
+        return answer(path, content)
+
+    world.served.put = slow  # type: ignore[method-assign]
+    run("pause", "m", "--why", "lunch")
+    assert lost
+
+
+def test_a_decision_is_computed_again_from_its_record_alone(
+    world: World, tmp_path: Path
+) -> None:
+    assert "has no decisions yet" in run("explain", "m", status=1).output
+    world.tick()
+    run("promote", "m", "--why", "approved")
+    assert "order, b from 5 % to 25 %" in run("explain", "m").output
+    first = "m-1000-1"
+    found = json.loads(run("explain", "m", "--entry", first, "--json").output)
+    assert (found["id"], found["differences"]) == (first, [])
+    assert found["recorded"]["weights"] == {"after": 5, "before": 0}
+    assert first in run("explain", "m", "--entry", "m-1-1", status=1).output
+    path = f"{NAMES.config_maps}/rollout-entry-{first}"
+    entry = json.loads(world.served.objects[path]["data"]["entry.json"])
+    file = tmp_path / "entry.json"
+    file.write_text(json.dumps(entry | {"verdict": "rollback"}))
+    wrong = run("explain", "m", "--file", str(file), status=1).output
+    assert "the entry says rollback, its facts give promote" in wrong
+    file.write_text("{}")
+    assert "not the record" in run("explain", "m", "--file", str(file), status=1).output
+
+
+def test_watching_ends_with_the_rollout(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.tick()
+    looks = 0
+
+    def ends(_: float) -> None:
+        nonlocal looks
+        looks += 1
+        world.tick()
+        if looks == 2:
+            run("promote", "m", "--why", "all", "--weight", "100")
+
+    monkeypatch.setattr(command, "sleep", ends)
+    output = run("status", "m", "--watch", "--json").output
+    states = [json.loads(line) for line in output.splitlines()]
+    assert [it["weights"]["b"] for it in states] == [5, 5, 100]
+
+
+@pytest.mark.parametrize(
+    ("interval", "drawn"),
+    [
+        ((-0.01, 0.0, 0.01), "[{:=<20}o{:=>20}]".format("", "")),
+        ((float("-inf"), 0.0025, float("inf")), "o"),
+        ((0.02, 0.03, 0.04), "o]"),
+    ],
+)
+def test_an_interval_is_drawn_within_twice_the_tolerance(
+    interval: tuple[float, float, float], drawn: str
+) -> None:
+    found = show.bar(*interval, tolerate=0.005)
+    assert len(found) == show.BAR + 2
+    if drawn.startswith("["):
+        drawn = drawn[:31] + "T" + drawn[32:]
+    assert drawn in found
