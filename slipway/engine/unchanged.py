@@ -205,7 +205,9 @@ def _require_as_declared(resource: Resource, made: Mapping[str, Any]) -> None:
         # As another stack's outputs are, of which a rendering has placeholders.
         raise UncertainError(f"{resource.urn} is no object of Kubernetes")
     # Outputs that only the cluster knows are other inputs than those of the rendering.
-    for path in drift.differing(made["inputs"], resource.inputs):
+    # What it ignores, a refresh has read from the cluster.
+    ignored = frozenset(resource.ignore_changes)
+    for path in drift.differing(made["inputs"], resource.inputs, ignored):
         raise UncertainError(f"{resource.urn}: the engine has another {path}")
     # A value that the API server writes in another way is an update at every run.
     one = drift.Recorded.of(made)

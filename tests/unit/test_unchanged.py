@@ -320,6 +320,16 @@ def test_no_record_is_kept_that_could_mislead(
     assert not unchanged.is_recorded(STACK), "the earlier one is left"
 
 
+def test_what_a_refresh_read_of_an_ignored_field_is_no_difference(
+    stack: RecordedStack,
+) -> None:
+    """The engine keeps what it has read: replicas, or the weights of a rollout."""
+    server = next(r for r in stack.resources if r["urn"].endswith("::server"))
+    server["inputs"]["spec"]["replicas"] = 2
+    stack.write_state()
+    assert stack.keep() == ""
+
+
 @pytest.mark.parametrize("type_", [STACK_REFERENCE, "aws:s3/bucket:Bucket"])
 def test_no_record_for_what_is_elsewhere_than_in_the_cluster(
     stack: RecordedStack, type_: str
