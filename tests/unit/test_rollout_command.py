@@ -116,10 +116,10 @@ def test_a_controller_that_cannot_be_asked_is_said_and_no_error(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.tick()
-    monkeypatch.setattr(pod_exec, "run", lambda *_, **__: Done(1, b"", "\x1b[2Jno"))
+    monkeypatch.setattr(pod_exec, "run", lambda *_, **__: Done(1, b"", "\u202eno"))
     text = run("status", "m").output
     assert "last look is not known" in text
-    assert "\x1b" not in text
+    assert "\u202e" not in text
 
 
 def test_an_order_stands_until_it_is_cleared(world: World) -> None:

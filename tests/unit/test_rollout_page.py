@@ -9,11 +9,16 @@ import yaml
 from rollout import gate
 
 from benchmarks import rollout_errors as errors
+from components import naming
 from components.delivery.settings import RolloutSettings
 from components.settings import parse
+from slipway.rollouts import show
+from slipway.rollouts.command import command
+from tests.support import rendered
 from toolchain import paths
 
 PAGE = (paths.ROOT / "docs" / "rollout-gates.md").read_text()
+HOW_TO = (paths.ROOT / "docs" / "how-to" / "rollouts.md").read_text()
 
 
 @pytest.mark.parametrize("name", errors.TABLES)
@@ -42,3 +47,31 @@ def test_the_settings_shown_are_settings() -> None:
     found = parse(RolloutSettings, yaml.safe_load(text), "the page")
     assert [step.approval for step in found.steps] == [False, False, True]
     assert found.gates.slow
+
+
+def test_the_stack_of_the_how_to_renders() -> None:
+    (text,) = re.findall(r"(?s)```yaml\n(.*?)```", HOW_TO)
+    config = yaml.safe_load(text.replace("sha256:...", f"sha256:{'0' * 64}"))
+    found = rendered.models(models=config["slipway:models"])
+    names = {(m["kind"], m["metadata"]["name"]) for m in found.manifests}
+    assert ("HTTPRoute", "employment-traffic") in names
+    assert ("Deployment", naming.ROLLOUT_CONTROLLER) in names
+
+
+def test_the_how_to_shows_what_status_prints() -> None:
+    judgement = {
+        "gate": "errors",
+        "bad": [3, 55],
+        "requests": [1210, 22904],
+        "intervals": 12,
+        "estimate": "-0.0005",
+        "lower": "-0.0046",
+        "upper": "0.0037",
+    }
+    for line in show._judgement(judgement, 0.005):
+        assert line in HOW_TO
+
+
+def test_the_how_to_names_every_command() -> None:
+    for name in command.commands:
+        assert f"slipway rollout {name} " in HOW_TO
