@@ -1,7 +1,9 @@
 """Refuses to remove a revision that still gets requests by a rollout's live weights.
 
 The stack does not know the weights of a rollout: the controller writes them. Pods that
-go while their revision has weight would fail its requests, so the live route is read.
+go while their revision has weight would fail its requests, so the live route is read. A
+gateway may also refuse a rule that names a Service which is gone, be it with weight 0:
+a route that stays must have let go of it before.
 """
 
 from __future__ import annotations
@@ -51,14 +53,13 @@ def before(
         raise SettingsError(stack_files.name(rendered.stack), problems)
 
 
-def weighted(route: Object) -> dict[str, int]:
-    """Services with weight in any of the route's rules, each with its largest."""
+def weights(route: Object) -> dict[str, int]:
+    """Services that the route's rules name, each with its largest weight."""
     found: dict[str, int] = {}
     for rule in route["spec"].get("rules") or ():
         for backend in rule.get("backendRefs") or ():
             name, weight = backend["name"], int(backend.get("weight", 1))
-            if weight:
-                found[name] = max(weight, found.get(name, 0))
+            found[name] = max(weight, found.get(name, 0))
     return found
 
 
@@ -87,17 +88,28 @@ def _problems(
     if (namespace, server) not in servers:
         return  # the whole server goes, or all of its revisions
     kept = {
-        m["metadata"]["name"]
+        (m["kind"], m["metadata"]["name"])
         for m in rendered.manifests
-        if m["kind"] == "Service" and m["metadata"]["namespace"] == namespace
+        if m["metadata"].get("namespace") == namespace
     }
-    for service, weight in sorted(weighted(route).items()):
-        if service not in kept:
-            revision = service.removeprefix(f"{server}-")
+    stays = ("HTTPRoute", route["metadata"]["name"]) in kept
+    for service, weight in sorted(weights(route).items()):
+        if ("Service", service) in kept or not (weight or stays):
+            continue
+        path = f"models.{server}.revisions.{service.removeprefix(f'{server}-')}"
+        if weight:
             yield Problem(
-                f"models.{server}.revisions.{revision}",
+                path,
                 "(removed)",
                 f"it gets {weight} % of the requests by the rollout",
                 f"keep it until it has none: `slipway rollout back {server} --why ...` "
                 "gives all to the revision before, `promote` to the new one",
+            )
+        else:
+            yield Problem(
+                path,
+                "(removed)",
+                "the route of the rollout still names it, with weight 0",
+                "keep it and change rollout to the next pair first; remove it once "
+                f"`slipway rollout status {server}` shows that pair",
             )

@@ -250,14 +250,15 @@ def bad_pod(deployment: dict[str, Any], canary: str) -> dict[str, Any]:
 
 
 def test_a_revision_with_two_percent_errors_is_taken_back(rolled: Rolled) -> None:
-    """The next pair: the first revision has no weight and goes in the same change."""
-    rolled.up("second", "third", "second", "third", steps=[{"weight": 20}])
+    """The next pair; the first revision goes once the route does not name it."""
+    rolled.up("second", "third", "first", "second", "third", steps=[{"weight": 20}])
     deployment = rolled.cluster.kube.get("deployment", f"{SERVER}-third")
     pod = bad_pod(deployment, "third")
     rolled.cluster.kube.apply(pod)
     try:
         with rolled.callers() as callers:
             rolled.until(is_at("third", 20), 60, "the step of the bad revision")
+            rolled.up("second", "third", "second", "third", steps=[{"weight": 20}])
             rolled.until(is_at("third", 0), 120, "it is taken back")
             rolled.until(
                 lambda it: it.status and it.status.phase is Phase.BACK, 20, "its end"
