@@ -13,10 +13,10 @@ from components.settings import Settings
 from slipway import stack_files, stack_settings
 from slipway.code_hosts import Level
 from slipway.cost.estimate import estimate
+from slipway.cost.gpus import gpus
 from slipway.policy import objects, places
 from slipway.policy.evaluation import Evaluator
 from slipway.policy.objects import Judged
-from slipway.preview import bill
 from slipway.rendering.render import images_in_place, render
 from stacks import layers
 
@@ -167,7 +167,7 @@ def stack_object(stack: str, settings: Settings, *, production: bool) -> dict[st
         "settings": settings.model_dump(mode="json"),
     }
     if isinstance(settings, ClusterSettings):
-        most = [bill.gpus(pool)[1] for pool in settings.pools.values()]
+        most = [gpus(pool)[1] for pool in settings.pools.values()]
         ceiling = estimate(stack, settings).ceiling.usd_per_month
         found |= {
             "gpus_ceiling": sum(most),

@@ -61,7 +61,7 @@ def command(
     from components.security import rules
     from slipway.policy import check, views
     from slipway.policy.evaluation import Evaluator
-    from slipway.preview import placeholders
+    from slipway.rendering import placeholders
 
     names = list(dict.fromkeys((*stacks, *(check.stacks() if everything else ()))))
     if not names:

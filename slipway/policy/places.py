@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
+from pathlib import Path
 
 from slipway import stack_files
 from slipway.policy.objects import Judged
@@ -17,16 +18,17 @@ INSTANCE = "app.kubernetes.io/instance"
 
 
 class Lines:
-    """The lines of one stack's file."""
+    """The lines of one stack's file, in the project or in another checkout."""
 
-    def __init__(self, stack: str) -> None:
-        self._path = stack_files.path(stack)
+    def __init__(self, stack: str, checkout: Path | None = None) -> None:
+        self._path = stack_files.path(stack, checkout)
+        self._root = checkout or paths.PROJECT
 
     @property
     def file(self) -> str:
-        """The file, relative to the project."""
-        if self._path.is_relative_to(paths.PROJECT):
-            return str(self._path.relative_to(paths.PROJECT))
+        """The file, relative to the project or the checkout."""
+        if self._path.is_relative_to(self._root):
+            return str(self._path.relative_to(self._root))
         return str(self._path)
 
     @cached_property

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from components import catalog
-from components.cluster.nodes import node_capacity
-from components.cluster.nodes.node_pool_base import NodePoolBase
-from components.cluster.nodes.pool_reach import reach
 from components.cluster.settings import ClusterSettings
 from slipway import stack_settings
 from slipway.cost.estimate import Amount, Estimate, estimate
+from slipway.cost.gpus import gpus
 from slipway.preview.report import Bill, Money
 from stacks import layers
 from toolchain.errors import OperatorError
@@ -77,18 +74,6 @@ def _side(stack: str, checkout: Path) -> tuple[_Side | None, str]:
     pools = [gpus(pool) for pool in settings.pools.values()]
     least, most = sum(p[0] for p in pools), sum(p[1] for p in pools)
     return (estimate(stack, settings), least, most), ""
-
-
-def gpus(pool: NodePoolBase) -> tuple[int, int]:
-    """Always there, and at most; a pool mixes its types within its limits."""
-    found = [
-        (r, node_capacity.devices(catalog.instance_type(r.instance_type)))
-        for r in reach(pool)
-    ]
-    return (
-        sum(r.nodes_min * devices for r, devices in found),
-        max(r.nodes_max * devices for r, devices in found),
-    )
 
 
 def _money(amount: Amount) -> Money:

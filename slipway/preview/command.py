@@ -62,7 +62,7 @@ class Compare(click.Command):
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
-    help="Write compare.json and compare.md into DIR too.",
+    help="Write JSON, Markdown, SARIF and code hosts' forms into DIR too.",
 )
 @click.option(
     "--detailed-exitcode",
@@ -89,7 +89,7 @@ def command(
     Encrypted values are not decrypted. The exit status is 0 with or without changes,
     and 1 on errors; --detailed-exitcode tells changes by 2.
     """
-    from slipway.preview import comparison, markdown
+    from slipway.preview import comparison, markdown, views
     from slipway.preview.sides import side
 
     with tempfile.TemporaryDirectory(prefix="slipway-compare-") as folder:
@@ -103,6 +103,8 @@ def command(
         out.mkdir(parents=True, exist_ok=True)
         for name, text in zip(("compare.json", "compare.md"), texts, strict=True):
             (out / name).write_text(text)
+        for name, view in views.FILES.items():
+            (out / name).write_text(view(report))
     click.echo(texts[0] if as_json else texts[1], nl=False)
     if detailed_exitcode and report.changed:
         raise click.exceptions.Exit(CHANGES)

@@ -9,6 +9,7 @@ from slipway import stack_files
 from slipway.preview import (
     bill,
     changes,
+    judgement,
     pods,
     rendering,
     secret_values,
@@ -80,6 +81,7 @@ def of_graphs(
     both = [
         (r, before[r.stack], after[r.stack]) for r in reports if r.presence == "both"
     ]
+    judged = judgement.judge(names, (base, head), graphs, locks)
     report = Report(
         base=base.name,
         head=head.name,
@@ -92,7 +94,9 @@ def of_graphs(
         traffic=tuple(x for r, a, b in both for x in traffic.moved(r.stack, a, b)),
         bills=tuple(bill.bills(names, base.folder, head.folder)),
         secrets=tuple(secret_values.changed(names, base.folder, head.folder)),
-        notes=tuple(_notes(base, head, reports)),
+        notes=(*_notes(base, head, reports), *judged.notes),
+        rules=tuple(judged.results),
+        rule_changes=tuple(judged.changes),
     )
     return verdict.with_verdict(report)
 

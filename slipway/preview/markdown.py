@@ -16,6 +16,7 @@ from slipway.preview.report import (
     PathChange,
     Report,
     Restart,
+    RuleResult,
     Share,
     StackReport,
 )
@@ -24,6 +25,8 @@ LIMIT_CHARACTERS = 60_000
 """GitHub takes comments of up to 65,536 characters."""
 SHOWN_PATHS = 6
 """Changed paths of one resource that are shown; the JSON report has all."""
+SHOWN_RULES = 10
+"""Results of rules of one kind that are shown."""
 _MARKS = {
     "nothing": "✅",
     "calm": "✅",
@@ -61,6 +64,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _restarts(report.restarts)
     yield from _traffic(report.traffic)
     yield from _bills(report.bills)
+    yield from _rules(report)
     if report.secrets:
         yield from _title("Encrypted values")
         yield from (
@@ -197,6 +201,45 @@ def _usd(floor: Money | None, ceiling: Money | None) -> str:
     return (
         "-" if floor is None or ceiling is None else f"{_one(floor)} to {_one(ceiling)}"
     )
+
+
+def _rules(report: Report) -> Iterator[str]:
+    """What rules are broken anew, the number of all others, and changes of rules."""
+    if report.rules_of("new") or report.rules_of("gone"):
+        yield from _title("Rules")
+        for level in ("error", "warning"):
+            found = report.rules_of("new", level)
+            yield from (f"- new {level}: {_broken(one)}" for one in found[:SHOWN_RULES])
+            if len(found) > SHOWN_RULES:
+                yield f"- and {len(found) - SHOWN_RULES} more new ones as {level}"
+        gone = report.rules_of("gone")
+        yield from (f"- gone: {_place(one)}" for one in gone[:SHOWN_RULES])
+        if len(gone) > SHOWN_RULES:
+            yield f"- and {len(gone) - SHOWN_RULES} more that are gone"
+        if there := report.rules_of("there"):
+            yield f"- {len(there)} still there, the same on both sides"
+    if report.rule_changes:
+        yield from _title("The rules themselves change")
+        for one in report.rule_changes:
+            text = f": {code(one.text)}" if one.text else ""
+            yield f"- {one.change}: {code(one.rule)}{text}"
+        accepted = [r for r in report.rules if r.state != "gone" and "head" not in r.by]
+        yield from (
+            f"- accepted by head's rules, not by base's: {_place(one)}"
+            for one in accepted[:SHOWN_RULES]
+        )
+        if len(accepted) > SHOWN_RULES:
+            yield f"- and {len(accepted) - SHOWN_RULES} more that head's rules accept"
+
+
+def _place(one: RuleResult) -> str:
+    return f"{code(one.stack)} {code(one.object)}: {code(one.rule)}"
+
+
+def _broken(one: RuleResult) -> str:
+    by = "" if "base" in one.by else ", by head's rules only"
+    wrong = ", ".join(one.wrong)
+    return f"{_place(one)}{by}, {code(f'{one.message}: {wrong}')}; {code(one.fix)}"
 
 
 def _one(money: Money) -> str:

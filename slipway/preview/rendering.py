@@ -15,8 +15,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from slipway.preview import child, placeholders
+from slipway.preview import child
 from slipway.preview.sides import Side
+from slipway.rendering import placeholders
 from slipway.rendering.recorder import Resource
 from toolchain import paths
 from toolchain.errors import OperatorError

@@ -8,6 +8,7 @@ from typing import Any, Literal
 SCHEMA = 1
 Action = Literal["created", "deleted", "replaced", "unknown", "moved", "changed"]
 Level = Literal["nothing", "calm", "attention", "danger"]
+Whose = Literal["base", "head"]
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,38 @@ class Secret:
 
 
 @dataclass(frozen=True)
+class RuleResult:
+    """One rule that one object does not keep, before or after; none with a waiver."""
+
+    stack: str
+    rule: str
+    """The rule's id."""
+    object: str
+    state: Literal["new", "there", "gone"]
+    level: Literal["error", "warning"]
+    """`error`: production depends on the stack, and the rule is one of errors."""
+    message: str
+    wrong: tuple[str, ...]
+    fix: str
+    file: str
+    """The stack's file, of head; of base where it is gone."""
+    line: int
+    by: tuple[Whose, ...] = ("base",)
+    """Whose rules find it. Without head: head's own rules accept it."""
+
+
+@dataclass(frozen=True)
+class RuleChange:
+    """What a change does to the rules themselves."""
+
+    rule: str
+    """The rule's id, or `variables.<name>` or `parameters.<environment>`."""
+    change: Literal["added", "removed", "changed", "waived"]
+    text: str
+    """What differs: the fields of a rule, or the objects of a waiver."""
+
+
+@dataclass(frozen=True)
 class StackReport:
     """What happens to the resources of one stack."""
 
@@ -145,11 +178,18 @@ class Report:
     bills: tuple[Bill, ...]
     secrets: tuple[Secret, ...]
     notes: tuple[str, ...] = ()
+    rules: tuple[RuleResult, ...] = ()
+    rule_changes: tuple[RuleChange, ...] = ()
 
     @property
     def items(self) -> tuple[Item, ...]:
         """What happens to the resources of all stacks."""
         return tuple(item for stack in self.stacks for item in stack.items)
+
+    def rules_of(self, state: str, level: str = "") -> tuple[RuleResult, ...]:
+        """Results of this state, and of this level if it is given."""
+        found = (one for one in self.rules if one.state == state)
+        return tuple(one for one in found if level in ("", one.level))
 
     @property
     def left_behind(self) -> tuple[StackReport, ...]:

@@ -34,6 +34,11 @@ def _danger(report: Report) -> Iterator[str]:
         data = f" ({len(held)} with data)" if held else ""
         if found:
             yield f"{verb} {_count(found, 'resource')}{data}"
+    if broken := report.rules_of("new", "error"):
+        yield f"breaks rules of production in {_count(broken, 'place')}"
+    weaker = [one for one in report.rule_changes if one.change != "added"]
+    if weaker:
+        yield f"changes or waives {_count({one.rule for one in weaker}, 'rule')}"
     if found := report.of("unknown"):
         yield f"may replace {_count(found, 'resource')}"
     if found := report.of("moved"):
@@ -51,6 +56,8 @@ def _attention(report: Report) -> Iterator[str]:
     if report.traffic:
         routes = {(share.stack, share.route) for share in report.traffic}
         yield f"moves traffic of {_count(routes, 'route')}"
+    if broken := report.rules_of("new", "warning"):
+        yield f"breaks rules in {_count(broken, 'place')}, as warnings"
     if report.secrets:
         yield f"changes {_count(report.secrets, 'encrypted value')}"
     for bill in report.bills:
@@ -100,6 +107,10 @@ def _calm(report: Report) -> Iterator[str]:
     labels = [item for item in report.of("changed") if item.labels_only]
     if labels:
         yield f"changes labels of {_count(labels, 'resource')}"
+    if found := report.rules_of("gone"):
+        yield f"keeps rules in {_count(found, 'more place')}"
+    if added := [one for one in report.rule_changes if one.change == "added"]:
+        yield f"adds {_count(added, 'rule')}"
     if options := sum(stack.options_only for stack in report.stacks):
         yield f"changes options of the engine for {_number(options, 'resource')}"
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from components.security.rules import FOLDER
 from slipway.preview import comparison
 from slipway.preview.rendering import Graph
 from slipway.preview.report import Report
@@ -23,6 +24,8 @@ from tests.support.rendered import IMAGES
 
 Config = dict[str, Any]
 Edit = Callable[[Config], None]
+RulesEdit = Callable[[Path], None]
+"""Changes the folder of rules."""
 
 
 def nothing(config: Config) -> None:
@@ -36,6 +39,12 @@ class Change:
     stack: str
     head: Edit | None
     base: Edit | None = nothing
+    rules: RulesEdit | None = None
+    """What head does to the rules; None: neither side has any."""
+
+
+def same_rules(folder: Path) -> None:
+    """Both sides have the rules of the checkout."""
 
 
 def put(*path: str, value: Any) -> Edit:
@@ -88,5 +97,9 @@ def report(change: Change, folder: Path) -> Report:
         checkout(base.folder, change.stack, change.base),
         checkout(head.folder, change.stack, change.head),
     )
+    if change.rules is not None:
+        for side in (base, head):
+            shutil.copytree(files.ROOT / FOLDER, side.folder / FOLDER)
+        change.rules(head.folder / FOLDER)
     found = comparison.of_graphs(base, head, [change.stack], graphs)
     return replace(found, judge="base")

@@ -53,8 +53,8 @@ INSIDE_SLIPWAY: dict[str, set[str]] = {
     "ledger": {"logs"},
     "local": {"images", "engine"},
     "optimize": {"images", "ledger"},
-    "policy": {"cost", "preview", "rendering"},
-    "preview": {"cost", "rendering"},
+    "policy": {"cost", "rendering"},
+    "preview": {"cost", "policy", "rendering"},
 }
 """Folders of slipway/ that work without the others, but for those named."""
 STACKS_FOR_SLIPWAY = {

@@ -11,7 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from slipway.cli import cli
-from slipway.preview import placeholders, sides
+from slipway.preview import sides
+from slipway.rendering import placeholders
 from stacks import files
 from tests.support.rendered import MIRRORED
 from toolchain import paths

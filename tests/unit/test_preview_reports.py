@@ -15,18 +15,26 @@ from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
+import yaml
 
 from components.cluster import kubernetes_support
-from slipway.preview import markdown
+from slipway.preview import judgement, markdown
 from slipway.preview.report import Report
-from tests.support.compared import Change, both, nothing, put, report
+from tests.support.compared import (
+    Change,
+    both,
+    nothing,
+    put,
+    report,
+    same_rules,
+)
 from tests.support.rendered import reference
 from toolchain import paths
 
 FOLDER = paths.ROOT / "tests" / "golden" / "compare"
 RENEW = "SLIPWAY_RENEW_GOLDEN"
 SCHEMA = json.loads((paths.ROOT / "docs/reference/compare.schema.json").read_text())
-LAB, DEV = "models.lab", "models.dev"
+LAB, DEV, GPU, PROD = "models.lab", "models.dev", "models.gpu", "cluster.prod"
 SECRET = "employment-keys"
 
 
@@ -49,6 +57,30 @@ def keys(text: str) -> Any:
     )
 
 
+def weaker_rules(folder: Path) -> None:
+    """Takes a rule away, weakens one and excepts a log from a third."""
+    of_aws = folder / "aws.yaml"
+    content = yaml.safe_load(of_aws.read_text())
+    del content["rules"]["aws-logs-last"]
+    content["rules"]["aws-keys-rotate"]["severity"] = "warning"
+    of_aws.write_text(yaml.safe_dump(content))
+    waivers = folder / "waivers.yaml"
+    more = {
+        "rules": ["aws-logs-are-encrypted"],
+        "objects": ["aws:cloudwatch/logGroup:LogGroup/container-logs-host"],
+        "until": date(2099, 1, 1),
+        "who": "its author",
+        "why": "It is in a hurry.",
+    }
+    content = yaml.safe_load(waivers.read_text())
+    waivers.write_text(yaml.safe_dump({"waivers": [*content["waivers"], more]}))
+
+
+FORGETFUL = put("container_logs", "retention_days", value=30)
+MIG = "1g.10gb"
+DRAIN = ("lifecycle", "grace_seconds")
+SIZE = ("prometheus", "storage", "size")
+CHECKPOINTS = ("assistant-tuning", "checkpoint", "every_seconds")
 NEW_MODEL = {"model_image": "employment", "route": {"prefix": "/second/v1"}}
 CHANGES = {
     "scale": Change(
@@ -87,12 +119,36 @@ CHANGES = {
     "model-removed": Change("models.gpu", put("models", "reranker", value=None)),
     "model-added": Change(DEV, put("models", "second", value=NEW_MODEL)),
     "stack-removed": Change(DEV, None),
+    "mig-layout": Change(
+        PROD, put("pools", "h100", "gpu", value={"mode": "mig", "mig_profile": MIG})
+    ),
+    "cluster-version": Change("cluster.dev", put("cluster", "version", value="1.34")),
+    "addon-version": Change(
+        "cluster.dev",
+        put("cluster", "addons", value={"coredns": {"version": "v1.12.4-eksbuild.1"}}),
+    ),
+    "log-retention": Change(PROD, put("container_logs", "retention_days", value=400)),
+    "pool-removed": Change("cluster.dev", put("pools", "gpu", value=None)),
+    "route-prefix": Change(
+        DEV, put("models", "employment", "route", "prefix", value="/employment/v2")
+    ),
+    "drain": Change(GPU, put("models", "assistant", *DRAIN, value=200)),
+    "runtime-arguments": Change(
+        GPU, put("models", "assistant", "runtime", "max_model_tokens", value=16384)
+    ),
+    "gateway-replicas": Change("platform.dev", put("gateway", "replicas", value=3)),
+    "volume-size": Change("platform.dev", put("monitoring", *SIZE, value="40Gi")),
+    "checkpoints": Change("jobs.gpu", put("training", *CHECKPOINTS, value=600)),
+    "rule-broken": Change(PROD, FORGETFUL, rules=same_rules),
+    "rule-kept": Change(PROD, nothing, FORGETFUL, rules=same_rules),
+    "rules-weakened": Change(PROD, FORGETFUL, rules=weaker_rules),
 }
 
 
 @pytest.fixture(autouse=True)
 def that_day(monkeypatch: pytest.MonkeyPatch) -> None:
-    """EKS costs more once a version's standard support has ended."""
+    """EKS costs more once a version's standard support has ended, and waivers end."""
+    monkeypatch.setattr(judgement, "today", lambda: date(2026, 11, 29))
     monkeypatch.setattr(kubernetes_support, "today", lambda: date(2026, 11, 29))
 
 

@@ -1,0 +1,221 @@
+"""What the rules say of both sides, and what a change does to the rules themselves.
+
+Base's rules judge both sides: a pull request cannot soften them for itself. Where head
+has other rules, head is judged by these as well, and both verdicts are shown. Rules
+are data, so the code that compares reads them from each side.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from components import lookups
+from components.security import rules
+from components.security.rules import Rule, RuleList
+from components.yaml_text import YamlError
+from slipway import stack_settings
+from slipway.policy import check, objects, places
+from slipway.policy.evaluation import Evaluator
+from slipway.preview.report import RuleChange, RuleResult, Whose
+from slipway.preview.sides import Side
+from slipway.rendering import placeholders
+from slipway.rendering.recorder import Resource
+from slipway.rendering.render import Rendered, images_in_place
+from stacks import layers
+from toolchain import paths
+from toolchain.errors import OperatorError
+
+Graph = Mapping[str, tuple[Resource, ...]]
+_Key = tuple[str, str, str]
+"""Stack, rule, object."""
+_Open = dict[_Key, RuleResult]
+
+
+def today() -> date:
+    """The day by which waivers hold or have ended."""
+    return datetime.now(tz=UTC).date()
+
+
+@dataclass
+class Judgement:
+    """What was found."""
+
+    results: list[RuleResult] = field(default_factory=list)
+    changes: list[RuleChange] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def judge(
+    stacks: Sequence[str],
+    sides: tuple[Side, Side],
+    graphs: tuple[Graph, Graph],
+    locks: tuple[Path | None, Path | None],
+) -> Judgement:
+    """Both sides by base's rules; nothing if base has none that can be read."""
+    found = Judgement()
+    base, head = sides
+    before = _rules(base, found)
+    if before is None:
+        return found
+    after = _rules(head, found)
+    judged = [
+        _Judge(side, graph, lock)
+        for side, graph, lock in zip(sides, graphs, locks, strict=True)
+    ]
+    old, new = ({k: v for s in stacks for k, v in j.open(before, s)} for j in judged)
+    own = new
+    if after is None:
+        found.changes.append(RuleChange("all", "removed", "head has no rules"))
+        own = {}
+    elif after.rules != before.rules:
+        own = {k: v for s in stacks for k, v in judged[1].open(after, s)}
+    if after is not None:
+        found.changes.extend(_changes(before.rules, after.rules))
+    found.results = sorted(
+        _states(old, new, own), key=lambda r: (r.stack, r.rule, r.object)
+    )
+    found.notes.extend(dict.fromkeys(note for j in judged for note in j.notes))
+    return found
+
+
+def _rules(side: Side, found: Judgement) -> Evaluator | None:
+    folder = side.folder / rules.FOLDER
+    if not folder.is_dir():
+        return None
+    try:
+        return Evaluator(rules.load(folder))
+    except (OperatorError, YamlError) as error:
+        (first, *_) = str(error).splitlines() or [""]
+        found.notes.append(
+            f"The rules of {side.name} are not read by the code that compares: {first}"
+        )
+        return None
+
+
+class _Judge:
+    """One side, judged by any rules."""
+
+    def __init__(self, side: Side, graph: Graph, lock: Path | None) -> None:
+        self.notes: list[str] = []
+        self._side, self._graph = side, graph
+        self._images: dict[str, str] = _references(side, lock)
+        self._seen: dict[str, tuple[dict[str, Any], list[objects.Judged]] | None] = {}
+
+    def open(
+        self, evaluator: Evaluator, stack: str
+    ) -> Iterator[tuple[_Key, RuleResult]]:
+        """What the rules find in the stack, without what has a waiver."""
+        if stack not in self._seen:
+            self._seen[stack] = self._objects(stack)
+        seen = self._seen[stack]
+        if seen is None:
+            return
+        content, judged = seen
+        production = bool(content["production"])
+        lines = places.Lines(stack, self._side.folder)
+        for rule, one, wrong, waived in check.findings(
+            evaluator,
+            judged,
+            environment=layers.split(stack)[1],
+            production=production,
+            settings=content["settings"],
+            today=today(),
+        ):
+            if not waived:
+                result = RuleResult(
+                    stack=stack,
+                    rule=rule.id,
+                    object=one.name,
+                    state="there",
+                    level=rule.severity if production else "warning",
+                    message=rule.message,
+                    wrong=tuple(wrong),
+                    fix=rule.fix,
+                    file=lines.file,
+                    line=lines.of(one),
+                )
+                yield (stack, rule.id, one.name), result
+
+    def _objects(
+        self, stack: str
+    ) -> tuple[dict[str, Any], list[objects.Judged]] | None:
+        if stack not in self._graph:
+            return None
+        model = layers.of(stack).settings
+        try:
+            # Settings may name what lies elsewhere: a side's are not followed there.
+            with images_in_place(self._images), lookups.none():
+                settings = stack_settings.load(stack, model, self._side.folder)
+        except OperatorError:
+            self.notes.append(
+                f"{stack} was not judged by the rules: its settings are not known to "
+                "the code that compares."
+            )
+            return None
+        production = check.in_production(settings)
+        content = check.stack_object(stack, settings, production=production)
+        rendered = Rendered(stack, self._graph[stack], {})
+        return content, [objects.of_stack(content), *objects.of_rendered(rendered)]
+
+
+def _references(side: Side, lock: Path | None) -> dict[str, str]:
+    """Images by name: of the lock file, else placeholders.
+
+    Defaults are those of the code that compares, so its names are among them.
+    """
+    if lock is not None:
+        found: dict[str, str] = json.loads(lock.read_text())
+        return found
+    return placeholders.images(paths.ROOT) | placeholders.images(side.folder)
+
+
+def _states(old: _Open, new: _Open, own: _Open) -> Iterator[RuleResult]:
+    """`old` and `new` by base's rules; `own`: head by its own."""
+    for key, one in new.items():
+        by: tuple[Whose, ...] = ("base", "head") if key in own else ("base",)
+        yield replace(one, state="there" if key in old else "new", by=by)
+    for key, one in own.items():
+        if key not in new:
+            yield replace(one, state="new", by=("head",))
+    for key, one in old.items():
+        if key not in new:
+            yield replace(one, state="gone", by=("base",))
+
+
+def _changes(before: RuleList, after: RuleList) -> Iterator[RuleChange]:
+    """Rules that come, go or differ, and what they depend on."""
+    for name in sorted(before.rules.keys() | after.rules.keys()):
+        old, new = before.rules.get(name), after.rules.get(name)
+        if old is None:
+            yield RuleChange(name, "added", "")
+        elif new is None:
+            yield RuleChange(name, "removed", old.message)
+        elif fields := _differ(old, new):
+            yield RuleChange(name, "changed", ", ".join(fields))
+    yield from _around(before, after)
+
+
+def _around(before: RuleList, after: RuleList) -> Iterator[RuleChange]:
+    """Other variables and parameters, and waivers that are new."""
+    for kind in ("variables", "parameters"):
+        mine, theirs = getattr(before, kind), getattr(after, kind)
+        for name in sorted(mine.keys() | theirs.keys()):
+            if mine.get(name) != theirs.get(name):
+                yield RuleChange(f"{kind}.{name}", "changed", "")
+    for waiver in after.waivers:
+        if waiver not in before.waivers:
+            for rule in waiver.rules:
+                text = f"{', '.join(waiver.objects)} until {waiver.until}: {waiver.why}"
+                yield RuleChange(rule, "waived", text)
+
+
+def _differ(old: Rule, new: Rule) -> list[str]:
+    """Fields that decide about something; not the words."""
+    words = ("message", "why", "fix", "since")
+    mine, theirs = old.model_dump(), new.model_dump()
+    return [name for name in mine if name not in words and mine[name] != theirs[name]]

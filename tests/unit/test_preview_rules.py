@@ -1,0 +1,211 @@
+"""What the rules say of a change, and of a change of the rules."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components import lookups
+from slipway import stack_settings
+from slipway.preview import comparison, judgement, markdown, verdict, views
+from slipway.preview.report import Report, RuleResult
+from slipway.preview.sides import Side
+from slipway.rendering.recorder import Resource
+from tests.support.compared import checkout, nothing
+
+STACK = "models.dev"
+LONG = {
+    "id": "short-names",
+    "severity": "error",
+    "kinds": ["ConfigMap"],
+    "expression": "size(object.metadata.name) > 3 ? [object.metadata.name] : []",
+    "message": "A name is long",
+    "why": "It is hard to read.",
+    "fix": "Give a short one.",
+    "since": "2026-11-30",
+}
+WAIVER = {
+    "rules": ["short-names"],
+    "objects": ["ConfigMap/n/long-one"],
+    "until": "2099-01-01",
+    "who": "its author",
+    "why": "No time.",
+}
+_EMPTY = Report(
+    *("base", "head", "base", "placeholders", "nothing", ""), (), (), (), (), ()
+)
+
+
+def config_map(name: str) -> Resource:
+    type_ = "kubernetes:core/v1:ConfigMap"
+    metadata = {"name": name, "namespace": "n"}
+    return Resource(f"{type_}::{name}", type_, name, {"metadata": metadata}, True)
+
+
+def side(folder: Path, rule: dict[str, Any] | None, *waivers: Any) -> Side:
+    """A checkout with one rule; none where it has no rules."""
+    checkout(folder, STACK, nothing)
+    if rule is not None:
+        (folder / "policies").mkdir()
+        given = {k: v for k, v in rule.items() if k != "id"}
+        content = {"rules": {rule["id"]: given}, "waivers": list(waivers)}
+        (folder / "policies/own.yaml").write_text(yaml.safe_dump(content))
+    return Side(folder.name, folder)
+
+
+def judged(
+    base: Side, head: Side, before: tuple[str, ...], after: tuple[str, ...]
+) -> judgement.Judgement:
+    graphs = [{STACK: tuple(config_map(n) for n in names)} for names in (before, after)]
+    return judgement.judge([STACK], (base, head), (graphs[0], graphs[1]), (None, None))
+
+
+def states(found: judgement.Judgement) -> set[tuple[str, str, tuple[str, ...]]]:
+    return {(r.object.rpartition("/")[2], r.state, r.by) for r in found.results}
+
+
+BOTH = ("base", "head")
+POLICY = "policies/own.yaml"
+
+
+def test_results_are_new_there_or_gone(tmp_path: Path) -> None:
+    base, head = side(tmp_path / "base", LONG), side(tmp_path / "head", LONG)
+    found = judged(base, head, ("long-old", "long-kept", "a"), ("long-kept", "long-n"))
+    assert states(found) == {
+        ("long-old", "gone", ("base",)),
+        ("long-kept", "there", BOTH),
+        ("long-n", "new", BOTH),
+    }
+    assert not found.changes
+    assert not found.notes
+    (new,) = (r for r in found.results if r.state == "new")
+    assert new.file == "stacks/config/Pulumi.models.dev.yaml"
+    assert new.level == "warning"  # production does not depend on the stack
+
+
+@pytest.mark.parametrize(
+    ("rule", "waivers", "change"),
+    [
+        (LONG | {"id": "other"}, (), "removed"),
+        (LONG | {"expression": "[]"}, (), "changed"),
+        (LONG | {"production_only": True}, (), "changed"),
+        (LONG, (WAIVER,), "waived"),
+        (None, (), "removed"),
+    ],
+)
+def test_a_change_that_weakens_a_rule_is_judged_by_the_rule_as_it_was(
+    rule: Any, waivers: tuple[Any, ...], change: str, tmp_path: Path
+) -> None:
+    base = side(tmp_path / "base", LONG)
+    head = side(tmp_path / "head", rule, *waivers)
+    found = judged(base, head, (), ("long-one",))
+    assert ("long-one", "new", ("base",)) in states(found)
+    assert change in {one.change for one in found.changes}
+
+
+def test_what_only_heads_own_rules_find_is_told(tmp_path: Path) -> None:
+    base = side(tmp_path / "base", LONG | {"expression": "[]"})
+    head = side(tmp_path / "head", LONG)
+    found = judged(base, head, ("long-one",), ("long-one",))
+    assert states(found) == {("long-one", "new", ("head",))}
+
+
+def test_other_words_of_a_rule_are_no_change(tmp_path: Path) -> None:
+    base = side(tmp_path / "base", LONG)
+    head = side(tmp_path / "head", LONG | {"why": "Because.", "fix": "Shorten it."})
+    assert not judged(base, head, (), ()).changes
+
+
+def test_rules_of_base_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    base = side(tmp_path / "base", LONG | {"expression": "size("})
+    head = side(tmp_path / "head", LONG)
+    found = judged(base, head, (), ("long-one",))
+    assert not found.results
+    assert "rules of base are not read" in found.notes[0]
+
+
+def test_a_base_without_rules_judges_nothing(tmp_path: Path) -> None:
+    """As checkouts before the rules were."""
+    base, head = side(tmp_path / "base", None), side(tmp_path / "head", LONG)
+    assert judged(base, head, (), ("long-one",)) == judgement.Judgement()
+
+
+def test_settings_that_are_not_known_are_told(tmp_path: Path) -> None:
+    base, head = side(tmp_path / "base", LONG), side(tmp_path / "head", LONG)
+    file = head.folder / "stacks/config/Pulumi.models.dev.yaml"
+    file.write_text("config: {slipway:models: {a: {no_such_setting: 1}}}\n")
+    found = judged(base, head, ("long-one",), ("long-one",))
+    assert any("was not judged by the rules" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("file", ["stacks/config/Pulumi.models.dev.yaml", POLICY])
+def test_no_file_of_head_makes_the_judge_run_code(file: str, tmp_path: Path) -> None:
+    """A harmless stand-in for a command in a file that PyYAML could be made to run."""
+    base, head = side(tmp_path / "base", LONG), side(tmp_path / "head", LONG)
+    mark = tmp_path / "ran"
+    text = f'!!python/object/apply:os.mkdir ["{mark}"]'
+    (head.folder / file).write_text(
+        f"{{config: {{slipway:models: {text}}}, rules: {text}}}\n"
+    )
+    found = judged(base, head, ("long-one",), ("long-one",))
+    assert found.notes or found.changes
+    graphs = ({STACK: (config_map("a"),)}, {STACK: (config_map("b"),)})
+    report = comparison.of_graphs(base, head, [STACK], graphs)
+    assert {item.action for item in report.items} == {"created", "deleted"}
+    assert not mark.exists()
+
+
+def test_what_settings_of_head_name_elsewhere_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, head = side(tmp_path / "base", LONG), side(tmp_path / "head", LONG)
+    allowed = []
+    load = stack_settings.load
+
+    def noted(*args: Any) -> Any:
+        allowed.append(lookups.allowed())
+        return load(*args)
+
+    monkeypatch.setattr(stack_settings, "load", noted)
+    judged(base, head, ("long-one",), ("long-one",))
+    assert allowed == [False, False]
+
+
+def result(state: Any, level: Any = "error", by: Any = BOTH) -> RuleResult:
+    return RuleResult(
+        *(STACK, "short-names", f"ConfigMap/n/{state}", state, level, "A name is long"),
+        *(("`long`",), "Give a short one.", "stacks/config/Pulumi.a.yaml", 7, by),
+    )
+
+
+def test_the_verdict_and_the_markdown_say_it() -> None:
+    found = [result("new"), result("there"), result("gone")]
+    report = verdict.with_verdict(dataclasses.replace(_EMPTY, rules=tuple(found)))
+    assert report.level == "danger"
+    assert report.verdict.startswith("Breaks rules of production in 1 place,")
+    text = markdown.text(report)
+    assert "- new error: `models.dev` `ConfigMap/n/new`: `short-names`" in text
+    assert "- gone: `models.dev` `ConfigMap/n/gone`" in text
+    assert "- 1 still there, the same on both sides" in text
+    only_there = dataclasses.replace(_EMPTY, rules=(result("there"),))
+    assert verdict.with_verdict(only_there).level == "nothing"
+    warned = dataclasses.replace(_EMPTY, rules=(result("new", "warning"),))
+    assert verdict.with_verdict(warned).level == "attention"
+
+
+def test_code_hosts_get_what_is_open_and_people_what_is_new() -> None:
+    report = dataclasses.replace(
+        _EMPTY, rules=(result("new"), result("there"), result("gone"))
+    )
+    log = json.loads(views.sarif(report))
+    found = [r["message"]["text"].partition(":")[0] for r in log["runs"][0]["results"]]
+    assert found == ["ConfigMap/n/new", "ConfigMap/n/there"]
+    assert len(json.loads(views.gitlab(report))) == 2
+    commands = views.github(report)
+    assert commands.startswith("::error file=stacks/config/Pulumi.a.yaml,line=7,")
+    assert commands.count("::error") == 1
