@@ -6,6 +6,7 @@ needs no lock.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -138,7 +139,7 @@ def known(file: Path, name: str = "") -> dict[str, str]:
     ImageError, about `name`, if there is no such file or it is not whole.
     """
     try:
-        found: dict[str, str] = json.loads(file.read_text())
+        found, wrong = _read(file.read_text())
     except FileNotFoundError:
         raise ImageError(
             name,
@@ -151,14 +152,25 @@ def known(file: Path, name: str = "") -> dict[str, str]:
         raise ImageError(
             name, f"{file} cannot be read ({error})", "run `slipway images` again"
         ) from None
-    wrong = [k for k, v in found.items() if not REFERENCE.fullmatch(str(v))]
     if wrong:
         raise ImageError(
             name,
             f"{file} has no digest for {', '.join(wrong)}",
             "run `slipway images` again",
         )
-    return found
+    return dict(found)
+
+
+@functools.lru_cache(maxsize=4)
+def _read(text: str) -> tuple[dict[str, str], tuple[str, ...]]:
+    """The references in a lock file's text, and the names without a digest.
+
+    Kept: each model asks for its images, and `slipway compare` has a placeholder for
+    every name.
+    """
+    found: dict[str, str] = json.loads(text)
+    wrong = (k for k, v in found.items() if not REFERENCE.fullmatch(str(v)))
+    return found, tuple(wrong)
 
 
 def pull_policy(reference: str) -> str:

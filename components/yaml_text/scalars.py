@@ -71,11 +71,13 @@ def meaning(text: str, dialect: Dialect = Dialect.ENGINE) -> Scalar:
 
 def is_text_to_all(text: str) -> bool:
     """Whether every reader takes the word for text though it has no quotes."""
+    if text in _SWITCHES or text in _WORDS:
+        return False
+    if text[0] not in "+-." and not text[0].isdecimal():
+        return True  # neither a number nor a day: most texts, and the quick way
     # YAML 1.2's numbers are among Go's, but for those that no float can hold.
-    return (
-        text not in _SWITCHES
-        and not any(it.fullmatch(text) for it in (_FLOAT, _DAY, _MOMENT))
-        and all(isinstance(meaning(text, d), str) for d in Dialect)
+    return not any(it.fullmatch(text) for it in (_FLOAT, _DAY, _MOMENT)) and all(
+        isinstance(meaning(text, d), str) for d in Dialect
     )
 
 

@@ -13,34 +13,12 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, TypeVar
 
 from pulumi.runtime import config as runtime_config
-from pulumi.runtime import resource as sdk_resource
-from pulumi.runtime.proto import source_pb2
 from pulumi.runtime.settings import Settings, configure
 from pulumi.runtime.stack import run_in_stack
 
+from slipway.rendering import quick_sdk
+
 T = TypeVar("T")
-_in_memory: contextvars.ContextVar[bool] = contextvars.ContextVar(
-    "slipway_in_memory", default=False
-)
-
-
-def _forget_where_resources_are_declared() -> None:
-    """Keeps the SDK from taking a stack trace for each resource of our programs.
-
-    The engine shows them in errors; our monitor drops them. Each looks at every file of
-    the stack anew: a third of the time of a stack of 300 resources. Programs that the
-    engine runs have them as before.
-    """
-    name = "_get_stack_trace"
-    before: Callable[[], source_pb2.StackTrace] = getattr(sdk_resource, name)
-
-    def stack_trace() -> source_pb2.StackTrace:
-        return source_pb2.StackTrace() if _in_memory.get() else before()
-
-    setattr(sdk_resource, name, stack_trace)
-
-
-_forget_where_resources_are_declared()
 
 
 class _Loop(asyncio.SelectorEventLoop):
@@ -77,7 +55,7 @@ def run(
     asyncio.set_event_loop(loop)
     loop.set_exception_handler(lambda *_: None)  # all errors are raised below
     configure(settings)
-    _in_memory.set(True)
+    quick_sdk.here()
     runtime_config.set_all_config(dict(config), secret)
     try:
         loop.run_until_complete(run_in_stack(_until_quiet(program)))

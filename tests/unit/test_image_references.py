@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -133,3 +134,26 @@ def test_production_is_what_the_settings_read_it_as(
 ) -> None:
     assert image_lock.of({"production": given}, tmp_path).must_be_named is is_production
     assert not image_lock.of({}, tmp_path).must_be_named
+
+
+def test_a_lock_is_read_once_for_each_of_its_contents(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stack of many models asks for each; a build in between is seen."""
+    file = tmp_path / "images.lock"
+    reads = []
+    loads = json.loads
+
+    def noted(text: str) -> Any:
+        reads.append(text)
+        return loads(text)
+
+    monkeypatch.setattr(images.json, "loads", noted)
+    for digit in "0101":
+        content = {"one": f"registry.lab/one@sha256:{digit * 63}7"}
+        file.write_text(json.dumps(content))
+        for _ in range(3):
+            found = images.known(file)
+            assert found == content
+            found.clear()  # what is kept is nobody's to change
+    assert len(reads) == 2

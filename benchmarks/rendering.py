@@ -1,0 +1,171 @@
+"""`python -m benchmarks.rendering REVISION`: what rendering many models costs.
+
+Renders stacks of plain models and writes their manifests, by the code of this checkout
+and by that of a revision, in turns and each in a process of its own. Then makes the
+report of `slipway compare` on one changed model of the smaller stack, and renders one
+side of it alone. Reports CPU time of all processes, wall time, the memory of the
+largest process, and how the CPU time grows with the number of models.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from benchmarks import rendering_child
+from benchmarks.programs import revision
+from toolchain import paths
+
+CHILD = Path(__file__).with_name("rendering_child.py")
+SIZES = (100, 1000)
+AIM_CPU, AIM_WALL, AIM_MEMORY = 0.5, 0.3, 0.4
+"""Times what the revision takes, for the larger stack."""
+AIM_REPORT = 1.5
+"""Times the wall time of rendering one side."""
+AIM_GROWTH = 1.05
+SOURCES = ("components", "slipway", "stacks", "toolchain", "images", "Pulumi.yaml")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one process with all below it."""
+
+    cpu_seconds: float
+    work_cpu_seconds: float
+    """Without its imports."""
+    wall_seconds: float
+    memory_mib: float
+    """Of the largest process."""
+
+
+@dataclass
+class Found:
+    """Costs of both by number of models, and of one side and of whole reports."""
+
+    ours: dict[int, list[Cost]] = field(default_factory=dict)
+    theirs: dict[int, list[Cost]] = field(default_factory=dict)
+    reports: list[tuple[Cost, Cost]] = field(default_factory=list)
+
+
+def measure(checkout: Path, *words: str) -> Cost:
+    """Runs the child with a checkout's code."""
+    started = time.monotonic()
+    process = subprocess.Popen(
+        [sys.executable, str(CHILD), *words],
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(checkout)},
+        cwd=checkout,
+        text=True,
+    )
+    assert process.stdout is not None
+    said = process.stdout.read()
+    _, status, used = os.wait4(process.pid, 0)
+    wall = time.monotonic() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{words} in {checkout} ended with {process.returncode}")
+    cpu = used.ru_utime + used.ru_stime
+    work = cpu - json.loads(said.splitlines()[-1])["cpu_before"]
+    return Cost(cpu, work, wall, used.ru_maxrss / 1024)
+
+
+def sides(folder: Path, number: int) -> list[Path]:
+    """Two checkouts with that many models, of which one may have more replicas."""
+    found = []
+    without = shutil.ignore_patterns("__pycache__")
+    for name, replicas in (("base", 6), ("head", 9)):
+        root = folder / name
+        root.mkdir()
+        for source in (paths.ROOT / one for one in SOURCES):
+            if source.is_dir():
+                shutil.copytree(source, root / source.name, ignore=without)
+            else:
+                shutil.copy(source, root)
+        file = root / f"stacks/config/Pulumi.{rendering_child.STACK}.yaml"
+        models = rendering_child.models(number, replicas)
+        file.write_text(yaml.safe_dump({"config": {"slipway:models": models}}))
+        found.append(root)
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.rendering", description=__doc__
+    )
+    parser.add_argument("revision", help="what to compare with: a commit, a tag")
+    parser.add_argument("--rounds", type=int, default=1, choices=range(1, 21))
+    parser.add_argument("--models", type=int, nargs=2, default=SIZES)
+    options = parser.parse_args(arguments)
+    small, large = options.models
+    found = Found()
+    with (
+        revision(options.revision) as there,
+        tempfile.TemporaryDirectory(prefix="slipway-rendering-") as folder,
+    ):
+        base, head = map(str, sides(Path(folder), small))
+        checkouts = {options.revision: there, "this checkout": paths.ROOT}
+        for _ in range(options.rounds):
+            for number in (small, large):
+                for name, checkout in checkouts.items():
+                    cost = measure(checkout, "render", str(number))
+                    costs = found.ours if checkout == paths.ROOT else found.theirs
+                    costs.setdefault(number, []).append(cost)
+                    _tell(f"{name}, {number} models", cost)
+            one = measure(paths.ROOT, "side", base)
+            whole = measure(paths.ROOT, "report", base, head)
+            _tell(f"one side, {small} models", one)
+            _tell(f"report, {small} models", whole)
+            found.reports.append((one, whole))
+    return aims(found, small, large)
+
+
+def _tell(name: str, cost: Cost) -> None:
+    print(
+        f"{name:30}{cost.cpu_seconds:7.1f} CPU s{cost.wall_seconds:7.1f} s"
+        f"{cost.memory_mib:7.0f} MiB",
+        flush=True,
+    )
+
+
+def aims(of: Found, small: int, large: int) -> int:
+    """Prints the ratios; 1 if an aim is missed."""
+    pairs = list(zip(of.ours[large], of.theirs[large], strict=True))
+    growth = [
+        math.log(after.work_cpu_seconds / before.work_cpu_seconds, large / small)
+        for before, after in zip(of.ours[small], of.ours[large], strict=True)
+    ]
+    found = [
+        ("CPU time", [a.cpu_seconds / b.cpu_seconds for a, b in pairs], AIM_CPU),
+        ("wall time", [a.wall_seconds / b.wall_seconds for a, b in pairs], AIM_WALL),
+        ("memory", [a.memory_mib / b.memory_mib for a, b in pairs], AIM_MEMORY),
+        (
+            "report, times the wall time of one side",
+            [whole.wall_seconds / one.wall_seconds for one, whole in of.reports],
+            AIM_REPORT,
+        ),
+        ("exponent of growth", growth, AIM_GROWTH),
+    ]
+    missed = 0
+    for name, values, aim in found:
+        value = statistics.median(values)
+        missed += value > aim
+        kept = "MISSED" if value > aim else "kept"
+        print(f"aim: {name}: {value:.2f}, at most {aim}: {kept}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
