@@ -25,9 +25,9 @@ from toolchain import paths
 PYPROJECT = paths.ROOT / "pyproject.toml"
 PROJECT: dict[str, Any] = tomllib.loads(PYPROJECT.read_text())["project"]
 SHIPPED = ("components", "slipway", "stacks", "toolchain")
-WITH_LOCAL = {"duckdb", "model_server", "numpy", "onnx", "onnxruntime"}
-"""Of the extra `local`, and the model server's folder: commands that do without them
-load them only when they train or optimize a model."""
+WITH_LOCAL = {"duckdb", "numpy", "onnx", "onnxruntime"}
+"""Of the extra `local`: commands that do without them load them only when they train or
+optimize a model."""
 
 
 def _requirements(lines: list[str]) -> dict[str, Requirement]:

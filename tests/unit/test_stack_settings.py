@@ -85,6 +85,8 @@ def nothing_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SLIPWAY_IMAGES_LOCK", str(lock))
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "no-kubeconfig"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    # Without one, production's state is refused before it is looked for.
+    monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "shared by all who deploy")
 
 
 @pytest.fixture
@@ -98,10 +100,7 @@ def checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 
 def outcome(stack: str, words: tuple[str, ...]) -> list[str]:
-    """Paths of the problems that a command finds in the stack file; none: it is taken.
-
-    Everything that follows may fail: there is no cluster.
-    """
+    """Paths of problems that a command finds in the stack file; the rest may fail."""
     done = CliRunner().invoke(cli, [word.format(stack) for word in words])
     assert isinstance(done.exception, None | SystemExit | Reached), done.exception
     head = f"error: {files.name(stack)}: "
