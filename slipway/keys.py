@@ -19,8 +19,8 @@ from components import naming
 from components.serving.models_settings import ModelsSettings
 from components.serving.settings.access_settings import ClientName
 from slipway import stack_files, stack_settings
-from slipway.cluster import stack_api
 from slipway.cluster.kube_api import KubeApi, KubeApiError, Object
+from slipway.engine import stack_api
 
 KEY_BYTES = 32
 SECRETS = "/api/v1/namespaces/{namespace}/secrets"

@@ -19,8 +19,9 @@ from components import naming
 from components.monitoring import monitor_file
 from components.serving.models_settings import ModelsSettings
 from slipway import stack_settings
-from slipway.cluster import pod_exec, stack_api
+from slipway.cluster import pod_exec
 from slipway.cluster.kube_api import KubeApiError
+from slipway.engine import stack_api
 from slipway.logs.printable import lines, printable
 from toolchain import paths
 

@@ -17,8 +17,8 @@ from components.serving.args.model_server_args import ModelServerArgs
 from components.serving.models_settings import ModelsSettings
 from slipway import stack_settings
 from slipway.bench.usage import Reading, read
-from slipway.cluster import stack_api
 from slipway.cluster.kube_api import KubeApi, KubeApiError
+from slipway.engine import stack_api
 
 TIMEOUT_SECONDS = 10.0
 LOOPBACK = ("127.0.0.1", "localhost", "::1")

@@ -10,8 +10,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from slipway.doctor import examination, plan, pods, redaction
-from slipway.doctor.account import Account
+from slipway import redaction
+from slipway.account import Account
+from slipway.doctor import examination, plan, pods
 from slipway.doctor.findings import Report, worst
 from stacks import layers
 

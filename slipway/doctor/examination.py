@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from slipway.doctor.account import Account, CannotAskError
+from slipway.account import Account, CannotAskError
 from slipway.doctor.checks import CHECKS, FIRST, Check
 from slipway.doctor.findings import Finding, Report
 from slipway.doctor.plan import Plan

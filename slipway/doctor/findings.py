@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from slipway.doctor.redaction import redact
+from slipway.redaction import redact
 
 Status = Literal["good", "problem", "unknown"]
 STATUSES: tuple[Status, ...] = ("good", "problem", "unknown")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from slipway.cluster import stack_api
 from slipway.cluster.kube_api import KubeApi, KubeApiError
 from slipway.doctor import node_size
 from slipway.doctor.findings import Finding, Report
 from slipway.doctor.pending import PendingPods, explain
+from slipway.engine import stack_api
 from slipway.teardown.drain import NODE_POOLS, PODS
 
 NAME = "pending-pods"

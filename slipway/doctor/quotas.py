@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slipway.doctor.account import Account, CannotAskError
+from slipway.account import Account, CannotAskError
 
 NOT_APPLIED = "NoSuchResourceException"
 """The account never had this quota changed: AWS's default holds."""

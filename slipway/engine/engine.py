@@ -20,16 +20,20 @@ from rich.console import Console
 
 from components import lookups
 from slipway import progress, stack_files
-from slipway.cluster import existing, live_weights, readiness, sources, stack_api
+from slipway.cluster import sources
 from slipway.engine import (
     backend_files,
+    existing,
     interrupts,
+    live_weights,
     locks,
     loops,
     output,
     pulumi_cli,
+    readiness,
     recovery,
     sessions,
+    stack_api,
     unchanged,
     workspace,
 )
@@ -38,7 +42,7 @@ from slipway.engine.sessions import Session
 from slipway.progress import EngineProgress
 from slipway.rendering import render
 from slipway.rendering.recorder import KUBERNETES
-from slipway.teardown.waiting import Waiting
+from slipway.waiting import Waiting
 from stacks import layers
 
 DOING = {

@@ -10,8 +10,8 @@ from typing import Any
 
 import pulumi
 
-from slipway.cluster import existing, stack_api
 from slipway.cluster.kube_api import KubeApiError
+from slipway.engine import existing, stack_api
 from slipway.rendering.render import render
 from stacks import layers
 

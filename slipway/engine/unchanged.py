@@ -33,7 +33,7 @@ from slipway.rendering.recorder import (
     Resource,
 )
 from slipway.rendering.render import Rendered
-from slipway.teardown.waiting import shortened
+from slipway.waiting import shortened
 from toolchain import paths, programs
 
 FILE = "unchanged.json"

@@ -9,8 +9,8 @@ import click
 
 from components.training.settings import JobsSettings
 from slipway import stack_settings
-from slipway.cluster import stack_api
 from slipway.cluster.kube_api import KubeApiError
+from slipway.engine import stack_api
 from slipway.jobs.following import Following
 from slipway.jobs.runs import Runs
 from slipway.jobs.state import State

@@ -9,8 +9,8 @@ import click
 
 from components.serving.models_settings import ModelsSettings
 from slipway import stack_settings
-from slipway.cluster import stack_api
 from slipway.cluster.kube_api import KubeApi, KubeApiError
+from slipway.engine import stack_api
 from slipway.logs import places
 from slipway.logs.line import Line
 from slipway.logs.printable import printable

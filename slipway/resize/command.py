@@ -14,8 +14,8 @@ from components.yaml_text import written
 from slipway import stack_settings
 from slipway.bench import sizing
 from slipway.bench.command import prometheus_of
-from slipway.cluster import stack_api
 from slipway.cluster.kube_api import KubeApi, KubeApiError
+from slipway.engine import stack_api
 from slipway.logs.printable import printable
 from slipway.resize import plan, replica
 from slipway.resize.plan import CHANGEABLE, Change

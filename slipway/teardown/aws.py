@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from slipway.doctor.account import CannotAskError, Client, session_clients, told
-from slipway.teardown.target import Target
+from slipway.account import CannotAskError, Client, session_clients, told
+from slipway.cluster.target import Target
 
 OWNED = "owned"
 LIVE = ("pending", "running", "stopping", "stopped")

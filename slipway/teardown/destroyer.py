@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from slipway import progress
+from slipway.account import CannotAskError
+from slipway.cluster import target
 from slipway.cluster.kube_api import KubeApi, KubeApiError
-from slipway.doctor.account import CannotAskError
+from slipway.cluster.target import Target
 from slipway.engine import engine as engines
 from slipway.engine.results import EngineError, StackResult
-from slipway.teardown import leftovers, target
+from slipway.teardown import leftovers
 from slipway.teardown.aws import Found
 from slipway.teardown.drain import Drain
 from slipway.teardown.leftovers import LeftoverError
 from slipway.teardown.protection import refuse_protected
 from slipway.teardown.sweep import Sweep
-from slipway.teardown.target import Target
-from slipway.teardown.waiting import Waiting
+from slipway.waiting import Waiting
 from stacks import layers
 
 Reach = Callable[[Target], KubeApi]

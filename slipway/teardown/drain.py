@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from slipway.cluster.kube_api import KubeApi, Object
-from slipway.teardown.waiting import Waiting
+from slipway.waiting import Waiting
 
 NODE_POOLS = "/apis/karpenter.sh/v1/nodepools"
 NODE_CLAIMS = "/apis/karpenter.sh/v1/nodeclaims"

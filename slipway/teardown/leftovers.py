@@ -11,7 +11,7 @@ from rich import box
 from rich.table import Table
 
 from components.cluster.iam.tags import CLUSTER_TAG
-from slipway.doctor.account import CannotAskError, Client, told
+from slipway.account import CannotAskError, Client, told
 from slipway.teardown.aws import Found, owned_by
 from toolchain.errors import OperatorError
 

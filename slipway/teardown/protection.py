@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from slipway import stack_files
-from slipway.teardown.target import CLUSTER, State
+from slipway.cluster.target import CLUSTER, State
 from toolchain.errors import WrongInputError
 
 SETTINGS: Mapping[str, str] = {

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from slipway.doctor.account import CannotAskError, Client, told
+from slipway.account import CannotAskError, Client, told
 from slipway.teardown.aws import Found, Made
-from slipway.teardown.waiting import Waiting
+from slipway.waiting import Waiting
 
 INSTANCE_SECONDS = 300.0
 Delete = Callable[[Client, str], object]

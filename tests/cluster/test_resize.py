@@ -13,8 +13,8 @@ from components.serving.args.parts import parts
 from components.serving.models_settings import ModelsSettings
 from slipway import images, stack_settings
 from slipway.cli import cli
-from slipway.cluster import stack_api
 from slipway.doctor.quantity import parse
+from slipway.engine import stack_api
 from slipway.resize import plan, replica
 from slipway.resize.plan import Change
 from slipway.resize.replica import ResizeError, Watch

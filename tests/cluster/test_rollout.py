@@ -21,7 +21,7 @@ from rollout.status import OrderKind, Phase
 from components import images as references
 from components import naming
 from slipway import images
-from slipway.cluster import stack_api
+from slipway.engine import stack_api
 from slipway.rollouts.live import Live, State
 from tests.cluster.conftest import Cluster
 from tests.support import oip

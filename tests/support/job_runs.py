@@ -16,8 +16,8 @@ from click.testing import CliRunner, Result
 
 from components.training.settings import JobsSettings
 from slipway import stack_settings
-from slipway.cluster import stack_api
 from slipway.cluster.kube_api import KubeApi
+from slipway.engine import stack_api
 from slipway.jobs import following
 
 IMAGE = f"registry.example.com/net@sha256:{'0' * 64}"

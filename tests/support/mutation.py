@@ -56,9 +56,9 @@ TARGETS = {
     "engine": Target(
         package="slipway",
         files=(
-            "slipway/cluster/existing.py",
+            "slipway/engine/existing.py",
             "slipway/cluster/kube_api.py",
-            "slipway/cluster/readiness.py",
+            "slipway/engine/readiness.py",
             "slipway/engine/locks.py",
             "slipway/engine/recovery.py",
             "slipway/teardown/drain.py",

@@ -7,7 +7,7 @@ from typing import Any
 import boto3
 from botocore.stub import Stubber
 
-from slipway.doctor.account import Account, Client
+from slipway.account import Account, Client
 
 REGION = "us-east-1"
 _SESSION = boto3.Session("AKIAEXAMPLEEXAMPLE00", "secret", region_name=REGION)

@@ -18,8 +18,8 @@ from model_monitor.audit import Chain
 from components.serving.models_settings import ModelsSettings
 from slipway import stack_settings
 from slipway.audit import command as audit
-from slipway.cluster import stack_api
 from slipway.cluster.kube_api import KubeApi
+from slipway.engine import stack_api
 from tests.support.pod_server import Answer, PodServer
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from components.cluster.network.network_settings import NetworkSettings
-from slipway.doctor.account import CannotAskError
+from slipway.account import CannotAskError
 from slipway.doctor.checks import (
     cidrs,
     credentials,

@@ -16,14 +16,14 @@ from click.testing import CliRunner, Result
 
 from components.settings import SettingsError
 from slipway import cli
-from slipway.cluster import stack_api
+from slipway.account import Account, CannotAskError
 from slipway.cluster.kube_api import KubeApi, KubeApiError
 from slipway.doctor import cli as doctor
 from slipway.doctor import examination, plan, pods
-from slipway.doctor.account import Account, CannotAskError
 from slipway.doctor.checks import CHECKS, permissions
 from slipway.doctor.findings import Finding, Report, Status
 from slipway.doctor.plan import Plan
+from slipway.engine import stack_api
 from slipway.rendering.render import render
 from slipway.teardown.drain import NODE_POOLS, PODS
 from tests.support import doctor as d

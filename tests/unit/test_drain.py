@@ -8,7 +8,7 @@ import pytest
 from slipway.cluster.kube_api import KubeApi, KubeApiError
 from slipway.teardown import drain
 from slipway.teardown.drain import Drain
-from slipway.teardown.waiting import Waiting
+from slipway.waiting import Waiting
 from tests.support.fake_cluster import Clock, FakeCluster
 
 POOL = f"{drain.NODE_POOLS}/gpu"

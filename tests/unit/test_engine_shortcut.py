@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from slipway.cluster import readiness, stack_api
+from slipway import waiting
+from slipway.engine import readiness, stack_api
 from slipway.engine.engine import Engine
 from slipway.engine.results import EngineError, StackResult
-from slipway.teardown import waiting
 from tests.support.recorded_stack import STACK, RecordedStack, program
 from toolchain import programs
 

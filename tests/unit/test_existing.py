@@ -14,8 +14,8 @@ from components import naming, ownership
 from components.platform.settings import PlatformSettings
 from components.settings import SettingsError
 from slipway import stack_files
-from slipway.cluster import existing
 from slipway.cluster.kube_api import KubeApi, KubeApiError
+from slipway.engine import existing
 from slipway.engine.results import EngineError
 from slipway.rendering import manifests
 from slipway.rendering.render import Rendered, render

@@ -16,8 +16,8 @@ from click.testing import CliRunner, Result
 from components.serving.models_settings import ModelsSettings
 from components.setting_secrets import Encrypted
 from slipway import keys, stack_settings
-from slipway.cluster import stack_api
 from slipway.cluster.kube_api import KubeApi
+from slipway.engine import stack_api
 
 SECRET = "employment-keys"
 PATH = f"/api/v1/namespaces/models/secrets/{SECRET}"

@@ -17,8 +17,9 @@ import yaml
 
 from components.cluster.existing.kubeconfig_files import ambient
 from components.settings import SettingsError
-from slipway.cluster import sources, stack_api
+from slipway.cluster import sources
 from slipway.cluster.kube_api import KubeApi, KubeApiError
+from slipway.engine import stack_api
 from stacks import files
 from tests.support import rendered as r
 from tests.support.https_server import Served, serve

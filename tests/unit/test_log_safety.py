@@ -12,9 +12,10 @@ import pytest
 from click.testing import CliRunner
 
 from slipway import stack_settings
-from slipway.cluster import pod_exec, stack_api
+from slipway.cluster import pod_exec
 from slipway.cluster.kube_api import KubeApi, KubeApiError
 from slipway.cluster.pod_exec import Done
+from slipway.engine import stack_api
 from slipway.logs import command, places, reading, record
 from slipway.logs.line import DEEPEST, Line, moment, parse, text_of
 from slipway.logs.places import Place

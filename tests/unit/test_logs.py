@@ -26,8 +26,8 @@ from model_monitor.store.ingest import ingest
 
 from components.serving.models_settings import ModelsSettings
 from slipway import stack_settings
-from slipway.cluster import stack_api
 from slipway.cluster.kube_api import KubeApi
+from slipway.engine import stack_api
 from slipway.logs.command import command
 from slipway.logs.line import Line, parse
 from slipway.logs.places import Place

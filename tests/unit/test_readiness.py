@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from slipway.cluster import existing, readiness
+from slipway.engine import existing, readiness
 from slipway.rendering.render import Rendered
-from slipway.teardown.waiting import Waiting
+from slipway.waiting import Waiting
 from tests.support import rendered as support
 from tests.support.fake_cluster import Clock, FakeCluster
 

@@ -9,7 +9,7 @@ import logging
 import pytest
 
 from slipway.doctor.findings import Finding, Report
-from slipway.doctor.redaction import REDACTED, handler, redact
+from slipway.redaction import REDACTED, handler, redact
 
 KEY_ID = "AKIA" + "CANARYCANARY0000"
 SESSION_ID = "ASIA" + "CANARYCANARY0001"

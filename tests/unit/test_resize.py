@@ -15,7 +15,7 @@ from slipway import stack_settings
 from slipway.bench import sizing
 from slipway.bench.sizing import Finding
 from slipway.cli import cli
-from slipway.cluster import stack_api
+from slipway.engine import stack_api
 from slipway.resize import command, plan, replica
 from slipway.resize.plan import Change
 from slipway.resize.replica import ResizeError, Watch

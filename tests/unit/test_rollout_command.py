@@ -21,9 +21,10 @@ from rollout.verdict import Outcome
 from rollout.web import plain
 
 from slipway.cli import cli
-from slipway.cluster import pod_exec, stack_api
+from slipway.cluster import pod_exec
 from slipway.cluster.kube_api import KubeApi
 from slipway.cluster.pod_exec import Done
+from slipway.engine import stack_api
 from slipway.rollouts import command, show
 from tests.support.rollout_api import NAMES, Served, objects, serve
 from tests.support.rollouts import SETTINGS

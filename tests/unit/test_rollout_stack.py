@@ -15,10 +15,10 @@ from components.observability.prometheus import Prometheus
 from components.observability.settings import PrometheusSettings
 from components.settings import SettingsError
 from slipway.cli import cli
-from slipway.cluster import live_weights
 from slipway.cluster.kube_api import KubeApi
 from slipway.compose.objects import Objects
 from slipway.compose.stack import translated
+from slipway.engine import live_weights
 from slipway.engine.results import EngineError
 from slipway.rendering import render as rendering
 from slipway.rendering.render import Rendered

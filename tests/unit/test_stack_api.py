@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from slipway.cluster import stack_api
+from slipway.engine import stack_api
 from slipway.rendering.render import render
-from slipway.teardown.waiting import Waiting
+from slipway.waiting import Waiting
 from tests.support.fake_cluster import Clock, FakeCluster
 from tests.support.rendered import IMAGES
 

@@ -20,9 +20,9 @@ from components.setting_secrets import Encrypted
 from components.settings import SettingsError
 from slipway import stack_settings
 from slipway.cli import cli
+from slipway.cluster import target
 from slipway.engine.engine import Engine
 from slipway.rendering.render import render
-from slipway.teardown import target
 from stacks import cluster, files, layers
 from tests.support.rendered import IMAGES
 from toolchain import paths

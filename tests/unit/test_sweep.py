@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from slipway.cluster.target import Target
 from slipway.teardown import leftovers
 from slipway.teardown.aws import Found, Made
 from slipway.teardown.sweep import DELETIONS, Sweep
-from slipway.teardown.target import Target
-from slipway.teardown.waiting import Waiting
+from slipway.waiting import Waiting
 from tests.support.fake_cluster import Clock
 from tests.support.stubbed import Stubbed
 

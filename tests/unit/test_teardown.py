@@ -9,16 +9,17 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
+from slipway.account import CannotAskError
+from slipway.cluster import target
 from slipway.cluster.kube_api import KubeApi, KubeApiError
-from slipway.doctor.account import CannotAskError
+from slipway.cluster.target import Target
 from slipway.engine.engine import Engine
 from slipway.engine.results import EngineError, StackResult
-from slipway.teardown import destroyer, leftovers, target
+from slipway.teardown import destroyer, leftovers
 from slipway.teardown.aws import Found, Made
 from slipway.teardown.destroyer import Destroyer
 from slipway.teardown.leftovers import Leftover, LeftoverError
 from slipway.teardown.protection import ProtectedError, protected
-from slipway.teardown.target import Target
 from stacks import files
 from tests.support.fake_cluster import FakeCluster
 from toolchain.errors import FAILED, INTERRUPTED, WRONG

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from slipway.doctor.account import Account
+from slipway.account import Account
 from slipway.doctor.checks import (
     cidrs,
     credentials,

@@ -8,7 +8,7 @@ from typing import Any
 
 from components.cluster.iam.tags import CLUSTER_TAG
 from components.cluster.network.network_settings import ExistingVpc
-from slipway.doctor.account import Account, CannotAskError
+from slipway.account import Account, CannotAskError
 from slipway.doctor.findings import Finding
 from slipway.doctor.plan import Plan
 

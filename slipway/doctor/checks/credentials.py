@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from slipway.doctor.account import Account
+from slipway.account import Account
 from slipway.doctor.findings import Finding
 from slipway.doctor.plan import Plan
 

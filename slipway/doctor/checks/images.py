@@ -12,7 +12,7 @@ from components import catalog
 from components.cluster.nodes import amis, node_capacity
 from components.cluster.nodes.amis import Ami
 from components.cluster.nodes.node_pool_base import NodePoolBase
-from slipway.doctor.account import Account, CannotAskError
+from slipway.account import Account, CannotAskError
 from slipway.doctor.findings import Finding
 from slipway.doctor.plan import Plan
 

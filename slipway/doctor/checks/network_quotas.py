@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from components import catalog
 from components.cluster.iam.tags import CLUSTER_TAG
 from components.cluster.network.endpoint_services import ENDPOINT_SERVICES
+from slipway.account import Account, CannotAskError
 from slipway.doctor import quotas
-from slipway.doctor.account import Account, CannotAskError
 from slipway.doctor.findings import Finding
 from slipway.doctor.plan import Plan
 

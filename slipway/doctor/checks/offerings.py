@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from components.cluster.nodes.elastic_pool import ElasticPool
-from slipway.doctor.account import Account
+from slipway.account import Account
 from slipway.doctor.findings import Finding
 from slipway.doctor.plan import Plan
 

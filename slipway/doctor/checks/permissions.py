@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from components.yaml_text import read
-from slipway.doctor.account import Account, CannotAskError, pages
+from slipway.account import Account, CannotAskError, pages
 from slipway.doctor.findings import Finding
 from slipway.doctor.plan import Plan, Registered
 

@@ -11,7 +11,7 @@ from components.cluster.nodes.elastic_pool import ElasticPool
 from components.cluster.nodes.node_pool_base import NodePoolBase
 from components.cluster.nodes.reservation import Reservation
 from components.cluster.nodes.reserved_pool import ReservedPool
-from slipway.doctor.account import Account, CannotAskError
+from slipway.account import Account, CannotAskError
 from slipway.doctor.findings import Finding
 from slipway.doctor.plan import Plan
 

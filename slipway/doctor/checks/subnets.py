@@ -11,7 +11,7 @@ from components.cluster.network import cidr_plan
 from components.cluster.nodes import node_demand
 from components.cluster.nodes.elastic_pool import ElasticPool
 from components.cluster.nodes.node_demand import NodeDemand
-from slipway.doctor.account import Account
+from slipway.account import Account
 from slipway.doctor.findings import Finding
 from slipway.doctor.plan import Plan
 

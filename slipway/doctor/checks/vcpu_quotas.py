@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from components import catalog
 from components.cluster.iam.tags import CLUSTER_TAG
 from components.cluster.nodes.pool_reach import Reach, reach
+from slipway.account import Account, CannotAskError
 from slipway.doctor import quotas
-from slipway.doctor.account import Account, CannotAskError
 from slipway.doctor.findings import Finding
 from slipway.doctor.plan import Plan
 

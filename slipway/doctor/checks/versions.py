@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from slipway.doctor.account import Account, CannotAskError
+from slipway.account import Account, CannotAskError
 from slipway.doctor.findings import Finding
 from slipway.doctor.plan import Plan
 

@@ -14,13 +14,13 @@ from rich.console import Console
 
 from slipway import stack_files
 from slipway.cluster.kube_api import KubeApi, KubeApiError
+from slipway.cluster.target import Target
 from slipway.engine import workspace
 from slipway.engine.engine import Engine
 from slipway.engine.results import StackResult
 from slipway.stack_files import CONFIG_FOLDER, PROJECT_FILE
 from slipway.teardown.aws import Found
 from slipway.teardown.destroyer import Destroyer
-from slipway.teardown.target import Target
 from tests.support.aws import emulators
 from tests.support.aws.account import Account
 from tests.support.aws.provider import AwsProvider, serving

@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from slipway.cluster import existing, stack_api
-from slipway.cluster.existing import Key, Wanted
 from slipway.cluster.kube_api import ForbiddenError, KubeApi, KubeApiError, Object
+from slipway.engine import existing, stack_api
+from slipway.engine.existing import Key, Wanted
 from slipway.rendering.render import Rendered
-from slipway.teardown.waiting import Waiting, shortened
+from slipway.waiting import Waiting, shortened
 
 SECONDS = 90.0
 """Bound of the wait for all objects of a stack together."""

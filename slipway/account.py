@@ -16,7 +16,7 @@ from botocore import exceptions
 from botocore.config import Config
 from botocore.parsers import ResponseParserError
 
-from slipway.doctor.redaction import redact
+from slipway.redaction import redact
 
 LONGEST_WHY = 300
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 4, 15, 2

@@ -9,11 +9,11 @@ from components.cluster.existing import cluster_access
 from components.cluster.existing.kubeconfig_files import ambient
 from components.settings import SettingsError
 from slipway import stack_settings
+from slipway.cluster import target
 from slipway.cluster.kube_api import KubeApi, KubeApiError, Object
 from slipway.engine import sessions
 from slipway.rendering.render import Rendered
-from slipway.teardown import target
-from slipway.teardown.waiting import Waiting
+from slipway.waiting import Waiting
 
 NAMESPACES = "/api/v1/namespaces"
 NAMESPACE_SECONDS = 300.0
