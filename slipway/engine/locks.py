@@ -56,15 +56,20 @@ def clear_stale(
         since = str(content.get("timestamp", "an unknown time"))
         if host and host != socket.gethostname():
             raise LockedError(_held(stack, content, since, file))
-        processes.await_ending(pid, ENDING_SECONDS)
+        # Twice: of an engine that ends meanwhile nobody can tell who started it.
+        if _is_of_another_run(pid, since) and _is_of_another_run(pid, since):
+            raise LockedError(_held(stack, content, since, file))
         if _lives(pid, since):
-            if not processes.is_orphan(pid):
-                raise LockedError(_held(stack, content, since, file))
             say(f"An engine of a killed run (pid {pid}) still works; stopping it ...")
             processes.end(pid, ORPHAN_PATIENCE_SECONDS)
         file.unlink(missing_ok=True)
         file.with_name(f"{file.name}.attrs").unlink(missing_ok=True)
         say(f"Cleared the lock of a run that was killed (pid {pid}, {since[:19]}).")
+
+
+def _is_of_another_run(pid: int, since: str) -> bool:
+    processes.await_ending(pid, ENDING_SECONDS)
+    return _lives(pid, since) and not processes.is_orphan(pid)
 
 
 def _lives(pid: int, since: str) -> bool:

@@ -137,6 +137,27 @@ def test_a_number_that_another_process_got_is_no_holder(
     assert process.poll() is None, "a stranger was ended"
 
 
+def test_an_engine_that_ends_while_it_is_judged_holds_nothing(
+    tmp_path: Path, engine_like: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its variables are gone when its owner is looked for."""
+    process = engine_like(f"{dead()}:1")
+    file = take(tmp_path, process.pid)
+    asked: list[int] = []
+
+    def environment(pid: int) -> bytes:
+        asked.append(pid)
+        if len(asked) == 1:
+            return b"A=1"
+        process.kill()
+        process.wait()
+        return b""
+
+    monkeypatch.setattr(processes, "_environment", environment)
+    clear(tmp_path)
+    assert not file.exists()
+
+
 def test_the_lock_of_a_living_run_is_respected(
     tmp_path: Path, engine_like: Any
 ) -> None:
