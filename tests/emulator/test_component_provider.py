@@ -93,7 +93,8 @@ def test_a_model_server_from_nothing_to_nothing(
     files = {it.name for it in (tmp_path / "made" / "1-manifest").iterdir()}
     assert "apps_v1-deployment-models-employment.yaml" in files
     again = stack.up()
-    count = len(files) + 3  # the stack, the Kubernetes provider and the component
+    # Beside them: the stack, the Kubernetes provider, the server and its revision.
+    count = len(files) + 4
     assert again.summary.resource_changes == {"same": count}
     gone = stack.destroy()
     assert gone.summary.resource_changes == {"delete": count}
