@@ -9,8 +9,9 @@ from typing import Any
 from components.delivery.settings import GateSettings, RolloutSettings
 
 SETTINGS_KEY, PLACES_KEY, RULES_KEY = "settings.json", "places.json", "rules.json"
-COMPLETED = "envoy_cluster_upstream_rq_completed"
-FAILED = "envoy_cluster_upstream_rq_xx"
+ANSWERS = "envoy_cluster_upstream_rq_xx"
+"""By class of the status code. All requests and the failed ones come from this metric:
+if it is gone, both are missing, and no request counts as good."""
 TIME = "envoy_cluster_upstream_rq_time_bucket"
 
 
@@ -53,10 +54,12 @@ def settings(server: str, namespace: str, rollout: RolloutSettings) -> dict[str,
         }
 
     gates = rollout.gates
-    bad = counters(FAILED, 'envoy_response_code_class="5"')
+    bad = counters(ANSWERS, 'envoy_response_code_class="5"')
     found = [_gate("errors", gates.errors, bad, of_good=False)]
     if gates.slow:
-        quick = counters(TIME, f'le="{gates.slow.above_milliseconds}"')
+        # Prometheus 3 stores the bound 250 as 250.0.
+        bound = f'le=~"{gates.slow.above_milliseconds}(\\\\.0)?"'
+        quick = counters(TIME, bound)
         found.append(_gate("slow", gates.slow, quick, of_good=True))
     return {
         "server": server,
@@ -72,7 +75,7 @@ def settings(server: str, namespace: str, rollout: RolloutSettings) -> dict[str,
             for name, share in rollout.errors_allowed.model_dump().items()
         },
         "sample_ratio": rollout.sample_ratio,
-        "total": counters(COMPLETED),
+        "total": counters(ANSWERS),
     }
 
 

@@ -108,6 +108,20 @@ def test_a_bucket_of_a_histogram_counts_the_good_ones(served: Served, api: Api) 
     assert counts(api, gate=slow)[0] == (0, Tally(1000, 10), Tally(9000, 0))
 
 
+def test_without_the_counter_of_the_good_ones_an_interval_is_missing(
+    served: Served, api: Api
+) -> None:
+    """As 0 good answers, both revisions were equally bad, which would promote."""
+    slow = Gate("slow", 0.01, counters=Counters("quick_b", "quick_a"), of_good=True)
+    served.counters |= {"quick_b": NONE, "quick_a": NONE}
+    assert counts(api, gate=slow) == []
+    served.counters |= {"quick_b": [{30: 1990, 60: 2980}], "quick_a": steady(9000)}
+    assert [start for start, *_ in counts(api, gate=slow)] == [0, 30]
+    # Without requests there are no good ones.
+    served.counters |= {"all_b": steady(0), "quick_b": NONE}
+    assert counts(api, gate=slow)[0] == (0, Tally(0, 0), Tally(9000, 0))
+
+
 def test_a_tick_writes_intent_route_entry_and_that_it_is_done(
     served: Served, api: Api
 ) -> None:

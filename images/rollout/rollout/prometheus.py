@@ -2,7 +2,8 @@
 
 PromQL's increase() extrapolates and gives no whole numbers, so the program takes the
 differences itself: by series, at the ends of intervals, with counters that began anew.
-An interval in which a revision's counters were not scraped is missing, not empty.
+An interval in which a revision's counters were not scraped is missing, not empty. So is
+one with requests but without the counter of the good ones.
 """
 
 from __future__ import annotations
@@ -58,15 +59,22 @@ def _intervals(gate: Gate, totals: Both, counted: Both) -> Iterable[Interval]:
     """The intervals in which both revisions were scraped."""
     for start in sorted(totals[0].keys() & totals[1].keys()):
         canary, stable = (
-            _tally(gate, total[start], some.get(start, 0))
+            _tally(gate, total[start], some.get(start))
             for total, some in zip(totals, counted, strict=True)
         )
-        yield Interval(start, canary, stable)
+        if canary and stable:
+            yield Interval(start, canary, stable)
 
 
-def _tally(gate: Gate, total: int, counted: int) -> Tally:
-    """Counters of one scrape may differ by requests that end at that moment."""
-    bad = total - counted if gate.of_good else counted
+def _tally(gate: Gate, total: int, counted: int | None) -> Tally | None:
+    """None if requests have no counter of the good ones: they are not all bad.
+
+    Without a counter of the bad ones there are none: gateways make it at the first
+    error. Counters of one scrape may differ by requests that end at that moment.
+    """
+    if counted is None and gate.of_good and total:
+        return None
+    bad = total - (counted or 0) if gate.of_good else counted or 0
     return Tally(total, min(max(bad, 0), total))
 
 
