@@ -64,6 +64,7 @@ def order(world: World, kind: OrderKind, weight: int = 100) -> str:
         ({"now": 1000}, Verdict.HOLD, "errors: the newest intervals are missing"),
         ({"now": 1000, "counts": {"errors": BAD}}, Verdict.ROLLBACK, "errors: the can"),
         ({"now": 72 * 3600}, Verdict.EXPIRED, "not decided in 72 hours"),
+        ({"now": 72 * 3600, "ready": Ready(3, 0)}, Verdict.HOLD, "stable has no"),
     ],
 )
 def test_what_the_facts_say(change: dict, verdict: Verdict, reason: str) -> None:

@@ -49,11 +49,11 @@ class Outcome:
 
 def weigh(settings: Settings, facts: Facts) -> Outcome:
     """The verdict of one step; depends on nothing but its arguments."""
+    if found := _without_replicas(facts):
+        return found  # nor does the deadline send requests to a stable without any
     if facts.now - facts.begun >= settings.deadline_hours * 3600:
         text = f"not decided in {settings.deadline_hours:g} hours"
         return Outcome(Verdict.EXPIRED, text)
-    if found := _without_replicas(facts):
-        return found
     if facts.step < 0:
         return _advance(settings, facts, Outcome(Verdict.PROMOTE, "the first step"))
     judgements = _judge(settings, facts)
