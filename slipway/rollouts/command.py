@@ -116,7 +116,8 @@ def _watch(live: Live, *, as_json: bool) -> None:
 
 
 def _goes_on(state: State) -> bool:
-    return state.status is None or state.status.phase is Phase.RUNNING
+    status = state.status
+    return status is None or status.phase is Phase.RUNNING or show.is_next(state)
 
 
 def _order(

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from rollout.gate import points
-from rollout.settings import Settings
 from rollout.status import Phase, Status
 
 from slipway.logs.printable import printable
@@ -51,6 +50,12 @@ def is_changed(state: State) -> bool:
     return bool(status and status.generation != state.settings.generation)
 
 
+def is_next(state: State) -> bool:
+    """Whether the settings name another pair than the rollout that there was."""
+    settings, status = state.settings, state.status
+    return status is not None and not status.is_of(settings.stable, settings.canary)
+
+
 def lines(state: State) -> Iterator[str]:
     """For people."""
     settings, status = state.settings, state.status
@@ -58,13 +63,15 @@ def lines(state: State) -> Iterator[str]:
     share = "?" if weight is None else weight
     yield (
         f"{settings.server}: {settings.stable} -> {settings.canary}, {share} % of the "
-        f"requests{_phase(settings, status)}"
+        f"requests{_phase(state)}"
     )
     if status is None:
         yield "  the controller has not begun"
     elif status.order and status.order.number > status.order_done:
         yield f"  order under way: {status.order.kind} by {printable(status.order.who)}"
-    if is_changed(state):
+    if status and is_next(state):
+        yield f"  not begun; the one before: {status.stable} -> {status.canary}"
+    elif is_changed(state):
         yield "  its settings have changed since it began"
     if state.look is None:
         yield f"  the controller's last look is not known: {printable(state.unseen)}"
@@ -75,8 +82,10 @@ def lines(state: State) -> Iterator[str]:
         yield from _judgement(one, tolerated.get(one["gate"], 0.0))
 
 
-def _phase(settings: Settings, status: Status | None) -> str:
-    if status is None:
+def _phase(state: State) -> str:
+    """Of the settings as they are now; empty for a rollout by others."""
+    settings, status = state.settings, state.status
+    if status is None or is_changed(state):
         return ""
     if status.phase in PHASES:
         return f", {PHASES[status.phase]}"

@@ -6,6 +6,7 @@ import copy
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 from rollout import cluster as controller
 from rollout.cluster import Cluster
-from rollout.objects import ENTRY_LABEL, FENCE
+from rollout.objects import ENTRY_LABEL, FENCE, SETTINGS_KEY
 from rollout.protocol import tick
 from rollout.verdict import Outcome
 from rollout.web import plain
@@ -155,6 +156,22 @@ def test_an_order_that_nobody_carries_out_is_told(world: World) -> None:
     assert "has not carried it out within 60 s" in done.output
     assert "back by ann" in run("status", "m").output
     assert "order under way" in run("status", "m").output
+
+
+def test_the_next_pair_does_not_show_how_the_last_one_ended(world: World) -> None:
+    world.tick()
+    run("back", "m", "--why", "bad")
+    assert ", taken back" in run("status", "m").output
+    data = world.served.objects[NAMES.settings]["data"]
+    changed = replace(SETTINGS, deadline_hours=24.0)
+    data[SETTINGS_KEY] = json.dumps(changed.plain())
+    text = run("status", "m").output
+    assert ("taken back" in text, "settings have changed" in text) == (False, True)
+    changed = replace(SETTINGS, stable="b", canary="a")
+    data[SETTINGS_KEY] = json.dumps(changed.plain())
+    text = run("status", "m").output
+    assert "m: b -> a, 100 % of the requests\n" in text
+    assert "not begun; the one before: a -> b" in text
 
 
 def test_an_order_asks_for_its_reason_and_for_a_rollout(world: World) -> None:

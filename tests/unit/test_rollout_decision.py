@@ -163,14 +163,46 @@ def test_an_ended_rollout_makes_room_for_the_next() -> None:
     entries = len(world.ledger)
     world.settings = replace(SETTINGS, canary="c")
     world.route = replace(world.route, weights={"a": 100})
-    assert world.run(tick()).outcome.reason == "back by ann: because"
-    order(world, OrderKind.RESUME)
+    assert world.run(tick()).outcome.reason == "errors: 1 intervals of 2"
     assert world.status.generation == world.settings.generation
-    assert [it["verdict"] for it in world.ledger.values()][entries:] == [
-        "order",
-        "promote",
-    ]
+    assert [it["verdict"] for it in world.ledger.values()][entries:] == ["promote"]
     assert world.route.weights == {"a": 95, "c": 5}
+
+
+def test_the_same_pair_begins_again_by_a_person_alone() -> None:
+    world = at_five()
+    world.counts = lambda: {"errors": BAD}
+    world.run(tick())
+    assert world.status.phase is Phase.BACK
+    world.settings = replace(SETTINGS, deadline_hours=24.0)
+    found = world.run(tick()).outcome
+    assert (found.verdict, world.route.weights["b"]) == (Verdict.STOP, 0)
+    assert "`slipway rollout resume` takes them" in found.reason
+    world.counts = lambda: {"errors": LITTLE}
+    assert order(world, OrderKind.RESUME) == "errors: 1 intervals of 2"
+
+
+def test_a_pause_holds_the_next_pair_too_and_says_so() -> None:
+    world = at_five()
+    order(world, OrderKind.BACK)
+    order(world, OrderKind.PAUSE)
+    world.settings = replace(SETTINGS, canary="c")
+    world.route = replace(world.route, weights={"a": 100})
+    text = "pause by ann: because; `slipway rollout resume` begins a -> c"
+    for _ in range(2):
+        assert world.run(tick()).outcome.reason == text
+    order(world, OrderKind.RESUME)
+    assert world.route.weights == {"a": 95, "c": 5}
+
+
+def test_an_order_that_the_next_pair_finds_is_about_that_pair() -> None:
+    world = at_five()
+    order(world, OrderKind.BACK)
+    world.settings = replace(SETTINGS, canary="c")
+    world.route = replace(world.route, weights={"a": 100})
+    assert order(world, OrderKind.BACK) == "back by ann: because"
+    assert world.run(tick()).outcome.verdict is Verdict.HOLD
+    assert world.route.weights["a"] == 100
 
 
 def test_an_expired_rollout_makes_room_without_a_person() -> None:
@@ -191,7 +223,9 @@ def test_weights_that_others_changed_stop_it() -> None:
     assert found.verdict is Verdict.STOP
     assert found.reason == "the canary's weight was 5 and is 40"
     world.route = replace(world.route, weights={"a": 60, "x": 40})
-    assert "does not divide 100 %" in world.run(tick()).outcome.reason
+    reason = world.run(tick()).outcome.reason
+    assert "does not divide 100 %" in reason
+    assert "`slipway rollout promote` or `back`" in reason
 
 
 @pytest.mark.parametrize("calls", range(1, 30))

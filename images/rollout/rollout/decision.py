@@ -26,7 +26,11 @@ def next_action(seen: Seen) -> Action:
         return _finish(seen, status, status.intent, weight)
     if weight is None:
         names = f"{seen.settings.stable} and {seen.settings.canary}"
-        return _stop(f"the route does not divide 100 % among {names}")
+        return _stop(
+            f"the route does not divide 100 % among {names}; set rollout to the pair "
+            "that has the requests and end that rollout first: `slipway rollout "
+            "promote` or `back`"
+        )
     if seen.route.stale:
         # Other time limits or API versions, or a new pair: the weights stay.
         weights = seen.settings.weights(weight)
@@ -41,11 +45,18 @@ def next_action(seen: Seen) -> Action:
 
 def _rest(seen: Seen, status: Status, weight: int) -> Action:
     """Without an intent, without a new order."""
-    if status.order and status.order.stands:
-        text = f"{status.order.kind} by {status.order.who}: {status.order.why}"
+    if _makes_room(seen, status, weight):
+        found = _again(seen, status)
+        return WriteStatus(found, seen.status_version, "another rollout begins")
+    if order := status.standing:
+        text = f"{order.kind} by {order.who}: {order.why}"
+        settings = seen.settings
+        if not status.is_of(settings.stable, settings.canary):
+            pair = f"{settings.stable} -> {settings.canary}"
+            text = f"{text}; `slipway rollout resume` begins {pair}"
         return Wait(Outcome(Verdict.HOLD, text))
     if status.generation != seen.settings.generation:
-        return _changed(seen, status, weight)
+        return _stop("the settings have changed; `slipway rollout resume` takes them")
     if weight != status.weight:
         return _stop(f"the canary's weight was {status.weight} and is {weight}")
     if status.phase is not Phase.RUNNING:
@@ -53,12 +64,16 @@ def _rest(seen: Seen, status: Status, weight: int) -> Action:
     return _weigh(seen, status, _facts(seen, status, weight))
 
 
-def _changed(seen: Seen, status: Status, weight: int) -> Action:
-    """With other settings than the rollout began with."""
-    if status.phase is not Phase.RUNNING and weight == 0:
-        found = _again(seen, status)
-        return WriteStatus(found, seen.status_version, "another rollout begins")
-    return _stop("the settings have changed; `slipway rollout resume` takes them")
+def _makes_room(seen: Seen, status: Status, weight: int) -> bool:
+    """Whether the rollout has ended and the settings name the next pair.
+
+    An order ends with its pair, but for a pause: who gave it wants no change at all.
+    """
+    if status.is_of(seen.settings.stable, seen.settings.canary) or weight:
+        return False
+    order = status.standing
+    paused = order is not None and order.kind is OrderKind.PAUSE
+    return status.phase is not Phase.RUNNING and not paused
 
 
 def _weigh(seen: Seen, status: Status, facts: Facts) -> Action:
@@ -142,6 +157,9 @@ def _done(seen: Seen, status: Status, intent: Intent) -> Status:
     kind = OrderKind(intent.record["order"]["kind"])
     if kind is OrderKind.PAUSE:
         return finished
+    # What a person orders is about the pair of that moment, and stands for it.
+    pair = intent.record["settings"]
+    finished = replace(finished, stable=pair["stable"], canary=pair["canary"])
     if kind is OrderKind.RESUME:
         return _resumed(seen, finished, intent)
     return _at(seen, finished, intent.goal)
@@ -181,6 +199,8 @@ def _begun(seen: Seen, weight: int) -> Status:
         weight=weight,
         step=seen.settings.step_of(weight),
         phase=Phase.PROMOTED if weight == 100 else Phase.RUNNING,
+        stable=seen.settings.stable,
+        canary=seen.settings.canary,
     )
 
 
@@ -191,6 +211,7 @@ def _again(seen: Seen, status: Status) -> Status:
         decisions=status.decisions,
         order=status.order,
         order_done=status.order_done,
+        order_over=status.order_done,
         head=status.head,
     )
 

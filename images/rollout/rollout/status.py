@@ -98,6 +98,23 @@ class Status:
     """Number of the newest order that has been carried out."""
     head: str = ""
     """Digest of the newest ledger entry of this rollout."""
+    order_over: int = 0
+    """Number of the newest order that ended with its pair of revisions."""
+    stable: str = ""
+    canary: str = ""
+    """The pair of revisions that this is about; empty: not known."""
+
+    @property
+    def standing(self) -> Order | None:
+        """The order that keeps the gates from deciding, carried out or not."""
+        order = self.order
+        stands = order and order.stands and order.number > self.order_over
+        return order if stands else None
+
+    def is_of(self, stable: str, canary: str) -> bool:
+        """Whether this is about that pair; a pair that is not known is any."""
+        mine = (self.stable, self.canary)
+        return not any(mine) or mine == (stable, canary)
 
     @property
     def order_number(self) -> int:
