@@ -205,6 +205,34 @@ def test_an_order_that_the_next_pair_finds_is_about_that_pair() -> None:
     assert world.route.weights["a"] == 100
 
 
+def test_counts_are_read_while_a_decision_may_follow() -> None:
+    """The time since a step began has no bound, and nor has a query over it."""
+    reads = 0
+
+    def counts() -> dict[str, Series]:
+        nonlocal reads
+        reads += 1
+        return {"errors": LITTLE}
+
+    def reads_of_a_tick() -> int:
+        before = reads
+        world.run(tick())
+        return reads - before
+
+    world = World(counts=counts)
+    assert reads_of_a_tick()
+    assert reads_of_a_tick() == 1
+    world.run(give(OrderKind.PAUSE, who="ann", why="because"))
+    assert reads_of_a_tick() == 1  # for the order's record
+    assert [*world.ledger.values()][-1]["facts"]["counts"] is not None
+    assert reads_of_a_tick() == 0
+    order(world, OrderKind.RESUME)
+    assert reads_of_a_tick() == 1
+    order(world, OrderKind.PROMOTE)
+    order(world, OrderKind.RESUME)
+    assert (world.status.phase, reads_of_a_tick()) == (Phase.PROMOTED, 0)
+
+
 def test_an_expired_rollout_makes_room_without_a_person() -> None:
     world = at_five()
     world.now = 72 * 3600

@@ -17,7 +17,7 @@ from rollout.decision import next_action
 from rollout.facts import Ready
 from rollout.seen import Route, Seen
 from rollout.settings import Settings
-from rollout.status import Order, OrderKind, Status
+from rollout.status import Order, OrderKind, Phase, Status
 
 MOST_ACTIONS = 20
 """In one tick; more would mean that two sides undo each other's work."""
@@ -67,7 +67,7 @@ def look(recorded: str) -> Generator[Read, Any, Seen]:
     settings: Settings = yield ReadSettings()
     ready: Ready | None = None
     counts: Mapping[str, Series] | None = None
-    if status and not status.intent:
+    if status and _needs_counts(status):
         ready, counts = yield ReadCounts(settings, status.started)
     now: int = yield ReadClock()
     return Seen(
@@ -80,6 +80,18 @@ def look(recorded: str) -> Generator[Read, Any, Seen]:
         counts=counts,
         recorded=bool(status and status.intent and status.intent.id == recorded),
     )
+
+
+def _needs_counts(status: Status) -> bool:
+    """Whether a decision may follow; the time since the step's beginning has no bound.
+
+    The record of an order keeps the counts at which it was given.
+    """
+    if status.intent:
+        return False
+    if status.order and status.order.number > status.order_done:
+        return True
+    return status.phase is Phase.RUNNING and not status.standing
 
 
 def tick() -> Generator[Read | Write, Any, Wait | None]:
