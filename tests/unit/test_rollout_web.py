@@ -4,18 +4,41 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+from rollout import __main__ as program
 from rollout import web
+from rollout.cluster import Cluster
 from rollout.facts import Facts, Ready
 from rollout.verdict import Verdict, weigh
 from rollout.watched import Watched
 
 from tests.support.pod_pages import get, running
 from tests.support.prometheus_text import kinds, samples
+from tests.support.rollout_api import NAMES, Served, serve
 from tests.support.rollouts import LITTLE, SETTINGS
+
+
+def test_the_loop_is_alive_by_its_ticks_also_by_those_that_fail(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A new container mends neither a route that is not there nor the API server."""
+    now = 1000.0
+    monkeypatch.setattr(time, "time", lambda: now)
+    watched = Watched()
+    with served({"m": watched}) as port:
+        now += web.LATE_SECONDS
+        assert get(port, "/livez")[0] == 500
+        with serve(Served()) as api:  # it answers 404 to everything
+            program.step(Cluster(api, api, NAMES), watched)
+        assert (watched.errors, watched.ticked) == (1, 0)
+        assert get(port, "/livez")[0] == 200
+        now += web.LATE_SECONDS
+        assert get(port, "/livez")[0] == 500
 
 
 @contextmanager

@@ -30,6 +30,11 @@ AGENT = "slipway-rollout"
 
 def step(cluster: Cluster, watched: Watched) -> None:
     """One tick of one rollout; what fails is told, and tried again at the next."""
+    _tick(cluster, watched)
+    watched.looked = time.time()
+
+
+def _tick(cluster: Cluster, watched: Watched) -> None:
     try:
         wait = cluster.run(tick())
     except SettingsError as error:

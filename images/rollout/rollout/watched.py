@@ -14,4 +14,6 @@ class Watched:
     outcome: Outcome | None = None
     ticked: float = 0.0
     """Unix seconds of the last tick that came to its end."""
+    looked: float = 0.0
+    """Unix seconds of the last tick, those that failed too."""
     errors: int = 0

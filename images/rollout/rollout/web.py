@@ -18,7 +18,7 @@ from rollout.watched import Watched
 
 PORT = 9479
 LATE_SECONDS = 180.0
-"""Without a tick for so long, the loop counts as dead."""
+"""Without a tick for so long, be it one that failed, the loop counts as dead."""
 
 
 def plain(outcome: Outcome) -> dict[str, Any]:
@@ -37,10 +37,10 @@ def server(port: int, watched: Mapping[str, Watched]) -> Server:
         if path == "/metrics":
             return HTTPStatus.OK, generate_latest(Figures(watched)).decode()
         if path == "/livez":
-            newest = max([started, *(it.ticked for it in watched.values())])
+            newest = max([started, *(it.looked for it in watched.values())])
             if time.time() - newest < LATE_SECONDS:
                 return HTTPStatus.OK, "alive"
-            return HTTPStatus.INTERNAL_SERVER_ERROR, "no tick comes to its end"
+            return HTTPStatus.INTERNAL_SERVER_ERROR, "the loop stands still"
         if path == "/readyz":
             return HTTPStatus.OK, "ready"
         if found := watched.get(path.removeprefix("/rollouts/")):
