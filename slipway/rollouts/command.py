@@ -173,12 +173,19 @@ def _who(live: Live) -> str:
 def _await(live: Live, order: Order) -> Status | None:
     """The status once the order has been carried out; None if it takes too long.
 
-    A newer order calls it off: that one's giver is told.
+    ClickException if a newer order calls it off.
     """
     for _ in range(round(OBEY_SECONDS / POLL_SECONDS)):
         status = live.status()
-        if status and status.order_done >= order.number:
+        if status and status.order_done == order.number:
             return status
+        if status and status.order and status.order.number > order.number:
+            newer = status.order
+            raise click.ClickException(
+                f"{live.names.server}: {order.kind.value} is called off by order "
+                f"{newer.number} of {printable(newer.who)}: {newer.kind.value}; see "
+                "`slipway rollout status`"
+            )
         sleep(POLL_SECONDS)
     return None
 

@@ -17,7 +17,8 @@ from click.testing import CliRunner, Result
 from rollout import cluster as controller
 from rollout.cluster import Cluster
 from rollout.objects import ENTRY_LABEL, FENCE, SETTINGS_KEY
-from rollout.protocol import tick
+from rollout.protocol import give, tick
+from rollout.status import OrderKind
 from rollout.verdict import Outcome
 from rollout.web import plain
 
@@ -156,6 +157,21 @@ def test_an_order_that_nobody_carries_out_is_told(world: World) -> None:
     assert "has not carried it out within 60 s" in done.output
     assert "back by ann" in run("status", "m").output
     assert "order under way" in run("status", "m").output
+
+
+def test_an_order_that_a_newer_one_calls_off_has_failed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.tick()
+
+    def other(_: float) -> None:
+        world.controller.run(give(OrderKind.PAUSE, who="bob", why="lunch"))
+        world.tick()
+
+    monkeypatch.setattr(command, "sleep", other)
+    done = run("promote", "m", "--why", "approved", status=1)
+    assert "promote is called off by order 2 of bob: pause" in done.output
+    assert world.served.weights() == [95, 5]
 
 
 def test_the_next_pair_does_not_show_how_the_last_one_ended(world: World) -> None:
