@@ -3,14 +3,17 @@
 The stack does not know the weights of a rollout: the controller writes them. Pods that
 go while their revision has weight would fail its requests, so the live route is read. A
 gateway may also refuse a rule that names a Service which is gone, be it with weight 0:
-a route that stays must have let go of it before.
+a route that stays must have let go of it before. And the controller takes over a route
+of which the next pair has all requests, no other one.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 
 from components import naming, ownership
+from components.delivery.rollout_file import PLACES_KEY
 from components.settings import Problem, SettingsError
 from slipway import stack_files
 from slipway.cluster.kube_api import KubeApi, KubeApiError, Object
@@ -92,6 +95,7 @@ def _problems(
         for m in rendered.manifests
         if m["metadata"].get("namespace") == namespace
     }
+    yield from _problems_of_pair(rendered, namespace, server, route)
     stays = ("HTTPRoute", route["metadata"]["name"]) in kept
     for service, weight in sorted(weights(route).items()):
         if ("Service", service) in kept or not (weight or stays):
@@ -113,3 +117,38 @@ def _problems(
                 "keep it and change rollout to the next pair first; remove it once "
                 f"`slipway rollout status {server}` shows that pair",
             )
+
+
+def _problems_of_pair(
+    rendered: Rendered, namespace: str, server: str, route: Object
+) -> Iterator[Problem]:
+    """A rollout of two revisions while a third one has requests."""
+    pair = _pair(rendered, namespace, server)
+    rules = route["spec"].get("rules") or ()
+    divided = [rule for rule in rules if len(rule.get("backendRefs") or ()) > 1]
+    third = {
+        service.removeprefix(f"{server}-"): weight
+        for service, weight in weights({"spec": {"rules": divided}}).items()
+        if weight and service not in pair
+    }
+    if pair and third:
+        share = ", ".join(f"{it} {weight} %" for it, weight in sorted(third.items()))
+        yield Problem(
+            f"models.{server}.rollout",
+            " and ".join(sorted(it.removeprefix(f"{server}-") for it in pair)),
+            f"others get requests by the rollout that there is: {share}",
+            "keep its from and to until one of the next pair has all requests: "
+            f"`slipway rollout promote {server} --weight 100 --why ...` or `back`",
+        )
+
+
+def _pair(rendered: Rendered, namespace: str, server: str) -> set[str]:
+    """Services of both revisions of the rollout that is wanted; empty without one."""
+    for one in rendered.manifests:
+        metadata = one["metadata"]
+        place = (one["kind"], metadata.get("namespace"), metadata["name"])
+        if place == ("ConfigMap", namespace, f"rollout-{server}"):
+            return {
+                it["service"] for it in json.loads(one["data"][PLACES_KEY]).values()
+            }
+    return set()

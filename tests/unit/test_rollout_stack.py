@@ -232,6 +232,19 @@ def test_a_revision_that_the_route_names_goes_after_the_route_has_let_go_of_it(
     assert checked(plain, done) == []
 
 
+def test_a_pair_begins_once_no_third_revision_has_requests(one: Rendered) -> None:
+    """The controller would stop: it cannot divide what is not the pair's."""
+    three = {"champion": {}, "challenger": {}, "first": {}}
+    three = {name: {"model_image": "employment"} for name in three}
+    next_pair = r.models(models={"employment": with_rollout(revisions=three)})
+    refused = ["models.employment.rollout"]
+    assert checked(next_pair, live({"first": 40, "champion": 60})) == refused
+    assert checked(next_pair, live({"first": 0, "champion": 100})) == []
+    by_name = live({"first": 0, "champion": 100})
+    by_name["spec"]["rules"].append({"backendRefs": [{"name": "employment-first"}]})
+    assert checked(next_pair, by_name) == []
+
+
 def test_a_server_that_goes_as_a_whole_is_not_asked_about(one: Rendered) -> None:
     other = r.models(models={"income": with_rollout(routes=[{"prefix": "/income/v1"}])})
     assert checked(other, live({"champion": 75, "challenger": 25})) == []
