@@ -251,7 +251,10 @@ class ModelServer(pulumi.ComponentResource):
                 opts=self._child(),
             )
             before.append(keys)
-        more = [route.traffic_name(self._model)] if self._args.rollout else []
+        # With or without a rollout: when one is removed, the policies are updated early
+        # and the traffic route is deleted at the end. It needs its door until then.
+        # Envoy Gateway skips a target that is not there, and the others count.
+        more = [route.traffic_name(self._model)] if self._args.revisions else []
         policies = access.policies(
             self._model, asked, traffic.traffic(self._args), more=more
         )

@@ -73,6 +73,17 @@ def changes(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, f"7{value}" if value[0].isdigit() else f"{value}x"
 
 
+def test_the_route_of_a_rollout_may_be_absent_and_no_other() -> None:
+    """Policies of a server with revisions name it, and Compose has no rollouts."""
+
+    def with_target(name: str) -> Any:
+        target = {"kind": "HTTPRoute", "name": name}
+        return outcome({**SPEC, "targetRefs": [*SPEC["targetRefs"], target]})
+
+    assert with_target("a-traffic") == outcome(SPEC)
+    assert "spec.targetRefs" in with_target("b-traffic")
+
+
 @pytest.mark.parametrize("spec", [SPEC, NONE], ids=["retries", "none"])
 def test_a_changed_leaf_changes_what_is_written_or_told(spec: dict[str, Any]) -> None:
     before = outcome(spec)

@@ -101,6 +101,32 @@ def test_both_routes_have_the_same_door() -> None:
         assert [it["name"] for it in targets] == ["employment", "employment-traffic"]
 
 
+def test_the_door_stays_when_the_rollout_goes() -> None:
+    """The policies are updated early, and the weighted route is deleted at the end."""
+    keys = {"access": {"api_keys": {"secret": "callers"}}}
+    rollout, weights = (
+        named(it)
+        for it in (
+            render(**keys),
+            r.models(models={"employment": server() | keys}),
+        )
+    )
+    assert ("HTTPRoute", "employment-traffic") in rollout
+    assert ("HTTPRoute", "employment-traffic") not in weights
+    for kind in ("SecurityPolicy", "BackendTrafficPolicy"):
+        before, after = (
+            it[kind, "employment"]["spec"]["targetRefs"] for it in (rollout, weights)
+        )
+        assert [it["name"] for it in after] == ["employment", "employment-traffic"]
+        assert after == before
+    # Without revisions there was no rollout to end.
+    plain = {"model_image": "employment", "route": {"prefix": "/employment/v1"}}
+    (target,) = named(r.models(models={"employment": plain | keys}))[
+        "SecurityPolicy", "employment"
+    ]["spec"]["targetRefs"]
+    assert target["name"] == "employment"
+
+
 def test_without_a_rollout_nothing_is_left_of_it() -> None:
     found = named(r.models(models={"employment": server()}))
     assert ("HTTPRoute", "employment-traffic") not in found

@@ -51,16 +51,18 @@ def problems(args: ServerArgs) -> Iterator[Problem]:
 
 def clashes(models: Mapping[str, ServerArgs]) -> Iterator[Problem]:
     """Objects of a rollout that would have the names of another server's."""
-    rollouts = [name for name, args in models.items() if args.rollout]
-    for name in rollouts:
+    for name, args in models.items():
         other = rollout_file.traffic_route(name)
-        if other in models:
+        # Its policies name that route before a rollout and after one, too.
+        if args.revisions and other in models:
             yield Problem(
                 f"models.{other}",
                 other,
-                f"the weighted route of {name}, which has a rollout, has this name",
+                f"the weighted route of {name}, which has revisions, has this name",
                 "rename one of them",
             )
+    rollouts = [name for name, args in models.items() if args.rollout]
+    for name in rollouts:
         other = f"{name}-status"
         if other in rollouts:
             yield Problem(
