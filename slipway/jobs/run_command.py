@@ -7,9 +7,10 @@ import click
 from components import naming
 from components.training.job_fields import JobFields
 from components.training.settings import JobsSettings
-from slipway.cluster.kube_api import Object
+from slipway.cluster.kube_api import KubeApiError, Object
 from slipway.jobs import memory, preflight, showing
 from slipway.jobs.runs import RunError, Runs, condition
+from toolchain.errors import INTERRUPTED
 
 KERAS = (
     "note: Keras 3 cannot train by `fit` under MultiWorkerMirroredStrategy: use "
@@ -48,7 +49,7 @@ def command(ctx: click.Context, job: str, *, stack: str, wait: bool) -> None:
             if not wait:
                 return
             status = showing.follow(runs, run, stack)
-            mib = _more_memory(runs, run, args) if status else None
+            mib = _more_memory(runs, run, args, status)
             if mib is None:
                 ctx.exit(status)
             showing.say(
@@ -92,12 +93,20 @@ def _in_the_way(run: Object, stack: str) -> str:
     )
 
 
-def _more_memory(runs: Runs, run: str, args: JobFields) -> int | None:
-    """MiB for another run; None if this one did not end for its memory, or had most."""
-    if not args.retry_with:
+def _more_memory(runs: Runs, run: str, args: JobFields, status: int) -> int | None:
+    """MiB for another run; None if this one did not end for its memory, or had most.
+
+    Also None if the following was interrupted, or if the cluster cannot be asked: the
+    command then ends with `status`, the run's own.
+    """
+    if not args.retry_with or status in (0, INTERRUPTED):
         return None
-    found = runs.get(run)
-    if not condition(found, "Failed") or not memory.ran_out(runs.pods(run)):
+    try:
+        found, pods = runs.get(run), runs.pods(run)
+    except KubeApiError as error:
+        showing.say(f"note: no run with more memory was started: {error}")
+        return None
+    if not condition(found, "Failed") or not memory.ran_out(pods):
         return None
     return memory.larger(found, args.retry_with)
 

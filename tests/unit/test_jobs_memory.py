@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from slipway.jobs import run_command
+from slipway.jobs import run_command, showing
 from tests.support.job_runs import (
     BATCH,
     Api,
@@ -168,3 +168,37 @@ def test_memory_of_others_does_not_count(api: Api, ends: Ends) -> None:
     api.on_make = with_sidecar
     start("--wait")
     assert len(api.made) == 1
+
+
+def test_who_interrupts_starts_no_other_run(
+    monkeypatch: pytest.MonkeyPatch, api: Api, ends: Ends
+) -> None:
+    """The run may have ended for its memory in the same moment."""
+    ends(("Failed", KILLED))
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(showing, "_show", interrupt)
+    done = start("--wait")
+    assert done.exit_code == 130
+    assert len(api.made) == 1
+
+
+def test_a_run_that_cannot_be_asked_about_keeps_its_status(
+    api: Api, ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends(("Failed", KILLED))
+    followed = showing.follow
+
+    def follow(*words: Any) -> int:
+        status = followed(*words)
+        api.broken = 1000
+        return status
+
+    monkeypatch.setattr(showing, "follow", follow)
+    done = start("--wait")
+    assert done.exit_code == 137
+    assert len(api.made) == 1
+    assert "no run with more memory was started: " in done.stderr
+    assert "not now" in done.stderr
