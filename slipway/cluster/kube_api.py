@@ -37,6 +37,10 @@ class KubeApiError(Exception):
     """The API server did not do what was asked, or does not answer."""
 
 
+class NoAnswerError(KubeApiError):
+    """No answer, or a server's failure: what was asked for may be done all the same."""
+
+
 class ForbiddenError(KubeApiError):
     """The caller has no right to it."""
 
@@ -228,7 +232,8 @@ class KubeApi:
         try:
             response = self._client.request(verb, path, json=body, headers=headers)
         except httpx.HTTPError as error:
-            raise KubeApiError(f"the API server does not answer ({error})") from None
+            text = f"the API server does not answer ({error})"
+            raise NoAnswerError(text) from None
         except KubeconfigError as error:  # a token that could not be made anew
             raise KubeApiError(str(error)) from None
         if response.is_error and response.status_code != httpx.codes.NOT_FOUND:
@@ -242,6 +247,8 @@ def _refused(verb: str, path: str, response: httpx.Response) -> KubeApiError:
         return ForbiddenError(said)
     if response.status_code == httpx.codes.CONFLICT:
         return ConflictError(said)
+    if response.is_server_error:
+        return NoAnswerError(said)
     return KubeApiError(said)
 
 

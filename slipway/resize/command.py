@@ -81,7 +81,8 @@ def command(
     replica after the other gets them without a restart and goes on answering; the next
     one waits until it is ready. The first that cannot have its size gets its former one
     back, and the others stay as they are. New replicas have the sizes of the stack
-    file: the lines to write there are printed. Exit status: 0 done, or all sizes fit,
+    file: the lines to write there are printed at the end, and where only an autoscaler
+    forbids a resize. Exit status: 0 done, or all sizes fit,
     1 refused or failed, 2 the settings or the command line are wrong.
     """
     settings = stack_settings.load(stack, ModelsSettings)
@@ -96,7 +97,7 @@ def command(
     namespace = settings.surroundings.namespace
     try:
         with stack_api.of_stack(stack) as api:
-            _refuse(api, namespace, changes)
+            _refuse(api, namespace, changes, stack)
             _tell(changes)
             _confirm(yes)
             watch = Watch(seconds)
@@ -104,8 +105,7 @@ def command(
                 _apply(api, namespace, change, watch)
     except KubeApiError as error:
         raise click.ClickException(printable(f"{stack}: {error}")) from None
-    finally:
-        _tell_stack(changes, stack)
+    _tell_stack(changes, stack)
 
 
 def _parts(
@@ -141,15 +141,22 @@ def _changes(
     return [it for it in found if it.sizes]
 
 
-def _refuse(api: KubeApi, namespace: str, changes: Sequence[Change]) -> None:
-    """OperatorError with all that stands in the way; nothing is changed then."""
-    found = [
-        problem
-        for change in changes
-        for problem in plan.problems(api, namespace, change)
-    ]
-    if found:
-        lines = "".join(f"\n  {printable(it)}" for it in dict.fromkeys(found))
+def _refuse(
+    api: KubeApi, namespace: str, changes: Sequence[Change], stack: str
+) -> None:
+    """OperatorError with all that stands in the way; nothing is changed then.
+
+    Sizes that only an autoscaler forbids are told for the stack file.
+    """
+    problems, autoscalers = (
+        [text for change in changes for text in found(api, namespace, change)]
+        for found in (plan.problems, plan.autoscalers)
+    )
+    if autoscalers and not problems:
+        _tell_stack(changes, stack)
+    if problems or autoscalers:
+        found = dict.fromkeys([*problems, *autoscalers])
+        lines = "".join(f"\n  {printable(it)}" for it in found)
         raise OperatorError(f"nothing was resized:{lines}")
 
 

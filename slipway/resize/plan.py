@@ -78,7 +78,7 @@ def within(part: Part, sizes: Mapping[str, int]) -> Change:
 
 
 def problems(api: KubeApi, namespace: str, change: Change) -> Iterator[str]:
-    """All that stands in the way, each with what to do."""
+    """All that stands in the way beside autoscalers, each with what to do."""
     name = change.part.name
     yield from _sizes(change)
     if not _can_resize(api):
@@ -86,7 +86,6 @@ def problems(api: KubeApi, namespace: str, change: Change) -> Iterator[str]:
             "the cluster cannot resize pods in place: that needs Kubernetes 1.33 or "
             "later; write the sizes into the stack file and run `slipway up`"
         )
-    yield from _autoscalers(api, namespace, change)
     deployment = api.get(f"{DEPLOYMENTS.format(namespace=namespace)}/{name}")
     if deployment is None:
         yield f"{name} is not in the cluster: run `slipway up` first"
@@ -102,13 +101,21 @@ def problems(api: KubeApi, namespace: str, change: Change) -> Iterator[str]:
 
 
 def replicas(api: KubeApi, namespace: str, part: Part) -> list[Object]:
-    """Pods of the part that are not on their way out, by name."""
+    """Pods of the part that run and are not on their way out, by name.
+
+    The pod of an eviction stays as Failed until it is collected.
+    """
     chosen = ",".join(f"{key}={value}" for key, value in part.selector.items())
     found = api.items(
         f"{PODS.format(namespace=namespace)}?labelSelector={quote(chosen)}"
     )
-    left = [it for it in found if "deletionTimestamp" not in it["metadata"]]
-    return sorted(left, key=lambda it: str(it["metadata"]["name"]))
+    running = [
+        it
+        for it in found
+        if "deletionTimestamp" not in it["metadata"]
+        and (it.get("status") or {}).get("phase") == "Running"
+    ]
+    return sorted(running, key=lambda it: str(it["metadata"]["name"]))
 
 
 def resources_of(pod: Object) -> Object:
@@ -138,7 +145,7 @@ def _can_resize(api: KubeApi) -> bool:
     return any(it["name"] == "pods/resize" for it in found.get("resources") or ())
 
 
-def _autoscalers(api: KubeApi, namespace: str, change: Change) -> Iterator[str]:
+def autoscalers(api: KubeApi, namespace: str, change: Change) -> Iterator[str]:
     """Autoscalers by the use of what is resized: the request is their measure."""
     requested = {
         FIELDS[name][1] for name in change.sizes if FIELDS[name][0] == "requests"

@@ -10,7 +10,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from components.serving.pods.workload import CONTAINER
-from slipway.cluster.kube_api import STRATEGIC, KubeApi, KubeApiError, Object
+from slipway.cluster.kube_api import (
+    STRATEGIC,
+    KubeApi,
+    KubeApiError,
+    NoAnswerError,
+    Object,
+)
 from slipway.doctor.quantity import parse
 from slipway.resize.plan import PODS, Change, resources_of
 from toolchain.errors import FAILED, INTERRUPTED, OperatorError
@@ -21,6 +27,10 @@ PENDING, RUNNING = "PodResizePending", "PodResizeInProgress"
 
 class ResizeError(OperatorError):
     """A replica did not get its new size; the text says why, and what it has now."""
+
+
+class KeptError(ResizeError):
+    """Its size was not changed, so that there is nothing to take back."""
 
 
 @dataclass(frozen=True)
@@ -40,18 +50,31 @@ def resize(
     path = f"{PODS.format(namespace=namespace)}/{name}"
     former = _former(pod, change)
     try:
-        if not api.patch(f"{path}/resize", change.content(), STRATEGIC):
-            raise ResizeError(f"{name} is gone")
-    except KubeApiError as error:
-        raise ResizeError(f"{name} keeps its size: {error}") from None
-    try:
+        _ask(api, path, name, change.content())
         _wait(api, path, change.content(), watch)
+    except KeptError:
+        raise
     except (ResizeError, KubeApiError, KeyboardInterrupt) as error:
         interrupted = isinstance(error, KeyboardInterrupt)
         said = "interrupted" if interrupted else str(error)
         failure = ResizeError(f"{name}: {said}; {_back(api, path, former)}")
         failure.exit_status = INTERRUPTED if interrupted else FAILED
         raise failure from error
+
+
+def _ask(api: KubeApi, path: str, name: str, wanted: Object) -> None:
+    """Request the size; KeptError if it is refused.
+
+    NoAnswerError if it may have been taken: the kubelet would go on trying.
+    """
+    try:
+        there = api.patch(f"{path}/resize", wanted, STRATEGIC)
+    except NoAnswerError:
+        raise
+    except KubeApiError as error:
+        raise KeptError(f"{name} keeps its size: {error}") from None
+    if not there:
+        raise KeptError(f"{name} is gone")
 
 
 def _former(pod: Object, change: Change) -> Object:

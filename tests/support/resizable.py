@@ -9,10 +9,15 @@ from typing import Any
 
 import httpx
 
+from components.serving.args.parts import parts
+from components.serving.models_settings import ModelsSettings
 from slipway.cluster.kube_api import STRATEGIC, KubeApi
+from slipway.resize.plan import Change
+from tests.support.rendered import reference
 
 Object = dict[str, Any]
 NAMESPACE, SERVER = "models", "employment"
+DEPLOYMENTS = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
 PODS = f"/api/v1/namespaces/{NAMESPACE}/pods"
 SIZES = {
     "requests": {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "64Mi"},
@@ -31,6 +36,7 @@ def pod(name: str) -> Object:
             ]
         },
         "status": {
+            "phase": "Running",
             "qosClass": "Burstable",
             "conditions": [{"type": "Ready", "status": "True"}],
             "containerStatuses": [
@@ -62,6 +68,31 @@ def autoscaler(resource: str, kind: str = "Utilization") -> Object:
     }
 
 
+def settings(**model: Any) -> ModelsSettings:
+    """A stack with one model of 100 millicores and 128 MiB, limits 500 and 384."""
+    resources = {
+        "cpu_request_millicores": 100,
+        "cpu_limit_millicores": 500,
+        "memory_request_mib": 128,
+        "memory_limit_mib": 384,
+    }
+    return stack_settings_of({SERVER: {"resources": resources, **model}})
+
+
+def stack_settings_of(models: dict[str, Any]) -> ModelsSettings:
+    image = reference("employment")
+    given = {name: {"model_image": image, **it} for name, it in models.items()}
+    for name, it in given.items():
+        it.setdefault("image", reference("model-server"))
+        it.setdefault("route", {"prefix": f"/{name}/v1"})
+    return ModelsSettings.model_validate({"models": given})
+
+
+def change(**sizes: int) -> Change:
+    (part,) = parts(SERVER, settings().models[SERVER])
+    return Change(part, sizes)
+
+
 @dataclass
 class ResizableCluster:
     """Pods by name; a kubelet takes a new size up after some looks at the pod."""
@@ -71,10 +102,14 @@ class ResizableCluster:
     can_resize: bool = True
     autoscalers: list[Object] = field(default_factory=list)
     deployment: Object | None = None
+    deployments: set[str] = field(default_factory=lambda: {SERVER})
+    """Names under which it is there."""
     trouble: dict[str, tuple[str, str, str]] = field(default_factory=dict)
     """By pod: type, reason and message of the condition that its resize ends in."""
     forbidden: set[str] = field(default_factory=set)
     """Pods of which the API server refuses a resize."""
+    unanswered: set[str] = field(default_factory=set)
+    """Pods whose first resize is done and not answered."""
     calls: list[tuple[str, str]] = field(default_factory=list)
     patches: list[tuple[str, Object]] = field(default_factory=list)
     unready: set[str] = field(default_factory=set)
@@ -105,7 +140,7 @@ class ResizableCluster:
             "/api/v1": {"resources": [{"name": it, "kind": "Pod"} for it in names]},
             PODS: {"items": list(self.pods.values())},
             scaled: {"items": self.autoscalers},
-            f"/apis/apps/v1/namespaces/models/deployments/{SERVER}": self.deployment,
+            **{f"{DEPLOYMENTS}/{name}": self.deployment for name in self.deployments},
         }
         content = found.get(path)
         return httpx.Response(200 if content else 404, json=content or {})
@@ -156,4 +191,7 @@ class ResizableCluster:
         running = {"type": "PodResizeInProgress", "status": "True"}
         found["status"]["conditions"].append(running)
         self._left[name] = self.looks
+        if name in self.unanswered:
+            self.unanswered.remove(name)
+            raise httpx.ReadTimeout("no answer")
         return httpx.Response(200, json=found)

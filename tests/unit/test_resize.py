@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import yaml
@@ -17,36 +16,22 @@ from slipway.bench.sizing import Finding
 from slipway.cli import cli
 from slipway.engine import stack_api
 from slipway.resize import command, plan, replica
-from slipway.resize.plan import Change
 from slipway.resize.replica import ResizeError, Watch
 from tests.support import resizable
 from tests.support.fake_cluster import Clock
 from tests.support.rendered import reference
-from tests.support.resizable import NAMESPACE, SERVER, ResizableCluster
+from tests.support.resizable import (
+    NAMESPACE,
+    SERVER,
+    ResizableCluster,
+    change,
+    settings,
+    stack_settings_of,
+)
 
 NAMES = [f"{SERVER}-7d9f-{letter * 5}" for letter in "abc"]
 NEW = {"cpu_request_millicores": 140, "memory_limit_mib": 512}
 PATCH = {"requests": {"cpu": "140m"}, "limits": {"memory": "512Mi"}}
-
-
-def settings(**model: Any) -> ModelsSettings:
-    """A stack with one model of 100 millicores and 128 MiB, limits 500 and 384."""
-    resources = {
-        "cpu_request_millicores": 100,
-        "cpu_limit_millicores": 500,
-        "memory_request_mib": 128,
-        "memory_limit_mib": 384,
-    }
-    return stack_settings_of({SERVER: {"resources": resources, **model}})
-
-
-def stack_settings_of(models: dict[str, Any]) -> ModelsSettings:
-    image = reference("employment")
-    given = {name: {"model_image": image, **it} for name, it in models.items()}
-    for name, it in given.items():
-        it.setdefault("image", reference("model-server"))
-        it.setdefault("route", {"prefix": f"/{name}/v1"})
-    return ModelsSettings.model_validate({"models": given})
 
 
 @pytest.fixture
@@ -88,11 +73,6 @@ def run(*words: object) -> Result:
 
 def of_words(**sizes: int) -> list[str]:
     return [f"--set={name}={value}" for name, value in sizes.items()]
-
-
-def change(**sizes: int) -> Change:
-    (part,) = parts(SERVER, settings().models[SERVER])
-    return Change(part, sizes)
 
 
 def test_replicas_are_resized_one_after_the_other(
@@ -289,6 +269,60 @@ def test_a_node_without_room_is_said_in_the_servers_words(
     assert len(cluster.patches) == 1
 
 
+def test_a_size_that_was_asked_for_without_an_answer_is_taken_back(
+    cluster: ResizableCluster, clock: Clock, stack: object
+) -> None:
+    """The request may have arrived, and the kubelet would go on trying."""
+    cluster.unanswered = {NAMES[1]}
+    done = run(*of_words(**NEW))
+    assert done.exit_code == 1
+    assert f"{NAMES[1]}: " in done.output
+    assert "its former size was asked for again" in done.output
+    assert "1 of 3 have the new size" in done.output
+    assert cluster.size(NAMES[1]) == resizable.SIZES
+    (container, _) = cluster.pods[NAMES[1]]["spec"]["containers"]
+    assert container["resources"] == resizable.SIZES
+    assert [name for name, _ in cluster.patches] == [NAMES[0], NAMES[1], NAMES[1]]
+
+
+def test_pods_that_no_longer_run_are_no_replicas(
+    cluster: ResizableCluster, clock: Clock, stack: object
+) -> None:
+    """The pod of an eviction stays, as Failed, until it is collected."""
+    cluster.pods[NAMES[0]]["status"]["phase"] = "Failed"
+    done = run(*of_words(**NEW))
+    assert done.exit_code == 0, done.output
+    assert [name for name, _ in cluster.patches] == NAMES[1:]
+
+
+STACK_FILE = "New replicas have the sizes of the stack file."
+
+
+def test_the_stack_file_is_left_alone_when_a_size_is_refused(
+    cluster: ResizableCluster, clock: Clock, stack: object
+) -> None:
+    wrong = run(*of_words(cpu_request_millicores=600))
+    cluster.autoscalers = [resizable.autoscaler("cpu")]
+    both = run(*of_words(cpu_request_millicores=600))
+    cluster.autoscalers = []
+    cluster.trouble[NAMES[0]] = ("PodResizePending", "Infeasible", "node too small")
+    infeasible = run(*of_words(**NEW))
+    unasked = CliRunner().invoke(cli, ["resize", SERVER, *of_words(**NEW)])
+    for done in (wrong, both, infeasible, unasked):
+        assert done.exit_code in (1, 2)
+        assert STACK_FILE not in done.output
+
+
+def test_a_size_that_only_an_autoscaler_forbids_is_for_the_stack_file(
+    cluster: ResizableCluster, clock: Clock, stack: object
+) -> None:
+    cluster.autoscalers = [resizable.autoscaler("cpu")]
+    done = run(*of_words(**NEW))
+    assert done.exit_code == 1
+    assert STACK_FILE in done.output
+    assert "cpu_request_millicores: 140" in done.output
+
+
 def test_a_replica_that_does_not_become_ready_ends_the_resize(
     cluster: ResizableCluster, clock: Clock, stack: object
 ) -> None:
@@ -355,5 +389,8 @@ def test_each_revision_has_sizes_of_its_own(
     done = run("--revision", "b", *of_words(memory_limit_mib=512))
     # Its Deployment is not in this cluster.
     assert f"{SERVER}-b is not in the cluster" in done.output
+    cluster.deployments = {f"{SERVER}-b"}
+    done = run("--revision", "b", *of_words(memory_limit_mib=512))
+    assert done.exit_code == 0, done.output
     said = yaml.safe_load(done.stdout.partition("one by one:\n")[2])
     assert said[SERVER]["revisions"]["b"]["resources"]["memory_limit_mib"] == 512
