@@ -65,6 +65,11 @@ class RetryWith(Settings):
     most_memory_mib: Annotated[Whole, Field(ge=64, le=4_194_304)]
     """The most that a worker may use, in MiB; a run that had it is not repeated."""
 
+    def most_request_mib(self, first: Resources) -> int:
+        """What a worker requests that may use the most: both grow alike, in whole MiB."""
+        most = self.most_memory_mib * first.memory_request_mib
+        return -(-most // first.memory_limit_mib)
+
 
 class JobFields(Settings):
     """A gang of workers that train together: made by the stack, started by a run."""

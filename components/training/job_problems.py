@@ -184,7 +184,7 @@ def _retry(job: JobFields) -> Iterator[Problem]:
             f"give more than {asked.memory_limit_mib}, or remove retry_with",
         )
     elif job.accelerator:
-        request = most * asked.memory_request_mib // asked.memory_limit_mib
+        request = job.retry_with.most_request_mib(asked)
         small = job.accelerator.room(
             "accelerator", asked.cpu_request_millicores, request
         )

@@ -73,12 +73,27 @@ def _pool(
         yield from gpu_problems(f"{place}.accelerator", job.accelerator, pool)
         yield from _size(f"{place}.nodes", name, job.nodes, pool)
     else:
-        asked = job.resources
-        yield from pod_room.problems(
-            f"{place}.resources",
-            pool,
-            (asked.cpu_request_millicores, asked.memory_request_mib),
-            what="worker",
+        yield from _room(place, job, pool)
+
+
+def _room(place: str, job: TrainingJobArgs, pool: NodePoolBase) -> Iterator[Problem]:
+    """Workers that no node of a type could run: at first, or with the most memory."""
+    asked, path = job.resources, f"{place}.resources"
+    cpu = asked.cpu_request_millicores
+    first = list(
+        pod_room.problems(path, pool, (cpu, asked.memory_request_mib), what="worker")
+    )
+    yield from first
+    if first or not job.retry_with:
+        return
+    request = job.retry_with.most_request_mib(asked)
+    for found in pod_room.problems(path, pool, (cpu, request), what="worker"):
+        yield Problem(
+            f"{place}.retry_with.most_memory_mib",
+            job.retry_with.most_memory_mib,
+            f"a worker would request {request} MiB, and {found.reason}",
+            "lower it, lower resources.memory_request_mib, or give a pool of larger "
+            "types",
         )
 
 
