@@ -18,6 +18,7 @@ import pytest
 
 from tests.server.conftest import COLUMNS, Tiny
 from tests.server.test_drain import wait_for_message
+from tests.support import sockets
 from tests.support.grpc_calls import (
     CHECK,
     METHOD,
@@ -346,8 +347,11 @@ def test_no_call_fails_in_a_drain(models: Path, log_folder: Path) -> None:
 def test_what_is_under_way_is_finished(slow_models: Path, log_folder: Path) -> None:
     """Calls that the server has received and not yet read when it is told to stop.
 
-    It is held up while they arrive, so it finds the signal and the calls at once.
+    It is held up while they arrive, so it finds the signal and the calls at once. A
+    message is longer than all else that is sent: their bytes tell that all are there.
     """
+    unknown = b"\xc2\x3e\x80\x20" + bytes(4096)  # a field that its reader passes over
+    message = request(ONE, model="slow") + unknown
     port = free_port()
     with (
         ModelServer(
@@ -362,8 +366,8 @@ def test_what_is_under_way_is_finished(slow_models: Path, log_folder: Path) -> N
         call = open_channel.unary_unary(METHOD)
         call(request(ONE, model="slow"))
         server.process.send_signal(signal.SIGSTOP)
-        futures = [call.future(request(ONE, model="slow")) for _ in range(12)]
-        time.sleep(0.3)  # until the calls are in the server's socket
+        futures = [call.future(message) for _ in range(12)]
+        sockets.wait_until(lambda: sockets.unread(port) >= 12 * len(message))
         server.process.send_signal(signal.SIGTERM)
         server.process.send_signal(signal.SIGCONT)
         assert [future.code() for future in futures] == [grpc.StatusCode.OK] * 12
