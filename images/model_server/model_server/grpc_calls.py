@@ -59,7 +59,7 @@ class Calls:
         before = -1
         while self._begun != before and self._loop.time() < end:
             before = self._begun
-            await asyncio.sleep(QUIET_SECONDS)
+            await asyncio.sleep(min(QUIET_SECONDS, end - self._loop.time()))
 
     async def _read(self, context: Any) -> bytes:
         task = asyncio.current_task()

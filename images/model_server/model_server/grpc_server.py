@@ -85,11 +85,12 @@ class GrpcServer:
         """Take no more calls; cut off those that have not ended after the seconds.
 
         gRPC cancels the calls that it has received and not yet handed over, so those
-        are taken first.
+        are taken first, in the same time.
         """
+        end = time.monotonic() + seconds
         if seconds:
             await self._calls.are_all_taken(min(SETTLE_SECONDS, seconds))
-        await self._server.stop(seconds)
+        await self._server.stop(max(0.0, end - time.monotonic()))
 
     def check(self, now: float) -> None:
         """End calls whose clients take too long; call now and then."""
