@@ -98,7 +98,9 @@ def test_no_request_fails_during_the_deregistration_delay(
 
 def test_requests_in_flight_are_finished(slow_models: Path, log_folder: Path) -> None:
     """Twenty requests wait for a slow model when listening ends; all are answered."""
-    with ModelServer(slow_models, log_folder, MAX_BATCH_ROWS=1) as server:
+    with ModelServer(
+        slow_models, log_folder, MAX_BATCH_ROWS=1, MAX_WAIT_SECONDS=60
+    ) as server:
         body = json.dumps(BODY).encode()
         raw = b"POST /infer HTTP/1.1\r\nhost: a\r\ncontent-length: %d\r\n\r\n%b"
         server.metrics()

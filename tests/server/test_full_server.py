@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.server.test_limits import BODY, HEAD, read_head, wait_for_no_connections
 from tests.support import sockets
-from tests.support.model_server import ModelServer
+from tests.support.model_server import ModelServer, read_all
+from tests.support.prometheus_text import labelled
+
+INFER = HEAD + b"content-length: %d\r\n\r\n%b" % (len(BODY), BODY)
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +44,59 @@ def test_a_full_server_still_answers_probes(full: ModelServer) -> None:
                 b"GET " + path + b" HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
             )
             assert full.exchange(asked).startswith(b"HTTP/1.1 200 ")
-        infers = HEAD + b"content-length: %d\r\n\r\n%b" % (len(BODY), BODY)
-        assert b"too many connections" in full.exchange(infers)
+        assert b"too many connections" in full.exchange(INFER)
         answer = full.exchange(b"GET /openapi.json HTTP/1.1\r\nhost: a\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 503 ")
+    finally:
+        for connection in opened:
+            connection.close()
+    wait_for_no_connections(full)
+
+
+def wait_for_connections(server: ModelServer, number: int) -> None:
+    """Until so many are open, beside the one that asks."""
+
+    def are_open() -> bool:
+        with httpx.Client(base_url=server.url) as client:
+            text = client.get("/metrics").text
+        return labelled(text, "model_server_connections") == [({}, number + 1)]
+
+    sockets.wait_until(are_open)
+
+
+def test_a_place_for_probes_is_free_after_each_answer(full: ModelServer) -> None:
+    """Else callers could hold these places, too."""
+    wait_for_no_connections(full)
+    opened = [full.connect() for _ in range(20)]
+    try:
+        with full.connect() as probe:
+            probe.sendall(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n")
+            answer = read_all(probe)
+            assert answer.startswith(b"HTTP/1.1 200 ")
+            assert b"connection: close" in answer
+        # Whoever came before it was full is served, and keeps the connection.
+        for _ in range(2):
+            opened[0].sendall(INFER)
+            assert read_head(opened[0]).startswith(b"HTTP/1.1 200 ")
+    finally:
+        for connection in opened:
+            connection.close()
+    wait_for_no_connections(full)
+
+
+def test_who_came_when_it_was_full_is_served_once_there_is_room(
+    full: ModelServer,
+) -> None:
+    wait_for_no_connections(full)
+    opened = [full.connect() for _ in range(21)]
+    try:
+        wait_for_connections(full, 21)
+        for connection in opened[:2]:
+            connection.close()
+        wait_for_connections(full, 19)
+        for _ in range(2):
+            opened[20].sendall(INFER)
+            assert read_head(opened[20]).startswith(b"HTTP/1.1 200 ")
     finally:
         for connection in opened:
             connection.close()

@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from model_server.endpoint import Endpoint
 from model_server.errors import RequestError, overloaded
+from model_server.exchange import Exchange
 from model_server.http import Headers, check_head
 from model_server.service import Service
 
@@ -25,30 +26,11 @@ SHORT_WAY_BYTES = 65536
 MAX_PIPELINED = 64
 SPARE_CONNECTIONS = 16
 """Beyond MAX_CONNECTIONS, for probes and metrics alone: a replica that is full would
-be killed if it could not say that it lives."""
+be killed if it could not say that it lives. Each is closed after its answer."""
 _SPARE_PATHS = frozenset(
     {b"/healthz", b"/readyz", b"/metrics", b"/v2/health/live", b"/v2/health/ready"}
 )
 GRACE_SECONDS = 1.0
-
-
-class _NoEvent:
-    """Stands where uvicorn wakes the task of a request; here there is none."""
-
-    def set(self) -> None:
-        pass
-
-
-class _Exchange:
-    """The request under way on the short way, as uvicorn's protocol looks at it."""
-
-    __slots__ = ("disconnected", "keep_alive", "message_event", "response_complete")
-
-    def __init__(self) -> None:
-        self.response_complete = True
-        self.disconnected = False
-        self.keep_alive = True
-        self.message_event = _NoEvent()
 
 
 class _Start:
@@ -86,7 +68,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._exchange = _Exchange()
+        self._exchange = Exchange()
         self._endpoint: Endpoint | None = None
         self._body: bytes | bytearray = b""
         self._head_bytes = 0
@@ -100,9 +82,8 @@ class Connection(HttpToolsProtocol):
         self._closing_since = 0.0
         # A new connection must send its first request in the same time as any other.
         self._receiving_since = self.loop.time()
-        beyond = len(self.connections) - self.service.config.max_connections
-        self._is_spare = beyond > 0
-        if beyond > SPARE_CONNECTIONS:
+        self._is_spare = self._beyond() > 0
+        if self._beyond() > SPARE_CONNECTIONS:
             self._refuse(_too_many())
 
     def data_received(self, data: bytes) -> None:
@@ -206,6 +187,8 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._is_in_head = False
+        # Since it came, others may have gone: then it has a place of its own.
+        self._is_spare = self._is_spare and self._beyond() > 0
         if self._is_spare and self.url.partition(b"?")[0] not in _SPARE_PATHS:
             self._refusal = _too_many()
             raise self._refusal
@@ -238,6 +221,12 @@ class Connection(HttpToolsProtocol):
             for name, value in headers
         )
         super().on_headers_complete()
+        if self._is_spare and self.cycle is not None:
+            self.cycle.keep_alive = False
+
+    def _beyond(self) -> int:
+        """How many connections are open beyond MAX_CONNECTIONS; below 0: fewer."""
+        return len(self.connections) - self.service.config.max_connections
 
     def _short_way(self) -> Endpoint | None:
         """Return the model of an ordinary inference request, else None."""
