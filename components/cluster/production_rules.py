@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Network, collapse_addresses
 
 from components.cluster.cluster_parts import ClusterParts
@@ -87,19 +87,7 @@ def _protection(settings: ClusterParts) -> Iterator[Problem]:
 def _reach(settings: ClusterParts) -> Iterator[Problem]:
     cluster = settings.cluster
     for name in ("public_access_cidrs", "private_access_cidrs"):
-        ranges = [IPv4Network(cidr) for cidr in getattr(cluster, name)]
-        wide = [(f"{name}.{n}", it) for n, it in enumerate(ranges) if _is_wide(it)]
-        # A wide range in pieces is no narrower.
-        pieces = collapse_addresses(it for it in ranges if not _is_wide(it))
-        wide += [(name, it) for it in pieces if _is_wide(it)]
-        for path, network in wide:
-            yield Problem(
-                path=f"cluster.{path}",
-                value=str(network),
-                reason="production: more hosts than any one deploys from would reach "
-                "the API server",
-                fix=f"give ranges of /{WIDEST_PREFIX} or smaller, {OR_ELSE}",
-            )
+        yield from _too_wide(f"cluster.{name}", getattr(cluster, name))
     cni = cluster.addons.get("vpc-cni")
     enforced = cni.configuration.get("enableNetworkPolicy", "true") if cni else "true"
     if str(enforced).lower() != "true":
@@ -112,8 +100,28 @@ def _reach(settings: ClusterParts) -> Iterator[Problem]:
         )
 
 
-def _is_wide(network: IPv4Network) -> bool:
-    return network.prefixlen < WIDEST_PREFIX
+def _too_wide(path: str, cidrs: Sequence[str]) -> Iterator[Problem]:
+    """Ranges that are too wide, and smaller ones that are one such range in pieces."""
+    reached = "hosts than any one deploys from would reach the API server"
+    ranges = [IPv4Network(cidr) for cidr in cidrs]
+    for number, given in enumerate(ranges):
+        if given.prefixlen < WIDEST_PREFIX:
+            yield Problem(
+                path=f"{path}.{number}",
+                value=str(given),
+                reason=f"production: more {reached}",
+                fix=f"give ranges of /{WIDEST_PREFIX} or smaller, {OR_ELSE}",
+            )
+    # Each /16 is allowed beside others, so only what is smaller counts as a piece.
+    pieces = [it for it in ranges if it.prefixlen > WIDEST_PREFIX]
+    for whole in collapse_addresses(pieces):
+        if whole.prefixlen < WIDEST_PREFIX:
+            yield Problem(
+                path=path,
+                value=[str(it) for it in pieces if it.subnet_of(whole)],
+                reason=f"production: together they are {whole}, and more {reached}",
+                fix=f"give only the ranges that you deploy from, {OR_ELSE}",
+            )
 
 
 def _system_pools(settings: ClusterParts) -> Iterator[Problem]:
