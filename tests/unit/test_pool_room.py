@@ -8,7 +8,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from components import catalog
-from components.cluster.nodes import node_capacity, node_daemons
+from components.cluster.nodes import node_capacity, node_daemons, pod_room
 from components.cluster.nodes.node_pool_base import NodePoolBase
 from components.cluster.nodes.node_pool_settings import NodePool
 from components.serving.args import pool_room
@@ -72,6 +72,46 @@ def test_memory_is_compared_too() -> None:
     (problem,) = found({"a": on_cpus(resources=asked)}, CPU_POOL)
     assert problem.path == "models.a.resources.memory_request_mib"
     assert f"get {most} MiB," in problem.reason
+
+
+SIZES = ["m7a.xlarge", "m7a.4xlarge"]
+
+
+@pytest.mark.parametrize("shape", ["elastic", "system"])
+def test_of_an_elastic_pool_one_type_with_room_is_enough(shape: str) -> None:
+    """Of a node group it is not: EC2 chooses the type."""
+    small, large = (
+        node_capacity.pod_memory_mib(catalog.instance_type(name)) for name in SIZES
+    )
+    content: dict[str, Any] = {**CPU_POOL, "instance_types": SIZES}
+    if shape == "system":
+        content = {"kind": "system", "instance_types": SIZES}
+    own = pool(content)
+
+    def refused(memory: int) -> list[str]:
+        asked = (250, memory)
+        problems = list(pod_room.problems("job.resources", own, asked, what="worker"))
+        assert {it.path for it in problems} <= {"job.resources.memory_request_mib"}
+        return [name for name in SIZES for it in problems if f"{name} of" in it.reason]
+
+    assert refused(small) == []
+    assert refused(small + 1) == ([] if shape == "elastic" else SIZES[:1])
+    assert refused(large + 1) == SIZES
+
+
+def test_a_type_has_room_for_cpu_and_memory_at_once() -> None:
+    types = [catalog.instance_type(name) for name in ("c7a.2xlarge", "r7a.xlarge")]
+    cpus, memories = types
+    own = pool({**CPU_POOL, "instance_types": [t.name for t in types]})
+    asked = (
+        node_capacity.pod_cpu_millicores(cpus),
+        node_capacity.pod_memory_mib(memories),
+    )
+    problems = list(pod_room.problems("job.resources", own, asked, what="worker"))
+    assert [it.path.rpartition(".")[2] for it in problems] == [
+        "memory_request_mib",
+        "cpu_request_millicores",
+    ]
 
 
 def test_replicas_at_rest_of_all_models_fit_into_the_pool() -> None:
