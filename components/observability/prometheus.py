@@ -85,7 +85,8 @@ class Prometheus(Workload):
         on_nodes = {naming.POLICY_AGENT_PORT, *self.settings.host_ports}
         on_nodes |= {network.KUBELET_PORT, *network.API_SERVER_PORTS}
         host, _, port = (alertmanager or "").rpartition(":")
-        if host and ".svc" not in host:  # outside of the cluster, or on a node
+        # A Service is name.namespace.svc; others are outside the cluster, or on nodes.
+        if host and "svc" not in host.split(".")[2:]:
             on_nodes.add(int(port))
         return [
             network.allow_dns(),

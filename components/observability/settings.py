@@ -10,7 +10,6 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from components.cluster.nodes.taint import LabelKey, NodeValue
 from components.part_settings import NodePort, PartSettings, Port
-from components.security.network import METADATA_PORT
 from components.setting_secrets import NOT_SHOWN, Encrypted, Secret, hidden
 from components.setting_types import Decimal, Namespace, Whole
 from components.settings import Problem, Settings, refuse
@@ -57,12 +56,6 @@ def _host_port(value: str) -> str:
             "give one like alertmanager.monitoring.svc:9093, without http:// and a "
             "password",
         )
-    if int(found["port"]) == METADATA_PORT and ".svc" not in value:
-        refuse(
-            "Prometheus would have to be let to port 80 of every address, the "
-            "metadata service's too, which hands out the credentials of the node",
-            "have it listen on another port",
-        )
     return value
 
 
@@ -101,14 +94,6 @@ class PrometheusSettings(PartSettings):
 
     def contradictions(self) -> Iterator[Problem]:
         yield from super().contradictions()
-        if METADATA_PORT in self.host_ports:
-            yield Problem(
-                path="host_ports",
-                value=METADATA_PORT,
-                reason="it is the port of the metadata service too, which hands out "
-                "the credentials of the node",
-                fix="have the pods use another port",
-            )
         if self.slow_scrape_interval_seconds < self.scrape_interval_seconds:
             yield Problem(
                 path="slow_scrape_interval_seconds",

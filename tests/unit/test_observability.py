@@ -19,6 +19,7 @@ from components.observability.settings import (
     AlertThresholds,
     PrometheusSettings,
 )
+from components.security import network
 from components.setting_secrets import PLACEHOLDER
 from slipway.rendering.render import Rendered
 from tests.support import platform
@@ -349,6 +350,41 @@ def test_prometheus_may_call_pods_and_of_nodes_what_it_scrapes() -> None:
         }
     )
     assert of_prometheus(more) == (True, nodes | {9100, 9999})
+
+
+def test_on_port_80_prometheus_does_not_reach_the_metadata_service() -> None:
+    found = platform.rendered(
+        monitoring={
+            "alertmanager": {"enabled": False, "address": "am.example:80"},
+            "prometheus": {"host_ports": [80]},
+        }
+    )
+    rules = platform.only(found, "NetworkPolicy", "prometheus")["spec"]["egress"]
+    (rule,) = (
+        it for it in rules if {"port": 80, "protocol": "TCP"} in it.get("ports", ())
+    )
+    blocks = [it["ipBlock"] for it in rule["to"] if "ipBlock" in it]
+    assert [it["except"] for it in blocks] == [[it] for it in network.METADATA]
+
+
+@pytest.mark.parametrize(
+    ("host", "is_inside"),
+    [
+        ("am.other.svc", True),
+        ("am.other.svc.cluster.local", True),
+        ("svc.example.com", False),
+        ("am.svcs.example", False),
+        ("am.other.svc-1.example", False),
+    ],
+)
+def test_a_service_of_the_cluster_is_told_by_its_label(
+    host: str, is_inside: bool
+) -> None:
+    alertmanager = {"enabled": False, "address": f"{host}:9999"}
+    _, ports = of_prometheus(
+        platform.rendered(monitoring={"alertmanager": alertmanager})
+    )
+    assert (9999 not in ports) == is_inside
 
 
 def test_a_changed_configuration_restarts_its_reader() -> None:
