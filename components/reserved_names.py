@@ -7,8 +7,6 @@ from components import naming
 KUBERNETES_PREFIX = "kube-"
 """Reserved for namespaces of Kubernetes' own.
 https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/"""
-OWN_PREFIX = "slipway-"
-"""Reserved for namespaces of the platform, those of later versions too."""
 CONTAINER_LOGS_NAMESPACE = "amazon-cloudwatch"
 """The add-on's own, which cannot be chosen."""
 PLATFORM = {
@@ -29,8 +27,7 @@ def owner(namespace: str) -> str | None:
     """What a namespace belongs to; None if models may have it."""
     if namespace == "default" or namespace.startswith(KUBERNETES_PREFIX):
         return "Kubernetes"
-    own = "the platform" if namespace.startswith(OWN_PREFIX) else None
-    return PLATFORM.get(namespace, own)
+    return PLATFORM.get(namespace)
 
 
 IN_MODELS_NAMESPACE = {
