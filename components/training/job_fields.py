@@ -66,7 +66,7 @@ class RetryWith(Settings):
     """The most that a worker may use, in MiB; a run that had it is not repeated."""
 
     def most_request_mib(self, first: Resources) -> int:
-        """What a worker requests that may use the most: both grow alike, in whole MiB."""
+        """What a worker requests that may use the most: both grow alike, whole MiB."""
         most = self.most_memory_mib * first.memory_request_mib
         return -(-most // first.memory_limit_mib)
 
