@@ -20,6 +20,7 @@ from model_server.model import load_model
 from model_server.preparation import prepare
 
 from slipway.optimize import search_path
+from toolchain.errors import OperatorError
 
 TIMES = 3
 STATUS = Path("/proc/self/status")
@@ -36,9 +37,21 @@ def _once(folder: Path, evaluator: str) -> float:
         env={**os.environ, "PYTHONPATH": os.pathsep.join(search_path.folders())},
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
     )
+    if done.returncode:
+        raise OperatorError(
+            f"the memory of {folder} could not be measured: its process ended with "
+            f"{_end(done.returncode, done.stderr)}; try again with more free memory"
+        )
     return float(done.stdout)
+
+
+def _end(status: int, said: str) -> str:
+    """A signal or an exit status, and the last line of the process."""
+    how = f"signal {-status}" if status < 0 else f"exit status {status}"
+    last = said.strip().splitlines()[-1:]
+    return ": ".join([how, *last])
 
 
 def main(folder: Path, evaluator: str) -> None:
