@@ -178,13 +178,24 @@ def _states(old: _Open, new: _Open, own: _Open) -> Iterator[RuleResult]:
     """`old` and `new` by base's rules; `own`: head by its own."""
     for key, one in new.items():
         by: tuple[Whose, ...] = ("base", "head") if key in own else ("base",)
-        yield replace(one, state="there" if key in old else "new", by=by)
+        yield replace(_since(old.get(key), one), by=by)
     for key, one in own.items():
         if key not in new:
             yield replace(one, state="new", by=("head",))
     for key, one in old.items():
         if key not in new:
             yield replace(one, state="gone", by=("base",))
+
+
+def _since(old: RuleResult | None, one: RuleResult) -> RuleResult:
+    """As new: all of it, or what is wrong beside what was before."""
+    if old is None:
+        return replace(one, state="new")
+    more = tuple(it for it in one.wrong if it not in old.wrong)
+    rises = (old.level, one.level) == ("warning", "error")
+    if not more and not rises:
+        return replace(one, state="there")
+    return replace(one, state="new", wrong=one.wrong if rises else more)
 
 
 def _changes(before: RuleList, after: RuleList) -> Iterator[RuleChange]:

@@ -183,6 +183,25 @@ def result(state: Any, level: Any = "error", by: Any = BOTH) -> RuleResult:
     )
 
 
+@pytest.mark.parametrize(
+    ("level", "wrong", "state", "told"),
+    [
+        ("warning", ("a", "b"), "there", ("a", "b")),
+        ("warning", ("a",), "there", ("a",)),
+        ("warning", ("a", "c"), "new", ("c",)),
+        ("error", ("a",), "new", ("a",)),
+    ],
+)
+def test_what_is_wrong_beside_what_was_before_is_new(
+    level: Any, wrong: tuple[str, ...], state: str, told: tuple[str, ...]
+) -> None:
+    key = (STACK, "short-names", "ConfigMap/n/a")
+    old = dataclasses.replace(result("there", "warning"), wrong=("a", "b"))
+    new = dataclasses.replace(result("there", level), wrong=wrong)
+    (found,) = judgement._states({key: old}, {key: new}, {key: new})
+    assert (found.state, found.wrong, found.level) == (state, told, level)
+
+
 def test_the_verdict_and_the_markdown_say_it() -> None:
     found = [result("new"), result("there"), result("gone")]
     report = verdict.with_verdict(dataclasses.replace(_EMPTY, rules=tuple(found)))
