@@ -70,7 +70,9 @@ def judge(
     old, new = ({k: v for s in stacks for k, v in j.open(before, s)} for j in judged)
     own = new
     if after is None:
-        found.changes.append(RuleChange("all", "removed", "head has no rules"))
+        is_there = (head.folder / rules.FOLDER).is_dir()
+        why = "head's rules cannot be read" if is_there else "head has no rules"
+        found.changes.append(RuleChange("all", "removed", why))
         own = {}
     elif after.rules != before.rules:
         own = {k: v for s in stacks for k, v in judged[1].open(after, s)}

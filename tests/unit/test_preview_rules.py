@@ -129,6 +129,21 @@ def test_rules_of_base_that_cannot_be_read_are_told(tmp_path: Path) -> None:
     assert "rules of base are not read" in found.notes[0]
 
 
+@pytest.mark.parametrize(
+    ("rule", "text"),
+    [
+        (None, "head has no rules"),
+        (LONG | {"expression": "size("}, "head's rules cannot be read"),
+    ],
+)
+def test_rules_of_head_that_are_not_there_or_not_read_are_told(
+    rule: Any, text: str, tmp_path: Path
+) -> None:
+    base, head = side(tmp_path / "base", LONG), side(tmp_path / "head", rule)
+    (change,) = judged(base, head, (), ("long-one",)).changes
+    assert (change.rule, change.change, change.text) == ("all", "removed", text)
+
+
 def test_a_base_without_rules_judges_nothing(tmp_path: Path) -> None:
     """As checkouts before the rules were."""
     base, head = side(tmp_path / "base", None), side(tmp_path / "head", LONG)
