@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -11,6 +12,9 @@ from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from typing import Any
 
+from pod_parts.log import Log
+
+log = Log("web", "stderr")
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 """Of every page: Prometheus' format is text, and so are the others."""
 READ_SECONDS = 5.0
@@ -89,7 +93,10 @@ class Server(ThreadingTCPServer):
             self._slots.release()
 
     def handle_error(self, *_: object) -> None:
-        """A caller that closes its connection early is no fault."""
+        """A caller that closes its connection early is no fault; all else is logged."""
+        error = sys.exception()
+        if not isinstance(error, OSError):
+            log(f"a page could not be answered: {error!r}", level="error")
 
 
 def _shut(connection: socket.socket) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
@@ -92,3 +93,18 @@ def dribbled(connection: socket.socket) -> bool:
         return False
     except ConnectionError:
         return True
+
+
+def test_a_page_that_fails_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    def broken(_: str) -> tuple[HTTPStatus, str]:
+        raise ValueError("no such page")
+
+    server = web.Server("127.0.0.1", 0, broken)
+    with running(server):
+        connection = connect(server.port)
+        connection.sendall(HEAD + b"\r\n")
+        assert connection.recv(100) == b""
+        connection.close()
+    told = json.loads(capsys.readouterr().err)
+    assert told["level"] == "error"
+    assert told["message"] == "a page could not be answered: ValueError('no such page')"
