@@ -21,6 +21,7 @@ from slipway.engine.results import EngineError
 from slipway.rendering import manifests
 from slipway.rendering.recorder import KUBERNETES, Resource
 from slipway.rendering.render import Rendered
+from slipway.waiting import shortened
 
 TOGETHER = 8
 """Requests at a time."""
@@ -176,8 +177,7 @@ def refuse(
         problems.sort(key=lambda problem: problem.path)
         raise SettingsError(stack_files.name(stack), problems)
     if own:
-        shown = ", ".join(own[:4]) + (f" and {len(own) - 4} more" if own[4:] else "")
-        say(f"{stack}: its own, and taken up again: {shown}")
+        say(f"{stack}: its own, and taken up again: {shortened(own)}")
 
 
 def owned(rendered: Rendered) -> list[Wanted]:

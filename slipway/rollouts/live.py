@@ -6,12 +6,12 @@ import json
 import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
-from rollout import objects
+from rollout import objects, protocol
 from rollout.actions import WriteRoute, WriteStatus
 from rollout.objects import ENTRY_KEY, ENTRY_LABEL, Names
-from rollout.protocol import ReadClock, ReadRoute, ReadStatus
+from rollout.protocol import ReadClock, ReadRoute, ReadStatus, Result
 from rollout.record import Entry
 from rollout.seen import Route
 from rollout.settings import Settings
@@ -22,7 +22,6 @@ from components.delivery.rollout_controller import PORT
 from slipway.cluster import pod_exec
 from slipway.cluster.kube_api import KubeApi, KubeApiError, Object
 
-Result = TypeVar("Result")
 ASK = (
     "import sys, urllib.request as u; "
     "sys.stdout.buffer.write(u.urlopen(sys.argv[1], timeout=5).read())"
@@ -87,14 +86,7 @@ class Live:
 
     def run(self, actor: Generator[Any, Any, Result]) -> Result:
         """An order's calls, one after the other."""
-        answer: Any = None
-        while True:
-            try:
-                call = actor.send(answer)
-            except StopIteration as done:
-                result: Result = done.value
-                return result
-            answer = self._answer(call)
+        return protocol.run(actor, self._answer)
 
     def _answer(self, call: Any) -> Any:
         match call:

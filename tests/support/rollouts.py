@@ -117,9 +117,4 @@ class World:
 
     def run(self, actor: Actor) -> Any:
         """An actor from its first call to its end, with nobody beside it."""
-        answer = None
-        try:
-            while True:
-                answer = self.answer(actor.send(answer))
-        except StopIteration as done:
-            return done.value
+        return protocol.run(actor, self.answer)

@@ -6,20 +6,27 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any
 
 from pod_parts.api_client import Api
 from pod_parts.api_server import ApiError, Object
-from rollout import objects, prometheus
+from rollout import objects, prometheus, protocol
 from rollout.actions import WriteEntry, WriteRoute, WriteStatus
 from rollout.counts import Series
 from rollout.facts import Ready
 from rollout.log import log
 from rollout.objects import Names, Place
-from rollout.protocol import Read, ReadClock, ReadCounts, ReadRoute, ReadStatus, Write
+from rollout.protocol import (
+    Read,
+    ReadClock,
+    ReadCounts,
+    ReadRoute,
+    ReadStatus,
+    Result,
+    Write,
+)
 from rollout.settings import Settings
 
-Result = TypeVar("Result")
 LOST = (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED)
 
 
@@ -40,14 +47,7 @@ class Cluster:
 
     def run(self, actor: Generator[Read | Write, Any, Result]) -> Result:
         """An actor's calls, one after the other; ApiError or SettingsError ends it."""
-        answer: Any = None
-        while True:
-            try:
-                call = actor.send(answer)
-            except StopIteration as done:
-                result: Result = done.value
-                return result
-            answer = self.answer(call)
+        return protocol.run(actor, self.answer)
 
     def answer(self, call: Read | Write) -> Any:
         if isinstance(call, WriteStatus | WriteRoute | WriteEntry):

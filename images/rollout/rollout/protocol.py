@@ -7,9 +7,9 @@ in any order and ends them after any call.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from rollout.actions import Wait, WriteEntry, WriteRoute, WriteStatus
 from rollout.counts import Series
@@ -19,6 +19,7 @@ from rollout.seen import Route, Seen
 from rollout.settings import Settings
 from rollout.status import Order, OrderKind, Phase, Status
 
+Result = TypeVar("Result")
 MOST_ACTIONS = 20
 """In one tick; more would mean that two sides undo each other's work."""
 
@@ -54,6 +55,20 @@ class ReadClock:
 
 Read = ReadRoute | ReadStatus | ReadSettings | ReadCounts | ReadClock
 Write = WriteStatus | WriteRoute | WriteEntry
+
+
+def run(
+    actor: Generator[Read | Write, Any, Result], answer: Callable[[Any], Any]
+) -> Result:
+    """Make an actor's calls one after the other; return what it returns."""
+    found: Any = None
+    while True:
+        try:
+            call = actor.send(found)
+        except StopIteration as done:
+            result: Result = done.value
+            return result
+        found = answer(call)
 
 
 def look(recorded: str) -> Generator[Read, Any, Seen]:
