@@ -178,6 +178,11 @@ class KubeApi:
             raise KubeApiError(f"the API server does not answer ({error})") from None
         except KubeconfigError as error:
             raise KubeApiError(str(error)) from None
+        except RuntimeError:
+            if not self._client.is_closed:
+                raise
+            # By another thread, such as that of a command that was interrupted.
+            raise KubeApiError("the connections to the API server are closed") from None
 
     def delete(self, path: str, *, owned_first: bool = False) -> None:
         """Asks for an object's deletion; one that is gone is as good.

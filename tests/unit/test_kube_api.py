@@ -174,6 +174,18 @@ def test_a_server_that_is_not_there() -> None:
     assert client.is_closed
 
 
+def test_connections_that_another_thread_has_closed(server: Server) -> None:
+    """A reader of logs may begin just then; a traceback would be its only word."""
+    client = httpx.Client(base_url="https://api", transport=httpx.MockTransport(server))
+    with KubeApi(client) as api:
+        pass
+    with (
+        pytest.raises(KubeApiError, match="connections to the API server are closed"),
+        api.stream(OBJECT),
+    ):
+        pass
+
+
 def test_kinds_of_a_group(api: KubeApi, server: Server) -> None:
     resources = [
         {"name": "pods", "kind": "Pod", "namespaced": True},
