@@ -29,6 +29,10 @@ later."""
 TOLD_SECONDS = 5.0
 """So long a warning has stood where nothing else is missing."""
 POLL_SECONDS = 1.0
+UNFINISHED = frozenset({"AddressNotAssigned", "NoResources", "Pending", "Unknown"})
+"""Reasons of a condition that does not hold yet: the controller is still at work, for
+example because the proxy's pods start. Values of GatewayConditionReason in
+https://gateway-api.sigs.k8s.io/reference/spec"""
 
 GATEWAY = "gateway.networking.k8s.io"
 ENVOY = "gateway.envoyproxy.io"
@@ -208,13 +212,13 @@ def _shown(reference: Object, found: Object) -> str:
 
 
 def _problem(entry: Object, kind: str, found: Object) -> tuple[str, bool] | None:
-    """Why a condition does not hold, and whether a controller says so."""
+    """Why a condition does not hold, and whether the controller has refused it."""
     condition = _condition(entry, kind, found)
     if condition is None:
         return f"{kind} has not been reported yet", False
     if condition.get("status") == "True":
         return None
-    return _text(condition), True
+    return _text(condition), condition.get("reason") not in UNFINISHED
 
 
 def _condition(entry: Object, kind: str, found: Object) -> Object | None:

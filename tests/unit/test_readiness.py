@@ -131,6 +131,18 @@ def test_a_controller_that_says_nothing_is_waited_for_to_the_bound(
     assert stack.clock.said[0].startswith(f"waiting for {stack.kind}/models/x: ")
 
 
+@pytest.mark.parametrize("reason", sorted(readiness.UNFINISHED))
+def test_a_controller_still_at_work_has_refused_nothing(
+    reason: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = Stack("Gateway", monkeypatch)
+    stack.says(Programmed=("False", reason))
+    late = readiness.SECONDS - 1
+    stack.later = lambda now: stack.says() if now >= late else None  # type: ignore[method-assign]
+    assert stack.wait() == readiness.Seen()
+    assert stack.clock.now == late
+
+
 def test_what_is_said_of_an_earlier_generation_does_not_count(stack: Stack) -> None:
     stack.says()
     text = json.dumps(stack.object["status"])
