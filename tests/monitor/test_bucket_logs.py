@@ -187,6 +187,7 @@ def test_a_name_that_waits_in_the_store_is_not_overwritten(
     [
         "prod/landing/date=2026-11-29/notes.txt",
         "prod/landing/date=2026-11-29/deeper/predictions-a.jsonl.gz",
+        "prod/landing/a.jsonl.gz",
         "prod/landing/predictions-a.jsonl.gz",
     ],
 )
@@ -199,7 +200,7 @@ def test_what_is_no_log_file_is_told_once_and_left(
     found = source.fetch(TODAY)
     assert found.files == 1
     told = [it for it in caplog.records if getattr(it, "key", "") == f"s3://logs/{key}"]
-    is_seen = key > "prod/landing/date=2026"
+    is_seen = key.startswith("prod/landing/date=")
     assert len(told) == found.refused == int(is_seen)
     assert source.fetch(TODAY).refused == 0
 
@@ -225,12 +226,26 @@ def test_an_object_that_is_refused_does_not_keep_back_the_others(
     assert source.fetch(TODAY).files == 2
 
 
-def test_a_right_that_is_missing_ends_the_look(store: Store, bucket: FakeS3) -> None:
+def test_a_right_that_is_missing_ends_the_call(store: Store, bucket: FakeS3) -> None:
     for number in range(log.REFUSALS + 5):
         bucket.refused[put(bucket, number)] = "AccessDenied"
-    with pytest.raises(ClientError, match="AccessDenied"):
-        reader(store, bucket).fetch(TODAY)
+    found = reader(store, bucket).fetch(TODAY)
+    assert ("AccessDenied" in found.reason, found.has_more) == (True, False)
     assert len(bucket.reads) == log.REFUSALS
+
+
+def test_objects_that_are_always_refused_keep_back_no_others(
+    store: Store, bucket: FakeS3
+) -> None:
+    for number in range(2 * log.REFUSALS):
+        bucket.refused[put(bucket, number)] = "AccessDenied"
+    put(bucket, 2 * log.REFUSALS)
+    source = reader(store, bucket)
+    found = [source.fetch(TODAY) for _ in range(3)]
+    assert [it.files for it in found] == [0, 0, 1]
+    assert len(bucket.reads) == 2 * log.REFUSALS + 1
+    bucket.refused.clear()
+    assert source.fetch(TODAY).files == 2 * log.REFUSALS
 
 
 class Unreachable(FakeS3):

@@ -39,7 +39,8 @@ NEWEST = dt.timedelta(days=1)
 TIMEOUT_SECONDS = 30.0
 ATTEMPTS = 3
 REFUSALS = 20
-"""Objects that S3 does not give, one after the other, until the call ends."""
+"""Objects that S3 does not give, one after the other, until the call ends. The next call
+goes on after them, so that they do not keep back what can be read."""
 _KEY = re.compile(r"date=(\d{4}-\d{2}-\d{2})/([^/]+)")
 _READ_BYTES = MIB
 
@@ -110,6 +111,10 @@ class BucketLog:
                 self._begin(today)
             left = ROUND_BYTES
             while left > 0 and not self._is_stopping():
+                if self._refusals == REFUSALS:
+                    # The look after this one asks again for what was refused.
+                    self._refusals, self._looked_at_all = 0, None
+                    return result
                 if self._queue:
                     found = self._queue.popleft()
                     left -= found.size
@@ -145,7 +150,9 @@ class BucketLog:
     def _look(self, result: Fetched) -> None:
         """Read one page of the list of objects."""
         page = self._client.list_objects_v2(
-            Bucket=self._address.bucket, Prefix=self._base, StartAfter=self._after
+            Bucket=self._address.bucket,
+            Prefix=f"{self._base}date=",
+            StartAfter=self._after,
         )
         contents = page.get("Contents", [])
         self._after = contents[-1]["Key"] if page.get("IsTruncated") else None
@@ -184,8 +191,6 @@ class BucketLog:
                 # It ended after it was listed.
                 return
             self._refusals += 1
-            if self._refusals == REFUSALS:
-                raise
             result.reason = str(error)
             return
         self._refusals = 0
