@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import EndpointConnectionError
 from model_monitor import cycle
 from model_monitor.buckets import log
 from model_monitor.buckets.address import Address

@@ -48,7 +48,7 @@ def both(
         GRPC_PORT=port,
         MAX_BODY_BYTES=65536,
         REQUEST_TIMEOUT_SECONDS=0.5,
-        MAX_CONNECTIONS=20,
+        GRPC_MAX_CALLS=20,
     ) as running:
         yield running, port
 
@@ -365,7 +365,7 @@ def test_what_is_under_way_is_finished(slow_models: Path, log_folder: Path) -> N
     ):
         call = open_channel.unary_unary(METHOD)
         call(request(ONE, model="slow"))
-        server.process.send_signal(signal.SIGSTOP)
+        server.suspend()
         futures = [call.future(message) for _ in range(12)]
         sockets.wait_until(lambda: sockets.unread(port) >= 12 * len(message))
         server.process.send_signal(signal.SIGTERM)

@@ -91,6 +91,14 @@ class ModelServer:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(seconds)
 
+    def suspend(self) -> None:
+        """Stop every thread; return when the last one has stopped. SIGCONT undoes it.
+
+        A signal is sent before the process has it: until then the server would read.
+        """
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WNOWAIT)
+
     def connect(self, timeout: float = 10.0) -> socket.socket:
         """Open a plain connection."""
         return socket.create_connection(("127.0.0.1", self.port), timeout)

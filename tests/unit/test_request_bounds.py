@@ -8,7 +8,7 @@ from tests.support import rendered
 
 
 @pytest.mark.parametrize(
-    ("memory", "grpc", "buffered", "connections"),
+    ("memory", "grpc", "buffered", "calls"),
     [
         (512, False, 64 * 2**20, None),
         (87, False, 2**20, None),
@@ -18,7 +18,7 @@ from tests.support import rendered
     ],
 )
 def test_what_callers_may_fill_follows_the_memory(
-    memory: int, grpc: bool, buffered: int, connections: str | None
+    memory: int, grpc: bool, buffered: int, calls: str | None
 ) -> None:
     """80 MiB of its own, a body that is read, and as much twice as bodies may take."""
     pod = rendered.pod(
@@ -30,4 +30,5 @@ def test_what_callers_may_fill_follows_the_memory(
     variables = pod["containers"][0]["env"]
     told = {it["name"]: it["value"] for it in variables if "value" in it}
     assert told["MODEL_SERVER_MAX_BUFFERED_BYTES"] == str(buffered)
-    assert told.get("MODEL_SERVER_MAX_CONNECTIONS") == connections
+    assert told.get("MODEL_SERVER_GRPC_MAX_CALLS") == calls
+    assert "MODEL_SERVER_MAX_CONNECTIONS" not in told  # those of HTTP

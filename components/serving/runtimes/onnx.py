@@ -25,8 +25,8 @@ from components.settings import Problem
 
 GRPC_SHARES = 3
 """gRPC holds the bodies of calls by itself: so many calls at a time as have room."""
-CONNECTIONS = 1024
-"""The server's default of MAX_CONNECTIONS, which is that of calls too."""
+CALLS = 1024
+"""The server's default of GRPC_MAX_CALLS."""
 
 
 class Onnx(Ours):
@@ -61,7 +61,7 @@ class Onnx(Ours):
         left = (spare_kib(args) - 2 * buffered) // args.requests.max_body_kib
         bounds = {
             f"{PREFIX}MAX_BUFFERED_BYTES": str(buffered * 1024),
-            f"{PREFIX}MAX_CONNECTIONS": str(max(1, min(CONNECTIONS, left))),
+            f"{PREFIX}GRPC_MAX_CALLS": str(max(1, min(CALLS, left))),
         }
         return replace(found, environment={**found.environment, **bounds})
 

@@ -105,6 +105,13 @@ VARIABLES = (
         65536,
     ),
     Variable(
+        "GRPC_MAX_CALLS",
+        1024,
+        "most gRPC calls at a time; more: RESOURCE_EXHAUSTED",
+        1,
+        65536,
+    ),
+    Variable(
         "REQUEST_TIMEOUT_SECONDS",
         10.0,
         "longest time to send one request or to take its response",
@@ -210,6 +217,7 @@ class Config:
     max_buffered_bytes: int
     max_header_bytes: int
     max_connections: int
+    grpc_max_calls: int
     request_timeout_seconds: float
     keepalive_seconds: int
     prediction_log: Path | None

@@ -67,7 +67,7 @@ class GrpcServer:
         self._address = (config.host, config.grpc_port)
         self._calls = Calls(config.request_timeout_seconds)
         self._server = grpc.aio.server(
-            options=_options(config), maximum_concurrent_rpcs=config.max_connections
+            options=_options(config), maximum_concurrent_rpcs=config.grpc_max_calls
         )
         self._server.add_generic_rpc_handlers([_Handlers(self._methods())])
 

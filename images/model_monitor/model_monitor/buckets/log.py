@@ -39,8 +39,8 @@ NEWEST = dt.timedelta(days=1)
 TIMEOUT_SECONDS = 30.0
 ATTEMPTS = 3
 REFUSALS = 20
-"""Objects that S3 does not give, one after the other, until the call ends. The next call
-goes on after them, so that they do not keep back what can be read."""
+"""Objects that S3 does not give, one after the other, until the call ends. The next
+call goes on after them, so that they do not keep back what can be read."""
 _KEY = re.compile(r"date=(\d{4}-\d{2}-\d{2})/([^/]+)")
 _READ_BYTES = MIB
 
