@@ -46,7 +46,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingTCPServer):
-    """A thread per connection, for so long and so many; more wait in line.
+    """A thread per connection, for so long and so many; one more closes the oldest.
 
     HTTPServer would look its own name up in the DNS, and wait where there is none.
     """
@@ -60,6 +60,9 @@ class Server(ThreadingTCPServer):
         super().__init__((host, port), Handler)
         self.pages = pages
         self._slots = threading.BoundedSemaphore(MAXIMUM_CONNECTIONS)
+        self._open: dict[Any, None] = {}
+        """Connections that are served, the oldest first."""
+        self._lock = threading.Lock()
 
     @property
     def port(self) -> int:
@@ -74,11 +77,16 @@ class Server(ThreadingTCPServer):
         serve.start()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        self._slots.acquire()
+        if not self._slots.acquire(blocking=False):
+            # A page takes milliseconds: the oldest caller is one that sends nothing.
+            self._close_oldest()
+            self._slots.acquire()
+        with self._lock:
+            self._open[request] = None
         try:
             super().process_request(request, client_address)
         except BaseException:
-            self._slots.release()
+            self._release(request)
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
@@ -90,7 +98,18 @@ class Server(ThreadingTCPServer):
             super().process_request_thread(request, client_address)
         finally:
             end.cancel()
-            self._slots.release()
+            self._release(request)
+
+    def _close_oldest(self) -> None:
+        with self._lock:
+            oldest = next(iter(self._open), None)
+            if oldest is not None:
+                _shut(oldest)
+
+    def _release(self, request: Any) -> None:
+        with self._lock:
+            del self._open[request]
+        self._slots.release()
 
     def handle_error(self, *_: object) -> None:
         """A caller that closes its connection early is no fault; all else is logged."""

@@ -72,6 +72,16 @@ def test_silent_callers_hold_few_threads_and_a_probe_is_answered(
         assert get(port, "/readyz") == (200, b"ready")
 
 
+def test_a_probe_does_not_wait_for_silent_callers() -> None:
+    """Each would be given `CONNECTION_SECONDS`, and callers before it as much."""
+    with served() as port, ExitStack() as stack:
+        for _ in range(2 * web.MAXIMUM_CONNECTIONS):
+            stack.enter_context(connect(port))
+        began = time.monotonic()
+        assert get(port, "/readyz") == (200, b"ready")
+        assert time.monotonic() - began < web.CONNECTION_SECONDS / 2
+
+
 def test_a_head_that_comes_byte_by_byte_is_given_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
