@@ -93,7 +93,7 @@ def of_model(stack: str, model: str) -> Iterator[Keys]:
         )
     try:
         with stack_api.of_stack(stack) as api:
-            yield Keys(api, settings.surroundings.namespace, secret)
+            yield Keys(api, settings.platform.namespace, secret)
     except KubeApiError as error:
         raise click.ClickException(str(error)) from None
 

@@ -38,7 +38,7 @@ def run() -> None:
             ClientKeys(
                 "client-keys",
                 chosen.client_keys,
-                chosen.surroundings.namespace,
+                chosen.platform.namespace,
                 pulumi.ResourceOptions(providers=[cluster]),
             )
         )
@@ -46,7 +46,7 @@ def run() -> None:
         name: ModelServer(
             name,
             args,
-            chosen.surroundings,
+            chosen.platform,
             pulumi.ResourceOptions(providers=[cluster]),
             chosen.prefixes,
             needs=keys if args.access and args.access.api_keys else (),
@@ -58,7 +58,7 @@ def run() -> None:
             naming.WAKER,
             chosen.waker,
             sleepers,
-            chosen.surroundings,
+            chosen.platform,
             pulumi.ResourceOptions(providers=[cluster]),
             deployments=[
                 part.name
@@ -71,8 +71,8 @@ def run() -> None:
             naming.ROLLOUT_CONTROLLER,
             chosen.delivery,
             found,
-            namespace=chosen.surroundings.namespace,
-            monitoring_namespace=chosen.surroundings.monitoring_namespace,
+            namespace=chosen.platform.namespace,
+            monitoring_namespace=chosen.platform.monitoring_namespace,
             opts=pulumi.ResourceOptions(providers=[cluster]),
         )
     if watched := chosen.watched:
@@ -80,8 +80,8 @@ def run() -> None:
             naming.MODEL_MONITOR,
             chosen.monitor,
             watched,
-            namespace=chosen.surroundings.namespace,
-            monitoring_namespace=chosen.surroundings.monitoring_namespace,
+            namespace=chosen.platform.namespace,
+            monitoring_namespace=chosen.platform.monitoring_namespace,
             opts=pulumi.ResourceOptions(providers=[cluster]),
         )
         if chosen.monitor.attributions:
@@ -89,15 +89,15 @@ def run() -> None:
                 naming.MODEL_ATTRIBUTIONS,
                 chosen.monitor.attributions,
                 watched,
-                namespace=chosen.surroundings.namespace,
+                namespace=chosen.platform.namespace,
                 opts=pulumi.ResourceOptions(providers=[cluster]),
             )
         if chosen.monitor.console:
             ModelConsole(
                 naming.MODEL_CONSOLE,
                 chosen.monitor.console,
-                namespace=chosen.surroundings.namespace,
-                monitoring_namespace=chosen.surroundings.monitoring_namespace,
+                namespace=chosen.platform.namespace,
+                monitoring_namespace=chosen.platform.monitoring_namespace,
                 opts=pulumi.ResourceOptions(providers=[cluster]),
             )
     if chosen.dashboards.enabled:
@@ -105,7 +105,7 @@ def run() -> None:
             "dashboards",
             chosen.dashboards,
             dashboards.boards(chosen),
-            namespace=chosen.surroundings.monitoring_namespace,
+            namespace=chosen.platform.monitoring_namespace,
             opts=pulumi.ResourceOptions(providers=[cluster]),
         )
     owned.require_declared(files.name(pulumi.get_stack()))
@@ -117,6 +117,6 @@ def _check_cluster(chosen: ModelsSettings, other: str) -> None:
     """What the models count on against the stack that makes the cluster."""
     stack = pulumi.get_stack()
     cluster = config.of_other_stack(other, ClusterSettings, stack)
-    namespace = chosen.surroundings.namespace
+    namespace = chosen.platform.namespace
     if problems := list(cluster_checks.problems(chosen.models, namespace, cluster)):
         raise SettingsError(files.name(stack), problems)

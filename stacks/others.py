@@ -23,7 +23,7 @@ INSTEAD = {
     "aws:accountId": "account.id of a cluster.* stack",
     "aws:defaultTags": "account.tags of a cluster.* stack",
     "aws:profile": "the environment variable AWS_PROFILE",
-    "kubernetes:namespace": "surroundings.namespace of a models.* stack",
+    "kubernetes:namespace": "platform.namespace of a models.* stack",
 }
 """Where what is asked for by a provider's setting is asked for."""
 

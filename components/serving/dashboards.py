@@ -43,7 +43,7 @@ def boards(settings: ModelsSettings) -> tuple[Board, ...]:
     """The dashboards of the stack with these settings."""
     return sets.of_models(
         Served(
-            settings.surroundings.namespace,
+            settings.platform.namespace,
             {name: server_limits(one.alerts) for name, one in settings.models.items()},
             {one.model: model_limits(one.settings) for one in settings.watched},
             stale_cycle_seconds(settings.monitor),

@@ -23,7 +23,7 @@ from components.serving.revision import Revision
 from components.serving.routes import access, grpc_route, references, route, traffic
 from components.serving.settings import versions
 from components.serving.settings.access_settings import Access
-from components.serving.settings.surroundings import Surroundings
+from components.serving.settings.serving_platform import ServingPlatform
 from components.setting_types import ModelName
 
 
@@ -68,7 +68,7 @@ class ModelServer(pulumi.ComponentResource):
         self,
         name: str,
         args: ModelServerArgs,
-        surroundings: Surroundings | None = None,
+        platform: ServingPlatform | None = None,
         opts: pulumi.ResourceOptions | None = None,
         known_prefixes: Sequence[str] = (),
         *,
@@ -78,7 +78,7 @@ class ModelServer(pulumi.ComponentResource):
         super().__init__("slipway:serving:ModelServer", name, None, opts)
         self._model = name
         self._args = args
-        self._around = surroundings or Surroundings()
+        self._platform = platform or ServingPlatform()
         self._parts = parts(name, args)
         self._made: dict[references.Named, pulumi.Resource] = {}
         self._selector = naming.selector(PROGRAM, instance=name)
@@ -88,14 +88,14 @@ class ModelServer(pulumi.ComponentResource):
             *external_secret.resources(
                 name,
                 args,
-                self._around.namespace,
+                self._platform.namespace,
                 self._labels("secret"),
                 self._child(),
             ),
         ]
         deployments: list[pulumi.Resource] = []
         for part in self._parts:
-            revision = Revision(part, self._around, self, before)
+            revision = Revision(part, self._platform, self, before)
             self._made["Service", part.name] = revision.service
             deployments.append(revision.deployment)
         self._ways(deployments, known_prefixes, needs)
@@ -123,7 +123,7 @@ class ModelServer(pulumi.ComponentResource):
     def _metadata(self, component: str, name: str = "") -> meta.ObjectMetaArgs:
         return meta.ObjectMetaArgs(
             name=name or self._model,
-            namespace=self._around.namespace,
+            namespace=self._platform.namespace,
             labels=self._labels(component),
         )
 
@@ -137,7 +137,7 @@ class ModelServer(pulumi.ComponentResource):
             self._model,
             **pod_defaults.service_account(
                 self._model,
-                self._around.namespace,
+                self._platform.namespace,
                 self._labels(),
                 self._args.service_account.annotations,
             ),
@@ -152,7 +152,7 @@ class ModelServer(pulumi.ComponentResource):
             spec=network_policy.policy_spec(
                 self._selector,
                 list(workload.ports(self._args.runtime).values()),
-                self._around,
+                self._platform,
                 streams=bool(self._args.runtime.weights),
                 sleeps=bool(self._args.scaling.idle),
                 egress=self._args.egress,
@@ -184,7 +184,7 @@ class ModelServer(pulumi.ComponentResource):
         self._route_filters(filters)
         # The door before the way: no request comes in while there is none.
         before = [*pods, *self._door(self._args.access, needs)]
-        about = self._model, self._args, self._parts, self._around
+        about = self._model, self._args, self._parts, self._platform
         if self._args.rollout:
             # Before the server's own route loses its weighted rules; the older of two
             # equal rules is the one that counts.
@@ -274,13 +274,13 @@ class ModelServer(pulumi.ComponentResource):
         return made
 
     def _rules(self, deployments: list[pulumi.Resource]) -> None:
-        namespace = self._around.namespace
+        namespace = self._platform.namespace
         name = f"rules-{namespace}-{self._model}"
         core.v1.ConfigMap(
             name,
             metadata=meta.ObjectMetaArgs(
                 name=name,
-                namespace=self._around.monitoring_namespace,
+                namespace=self._platform.monitoring_namespace,
                 labels={**self._labels("rules"), naming.RULES_LABEL: "true"},
             ),
             data={

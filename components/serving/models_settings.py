@@ -27,7 +27,7 @@ from components.serving.args.parts import clashes, parts
 from components.serving.settings.access_settings import ClientKeys, weak_keys
 from components.serving.settings.idle_settings import WakerSettings, waker_problems
 from components.serving.settings.request_settings import MONITOR
-from components.serving.settings.surroundings import Surroundings
+from components.serving.settings.serving_platform import ServingPlatform
 from components.serving.settings.versions import lost_successors, overlaps
 from components.setting_types import ModelName
 from components.settings import Problem, Settings
@@ -45,7 +45,7 @@ class ModelsSettings(Settings):
     production: true, short names need it."""
     cluster: ClusterAccess = ClusterAccess()
     """Which cluster."""
-    surroundings: Surroundings = Surroundings()
+    platform: ServingPlatform = ServingPlatform()
     """What the cluster has: namespaces and the Gateway."""
     models: Annotated[dict[ModelName, ModelServerArgs], Field(min_length=1)]
     """Model servers by name; the name is that in the model's own model.yaml."""
@@ -110,7 +110,7 @@ class ModelsSettings(Settings):
             yield from production_rules.problems(
                 self.models,
                 self.monitor,
-                gateway_is_internal=self.surroundings.gateway_is_internal,
+                gateway_is_internal=self.platform.gateway_is_internal,
             )
         claims = [
             claim
@@ -173,16 +173,16 @@ class ModelsSettings(Settings):
         if found:
             yield from self.delivery.image_problems()
         yield from rollout_problems.clashes(self.models)
-        least = 2 * self.surroundings.scrape_interval_seconds
+        least = 2 * self.platform.scrape_interval_seconds
         for name, rollout in found.items():
             if rollout.interval_seconds < least:
                 yield Problem(
                     f"models.{name}.rollout.interval_seconds",
                     rollout.interval_seconds,
                     "each interval needs two scrapes, and Prometheus scrapes every "
-                    f"{self.surroundings.scrape_interval_seconds} s",
+                    f"{self.platform.scrape_interval_seconds} s",
                     f"give at least {least}, or correct "
-                    "surroundings.scrape_interval_seconds",
+                    "platform.scrape_interval_seconds",
                 )
 
     def _unwatched(self) -> Iterator[Problem]:
@@ -227,7 +227,7 @@ class ModelsSettings(Settings):
 
     def _windows(self) -> Iterator[Problem]:
         """Rates over fewer scrapes than they need."""
-        scrape = self.surroundings.scrape_interval_seconds
+        scrape = self.platform.scrape_interval_seconds
         for name, args in self.models.items():
             for problem in window_problems(args, scrape):
                 yield replace(problem, path=f"models.{name}.{problem.path}")
@@ -240,12 +240,12 @@ class ModelsSettings(Settings):
                 if own.scaling:
                     places[f"revisions.{revision}."] = own.scaling
             for place, scaling in places.items():
-                if scaling.signal == "inflight" and not self.surroundings.keda:
+                if scaling.signal == "inflight" and not self.platform.keda:
                     yield Problem(
                         f"models.{name}.{place}scaling.signal",
                         scaling.signal,
                         "no setting says whether the cluster has KEDA, or where KEDA "
                         "finds Prometheus",
-                        "enable keda in the platform stack and set surroundings.keda: "
+                        "enable keda in the platform stack and set platform.keda: "
                         "{}, or set signal: cpu",
                     )

@@ -15,7 +15,7 @@ from components.serving.args.parts import Part
 from components.serving.pods import autoscaling as scaling
 from components.serving.pods import volumes, workload
 from components.serving.routes import service
-from components.serving.settings.surroundings import Surroundings
+from components.serving.settings.serving_platform import ServingPlatform
 
 DEPLOY_SECONDS = 300
 """Beyond the load of one replica: what a rolling update of a few may take."""
@@ -42,13 +42,13 @@ class Revision(pulumi.ComponentResource):
     def __init__(
         self,
         part: Part,
-        around: Surroundings,
+        platform: ServingPlatform,
         server: pulumi.ComponentResource,
         before: Sequence[pulumi.Resource],
     ) -> None:
         opts = pulumi.ResourceOptions(parent=server)
         super().__init__("slipway:serving:Revision", part.name, None, opts)
-        self._part, self._around, self._server = part, around, server
+        self._part, self._platform, self._server = part, platform, server
         # The pods' drain lies between a route's change and the Service's end: a
         # gateway that sees both at once may drop the Service's cluster first.
         self.service = self._service()
@@ -65,7 +65,7 @@ class Revision(pulumi.ComponentResource):
     ) -> meta.ObjectMetaArgs:
         return meta.ObjectMetaArgs(
             name=name or self._part.name,
-            namespace=self._around.namespace,
+            namespace=self._platform.namespace,
             labels=self._part.labels(component),
             annotations=annotations,
         )
@@ -141,7 +141,7 @@ class Revision(pulumi.ComponentResource):
 
     def _autoscaler(self) -> None:
         part = self._part
-        chosen = rules.selector(part.server, self._around.namespace, part.revision)
+        chosen = rules.selector(part.server, self._platform.namespace, part.revision)
         if part.args.scaling.signal == "inflight":
             api_version, kind = scaling.SCALED_OBJECT
             CustomResource(
@@ -152,7 +152,7 @@ class Revision(pulumi.ComponentResource):
                 spec=scaling.scaled_object_spec(
                     part.name,
                     part.args.scaling,
-                    self._around.keda,
+                    self._platform.keda,
                     chosen,
                     more=part.args.runtime.scaling_triggers(chosen),
                 ),

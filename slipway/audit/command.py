@@ -99,7 +99,7 @@ def read_chain(stack: str) -> bytes:
         raise click.ClickException(
             f"{stack}: no model has `monitor`, so there is no monitor with a chain"
         )
-    namespace = settings.surroundings.namespace
+    namespace = settings.platform.namespace
     try:
         with stack_api.of_stack(stack) as api:
             done = pod_exec.run(

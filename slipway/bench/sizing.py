@@ -60,7 +60,7 @@ class Finding:
 def of_stack(stack: str, prometheus: str, hours: int) -> list[Finding]:
     """All models of the stack, each revision by itself."""
     settings = stack_settings.load(stack, ModelsSettings)
-    namespace = settings.surroundings.namespace
+    namespace = settings.platform.namespace
     with httpx.Client(base_url=prometheus, timeout=TIMEOUT_SECONDS) as client:
         query = _asking(client, prometheus)
         return [

@@ -132,7 +132,7 @@ def of_stack(
             "`slipway bench model http://127.0.0.1:8080/infer`"
         )
     url = f"{gateway.rstrip('/')}{args.api_versions[-1].prefix}/infer"
-    namespace = settings.surroundings.namespace
+    namespace = settings.platform.namespace
     with ExitStack() as opened:
         try:
             cluster = opened.enter_context(api or stack_api.of_stack(stack))

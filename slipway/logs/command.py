@@ -114,7 +114,7 @@ def command(
                 ctx.exit(_trace(trace, request_id, show))
             found = list(places.of_model(api, settings, wanted))
             if not found:
-                namespace = settings.surroundings.namespace
+                namespace = settings.platform.namespace
                 raise click.ClickException(f"{model} has no pods in {namespace}")
             if following:
                 _follow(follow(api, found, Span(since, tail)), show)

@@ -46,7 +46,7 @@ def of_model(
     api: KubeApi, settings: ModelsSettings, wanted: Mapping[str, ModelServerArgs]
 ) -> Iterator[Place]:
     """Containers of the servers' pods, of all revisions, and of who wakes them."""
-    namespace = settings.surroundings.namespace
+    namespace = settings.platform.namespace
     chosen = ",".join(sorted(wanted))
     labels = f"{_name(naming.MODEL_SERVER)},app.kubernetes.io/instance in ({chosen})"
     yield from _places(api, "server", namespace, labels)
@@ -57,9 +57,7 @@ def of_model(
 def of_gateway(api: KubeApi, settings: ModelsSettings) -> Iterator[Place]:
     """The proxies' containers that write the access log."""
     labels = ",".join(f"{key}={value}" for key, value in PROXY_LABELS.items())
-    for place in _places(
-        api, "gateway", settings.surroundings.gateway_namespace, labels
-    ):
+    for place in _places(api, "gateway", settings.platform.gateway_namespace, labels):
         if place.container == PROXY:
             yield place
 

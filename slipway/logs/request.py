@@ -83,7 +83,7 @@ class Trace:
         if not watched:
             return Records(), [WITHOUT_MONITOR]
         since = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=self.since_seconds)
-        namespace = self.settings.surroundings.namespace
+        namespace = self.settings.platform.namespace
         try:
             found = record.find(
                 self.api,

@@ -89,7 +89,7 @@ TABLE = (
         ModelServer,
         "serving",
         inputs.ModelServerInputs,
-        *("surroundings", "known_prefixes"),
+        *("platform", "known_prefixes"),
         outputs={"service": TEXT, "path": TEXT, "version": TEXT},
     ),
     _of(Namespaces, "platform", inputs.NamespacesInputs, "keda"),

@@ -20,7 +20,7 @@ from components.platform.settings import (
     NamespaceSettings,
 )
 from components.serving.args.model_server_args import ModelServerArgs
-from components.serving.settings.surroundings import Surroundings
+from components.serving.settings.serving_platform import ServingPlatform
 from components.setting_types import Namespace
 from components.settings import Problem, Settings
 
@@ -30,7 +30,7 @@ _MODELS: tuple[Namespace, ...] = (naming.MODELS_NAMESPACE,)
 class ModelServerInputs(ModelServerArgs):
     """A model server and what it finds in its cluster."""
 
-    surroundings: Surroundings = Surroundings()
+    platform: ServingPlatform = ServingPlatform()
     """What the cluster has: namespaces and the Gateway."""
     known_prefixes: tuple[str, ...] = ()
     """API versions of other models, which a 404 response lists too."""

@@ -94,7 +94,7 @@ def command(
     if not changes:
         click.echo(f"{model}: all sizes fit; nothing was changed.")
         return
-    namespace = settings.surroundings.namespace
+    namespace = settings.platform.namespace
     try:
         with stack_api.of_stack(stack) as api:
             _refuse(api, namespace, changes, stack)

@@ -55,7 +55,7 @@ def opened(stack: str, model: str) -> Iterator[Live]:
         raise click.ClickException(f"{stack} has no model {model}; it has: {known}")
     try:
         with stack_api.of_stack(stack) as api:
-            yield Live(api, Names(settings.surroundings.namespace, model))
+            yield Live(api, Names(settings.platform.namespace, model))
     except KubeApiError as error:
         raise click.ClickException(printable(error)) from None
     except WrittenError as error:

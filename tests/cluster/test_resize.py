@@ -112,7 +112,7 @@ def test_one_replica_gets_its_size_or_keeps_the_former(
     """CPU as well, beside the autoscaler for a moment; and more than any node has."""
     settings = stack_settings.load(STACK, ModelsSettings)
     (part,) = parts(MODEL, settings.models[MODEL])
-    namespace, watch = settings.surroundings.namespace, Watch(60)
+    namespace, watch = settings.platform.namespace, Watch(60)
     former = part.args.resources.model_dump()
     with stack_api.of_stack(STACK) as api:
         pod = plan.replicas(api, namespace, part)[0]

@@ -71,7 +71,7 @@ def settings(stable: str, canary: str, names: list[str], **more: Any) -> dict[st
         "rollout": rollout | more,
     }
     return {
-        "surroundings": {"scrape_interval_seconds": SCRAPE_SECONDS},
+        "platform": {"scrape_interval_seconds": SCRAPE_SECONDS},
         "delivery": {"tick_seconds": 2},
         "models": {SERVER: server},
     }

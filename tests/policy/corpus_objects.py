@@ -165,7 +165,7 @@ NETWORK = [
         ROUTE,
         ROUTE,
         good_related={"SecurityPolicy": [of("SecurityPolicy", "any")]},
-        settings={"surroundings": {"gateway_is_internal": False}},
+        settings={"platform": {"gateway_is_internal": False}},
     ),
     Case("routes-have-time-limits", ROUTE, route(timeouts=None)),
     Case("routes-name-their-paths", ROUTE, route(matches=None)),

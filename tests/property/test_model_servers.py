@@ -294,7 +294,7 @@ PATHS = st.sampled_from(
         (),
         ("cluster",),
         ("cluster", "kubeconfig"),
-        ("surroundings", "namespace"),
+        ("platform", "namespace"),
         ("models",),
         ("models", "a"),
         ("models", "a", "image"),
@@ -323,7 +323,7 @@ def test_junk_is_taken_or_refused_with_words(path: tuple[str, ...], junk: Any) -
     image = reference("model")
     config: Config = {
         "cluster": {},
-        "surroundings": {},
+        "platform": {},
         "models": {
             "a": {
                 "image": image,

@@ -58,7 +58,7 @@ def server(draw: Draw) -> Config:
 def render(args: Config) -> Rendered:
     return models(
         models={SERVER: args},
-        surroundings={"keda": {}},
+        platform={"keda": {}},
         **({"client_keys": KEYS} if "access" in args else {}),
     )
 

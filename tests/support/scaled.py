@@ -82,7 +82,7 @@ class Scaled:
         (files / f"Pulumi.{KEDA_STACK}.yaml").write_text(yaml.safe_dump(of_keda))
         config = {
             "slipway:cluster": {"kubeconfig": "lab"},
-            "slipway:surroundings": {"keda": {}},
+            "slipway:platform": {"keda": {}},
             "slipway:models": {NAME: {**SERVER, "scaling": scaling}},
         }
         file = files / f"Pulumi.{MODELS_STACK}.yaml"

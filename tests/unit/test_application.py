@@ -46,9 +46,7 @@ APPLICATION: dict[str, Any] = {
 
 def application(kind: str = "onnx", **more: Any) -> Rendered:
     config = {"runtime": {"kind": kind}, **r.EMPLOYMENT, **LEAST[kind], **APPLICATION}
-    return r.models(
-        surroundings={"keda": {}}, models={"employment": {**config, **more}}
-    )
+    return r.models(platform={"keda": {}}, models={"employment": {**config, **more}})
 
 
 @pytest.mark.parametrize("kind", LEAST)
@@ -79,7 +77,7 @@ def test_every_kind_of_server_is_given_all_of_it(kind: str) -> None:
 def test_what_a_server_sets_and_mounts_is_known_to_be_taken(kind: str) -> None:
     """Else settings of the same name would override it in silence."""
     config = {"runtime": {"kind": kind}, **r.EMPLOYMENT, **LEAST[kind]}
-    rendered = r.models(surroundings={"keda": {}}, models={"employment": config})
+    rendered = r.models(platform={"keda": {}}, models={"employment": config})
     (container,) = r.pod(rendered)["containers"]
     names = [variable["name"] for variable in container["env"]]
     files = [f"{mount['mountPath']}/a/b" for mount in container["volumeMounts"]]
@@ -99,7 +97,7 @@ def refusals(config: dict[str, Any]) -> dict[str, str]:
     """Why a model with these settings is refused, by path."""
     images = {"model_image": r.reference("m"), "image": r.reference("i")}
     model = {**config, **images}
-    raw = {"surroundings": {"keda": {}}, "models": {"employment": model}}
+    raw = {"platform": {"keda": {}}, "models": {"employment": model}}
     with pytest.raises(SettingsError) as caught:
         parse(ModelsSettings, raw, "a test")
     return {problem.path: str(problem) for problem in caught.value.problems}

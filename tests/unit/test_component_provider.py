@@ -25,7 +25,7 @@ MODEL: dict[str, Any] = {
     "model_image": f"registry.example/models/employment@{DIGEST}",
     "route": {"prefix": "/employment/v1"},
     "scaling": {"min_replicas": 2, "max_replicas": 4},
-    "surroundings": {"namespace": "theirs"},
+    "platform": {"namespace": "theirs"},
 }
 SERVER = "slipway:serving:ModelServer"
 
@@ -88,7 +88,7 @@ def test_a_constructed_server_is_the_one_of_a_python_program(
     given = ModelServerInputs.model_validate(MODEL)
 
     def program() -> None:
-        ModelServer("employment", given, given.surroundings)
+        ModelServer("employment", given, given.platform)
 
     rendered = render("models.any", {}, program=program)
     ours = {_short(it): it.inputs for it in rendered.resources if it.custom}

@@ -336,9 +336,9 @@ def test_rules_go_where_prometheus_looks(one: Rendered) -> None:
     assert list(rules["data"]) == ["models.employment.yaml"]
 
 
-def test_other_surroundings_are_taken_everywhere() -> None:
+def test_other_platform_names_are_taken_everywhere() -> None:
     elsewhere = r.models(
-        surroundings={
+        platform={
             "namespace": "team-a",
             "gateway": "edge",
             "gateway_namespace": "edge-system",

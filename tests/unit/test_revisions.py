@@ -177,7 +177,7 @@ def test_a_revision_without_replicas_is_told_though_others_are_ready(
 
 def test_each_revision_scales_by_its_own_requests() -> None:
     args = {**server(), "scaling": {"signal": "inflight", "inflight_per_replica": 8}}
-    found = render(args, surroundings={"keda": {}})
+    found = render(args, platform={"keda": {}})
     for name in ("champion", "challenger"):
         scaled = named(found)["ScaledObject", f"employment-{name}"]["spec"]
         assert scaled["scaleTargetRef"]["name"] == f"employment-{name}"

@@ -85,8 +85,8 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         def reach(*_: Any) -> Iterator[KubeApi]:
             yield KubeApi(httpx.Client(base_url="https://api", transport=transport))
 
-        around = SimpleNamespace(namespace="models")
-        settings = SimpleNamespace(models={"m": None}, surroundings=around)
+        platform = SimpleNamespace(namespace="models")
+        settings = SimpleNamespace(models={"m": None}, platform=platform)
         monkeypatch.setattr(stack_api, "of_stack", reach)
         monkeypatch.setattr(command.stack_settings, "load", lambda *_: settings)
         monkeypatch.setattr(pod_exec, "run", found.run_in_pod)

@@ -52,7 +52,7 @@ def one(kind: str, **more: Any) -> Rendered:
     """A model by the least that its kind needs, and `more` of its runtime."""
     config = {"runtime": {"kind": kind}, **r.EMPLOYMENT, **LEAST[kind]}
     config["runtime"] = {**config["runtime"], **more}
-    return r.models(surroundings={"keda": {}}, models={"employment": config})
+    return r.models(platform={"keda": {}}, models={"employment": config})
 
 
 def container(rendered: Rendered) -> dict[str, Any]:
@@ -277,7 +277,7 @@ def test_vllm_serves_a_folder_and_drains() -> None:
 def test_vllm_streams_weights_and_may_reach_them() -> None:
     config = {"runtime": {}, **LEAST["vllm"]}
     config["runtime"] = {**config["runtime"], "weights_url": "s3://weights/a/1"}
-    found = r.models(surroundings={"keda": {}}, models={"a": config})
+    found = r.models(platform={"keda": {}}, models={"a": config})
     assert container(found)["command"][-1] == "s3://weights/a/1"
     assert flags(found)["--load-format"] == "runai_streamer"
     assert "model" not in mounts(found).values()
@@ -293,7 +293,7 @@ def test_vllm_streams_weights_and_may_reach_them() -> None:
         **config,
         "runtime": {**config["runtime"], "weights_url": "s3://weights/a/2"},
     }
-    again = r.models(surroundings={"keda": {}}, models={"a": other})
+    again = r.models(platform={"keda": {}}, models={"a": other})
     changed = r.manifest(again, "Deployment")["metadata"]["labels"]
     assert labels["app.kubernetes.io/version"] != changed["app.kubernetes.io/version"]
     (exit_,) = r.manifest(one("vllm"), "NetworkPolicy")["spec"]["egress"]

@@ -12,7 +12,7 @@ from components.serving.alerts import rules
 from components.serving.pods import autoscaling
 from components.serving.revision import Revision
 from components.serving.settings.scaling_settings import Scaling
-from components.serving.settings.surroundings import KedaAccess
+from components.serving.settings.serving_platform import KedaAccess
 from slipway.rendering.render import Rendered
 from tests.support import rendered as r
 from tests.support import schemas
@@ -22,7 +22,7 @@ INFLIGHT = {"signal": "inflight", "inflight_per_replica": 8}
 
 def scaled(**scaling: Any) -> Rendered:
     return r.models(
-        surroundings={"keda": {}},
+        platform={"keda": {}},
         models={"employment": {**r.EMPLOYMENT, "scaling": {**INFLIGHT, **scaling}}},
     )
 
@@ -105,7 +105,7 @@ def test_both_signals_go_up_at_once_and_down_after_a_while() -> None:
 
 def test_without_keda_a_program_of_ones_own_is_told() -> None:
     scaling = Scaling(signal="inflight", inflight_per_replica=2)
-    with pytest.raises(ValueError, match=r"surroundings\.keda"):
+    with pytest.raises(ValueError, match=r"platform\.keda"):
         autoscaling.scaled_object_spec("m", scaling, None, "")
     spec = autoscaling.scaled_object_spec(
         "m", scaling, KedaAccess(), "a", more=[("c", 0.5)]

@@ -120,10 +120,10 @@ def test_no_setting_was_missed() -> None:
     named = {place.id for place in NAMESPACES}
     assert named >= {
         "NamespaceSettings.models",
-        "Surroundings.namespace",
-        "Surroundings.gateway_namespace",
-        "Surroundings.monitoring_namespace",
-        "Surroundings.dns_namespace",
+        "ServingPlatform.namespace",
+        "ServingPlatform.gateway_namespace",
+        "ServingPlatform.monitoring_namespace",
+        "ServingPlatform.dns_namespace",
         "WorkloadIdentity.namespace",
     }
 

@@ -15,7 +15,7 @@ from components.serving.args.model_server_args import ModelServerArgs
 from components.serving.args.parts import parts
 from components.serving.routes.route import route_spec
 from components.serving.settings import versions
-from components.serving.settings.surroundings import Surroundings
+from components.serving.settings.serving_platform import ServingPlatform
 from components.serving.settings.versions import MOST_RULES, Route
 from slipway.rendering.render import Rendered
 from stacks import values
@@ -198,7 +198,7 @@ def test_as_many_rules_as_a_route_holds_and_no_more(count: int, most: int) -> No
     else:
         args["model_image"] = image
     taken = ModelServerArgs(**args)
-    found = route_spec("m", taken, parts("m", taken), Surroundings())["rules"]
+    found = route_spec("m", taken, parts("m", taken), ServingPlatform())["rules"]
     assert len(found) <= MOST_RULES
     more = (count + 1) if count else len(PATHS)
     assert len(found) + more > MOST_RULES
@@ -248,7 +248,7 @@ def clusters(routes: list[Object], names: list[str], prefix: str) -> list[int]:
     else:
         args["model_image"] = args["image"]
     taken = ModelServerArgs(**args)
-    rules = route_spec("m", taken, parts("m", taken), Surroundings())["rules"]
+    rules = route_spec("m", taken, parts("m", taken), ServingPlatform())["rules"]
     return [
         index
         for index, rule in enumerate(rules)

@@ -31,7 +31,7 @@ def window_problems(args: ServerArgs, scrape_seconds: int) -> Iterator[Problem]:
             f"it holds fewer than {LEAST_SCRAPES} scrapes of {scrape_seconds} s: with "
             "one that fails there is no rate, and no alert",
             f"give at least {least}; or, if Prometheus scrapes more often, set "
-            "surroundings.scrape_interval_seconds",
+            "platform.scrape_interval_seconds",
         )
 
 

@@ -34,7 +34,7 @@ def _open(path: str, args: ModelServerArgs) -> Iterator[Problem]:
         "production: whoever reaches the gateway may call the model, without a key or "
         "a token",
         "give access.api_keys or access.jwt; or, if the gateway's load balancer is "
-        f"internal, set surroundings.gateway_is_internal: true, {OR_ELSE}",
+        f"internal, set platform.gateway_is_internal: true, {OR_ELSE}",
     )
 
 

@@ -15,7 +15,7 @@ from pulumi_kubernetes.policy import v1 as policy
 
 from components.serving.pods.workload import CONTAINER
 from components.serving.settings.scaling_settings import Scaling
-from components.serving.settings.surroundings import KedaAccess
+from components.serving.settings.serving_platform import KedaAccess
 
 SCALE_UP_PERIOD_SECONDS = 15
 SCALE_DOWN_PERIOD_SECONDS = 30
@@ -129,7 +129,7 @@ def scaled_object_spec(
     """
     if keda is None or scaling.inflight_per_replica is None:
         raise ValueError(
-            f"{deployment}: signal inflight needs surroundings.keda and "
+            f"{deployment}: signal inflight needs platform.keda and "
             "scaling.inflight_per_replica"
         )
     held = [(inflight_query(selector), scaling.inflight_per_replica)]

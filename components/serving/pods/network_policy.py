@@ -12,7 +12,7 @@ from components.security.network import NAMESPACE_LABEL, ROLE_AGENT
 from components.serving.pods import log_shipper
 from components.serving.settings.egress_settings import Egress
 from components.serving.settings.request_settings import MONITOR
-from components.serving.settings.surroundings import Surroundings
+from components.serving.settings.serving_platform import ServingPlatform
 
 """Set by the API server on each namespace, so that nobody else can claim a name."""
 DNS_LABELS = {"k8s-app": "kube-dns"}
@@ -36,7 +36,7 @@ def _namespace(
 def policy_spec(
     selector: Mapping[str, str],
     ports: Sequence[int],
-    surroundings: Surroundings,
+    platform: ServingPlatform,
     *,
     streams: bool = False,
     sleeps: bool = False,
@@ -62,8 +62,8 @@ def policy_spec(
         ingress=[
             networking.NetworkPolicyIngressRuleArgs(
                 from_=[
-                    _namespace(surroundings.gateway_namespace),
-                    _namespace(surroundings.monitoring_namespace),
+                    _namespace(platform.gateway_namespace),
+                    _namespace(platform.monitoring_namespace),
                     *([_WAKER] if sleeps else ()),
                 ],
                 ports=[_tcp(port) for port in ports],
@@ -71,7 +71,7 @@ def policy_spec(
             *(
                 [
                     networking.NetworkPolicyIngressRuleArgs(
-                        from_=[_namespace(surroundings.monitoring_namespace)],
+                        from_=[_namespace(platform.monitoring_namespace)],
                         ports=[_tcp(log_shipper.PORT)],
                     )
                 ]
@@ -81,7 +81,7 @@ def policy_spec(
         ],
         egress=[
             networking.NetworkPolicyEgressRuleArgs(
-                to=[_namespace(surroundings.dns_namespace, DNS_LABELS)],
+                to=[_namespace(platform.dns_namespace, DNS_LABELS)],
                 ports=[
                     networking.NetworkPolicyPortArgs(protocol=protocol, port=_DNS_PORT)
                     for protocol in ("UDP", "TCP")

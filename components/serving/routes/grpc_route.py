@@ -19,7 +19,7 @@ from components.serving.routes.route import (
     parents,
     unknown_revision,
 )
-from components.serving.settings.surroundings import Surroundings
+from components.serving.settings.serving_platform import ServingPlatform
 
 API_VERSION = "gateway.networking.k8s.io/v1"
 KIND = "GRPCRoute"
@@ -30,7 +30,7 @@ Object = dict[str, Any]
 
 
 def route_spec(
-    server: str, args: ModelServerArgs, parts: Sequence[Part], around: Surroundings
+    server: str, args: ModelServerArgs, parts: Sequence[Part], platform: ServingPlatform
 ) -> Object:
     """Public methods go to the server that the header names, unchanged.
 
@@ -56,7 +56,7 @@ def route_spec(
         anything = _header(REVISION_HEADER, ".*", kind="RegularExpression")
         matches = _matches(methods, *named, anything)
         rules.append({"matches": matches, "filters": [extension(name)]})
-    return {"parentRefs": parents(around), "rules": rules}
+    return {"parentRefs": parents(platform), "rules": rules}
 
 
 def _header(name: str, value: str, kind: str = "Exact") -> Object:

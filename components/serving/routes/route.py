@@ -15,7 +15,7 @@ from components.delivery import rollout_file
 from components.serving.args.model_server_args import ModelServerArgs
 from components.serving.args.parts import Part
 from components.serving.routes.access import request_filters
-from components.serving.settings.surroundings import Surroundings
+from components.serving.settings.serving_platform import ServingPlatform
 from components.serving.settings.versions import Route, siblings
 
 API_VERSION = "gateway.networking.k8s.io/v1"
@@ -35,7 +35,7 @@ Object = dict[str, Any]
 
 
 def route_spec(
-    server: str, args: ModelServerArgs, parts: Sequence[Part], around: Surroundings
+    server: str, args: ModelServerArgs, parts: Sequence[Part], platform: ServingPlatform
 ) -> Object:
     """<prefix>/infer, <prefix>/v2/... and so on go to the server without the prefix.
 
@@ -56,11 +56,11 @@ def route_spec(
         if part.revision:
             rules += [_chosen(server, group, args, part) for group in groups]
     refusals = _refusals(server, args, parts)
-    return {"parentRefs": parents(around), "rules": [*rules, *refusals]}
+    return {"parentRefs": parents(platform), "rules": [*rules, *refusals]}
 
 
 def traffic_spec(
-    server: str, args: ModelServerArgs, parts: Sequence[Part], around: Surroundings
+    server: str, args: ModelServerArgs, parts: Sequence[Part], platform: ServingPlatform
 ) -> Object:
     """The route of a rollout, as it begins; later its rules are the controller's.
 
@@ -69,7 +69,7 @@ def traffic_spec(
     revision a cluster of its own, whose counters the gates compare.
     """
     return {
-        "parentRefs": parents(around),
+        "parentRefs": parents(platform),
         "rules": traffic_rules(server, args, parts),
     }
 
@@ -122,15 +122,15 @@ def _place(order: Sequence[str], part: Part) -> int:
     return order.index(part.revision) if part.revision in order else 0
 
 
-def parents(around: Surroundings) -> list[Object]:
+def parents(platform: ServingPlatform) -> list[Object]:
     """The Gateway that routes attach to."""
-    listener = around.gateway_listener
+    listener = platform.gateway_listener
     return [
         {
             "group": "gateway.networking.k8s.io",
             "kind": "Gateway",
-            "name": around.gateway,
-            "namespace": around.gateway_namespace,
+            "name": platform.gateway,
+            "namespace": platform.gateway_namespace,
             **({"sectionName": listener} if listener else {}),
         }
     ]

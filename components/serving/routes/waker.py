@@ -17,7 +17,7 @@ from components.serving.args.model_server_args import ModelServerArgs
 from components.serving.args.parts import PROGRAM
 from components.serving.pods import workload
 from components.serving.settings.idle_settings import WakerSettings
-from components.serving.settings.surroundings import Surroundings
+from components.serving.settings.serving_platform import ServingPlatform
 from components.workload import Workload, http_probe
 
 PORT = 9478
@@ -57,7 +57,7 @@ class Waker(Workload):
         name: str,
         settings: WakerSettings,
         models: Mapping[str, ModelServerArgs],
-        surroundings: Surroundings,
+        platform: ServingPlatform,
         opts: pulumi.ResourceOptions | None = None,
         *,
         deployments: Sequence[str],
@@ -70,7 +70,7 @@ class Waker(Workload):
         super().__init__(
             "slipway:serving:Waker",
             name,
-            namespace=surroundings.namespace,
+            namespace=platform.namespace,
             component=naming.WAKER,
             opts=opts,
         )
@@ -80,7 +80,7 @@ class Waker(Workload):
         }
         self.add_account()
         self.add_role(_rights(deployments))
-        self._fence(surroundings)
+        self._fence(platform)
         text = self._file()
         digest = hashlib.sha256(text.encode()).hexdigest()[:10]
         config = f"{self.name}-{digest}"
@@ -118,17 +118,17 @@ class Waker(Workload):
             )
         return json.dumps({"models": found}, indent=1, sort_keys=True)
 
-    def _fence(self, around: Surroundings) -> None:
+    def _fence(self, platform: ServingPlatform) -> None:
         runtimes = [args.runtime for args in self._models.values()]
         pods = {port for one in runtimes for port in workload.ports(one).values()}
         self.add_network_policy(
             ingress=[
                 network.allow_from(
-                    network.in_namespace(around.gateway_namespace),
+                    network.in_namespace(platform.gateway_namespace),
                     to=tuple(self._numbers.values()),
                 ),
                 network.allow_from(
-                    network.in_namespace(around.monitoring_namespace), to=(PORT,)
+                    network.in_namespace(platform.monitoring_namespace), to=(PORT,)
                 ),
             ],
             egress=[

@@ -15,7 +15,7 @@ class Alerts(Settings):
 
     window_seconds: Annotated[Whole, Field(ge=10, le=86_400)] = 300
     """Span that rates and percentiles are taken over, in seconds: at least four scrapes
-    (`surroundings.scrape_interval_seconds`)."""
+    (`platform.scrape_interval_seconds`)."""
     for_seconds: Annotated[Whole, Field(ge=0, le=86_400)] = 60
     """How long a condition must hold before its alert fires, in seconds."""
     error_percent: Annotated[Decimal, Field(gt=0, lt=100)] = 1.0

@@ -27,7 +27,7 @@ class Scaling(Settings):
     """Replicas that the autoscaler may go up to."""
     signal: Literal["cpu", "inflight"] = "cpu"
     """What the autoscaler goes by: CPU use, which every cluster has, or requests in
-    flight, which say how long callers wait; they need KEDA (surroundings.keda)."""
+    flight, which say how long callers wait; they need KEDA (platform.keda)."""
     cpu_percent: Annotated[Whole, Field(ge=5, le=1000)] = 70
     """CPU that the autoscaler holds, in percent of the request, over all replicas."""
     inflight_per_replica: PerReplica | None = None

@@ -34,7 +34,7 @@ class KedaAccess(Settings):
     """Address of Prometheus as KEDA reaches it; the default is the platform stack's."""
 
 
-class Surroundings(Settings):
+class ServingPlatform(Settings):
     """Names of what the cluster has; the defaults are those of the platform stack."""
 
     namespace: Namespace = naming.MODELS_NAMESPACE
