@@ -211,7 +211,7 @@ def report(contenders: Sequence[Tool]) -> int:
         ):
             low, middle, high = _ratios(it, ours, cost)
             print(f"  {meaning:28}{middle:>7.1f} ({low:.1f} to {high:.1f})")
-    _tell_of_drift(contenders)
+    _print_drift(contenders)
     quicker = _ratios(evidently, ours, lambda c: c.work_cpu_seconds)[1]
     smaller = 1 / _ratios(evidently, ours, lambda c: c.memory_mib)[1]
     aims = [
@@ -223,7 +223,7 @@ def report(contenders: Sequence[Tool]) -> int:
     return 0 if all(is_kept for _, _, is_kept in aims) else 1
 
 
-def _tell_of_drift(contenders: Sequence[Tool]) -> None:
+def _print_drift(contenders: Sequence[Tool]) -> None:
     print()
     for it in contenders:
         print(f"{it.name}: drift of {', '.join(sorted(it.called)) or 'nothing'}")

@@ -123,16 +123,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     cost = measure(checkout, "render", str(number))
                     costs = found.ours if checkout == paths.ROOT else found.theirs
                     costs.setdefault(number, []).append(cost)
-                    _tell(f"{name}, {number} models", cost)
+                    _print_cost(f"{name}, {number} models", cost)
             one = measure(paths.ROOT, "side", base)
             whole = measure(paths.ROOT, "report", base, head)
-            _tell(f"one side, {small} models", one)
-            _tell(f"report, {small} models", whole)
+            _print_cost(f"one side, {small} models", one)
+            _print_cost(f"report, {small} models", whole)
             found.reports.append((one, whole))
     return aims(found, small, large)
 
 
-def _tell(name: str, cost: Cost) -> None:
+def _print_cost(name: str, cost: Cost) -> None:
     print(
         f"{name:30}{cost.cpu_seconds:7.1f} CPU s{cost.wall_seconds:7.1f} s"
         f"{cost.memory_mib:7.0f} MiB",

@@ -43,7 +43,7 @@ def render(number: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = rendered(STACK, {"models": models(int(number))}, IMAGES)
         files = found.write(Path(folder))
-    _say(started, files=len(files))
+    _print_times(started, files=len(files))
 
 
 def side(checkout: str) -> None:
@@ -55,7 +55,7 @@ def side(checkout: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         one = Side(checkout, Path(checkout))
         rendering.render([(one, [STACK])], [None], Path(folder))
-    _say(started)
+    _print_times(started)
 
 
 def report(base: str, head: str) -> None:
@@ -68,10 +68,10 @@ def report(base: str, head: str) -> None:
         before, after = (Side(name, Path(name)) for name in (base, head))
         found = comparison.compare(before, after, [STACK], (None, None), Path(folder))
         text = markdown.text(found)
-    _say(started, items=len(found.items), characters=len(text))
+    _print_times(started, items=len(found.items), characters=len(text))
 
 
-def _say(started: tuple[float, float], **more: int) -> None:
+def _print_times(started: tuple[float, float], **more: int) -> None:
     print(json.dumps({"cpu_before": started[0], "start": started[1], **more}))
 
 

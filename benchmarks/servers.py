@@ -119,8 +119,8 @@ def run(
                 _wait(process, base)
             except RuntimeError as error:
                 said.seek(0)
-                told = said.read().decode(errors="replace").strip()[-SAID_CHARACTERS:]
-                raise RuntimeError(f"{name}: {error}: {told}") from None
+                output = said.read().decode(errors="replace").strip()[-SAID_CHARACTERS:]
+                raise RuntimeError(f"{name}: {error}: {output}") from None
             yield Running(name, f"{base}{path}", process.pid)
         finally:
             process.terminate()

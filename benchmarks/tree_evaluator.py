@@ -52,7 +52,7 @@ MODELS: dict[str, ClassifierMixin] = {
 
 
 @dataclass
-class Figures:
+class Measurements:
     """CPU seconds of one run by round, of either evaluator."""
 
     own: list[float] = field(default_factory=list)
@@ -135,8 +135,8 @@ def _evaluators(folder: Path, name: str) -> tuple[Any, Any]:
 
 def _figures(
     own: Any, onnxruntime: Any, batches: Sequence[list[bytes]], rounds: int
-) -> Figures:
-    found = Figures()
+) -> Measurements:
+    found = Measurements()
     counts = [_count(run, batches) for run in (own, onnxruntime)]
     for _ in range(rounds):
         found.own.append(_seconds(own, batches, counts[0]))

@@ -139,7 +139,7 @@ class Workload(pulumi.ComponentResource):
         kubernetes.networking.v1.NetworkPolicy(
             f"{self.name}-network",
             metadata=self.metadata(),
-            spec=network.both_ways(
+            spec=network.policy_spec_both(
                 {"matchLabels": self.selector}, ingress=ingress, egress=egress
             ),
             opts=self.options(),

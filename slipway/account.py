@@ -62,7 +62,7 @@ class Account:
         """The answer to one reading call; CannotAskError if there is none."""
         if not call.startswith(READING):
             raise ValueError(f"{service}.{call} may change something")
-        with told(service, call):
+        with AwsCall(service, call):
             method = getattr(self._client(service), call)
             answer: dict[str, Any] = method(**parameters)
             return answer
@@ -71,7 +71,7 @@ class Account:
         """Items under `key` of all pages."""
         if not call.startswith(READING):
             raise ValueError(f"{service}.{call} may change something")
-        with told(service, call):
+        with AwsCall(service, call):
             client = self._client(service)
             if not client.can_paginate(call):
                 return list(getattr(client, call)(**parameters).get(key) or ())
@@ -100,7 +100,7 @@ def session_clients(region: str) -> Callable[[str], Client]:
     return make
 
 
-class told:  # noqa: N801, reads as what it does
+class AwsCall:
     """Turns boto3's errors into CannotAskError, and logs each call."""
 
     def __init__(self, service: str, call: str) -> None:

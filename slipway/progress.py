@@ -164,9 +164,9 @@ class EngineProgress:
         operation = OPERATIONS.get(step.op.value)
         if operation is None or step.op.value == "create-replacement":
             return  # a replacement is told by its `replace` step
-        told = self._done.get(step.urn) == operation  # a preview tells all twice
+        reported = self._done.get(step.urn) == operation  # a preview tells all twice
         self._done[step.urn] = operation
-        if operation == "same" or told:
+        if operation == "same" or reported:
             return
         self.steps.append(Step(operation, step.urn, self._keys.get(step.urn, ())))
         # A preview's changes are its result, which is printed in the end.

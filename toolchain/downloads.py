@@ -152,7 +152,9 @@ class _Session:
                 break
             except httpx.TransportError as error:
                 if attempt == ATTEMPTS:
-                    raise DownloadError(f"{url} was cut off: {_said(error)}") from error
+                    raise DownloadError(
+                        f"{url} was cut off: {_error_text(error)}"
+                    ) from error
                 self.say(f"{url} was cut off, trying again")
         if found != sha256:
             path.unlink()
@@ -197,7 +199,9 @@ class _Session:
             response = self.client.send(asked, stream=True)
         except httpx.HTTPError as error:
             host = urlsplit(url).netloc
-            raise NoAnswerError(f"{host} does not answer ({_said(error)})") from error
+            raise NoAnswerError(
+                f"{host} does not answer ({_error_text(error)})"
+            ) from error
         try:
             if response.status_code != httpx.codes.OK:
                 raise _StatusError(url, response)
@@ -205,7 +209,7 @@ class _Session:
         except httpx.HTTPError as error:
             if not cut_off:
                 raise
-            raise DownloadError(f"{url} was cut off: {_said(error)}") from error
+            raise DownloadError(f"{url} was cut off: {_error_text(error)}") from error
         finally:
             response.close()
 
@@ -216,7 +220,7 @@ class _StatusError(DownloadError):
         self.response = response
 
 
-def _said(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 

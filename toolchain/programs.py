@@ -87,19 +87,19 @@ def ways() -> tuple[Source, ...]:
     return WAYS[chosen]
 
 
-def _ways(group: Group) -> tuple[Source, ...]:
+def _sources(group: Group) -> tuple[Source, ...]:
     """Those of a group: what its publisher does not offer is built in any case."""
     return ways() if group.download else (Source.BUILD,)
 
 
-def _say_nothing(*_: Any) -> None:
+def _ignore_progress(*_: Any) -> None:
     pass
 
 
 def find(name: str) -> Programs | None:
     """A group's programs if they exist here; nothing is downloaded or built."""
     group = builds.group(name)
-    for source in _ways(group):
+    for source in _sources(group):
         if found := _FINDERS[source](group):
             return found
     return None
@@ -110,7 +110,7 @@ def obstacle(name: str) -> str:
 
     Whether the publisher answers, only the download shows.
     """
-    if find(name) or Source.DOWNLOAD in _ways(builds.group(name)):
+    if find(name) or Source.DOWNLOAD in _sources(builds.group(name)):
         return ""
     try:
         go.version()
@@ -119,13 +119,15 @@ def obstacle(name: str) -> str:
     return ""
 
 
-def get(name: str, say: Say = _say_nothing, report: Report = _say_nothing) -> Programs:
+def get(
+    name: str, say: Say = _ignore_progress, report: Report = _ignore_progress
+) -> Programs:
     """A group's programs, obtained if they do not exist here; see `get_all`."""
     return get_all([name], say, report)[name]
 
 
 def get_all(
-    names: Iterable[str], say: Say = _say_nothing, report: Report = _say_nothing
+    names: Iterable[str], say: Say = _ignore_progress, report: Report = _ignore_progress
 ) -> dict[str, Programs]:
     """The programs of the named groups, by group.
 
@@ -141,12 +143,12 @@ def get_all(
             continue
         group = builds.group(name)
         try:
-            if Source.DOWNLOAD in _ways(group):
+            if Source.DOWNLOAD in _sources(group):
                 found[name] = _download(group, say)
                 continue
         except DownloadError as error:
             tried[name] = str(error)
-            if Source.BUILD not in _ways(group):
+            if Source.BUILD not in _sources(group):
                 raise BuildError(
                     f"{name} {group.version()} could not be downloaded: {error}. "
                     f"Without {VARIABLE}=download it is built from its Go module"

@@ -89,13 +89,13 @@ class RolloutController(Workload):
         self.register_outputs({})
 
     def _config_maps(self, server: str, rollout: Rollout) -> None:
-        told = rollout_file.files(
+        files = rollout_file.files(
             server, self.namespace, rollout.settings, rollout.places, rollout.rules
         )
         kubernetes.core.v1.ConfigMap(
             f"{self.name}-{server}-settings",
             metadata=self.metadata(f"rollout-{server}"),
-            data=told,
+            data=files,
             opts=self.options(),
         )
         kubernetes.core.v1.ConfigMap(

@@ -228,6 +228,6 @@ def _records(*, gpus: bool) -> list[dict[str, Any]]:
 
 def rule_file(found: Iterable[Alert], runbooks: str) -> str:
     """The alerts as a Prometheus rule file (YAML)."""
-    told = list(found)
-    gpus = any(one.name == "GpuFailed" for one in told)
-    return alert.rule_file(GROUP, told, runbooks, _records(gpus=gpus))
+    alerts = list(found)
+    gpus = any(one.name == "GpuFailed" for one in alerts)
+    return alert.rule_file(GROUP, alerts, runbooks, _records(gpus=gpus))

@@ -164,7 +164,7 @@ class EnvoyGateway(pulumi.ComponentResource):
                     "namespace": NAMESPACE,
                     "labels": naming.labels(policy, component="gateway"),
                 },
-                spec=network.both_ways(
+                spec=network.policy_spec_both(
                     {"matchLabels": labels},
                     ingress=ingress,
                     egress=[network.allow_api_server()],

@@ -307,7 +307,7 @@ class Gateway(pulumi.ComponentResource):
         kubernetes.networking.v1.NetworkPolicy(
             f"{PROXY}-network",
             metadata={"name": PROXY, "namespace": NAMESPACE, "labels": labels},
-            spec=network.both_ways(
+            spec=network.policy_spec_both(
                 {"matchLabels": PROXY_LABELS},
                 ingress=[
                     network.allow_from(to=(PROXY_PORT, *tls)),

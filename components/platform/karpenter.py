@@ -160,7 +160,7 @@ class Karpenter(pulumi.ComponentResource):
                 "namespace": NAMESPACE,
                 "labels": naming.labels(NAME, component="autoscaler"),
             },
-            spec=network.both_ways(
+            spec=network.policy_spec_both(
                 {"matchLabels": naming.selector(NAME)},
                 ingress=[
                     network.allow_from(

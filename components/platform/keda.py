@@ -114,7 +114,7 @@ class Keda(pulumi.ComponentResource):
         policy: pulumi.Resource = kubernetes.networking.v1.NetworkPolicy(
             f"{program}-network",
             metadata=self._metadata(program),
-            spec=network.both_ways(
+            spec=network.policy_spec_both(
                 {"matchLabels": {"app": program}},
                 ingress=[
                     *ingress,

@@ -57,7 +57,7 @@ def in_namespaces_labelled(label: str, value: str = "true") -> Rule:
     return {"namespaceSelector": {"matchLabels": {label: value}}}
 
 
-def both_ways(
+def policy_spec_both(
     pods: Mapping[str, Any], *, ingress: Sequence[Rule], egress: Sequence[Rule]
 ) -> Rule:
     """The spec of a policy that denies all but these; `pods` is a selector.

@@ -98,7 +98,7 @@ class ModelServer(pulumi.ComponentResource):
             revision = Revision(part, self._platform, self, before)
             self._made["Service", part.name] = revision.service
             deployments.append(revision.deployment)
-        self._ways(deployments, known_prefixes, needs)
+        self._add_routes(deployments, known_prefixes, needs)
         # After the pods: else a first start would be told as an outage.
         self._rules(deployments)
         first = self._parts[0]
@@ -146,7 +146,7 @@ class ModelServer(pulumi.ComponentResource):
         return account
 
     def _network_policy(self) -> pulumi.Resource:
-        fence: pulumi.Resource = networking.v1.NetworkPolicy(
+        policy: pulumi.Resource = networking.v1.NetworkPolicy(
             self._model,
             metadata=self._metadata("network-policy"),
             spec=network_policy.policy_spec(
@@ -163,9 +163,9 @@ class ModelServer(pulumi.ComponentResource):
             ),
             opts=self._child(),
         )
-        return fence
+        return policy
 
-    def _ways(
+    def _add_routes(
         self,
         pods: list[pulumi.Resource],
         known: Sequence[str],
@@ -183,7 +183,7 @@ class ModelServer(pulumi.ComponentResource):
             filters |= route.unknown_revision(self._model, self._parts)
         self._route_filters(filters)
         # The door before the way: no request comes in while there is none.
-        before = [*pods, *self._door(self._args.access, needs)]
+        before = [*pods, *self._access_policies(self._args.access, needs)]
         about = self._model, self._args, self._parts, self._platform
         if self._args.rollout:
             # Before the server's own route loses its weighted rules; the older of two
@@ -238,7 +238,7 @@ class ModelServer(pulumi.ComponentResource):
                 opts=self._child(),
             )
 
-    def _door(
+    def _access_policies(
         self, asked: Access | None, needs: Sequence[pulumi.Resource]
     ) -> list[pulumi.Resource]:
         before = list(needs)

@@ -123,7 +123,7 @@ def run(options: argparse.Namespace, console: Console, folder: Path) -> int:
             run=f"demo-drift-{dt.datetime.now(dt.UTC):%m%d%H%M%S}",
         )
         status |= replay(settings, console, part)
-        _tell_console(console)
+        _start_console(console)
     console.print(f"{time.monotonic() - started:.0f} s in all")
     return status
 
@@ -136,7 +136,7 @@ def _backfill(console: Console, folder: Path) -> int:
     return report.conclude(console, "backfill", backfill.wrong(found))
 
 
-def _tell_console(console: Console) -> None:
+def _start_console(console: Console) -> None:
     ports = LabSettings.from_environment().ports()
     if "console" in ports:
         console.print(

@@ -95,7 +95,7 @@ def replay(settings: DemoSettings, console: Console, folder: Path) -> int:
         years, card.column(FAULTY_FEATURE), settings.batch_rows, settings.run
     )
     _introduce(console, settings, days)
-    found = find(settings, card, days, folder, _teller(console))
+    found = find(settings, card, days, folder, _progress_printer(console))
     show(console, found)
     return report.conclude(console, "replay", found.wrong)
 
@@ -175,7 +175,7 @@ def _introduce(console: Console, settings: DemoSettings, days: Timeline) -> None
     )
 
 
-def _teller(console: Console) -> Callable[[Stage, dt.date, Sent], None]:
+def _progress_printer(console: Console) -> Callable[[Stage, dt.date, Sent], None]:
     started = time.monotonic()
 
     def tell(stage: Stage, date: dt.date, sent: Sent) -> None:

@@ -15,7 +15,7 @@ from toolchain.errors import OperatorError
 POLL_SECONDS = 0.05
 START_SECONDS = 90.0
 STOP_SECONDS = 20.0
-TOLD_CHARACTERS = 1500
+TAIL_CHARACTERS = 1500
 
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ def wait_for(
         for name, (process, log) in (watched or {}).items():
             if process.poll() is not None:
                 raise OperatorError(
-                    f"{name} ended with status {process.returncode}: {told(log)}"
+                    f"{name} ended with status {process.returncode}: {log_tail(log)}"
                 )
         if time.monotonic() > end:
             raise OperatorError(
@@ -82,6 +82,6 @@ def wait_for(
         time.sleep(POLL_SECONDS)
 
 
-def told(log: Path) -> str:
+def log_tail(log: Path) -> str:
     """Return the end of what a program said."""
-    return log.read_text(errors="replace")[-TOLD_CHARACTERS:].strip()
+    return log.read_text(errors="replace")[-TAIL_CHARACTERS:].strip()

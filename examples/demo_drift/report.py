@@ -89,7 +89,7 @@ def stages(snapshots: Sequence[Snapshot]) -> Table:
     table.add_column("fired")
     table.add_column("")
     for it in snapshots:
-        fired = "\n".join(_told(one, it) for one in sorted(it.fired))
+        fired = "\n".join(_alert_line(one, it) for one in sorted(it.fired))
         table.add_row(
             f"{it.stage.first:%m-%d} to {it.stage.last:%m-%d}",
             it.stage.title,
@@ -100,7 +100,7 @@ def stages(snapshots: Sequence[Snapshot]) -> Table:
     return table
 
 
-def _told(one: object, snapshot: Snapshot) -> str:
+def _alert_line(one: object, snapshot: Snapshot) -> str:
     resolved = "" if one in snapshot.firing else ", resolved"
     return f"{one}{resolved}"
 

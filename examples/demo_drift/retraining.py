@@ -35,9 +35,9 @@ def wrong(found: Sequence[Requested], expected_from: dt.date) -> list[str]:
 
     expected_from: the first day with labels of rows that the model answers badly.
     """
-    told = [
+    problems = [
         f"{it}, though quality was as usual" for it in found if it.date < expected_from
     ]
     if not any(it.date >= expected_from for it in found):
-        told.append(f"no retraining was requested from {expected_from} on")
-    return told
+        problems.append(f"no retraining was requested from {expected_from} on")
+    return problems

@@ -119,11 +119,11 @@ def _module_zip(folder: Path) -> Path:
         timeout=TIMEOUT_SECONDS,
         check=False,
     )
-    told = json.loads(done.stdout) if done.stdout.strip() else {}
-    if not (told.get("Zip") and told.get("Sum")):
-        why = told.get("Error") or done.stderr.strip()
+    answer = json.loads(done.stdout) if done.stdout.strip() else {}
+    if not (answer.get("Zip") and answer.get("Sum")):
+        why = answer.get("Error") or done.stderr.strip()
         raise OperatorError(f"{' '.join(command)} ended with {done.returncode}: {why}")
-    return Path(told["Zip"])
+    return Path(answer["Zip"])
 
 
 def bandwidths() -> dict[str, float]:

@@ -247,7 +247,7 @@ class KubeApi:
 
 
 def _refused(verb: str, path: str, response: httpx.Response) -> KubeApiError:
-    said = f"{verb} {path}: {response.status_code} {_said(response)}"
+    said = f"{verb} {path}: {response.status_code} {_message(response)}"
     if response.status_code == httpx.codes.FORBIDDEN:
         return ForbiddenError(said)
     if response.status_code == httpx.codes.CONFLICT:
@@ -257,7 +257,7 @@ def _refused(verb: str, path: str, response: httpx.Response) -> KubeApiError:
     return KubeApiError(said)
 
 
-def _said(response: httpx.Response) -> str:
+def _message(response: httpx.Response) -> str:
     """What the API server says of an error: its status' message, or all of it."""
     try:
         return str(response.json()["message"])[:300]

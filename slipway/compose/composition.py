@@ -84,14 +84,14 @@ class Composition:
         assert not unknown, unknown
         self.services[name] = {k: service[k] for k in _SERVICE_KEYS if service.get(k)}
 
-    def told(self, line: str) -> None:
+    def add_remark(self, line: str) -> None:
         """Says once what is different here."""
         if line not in self.limits:
             self.limits.append(line)
 
     def text(self) -> str:
         """compose.yaml."""
-        told = "".join(f"#   {line}\n" for line in self.limits)
+        remarks = "".join(f"#   {line}\n" for line in self.limits)
         content = {
             "name": self.project,
             "services": self.services,
@@ -102,7 +102,7 @@ class Composition:
             HEADER.format(stack=self.stack)
             + "#   docker compose up --detach --wait\n"
             + "# What a cluster does and one machine with Compose does not:\n"
-            + told
+            + remarks
             + written(content)
         )
 

@@ -288,7 +288,7 @@ class Container:
                 "capabilities": ["gpu"],
             }
             found["reservations"] = {"devices": [device]}
-            self.composition.told(
+            self.composition.add_remark(
                 f"{self.name} needs the NVIDIA driver and container toolkit on the "
                 "machine; nothing installs them here."
             )

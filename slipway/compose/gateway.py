@@ -46,7 +46,7 @@ def add(composition: Composition, objects: Objects, backends: Backends) -> None:
     composition.files[path] = written(configuration)
     composition.networks.setdefault(OUTSIDE, {})
     composition.add(SERVICE, _service(composition, proxy, backends))
-    composition.told(
+    composition.add_remark(
         "The gateway's configuration is static: to change weights or routes, write it "
         "anew and run `docker compose up`, which causes an outage of a second."
     )
@@ -99,7 +99,7 @@ def _check_listeners(composition: Composition, objects: Objects) -> None:
                 "put your own TLS proxy in front of the loopback port",
             )
         if len(listeners) > len(plain):
-            composition.told(
+            composition.add_remark(
                 "The gateway accepts plain HTTP only: put your own TLS proxy in front "
                 "of its port before other hosts can reach it."
             )

@@ -21,7 +21,7 @@ def without(composition: Composition, models: Objects) -> Objects:
     found = tuple(_without_shipper(one) for one in kept)
     if found == models.all:
         return models
-    composition.told(
+    composition.add_remark(
         "Prediction logs are not sent anywhere, and models are not monitored for "
         "quality, drift and fairness: that runs on a cluster only."
     )

@@ -63,7 +63,9 @@ def add(
         if namespace_of(workload) == namespace and name_of(workload) in PORTS
     }
     if "prometheus" not in workloads:
-        composition.told("The platform stack has no Prometheus: nothing is monitored.")
+        composition.add_remark(
+            "The platform stack has no Prometheus: nothing is monitored."
+        )
         return
     composition.networks[NETWORK] = {"internal": True}
     targets = [Target("gateway", naming.GATEWAY_NAMESPACE, gateway.pods())]
@@ -93,7 +95,7 @@ def add(
             service["networks"][gateway.OUTSIDE] = {}
         composition.add(name, service)
     composition.services[gateway.SERVICE]["networks"][NETWORK] = {}
-    composition.told(
+    composition.add_remark(
         "Prometheus scrapes the services; CPU and memory of containers, which "
         "kubelets measure, and the API server's metrics are missing."
     )

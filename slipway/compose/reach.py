@@ -39,7 +39,7 @@ def add(
             _outside(composition, workload, service, peer["ipBlock"])
         else:
             _inside(composition, objects, workload, service, peer)
-    _tell(composition, objects, workload)
+    _add_remarks(composition, objects, workload)
 
 
 def _peers(objects: Objects, workload: Object) -> Iterator[Object]:
@@ -66,7 +66,7 @@ def _outside(
 ) -> None:
     name, cidr = name_of(workload), block["cidr"]
     if cidr == ROLE_AGENT[0]:
-        composition.told(
+        composition.add_remark(
             f"{name}: service accounts get no role here; give it what it needs from a "
             "cloud as secrets."
         )
@@ -75,7 +75,7 @@ def _outside(
     service["networks"][OUTSIDE] = {}
     # Names outside are asked for outside.
     service["dns"] = None
-    composition.told(
+    composition.add_remark(
         f"{name} may call {cidr}, and so everything that the machine reaches, on "
         "every port: restrict that with the machine's firewall."
     )
@@ -104,24 +104,26 @@ def _inside(
     place = f"namespace-{namespace}"
     composition.networks[place] = {"internal": True}
     service["networks"][place] = {}
-    composition.told(
+    composition.add_remark(
         f"{name_of(workload)} may call pods of the namespace {namespace}, but this "
         f"project has none of them: add what replaces them to the network {place} in "
         "a compose.override.yaml, with the names that are called as aliases."
     )
 
 
-def _tell(composition: Composition, objects: Objects, workload: Object) -> None:
+def _add_remarks(composition: Composition, objects: Objects, workload: Object) -> None:
     name = name_of(workload)
     if pod_spec(workload).get("nodeSelector"):
-        composition.told(f"{name}: its node_selector has no effect on one machine.")
+        composition.add_remark(
+            f"{name}: its node_selector has no effect on one machine."
+        )
     account: Any = objects.find(
         "ServiceAccount",
         pod_spec(workload).get("serviceAccountName", ""),
         namespace_of(workload),
     )
     if account and account["metadata"].get("annotations"):
-        composition.told(
+        composition.add_remark(
             f"{name}: annotations of its service account have no effect here; give it "
             "what it needs from a cloud as secrets."
         )

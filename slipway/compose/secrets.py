@@ -27,7 +27,7 @@ def variable(composition: Composition, workload: Object, secret: str, key: str) 
             f"{name} in .env already stands for {other}",
             "rename the Secret or its key",
         )
-    composition.told(
+    composition.add_remark(
         f"{name_of(workload)} needs the key {key} of the Secret {secret}: put "
         f"{name}='...' into .env beside compose.yaml, readable only by you."
     )
@@ -39,7 +39,7 @@ def file(
 ) -> dict[str, Any]:
     """A mount of the file that who runs the project puts there."""
     source = f"{FOLDER}/{secret}/{key}"
-    composition.told(
+    composition.add_remark(
         f"{name_of(workload)} needs the key {key} of the Secret {secret}: put it into "
         f"{source} beside compose.yaml, readable by the container's user."
     )

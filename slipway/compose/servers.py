@@ -142,7 +142,7 @@ def _replicas(composition: Composition, objects: Objects, workload: Object) -> i
                 else "; `docker compose up --detach --no-recreate "
                 f"--scale {name}={count + 1}` adds one"
             )
-            composition.told(
+            composition.add_remark(
                 f"{name} always has {count} replica{'s' if count > 1 else ''} (a "
                 f"cluster would scale it up to {most}){more}."
             )

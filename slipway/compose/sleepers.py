@@ -22,7 +22,7 @@ def awake(composition: Composition, models: Objects) -> Objects:
     kept = tuple(one for one in models.all if not _of_waker(one))
     if len(kept) == len(models.all):
         return models
-    composition.told("Models with scaling.idle are not scaled to zero here.")
+    composition.add_remark("Models with scaling.idle are not scaled to zero here.")
     return Objects(tuple(_without_its_alerts(one) for one in kept))
 
 

@@ -69,9 +69,9 @@ def translated(
     gateway.add(composition, both, servers.Backends(models))
     monitoring.add(composition, below, models, publish=publish_monitoring)
     for line in LIMITS:
-        composition.told(line)
+        composition.add_remark(line)
     for route in models.kind("GRPCRoute"):
-        composition.told(
+        composition.add_remark(
             f"{name_of(route)}: the gateway of Compose does not route gRPC; clients "
             "on its network reach the server directly."
         )

@@ -91,8 +91,8 @@ def check(composition: Composition, objects: Objects) -> None:
     for policy in objects.kind("BackendTrafficPolicy"):
         _hold(policy, _WRITTEN | _TOLD | _TARGET)
         _targets(composition, objects, policy)
-        if passive := _said(policy, _TOLD):
-            composition.told(
+        if passive := _policy_text(policy, _TOLD):
+            composition.add_remark(
                 "The gateway takes a replica out at its first failed connection, "
                 "until its health check passes; a cluster's gateway follows its "
                 f"policy: {passive}."
@@ -108,8 +108,8 @@ def check(composition: Composition, objects: Objects) -> None:
         for one in policy["spec"]["targetRefs"]:
             if not _exists(objects, one, namespace_of(policy)):
                 raise _refused(policy, "spec.targetRefs", one)
-        if tls := _said(policy, _CLIENT_TLS):
-            composition.told(f"The gateway has no TLS; a cluster's has: {tls}.")
+        if tls := _policy_text(policy, _CLIENT_TLS):
+            composition.add_remark(f"The gateway has no TLS; a cluster's has: {tls}.")
 
 
 def _hold(policy: Object, known: Mapping[str, str]) -> None:
@@ -134,7 +134,7 @@ def _refused(policy: Object, path: str, value: Any) -> Exception:
     return problem(policy, path, value, _REASON, _FIX)
 
 
-def _said(policy: Object, paths: Mapping[str, str]) -> str:
+def _policy_text(policy: Object, paths: Mapping[str, str]) -> str:
     found = [
         f"{path.removeprefix(_PASSIVE)} {value}"
         for path, value in leaves(policy["spec"])
@@ -158,7 +158,7 @@ def _targets(composition: Composition, objects: Objects, policy: Object) -> None
         if one["kind"] == "HTTPRoute":
             continue
         said = ", ".join(f"{path} {value}" for path, value in leaves(policy["spec"]))
-        composition.told(
+        composition.add_remark(
             f"The gateway routes no {one['kind']}, so {name_of(policy)} has no "
             f"effect: {said}."
         )

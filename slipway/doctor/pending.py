@@ -83,11 +83,17 @@ def explain(
     for pod in pods:
         if not _waits(pod):
             continue
-        told = _explain(pod, asked)
-        key = (told.namespace, told.name, told.asks, told.refusals, told.served_by)
+        pending = _explain(pod, asked)
+        key = (
+            pending.namespace,
+            pending.name,
+            pending.asks,
+            pending.refusals,
+            pending.served_by,
+        )
         if key in found:
-            told = replace(found[key], count=found[key].count + 1)
-        found[key] = told
+            pending = replace(found[key], count=found[key].count + 1)
+        found[key] = pending
     return sorted(found.values(), key=lambda one: (one.namespace, one.name))
 
 
@@ -104,14 +110,14 @@ def _overlaid(pool: Object, size_of: SizeOf, overlays: Iterable[Object]) -> Size
 
     def overlaid(name: str) -> NodeSize | None:
         size = size_of(name)
-        told = {
+        labels = {
             "karpenter.sh/nodepool": pool["metadata"]["name"],
             selection.INSTANCE_TYPE: name,
         }
         for overlay in sorted(overlays, key=lambda o: o["spec"].get("weight", 0)):
             spec = overlay["spec"]
             required = map(Requirement.of, spec.get("requirements") or ())
-            if size and all(r.admits(told.get(r.key)) for r in required):
+            if size and all(r.admits(labels.get(r.key)) for r in required):
                 more = quantity.resources(spec.get("capacity"))
                 size = NodeSize({**size.capacity, **more}, {**size.allocatable, **more})
         return size

@@ -345,7 +345,7 @@ class Engine:
     def _await_use(self, stack: str, follow: EngineProgress) -> None:
         """Waits for what makes the stack's objects useful, and tells what does not."""
         seen = readiness.of_stack(self.check(stack), self.root, self._waiting(stack))
-        follow.warnings += seen.told
+        follow.warnings += seen.warnings
         if seen.missing:
             raise EngineError(
                 stack,

@@ -47,7 +47,7 @@ class Expected:
     where the conditions are the object's own."""
     true: tuple[str, ...] = ("Accepted",)
     """Conditions without which the object is of no use."""
-    told: tuple[tuple[str, str], ...] = ()
+    warnings: tuple[tuple[str, str], ...] = ()
     """Conditions, each with the status that is worth a warning."""
     parts: str = ""
     """Field of the status with parts whose conditions are told if they are False."""
@@ -63,7 +63,7 @@ _ROUTE = Expected(
         ("PartiallyInvalid", "True"),
     ),
 )
-_POLICY = Expected("ancestors", told=(("Warning", "True"),))
+_POLICY = Expected("ancestors", warnings=(("Warning", "True"),))
 
 EXPECTED: dict[tuple[str, str], Expected] = {
     (GATEWAY, "GatewayClass"): Expected(),
@@ -76,7 +76,7 @@ EXPECTED: dict[tuple[str, str], Expected] = {
     (ENVOY, "EnvoyExtensionPolicy"): _POLICY,
     (ENVOY, "SecurityPolicy"): _POLICY,
     ("keda.sh", "ScaledObject"): Expected(
-        true=("Ready",), told=(("Fallback", "True"), ("Paused", "True"))
+        true=("Ready",), warnings=(("Fallback", "True"), ("Paused", "True"))
     ),
 }
 """By API group and kind. Polarity and meaning:
@@ -93,7 +93,7 @@ class Seen:
     """Whether everything missing is a refusal, and not a controller yet to speak."""
     hopeless: bool = False
     """Whether no wait can help: what a route names does not exist."""
-    told: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 def of_stack(rendered: Rendered, root: Path | None, waiting: Waiting) -> Seen:
@@ -104,7 +104,7 @@ def of_stack(rendered: Rendered, root: Path | None, waiting: Waiting) -> Seen:
         with stack_api.of_stack(rendered.stack, root) as api:
             return wait(api, rendered, waiting)
     except KubeApiError as error:
-        return Seen(told=[f"readiness could not be checked: {error}"])
+        return Seen(warnings=[f"readiness could not be checked: {error}"])
 
 
 def wait(api: KubeApi, rendered: Rendered, waiting: Waiting) -> Seen:
@@ -121,8 +121,8 @@ def wait(api: KubeApi, rendered: Rendered, waiting: Waiting) -> Seen:
         now = waiting.now()
         if before is None and seen.missing and not seen.hopeless:
             waiting.say(f"waiting for {shortened(seen.missing)}")
-        if [*seen.missing, *seen.told] != before:
-            before, since = [*seen.missing, *seen.told], now
+        if [*seen.missing, *seen.warnings] != before:
+            before, since = [*seen.missing, *seen.warnings], now
         last = SETTLED_SECONDS if seen.missing else TOLD_SECONDS
         settled = seen.refused and now - since >= last
         late = now - begin >= SECONDS
@@ -156,7 +156,9 @@ def _look(api: KubeApi, wanted: list[Wanted], paths: dict[Key, str]) -> Seen:
         seen.refused = seen.refused and all(refusal for _, refusal in missing)
         texts = gone or [text for text, _ in missing]
         seen.missing += [f"{one.reference}: {text}" for text in texts]
-        seen.told += [f"{one.reference}: {text}" for text in _told(found, expected)]
+        seen.warnings += [
+            f"{one.reference}: {text}" for text in _warnings(found, expected)
+        ]
     return seen
 
 
@@ -238,10 +240,10 @@ def _text(condition: Object) -> str:
     return f"{said}: {message}" if message else said
 
 
-def _told(found: Object, expected: Expected) -> Iterator[str]:
+def _warnings(found: Object, expected: Expected) -> Iterator[str]:
     for whose, entries in _entries(found, expected):
         for entry in entries:
-            for kind, status in expected.told:
+            for kind, status in expected.warnings:
                 condition = _condition(entry, kind, found)
                 if condition and condition.get("status") == status:
                     yield f"{_text(condition)}{whose}"

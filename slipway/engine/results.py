@@ -99,9 +99,9 @@ class EngineError(OperatorError):
             where = f"{label(urn)}: " if urn else ""
             first, *rest = message.strip().splitlines() or [""]
             lines += [f"  {where}{first}", *(f"    {line.strip()}" for line in rest)]
-        return "\n".join([*lines, *self._what_is_left()])
+        return "\n".join([*lines, *self._next_steps()])
 
-    def _what_is_left(self) -> list[str]:
+    def _next_steps(self) -> list[str]:
         texts = " ".join(message for _, message in self.errors)
         hints = dict.fromkeys(
             hint for pattern, hint in HINTS.items() if re.search(pattern, texts)

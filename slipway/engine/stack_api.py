@@ -99,12 +99,12 @@ def await_namespaces(
         NAMESPACE_SECONDS,
     )
     return there_were, [
-        (f"Namespace {found['metadata']['name']}", _why(found))
+        (f"Namespace {found['metadata']['name']}", _reason(found))
         for found in (going(api, wanted) if left else [])
     ]
 
 
-def _why(namespace: Object) -> str:
+def _reason(namespace: Object) -> str:
     conditions = namespace.get("status", {}).get("conditions") or []
     said = [c["message"] for c in conditions if c.get("status") == "True"]
     return (

@@ -114,7 +114,7 @@ def _ask_for(places: _Places, pin: Pin, day: str, found: Missing) -> None:
     if _status(mirror) in _GONE and neither:
         found.gone.append(pin.name)
     else:
-        said = f"{at_mirror}: {_said(mirror)}; {at_snapshot}: {_said(snapshot)}"
+        said = f"{at_mirror}: {_answer(mirror)}; {at_snapshot}: {_answer(snapshot)}"
         found.unknown.append(f"{pin.name} {pin.version}: {said}")
 
 
@@ -122,7 +122,7 @@ def _status(answer: httpx.Response | str) -> int:
     return 0 if isinstance(answer, str) else answer.status_code
 
 
-def _said(answer: httpx.Response | str) -> str:
+def _answer(answer: httpx.Response | str) -> str:
     return answer if isinstance(answer, str) else str(answer.status_code)
 
 

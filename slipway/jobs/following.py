@@ -38,11 +38,11 @@ class Following:
         """The last state, once the run has ended."""
 
     def __iter__(self) -> Iterator[Event]:
-        told = ""
+        reported = ""
         while self.end is None:
             found = self._look()
-            if found and found.text != told:
-                told = found.text
+            if found and found.text != reported:
+                reported = found.text
                 yield found
             yield from self._lines(POLL_SECONDS)
         yield from self._rest()

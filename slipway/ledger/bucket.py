@@ -73,7 +73,7 @@ class BucketStore:
     def create(self, model: str, number: int, content: bytes) -> None:
         self._check_lock()
         key = f"{self.prefix}{model}/{number:08}.json"
-        with self._told("PutObject"):
+        with self._readable_errors("PutObject"):
             try:
                 self.client.put_object(
                     Bucket=self.bucket,
@@ -91,7 +91,7 @@ class BucketStore:
         return f"{self}{model}/{name}"
 
     def _check_lock(self) -> None:
-        with self._told("GetObjectLockConfiguration"):
+        with self._readable_errors("GetObjectLockConfiguration"):
             found = self.client.get_object_lock_configuration(Bucket=self.bucket)
         rule = found.get("ObjectLockConfiguration", {}).get("Rule", {})
         if rule.get("DefaultRetention", {}).get("Mode") != "COMPLIANCE":
@@ -102,20 +102,20 @@ class BucketStore:
 
     def _pages(self, prefix: str, **options: str) -> Iterator[dict[str, Any]]:
         pages = self.client.get_paginator("list_object_versions")
-        with self._told("ListObjectVersions"):
+        with self._readable_errors("ListObjectVersions"):
             yield from pages.paginate(Bucket=self.bucket, Prefix=prefix, **options)
 
     def _content(self, version: dict[str, Any]) -> bytes:
         if version["Size"] > ENTRY_BYTES:
             return b"x" * (ENTRY_BYTES + 1)  # too long to be read, as it says
         named = {"Key": version["Key"], "VersionId": version["VersionId"]}
-        with self._told("GetObjectVersion"):
+        with self._readable_errors("GetObjectVersion"):
             answer = self.client.get_object(Bucket=self.bucket, **named)
             content: bytes = answer["Body"].read()
         return content
 
     @contextmanager
-    def _told(self, action: str) -> Iterator[None]:
+    def _readable_errors(self, action: str) -> Iterator[None]:
         try:
             yield
         except ClientError as error:

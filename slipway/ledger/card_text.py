@@ -65,8 +65,8 @@ def _files(card: Card) -> Iterator[str]:
 
 def _origin(card: Card) -> Iterator[str]:
     if origin := card.derivation:
-        told = f"{origin.get('revision')}, by {origin.get('recipe')}"
-        yield f"- **Made from:** {_plain(told)}"
+        origin_text = f"{origin.get('revision')}, by {origin.get('recipe')}"
+        yield f"- **Made from:** {_plain(origin_text)}"
     rows = card.reference.get("rows", NOT_STATED)
     yield f"- **Rows of the reference:** {_plain(rows)}"
 

@@ -87,7 +87,7 @@ class FolderStore:
     def models(self) -> list[str]:
         if not self.root.is_dir():
             return []
-        with _told():
+        with _readable_errors():
             found = [it.name for it in self.root.iterdir() if it.is_dir()]
         return sorted(name for name in found if NAME.fullmatch(name))
 
@@ -95,7 +95,7 @@ class FolderStore:
         folder = self.root / model
         if not folder.is_dir():
             return []
-        with _told():
+        with _readable_errors():
             names = [it.name for it in folder.iterdir()]
             found = [_stored(folder, it) for it in names if not _PART.fullmatch(it)]
         return sorted(found, key=lambda it: (it.number, it.name))
@@ -135,7 +135,7 @@ class FolderStore:
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def _readable_errors() -> Iterator[None]:
     """Turn an error of reading into text."""
     try:
         yield

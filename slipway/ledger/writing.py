@@ -67,7 +67,7 @@ def _adds(command: Callable[..., Done]) -> Callable[..., None]:
         signer = keys.load_private(key or keys.default_key())
         by = by or f"{getpass.getuser()}@{platform.node()}"
         word = Word(by, why, approvals, subject.evidence(evidence))
-        _tell(command(Ledger(ledger, signer), word, **rest))
+        _print_result(command(Ledger(ledger, signer), word, **rest))
 
     added: Callable[..., None] = run
     for option in reversed(OPTIONS):
@@ -136,7 +136,7 @@ def move(ledger: Ledger, word: Word, model: str, revision: str, state: str) -> D
 COMMANDS = (register, stage, move, retire)
 
 
-def _tell(done: Done) -> None:
+def _print_result(done: Done) -> None:
     entry = done.entry
     already = "" if done.is_new else "already "
     details = entry.details

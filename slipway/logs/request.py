@@ -95,9 +95,9 @@ class Trace:
             )
         except KubeApiError as error:
             return Records(), [f"record: the monitor cannot be asked: {error}"]
-        return found, list(self._told(found))
+        return found, list(self._remarks(found))
 
-    def _told(self, found: Records) -> Iterator[str]:
+    def _remarks(self, found: Records) -> Iterator[str]:
         shown = sum(line.source == "record" for line in found.lines)
         if found.rows > shown:
             yield f"record: {shown} of {found.rows} rows are shown (--limit)"
@@ -107,9 +107,9 @@ class Trace:
                 "its next cycle"
             )
         elif not found.rows:
-            yield f"record: not in {found.searched}; {self._why()}"
+            yield f"record: not in {found.searched}; {self._reason_for_absence()}"
 
-    def _why(self) -> str:
+    def _reason_for_absence(self) -> str:
         logs = {name: args.prediction_log for name, args in self.servers.items()}
         lost = [name for name, log in logs.items() if log.sink != MONITOR]
         if lost:

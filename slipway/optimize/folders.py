@@ -114,18 +114,18 @@ def derive(
         "recipe": recipe.name,
         "data": data,
         "made_with": made_with,
-        "checks": [_told(it) for it in checks],
+        "checks": [_check_report(it) for it in checks],
     }
     _write(folder, content)
     reference = folder / REFERENCE
     if reference.is_file():  # the training rows and their scores, as before
-        told = json.loads(reference.read_text())
-        told["revision"] = revision
-        reference.write_text(json.dumps(told, indent=1) + "\n")
+        content = json.loads(reference.read_text())
+        content["revision"] = revision
+        reference.write_text(json.dumps(content, indent=1) + "\n")
     return revision
 
 
-def _told(check: Check) -> dict[str, Any]:
+def _check_report(check: Check) -> dict[str, Any]:
     found: dict[str, Any] = {
         "measure": check.measure,
         "part": check.part,

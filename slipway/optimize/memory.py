@@ -41,13 +41,14 @@ def _once(folder: Path, evaluator: str) -> float:
     )
     if done.returncode:
         raise OperatorError(
-            f"the memory of {folder} could not be measured: its process ended with "
-            f"{_end(done.returncode, done.stderr)}; try again with more free memory"
+            f"the memory of {folder} could not be measured: its process ended "
+            f"with {_exit_reason(done.returncode, done.stderr)}; try again with more "
+            "free memory"
         )
     return float(done.stdout)
 
 
-def _end(status: int, said: str) -> str:
+def _exit_reason(status: int, said: str) -> str:
     """A signal or an exit status, and the last line of the process."""
     how = f"signal {-status}" if status < 0 else f"exit status {status}"
     last = said.strip().splitlines()[-1:]

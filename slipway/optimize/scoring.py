@@ -67,7 +67,7 @@ def beside_outliers(
         for size in sizes:
             chosen = order[start : start + size]
             parts = [it[chosen] for it in inputs]
-            loud = [_loud(it[:1]) for it in parts]
+            loud = [_scaled_up(it[:1]) for it in parts]
             yield [
                 np.concatenate(pair).tobytes() for pair in zip(parts, loud, strict=True)
             ]
@@ -76,7 +76,7 @@ def beside_outliers(
     return _in_order(_answers(model, runs(), left_out=1), order)
 
 
-def _loud(row: NDArray[Any]) -> NDArray[Any]:
+def _scaled_up(row: NDArray[Any]) -> NDArray[Any]:
     """A much larger row; of whole numbers, which may be ids, the same."""
     return row * row.dtype.type(LOUDNESS) if row.dtype.kind == "f" else row
 

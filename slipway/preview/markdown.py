@@ -144,7 +144,7 @@ def _restarts(restarts: Sequence[Restart]) -> Iterator[str]:
     for one in restarts:
         cells = [code(one.stack), f"{one.kind} {code(one.name)}", _replicas(one)]
         cells += [one.strategy, one.surge, one.unavailable, f"{one.drain_seconds} s"]
-        yield "| " + " | ".join([*cells, _why(one)]) + " |"
+        yield "| " + " | ".join([*cells, _changed_paths(one)]) + " |"
 
 
 def _replicas(one: Restart) -> str:
@@ -155,7 +155,7 @@ def _replicas(one: Restart) -> str:
     return f"{one.replicas_min} to {one.replicas_max or 'no limit'}"
 
 
-def _why(one: Restart) -> str:
+def _changed_paths(one: Restart) -> str:
     paths = [change.path.removeprefix("spec.template.") for change in one.changes]
     more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
     return ", ".join(code(path) for path in paths[:3]) + more

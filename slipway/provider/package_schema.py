@@ -67,7 +67,7 @@ def _type(definition: Schema) -> Schema:
         return {"type": "object", "properties": {}}
     return {
         "type": "object",
-        "description": _said(definition),
+        "description": _description(definition),
         "properties": _properties(definition),
         "required": sorted(definition.get("required", [])),
     }
@@ -77,12 +77,12 @@ def _properties(schema: Schema) -> dict[str, Schema]:
     found: dict[str, Schema] = {}
     for name, inner in schema.get("properties", {}).items():
         found[name] = {**_spec(inner), "plain": True}
-        if said := _said(inner):
+        if said := _description(inner):
             found[name]["description"] = said
     return found
 
 
-def _said(schema: Mapping[str, Any]) -> str:
+def _description(schema: Mapping[str, Any]) -> str:
     lines = " ".join(str(schema.get("description", "")).split())
     if known := schema.get("enum"):
         lines += f" One of {', '.join(map(str, known))}."

@@ -98,14 +98,14 @@ def command(
     try:
         with stack_api.of_stack(stack) as api:
             _refuse(api, namespace, changes, stack)
-            _tell(changes)
+            _print_changes(changes)
             _confirm(yes)
             watch = Watch(seconds)
             for change in changes:
                 _apply(api, namespace, change, watch)
     except KubeApiError as error:
         raise click.ClickException(printable(f"{stack}: {error}")) from None
-    _tell_stack(changes, stack)
+    _print_stack_changes(changes, stack)
 
 
 def _parts(
@@ -153,14 +153,14 @@ def _refuse(
         for found in (plan.problems, plan.autoscalers)
     )
     if autoscalers and not problems:
-        _tell_stack(changes, stack)
+        _print_stack_changes(changes, stack)
     if problems or autoscalers:
         found = dict.fromkeys([*problems, *autoscalers])
         lines = "".join(f"\n  {printable(it)}" for it in found)
         raise OperatorError(f"nothing was resized:{lines}")
 
 
-def _tell(changes: Sequence[Change]) -> None:
+def _print_changes(changes: Sequence[Change]) -> None:
     for change in changes:
         now = change.part.args.resources.model_dump()
         for name, size in change.sizes.items():
@@ -190,7 +190,7 @@ def _apply(api: KubeApi, namespace: str, change: Change, watch: Watch) -> None:
         click.echo(printable(f"{name} has its new size ({number} of {len(pods)})"))
 
 
-def _tell_stack(changes: Sequence[Change], stack: str) -> None:
+def _print_stack_changes(changes: Sequence[Change], stack: str) -> None:
     """What keeps the sizes: the stack file, which new replicas are made from."""
     lines: dict[str, dict[str, Any]] = {}
     for change in changes:

@@ -100,18 +100,18 @@ def _back(api: KubeApi, path: str, former: Object) -> str:
 def _wait(api: KubeApi, path: str, wanted: Object, watch: Watch) -> None:
     """Until the pod is ready with the size; ResizeError if it will not be."""
     end = watch.now() + watch.seconds
-    told = "the kubelet has not taken the new size up"
+    reason = "the kubelet has not taken the new size up"
     while True:
         pod = api.get(path)
         if pod is None:
             raise ResizeError("it is gone")
-        told = _refusal(pod) or told
+        reason = _refusal(pod) or reason
         if _has(pod, wanted) and not _conditions(pod):
             if _is_ready(pod):
                 return
-            told = "it has its new size and is not ready"
+            reason = "it has its new size and is not ready"
         if watch.now() >= end:
-            raise ResizeError(f"after {watch.seconds:g} s: {told}")
+            raise ResizeError(f"after {watch.seconds:g} s: {reason}")
         watch.sleep(POLL_SECONDS)
 
 

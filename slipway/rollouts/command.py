@@ -127,7 +127,7 @@ def _order(
     with opened(stack, model) as live:
         if kind is OrderKind.PROMOTE and not weight:
             weight = _next_weight(live.state())
-        who = _who(live)
+        who = _user_names(live)
         try:
             order = live.run(give(kind, who=who, why=why, weight=weight or 100))
         except LookupError as error:
@@ -164,7 +164,7 @@ def _next_weight(state: State) -> int:
     return settings.weight_after(settings.step_of(weight))
 
 
-def _who(live: Live) -> str:
+def _user_names(live: Live) -> str:
     """The account here and the one that the API server knows."""
     found = live.api.user()
     return f"{getpass.getuser()} ({found})" if found else getpass.getuser()

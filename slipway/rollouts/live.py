@@ -59,15 +59,15 @@ class Live:
 
     def state(self) -> State:
         """All of it; NoRolloutError if there is none."""
-        told = self._get(self.names.settings)
-        settings, places = objects.read_settings(told)
+        config_map = self._get(self.names.settings)
+        settings, places = objects.read_settings(config_map)
         route = self._get(self.names.route)
         status = self._read_status()
         look, unseen = self._look()
         return State(
             settings,
             status,
-            objects.read_route(route, places, objects.read_rules(told)),
+            objects.read_route(route, places, objects.read_rules(config_map)),
             look,
             unseen,
         )

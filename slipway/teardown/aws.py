@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from slipway.account import CannotAskError, Client, session_clients, told
+from slipway.account import AwsCall, CannotAskError, Client, session_clients
 from slipway.cluster.target import Target
 
 OWNED = "owned"
@@ -53,7 +53,7 @@ class Found:
 
     def account(self) -> str:
         """Whose credentials these are."""
-        with told("sts", "get_caller_identity"):
+        with AwsCall("sts", "get_caller_identity"):
             return str(self.client("sts").get_caller_identity()["Account"])
 
     def nodes(self) -> list[Made]:
@@ -125,7 +125,7 @@ class Found:
 
     def classic_load_balancers(self) -> list[Made]:
         """Classic ones, which the in-tree controller makes without annotations."""
-        with told("elb", "describe_load_balancers"):
+        with AwsCall("elb", "describe_load_balancers"):
             client = self.client("elb")
             pages = client.get_paginator("describe_load_balancers").paginate()
             names = [
@@ -143,7 +143,7 @@ class Found:
             ]
 
     def _elb(self, kind: str, call: str, word: str) -> list[Made]:
-        with told("elbv2", call):
+        with AwsCall("elbv2", call):
             client = self.client("elbv2")
             arns = [
                 one[f"{word}Arn"]
@@ -164,7 +164,7 @@ class Found:
         return by_controller or found.get(owned_by(name)) == OWNED
 
     def _ec2(self, call: str, key: str, filters: Filters) -> list[dict[str, Any]]:
-        with told("ec2", call):
+        with AwsCall("ec2", call):
             pages = self.client("ec2").get_paginator(call).paginate(Filters=filters)
             return [item for page in pages for item in page[key]]
 

@@ -11,7 +11,7 @@ from rich import box
 from rich.table import Table
 
 from components.cluster.iam.tags import CLUSTER_TAG
-from slipway.account import CannotAskError, Client, told
+from slipway.account import AwsCall, CannotAskError, Client
 from slipway.teardown.aws import Found, owned_by
 from toolchain.errors import OperatorError
 
@@ -82,7 +82,7 @@ def parts(arn: str) -> tuple[str, str, str]:
 
 def _tagged(found: Found, key: str, value: str | None) -> Iterator[str]:
     wanted: dict[str, Any] = {"Key": key} | ({"Values": [value]} if value else {})
-    with told("resourcegroupstaggingapi", "get_resources"):
+    with AwsCall("resourcegroupstaggingapi", "get_resources"):
         client = found.client("resourcegroupstaggingapi")
         pages = client.get_paginator("get_resources").paginate(TagFilters=[wanted])
         for page in pages:
@@ -96,7 +96,7 @@ def _exists(found: Found, service: str, kind: str, id_: str) -> bool:
     if lingering is None:
         return True
     try:
-        with told(service, "describe"):
+        with AwsCall(service, "describe"):
             return lingering(found.client(service), id_)
     except CannotAskError as error:
         return not ("NotFound" in error.code or "Malformed" in error.code)

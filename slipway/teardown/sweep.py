@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from slipway.account import CannotAskError, Client, told
+from slipway.account import AwsCall, CannotAskError, Client
 from slipway.teardown.aws import Found, Made
 from slipway.waiting import Waiting
 
@@ -55,7 +55,7 @@ class Sweep:
             return []
         self._waiting.say(f"terminating {len(nodes)} instances of Karpenter's")
         try:
-            with told("ec2", "terminate_instances"):
+            with AwsCall("ec2", "terminate_instances"):
                 ids = [node.id for node in nodes]
                 self._found.client("ec2").terminate_instances(InstanceIds=ids)
         except CannotAskError as error:
@@ -71,7 +71,7 @@ class Sweep:
     def _delete(self, one: Made) -> bool:
         service, call, parameter = DELETIONS[one.kind]
         try:
-            with told(service, call):
+            with AwsCall(service, call):
                 getattr(self._found.client(service), call)(**{parameter: one.id})
         except CannotAskError as error:
             self._waiting.say(f"{one} is left: {error.why}")

@@ -136,7 +136,7 @@ def test_the_header_chooses_the_revision(triton: Triton, keys: dict[str, str]) -
         infer(triton, rows, headers | {"x-model-revision": "nosuch"})
 
 
-def test_bodies_and_rates_are_bounded_and_clients_told_apart(
+def test_bodies_and_rates_are_bounded_and_clients_distinguished(
     triton: Triton, keys: dict[str, str]
 ) -> None:
     hasty = {"x-model": SERVER, "x-api-key": keys["hasty"]}

@@ -74,7 +74,7 @@ def test_a_request_without_an_id_gets_one_of_its_own(cluster: Cluster) -> None:
     assert all(uuid.UUID(one).version == 4 for one in found)
 
 
-def test_a_caller_mistake_is_told_clearly(cluster: Cluster) -> None:
+def test_a_caller_mistake_is_reported_clearly(cluster: Cluster) -> None:
     body = {"inputs": [{"name": "nope", "datatype": "FP32", "shape": [1], "data": [1]}]}
     response = httpx.post(cluster.infer, json=body, timeout=20)
     assert response.status_code == 400

@@ -136,7 +136,7 @@ def received(cluster: Cluster, status: str) -> list[Any]:
     return [alert for alert in answer.json() if alert["status"] == status]
 
 
-def test_a_lost_signal_is_told_and_takes_no_replica(
+def test_a_lost_signal_is_reported_and_takes_no_replica(
     cluster: Cluster, scaled: Scaled
 ) -> None:
     before, start = scaled.replicas(), time.monotonic()

@@ -127,7 +127,7 @@ def test_the_header_chooses_the_revision(
 
 
 @pytest.mark.parametrize("name", ["chalenger", "", "Champion", "champion,challenger"])
-def test_an_unknown_revision_is_told_the_known_ones(
+def test_an_unknown_revision_is_given_the_known_ones(
     versioned: Versioned, gateway: str, body: bytes, name: str
 ) -> None:
     for path in (f"{OLD}/infer", f"{NEW}/v2/models/{MODEL}", f"{NEW}/openapi.json"):
@@ -139,7 +139,7 @@ def test_an_unknown_revision_is_told_the_known_ones(
         assert told["known"] == sorted(WEIGHTS)
 
 
-def test_an_unknown_api_version_is_told_the_known_ones(
+def test_an_unknown_api_version_is_given_the_known_ones(
     versioned: Versioned, gateway: str, body: bytes
 ) -> None:
     for path in ("/versions/v3/infer", "/versions/v11/infer", "/versions"):
@@ -151,7 +151,9 @@ def test_an_unknown_api_version_is_told_the_known_ones(
         assert told["known"] == [OLD, NEW]
 
 
-def test_what_is_not_public_is_told_what_is(versioned: Versioned, gateway: str) -> None:
+def test_unknown_paths_get_404_with_the_public_ones(
+    versioned: Versioned, gateway: str
+) -> None:
     for path in ("/metrics", "/readyz", "", "/inferno"):
         answer = httpx.get(f"{gateway}{NEW}{path}", timeout=20)
         assert answer.status_code == 404
@@ -160,7 +162,7 @@ def test_what_is_not_public_is_told_what_is(versioned: Versioned, gateway: str) 
         assert f"{NEW}/infer" in told["known"]
 
 
-def test_the_end_of_an_api_version_is_told_in_each_answer(
+def test_the_end_of_an_api_version_is_reported_in_each_answer(
     versioned: Versioned, gateway: str, body: bytes
 ) -> None:
     old, new = (ask(gateway, f"{prefix}/infer", body) for prefix in (OLD, NEW))

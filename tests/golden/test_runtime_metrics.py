@@ -198,12 +198,12 @@ def test_an_alert_on_a_figure_that_is_not_there_is_left_out(kind: str) -> None:
     (group,) = yaml.safe_load(rule_file(kind))["groups"]
     found = {rule["alert"] for rule in group["rules"] if "alert" in rule}
     assert found == ALERTS[kind]
-    figures = args(kind).runtime.figures
+    metrics = args(kind).runtime.metrics
     for name, has in {
-        "model_inflight": figures.inflight,
-        "model_saturation": figures.saturation,
+        "model_inflight": metrics.inflight,
+        "model_saturation": metrics.saturation,
     }.items():
-        assert bool(has) != (name in figures.absent), name
+        assert bool(has) != (name in metrics.absent), name
 
 
 def test_without_batching_nothing_waits() -> None:
@@ -213,7 +213,9 @@ def test_without_batching_nothing_waits() -> None:
 
 @pytest.mark.programs
 @pytest.mark.parametrize("kind", RUNTIMES)
-def test_a_server_that_prometheus_cannot_ask_is_told(kind: str, tmp_path: Path) -> None:
+def test_a_server_that_prometheus_cannot_ask_is_reported(
+    kind: str, tmp_path: Path
+) -> None:
     alert = 'ALERTS{alertname="ModelWithoutReadyReplica",alertstate="firing"}'
     wanted = {f"count({alert}) or vector(0)": [("{}", 1)]}
     down = [one for one in given(kind) if not one["series"].startswith('up{server="s"')]

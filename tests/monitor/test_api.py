@@ -99,7 +99,7 @@ def test_histograms_are_the_rows_of_the_day(served: Served) -> None:
     assert sum(decision["current"]) == ROWS
 
 
-def test_the_cusum_is_told_for_every_day(served: Served) -> None:
+def test_the_cusum_is_reported_for_every_day(served: Served) -> None:
     concept = served.get("/api/v1/models/loans")["results"]["revisions"][0]["concept"]
     days = [it["day"] for it in concept["points"]]
     assert days == sorted(days)
@@ -216,7 +216,7 @@ def test_groups_that_could_be_subtracted_go_too(
     assert shown(audit) == expected
 
 
-def test_the_audit_trail_is_told_with_its_verification(served: Served) -> None:
+def test_the_audit_trail_is_reported_with_its_verification(served: Served) -> None:
     found = served.get("/api/v1/audit")
     verification = found["verification"]
     assert verification["is_intact"]
@@ -247,7 +247,9 @@ def test_a_changed_entry_is_noticed_and_not_shown(tmp_path: Path) -> None:
     assert "nobody" not in json.dumps(found)
 
 
-def test_an_unfinished_line_is_told_and_long_details_are_not(tmp_path: Path) -> None:
+def test_an_unfinished_line_is_reported_and_long_details_are_not(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "chain.jsonl"
     assert AuditTrail(path).newest(5) == {"entries": [], "verification": None}
     Chain(path).append("tested", {"text": "x" * DETAILS_BYTES})

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from model_monitor.attributions import figures, stored
+from model_monitor.attributions import evaluator, stored
 from model_monitor.attributions.collector import AttributionsCollector
-from model_monitor.attributions.figures import AttributionFigures
+from model_monitor.attributions.evaluator import AttributionEvaluator
 from model_monitor.attributions.settings import AttributionSettings
 from model_monitor.config import Config, Drift, Model, Quality
 from model_monitor.counts.counts import Counts
@@ -89,14 +89,14 @@ def judged(
         for day, it in zip(days(FIRST, len(values)), values, strict=True)
     ]
     assert model.attributions
-    found = figures.over_days(content, model, model.attributions)
+    found = evaluator.over_days(content, model, model.attributions)
     assert found
     return found
 
 
 def test_the_first_days_are_the_reference() -> None:
-    assert figures.over_days([], MODEL, SETTINGS) is None
-    few = figures.over_days([of_day(FIRST, TRUTH)], MODEL, SETTINGS)
+    assert evaluator.over_days([], MODEL, SETTINGS) is None
+    few = evaluator.over_days([of_day(FIRST, TRUTH)], MODEL, SETTINGS)
     assert few
     assert few.reference_days == ()
     assert few.features[0].reference is None
@@ -157,7 +157,7 @@ def test_months_of_the_same_importances_raise_no_alarm() -> None:
     ]
     alarms, below = 0, 0
     for end in range(8, 128):
-        found = figures.over_days(
+        found = evaluator.over_days(
             [*content[:7], *content[max(7, end - 3) : end]], MODEL, SETTINGS
         )
         assert found
@@ -173,7 +173,7 @@ def test_losses_are_those_of_the_newest_day_with_labels() -> None:
         of_day(day, TRUTH, loss=loss)
         for day, loss in zip(days(FIRST, 3), (0.1, 0.2, None), strict=True)
     ]
-    found = figures.over_days(content, MODEL, SETTINGS)
+    found = evaluator.over_days(content, MODEL, SETTINGS)
     assert found
     assert found.day == "2026-11-03"
     assert {it.loss and it.loss.value for it in found.features} == {0.2}
@@ -194,9 +194,9 @@ def results_of(until: dt.datetime = NOW) -> Results:
     return results(MODEL, found, until)
 
 
-def adding(store: Store, **settings: Any) -> AttributionFigures:
+def adding(store: Store, **settings: Any) -> AttributionEvaluator:
     config = Config(store.root, (MODEL,), **{"clock": "event"} | settings)
-    return AttributionFigures(config, store)
+    return AttributionEvaluator(config, store)
 
 
 def test_days_without_attributions_are_counted(store: Store, model: Model) -> None:
@@ -257,7 +257,7 @@ def test_old_days_of_what_is_attributed_no_more_go_too(
     config = Config(
         store.root, (other, *models), retention=Retention(raw_days=5, figures_days=20)
     )
-    AttributionFigures(config, store).added(results_of(), other)
+    AttributionEvaluator(config, store).added(results_of(), other)
     kept = [it["date"] for it in stored.by_revision(store, "gone")["r1"]]
     assert kept == [it.isoformat() for it in days(FIRST - DAY, 16)]
 

@@ -204,7 +204,7 @@ def test_a_chain_that_was_written_anew_is_found_with_an_anchor(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("kept", [1, 20, -2, -1])
-def test_a_torn_line_is_cut_and_told(chain: Path, kept: int) -> None:
+def test_a_torn_line_is_cut_and_reported(chain: Path, kept: int) -> None:
     """A write that was killed left a part of its line, at most all but the feed."""
     whole = lines(chain)
     torn = whole[3][:kept]

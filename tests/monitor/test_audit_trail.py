@@ -158,7 +158,7 @@ def test_one_request_reads_and_the_others_get_the_last_verdict(
     assert told(trail)["entries"] == 6
 
 
-def test_nothing_is_told_while_the_first_request_reads(
+def test_nothing_is_reported_while_the_first_request_reads(
     path: Path, reads: Reads
 ) -> None:
     trail = AuditTrail(path)

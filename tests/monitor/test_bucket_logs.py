@@ -191,7 +191,7 @@ def test_a_name_that_waits_in_the_store_is_not_overwritten(
         "prod/landing/predictions-a.jsonl.gz",
     ],
 )
-def test_what_is_no_log_file_is_told_once_and_left(
+def test_what_is_no_log_file_is_reported_once_and_left(
     store: Store, bucket: FakeS3, key: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     bucket.objects[key] = b"x"
@@ -273,7 +273,7 @@ def test_one_bucket_that_cannot_be_read_does_not_keep_back_another(
     assert "https://s3.example" in said
 
 
-def test_the_end_of_a_failure_is_told(
+def test_the_end_of_a_failure_is_reported(
     store: Store, bucket: FakeS3, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -382,7 +382,7 @@ def test_a_pass_is_bounded_in_time(
     assert 0 < len(bucket.reads) < 5
 
 
-def test_a_pass_that_is_told_to_stop_fetches_no_more(
+def test_a_pass_that_is_reported_to_stop_fetches_no_more(
     store: Store, bucket: FakeS3, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log, "_client", lambda: bucket)

@@ -20,7 +20,7 @@ from model_monitor import config as monitor_config
 from model_monitor.config import Config
 from model_monitor.counts.cohort_counts import CohortCounts
 from model_monitor.counts.reference import read_reference
-from model_monitor.figures.model_figures import ModelFigures
+from model_monitor.figures.model_evaluator import ModelEvaluator
 from model_monitor.figures.results import FairnessMetric, Revision, Verdict
 from model_monitor.store import Store
 from scipy import stats
@@ -58,7 +58,7 @@ def census(tmp_path_factory: pytest.TempPathFactory) -> Census:
     counts = CohortCounts(store, 100)
     heads = {key: counts.head(key) for key in counts.stored()}
     digests = {key: it.inputs.digest for key, it in heads.items() if it is not None}
-    figures = ModelFigures(model, read_reference(model.reference), counts.load)
+    figures = ModelEvaluator(model, read_reference(model.reference), counts.load)
     revisions = {}
     for year in YEARS:
         now = dt.datetime(year, 7, 5 + HORIZON_DAYS, tzinfo=dt.UTC)

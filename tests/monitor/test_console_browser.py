@@ -139,7 +139,7 @@ def tree(chromium: Browser) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
-def test_a_screen_reader_is_told_of_tables_and_charts(
+def test_a_screen_reader_is_reported_of_tables_and_charts(
     chromium: Browser, place: Running, size: tuple[int, int]
 ) -> None:
     chromium.show(*size)

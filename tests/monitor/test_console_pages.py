@@ -246,7 +246,9 @@ def test_alerts_are_those_of_alertmanager(client: httpx.Client) -> None:
     assert "No alert about this model fires." in words(page(client, "/models/idle"))
 
 
-def test_a_changed_audit_trail_is_told(client: httpx.Client, place: Running) -> None:
+def test_a_changed_audit_trail_is_reported(
+    client: httpx.Client, place: Running
+) -> None:
     found = page(client, "/audit")
     assert "the chain is intact" in words(found)
     chain = place.folder / "store" / "audit" / "chain.jsonl"

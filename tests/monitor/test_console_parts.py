@@ -34,7 +34,7 @@ def test_the_least_that_is_set_is_the_monitors_address() -> None:
     assert found.timeout_seconds == 3
 
 
-def test_all_problems_are_told_together() -> None:
+def test_all_problems_are_reported_together() -> None:
     wrong = {
         "MONITOR_URL": "model-monitor:9300",
         "ALERTMANAGER_URL": "http://user:secret@alertmanager:9093",
@@ -121,7 +121,7 @@ def test_answers_become_typed_values() -> None:
         ({"judgements": [1]}, r"answer.judgements\[0\] is no dict"),
     ],
 )
-def test_another_form_is_told_with_its_place(
+def test_another_form_is_reported_with_its_place(
     change: dict[str, Any], place: str
 ) -> None:
     with pytest.raises(FormError, match=place):

@@ -195,6 +195,6 @@ def test_of_values_that_engines_read_apart(
     assert_equal(plain(ours), plain(theirs))
 
 
-def test_an_error_of_spark_is_told(spark: spark_engine.SparkEngine) -> None:
+def test_an_error_of_spark_is_reported(spark: spark_engine.SparkEngine) -> None:
     with pytest.raises(spark_engine.SparkError, match="no_such_column"):
         spark.rows("select no_such_column from (select 1 as a) as t")

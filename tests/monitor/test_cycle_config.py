@@ -144,7 +144,7 @@ def test_only_the_store_must_be_said() -> None:
     assert found == Config(Path("/s"))
 
 
-def test_every_problem_is_told_at_once() -> None:
+def test_every_problem_is_reported_at_once() -> None:
     _, problems = parse(
         {
             "cycle_seconds": 0,

@@ -120,7 +120,7 @@ def test_files_that_landed_are_read_and_labels_find_them(store: Store) -> None:
     assert day["answered"] == 1
 
 
-def test_a_reference_that_cannot_be_read_is_told_and_costs_no_counts(
+def test_a_reference_that_cannot_be_read_is_reported_and_costs_no_counts(
     store: Store, tmp_path: Path
 ) -> None:
     path = tmp_path / "reference.json"

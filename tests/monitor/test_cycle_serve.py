@@ -187,7 +187,7 @@ def test_the_port_for_labels_takes_labels_alone(service: Service) -> None:
             assert client.get(path).status_code == 404
 
 
-def test_a_cycle_that_fails_is_told_and_the_next_goes_on(
+def test_a_cycle_that_fails_is_reported_and_the_next_goes_on(
     service: Service, tmp_path: Path
 ) -> None:
     wait_for(lambda: service.values()["monitor_cycle_timestamp_seconds"])

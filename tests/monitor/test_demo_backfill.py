@@ -67,7 +67,7 @@ def test_labels_come_twice_and_corrected(folder: Path) -> None:
     assert values > ids, "some have a wrong one before the right one"
 
 
-def test_what_differs_from_the_golden_figures_is_told(
+def test_what_differs_from_the_golden_figures_is_reported(
     found: dict[int, dict[str, Any]],
 ) -> None:
     lines = backfill.lines(found)

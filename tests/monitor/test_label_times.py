@@ -109,7 +109,7 @@ def test_the_machines_zone_is_of_no_account(
     assert known(store) == [utc(it) for it in GOOD]
 
 
-def test_a_moment_in_the_future_is_told_by_its_utc(
+def test_a_moment_in_the_future_is_reported_by_its_utc(
     store: Store, tmp_path: Path
 ) -> None:
     """It is 14:00 in UTC: 15:00 at +02:00 has passed, 12:00 at -05:00 has not."""

@@ -43,7 +43,7 @@ def test_labels_are_kept_and_joined(store: Store) -> None:
     assert client.count("monitor_labels_total", result="accepted") == 2
 
 
-def test_bad_lines_are_told_by_number_and_reason(store: Store) -> None:
+def test_bad_lines_are_reported_by_number_and_reason(store: Store) -> None:
     client = Client(store)
     answer = post(client, old(), b"x", old(row="1"), old(id="b"))
     assert answer.status_code == 200

@@ -301,7 +301,7 @@ def test_the_same_name_from_two_at_a_time_lands_once(store: Store) -> None:
     assert sorted(asyncio.run(run())) == [200, 201, 409, 409]
 
 
-def test_a_full_disk_is_told_as_such(
+def test_a_full_disk_is_reported_as_such(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(

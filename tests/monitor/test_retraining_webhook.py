@@ -208,7 +208,7 @@ def test_a_slow_receiver_holds_a_pass_up_for_seconds_only(
     assert delivery(store).delivered is None
 
 
-def test_a_missing_token_is_told_and_nothing_is_sent(
+def test_a_missing_token_is_reported_and_nothing_is_sent(
     store: Store, receiver: Receiver, clock: Clock, tmp_path: Path
 ) -> None:
     put(store)

@@ -63,7 +63,9 @@ def test_a_batch_is_bounded_and_the_rest_is_counted(
     assert look.waiting == 5
 
 
-def test_a_file_that_vanished_is_told_once(folder: LogFolder, tmp_path: Path) -> None:
+def test_a_file_that_vanished_is_reported_once(
+    folder: LogFolder, tmp_path: Path
+) -> None:
     paths = [finished(tmp_path, number) for number in range(4)]
     assert folder.look().vanished == []
     paths[0].unlink()
@@ -151,7 +153,7 @@ def test_refused_files_stay_within_their_size(
     assert list((tmp_path / "refused").iterdir()) == []
 
 
-def test_what_is_left_is_told_by_kind(folder: LogFolder, tmp_path: Path) -> None:
+def test_what_is_left_is_reported_by_kind(folder: LogFolder, tmp_path: Path) -> None:
     path = finished(tmp_path, 1)
     (tmp_path / "protected-a.jsonl.part").touch()
     (tmp_path / "else").touch()

@@ -116,7 +116,7 @@ def test_a_file_that_changes_never_gets_its_name(
 
 
 @pytest.mark.parametrize("what", ["missing", "file", "landing"])
-def test_a_folder_that_cannot_be_written_is_told_with_its_path(
+def test_a_folder_that_cannot_be_written_is_reported_with_its_path(
     log: Path, store: Path, what: str
 ) -> None:
     path = finished(log, 1)

@@ -40,14 +40,14 @@ def rounds(shipper: Shipper, *, until_empty: bool = True) -> None:
 
     def ends() -> bool:
         found = shipper.round(look_anyway=True)
-        return found == 0 if until_empty else bool(+shipper.figures.retries)
+        return found == 0 if until_empty else bool(+shipper.metrics.retries)
 
     wait_until(ends)
 
 
 def counts(shipper: Shipper) -> dict[str, int]:
     """What was counted, without zeros."""
-    return dict(+shipper.figures.files) | dict(+shipper.figures.retries)
+    return dict(+shipper.metrics.files) | dict(+shipper.metrics.retries)
 
 
 def test_what_the_receiver_confirms_is_deleted(tmp_path: Path) -> None:
@@ -66,8 +66,8 @@ def test_what_the_receiver_confirms_is_deleted(tmp_path: Path) -> None:
     assert gzip.decompress(sink.stored[names[2]]) == content(3, 9)
     assert list(tmp_path.iterdir()) == [left_alone]
     assert counts(shipper) == {"sent": 3}
-    assert shipper.figures.bytes == sum(map(len, sink.stored.values()))
-    assert time.time() - shipper.figures.last_success < 10
+    assert shipper.metrics.bytes == sum(map(len, sink.stored.values()))
+    assert time.time() - shipper.metrics.last_success < 10
     path, headers = sink.requests[0]
     assert path == f"/v1/logs/{names[0]}"
     assert headers["content-type"] == "application/gzip"
@@ -204,7 +204,7 @@ def test_refused_files_that_are_deleted_for_space_are_lost(tmp_path: Path) -> No
         shipper = shipper_of(tmp_path, sink.port, refused_bytes=150)
         rounds(shipper)
     assert counts(shipper) == {"too_large": 2}
-    assert shipper.figures.lost_files == 1
+    assert shipper.metrics.lost_files == 1
     assert len(list((tmp_path / "refused").glob("*.jsonl"))) == 1
 
 
@@ -232,8 +232,8 @@ def test_a_wrong_token_costs_no_file(tmp_path: Path) -> None:
 
 
 def _fails_again(shipper: Shipper) -> bool:
-    before = shipper.figures.retries.total()
-    wait_until(lambda: shipper.round() and shipper.figures.retries.total() > before)
+    before = shipper.metrics.retries.total()
+    wait_until(lambda: shipper.round() and shipper.metrics.retries.total() > before)
     return True
 
 

@@ -46,7 +46,7 @@ def test_order_is_kept_through_a_failure(tmp_path: Path) -> None:
     wait_until(lambda: shipper.round(look_anyway=True) == 0)
     assert sink.sent == names
     assert sink.asked == [names[0], names[1], names[1], *names[1:]]
-    assert shipper.figures.retries["connection"] == 2
+    assert shipper.metrics.retries["connection"] == 2
 
 
 def test_nothing_is_asked_before_the_wait_is_over(tmp_path: Path) -> None:
@@ -66,12 +66,12 @@ def test_figures_of_what_waits(tmp_path: Path) -> None:
     assert not shipper.is_ready.is_set()
     shipper.round()
     assert shipper.is_ready.is_set()
-    assert shipper.figures.waiting_files == 2
-    assert shipper.figures.oldest_modified == MOMENT + 1
+    assert shipper.metrics.waiting_files == 2
+    assert shipper.metrics.oldest_modified == MOMENT + 1
     time.sleep(0.05)
     shipper.round()
-    assert shipper.figures.waiting_files == 0
-    assert shipper.figures.oldest_modified == 0
+    assert shipper.metrics.waiting_files == 0
+    assert shipper.metrics.oldest_modified == 0
 
 
 def test_files_deleted_before_they_were_sent_are_lost(
@@ -84,8 +84,8 @@ def test_files_deleted_before_they_were_sent_are_lost(
     time.sleep(0.05)
     shipper.round()
     assert shipper.round(look_anyway=True) == 0
-    assert shipper.figures.lost_files == 1
-    assert shipper.figures.files["sent"] == 2
+    assert shipper.metrics.lost_files == 1
+    assert shipper.metrics.files["sent"] == 2
     assert paths[0].name in capsys.readouterr().err
 
 
@@ -100,8 +100,8 @@ def test_a_file_deleted_while_it_was_sent_is_not_lost(tmp_path: Path) -> None:
     shipper = shipper_of(tmp_path, Deleting())
     shipper.round()
     shipper.round(look_anyway=True)
-    assert shipper.figures.files["sent"] == 1
-    assert shipper.figures.lost_files == 0
+    assert shipper.metrics.files["sent"] == 1
+    assert shipper.metrics.lost_files == 0
 
 
 def test_a_file_that_vanishes_between_look_and_sending_is_lost_once(
@@ -117,7 +117,7 @@ def test_a_file_that_vanishes_between_look_and_sending_is_lost_once(
     shipper = shipper_of(tmp_path, Deleting())
     for _ in range(3):
         shipper.round(look_anyway=True)
-    assert (shipper.figures.lost_files, shipper.figures.files["sent"]) == (1, 1)
+    assert (shipper.metrics.lost_files, shipper.metrics.files["sent"]) == (1, 1)
     assert not first.exists()
 
 
@@ -131,8 +131,8 @@ def test_a_file_with_trouble_does_not_hold_up_others(tmp_path: Path) -> None:
     assert sink.asked == [first.name, second.name], "not asked again at once"
     wait_until(lambda: shipper.round(look_anyway=True) == 0)
     assert sink.sent == [second.name, first.name]
-    assert shipper.figures.retries["file"] == 1
-    assert shipper.figures.lost_files == 0
+    assert shipper.metrics.retries["file"] == 1
+    assert shipper.metrics.lost_files == 0
 
 
 def test_a_file_that_grows_after_it_was_sent_is_kept(tmp_path: Path) -> None:
@@ -147,8 +147,8 @@ def test_a_file_that_grows_after_it_was_sent_is_kept(tmp_path: Path) -> None:
     shipper = shipper_of(tmp_path, Growing())
     shipper.round()
     assert path.exists()
-    assert shipper.figures.files["sent"] == 0
-    assert shipper.figures.retries["file"] == 1
+    assert shipper.metrics.files["sent"] == 0
+    assert shipper.metrics.retries["file"] == 1
 
 
 def test_a_folder_that_cannot_be_read_for_a_while(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_a_folder_that_cannot_be_read_for_a_while(tmp_path: Path) -> None:
     hidden.rename(folder)
     wait_until(lambda: shipper.round(look_anyway=True) == 0)
     assert len(sink.sent) == 1
-    assert shipper.figures.retries["file"] == 1
+    assert shipper.metrics.retries["file"] == 1
 
 
 def test_more_files_than_a_batch(
@@ -175,7 +175,7 @@ def test_more_files_than_a_batch(
     shipper = shipper_of(tmp_path, sink)
     wait_until(lambda: shipper.round(look_anyway=True) == 0)
     assert sink.sent == names
-    assert shipper.figures.lost_files == 0
+    assert shipper.metrics.lost_files == 0
 
 
 def test_one_lasting_failure_is_logged_once(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from log_shipper.figures import Figures
+from log_shipper.metrics import MetricsCollector
 from log_shipper.web import Server
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -26,7 +26,7 @@ CONTRACT = yaml.safe_load(
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    listening = Server("127.0.0.1", 0, Figures(), threading.Event())
+    listening = Server("127.0.0.1", 0, MetricsCollector(), threading.Event())
     listening.start()
     yield listening
     listening.server_close()
@@ -66,14 +66,14 @@ def test_a_scrape_shows_what_the_contract_says_and_nothing_else(
 
 
 def test_a_scrape_shows_what_was_counted(server: Server) -> None:
-    figures = server.figures
-    figures.files.update({"sent": 3, "conflict": 1})
-    figures.retries["busy"] += 2
-    figures.bytes = 4_000_000_000
-    figures.waiting_files = 7
-    figures.lost_files = 5
-    figures.last_success = 1_764_400_000.25
-    figures.oldest_modified = time.time() - 90
+    metrics = server.metrics
+    metrics.files.update({"sent": 3, "conflict": 1})
+    metrics.retries["busy"] += 2
+    metrics.bytes = 4_000_000_000
+    metrics.waiting_files = 7
+    metrics.lost_files = 5
+    metrics.last_success = 1_764_400_000.25
+    metrics.oldest_modified = time.time() - 90
     found = samples(ask(server, "/metrics")[2])
     assert found.pop(("log_shipper_oldest_waiting_seconds",)) == pytest.approx(
         90, abs=5
@@ -90,7 +90,7 @@ def test_a_scrape_shows_what_was_counted(server: Server) -> None:
 
 
 def test_a_clock_that_was_set_back_gives_no_negative_age(server: Server) -> None:
-    server.figures.oldest_modified = time.time() + 100
+    server.metrics.oldest_modified = time.time() + 100
     found = samples(ask(server, "/metrics")[2])
     assert found["log_shipper_oldest_waiting_seconds",] == 0
 

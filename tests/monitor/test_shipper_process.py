@@ -169,7 +169,7 @@ def test_the_end_comes_in_time_even_if_the_sink_does_not_answer(
             assert (last["left"], last["names"]) == (2, names)
 
 
-def test_wrong_settings_are_told_in_json_and_end_it(tmp_path: Path) -> None:
+def test_wrong_settings_are_reported_in_json_and_end_it(tmp_path: Path) -> None:
     # Nobody, root included, makes a file in /proc.
     log = tmp_path / "shipper.log"
     with program(Path("/proc"), "ftp://x", log, port="x") as running:
@@ -188,7 +188,7 @@ def test_wrong_settings_are_told_in_json_and_end_it(tmp_path: Path) -> None:
     assert "cannot be written" in told[1]["reason"]
 
 
-def test_a_port_in_use_is_told(folder: Path, tmp_path: Path) -> None:
+def test_a_port_in_use_is_reported(folder: Path, tmp_path: Path) -> None:
     with receiver() as other:
         port = other.port
         with program(folder, f"folder:{store(tmp_path)}", port=port) as running:

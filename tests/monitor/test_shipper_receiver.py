@@ -91,16 +91,16 @@ def test_files_land_under_their_names(log: Path, store: Store) -> None:
         f"{paths[1].name}.gz": content(2),
         f"{paths[2].name}.gz": b"",
     }
-    assert +shipper.figures.files == {"sent": 3}
+    assert +shipper.metrics.files == {"sent": 3}
     assert list(log.iterdir()) == []
 
 
 def test_other_content_and_large_files_are_set_aside(log: Path, store: Store) -> None:
     first, second = finished(log, 1), noise(log, 2, 4 << 20)
     with serving(store, ReceiverSettings(log_bytes=1 << 20)) as address:
-        assert +ship(log, address).figures.files == {"sent": 1, "too_large": 1}
+        assert +ship(log, address).metrics.files == {"sent": 1, "too_large": 1}
         finished(log, 1, rows=9)
-        assert +ship(log, address).figures.files == {"conflict": 1}
+        assert +ship(log, address).metrics.files == {"conflict": 1}
     assert landed(store) == {f"{first.name}.gz": content(1)}
     refused = {path.name for path in (log / "refused").glob("*.jsonl")}
     assert refused == {first.name, second.name}
@@ -118,7 +118,7 @@ def test_a_full_store_and_a_wrong_token_are_waited_for(
         settings_ = settings_of(log, address, token_file=token)
         shipper = Shipper(settings_, open_sink(settings_))
         shipper.round()
-        assert +shipper.figures.retries == {"unauthorized": 1}
+        assert +shipper.metrics.retries == {"unauthorized": 1}
         token.write_text("right")
         wait_until(lambda: shipper.round(look_anyway=True) == 0)
     assert list(landed(store)) == [f"{path.name}.gz"]
@@ -127,5 +127,5 @@ def test_a_full_store_and_a_wrong_token_are_waited_for(
         settings_ = settings_of(log, address)
         shipper = Shipper(settings_, open_sink(settings_))
         shipper.round()
-        assert +shipper.figures.retries == {"busy": 1}
+        assert +shipper.metrics.retries == {"busy": 1}
         assert len(list(log.iterdir())) == 1

@@ -106,7 +106,7 @@ LOG_SHIPPER_HOST='': is empty; unset it to listen everywhere
 """
 
 
-def test_all_problems_are_told_together() -> None:
+def test_all_problems_are_reported_together() -> None:
     told = problems(
         {
             "LOG_SHIPPER_FOLDER": "/none/log",
@@ -125,7 +125,7 @@ def test_all_problems_are_told_together() -> None:
     assert told == PROBLEMS.splitlines()
 
 
-def test_a_read_only_folder_is_told(
+def test_a_read_only_folder_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def read_only(path: Path) -> None:

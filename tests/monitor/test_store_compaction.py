@@ -194,7 +194,7 @@ def test_names_that_differ_by_case_are_not_made_one(store: Store) -> None:
     assert len(files(store, "predictions")) == 2
 
 
-def test_a_damaged_file_is_told_and_stops_no_other_folder(store: Store) -> None:
+def test_a_damaged_file_is_reported_and_stops_no_other_folder(store: Store) -> None:
     send(store, range(FILES))
     damaged = next(store.predictions.rglob("predictions-h-1*"))
     damaged.write_bytes(b"no parquet")

@@ -57,7 +57,7 @@ def test_a_disk_that_fails_leaves_no_row_twice(
     assert content(store) == expected
 
 
-def test_a_full_disk_is_told_and_stops_no_pass(
+def test_a_full_disk_is_reported_and_stops_no_pass(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send(store, range(FILES))

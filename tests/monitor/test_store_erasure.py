@@ -242,7 +242,7 @@ def test_files_that_wait_are_read_first(store: Store) -> None:
     assert not list(store.landing.glob("*.gz"))
 
 
-def test_what_cannot_be_searched_is_told(store: Store) -> None:
+def test_what_cannot_be_searched_is_reported(store: Store) -> None:
     (store.landing / "predictions-h-x.jsonl.gz").write_bytes(
         gzip.compress(text([prediction()] * 50))[:-12] + b"x" * 12
     )

@@ -255,7 +255,7 @@ def test_uncompressed_files_are_read_too(store: Store) -> None:
     assert take(store).records == {"employment": 2}
 
 
-def test_unknown_models_are_kept_and_told(store: Store) -> None:
+def test_unknown_models_are_kept_and_reported(store: Store) -> None:
     land(store, [prediction(), prediction(model="else")])
     result = take(store, known_models={"employment"})
     assert result.unknown == {"else": 1}

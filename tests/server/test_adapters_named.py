@@ -136,7 +136,7 @@ def test_a_column_that_stands_twice_is_refused(predictor: Predictor) -> None:
         predictor.predict(frame)
 
 
-def test_a_wrong_value_is_told_with_its_column(predictor: Predictor) -> None:
+def test_a_wrong_value_is_reported_with_its_column(predictor: Predictor) -> None:
     from model_server.adapters import RequestError
 
     frame = pd.DataFrame([{**dict.fromkeys(NAMES, 1.0), "f2": "much"}])

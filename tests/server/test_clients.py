@@ -88,7 +88,7 @@ def test_a_client_gets_what_scikit_learn_says(
     assert found["label"] == [int(expected.argmax())]
 
 
-def test_a_client_that_names_another_model_is_told(run: Run) -> None:
+def test_a_client_that_names_another_model_is_reported(run: Run) -> None:
     told = run.answers["kserve_rest_of_another_model"]["error"]
     assert told.startswith("HTTPStatusError: ")
     assert 'model_name: "another" is not tiny' in told

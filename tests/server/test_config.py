@@ -65,7 +65,9 @@ def test_wrong_values(name: str, value: str, words: str) -> None:
     assert words in problem
 
 
-def test_all_problems_are_told_at_once_and_the_exit_code_is_2(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once_and_the_exit_code_is_2(
+    tmp_path: Path,
+) -> None:
     run = run_to_the_end({"PORT": "x", "ARM": "?", "TYPO": "1"})
     assert run.returncode == 2
     lines = [json.loads(line) for line in run.stdout.splitlines()]

@@ -156,7 +156,7 @@ def test_requests_of_every_form_read_the_same(case: tuple[Any, bytes]) -> None:
 
 @quiet
 @given(case=bodies(), seed=st.integers(0, 2**32))
-def test_broken_json_is_told_with_the_same_words(
+def test_broken_json_is_reported_with_the_same_words(
     case: tuple[Any, bytes], seed: int
 ) -> None:
     found, text = case

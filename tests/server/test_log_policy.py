@@ -305,7 +305,7 @@ WRONG: dict[str, tuple[Any, list[str]]] = {
 
 
 @pytest.mark.parametrize(("log", "expected"), WRONG.values(), ids=WRONG.keys())
-def test_what_is_wrong_is_told_together(
+def test_what_is_wrong_is_reported_together(
     tmp_path: Path, log: Any, expected: list[str]
 ) -> None:
     file = manifest_file(tmp_path, log)
@@ -341,7 +341,7 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
         read_manifest(file)
 
 
-def test_wrong_features_are_told_without_their_consequences(tmp_path: Path) -> None:
+def test_wrong_features_are_reported_without_their_consequences(tmp_path: Path) -> None:
     file = manifest_file(tmp_path, {"keep": ["age"]}, features=["age"])
     with pytest.raises(ModelError) as caught:
         read_manifest(file)

@@ -108,7 +108,7 @@ def test_what_is_not_the_listed_is_refused(tmp_path: Path) -> None:
     assert "reference.json: its digest" in problems_of(beside)[0]
 
 
-def test_all_problems_are_told_at_once(tmp_path: Path) -> None:
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
     folder = tmp_path / "several"
     write_model(
         folder,

@@ -217,7 +217,7 @@ def test_the_wait_is_bounded_beyond_the_next_run() -> None:
     assert queue.model.runs == [4, 4, 1]
 
 
-def test_a_wait_longer_than_a_second_is_told() -> None:
+def test_a_wait_longer_than_a_second_is_reported() -> None:
     async def scenario() -> Queue:
         queue = Queue(max_wait_seconds=2)
         queue.batcher._pace.factor = 15

@@ -321,7 +321,7 @@ def test_a_fault_is_logged_without_its_words(caplog: pytest.LogCaptureFixture) -
     assert words not in json.dumps(content)
 
 
-def test_an_application_is_told_no_values_either(tmp_path: Path) -> None:
+def test_an_application_is_given_no_values_either(tmp_path: Path) -> None:
     from model_server.adapters import Predictor, RequestError
 
     write_planted(tmp_path)

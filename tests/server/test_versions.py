@@ -103,7 +103,7 @@ def test_path_and_header_pick_the_version(
         ("/v2/models/odder/infer", None, "unknown_model", "there is adder"),
     ],
 )
-def test_what_is_unknown_is_told_the_known(
+def test_what_is_unknown_is_given_the_known(
     served: ModelServer, path: str, revision: str | None, code: str, known: str
 ) -> None:
     headers = {} if revision is None else {"x-model-revision": revision}

@@ -11,7 +11,7 @@ from model_monitor.config import Model
 from model_monitor.counts.cohort import Cohort, CohortKey, Inputs
 from model_monitor.counts.counts import Binned, Counts
 from model_monitor.counts.reference import Reference
-from model_monitor.figures.model_figures import ModelFigures
+from model_monitor.figures.model_evaluator import ModelEvaluator
 from model_monitor.figures.results import Results, Revision
 
 
@@ -54,7 +54,7 @@ def results(
 ) -> Results:
     """The figures of cohorts, one a day."""
     found = {it.key: it for it in cohorts}
-    figures = ModelFigures(model, reference or Reference(), found.get)
+    figures = ModelEvaluator(model, reference or Reference(), found.get)
     return figures.results(dict.fromkeys(found, "digest"), now)
 
 

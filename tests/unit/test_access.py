@@ -115,7 +115,7 @@ def test_the_rate_of_all_counts_every_request() -> None:
     assert total["clientSelectors"] == [{"path": {"type": "PathPrefix", "value": "/"}}]
 
 
-def test_addresses_are_told_apart_of_both_kinds() -> None:
+def test_addresses_are_distinguished_of_both_kinds() -> None:
     found = rules(rate_per_client=EACH, clients_by="address")
     chosen = [rule["clientSelectors"][0]["sourceCIDR"] for rule in found[:2]]
     assert {c["type"] for c in chosen} == {"Distinct"}

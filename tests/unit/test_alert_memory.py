@@ -116,7 +116,7 @@ def test_every_gauge_of_an_alert_is_a_state_or_remembered() -> None:
     assert found <= set(STATES), found - set(STATES)
 
 
-def test_gauges_are_told_from_what_is_looked_at_over_time() -> None:
+def test_gauges_are_distinguished_from_what_is_looked_at_over_time() -> None:
     said = 'max by (gpu) (A{x="b"}) == 1 or increase(B[5m]) > 0 and on() C'
     assert gauges(said) == {"A", "C"}
 

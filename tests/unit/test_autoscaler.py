@@ -36,7 +36,9 @@ def statements(found: Rendered) -> dict[str, dict[str, Any]]:
     return {s["Sid"]: s for s in policy.statements}
 
 
-def test_the_queue_is_encrypted_and_named_as_the_chart_is_told(made: Rendered) -> None:
+def test_the_queue_is_encrypted_and_named_as_the_chart_is_reported(
+    made: Rendered,
+) -> None:
     queue = only(made, "sqs/queue:Queue").inputs
     assert queue["name"] == CLUSTER
     assert queue["sqsManagedSseEnabled"] is True

@@ -231,12 +231,12 @@ def test_load_on_another_host_must_be_meant() -> None:
 
 
 @pytest.mark.parametrize("text", ["employment", "ftp://127.0.0.1/"])
-def test_what_is_no_subject_is_told(text: str) -> None:
+def test_what_is_no_subject_is_reported(text: str) -> None:
     with pytest.raises(SubjectError, match=r"models\.lab/employment"):
         of_url(text, Asking())
 
 
-def test_what_is_no_header_is_told_without_its_value() -> None:
+def test_what_is_no_header_is_reported_without_its_value() -> None:
     arguments = ["model", "http://127.0.0.1:1/", "--header", "secret"]
     done = CliRunner().invoke(bench.command, arguments)
     assert done.exit_code == 1
@@ -309,7 +309,7 @@ def test_a_server_of_a_stack_is_asked_by_its_newest_path_and_read_by_its_pods(
         ("job", {"route": {"prefix": "/j"}}, "no replica of job is ready"),
     ],
 )
-def test_what_cannot_be_measured_in_a_stack_is_told(
+def test_what_cannot_be_measured_in_a_stack_is_reported(
     monkeypatch: pytest.MonkeyPatch, name: str, args: dict[str, Any], told: str
 ) -> None:
     stack(monkeypatch, **args)

@@ -44,7 +44,7 @@ def test_a_stack_that_keeps_the_rules_ends_with_0() -> None:
     assert done.output.startswith(f"{STACK} (not production): 0 errors, 0 warnings")
 
 
-def test_people_are_told_what_why_and_how(refused: dict[str, str]) -> None:
+def test_people_are_given_what_why_and_how(refused: dict[str, str]) -> None:
     text = refused["text"]
     assert text.startswith(f"{STACK} (production): 1 error, 0 warnings, 0 waived; ")
     assert f"  error {RULE}: Everybody who reaches the gateway" in text

@@ -93,7 +93,7 @@ def test_the_first_failure_stops_the_run(engine: type[FakeEngine]) -> None:
     assert "error: platform.lab: up failed after 1.5 s" in result.stderr
 
 
-def test_all_wrong_settings_are_told_before_anything_runs(
+def test_all_wrong_settings_are_reported_before_anything_runs(
     engine: type[FakeEngine],
 ) -> None:
     engine.wrong = STACKS
@@ -128,7 +128,7 @@ def test_destroy_goes_backwards_and_asks(engine: type[FakeEngine]) -> None:
 
 
 @pytest.mark.parametrize("stack", ["nothing.lab", "models", "models.nowhere"])
-def test_a_stack_that_does_not_exist_is_told(stack: str) -> None:
+def test_a_stack_that_does_not_exist_is_reported(stack: str) -> None:
     result = run("render", stack)
     assert result.exit_code == WRONG
     assert result.stderr.startswith("error: ")
@@ -198,7 +198,7 @@ def test_help_needs_no_engine() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_what_others_made_is_told_of_all_stacks_before_the_first_is_changed(
+def test_what_others_made_is_reported_of_all_stacks_before_the_first_is_changed(
     engine: type[FakeEngine],
 ) -> None:
     engine.foreign = STACKS

@@ -73,7 +73,7 @@ def test_what_the_cluster_lacks_is_refused(
     assert reason in problem.reason
 
 
-def test_a_pools_own_taint_is_tolerated_or_told() -> None:
+def test_a_pools_own_taint_is_tolerated_or_reported() -> None:
     own = {"key": "team", "value": "ml"}
     pool = parse(
         ElasticPool,

@@ -26,7 +26,7 @@ def test_the_counts_shown_are_those_rendered(stack: str) -> None:
     assert not any("of the cluster)" in text for text in found.files().values())
 
 
-def test_the_refusals_shown_are_those_told() -> None:
+def test_the_refusals_shown_are_those_reported() -> None:
     config = {
         key.removeprefix("slipway:"): value
         for key, value in stack_files.load("cluster.prod")["config"].items()

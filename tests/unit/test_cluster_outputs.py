@@ -95,7 +95,7 @@ def test_outputs_are_read_where_they_were_written(
     assert set(engine().preview(MODELS).changes) == {"same"}
 
 
-def test_a_stack_that_got_half_way_is_told() -> None:
+def test_a_stack_that_got_half_way_is_reported() -> None:
     with pytest.raises(MissingOutputError, match=r"slipway up cluster\.dev"):
         required({"name": "dev"}, "endpoint", "cluster.dev")
     assert required({"name": "dev"}, "name", "cluster.dev") == "dev"

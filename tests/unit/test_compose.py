@@ -350,7 +350,7 @@ def test_a_cluster_cannot_be_composed() -> None:
         stack.compose("platform.lab")
 
 
-def test_what_is_different_is_told_and_written() -> None:
+def test_what_is_different_is_reported_and_written() -> None:
     lines = composed.composed().limits
     assert any("employment always has 2 replicas" in one for one in lines)
     assert any("no rolling update" in one for one in lines)

@@ -145,7 +145,7 @@ def others(found: Composition) -> dict[str, Any]:
         ({"service_account": {"pod_identity": True}}, "service accounts get no role"),
     ],
 )
-def test_what_has_no_counterpart_is_told(args: dict[str, Any], said: str) -> None:
+def test_what_has_no_counterpart_is_reported(args: dict[str, Any], said: str) -> None:
     found = composition(**args)
     assert any(said in line for line in found.limits)
     assert not any(said in line for line in plain().limits)

@@ -63,7 +63,7 @@ def test_a_copy_that_was_cut_off_is_made_up(program: Path, tmp_path: Path) -> No
     assert {p.name for p in target.iterdir()} == {"a", "b"}
 
 
-def test_an_image_without_files_is_told(program: Path, tmp_path: Path) -> None:
+def test_an_image_without_files_is_reported(program: Path, tmp_path: Path) -> None:
     done = run(program, "copy", tmp_path, tmp_path / "target")
     assert done.returncode == 1
     assert "holds no file" in done.stderr
@@ -104,7 +104,9 @@ def test_health_is_the_status(program: Path, address: str) -> None:
         (["fetch"], "is no command"),
     ],
 )
-def test_what_it_cannot_do_is_told(program: Path, words: list[str], said: str) -> None:
+def test_what_it_cannot_do_is_reported(
+    program: Path, words: list[str], said: str
+) -> None:
     done = run(program, *words)
     assert done.returncode == 1
     assert said in done.stderr

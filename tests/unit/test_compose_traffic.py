@@ -85,7 +85,9 @@ def test_the_route_of_a_rollout_may_be_absent_and_no_other() -> None:
 
 
 @pytest.mark.parametrize("spec", [SPEC, NONE], ids=["retries", "none"])
-def test_a_changed_leaf_changes_what_is_written_or_told(spec: dict[str, Any]) -> None:
+def test_a_changed_leaf_changes_what_is_written_or_reported(
+    spec: dict[str, Any],
+) -> None:
     before = outcome(spec)
     assert not isinstance(before, str)
     for path, changed in changes(spec):

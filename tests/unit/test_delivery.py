@@ -153,7 +153,7 @@ def test_the_pod_is_restricted() -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_told(raw: dict[str, Any], path: str, text: str) -> None:
+def test_what_is_wrong_is_reported(raw: dict[str, Any], path: str, text: str) -> None:
     with pytest.raises(SettingsError) as caught:
         rollout(**raw)
     (problem,) = caught.value.problems

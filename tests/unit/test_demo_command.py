@@ -42,7 +42,7 @@ def test_help_says_what_is_simulated(capsys: pytest.CaptureFixture[str]) -> None
         (["--backfill", "--replay"], "not allowed with"),
     ],
 )
-def test_wrong_options_are_told(
+def test_wrong_options_are_reported(
     words: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -118,7 +118,7 @@ sys.exit(command.main(["--replay"]))
     assert not Path(folder).exists()
 
 
-def test_a_program_that_ends_is_told_with_what_it_said(tmp_path: Path) -> None:
+def test_a_program_that_ends_is_reported_with_what_it_said(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with (
         processes.running(["sh", "-c", "echo no such port; exit 3"], log) as process,

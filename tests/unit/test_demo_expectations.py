@@ -67,6 +67,6 @@ def test_with_few_rows_fairness_is_not_judged_and_the_rest_is() -> None:
 
 
 @pytest.mark.parametrize("name", ["alertname", "alertstate", "severity", "revision"])
-def test_an_alert_is_told_by_what_it_is_about(name: str) -> None:
+def test_an_alert_is_reported_by_what_it_is_about(name: str) -> None:
     labels = {"alertname": "ModelDataDrift", "feature": "AGEP", name: "ModelDataDrift"}
     assert str(Fired.of(labels)) == "ModelDataDrift (feature=AGEP)"

@@ -27,7 +27,7 @@ def test_one_after_the_fault_is_right() -> None:
     assert wrong([Requested(FROM, ("concept",))], FROM) == []
 
 
-def test_none_and_one_too_early_are_told() -> None:
+def test_none_and_one_too_early_are_reported() -> None:
     early = Requested(FROM - dt.timedelta(days=1), ("quality f1",))
     assert wrong([], FROM) == ["no retraining was requested from 2019-05-04 on"]
     assert len(wrong([early], FROM)) == 2

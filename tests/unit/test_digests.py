@@ -17,6 +17,6 @@ def test_a_files_digest_is_that_of_its_content(tmp_path: Path, size: int) -> Non
     assert sha256_of(tmp_path / "file") == hashlib.sha256(content).hexdigest()
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_reported(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="no-such-file"):
         sha256_of(tmp_path / "no-such-file")

@@ -56,7 +56,7 @@ def test_managed_groups_need_all_zones_and_karpenter_one(aws: Stubbed) -> None:
     assert found[2].fix == "give the pool zones from us-east-1f"
 
 
-def test_a_type_that_the_region_lacks_is_told(aws: Stubbed) -> None:
+def test_a_type_that_the_region_lacks_is_reported(aws: Stubbed) -> None:
     offered(aws)
     found = list(offerings.check(plan(pools={"system": SYSTEM}), aws.account))
     assert found[0].detail.endswith("it is in no zone of the region")
@@ -123,7 +123,7 @@ def test_a_reservation_as_the_settings_say_is_good(aws: Stubbed) -> None:
         ({"InstancePlatform": "Windows"}, "it is for Windows, nodes run Linux"),
     ],
 )
-def test_each_way_in_which_a_reservation_differs_is_told(
+def test_each_way_in_which_a_reservation_differs_is_reported(
     aws: Stubbed, changes: dict[str, Any], said: str
 ) -> None:
     reservation(aws, **changes)

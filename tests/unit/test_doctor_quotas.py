@@ -90,7 +90,7 @@ def test_what_others_run_leaves_less_and_what_the_cluster_runs_does_not(
     assert spot.fix.endswith("--quota-code L-3819A6DF --desired-value 68")
 
 
-def test_a_quota_in_which_not_one_node_fits_is_told(aws: Stubbed) -> None:
+def test_a_quota_in_which_not_one_node_fits_is_reported(aws: Stubbed) -> None:
     large = pool(
         kind="reserved", instance_types=["p5.48xlarge"], min_nodes=1, max_nodes=2
     )

@@ -226,7 +226,7 @@ def test_the_command_shows_problems_first(monkeypatch: pytest.MonkeyPatch) -> No
     assert "1 good, 1 problems, 0 could not be looked at" in done.stdout
 
 
-def test_settings_that_are_refused_are_told_before_anything_is_asked(
+def test_settings_that_are_refused_are_reported_before_anything_is_asked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refused(_: str) -> Plan:

@@ -84,7 +84,7 @@ def test_waits_are_bounded_and_what_is_left_is_named(cluster: FakeCluster) -> No
     assert CLASS in cluster.objects
 
 
-def test_progress_is_told_when_it_changes(cluster: FakeCluster) -> None:
+def test_progress_is_reported_when_it_changes(cluster: FakeCluster) -> None:
     cluster.slow[CLAIM] = 5
     clock = Clock()
     run(cluster, clock)

@@ -253,7 +253,7 @@ def test_hosts_outside_of_aws_may_join_if_their_ranges_are_given() -> None:
     assert {r.inputs["cidrIpv4"] for r in rules} == {"10.80.0.0/16", "10.81.0.0/16"}
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     found = refused(
         version="1.33",
         public_access_cidrs=["0.0.0.0/0", "10.0.0.0/16"],
@@ -273,7 +273,7 @@ def page() -> str:
     return (paths.ROOT / "docs" / "how-to" / "eks-cluster.md").read_text()
 
 
-def test_the_page_shows_what_is_told() -> None:
+def test_the_page_shows_what_is_reported() -> None:
     good = yaml.safe_load(
         (paths.ROOT / "tests" / "rejects" / "cluster-eks.yaml").read_text()
     )["good"]

@@ -121,9 +121,9 @@ def test_a_deletion_that_was_waited_for_is_the_engines(
 def test_what_makes_objects_useful_is_waited_for_as_before(
     stack: RecordedStack, engine: Started, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = readiness.Seen(told=["Gateway/x: a listener is not accepted"])
-    monkeypatch.setattr(readiness, "of_stack", lambda *_: told)
-    assert engine.up(stack, shortcut=True).warnings == tuple(told.told)
+    seen = readiness.Seen(warnings=["Gateway/x: a listener is not accepted"])
+    monkeypatch.setattr(readiness, "of_stack", lambda *_: seen)
+    assert engine.up(stack, shortcut=True).warnings == tuple(seen.warnings)
     missing = readiness.Seen(missing=["HTTPRoute/models/x: NoMatchingParent"])
     monkeypatch.setattr(readiness, "of_stack", lambda *_: missing)
     with pytest.raises(EngineError, match="HTTPRoute/models/x: NoMatchingParent"):

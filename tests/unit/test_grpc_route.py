@@ -82,7 +82,7 @@ def test_a_second_header_names_the_revision() -> None:
     assert takers(found, **chosen) == [("employment-challenger", 1)]
 
 
-def test_an_unknown_revision_is_told_the_known_ones() -> None:
+def test_an_unknown_revision_is_given_the_known_ones() -> None:
     args = server() | GRPC
     for given in (args, {k: v for k, v in args.items() if k != "routes"}):
         found = r.models(models={"employment": given})

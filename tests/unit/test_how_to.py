@@ -30,7 +30,7 @@ def test_the_least_that_a_model_needs_is_enough() -> None:
     assert len(render("models.mine", config=config(), images=r.IMAGES).manifests) == 11
 
 
-def test_the_errors_shown_are_those_told() -> None:
+def test_the_errors_shown_are_those_reported() -> None:
     wrong = config()
     wrong["models"]["employment"]["scaling"] = {"min_replicas": 9}
     wrong["models"]["employment"]["lifecycle"] = {"grace_seconds": 20}

@@ -127,7 +127,7 @@ def test_sleep_is_no_outage_and_an_outage_is_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.programs
-def test_it_is_told_if_callers_waited_in_vain(tmp_path: Path) -> None:
+def test_it_is_reported_if_callers_waited_in_vain(tmp_path: Path) -> None:
     name = "ModelDoesNotWake"
     asleep = {**ASLEEP, "values": "1x60"}
     labels = 'target="employment",namespace="models",reason="time"'

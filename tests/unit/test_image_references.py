@@ -63,7 +63,7 @@ def test_what_is_neither_is_refused(name: str) -> None:
 
 
 @pytest.mark.usefixtures("lock")
-def test_an_unknown_name_is_told_with_the_known_ones() -> None:
+def test_an_unknown_name_is_reported_with_the_known_ones() -> None:
     with pytest.raises(images.ImageError) as caught:
         images.resolve("model-servre")
     assert "did you mean model-server?" in caught.value.fix

@@ -116,14 +116,14 @@ def test_the_first_of_two_runs_stays(api: Api, other: int, status: Object) -> No
     assert api.deleted == []
 
 
-def test_settings_that_up_has_not_seen_are_told(api: Api, settings: Object) -> None:
+def test_settings_that_up_has_not_seen_are_reported(api: Api, settings: Object) -> None:
     settings["training"]["net"]["stop_seconds"] = 77
     done = slipway(run_command.command, "net")
     assert "have changed since the last `slipway up`" in done.stderr
     assert len(api.made) == 1
 
 
-def test_keras_3_is_told_of(api: Api, settings: Object) -> None:
+def test_keras_3_is_reported(api: Api, settings: Object) -> None:
     settings["training"]["net"]["framework"] = "tensorflow"
     assert "tf_keras" in slipway(run_command.command, "net").stderr
 
@@ -131,7 +131,9 @@ def test_keras_3_is_told_of(api: Api, settings: Object) -> None:
 # What the cluster lacks
 
 
-def test_a_cluster_without_gang_scheduling_is_told(api: Api, settings: Object) -> None:
+def test_a_cluster_without_gang_scheduling_is_reported(
+    api: Api, settings: Object
+) -> None:
     settings["training"]["net"]["gang"] = "native"
     assert "scheduling.k8s.io/v1alpha2" in refused("net")
     api.objects["/apis/scheduling.k8s.io/v1alpha2"] = {
@@ -165,7 +167,7 @@ def test_claims_are_looked_at(api: Api, settings: Object) -> None:
     assert slipway(run_command.command, "net").exit_code == 0
 
 
-def test_all_that_is_missing_is_told_together(api: Api, settings: Object) -> None:
+def test_all_that_is_missing_is_reported_together(api: Api, settings: Object) -> None:
     place = {"claim": "ckpt", "many_nodes": True}
     settings["training"]["net"] |= {"gang": "native", "checkpoint": place}
     api.runs = [run("net-now")]

@@ -191,7 +191,7 @@ def test_half_a_gang_is_named_as_the_cause(api: Api) -> None:
         ),
     ],
 )
-def test_what_keeps_a_worker_from_running_is_told(
+def test_what_keeps_a_worker_from_running_is_reported(
     api: Api, one: Object, said: str
 ) -> None:
     def look(api: Api) -> None:
@@ -282,7 +282,7 @@ def test_the_rest_of_the_logs_may_take_its_time(api: Api, log: SlowLog) -> None:
 
 
 @pytest.mark.usefixtures("log")
-def test_logs_that_are_cut_are_told(api: Api) -> None:
+def test_logs_that_are_cut_are_reported(api: Api) -> None:
     done = failed(api, pod("net-0", 0, "Failed", exited(1)))
     assert re.findall(r"step (\d)", done.stdout) == list("01234")
     assert "the last lines may be missing of: net-0/worker" in done.stderr

@@ -388,7 +388,7 @@ def test_the_provider_merges_several_files_itself(
         given(monkeypatch, Path("a"), two)
 
 
-def test_no_secret_is_told(server: Served) -> None:
+def test_no_secret_is_reported(server: Served) -> None:
     content = config(server, user={"token": "hush", "exec": 5})
     with pytest.raises(KubeApiError) as caught:
         KubeApi.of_files([file(server, content)])

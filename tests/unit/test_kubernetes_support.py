@@ -47,7 +47,7 @@ def test_a_version_that_is_none_is_refused_with_those_that_are() -> None:
         ("2027-11-01", True, "EKS ends extended support for Kubernetes 1.34 in 31"),
     ],
 )
-def test_the_end_of_support_is_told_90_days_before(
+def test_the_end_of_support_is_reported_90_days_before(
     day: str, extended: bool, wanted: str | None
 ) -> None:
     found = kubernetes_support.warning(

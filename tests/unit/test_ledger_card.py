@@ -197,7 +197,7 @@ def test_production_asks_for_a_staged_revision(folder: Path, root: Path) -> None
     assert said.startswith("r1: retired in the ledger, and production asks for staged")
 
 
-def test_wrong_statements_are_told_together(tmp_path: Path, root: Path) -> None:
+def test_wrong_statements_are_reported_together(tmp_path: Path, root: Path) -> None:
     about = {
         "users": "planners",
         "approach": "guessing",

@@ -25,7 +25,7 @@ def write(path: Path, megabytes: int) -> None:
     path.write_bytes(bytes(megabytes * 10**6))
 
 
-def test_each_byte_is_told_once_by_what_it_is(machine: Path) -> None:
+def test_each_byte_is_reported_once_by_what_it_is(machine: Path) -> None:
     write(paths.cache() / "binaries/pulumi/key/bin/pulumi", 3)
     write(paths.cache() / "hosts-bin/key/kubelet", 2)
     write(paths.cache() / "venv-emulators/x", 1)

@@ -253,7 +253,7 @@ def test_what_is_not_found_has_reasons(cluster: Cluster) -> None:
     assert error == "error: -r/1 was found nowhere"
 
 
-def test_a_record_that_waits_is_told(cluster: Cluster) -> None:
+def test_a_record_that_waits_is_reported(cluster: Cluster) -> None:
     cluster.land(record("r-1", 5))
     found = logs("--request-id", "r-1")
     assert "record: in predictions-a-0.jsonl, which the monitor reads" in found.stderr

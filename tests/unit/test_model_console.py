@@ -62,7 +62,7 @@ def test_it_is_one_pod_with_an_account_and_a_service() -> None:
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
 
 
-def test_the_console_reads_what_it_is_told() -> None:
+def test_the_console_reads_what_it_is_reported() -> None:
     (container,) = objects(stack({}))["Deployment"]["spec"]["template"]["spec"][
         "containers"
     ]
@@ -177,7 +177,7 @@ def test_no_model_takes_its_name() -> None:
         r.models(models={"model-console": r.EMPLOYMENT})
 
 
-def test_names_of_readers_are_told_to_the_console() -> None:
+def test_names_of_readers_are_reported_to_the_console() -> None:
     given = {"hosts": ["console.example.com", "console.example.org"]}
     (container,) = objects(stack(given))["Deployment"]["spec"]["template"]["spec"][
         "containers"

@@ -13,7 +13,7 @@ from model_server import metrics
 
 from components.serving.alerts import rules
 from components.serving.args.model_server_args import Alerts, ModelServerArgs
-from components.serving.runtimes import figures
+from components.serving.runtimes import runtime_metrics
 from components.serving.settings.scaling_settings import Scaling
 from tests.support.rendered import reference
 from toolchain import packages, paths
@@ -207,7 +207,7 @@ def fires(promtool: Path, folder: Path, name: str, series: list[Any]) -> bool:
 
 def test_the_last_bucket_is_the_servers() -> None:
     """Settings refuse thresholds that no percentile of it can reach."""
-    assert metrics.LATENCY_BUCKETS[-1] == figures.LAST_BUCKET_SECONDS
+    assert metrics.LATENCY_BUCKETS[-1] == runtime_metrics.LAST_BUCKET_SECONDS
 
 
 def test_every_alert_is_tried() -> None:
@@ -260,7 +260,7 @@ def test_a_model_that_never_failed_has_a_ratio_of_zero(
 
 
 @pytest.mark.programs
-def test_it_is_told_if_keda_gets_no_answer(promtool: Path, tmp_path: Path) -> None:
+def test_it_is_reported_if_keda_gets_no_answer(promtool: Path, tmp_path: Path) -> None:
     series = [
         sample("model_inflight", "3x60"),
         sample(KEDA_ERRORS, "0+1x60", 'scaledObject="employment"'),

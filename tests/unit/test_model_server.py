@@ -172,7 +172,7 @@ def env(pod: dict[str, Any]) -> dict[str, str]:
     return {e["name"]: e.get("value") for e in pod["containers"][0]["env"]}
 
 
-def test_the_server_is_told_what_the_arguments_say() -> None:
+def test_the_server_is_given_what_the_arguments_say() -> None:
     pod = r.pod(
         r.model(
             lifecycle={"deregistration_seconds": 4, "drain_seconds": 15},

@@ -310,7 +310,7 @@ def test_an_existing_vpc_is_used_and_nothing_is_made() -> None:
     assert found.outputs["public"] == {}
 
 
-def test_an_existing_vpcs_own_kinds_of_subnets_are_told_apart() -> None:
+def test_an_existing_vpcs_own_kinds_of_subnets_are_distinguished() -> None:
     intra = {z: f"subnet-0123456789abcde{i}1" for i, z in enumerate(ZONES)}
     found = network(existing={**EXISTING, "intra_subnets": intra})
     assert found.outputs["intra"] == intra

@@ -37,7 +37,7 @@ def test_the_sizes_of_subnets_are_those_of_the_plan(room: int, fits: int) -> Non
     assert re.search(rf"\b{fits}\b[^.]*with\s+room for {room}\b", PAGE)
 
 
-def test_the_refusal_shown_is_the_one_told() -> None:
+def test_the_refusal_shown_is_the_one_reported() -> None:
     config = {"zones": ZONES, "cidr": "10.20.0.0/20"}
     (problem,) = network_checks.problems(
         parse(NetworkSettings, config, "test"),

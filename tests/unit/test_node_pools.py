@@ -208,7 +208,7 @@ def test_nodes_without_gpus_are_packed() -> None:
         ("time slicing", {"nvidia.com/gpu": "0", "nvidia.com/gpu.shared": "4"}),
     ],
 )
-def test_karpenter_is_told_of_slices(case: str, slices: dict[str, str]) -> None:
+def test_karpenter_is_reported_of_slices(case: str, slices: dict[str, str]) -> None:
     assert spec(CASES[case], "NodeOverlay")["capacity"] == slices
     assert "NodeOverlay" not in pools.objects(pools.ELASTIC)
 

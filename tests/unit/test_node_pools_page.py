@@ -41,7 +41,7 @@ def test_the_pools_shown_are_taken() -> None:
     assert {pool.kind for pool in found.values()} == {"system", "reserved", "elastic"}
 
 
-def test_the_errors_shown_are_those_told() -> None:
+def test_the_errors_shown_are_those_reported() -> None:
     assert f"\n```\n{refusal()}\n```\n" in PAGE
 
 

@@ -198,7 +198,7 @@ def test_it_is_silent(tmp_path: Path, name: str) -> None:
     ],
     ids=["answers that stand still", "long answers"],
 )
-def test_answers_that_are_cut_are_told(
+def test_answers_that_are_cut_are_reported(
     tmp_path: Path, given: list[dict[str, str]]
 ) -> None:
     assert fires(tmp_path, "GatewayAnswersCut", given)
@@ -377,7 +377,7 @@ def test_on_port_80_prometheus_does_not_reach_the_metadata_service() -> None:
         ("am.other.svc-1.example", False),
     ],
 )
-def test_a_service_of_the_cluster_is_told_by_its_label(
+def test_a_service_of_the_cluster_is_reported_by_its_label(
     host: str, is_inside: bool
 ) -> None:
     alertmanager = {"enabled": False, "address": f"{host}:9999"}

@@ -294,7 +294,7 @@ def test_slices_of_gpus_are_what_overlays_say() -> None:
     assert not served(overlay("other"))
 
 
-def test_pods_of_one_owner_are_told_once() -> None:
+def test_pods_of_one_owner_are_reported_once() -> None:
     waiting = [pod(f"a-{n}", owner="a", resources={"cpu": 1000}) for n in range(3)]
     running = {**pod("b"), "status": {"phase": "Running"}}
     placed = pod("c")

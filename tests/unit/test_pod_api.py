@@ -172,7 +172,7 @@ def test_a_watch_goes_on_from_a_version(server: Server, api: Api) -> None:
     assert "resourceVersion=9" in server.asked[0][1]
 
 
-def test_a_watch_that_is_too_old_is_told_from_a_failure(
+def test_a_watch_that_is_too_old_is_distinguished_from_a_failure(
     server: Server, api: Api
 ) -> None:
     gone = {"type": "ERROR", "object": {"code": 410, "message": "too old"}}

@@ -56,7 +56,7 @@ def api(tmp_path: Path) -> Iterator[Any]:
     server.server_close()
 
 
-def test_the_daemon_sets_end_is_told_from_silence(api: Any) -> None:
+def test_the_daemon_sets_end_is_distinguished_from_silence(api: Any) -> None:
     from policy_agent.__main__ import is_orphaned
 
     FakeApi.answers["/owner"] = [
@@ -155,7 +155,7 @@ def test_ready_means_the_newest_state_is_in_force(
 def test_a_lost_table_is_restored_and_counted_and_a_standing_one_left(
     agent: Any,
 ) -> None:
-    from policy_agent.figures import Figures
+    from policy_agent.metrics import MetricsCollector
 
     agent.turn()
     agent.turn()
@@ -164,7 +164,7 @@ def test_a_lost_table_is_restored_and_counted_and_a_standing_one_left(
     agent.turn()
     assert (agent.applications, agent.restorations) == (2, 1)
     agent.applied_at, agent.apply_seconds = 7.0, 0.5
-    found = samples(generate_latest(Figures(agent)).decode())
+    found = samples(generate_latest(MetricsCollector(agent)).decode())
     assert found == {
         ("policy_agent_rules",): agent.ruleset.count,
         ("policy_agent_pods",): 2,

@@ -128,7 +128,7 @@ def test_a_side_that_fails_is_named(other: Path, tmp_path: Path) -> None:
     assert "\x1b" not in done.output
 
 
-def test_a_graph_that_is_none_is_told(other: Path, tmp_path: Path) -> None:
+def test_a_graph_that_is_none_is_reported(other: Path, tmp_path: Path) -> None:
     code = (
         "import os, pathlib, sys\n"
         'graph = \'{"models.mine": {"resources": [{}]}}\'\n'

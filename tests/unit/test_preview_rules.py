@@ -108,7 +108,7 @@ def test_a_change_that_weakens_a_rule_is_judged_by_the_rule_as_it_was(
     assert change in {one.change for one in found.changes}
 
 
-def test_what_only_heads_own_rules_find_is_told(tmp_path: Path) -> None:
+def test_what_only_heads_own_rules_find_is_reported(tmp_path: Path) -> None:
     base = side(tmp_path / "base", LONG | {"expression": "[]"})
     head = side(tmp_path / "head", LONG)
     found = judged(base, head, ("long-one",), ("long-one",))
@@ -121,7 +121,7 @@ def test_other_words_of_a_rule_are_no_change(tmp_path: Path) -> None:
     assert not judged(base, head, (), ()).changes
 
 
-def test_rules_of_base_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+def test_rules_of_base_that_cannot_be_read_are_reported(tmp_path: Path) -> None:
     base = side(tmp_path / "base", LONG | {"expression": "size("})
     head = side(tmp_path / "head", LONG)
     found = judged(base, head, (), ("long-one",))
@@ -136,7 +136,7 @@ def test_rules_of_base_that_cannot_be_read_are_told(tmp_path: Path) -> None:
         (LONG | {"expression": "size("}, "head's rules cannot be read"),
     ],
 )
-def test_rules_of_head_that_are_not_there_or_not_read_are_told(
+def test_rules_of_head_that_are_not_there_or_not_read_are_reported(
     rule: Any, text: str, tmp_path: Path
 ) -> None:
     base, head = side(tmp_path / "base", LONG), side(tmp_path / "head", rule)
@@ -150,7 +150,7 @@ def test_a_base_without_rules_judges_nothing(tmp_path: Path) -> None:
     assert judged(base, head, (), ("long-one",)) == judgement.Judgement()
 
 
-def test_settings_that_are_not_known_are_told(tmp_path: Path) -> None:
+def test_settings_that_are_not_known_are_reported(tmp_path: Path) -> None:
     base, head = side(tmp_path / "base", LONG), side(tmp_path / "head", LONG)
     file = head.folder / "stacks/config/Pulumi.models.dev.yaml"
     file.write_text("config: {slipway:models: {a: {no_such_setting: 1}}}\n")

@@ -205,7 +205,7 @@ def test_a_silent_host_is_not_asked_again_for_a_while(
     assert machine.get().source is Source.DOWNLOAD
 
 
-def test_a_wrong_checksum_is_told_and_the_build_is_taken(machine: Machine) -> None:
+def test_a_wrong_checksum_is_reported_and_the_build_is_taken(machine: Machine) -> None:
     machine.publish()
     machine.published.files["get.example/v1.4.0/helper"] += b"!"
     got = machine.get()

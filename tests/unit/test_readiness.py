@@ -110,7 +110,7 @@ def test_what_is_of_use_is_not_waited_for(stack: Stack) -> None:
     assert stack.clock.said == []
 
 
-def test_each_condition_that_does_not_hold_is_told_with_its_reason(
+def test_each_condition_that_does_not_hold_is_reported_with_its_reason(
     stack: Stack,
 ) -> None:
     for kind in stack.expected.true:
@@ -160,11 +160,11 @@ def test_a_refusal_that_is_taken_back_is_none(stack: Stack) -> None:
 
 
 def test_what_is_worth_a_warning_is_one_and_no_failure(stack: Stack) -> None:
-    for kind, status in stack.expected.told:
+    for kind, status in stack.expected.warnings:
         stack.says(**{kind: (status, "LookAtIt")})
         seen = stack.wait()
         assert seen.missing == []
-        assert seen.told[0].startswith(
+        assert seen.warnings[0].startswith(
             f"{stack.kind}/models/x: {kind} is {status} (LookAtIt): about {kind}"
         )
         stack.says(**{kind: ({"True": "False"}.get(status, "True"), "Fine")})
@@ -204,14 +204,14 @@ def test_one_of_several_controllers_is_enough(monkeypatch: pytest.MonkeyPatch) -
     assert stack.wait() == readiness.Seen()
 
 
-def test_a_listener_of_no_use_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_listener_of_no_use_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     stack = Stack("Gateway", monkeypatch)
     stack.says()
     bad = stack.conditions({"ResolvedRefs": ("False", "InvalidCertificateRef")})
     stack.object["status"]["listeners"] = [{"name": "https", "conditions": bad}]
     seen = stack.wait()
     assert seen.missing == []
-    (text,) = seen.told
+    (text,) = seen.warnings
     refused = "ResolvedRefs is False (InvalidCertificateRef): about ResolvedRefs"
     assert text == f"Gateway/models/x: https: {refused}"
     assert stack.clock.now == readiness.TOLD_SECONDS

@@ -234,7 +234,7 @@ def test_the_engine_of_a_killed_run_is_ended(tmp_path: Path, engine_like: Any) -
     assert said[0].startswith("An engine of a killed run")
 
 
-def test_processes_are_told_apart() -> None:
+def test_processes_are_distinguished() -> None:
     own = os.getpid()
     started = processes.started_at(own)
     assert started is not None

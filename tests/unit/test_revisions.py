@@ -161,7 +161,7 @@ def rule_file(rendered: Rendered) -> list[Object]:
     return found
 
 
-def test_a_revision_without_replicas_is_told_though_others_are_ready(
+def test_a_revision_without_replicas_is_reported_though_others_are_ready(
     two: Rendered,
 ) -> None:
     outages = [

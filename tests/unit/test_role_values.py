@@ -96,12 +96,14 @@ def test_what_kubernetes_takes_passes(variables: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("variables", "said"), WRONG, ids=[s for _, s in WRONG])
-def test_what_kubernetes_refuses_is_told(variables: dict[str, Any], said: str) -> None:
+def test_what_kubernetes_refuses_is_reported(
+    variables: dict[str, Any], said: str
+) -> None:
     (problem,) = values.kubernetes_problems(variables)
     assert said in problem
 
 
-def test_all_problems_are_told_together() -> None:
+def test_all_problems_are_reported_together() -> None:
     both = {**WRONG[0][0], **WRONG[9][0]}
     assert len(values.kubernetes_problems(both)) == 2
 
@@ -157,7 +159,7 @@ def test_ports_of_their_own_pass(given: tuple[Any, ...]) -> None:
         ((6443, "192.0.2.1"), "registry_address has the port '192.0.2.1'"),
     ],
 )
-def test_ports_that_clash_are_told(given: tuple[Any, ...], said: str) -> None:
+def test_ports_that_clash_are_reported(given: tuple[Any, ...], said: str) -> None:
     assert any(said in problem for problem in ports.port_problems(*given))
 
 
@@ -201,7 +203,7 @@ def test_networks_side_by_side_pass() -> None:
         (TWO, {"dns_address": "dns"}, "cluster_dns_address is 'dns'"),
     ],
 )
-def test_networks_that_cannot_be_are_told(
+def test_networks_that_cannot_be_are_reported(
     nodes: list[dict[str, Any]], cluster: dict[str, Any], said: str
 ) -> None:
     found = networks.network_problems(nodes, {**CLUSTER, **cluster})

@@ -14,7 +14,7 @@ from rollout import prometheus
 from rollout.actions import WriteEntry, WriteRoute, WriteStatus
 from rollout.cluster import Cluster
 from rollout.counts import Tally
-from rollout.figures import Figures
+from rollout.metrics import MetricsCollector
 from rollout.objects import FENCE, PLACES_KEY, RULES_KEY, SETTINGS_KEY, STATUS_KEY
 from rollout.protocol import ReadRoute, ReadSettings, ReadStatus, give, tick
 from rollout.settings import MOST_INTERVALS, Counters, Gate, SettingsError
@@ -254,7 +254,9 @@ def test_an_order_changes_the_status_and_then_the_fence(
     assert wait.outcome.reason == "pause by ann: lunch"
 
 
-def test_who_comes_second_is_told_and_loses_nothing(served: Served, api: Api) -> None:
+def test_who_comes_second_is_reported_and_loses_nothing(
+    served: Served, api: Api
+) -> None:
     first = cluster(api)
     route = first.answer(ReadRoute())
     first.answer(ReadSettings())
@@ -272,7 +274,7 @@ def test_who_comes_second_is_told_and_loses_nothing(served: Served, api: Api) ->
     assert served.entries() == [{"id": "m-0-1"}]
 
 
-def test_settings_that_are_none_stop_and_are_told(
+def test_settings_that_are_none_stop_and_are_reported(
     served: Served, api: Api, capsys: pytest.CaptureFixture[str]
 ) -> None:
     served.objects[NAMES.settings]["data"] = {}
@@ -320,7 +322,7 @@ def test_what_is_no_status_is_an_error_and_no_decision(
     watched = Watched()
     program.step(cluster(api), watched)
     assert (watched.errors, watched.outcome, served.weights()) == (1, None, [100, 0])
-    text = generate_latest(Figures({"m": watched})).decode()
+    text = generate_latest(MetricsCollector({"m": watched})).decode()
     assert samples(text)["rollout_errors_total", "m"] == 1
 
 

@@ -150,7 +150,7 @@ def test_promote_goes_to_the_next_step_unless_told_otherwise(world: World) -> No
     assert world.served.weights() == [40, 60]
 
 
-def test_an_order_that_nobody_carries_out_is_told(world: World) -> None:
+def test_an_order_that_nobody_carries_out_is_reported(world: World) -> None:
     world.tick()
     world.works = False
     done = run("back", "m", "--why", "bad", status=1)

@@ -112,7 +112,7 @@ def test_a_dead_canary_has_no_weight_after_one_tick() -> None:
     assert world.status.phase is Phase.BACK
 
 
-def test_a_paused_rollout_stays_even_with_harm_and_is_told() -> None:
+def test_a_paused_rollout_stays_even_with_harm_and_is_reported() -> None:
     world = at_five()
     world.counts = lambda: {"errors": BAD}
     assert order(world, OrderKind.PAUSE) == "pause by ann: because"
@@ -303,7 +303,7 @@ def test_status_and_settings_are_read_as_they_were_written() -> None:
     assert read(json.loads(json.dumps(SETTINGS.plain()))) == SETTINGS
 
 
-def test_all_that_is_wrong_in_settings_is_told_together() -> None:
+def test_all_that_is_wrong_in_settings_is_reported_together() -> None:
     wrong = Settings(
         server="m",
         stable="a",

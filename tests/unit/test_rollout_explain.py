@@ -48,7 +48,7 @@ def test_an_entry_that_was_changed_is_found(
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"format": 2}'])
-def test_what_is_no_entry_is_told(
+def test_what_is_no_entry_is_reported(
     text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "entry.json"

@@ -133,7 +133,7 @@ def test_without_a_rollout_nothing_is_left_of_it() -> None:
     assert not [name for _, name in found if "rollout" in name]
 
 
-def test_the_controller_is_told_the_routes_rules(one: Rendered) -> None:
+def test_the_controller_is_given_the_routes_rules(one: Rendered) -> None:
     told = named(one)["ConfigMap", "rollout-employment"]
     settings, places = objects.read_settings(told)
     assert (settings.stable, settings.canary) == ("champion", "challenger")

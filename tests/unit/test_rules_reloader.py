@@ -82,7 +82,7 @@ def test_the_folder_follows_the_config_maps(
 
 @pytest.mark.programs
 @pytest.mark.usefixtures("promtool")
-def test_a_broken_file_is_left_out_and_told(
+def test_a_broken_file_is_left_out_and_reported(
     reloader: ModuleType, tmp_path: Path
 ) -> None:
     reloader.synchronize(tmp_path, {"good.yaml": GOOD, "bad.yaml": BROKEN})

@@ -91,7 +91,7 @@ def test_there_is_a_file_for_each_and_the_page_has_them() -> None:
 
 
 @pytest.mark.parametrize("kind", LEAST)
-def test_what_it_cannot_do_is_told(kind: str) -> None:
+def test_what_it_cannot_do_is_reported(kind: str) -> None:
     row, *_ = [line for line in PAGE.splitlines() if line.startswith(f"| `{kind}` |")]
     for what in KINDS[kind].FACTS.cannot:
         assert what in row
@@ -380,7 +380,7 @@ def test_the_example_tolerates_what_its_pools_bear() -> None:
     assert seen == 2
 
 
-def test_the_errors_shown_are_those_told() -> None:
+def test_the_errors_shown_are_those_reported() -> None:
     config = example()
     config["models"]["income"]["scaling"] = {
         "signal": "inflight",

@@ -103,7 +103,7 @@ def test_both_signals_go_up_at_once_and_down_after_a_while() -> None:
     assert by_flight["scaleDown"]["stabilizationWindowSeconds"] == 90
 
 
-def test_without_keda_a_program_of_ones_own_is_told() -> None:
+def test_without_keda_a_program_of_ones_own_is_reported() -> None:
     scaling = Scaling(signal="inflight", inflight_per_replica=2)
     with pytest.raises(ValueError, match=r"platform\.keda"):
         autoscaling.scaled_object_spec("m", scaling, None, "")
@@ -117,7 +117,7 @@ def test_without_keda_a_program_of_ones_own_is_told() -> None:
     ]
 
 
-def test_the_lost_signal_is_told_where_it_is_used() -> None:
+def test_the_lost_signal_is_reported_where_it_is_used() -> None:
     def alerts(found: Rendered) -> set[str]:
         (text,) = r.manifest(found, "ConfigMap")["data"].values()
         (group,) = yaml.safe_load(text)["groups"]

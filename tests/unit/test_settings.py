@@ -78,7 +78,7 @@ garden.yaml: 9 problems, nothing was touched
 digits and . _ ~ - between slashes"""
 
 
-def test_all_problems_are_told_at_once_with_path_value_reason_and_fix() -> None:
+def test_all_problems_are_reported_at_once_with_path_value_reason_and_fix() -> None:
     raw = {
         "hives": {
             "north": {"bees": 9000, "kind": "topbar", "bee": 3},
@@ -113,7 +113,7 @@ def test_the_value_of_a_missing_setting_is_absent() -> None:
     assert caught.value.problems[0].value is ABSENT
 
 
-def test_a_key_of_a_mapping_is_told_by_its_path() -> None:
+def test_a_key_of_a_mapping_is_reported_by_its_path() -> None:
     problem = refusal(hives={"North_1": {}})
     assert problem.path == "hives.North_1"
     assert problem.reason == "not a valid Kubernetes name"

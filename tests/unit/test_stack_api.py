@@ -44,7 +44,7 @@ def test_none_is_being_deleted() -> None:
     assert (clock.now, clock.said) == (0, [])
 
 
-def test_a_deletion_that_does_not_end_is_told_with_its_reason() -> None:
+def test_a_deletion_that_does_not_end_is_reported_with_its_reason() -> None:
     clock = Clock()
     waiting = Waiting(clock.said.append, lambda: clock.now, clock.sleep)
     found = stack_api.await_namespaces(cluster(looks=10_000).api, WANTED, waiting)

@@ -284,7 +284,7 @@ def test_everything_that_bears_tags_says_whose_it_is() -> None:
             assert resource.inputs["tags"]["Name"]
 
 
-def test_what_others_need_is_told() -> None:
+def test_what_others_need_is_reported() -> None:
     outputs = storage().outputs
     assert outputs["models"] == {"name": "prod-models-111122223333-eu-central-1"}
     assert outputs["log"] == {"arn": "arn:aws:s3:::storage-predictions"}

@@ -86,7 +86,7 @@ def test_volumes_are_deleted_only_if_asked_for() -> None:
     aws.all_asked()
 
 
-def test_what_cannot_be_deleted_yet_is_told_and_stops_nothing() -> None:
+def test_what_cannot_be_deleted_yet_is_reported_and_stops_nothing() -> None:
     aws = Stubbed()
     aws.refuses("ec2", "delete_security_group", "DependencyViolation", "in use")
     aws.says("ec2", "delete_launch_template", {})
@@ -99,7 +99,7 @@ def test_what_cannot_be_deleted_yet_is_told_and_stops_nothing() -> None:
     assert said[0].startswith("security group sg-1 is left: ")
 
 
-def test_a_kind_that_may_not_be_listed_is_told() -> None:
+def test_a_kind_that_may_not_be_listed_is_reported() -> None:
     aws = Stubbed()
     aws.refuses("ec2", "describe_network_interfaces", "UnauthorizedOperation")
     found = Found(TARGET, aws.client)

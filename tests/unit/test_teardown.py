@@ -173,7 +173,7 @@ def test_protected_resources_are_refused_before_anything_is_touched(
     assert caught.value.exit_status == WRONG
 
 
-def test_what_no_setting_protects_is_told_with_the_engines_command() -> None:
+def test_what_no_setting_protects_is_reported_with_the_engines_command() -> None:
     odd = resource("aws:sqs/queue:Queue", "q", protect=True)
     assert protected([odd])[0].setting == ""
     error = ProtectedError(STACK, protected([odd]))

@@ -340,7 +340,7 @@ def test_a_state_that_cannot_serve(
     assert fix in said_fix
 
 
-def test_a_backup_and_a_missing_file_are_told_apart(
+def test_a_backup_and_a_missing_file_are_distinguished(
     write: Write, tmp_path: Path
 ) -> None:
     backup = write(STATE, "terraform.tfstate.backup")

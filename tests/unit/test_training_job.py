@@ -121,7 +121,7 @@ def test_torch_meets_at_the_worker_of_index_0() -> None:
     assert worker["command"] == ["torchrun", "--no-python", *JOB["command"]]
 
 
-def test_tensorflow_is_told_the_cluster_and_its_place_in_it() -> None:
+def test_tensorflow_is_given_the_cluster_and_its_place_in_it() -> None:
     found = json.loads(variables(1, framework="tensorflow")["TF_CONFIG"])
     assert found["task"] == {"type": "worker", "index": 1}
     assert found["cluster"]["worker"] == [f"{RUN}-{i}.{NAME}:2222" for i in (0, 1)]
@@ -133,7 +133,7 @@ def test_jax_is_told_whom_to_ask() -> None:
     assert (found["JAX_NUM_PROCESSES"], found["JAX_PROCESS_ID"]) == ("2", "1")
 
 
-def test_a_command_is_told_of_its_gang_and_places() -> None:
+def test_a_command_is_reported_of_its_gang_and_places() -> None:
     found = variables(
         1,
         data={"image": "employment"},

@@ -31,22 +31,22 @@ def test_the_stack_file_shown_is_taken() -> None:
     assert kinds >= {"CronJob", "Service", "NetworkPolicy", "ServiceAccount"}
 
 
-def test_every_variable_of_a_program_is_told() -> None:
+def test_every_variable_of_a_program_is_reported() -> None:
     ours = {one for one in frameworks.own_names("command") if "JOB_" not in one}
     for name in (*ours, *(f"SLIPWAY_{one}" for one in OWN), "HOME"):
         assert f"`{name}`" in PAGE, name
 
 
-def test_the_port_that_is_taken_is_told() -> None:
+def test_the_port_that_is_taken_is_reported() -> None:
     assert f"Port {gang.PORT} of each worker of a gang is taken" in PAGE
 
 
-def test_how_late_a_schedule_starts_is_told() -> None:
+def test_how_late_a_schedule_starts_is_reported() -> None:
     late = training_job.START_LATE_SECONDS
     assert f"start by themselves, at most {late} s late" in PAGE
 
 
-def test_every_exit_status_is_told() -> None:
+def test_every_exit_status_is_reported() -> None:
     for status in (TIMED_OUT, state.DEADLINE):
         assert re.search(rf"(?m)^\| {status} \|", PAGE), status
     assert f"exits with {BAD_CONFIGURATION} " in PAGE

@@ -137,7 +137,7 @@ def told(rendered: Rendered, path: str, revision: str | None = None) -> Object:
     }
 
 
-def test_the_end_of_an_api_version_is_told(two: Rendered) -> None:
+def test_the_end_of_an_api_version_is_reported(two: Rendered) -> None:
     wanted = {
         "Deprecation": "@1796083200",
         "Sunset": "Tue, 01 Jun 2027 00:00:00 GMT",

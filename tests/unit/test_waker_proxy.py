@@ -115,7 +115,7 @@ class Hurried:
 
     times: int = 0
 
-    def hurry(self) -> None:
+    def request_round(self) -> None:
         self.times += 1
 
 

@@ -35,7 +35,7 @@ def test_nothing_else_reads_or_writes_yaml() -> None:
     assert others == []
 
 
-def test_a_key_that_stands_twice_is_told_with_its_path_and_both_lines(
+def test_a_key_that_stands_twice_is_reported_with_its_path_and_both_lines(
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "Pulumi.models.x.yaml"

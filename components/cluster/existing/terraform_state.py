@@ -296,12 +296,12 @@ def chosen(state: State, address: str | None) -> str:
     if not addresses:
         raise _none(state)
     if len(addresses) > 1:
-        told = [
+        names = [
             f"{known} (tainted)" if known in state.tainted else known
             for known in sorted(addresses)
         ]
         raise TerraformStateError(
-            f"there are several EKS clusters in the state: {', '.join(told)}",
+            f"there are several EKS clusters in the state: {', '.join(names)}",
             "set terraform.address to one of them",
         )
     return addresses[0]

@@ -221,7 +221,7 @@ class NetworkSettings(Settings):
             )
         else:
             yield from self._cidr(self.cidr)
-            yield from self._way_out()
+            yield from self._internet_access_problems()
         ranges = self.ranges()
         if self.makes_vpc and len(ranges) == 2:
             yield from overlap(ranges[1], ranges[:1])
@@ -313,7 +313,7 @@ class NetworkSettings(Settings):
                 fix="give one like 100.64.0.0/16",
             )
 
-    def _way_out(self) -> Iterator[Problem]:
+    def _internet_access_problems(self) -> Iterator[Problem]:
         lacking = [name for name in needed_without_nat() if name not in self.endpoints]
         if self.nat == "none" and lacking:
             yield Problem(

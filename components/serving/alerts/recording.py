@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from string import Template
 from typing import Any
 
-from components.serving.runtimes.figures import Figures, Timing
+from components.serving.runtimes.runtime_metrics import RuntimeMetrics, Timing
 
 BY = "server, model, namespace, revision, runtime, arm"
 """Labels that the aggregates keep."""
@@ -35,17 +35,17 @@ class Source:
 
 
 def rules(
-    figures: Figures, selector: str, window: str, sources: Iterable[Source]
+    metrics: RuntimeMetrics, selector: str, window: str, sources: Iterable[Source]
 ) -> list[Rule]:
     """The rules of one server in the order in which they build on each other.
 
     `sources`: the server's parts, which `selector` chooses together.
     """
     found: list[Rule] = []
-    for source in [] if figures.native else sources:
-        found += _translation(figures, source)
-        found += _untranslated(figures, source, window)
-    return [*found, *_aggregates(figures, selector, window)]
+    for source in [] if metrics.native else sources:
+        found += _translation(metrics, source)
+        found += _calculated(metrics, source, window)
+    return [*found, *_aggregates(metrics, selector, window)]
 
 
 def expression(template: str, selector: str) -> str:
@@ -58,23 +58,23 @@ def _rule(name: str, expr: str, labels: Mapping[str, str] | None = None) -> Rule
     return {"record": name, "expr": expr, **more}
 
 
-def _translation(figures: Figures, source: Source) -> Iterator[Rule]:
+def _translation(metrics: RuntimeMetrics, source: Source) -> Iterator[Rule]:
     """The common series of each replica."""
     labels, selector = source.labels, source.selector
     counters = {
-        "model_requests_total": (figures.requests, labels),
+        "model_requests_total": (metrics.requests, labels),
         # Only what is the server's fault is counted, whatever it calls the reason.
-        "model_errors_total": (figures.errors, {**labels, "status": "5xx"}),
-        "model_inflight": (figures.inflight, labels),
+        "model_errors_total": (metrics.errors, {**labels, "status": "5xx"}),
+        "model_inflight": (metrics.inflight, labels),
     }
     for name, (template, own) in counters.items():
         if template:
             found = expression(template, selector)
             yield _rule(name, f"sum by ({TARGET}) ({found})", own)
-    if figures.saturation:
-        found = expression(figures.saturation, selector)
+    if metrics.saturation:
+        found = expression(metrics.saturation, selector)
         yield _rule("model_saturation", f"max by ({TARGET}) ({found})", labels)
-    for name, timing in _timings(figures):
+    for name, timing in _timings(metrics):
         chosen = f"{{{selector}}}"
         if timing.has_buckets:
             found = f"sum by (le, {TARGET}) ({timing.series}_bucket{chosen})"
@@ -84,13 +84,13 @@ def _translation(figures: Figures, source: Source) -> Iterator[Rule]:
             yield _rule(f"{name}_{part}", found, labels)
 
 
-def _untranslated(figures: Figures, source: Source, window: str) -> Iterator[Rule]:
+def _calculated(metrics: RuntimeMetrics, source: Source, window: str) -> Iterator[Rule]:
     """Aggregates of what no series of a replica can stand for.
 
     Of summaries the worst replica's percentile: percentiles cannot be added up.
     """
     chosen = source.selector
-    for name, timing in _timings(figures):
+    for name, timing in _timings(metrics):
         if timing.has_buckets:
             continue
         if timing.kind == "summary":
@@ -100,22 +100,22 @@ def _untranslated(figures: Figures, source: Source, window: str) -> Iterator[Rul
             buckets = f"rate({timing.series}_bucket{{{chosen}}}[{window}])"
             found = f"histogram_quantile(0.99, sum by (le, {OF_SERVER}) ({buckets}))"
         yield _rule(_p99(name), f"{found}{_scale(timing)}", source.labels)
-    ready = expression(figures.ready, chosen)
+    ready = expression(metrics.ready, chosen)
     yield _rule(READY, f"sum by ({OF_SERVER}) ({ready})", source.labels)
 
 
-def _timings(figures: Figures) -> Iterator[tuple[str, Timing]]:
-    if figures.latency:
-        yield "model_latency_seconds", figures.latency
-    if figures.queue:
-        yield "model_queue_seconds", figures.queue
+def _timings(metrics: RuntimeMetrics) -> Iterator[tuple[str, Timing]]:
+    if metrics.latency:
+        yield "model_latency_seconds", metrics.latency
+    if metrics.queue:
+        yield "model_queue_seconds", metrics.queue
 
 
 def _scale(timing: Timing) -> str:
     return f" / {timing.per_second}" if timing.per_second != 1 else ""
 
 
-def _aggregates(figures: Figures, selector: str, window: str) -> Iterator[Rule]:
+def _aggregates(metrics: RuntimeMetrics, selector: str, window: str) -> Iterator[Rule]:
     """What alerts and dashboards look at: by server and revision, over its replicas."""
 
     def rate(metric: str, more: str = "") -> str:
@@ -127,19 +127,19 @@ def _aggregates(figures: Figures, selector: str, window: str) -> Iterator[Rule]:
     # A model that never failed has no series of errors: its ratio is 0.
     ratio = f"({errors} or 0 * {requests}) / ({requests} > 0)"
     yield _rule("model:errors:ratio", ratio)
-    for name, timing in _timings(figures):
+    for name, timing in _timings(metrics):
         if timing.has_buckets:
             buckets = f"rate({name}_bucket{{{selector}}}[{window}])"
             found = f"histogram_quantile(0.99, sum by (le, {BY}) ({buckets}))"
             yield _rule(_p99(name), found)
-    if figures.inflight:
+    if metrics.inflight:
         found = f"sum by ({BY}) (model_inflight{{{selector}}})"
         yield _rule("model:inflight:sum", found)
-    if figures.saturation:
+    if metrics.saturation:
         found = f"max by ({BY}) (model_saturation{{{selector}}})"
         yield _rule("model:saturation:max", found)
-    if figures.native:
-        ready = expression(figures.ready, selector)
+    if metrics.native:
+        ready = expression(metrics.ready, selector)
         yield _rule(READY, f"sum by ({BY}) ({ready})")
 
 

@@ -13,7 +13,7 @@ from components.observability.alert import rule_file as group_file
 from components.serving.alerts import budget_rules, recording
 from components.serving.args.model_server_args import Alerts, ModelServerArgs
 from components.serving.args.parts import Part, parts
-from components.serving.runtimes.figures import COMMON, Figures
+from components.serving.runtimes.runtime_metrics import COMMON, RuntimeMetrics
 
 RESTARTS_WINDOW = "15m"
 
@@ -23,7 +23,7 @@ def alerts(
     selector: str,
     window: str,
     limits: Alerts,
-    figures: Figures = COMMON,
+    metrics: RuntimeMetrics = COMMON,
     *,
     asleep: str = "",
 ) -> list[Alert]:
@@ -33,14 +33,14 @@ def alerts(
     """
     unless = f" unless on() max({asleep}) == 1" if asleep else ""
     has = {
-        "ModelErrorRatioHigh": figures.requests and figures.errors,
-        "ModelLatencyHigh": figures.latency,
-        "ModelQueueSlow": figures.queue,
-        "ModelSaturated": figures.saturation,
-        "ModelPredictionLogDrops": figures.prediction_log,
-        "ModelRestarting": figures.started,
+        "ModelErrorRatioHigh": metrics.requests and metrics.errors,
+        "ModelLatencyHigh": metrics.latency,
+        "ModelQueueSlow": metrics.queue,
+        "ModelSaturated": metrics.saturation,
+        "ModelPredictionLogDrops": metrics.prediction_log,
+        "ModelRestarting": metrics.started,
     }
-    ready = recording.expression(figures.ready, selector)
+    ready = recording.expression(metrics.ready, selector)
     found = [
         Alert(
             "ModelWithoutReadyReplica",
@@ -89,14 +89,14 @@ def alerts(
         ),
         Alert(
             "ModelRestarting",
-            f"changes({recording.expression(figures.started, selector)}"
+            f"changes({recording.expression(metrics.started, selector)}"
             f"[{RESTARTS_WINDOW}]) >= {limits.restarts}",
             "warning",
             f"A replica of {name} keeps restarting",
             "{{ $labels.pod }}: {{ $value }} restarts within 15 minutes.",
         ),
     ]
-    if limits.quiet_seconds and figures.requests:
+    if limits.quiet_seconds and metrics.requests:
         found.append(
             Alert(
                 "ModelWithoutTraffic",
@@ -107,7 +107,7 @@ def alerts(
                 "there.",
             )
         )
-    if limits.availability_percent and figures.requests and figures.errors:
+    if limits.availability_percent and metrics.requests and metrics.errors:
         found += budget_rules.alerts(name, selector, limits.availability_percent)
     return [alert for alert in found if has.get(alert.name, True)]
 
@@ -130,10 +130,10 @@ def selector(name: str, namespace: str, revision: str = "") -> str:
 
 
 def revision_alerts(
-    name: str, selector: str, revision: str, figures: Figures = COMMON
+    name: str, selector: str, revision: str, metrics: RuntimeMetrics = COMMON
 ) -> list[Alert]:
     """The alert of one revision among several: others being ready does not help."""
-    ready = recording.expression(figures.ready, selector)
+    ready = recording.expression(metrics.ready, selector)
     return [
         Alert(
             "ModelWithoutReadyReplica",
@@ -184,24 +184,24 @@ def rule_file(
     limits = args.alerts
     chosen = selector(name, namespace)
     window = f"{limits.window_seconds}s"
-    model, figures = args.served(name), args.runtime.figures
+    model, metrics = args.served(name), args.runtime.metrics
     labels = {"model": model, "server": name, "namespace": namespace}
     sleeper = f'target="{name}",namespace="{namespace}"'
     sleeps = bool(args.scaling.idle)
     asleep = f"waker_asleep{{{sleeper}}}" if sleeps else ""
-    told = alerts(name, chosen, window, limits, figures, asleep=asleep)
+    chosen_alerts = alerts(name, chosen, window, limits, metrics, asleep=asleep)
     if sleeps:
-        told += idle_alerts(name, sleeper, window)
+        chosen_alerts += idle_alerts(name, sleeper, window)
     sources = []
     for part in made_of or parts(name, args):
         of_part = selector(name, namespace, part.revision)
         said = {"model": model, "runtime": args.runtime.kind, "arm": part.args.arm}
         sources.append(recording.Source(of_part, said))
         if part.revision:
-            told += revision_alerts(name, of_part, part.revision, figures)
+            chosen_alerts += revision_alerts(name, of_part, part.revision, metrics)
         if part.args.scaling.signal == "inflight":
             of_revision = {"revision": part.revision} if part.revision else {}
-            told += [
+            chosen_alerts += [
                 replace(alert, labels=of_revision)
                 for alert in scaling_alerts(part.name, of_part, window)
             ]
@@ -209,9 +209,9 @@ def rule_file(
         replace(
             alert, labels={**labels, **alert.labels}, for_seconds=limits.for_seconds
         )
-        for alert in told
+        for alert in chosen_alerts
     ]
-    records = recording.rules(figures, chosen, window, sources)
-    if limits.availability_percent and figures.requests and figures.errors:
+    records = recording.rules(metrics, chosen, window, sources)
+    if limits.availability_percent and metrics.requests and metrics.errors:
         records += budget_rules.records(chosen)
     return group_file(f"{namespace}/{name}", about, limits.runbooks, records)

@@ -80,10 +80,10 @@ def _retries(args: ServerArgs) -> Iterator[Problem]:
 def _latency(args: ServerArgs) -> Iterator[Problem]:
     """Percentiles above what the gateway lets a request take, or a bucket can show."""
     longest = args.lifecycle.longest_request_seconds
-    figures = args.runtime.figures
+    metrics = args.runtime.metrics
     for name, figure in (
-        ("p99_milliseconds", figures.latency),
-        ("queue_p99_milliseconds", figures.queue),
+        ("p99_milliseconds", metrics.latency),
+        ("queue_p99_milliseconds", metrics.queue),
     ):
         if figure is None:
             continue

@@ -65,7 +65,7 @@ def _obstacles(args: ServerArgs) -> Iterator[tuple[str, object, str, str]]:
             "gRPC requests cannot be held",
             "serve over HTTP only, or remove scaling.idle",
         )
-    if not args.runtime.figures.native:
+    if not args.runtime.metrics.native:
         yield (
             "scaling.idle",
             "set",

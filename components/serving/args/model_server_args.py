@@ -191,7 +191,7 @@ class ModelServerArgs(Settings):
         yield from self._models()
         yield from self._routes()
         yield from grpc_problems(self)
-        yield from self._door()
+        yield from self._access_problems()
         yield from idle_problems.problems(self)
         yield from rollout_problems.problems(self)
         yield from application_problems.problems(self)
@@ -264,7 +264,7 @@ class ModelServerArgs(Settings):
                 "server",
             )
 
-    def _door(self) -> Iterator[Problem]:
+    def _access_problems(self) -> Iterator[Problem]:
         """A door where nobody comes by; a bound that is never reached."""
         if self.access is None:
             return

@@ -58,10 +58,10 @@ def _lifecycle(args: ServerArgs) -> Iterator[Problem]:
 
 
 def _alerts(args: ServerArgs) -> Iterator[Problem]:
-    figures, said = args.runtime.figures, args.alerts.model_fields_set
+    metrics, said = args.runtime.metrics, args.alerts.model_fields_set
     for name, figure, what in (
-        ("p99_milliseconds", figures.latency, "a whole response takes"),
-        ("queue_p99_milliseconds", figures.queue, "a request waits"),
+        ("p99_milliseconds", metrics.latency, "a whole response takes"),
+        ("queue_p99_milliseconds", metrics.queue, "a request waits"),
     ):
         if figure and name not in said:
             default = getattr(type(args.alerts)(), name)

@@ -198,19 +198,19 @@ def _shared(
     """The rules of API versions with the same headers, for all revisions by weight."""
     paths = args.public_paths(server)
     rest = {"backendRefs": _backends(parts), "timeouts": _timeouts(args)}
-    told = [*request_filters(args.access), *_told(group[0])]
+    filters = [*request_filters(args.access), *_deprecation_headers(group[0])]
     if not _has_revisions(parts):
         return [
             {
                 "matches": _public(group, [path]),
-                "filters": [_without_prefix(path), *told],
+                "filters": [_without_prefix(path), *filters],
                 **rest,
             }
             for path in paths
         ]
     # A rule per path and revision would soon be more than a route holds, and the
     # standard's rewrite takes one path a rule: so Envoy Gateway's, by a pattern.
-    filters = [extension(f"{server}-{PREFIX}"), *told]
+    filters = [extension(f"{server}-{PREFIX}"), *filters]
     return [{"matches": _public(group, paths), "filters": filters, **rest}]
 
 
@@ -219,10 +219,10 @@ def _chosen(
 ) -> Object:
     """The same for the revision that the header names."""
     header = {"type": "Exact", "value": part.revision}
-    told = [*request_filters(args.access), *_told(group[0])]
+    filters = [*request_filters(args.access), *_deprecation_headers(group[0])]
     return {
         "matches": _public(group, args.public_paths(server), header),
-        "filters": [extension(f"{server}-{PREFIX}"), *told],
+        "filters": [extension(f"{server}-{PREFIX}"), *filters],
         "backendRefs": _backends([part], weight=1),
         "timeouts": _timeouts(args),
     }
@@ -292,7 +292,7 @@ def _without_prefix(path: str) -> Object:
     return {"type": "URLRewrite", "urlRewrite": {"path": replacement}}
 
 
-def _told(route: Route) -> list[Object]:
+def _deprecation_headers(route: Route) -> list[Object]:
     """The headers that announce the end of an API version."""
     headers = [{"name": k, "value": v} for k, v in route.headers.items()]
     if not headers:

@@ -80,7 +80,7 @@ class Waker(Workload):
         }
         self.add_account()
         self.add_role(_rights(deployments))
-        self._fence(platform)
+        self._network_policy(platform)
         text = self._file()
         digest = hashlib.sha256(text.encode()).hexdigest()[:10]
         config = f"{self.name}-{digest}"
@@ -118,7 +118,7 @@ class Waker(Workload):
             )
         return json.dumps({"models": found}, indent=1, sort_keys=True)
 
-    def _fence(self, platform: ServingPlatform) -> None:
+    def _network_policy(self, platform: ServingPlatform) -> None:
         runtimes = [args.runtime for args in self._models.values()]
         pods = {port for one in runtimes for port in workload.ports(one).values()}
         self.add_network_policy(

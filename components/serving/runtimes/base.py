@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from components.serving.runtimes.facts import Facts
-from components.serving.runtimes.figures import Figures
+from components.serving.runtimes.runtime_metrics import RuntimeMetrics
 from components.serving.settings.gpu_settings import Gpus
 from components.serving.settings.replica_args import ReplicaArgs
 from components.settings import ABSENT, Problem, Settings
@@ -67,9 +67,9 @@ class Runtime(Settings):
         return tuple(path.format(model=model) for path in self.FACTS.public)
 
     @property
-    def figures(self) -> Figures:
+    def metrics(self) -> RuntimeMetrics:
         """What the server measures with these settings."""
-        return self.FACTS.figures
+        return self.FACTS.metrics
 
     @property
     def grpc_port(self) -> int | None:
@@ -123,7 +123,7 @@ class Runtime(Settings):
                     f"{self.kind} has no such setting, so it would have no effect",
                     "remove it",
                 )
-        if args.scaling.signal == "inflight" and not self.figures.inflight:
+        if args.scaling.signal == "inflight" and not self.metrics.inflight:
             yield Problem(
                 "scaling.signal",
                 "inflight",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from components.serving.runtimes.figures import Figures
+from components.serving.runtimes.runtime_metrics import RuntimeMetrics
 
 OPEN_INFERENCE = "inference.GRPCInferenceService"
 """The Open Inference Protocol's service of gRPC."""
@@ -21,7 +21,7 @@ class Facts:
     live: str
     public: tuple[str, ...]
     """Paths that the gateway lets through; all others stay inside the cluster."""
-    figures: Figures
+    metrics: RuntimeMetrics
     metrics_port: int
     metrics_path: str = "/metrics"
     grpc: int | None = None

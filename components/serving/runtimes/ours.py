@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from components.serving.runtimes.base import MODELS_FOLDER, Program, Runtime
 from components.serving.runtimes.facts import Facts
-from components.serving.runtimes.figures import COMMON
+from components.serving.runtimes.runtime_metrics import COMMON
 from components.serving.settings.replica_args import ReplicaArgs
 from components.serving.settings.request_settings import PredictionLog
 
@@ -34,7 +34,7 @@ SERVER = Facts(
     ready="/readyz",
     live="/healthz",
     public=("/infer", "/v2", "/openapi.json"),
-    figures=COMMON,
+    metrics=COMMON,
     metrics_port=PORT,
     deregisters=True,
     bounds_requests=True,

@@ -17,7 +17,11 @@ from pydantic import Field
 from components.serving.runtimes import text_proto
 from components.serving.runtimes.base import FILES_FOLDER, Program, Runtime
 from components.serving.runtimes.facts import Facts, methods
-from components.serving.runtimes.figures import MICROSECONDS, Figures, Timing
+from components.serving.runtimes.runtime_metrics import (
+    MICROSECONDS,
+    RuntimeMetrics,
+    Timing,
+)
 from components.serving.settings.gpu_settings import Gpus
 from components.serving.settings.replica_args import ReplicaArgs
 from components.setting_types import Whole
@@ -40,7 +44,7 @@ SERVER_FAULTS = (
 https://github.com/tensorflow/serving/blob/master/tensorflow_serving/servables/tensorflow/util.cc"""
 _LOG_LEVELS = {"debug": "0", "info": "0", "warning": "1", "error": "2"}
 
-FIGURES = Figures(
+METRICS = RuntimeMetrics(
     ready="up{$s}",
     requests=":tensorflow:serving:request_count{$s}",
     errors=f':tensorflow:serving:request_count{{$s,status=~"{"|".join(SERVER_FAULTS)}"}}',
@@ -79,7 +83,7 @@ FACTS = Facts(
         "Predict",
         "Regress",
     ),
-    figures=FIGURES,
+    metrics=METRICS,
     metrics_port=REST_PORT,
     metrics_path=METRICS_PATH,
     drains=False,
@@ -127,9 +131,9 @@ class TensorFlowServing(Runtime):
         return self.gpus
 
     @property
-    def figures(self) -> Figures:
+    def metrics(self) -> RuntimeMetrics:
         # It measures the wait of batches alone.
-        return FIGURES if self.batching else replace(FIGURES, queue=None)
+        return METRICS if self.batching else replace(METRICS, queue=None)
 
     def model_folder(self, model: str) -> str:
         return f"{super().model_folder(model)}/{self.version}"

@@ -14,7 +14,11 @@ from pydantic import Field
 from components.serving.runtimes import text_proto
 from components.serving.runtimes.base import MODELS_FOLDER, Program, Runtime
 from components.serving.runtimes.facts import OPEN_INFERENCE, Facts, methods
-from components.serving.runtimes.figures import MICROSECONDS, Figures, Timing
+from components.serving.runtimes.runtime_metrics import (
+    MICROSECONDS,
+    RuntimeMetrics,
+    Timing,
+)
 from components.serving.runtimes.triton_settings import DynamicBatching, Tensor
 from components.serving.settings.gpu_settings import Gpus
 from components.serving.settings.replica_args import ReplicaArgs
@@ -30,7 +34,7 @@ NAMES_ITS_TENSORS = ("onnxruntime", "openvino", "python", "tensorrt")
 """Backends whose models say their inputs and outputs themselves.
 https://github.com/triton-inference-server/server/blob/main/docs/user_guide/model_configuration.md"""
 
-FIGURES = Figures(
+METRICS = RuntimeMetrics(
     ready="up{$s}",
     requests='{__name__=~"nv_inference_request_success|nv_inference_request_failure",$s}',
     # Who goes away before the answer is not failed by the server.
@@ -57,7 +61,7 @@ FACTS = Facts(
     grpc_public=methods(
         OPEN_INFERENCE, "ModelInfer", "ModelReady", "ServerLive", "ServerReady"
     ),
-    figures=FIGURES,
+    metrics=METRICS,
     metrics_port=METRICS_PORT,
     scratch_mib=64,
     cannot=(

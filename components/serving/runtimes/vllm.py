@@ -16,7 +16,7 @@ from pydantic import AfterValidator, Field
 from components.serving.runtimes import vllm_plan
 from components.serving.runtimes.base import Program, Runtime
 from components.serving.runtimes.facts import Facts
-from components.serving.runtimes.figures import Figures, Timing
+from components.serving.runtimes.runtime_metrics import RuntimeMetrics, Timing
 from components.serving.runtimes.vllm_settings import LlmGpus, Weights, address
 from components.setting_types import Decimal, Whole
 from components.settings import ABSENT, Problem
@@ -32,7 +32,7 @@ SHARED_MIB = 2048
 """Its workers talk through /dev/shm; more with tensor parallelism.
 https://docs.vllm.ai/en/latest/deployment/docker.html"""
 
-FIGURES = Figures(
+METRICS = RuntimeMetrics(
     ready="up{$s}",
     requests='http_requests_total{$s,handler=~"/v1/.*"}',
     errors='http_requests_total{$s,handler=~"/v1/.*",status="5xx"}',
@@ -53,7 +53,7 @@ FACTS = Facts(
         "/v1/models",
         "/v1/responses",
     ),
-    figures=FIGURES,
+    metrics=METRICS,
     metrics_port=PORT,
     streams=True,
     scratch_mib=8192,

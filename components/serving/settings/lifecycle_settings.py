@@ -42,7 +42,7 @@ class Lifecycle(Settings):
     """After this the kubelet kills the pod (terminationGracePeriodSeconds)."""
 
     @property
-    def _says_longest(self) -> bool:
+    def _limits_request_time(self) -> bool:
         return "longest_request_seconds" in self.model_fields_set
 
     def contradictions(self) -> Iterator[Problem]:
@@ -68,7 +68,7 @@ class Lifecycle(Settings):
                 "or lower longest_request_seconds",
             )
         idle, longest = self.stream_idle_seconds, self.longest_request_seconds
-        if idle and idle > longest and self._says_longest:
+        if idle and idle > longest and self._limits_request_time:
             yield Problem(
                 "stream_idle_seconds",
                 idle,

@@ -11,8 +11,8 @@ from urllib.parse import parse_qs
 
 from prometheus_client import generate_latest
 
-from alert_recorder.figures import Figures
 from alert_recorder.log import log
+from alert_recorder.metrics import MetricsCollector
 from alert_recorder.records import Record, Refusal, parse
 from alert_recorder.store import Store
 from bounded_http.connections import Bounds
@@ -50,7 +50,7 @@ class Application:
         self._lists = 0
         self.closed = 0
         """Connections that were one too many."""
-        self._figures = Figures(store, lambda: self.closed)
+        self._figures = MetricsCollector(store, lambda: self.closed)
 
     def refused(self) -> None:
         self.closed += 1

@@ -51,7 +51,7 @@ def main() -> int:
 
 def _serve(settings: Settings, shipper: Shipper) -> None:
     try:
-        server = Server(settings.host, settings.port, shipper.figures, shipper.is_ready)
+        server = Server(settings.host, settings.port, shipper.metrics, shipper.is_ready)
     except OSError as error:
         reason = f"{settings.host} cannot be listened on at this port: {error}"
         fix = f"give a free port, and an address of this host in {PREFIX}HOST"

@@ -7,10 +7,10 @@ import threading
 import time
 
 from log_shipper.backoff import Backoff
-from log_shipper.figures import SENT, Figures
 from log_shipper.finished_file import FileTroubleError, FinishedFile
 from log_shipper.folder import LogFolder, Waiting
 from log_shipper.log import log
+from log_shipper.metrics import SENT, MetricsCollector
 from log_shipper.settings import Settings
 from log_shipper.sink import RefusedError, Retry, Sink, UnavailableError
 
@@ -28,7 +28,7 @@ class Shipper:
     """
 
     def __init__(self, settings: Settings, sink: Sink) -> None:
-        self.figures = Figures()
+        self.metrics = MetricsCollector()
         self.is_ready = threading.Event()
         """Set once the folder was read."""
         self._settings, self._sink = settings, sink
@@ -80,7 +80,7 @@ class Shipper:
             self._failed(Retry.FILE, f"the folder cannot be read: {error}")
             return None
         self.is_ready.set()
-        found = self.figures.waiting_files
+        found = self.metrics.waiting_files
         for name in list(self._batch):
             now = time.monotonic()
             if now < self._not_before:
@@ -111,7 +111,7 @@ class Shipper:
         self._later = {
             name: at for name, at in self._later.items() if name in self._batch
         }
-        self.figures.waiting_files = look.waiting
+        self.metrics.waiting_files = look.waiting
         self._note_oldest()
         if look.vanished:
             self._lose(look.vanished, "files were deleted before they were sent")
@@ -122,7 +122,7 @@ class Shipper:
 
     def _note_oldest(self) -> None:
         oldest = next(iter(self._batch.values()), None)
-        self.figures.oldest_modified = oldest.modified_ns / 1e9 if oldest else 0.0
+        self.metrics.oldest_modified = oldest.modified_ns / 1e9 if oldest else 0.0
 
     def _send(self, name: str) -> None:
         started = time.monotonic()
@@ -146,15 +146,15 @@ class Shipper:
             self._trouble(name, error)
         else:
             self._done(name, SENT)
-            self.figures.bytes += file.compressed_bytes
-            self.figures.last_success = time.time()
+            self.metrics.bytes += file.compressed_bytes
+            self.metrics.last_success = time.time()
             seconds = round(time.monotonic() - started, 3)
             log("sent", name=file.name, bytes=file.compressed_bytes, seconds=seconds)
 
     def _done(self, name: str, result: str) -> None:
         """Count a file that waits no more, by an answer of the sink."""
-        self.figures.files[result] += 1
-        self.figures.waiting_files -= 1
+        self.metrics.files[result] += 1
+        self.metrics.waiting_files -= 1
         self._folder.forget(name)
         self._batch.pop(name)
         self._backoff.after_success()
@@ -178,25 +178,25 @@ class Shipper:
             self._lose(deleted, "refused files were deleted for space")
 
     def _lose(self, files: list[str], message: str) -> None:
-        self.figures.lost_files += len(files)
+        self.metrics.lost_files += len(files)
         log(message, level="error", files=len(files), names=files[:NAMES_SHOWN])
 
     def _failed(
         self, retry: Retry, reason: str, retry_after: float | None = None
     ) -> None:
         """Count an attempt, set the time of the next one, and log if that is news."""
-        self.figures.retries[retry.value] += 1
+        self.metrics.retries[retry.value] += 1
         wait = self._backoff.after_failure(retry_after)
         now = time.monotonic()
         self._not_before = now + wait
         if retry is not self._failing or now - self._told_at > REMINDER_SECONDS:
-            fields = {"reason": reason, "waiting": self.figures.waiting_files}
+            fields = {"reason": reason, "waiting": self.metrics.waiting_files}
             log("not sent yet", level="error", retry=retry.value, **fields)
             self._told_at = now
         self._failing = retry
 
     def _trouble(self, name: str, error: Exception) -> None:
-        self.figures.retries[Retry.FILE.value] += 1
+        self.metrics.retries[Retry.FILE.value] += 1
         self._postpone(name)
         log("a file is not sent yet", level="error", name=name, reason=str(error))
 

@@ -13,7 +13,7 @@ from http import HTTPStatus
 
 from prometheus_client import generate_latest
 
-from log_shipper.figures import Figures
+from log_shipper.metrics import MetricsCollector
 from pod_parts import web
 
 
@@ -21,15 +21,15 @@ class Server(web.Server):
     """The pages of one shipper."""
 
     def __init__(
-        self, host: str, port: int, figures: Figures, is_ready: threading.Event
+        self, host: str, port: int, metrics: MetricsCollector, is_ready: threading.Event
     ) -> None:
         """Listen; raise OSError."""
         super().__init__(host, port, self._page)
-        self.figures, self.is_ready = figures, is_ready
+        self.metrics, self.is_ready = metrics, is_ready
 
     def _page(self, path: str) -> tuple[HTTPStatus, str]:
         if path == "/metrics":
-            return HTTPStatus.OK, generate_latest(self.figures).decode()
+            return HTTPStatus.OK, generate_latest(self.metrics).decode()
         if path == "/readyz" and not self.is_ready.is_set():
             return HTTPStatus.SERVICE_UNAVAILABLE, "folder not read yet\n"
         if path in {"/healthz", "/readyz"}:

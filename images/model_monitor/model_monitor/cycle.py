@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from model_monitor import thresholds
-from model_monitor.attributions.figures import AttributionFigures
+from model_monitor.attributions.evaluator import AttributionEvaluator
 from model_monitor.buckets.log import FOLDERS, BucketLog
 from model_monitor.buckets.logs import BucketLogs
 from model_monitor.config import Config, Model
@@ -26,7 +26,7 @@ from model_monitor.counts.reference import (
     UnreadableReferenceError,
     read_reference,
 )
-from model_monitor.figures.model_figures import ModelFigures
+from model_monitor.figures.model_evaluator import ModelEvaluator
 from model_monitor.figures.results import Results
 from model_monitor.labels import LabelJoin
 from model_monitor.receiver.counters import Counters
@@ -107,9 +107,9 @@ class Cycle:
         self._counts = CohortCounts(store, config.memory_mib)
         self._reads = FairnessReads(store, config.memory_mib)
         self._requests = Requests(store, self.limits(), config.retention.receipts_days)
-        self._attributions = AttributionFigures(config, store)
+        self._attributions = AttributionEvaluator(config, store)
         self._retraining = RetrainingRequests(config, store)
-        self._figures: dict[str, tuple[Reference, ModelFigures]] = {}
+        self._evaluators: dict[str, tuple[Reference, ModelEvaluator]] = {}
         self._written: dict[str, object] = {}
         self._has_noted = False
 
@@ -193,7 +193,7 @@ class Cycle:
             known_models=[it.name for it in self._config.models],
         )
         if found.files:
-            logger.info("ingested", extra=_told(found))
+            logger.info("ingested", extra=_log_fields(found))
         if self._counters is not None:
             self._counters.fetched(fetched, self._buckets.failures)
             self._counters.ingested(found)
@@ -219,7 +219,9 @@ class Cycle:
         found: dict[str, Reference] = {}
         for model in self._config.models:
             name = model.name
-            found[name] = self._figures[name][0] if name in self._figures else NONE
+            found[name] = (
+                self._evaluators[name][0] if name in self._evaluators else NONE
+            )
             if model.reference is None:
                 continue
             try:
@@ -295,7 +297,7 @@ class Cycle:
         mark = (own, reference, result.now.date(), problems, attributed)
         if self._written.get(model.name) == mark and path.exists():
             return
-        found = self._figures_of(model, reference).results(
+        found = self._evaluator_of(model, reference).results(
             own,
             result.now,
             problems,
@@ -307,15 +309,15 @@ class Cycle:
         self._written[model.name] = mark
         result.results[model.name] = found
 
-    def _figures_of(self, model: Model, reference: Reference) -> ModelFigures:
-        known = self._figures.get(model.name)
+    def _evaluator_of(self, model: Model, reference: Reference) -> ModelEvaluator:
+        known = self._evaluators.get(model.name)
         if known is None or known[0] != reference:
-            known = reference, ModelFigures(model, reference, self._counts.load)
-            self._figures[model.name] = known
+            known = reference, ModelEvaluator(model, reference, self._counts.load)
+            self._evaluators[model.name] = known
         return known[1]
 
 
-def _told(found: IngestResult) -> dict[str, object]:
+def _log_fields(found: IngestResult) -> dict[str, object]:
     """Return what the log says of files that were read."""
     return {
         name: dict(value) if isinstance(value, dict) else value

@@ -156,10 +156,15 @@ def _elsewhere(settings: Config, request: Request, *, waits: bool) -> int:
         return 0
     try:
         answer = waiting.wait(
-            inbox, request.id, tell=_tell, do_it=lambda: _take_over(settings, store)
+            inbox,
+            request.id,
+            tell=_print_line,
+            do_it=lambda: _take_over(settings, store),
         )
     except KeyboardInterrupt:
-        _tell(f"request {request.id} stays; `request {request.id}` shows its answer")
+        _print_line(
+            f"request {request.id} stays; `request {request.id}` shows its answer"
+        )
         return 1
     if answer is None:
         commands.complain(
@@ -186,5 +191,5 @@ def _print(answer: Answer) -> int:
     return answer.exit_status
 
 
-def _tell(line: str) -> None:
+def _print_line(line: str) -> None:
     print(line, file=sys.stderr, flush=True)

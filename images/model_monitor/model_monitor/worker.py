@@ -56,7 +56,7 @@ class Worker:
         try:
             while not self._stop.is_set():
                 started = time.monotonic()
-                asked = self._asked()
+                asked = self._waiting_requests()
                 self._pass()
                 self._rest(started + self._config.cycle_seconds, asked)
         finally:
@@ -71,10 +71,10 @@ class Worker:
         while (left := end - time.monotonic()) > 0:
             if self._stop.wait(min(left, LOOK_SECONDS)):
                 return
-            if self._asked() - known:
+            if self._waiting_requests() - known:
                 return
 
-    def _asked(self) -> set[str]:
+    def _waiting_requests(self) -> set[str]:
         """Return the requests that wait; a folder that cannot be read has none."""
         try:
             return set(self._cycle.waiting())
@@ -98,9 +98,9 @@ class Worker:
         state.duration, state.now = result.seconds, result.now
         state.computed = len(result.computed)
         state.quarantined = quarantined
-        self._tell(result)
+        self._log_result(result)
 
-    def _tell(self, result: CycleResult) -> None:
+    def _log_result(self, result: CycleResult) -> None:
         for model, problems in result.problems.items():
             for problem in problems:
                 logger.error(problem, extra={"model": model})

@@ -255,8 +255,8 @@ class Batcher:
         try:
             job.done(job, result)
         except Exception as error:  # noqa: BLE001, costs no others' answers
-            told = job.endpoint.told(job.request_id)
-            log_fault(logger, "an answer could not be given", error, **told)
+            log_fields = job.endpoint.log_fields(job.request_id)
+            log_fault(logger, "an answer could not be given", error, **log_fields)
 
     def _compute(self, jobs: list[Job]) -> list[Outputs | RequestError]:
         """Run jobs as one batch; a batch that fails is run again one by one."""
@@ -269,8 +269,8 @@ class Batcher:
         except Exception as error:  # noqa: BLE001, it is logged
             if len(jobs) == 1:
                 words = self._words(error)
-                told = jobs[0].endpoint.told(jobs[0].request_id)
-                log_fault(logger, "the model raised", error, reason=words, **told)
+                log_fields = jobs[0].endpoint.log_fields(jobs[0].request_id)
+                log_fault(logger, "the model raised", error, reason=words, **log_fields)
                 return [RequestError(500, "model_failed", f"the model raised: {words}")]
         return [self._compute([job])[0] for job in jobs]
 

@@ -41,7 +41,7 @@ def check(folder: Path, config: Config) -> tuple[list[Prepared], list[str]]:
     return found, problems
 
 
-def told(item: Prepared) -> str:
+def log_fields(item: Prepared) -> str:
     """Return one line on a model that would be served."""
     manifest = item.model.manifest
     text = f"{manifest.name} {manifest.version}: "
@@ -68,7 +68,7 @@ def main() -> int:
         print("\n".join(error.problems), file=sys.stderr)
         return 2
     found, problems = check(options.folder, config)
-    lines = [told(item) for item in found]
+    lines = [log_fields(item) for item in found]
     print("\n".join([*lines, *problems]))
     return 1 if problems else 0
 

@@ -196,7 +196,7 @@ class Connection(HttpToolsProtocol):
         if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
             self._offers_upgrade = True
             return
-        endpoint = self._short_way()
+        endpoint = self._fast_path_endpoint()
         if endpoint is not None:
             self._endpoint = endpoint
             self._body = b""
@@ -228,7 +228,7 @@ class Connection(HttpToolsProtocol):
         """How many connections are open beyond MAX_CONNECTIONS; below 0: fewer."""
         return len(self.connections) - self.service.config.max_connections
 
-    def _short_way(self) -> Endpoint | None:
+    def _fast_path_endpoint(self) -> Endpoint | None:
         """Return the model of an ordinary inference request, else None."""
         if (
             (self.cycle is not None and not self.cycle.response_complete)

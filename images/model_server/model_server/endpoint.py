@@ -83,7 +83,7 @@ class Endpoint:
         same.by_revision = {self.revision: self}
         return same
 
-    def told(self, request_id: str) -> dict[str, str]:
+    def log_fields(self, request_id: str) -> dict[str, str]:
         """Return what a line of the log about a request of this model begins with."""
         named = {"model": self.manifest.name, "revision": self.revision}
         return {"request_id": request_id, **named}

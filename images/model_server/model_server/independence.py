@@ -61,13 +61,15 @@ def examine(model: Model, given: Sequence[Row], largest: int) -> Finding:
 
     A run has at most `largest` rows here, but 2 at least.
     """
-    calm, loud = _rows(model, given)
-    if len(calm) < made_up_rows.LEAST:
+    ordinary_rows, large_rows = _rows(model, given)
+    if len(ordinary_rows) < made_up_rows.LEAST:
         return Finding(
             doubt="no two different rows were found that it takes; give some under "
             "warm_up in model.yaml"
         )
-    examination = _Examination(model, calm, loud, min(MOST_ROWS, max(2, largest)))
+    examination = _Examination(
+        model, ordinary_rows, large_rows, min(MOST_ROWS, max(2, largest))
+    )
     try:
         return examination.finding()
     except _OtherSizesError:
@@ -79,17 +81,17 @@ def examine(model: Model, given: Sequence[Row], largest: int) -> Finding:
 
 def _rows(model: Model, given: Sequence[Row]) -> tuple[list[Row], list[Row]]:
     """Return calm and loud rows, those given first; the model takes each by itself."""
-    calm = different(alike(given)[0] if given else [])[: made_up_rows.ROWS]
-    if len(calm) < made_up_rows.LEAST:
-        calm += _most_taken(model)
-    loud = _taken(model, made_up_rows.loud(model.manifest))
-    return calm, loud
+    ordinary_rows = different(alike(given)[0] if given else [])[: made_up_rows.ROWS]
+    if len(ordinary_rows) < made_up_rows.LEAST:
+        ordinary_rows += _most_taken(model)
+    large_rows = _taken(model, made_up_rows.large_rows(model.manifest))
+    return ordinary_rows, large_rows
 
 
 def _most_taken(model: Model) -> list[Row]:
     """Return made-up rows: of the widest values that the model takes all, or most."""
     most: list[Row] = []
-    for rows in made_up_rows.calm(model.manifest):
+    for rows in made_up_rows.ordinary_rows(model.manifest):
         taken = _taken(model, rows)
         if len(taken) > len(most):
             most = taken
@@ -113,11 +115,16 @@ class _Examination:
     """Runs of one model on the rows, and what of them does not agree."""
 
     def __init__(
-        self, model: Model, calm: list[Row], loud: list[Row], size: int
+        self, model: Model, ordinary_rows: list[Row], large_rows: list[Row], size: int
     ) -> None:
         self._model = model
-        self._companies = (calm[1:] + calm[:1], loud or calm[:1])
-        pairs = zip(cycle(calm), cycle(loud or calm[::-1]), strict=False)
+        self._companies = (
+            ordinary_rows[1:] + ordinary_rows[:1],
+            large_rows or ordinary_rows[:1],
+        )
+        pairs = zip(
+            cycle(ordinary_rows), cycle(large_rows or ordinary_rows[::-1]), strict=False
+        )
         mixed = (row for pair in pairs for row in pair)
         self._rows: list[Row] = list(islice(mixed, size))
         self._off: dict[int, dict[int, str]] = {}

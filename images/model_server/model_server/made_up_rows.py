@@ -49,7 +49,7 @@ _SPANS = (
 """From wide to narrow: a model that looks ids up in a table takes those it has."""
 
 
-def calm(manifest: Manifest) -> Iterator[list[Row]]:
+def ordinary_rows(manifest: Manifest) -> Iterator[list[Row]]:
     """Give lists of different rows, each list of narrower values than the last."""
     for span in _SPANS:
         source = np.random.default_rng(_SEED)
@@ -58,7 +58,7 @@ def calm(manifest: Manifest) -> Iterator[list[Row]]:
         )
 
 
-def loud(manifest: Manifest) -> list[Row]:
+def large_rows(manifest: Manifest) -> list[Row]:
     """Return rows of large numbers; none if no input holds fractions."""
     if not any(DATATYPES[it.datatype].is_floating for it in manifest.inputs):
         return []

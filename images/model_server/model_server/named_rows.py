@@ -66,8 +66,8 @@ def check_lengths(lists: Mapping[str, Any], where: str) -> None:
             )
     lengths = {name: len(rows) for name, rows in lists.items()}
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{name} {count}" for name, count in lengths.items())
-        raise ModelFolderError([f"{where}: has different numbers of rows: {told}"])
+        counts = ", ".join(f"{name} {count}" for name, count in lengths.items())
+        raise ModelFolderError([f"{where}: has different numbers of rows: {counts}"])
 
 
 def joined(rows: Iterable[Row]) -> list[Buffer]:

@@ -186,8 +186,8 @@ class Service:
         except RequestError as error:
             self._refuse(endpoint, request_id, started, error, respond)
         except Exception as error:  # noqa: BLE001, it is logged
-            told = endpoint.told(request_id)
-            log_fault(logger, "a request could not be read", error, **told)
+            log_fields = endpoint.log_fields(request_id)
+            log_fault(logger, "a request could not be read", error, **log_fields)
             self._refuse(endpoint, request_id, started, internal(), respond)
         else:
             self._queue(
@@ -255,8 +255,8 @@ class Service:
         except RequestError as error:
             self._done(job, error)
         except Exception as error:  # noqa: BLE001, it is logged
-            told = job.endpoint.told(job.request_id)
-            log_fault(logger, "a request could not be queued", error, **told)
+            log_fields = job.endpoint.log_fields(job.request_id)
+            log_fault(logger, "a request could not be queued", error, **log_fields)
             self._done(job, internal())
 
     def refuse(

@@ -89,7 +89,7 @@ def made_up(columns: int, thresholds: Mapping[int, Rows]) -> Iterator[Rows]:
     """
     source = np.random.default_rng(_SEED)
     telling = {
-        column: source.permutation(_telling(ends))
+        column: source.permutation(_boundary_rows(ends))
         for column, ends in thresholds.items()
     }
     longest = max((len(it) for it in telling.values()), default=0)
@@ -106,7 +106,7 @@ def made_up(columns: int, thresholds: Mapping[int, Rows]) -> Iterator[Rows]:
         yield rows
 
 
-def _telling(ends: Rows) -> Rows:
+def _boundary_rows(ends: Rows) -> Rows:
     """Return the ends of intervals, their neighbours and odd numbers."""
     beside = [np.nextafter(ends, np.float32(side)) for side in (-np.inf, np.inf)]
     return np.concatenate([ends, *beside, _ODD])

@@ -7,6 +7,6 @@ nft_text    the rules -> a table of nftables
 nft         applies a table, asks whether it stands, removes it
 state       the objects as last seen, followed by pod_parts.api_client
 agent       the loop: seen, compiled, applied, verified
-figures     what is counted, as metrics
+metrics     counters and gauges for Prometheus
 web         readiness, liveness and metrics
 """

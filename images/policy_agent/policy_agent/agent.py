@@ -46,7 +46,7 @@ class Agent:
         self._in_force = False
         self._version = -1
         self._turned = time.monotonic()
-        self._told: dict[Refused, float] = {}
+        self._logged: dict[Refused, float] = {}
 
     def run(self) -> None:
         """Until `stopping` is set; the rules stay in the kernel."""
@@ -113,18 +113,18 @@ class Agent:
             if not any(":" in address for address in self.ruleset.known):
                 break  # no IPv6 here
         now = time.monotonic()
-        self._told = {
-            r: at for r, at in self._told.items() if now - at < REMEMBERED_SECONDS
+        self._logged = {
+            r: at for r, at in self._logged.items() if now - at < REMEMBERED_SECONDS
         }
         for one in found:
-            if one not in self._told:
-                self._told[one] = now
+            if one not in self._logged:
+                self._logged[one] = now
                 self.refusals += 1
-                self._tell(one)
+                self._log_refused(one)
         self._in_force = True
         return True
 
-    def _tell(self, refused: Refused) -> None:
+    def _log_refused(self, refused: Refused) -> None:
         """A line that names pod, direction and policies."""
         parts = (refused.source, refused.destination)
         for direction in self.ruleset.refusals(*parts, refused.protocol, refused.port):

@@ -8,13 +8,13 @@ from prometheus_client import generate_latest
 
 from pod_parts.web import Server
 from policy_agent.agent import Agent
-from policy_agent.figures import Figures
+from policy_agent.metrics import MetricsCollector
 
 
 def server(host: str, port: int, agent: Agent) -> Server:
     def pages(path: str) -> tuple[HTTPStatus, str]:
         if path == "/metrics":
-            return HTTPStatus.OK, generate_latest(Figures(agent)).decode()
+            return HTTPStatus.OK, generate_latest(MetricsCollector(agent)).decode()
         if path == "/readyz":
             problem = agent.problem()
             unready = HTTPStatus.SERVICE_UNAVAILABLE

@@ -39,7 +39,7 @@ def next_action(seen: Seen) -> Action:
         found = _begun(seen, weight)
         return WriteStatus(found, seen.status_version, "the rollout begins")
     if status.order and status.order.number > status.order_done:
-        return _obey(seen, status, status.order, weight)
+        return _apply_order(seen, status, status.order, weight)
     return _rest(seen, status, weight)
 
 
@@ -84,7 +84,7 @@ def _weigh(seen: Seen, status: Status, facts: Facts) -> Action:
     return _decide(seen, status, facts, outcome, goal=goal, by_order=False)
 
 
-def _obey(seen: Seen, status: Status, order: Order, weight: int) -> Action:
+def _apply_order(seen: Seen, status: Status, order: Order, weight: int) -> Action:
     goal = {OrderKind.PROMOTE: order.weight, OrderKind.BACK: 0}.get(order.kind, weight)
     outcome = Outcome(Verdict.ORDER, f"{order.kind} by {order.who}: {order.why}")
     facts = _facts(seen, status, weight)

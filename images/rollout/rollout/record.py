@@ -47,8 +47,8 @@ def entry(
 
 def plain(judgement: Judgement) -> dict[str, Any]:
     """A judgement as JSON without fractions; bounds may be infinite."""
-    figures = ("estimate", "lower", "upper", "evidence")
-    found = asdict(judgement) | {it: repr(getattr(judgement, it)) for it in figures}
+    numbers = ("estimate", "lower", "upper", "evidence")
+    found = asdict(judgement) | {it: repr(getattr(judgement, it)) for it in numbers}
     return found | {"requests": [*judgement.requests], "bad": [*judgement.bad]}
 
 

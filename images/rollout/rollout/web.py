@@ -12,7 +12,7 @@ from prometheus_client import generate_latest
 
 from pod_parts.web import Server
 from rollout import record
-from rollout.figures import Figures
+from rollout.metrics import MetricsCollector
 from rollout.verdict import Outcome
 from rollout.watched import Watched
 
@@ -35,7 +35,7 @@ def server(port: int, watched: Mapping[str, Watched]) -> Server:
 
     def pages(path: str) -> tuple[HTTPStatus, str]:
         if path == "/metrics":
-            return HTTPStatus.OK, generate_latest(Figures(watched)).decode()
+            return HTTPStatus.OK, generate_latest(MetricsCollector(watched)).decode()
         if path == "/livez":
             newest = max([started, *(it.looked for it in watched.values())])
             if time.time() - newest < LATE_SECONDS:

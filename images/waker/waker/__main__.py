@@ -45,7 +45,7 @@ def _sockets(address: str, ports: list[int]) -> list[socket.socket]:
     return found
 
 
-def _tell_why(rounds: asyncio.Task[None]) -> None:
+def _log_failure(rounds: asyncio.Task[None]) -> None:
     """Log what ended the rounds, if anything did: the waker ends with them."""
     if rounds.done() and not rounds.cancelled():
         log(f"the rounds ended: {rounds.exception()!r}", level="error")
@@ -83,7 +83,7 @@ async def serve(environment: Mapping[str, str]) -> int:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     stopped = asyncio.create_task(stop.wait())
     await asyncio.wait({stopped, serving, rounds}, return_when="FIRST_COMPLETED")
-    _tell_why(rounds)
+    _log_failure(rounds)
     if stopped.done():
         orphaned = await cluster.is_gone(environment["WAKER_OWNER"])
         log("stopping", orphaned=orphaned)

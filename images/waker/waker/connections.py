@@ -18,7 +18,7 @@ from waker.settings import METRICS_PORT
 BESIDE = 1024
 """Connections beyond those of held requests: idle ones that the gateway keeps."""
 ENOUGH_FILES = 1 << 20
-TOLD_SECONDS = 60.0
+LOG_INTERVAL_SECONDS = 60.0
 """Between two lines of the log about closed connections."""
 
 
@@ -30,12 +30,12 @@ class Bound:
         self.most = min(held + BESIDE, _files() // 2)
         self.closed = 0
         """Connections that were one too many."""
-        self._told = -math.inf
+        self._logged_at = -math.inf
 
     def refuse(self) -> None:
         self.closed += 1
-        if time.monotonic() - self._told > TOLD_SECONDS:
-            self._told = time.monotonic()
+        if time.monotonic() - self._logged_at > LOG_INTERVAL_SECONDS:
+            self._logged_at = time.monotonic()
             text = "too many connections; new ones are closed"
             log(text, level="warning", most=self.most, closed=self.closed)
 

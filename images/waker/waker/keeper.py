@@ -52,7 +52,7 @@ class Keeper:
         bare = any(k.asleep and k.covered_since is None for k in self.kept.values())
         return self.rounds > 0 and fresh and (self._leaving or not bare)
 
-    def hurry(self) -> None:
+    def request_round(self) -> None:
         """A request waits: look now."""
         self._urgent.set()
 

@@ -90,7 +90,7 @@ class Proxy:
     ) -> None:
         if not kept.addresses and kept.buffer.waiting == 1:
             # For the others it looks often anyway.
-            self._keeper.hurry()
+            self._keeper.request_round()
         try:
             async with asyncio.timeout(held.until - time.monotonic()):
                 await kept.gate.acquire()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from prometheus_client import generate_latest
 
 from waker.connections import Bound
-from waker.figures import Figures
 from waker.keeper import Keeper
+from waker.metrics import MetricsCollector
 from waker.proxy import Message, Proxy, Receive, Send
 from waker.settings import METRICS_PORT
 
@@ -18,7 +18,7 @@ class Application:
 
     def __init__(self, keeper: Keeper, proxy: Proxy, bound: Bound) -> None:
         self._keeper, self._proxy = keeper, proxy
-        self._figures = Figures(keeper, bound)
+        self._figures = MetricsCollector(keeper, bound)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         port = scope["server"][1]

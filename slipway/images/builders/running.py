@@ -74,7 +74,8 @@ def output(
         raise _absent(error) from error
     except subprocess.TimeoutExpired as error:
         raise BuilderError(
-            f"{what}: {_said(command)} did not end within {timeout_seconds:.0f} s"
+            f"{what}: {_command_text(command)} did not end within "
+            f"{timeout_seconds:.0f} s"
         ) from error
     _ended(command, what, done.returncode, done.stderr.strip() or done.stdout.strip())
     return done.stdout
@@ -107,7 +108,7 @@ def _absent(error: FileNotFoundError) -> BuilderError:
     return BuilderError(f"{error.filename} is not on PATH")
 
 
-def _said(command: Sequence[str]) -> str:
+def _command_text(command: Sequence[str]) -> str:
     """A command by its program and verb, without its many options."""
     words = [word for word in command if not word.startswith("-")]
     return " ".join([word for word in words if word != "unshare"][:2])
@@ -116,5 +117,7 @@ def _said(command: Sequence[str]) -> str:
 def _ended(command: Sequence[str], what: str, status: int, said: str) -> str:
     if status:
         last = "\n".join(said.splitlines()[-LAST_LINES:])
-        raise BuilderError(f"{what}: {_said(command)} ended with {status}:\n{last}")
+        raise BuilderError(
+            f"{what}: {_command_text(command)} ended with {status}:\n{last}"
+        )
     return said

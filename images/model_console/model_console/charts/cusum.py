@@ -32,8 +32,8 @@ def cusum(key: str, title: str, concept: Concept) -> Markup:
         elif len(points) < 60:
             parts.append(element("circle", cx=x, cy=top, r=3, class_="dot"))
     alarms = sum(value > concept.limit for value in values)
-    told = (
+    description = (
         f"{len(points)} batches from {points[0].day} to {points[-1].day}. "
         f"Newest {values[-1]:.3g}, limit {concept.limit:g}, alarms: {alarms}."
     )
-    return drawing.chart(key, title, told, parts)
+    return drawing.chart(key, title, description, parts)

@@ -67,7 +67,7 @@ def histogram(key: str, title: str, given: Histogram) -> Markup:
     middle = (drawing.LEFT + drawing.RIGHT) / 2
     place = {"x": middle, "y": drawing.HEIGHT - 4}
     elements.append(element("text", words, **place, class_="tick"))
-    return drawing.chart(key, title, _told(everything), elements)
+    return drawing.chart(key, title, _description(everything), elements)
 
 
 def _ranges(edges: Sequence[float]) -> list[str]:
@@ -107,7 +107,7 @@ def _names(drawn: Sequence[Bin], width: float) -> Iterator[Markup]:
         yield element("text", name, x=x, y=drawing.BOTTOM + 16, class_="tick")
 
 
-def _told(everything: Sequence[Bin]) -> str:
+def _description(everything: Sequence[Bin]) -> str:
     pairs = zip(everything, shares(everything), strict=True)
     largest = sorted(pairs, key=lambda it: -abs(it[1][1] - it[1][0]))[:3]
     said = [

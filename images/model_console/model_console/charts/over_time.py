@@ -71,7 +71,7 @@ def over_time(
     for first, last in runs:
         parts += _run(points[first:last], places[first:last], scale)
     parts += _marks(points, places, scale)
-    return drawing.chart(key, title, _told(points, baseline), parts)
+    return drawing.chart(key, title, _description(points, baseline), parts)
 
 
 def _runs(points: Sequence[Point]) -> Iterator[tuple[int, int]]:
@@ -130,7 +130,7 @@ def _baseline(baseline: Baseline, scale: Scale) -> Iterator[Markup]:
         yield element("line", **ends, y1=y, y2=y, class_="limit")
 
 
-def _told(points: Sequence[Point], baseline: Baseline | None) -> str:
+def _description(points: Sequence[Point], baseline: Baseline | None) -> str:
     newest = points[-1]
     values = [it.value for it in points]
     said = [f"{len(points)} days from {points[0].day} to {newest.day}."]

@@ -32,7 +32,7 @@ class _Known:
     modified: int
     """Nanoseconds since 1970."""
     verdict: Verdict
-    told: dict[str, Any]
+    answer: dict[str, Any]
     whole: float
     """When all entries were read, by the clock."""
 
@@ -80,7 +80,7 @@ class AuditTrail:
             finally:
                 self._lock.release()
         known = self._known
-        return known.told if known else None
+        return known.answer if known else None
 
     def _verified(self, status: os.stat_result) -> _Known:
         known, now = self._known, self._clock()
@@ -95,7 +95,7 @@ class AuditTrail:
             status.st_size,
             status.st_mtime_ns,
             verdict,
-            _told(verdict),
+            _verdict_json(verdict),
             known.whole if known else now,
         )
 
@@ -118,7 +118,7 @@ class AuditTrail:
         return lines[0 if size <= WINDOW_BYTES else 1 : -1]
 
 
-def _told(found: Verdict) -> dict[str, Any]:
+def _verdict_json(found: Verdict) -> dict[str, Any]:
     broken, head = found.broken, found.head
     return {
         "is_intact": found.is_intact,

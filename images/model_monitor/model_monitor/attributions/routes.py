@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from model_monitor.attributions import figures, sample, stored
+from model_monitor.attributions import evaluator, sample, stored
 from model_monitor.attributions.settings import AttributionSettings
 from model_monitor.attributions.stored import BadAttributionsError
 from model_monitor.config import Config, Model
@@ -113,11 +113,11 @@ class _Attributions:
         known = {
             day: stored.read(self._path(model, history, day)) for day, _ in history.days
         }
-        due = figures.days_due(history.days, least, history.today)
+        due = evaluator.days_due(history.days, least, history.today)
         found = [it for it in due if known[it] is None]
         # The newest day whose labels are in, if its loss has not been attributed.
         due_end = history.today - dt.timedelta(days=model.label_horizon_days)
-        for day in figures.days_due(history.days, least, due_end)[-1:]:
+        for day in evaluator.days_due(history.days, least, due_end)[-1:]:
             content = known[day]
             if content is not None and content["loss"] is None:
                 found.append(day)
@@ -163,7 +163,7 @@ class _Attributions:
         model, _ = self._model(request)
         day = _day(request).isoformat()
         history = await asyncio.to_thread(self._history, request, model)
-        if day not in figures.whole_days(
+        if day not in evaluator.whole_days(
             history.days, model.drift.min_rows, history.today
         ):
             raise _refused(

@@ -91,7 +91,7 @@ class BucketLog:
         self._after: str | None = None
         """The key after which a look goes on; None: none is under way."""
         self._looked_at_all: float | None = None
-        self._told = set[str]()
+        self._logged = set[str]()
         self._refusals = 0
 
     def fetch(self, today: dt.date) -> Fetched:
@@ -171,8 +171,8 @@ class BucketLog:
 
     def _refuse(self, key: str, reason: str, result: Fetched) -> None:
         """Say once that an object is left where it is."""
-        if key not in self._told and len(self._told) < 1_000:
-            self._told.add(key)
+        if key not in self._logged and len(self._logged) < 1_000:
+            self._logged.add(key)
             result.refused += 1
             shown = f"s3://{self._address.bucket}/{key}"
             logger.error("an object is not read", extra={"key": shown, "why": reason})

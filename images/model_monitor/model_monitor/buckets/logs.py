@@ -36,10 +36,10 @@ class BucketLogs:
             result.files += found.files
             result.refused += found.refused
             result.has_more |= found.has_more
-        self._tell("; ".join(reasons))
+        self._log_refused("; ".join(reasons))
         return result
 
-    def _tell(self, reason: str) -> None:
+    def _log_refused(self, reason: str) -> None:
         """Say when a failure begins, becomes another one, and ends."""
         self.failures = self.failures + 1 if reason else 0
         if reason and reason != self._reason:

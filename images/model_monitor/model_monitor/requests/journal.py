@@ -95,7 +95,7 @@ class Journal:
     def begin(self, time: str) -> None:
         self._add({"step": "begun", "time": time})
 
-    def knew(self, names: list[str]) -> None:
+    def record_known_names(self, names: list[str]) -> None:
         self._add({"step": "known", "names": names})
 
     def changing(self, change: Change) -> None:

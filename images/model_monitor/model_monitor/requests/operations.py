@@ -58,7 +58,7 @@ def carry_out(
         return given_up(store, work, steps, reason)
     except OSError as error:
         # The journal is in memory: what is not told now is told by nobody.
-        return _told_without_entry(steps, reason, error)
+        return _outcome_without_audit_entry(steps, reason, error)
 
 
 def _reason(work: Work, error: Exception) -> str:
@@ -91,11 +91,13 @@ def given_up(store: Store, work: Work, journal: Journal, reason: str) -> Outcome
             now=dt.datetime.now(dt.UTC),
         )
     except ChainError as error:
-        return _told_without_entry(journal, reason, error)
+        return _outcome_without_audit_entry(journal, reason, error)
     return _stopped(receipt, reason)
 
 
-def _told_without_entry(journal: Journal, reason: str, error: Exception) -> Outcome:
+def _outcome_without_audit_entry(
+    journal: Journal, reason: str, error: Exception
+) -> Outcome:
     """Return the receipt of an erasure that the audit chain cannot tell of."""
     entry = f"{error}; keep this receipt: the audit chain has no entry of it"
     if not journal.receipt:
@@ -106,7 +108,7 @@ def _told_without_entry(journal: Journal, reason: str, error: Exception) -> Outc
 def _stopped(receipt: ErasureReceipt, *reasons: str) -> Outcome:
     """Return the outcome of an erasure that did not come to its end."""
     content = receipt.to_json()
-    told = (
+    progress = (
         "all rows are erased, as the receipt says"
         if receipt.complete
         else f"erased {sum(receipt.rows.values())} rows and not all, as the receipt "
@@ -115,7 +117,7 @@ def _stopped(receipt: ErasureReceipt, *reasons: str) -> Outcome:
     return Outcome(
         FAILED,
         (json.dumps(content, indent=1),),
-        (*reasons, f"{Kind.ERASE}: {told}"),
+        (*reasons, f"{Kind.ERASE}: {progress}"),
         is_done=False,
         details=content,
     )
@@ -207,5 +209,5 @@ def _imported_before(store: Store, work: Work, journal: Journal) -> set[str]:
         receipt = receipts.read(store.imported, path.name)
         if receipt and receipt.is_complete:
             found.append(path.name)
-    journal.knew(found)
+    journal.record_known_names(found)
     return set(found)

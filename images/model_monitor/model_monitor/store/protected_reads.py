@@ -109,9 +109,9 @@ class FairnessReads:
             if merged != open_reads:
                 self._keep(merged)
             open_reads = merged
-        self._tell(open_reads, now)
+        self._record_reads(open_reads, now)
 
-    def _tell(self, open_reads: Rows, now: dt.datetime) -> None:
+    def _record_reads(self, open_reads: Rows, now: dt.datetime) -> None:
         last, today = self._last_days(), now.date().isoformat()
         due = {
             model: days

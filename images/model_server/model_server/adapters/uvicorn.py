@@ -80,7 +80,7 @@ class Bounded(Connection):
     them may be what asks for a password.
     """
 
-    def _short_way(self) -> Endpoint | None:
+    def _fast_path_endpoint(self) -> Endpoint | None:
         return None
 
 

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from policy_agent.agent import Agent
 
 
-class Figures(Collector):
+class MetricsCollector(Collector):
     """Counted by the agent's loop, collected by the scrapes' threads."""
 
     def __init__(self, agent: Agent) -> None:

@@ -12,7 +12,7 @@ from rollout.verdict import Verdict
 from rollout.watched import Watched
 
 
-class Figures(Collector):
+class MetricsCollector(Collector):
     """Left by the loop's ticks, collected by the scrapes' threads."""
 
     def __init__(self, watched: Mapping[str, Watched]) -> None:

@@ -46,7 +46,7 @@ class Importance:
         return Figure(self.value, max(self.value - half, 0.0), self.value + half)
 
 
-class AttributionFigures:
+class AttributionEvaluator:
     """Adds what is known of attributions to a model's results."""
 
     def __init__(self, config: Config, store: Store) -> None:

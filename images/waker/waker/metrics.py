@@ -42,7 +42,7 @@ _BY_MODEL: tuple[tuple[Family, str, str, Callable[[Kept], float]], ...] = (
 )
 
 
-class Figures(Collector):
+class MetricsCollector(Collector):
     """Read anew by each scrape."""
 
     def __init__(self, keeper: Keeper, bound: Bound) -> None:

@@ -36,7 +36,7 @@ Load = Callable[[CohortKey], Cohort | None]
 
 
 @dataclass(frozen=True)
-class _DayFigures:
+class _DayResults:
     """What is kept of one day and revision: it changes with the counts alone."""
 
     answered: int
@@ -49,12 +49,12 @@ class _DayFigures:
     drift: DayDrift
 
 
-class ModelFigures:
+class ModelEvaluator:
     """Makes the results of one model; days whose counts did not change are kept."""
 
     def __init__(self, model: Model, reference: Reference, load: Load) -> None:
         self._model, self._reference, self._load = model, reference, load
-        self._days: dict[dt.date, tuple[str, dict[str, _DayFigures]]] = {}
+        self._days: dict[dt.date, tuple[str, dict[str, _DayResults]]] = {}
 
     def results(
         self,
@@ -138,7 +138,7 @@ class ModelFigures:
             del self._days[gone]
         return loaded
 
-    def _day(self, cohort: Cohort, revision: str) -> _DayFigures:
+    def _day(self, cohort: Cohort, revision: str) -> _DayResults:
         model, counts = self._model, cohort.of(revision)
         if cohort.bins != self._reference.bins_digest():
             # Of an earlier reference, and its rows are too old to be counted anew.
@@ -148,7 +148,7 @@ class ModelFigures:
             n for (decision, label), n in confusion.items() if decision == label
         )
         judged = confusion.total()
-        return _DayFigures(
+        return _DayResults(
             answered=counts.answered,
             refused=counts.refused.total(),
             labelled=counts.labelled,
@@ -216,7 +216,7 @@ class ModelFigures:
         )
 
     def _drift(
-        self, revision: str, days: Mapping[dt.date, _DayFigures], today: dt.date
+        self, revision: str, days: Mapping[dt.date, _DayResults], today: dt.date
     ) -> Drift | None:
         """Return drift of whole days: the hours of half a day are not those of all."""
         oldest = today - dt.timedelta(days=LONGEST_DAYS)
@@ -238,7 +238,7 @@ class ModelFigures:
         return histograms.added(found, cohort.of(revision), self._reference)
 
     def _concept(
-        self, days: Mapping[dt.date, _DayFigures], due_end: dt.date
+        self, days: Mapping[dt.date, _DayResults], due_end: dt.date
     ) -> Concept | None:
         if self._model.task is Task.REGRESSION:
             return None
@@ -302,7 +302,7 @@ def _arms(cohorts: Iterable[Cohort], revision: str) -> dict[str, int]:
     return dict(sorted(arms.items()))
 
 
-def _history(date: dt.date, day: _DayFigures, is_due: bool) -> Day:
+def _history(date: dt.date, day: _DayResults, is_due: bool) -> Day:
     return Day(
         date=date.isoformat(),
         answered=day.answered,

@@ -31,7 +31,7 @@ class Timing:
 
 
 @dataclass(frozen=True)
-class Figures:
+class RuntimeMetrics:
     """The common figures in a server's own words; what it does not say: `absent`.
 
     Nothing is made up for a missing figure: its rule and its alert are left out.
@@ -61,7 +61,7 @@ class Figures:
 
 LAST_BUCKET_SECONDS = 120.0
 """Of our server's histograms of times (images/model_server)."""
-COMMON = Figures(
+COMMON = RuntimeMetrics(
     ready="model_ready{$s}",
     requests="model_requests_total{$s}",
     errors='model_errors_total{$s,status=~"5.."}',

@@ -11,7 +11,7 @@ from prometheus_client.registry import Collector
 from alert_recorder.store import Store
 
 
-class Figures(Collector):
+class MetricsCollector(Collector):
     """Read anew by each scrape."""
 
     def __init__(self, store: Store, closed: Callable[[], int]) -> None:

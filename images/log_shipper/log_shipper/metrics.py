@@ -20,7 +20,7 @@ SENT = "sent"
 RESULTS = (SENT, *(refusal.value for refusal in Refusal))
 
 
-class Figures(Collector):
+class MetricsCollector(Collector):
     """Counted by the shipper's thread alone, collected by the scrapes'."""
 
     def __init__(self) -> None:
