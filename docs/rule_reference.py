@@ -16,9 +16,9 @@ HEAD = """\
 # Rules
 
 Generated from `policies/` by `make docs`; a test compares. How to use them:
-[rules](../how-to/rules.md). **check** is `slipway check`. **cluster** is the API server
-where `admission.enabled` is set: there, errors are refused in production. Rules of
-production alone are marked so.
+[rules](../how-to/rules.md). **check** is `slipway check` and the policy pack of
+`pulumi up`. **cluster** is the API server where `admission.enabled` is set: there,
+errors are refused in production. Rules of production alone are marked so.
 """
 
 

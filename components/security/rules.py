@@ -25,6 +25,8 @@ from toolchain import paths
 
 FOLDER = "policies"
 """Of Slipway, and of its user's project: that one's rules come beside ours."""
+PACK = "PulumiPolicy.yaml"
+"""Makes the folder a policy pack for Pulumi's CLI; no rules stand in it."""
 VARIABLES = "variables.yaml"
 ALL = "all"
 """Among parameters: values for all environments that do not have their own."""
@@ -154,6 +156,12 @@ class Rule(Settings):
             return False
         return not _ONLY_IN_CHECK.search(self.expression)
 
+    @property
+    def by_itself(self) -> bool:
+        """Whether an object alone is enough, without others, settings or the stack."""
+        beside = _ONLY_IN_CHECK.search(self.expression)
+        return not beside and STACK not in self.object_kinds
+
 
 class Waiver(Settings):
     """An exception for a while."""
@@ -250,7 +258,7 @@ def load(*folders: Path) -> RuleList:
     whole["waivers"] = []
     for place in places:
         folder = place if folders else place / FOLDER
-        for file in sorted(folder.glob("*.yaml")):
+        for file in sorted(set(folder.glob("*.yaml")) - {folder / PACK}):
             _add(whole, read(file.read_text(), file.name) or {})
     return parse(RuleList, whole, FOLDER)
 

@@ -106,13 +106,13 @@ def check(
                 stack=stack,
                 rule=rule,
                 object=one.name,
-                wrong=tuple(wrong),
+                wrong=tuple(texts),
                 level=rule.severity if production else "warning",
                 file=lines.file,
                 line=lines.of(one),
                 waived=waived,
             )
-            for rule, one, wrong, waived in found
+            for rule, one, texts, waived in found
         ),
     )
 
@@ -141,12 +141,23 @@ def findings(
             by_kind.setdefault(kind, []).append(rule)
     for one in judged:
         for rule in by_kind.get(one.kind, ()):
-            more: dict[str, Any] = {}
-            if not rule.in_cluster:
-                more = {"related": one.related, "settings": settings}
-            wrong = evaluator.wrong(rule, one.content, parameters, **more)
-            if wrong:
-                yield rule, one, wrong, one.name in waivers.get(rule.id, ())
+            found = wrong(evaluator, rule, one, parameters, settings)
+            if found:
+                yield rule, one, found, one.name in waivers.get(rule.id, ())
+
+
+def wrong(
+    evaluator: Evaluator,
+    rule: Rule,
+    one: Judged,
+    parameters: Mapping[str, str],
+    settings: Mapping[str, Any],
+) -> list[str]:
+    """What is wrong with the object by the rule; nothing where it conforms."""
+    more: dict[str, Any] = {}
+    if not rule.in_cluster:
+        more = {"related": one.related, "settings": settings}
+    return evaluator.wrong(rule, one.content, parameters, **more)
 
 
 def in_production(settings: Settings) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from components.security.rules import AWS, STACK, object_name
+from slipway.rendering.manifests import is_object, manifest
 from slipway.rendering.recorder import Resource
 from slipway.rendering.render import Rendered
 
@@ -56,6 +57,13 @@ def of_rendered(rendered: Rendered) -> list[Judged]:
     """All Kubernetes objects and AWS resources of a stack."""
     found = [*_kubernetes(rendered.manifests), *_aws(rendered.resources)]
     return sorted(found, key=lambda judged: judged.name)
+
+
+def of_resources(resources: Iterable[Resource]) -> list[Judged]:
+    """The same of resources that another than a rendering has collected."""
+    ours = tuple(resources)
+    whole = [{"metadata": {}, **manifest(r)} for r in ours if is_object(r)]
+    return [*_kubernetes(whole), *_aws(ours)]
 
 
 def of_stack(content: Object) -> Judged:

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf import empty_pb2
 
 from devtools.release import __main__ as release
 from devtools.release import collection, materials, signing, sources
 from slipway.ledger import keys
 from tests.policy.test_model_card import errors
-from tests.support import component_provider, installed
+from tests.support import component_provider, installed, policy_packs
 from tests.support.installed import Installed
 from toolchain import paths
 from toolchain.errors import WrongInputError
@@ -35,6 +36,12 @@ config:
       model_image: {MODEL}
       route: {{prefix: /employment/v1}}
 """
+OWN_RULE = {
+    **dict.fromkeys(("message", "why", "fix"), "text"),
+    "severity": "error",
+    "expression": "[]",
+    "since": "2026-11-30",
+}
 PROGRAM = f"""
 import pulumi
 import pulumi_kubernetes as kubernetes
@@ -172,6 +179,7 @@ def test_the_wheel_has_its_data_and_no_tests(theirs: Installed) -> None:
         "components/catalog/data",
         "images/images.toml",
         "playbooks/roles/kubelet/tasks/main.yml",
+        "policies/PulumiPolicy.yaml",
         "slipway/provider/PulumiPlugin.yaml",
         "toolchain/binaries/groups.toml",
     ):
@@ -212,6 +220,18 @@ def test_other_languages_start_the_installed_provider(theirs: Installed) -> None
         given = {"image": IMAGE, "model_image": MODEL}
         answer = provider.construct("slipway:serving:ModelServer", "census", given)
     assert answer.state["service"] == "census"
+
+
+def test_pulumis_cli_starts_the_installed_policy_pack(
+    theirs: Installed, project: Path
+) -> None:
+    (project / "policies").mkdir()
+    own = {"rules": {"of-theirs": {**OWN_RULE, "kinds": ["Deployment"]}}}
+    (project / "policies" / "own.yaml").write_text(json.dumps(own))
+    program = theirs.program(policy_packs.PROGRAM)
+    with policy_packs.running(program, cwd=project) as pack:
+        names = {it.name for it in pack.GetAnalyzerInfo(empty_pb2.Empty()).policies}
+    assert {"images-by-digest", "of-theirs"} <= names
 
 
 @pytest.fixture(scope="module")

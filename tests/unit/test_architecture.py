@@ -54,6 +54,7 @@ INSIDE_SLIPWAY: dict[str, set[str]] = {
     "local": {"images", "engine"},
     "optimize": {"images", "ledger"},
     "policy": {"cost", "rendering"},
+    "policy_pack": {"engine", "policy", "rendering"},
     "preview": {"cost", "policy", "rendering"},
 }
 """Folders of slipway/ that work without the others, but for those named."""
