@@ -30,6 +30,7 @@ ELSEWHERE = {
     "cost": "slipway.cost.command",
     "dashboards": "slipway.dashboards",
     "doctor": "slipway.doctor.cli",
+    "drift": "slipway.drift.command",
     "images": "slipway.images",
     "jobs": "slipway.jobs.command",
     "keys": "slipway.keys",

@@ -107,7 +107,7 @@ class EngineError(OperatorError):
             hint for pattern, hint in HINTS.items() if re.search(pattern, texts)
         )
         again = f"slipway {self.verb} {self.stack}"
-        if self.verb == "preview":
+        if self.verb in ("preview", "drift"):
             return ["Nothing was changed.", *hints]
         done = describe({k: n for k, n in self.changes.items() if k != "same"})
         lines = [f"Done before that, and recorded: {done or 'nothing'}.", *hints]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pulumi import automation as auto
@@ -14,6 +15,13 @@ from pulumi import automation as auto
 from slipway import stack_files
 from slipway.engine import processes, pulumi_cli, workspace
 from slipway.rendering.recorder import KUBERNETES, KUBERNETES_PROVIDER
+
+STRICT = {
+    "PULUMI_K8S_DELETE_UNREACHABLE": "false",
+    "PULUMI_K8S_SKIP_UPDATE_UNREACHABLE": "false",
+}
+"""So that the Kubernetes provider takes objects of a cluster that does not answer
+neither for deleted nor for unchanged."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +80,35 @@ def open_stack(
 
     A stack that has no state yet gets an empty one.
     """
+    return _open(auto.create_or_select_stack, stack, cli, program, root)
+
+
+def open_existing(
+    stack: str, cli: pulumi_cli.PulumiCli, root: Path | None = None
+) -> Session:
+    """Opens a stack without its program, to read it; StackNotFoundError without state.
+
+    Nothing is written to the backend. A cluster that does not answer is an error here,
+    whatever the caller's variables say.
+    """
+    return _open(auto.select_stack, stack, cli, lambda: None, root, variables=STRICT)
+
+
+def _open(
+    opening: Callable[..., auto.Stack],
+    stack: str,
+    cli: pulumi_cli.PulumiCli,
+    program: Callable[[], Any],
+    root: Path | None,
+    *,
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> Session:
     work = workspace.prepare(stack, root)
     environment = {
         **cli.environment,
         **workspace.environment(),
         processes.RUN_VARIABLE: processes.own_mark(),
+        **variables,
     }
     options = auto.LocalWorkspaceOptions(
         work_dir=str(work),
@@ -84,7 +116,7 @@ def open_stack(
         env_vars=environment,
         pulumi_command=cli.command,
     )
-    opened = auto.create_or_select_stack(
+    opened = opening(
         stack,
         project_name=stack_files.project_name(root),
         program=program,

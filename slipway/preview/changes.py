@@ -31,8 +31,8 @@ def stack_report(
     moved = _moved(gone, new)
     kept = {r.urn for pair in moved for r in pair}
     items = [
-        *(_single(stack, r, "deleted") for r in gone if r.urn not in kept),
-        *(_single(stack, r, "created") for r in new if r.urn not in kept),
+        *(single(stack, r, "deleted") for r in gone if r.urn not in kept),
+        *(single(stack, r, "created") for r in new if r.urn not in kept),
         *(_move(stack, *pair) for pair in moved),
         *_changed(stack, pairs),
     ]
@@ -66,19 +66,12 @@ def _identity(resource: Resource) -> tuple[str, ...]:
     return manifests.identity(manifests.manifest(resource))
 
 
-def name(resource: Resource) -> str:
-    """`namespace/name` of an object in a cluster, else the name in the stack."""
-    if not manifests.is_object(resource):
-        return resource.name
-    _, _, namespace, own = _identity(resource)
-    return "/".join(filter(None, (namespace, own)))
-
-
-def _single(stack: str, resource: Resource, action: Any) -> Item:
+def single(stack: str, resource: Resource, action: Any) -> Item:
+    """What happens to the resource as a whole."""
     return Item(
         stack=stack,
         type=resource.type,
-        name=name(resource),
+        name=manifests.shown_name(resource),
         action=action,
         secret=resource.has_secrets,
         holds_data=replacement.holds_data(resource),
@@ -92,7 +85,7 @@ def _move(stack: str, before: Resource, after: Resource) -> Item:
         "the same object under another URN: without an alias the engine deletes it "
         "after it has made it"
     )
-    item = _single(stack, after, "moved")
+    item = single(stack, after, "moved")
     return replace(item, reason=reason, changes=_shown(before, after))
 
 
@@ -203,7 +196,7 @@ def _item(stack: str, pair: Pair, judgement: replacement.Judgement, cause: str) 
     action = {"replaced": "replaced", "unknown": "unknown", "updated": "changed"}
     secret = before.has_secrets or after.has_secrets
     return replace(
-        _single(stack, after, action[judgement.certainty]),
+        single(stack, after, action[judgement.certainty]),
         reason=_reason(judgement, cause, secret),
         changes=changes,
         secret=secret,

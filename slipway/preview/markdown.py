@@ -27,7 +27,7 @@ SHOWN_PATHS = 6
 """Changed paths of one resource that are shown; the JSON report has all."""
 SHOWN_RULES = 10
 """Results of rules of one kind that are shown."""
-_MARKS = {
+MARKS = {
     "nothing": "✅",
     "calm": "✅",
     "attention": "⚠️",
@@ -38,20 +38,24 @@ _CUT = "\n*Cut here: the JSON report has the rest.*\n"
 
 def text(report: Report, limit: int = LIMIT_CHARACTERS) -> str:
     """The whole report, of at most `limit` characters."""
-    found = "\n".join(_lines(report)) + "\n"
+    return cut("\n".join(_lines(report)) + "\n", limit)
+
+
+def cut(found: str, limit: int = LIMIT_CHARACTERS) -> str:
+    """The text if it is short enough, else its beginning and a line that says so."""
     if len(found) <= limit:
         return found
-    cut = found[: limit - len(_CUT) - 100]
-    cut = cut[: cut.rfind("\n") + 1]
-    return cut + "</details>\n" * _open(cut) + _CUT
+    kept = found[: limit - len(_CUT) - 100]
+    kept = kept[: kept.rfind("\n") + 1]
+    return kept + "</details>\n" * _open(kept) + _CUT
 
 
-def _open(cut: str) -> int:
-    return cut.count("<details>") - cut.count("</details>")
+def _open(kept: str) -> int:
+    return kept.count("<details>") - kept.count("</details>")
 
 
 def _lines(report: Report) -> Iterator[str]:
-    yield f"### {_MARKS[report.level]} {report.verdict}"
+    yield f"### {MARKS[report.level]} {report.verdict}"
     yield ""
     yield f"{code(report.base)} to {code(report.head)}, judged by {_judge(report)}."
     if report.images == "placeholders":
@@ -66,12 +70,12 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _bills(report.bills)
     yield from _rules(report)
     if report.secrets:
-        yield from _title("Encrypted values")
+        yield from title("Encrypted values")
         yield from (
             f"- {code(s.stack)} {code(s.setting)}: changed" for s in report.secrets
         )
     if report.notes:
-        yield from _title("Notes")
+        yield from title("Notes")
         yield from (f"- {note}" for note in report.notes)
     for stack in report.stacks:
         yield from _stack(stack)
@@ -91,32 +95,34 @@ def code(value: object) -> str:
     return "`" + plain.replace("`", "'").replace("|", "¦") + "`"
 
 
-def _title(title: str) -> Iterator[str]:
-    yield from ("", f"#### {title}")
+def title(text: str) -> Iterator[str]:
+    """A section's."""
+    yield from ("", f"#### {text}")
 
 
-def _items(title: str, items: Sequence[Item]) -> Iterator[str]:
+def _items(heading: str, items: Sequence[Item]) -> Iterator[str]:
     if items:
-        yield from _title(title)
-        yield from (f"- {_item(item)}{_reason(item)}" for item in items)
+        yield from title(heading)
+        yield from (f"- {item_text(item)}{_reason(item)}" for item in items)
 
 
 def _unprotected(report: Report) -> Iterator[str]:
     """What holds data, and the number of all others."""
     found = [item for item in report.items if item.protection == "removed"]
     if found:
-        yield from _title("Protection removed")
+        yield from title("Protection removed")
         data = [item for item in found if item.holds_data]
-        yield from (f"- {_item(item)}: **holds data**" for item in data)
+        yield from (f"- {item_text(item)}: **holds data**" for item in data)
         if len(found) > len(data):
             yield f"- {len(found) - len(data)} that hold no data themselves"
 
 
-def _item(item: Item) -> str:
-    return f"{code(item.stack)} {_type(item.type)} {code(item.name)}"
+def item_text(item: Item) -> str:
+    """Stack, kind and name."""
+    return f"{code(item.stack)} {kind_text(item.type)} {code(item.name)}"
 
 
-def _type(type_: str) -> str:
+def kind_text(type_: str) -> str:
     """`Deployment`, `eks NodeGroup`: the kind, with the service of other providers."""
     provider, module, kind = type_.split(":")
     service = module.partition("/")[0]
@@ -138,7 +144,7 @@ def _reason(item: Item) -> str:
 def _restarts(restarts: Sequence[Restart]) -> Iterator[str]:
     if not restarts:
         return
-    yield from _title("Pods restarted")
+    yield from title("Pods restarted")
     yield "| stack | workload | pods | strategy | surge | unavailable | drain | why |"
     yield "|---|---|---|---|---|---|---|---|"
     for one in restarts:
@@ -164,7 +170,7 @@ def _changed_paths(one: Restart) -> str:
 def _traffic(shares: Sequence[Share]) -> Iterator[str]:
     if not shares:
         return
-    yield from _title("Traffic moved")
+    yield from title("Traffic moved")
     yield "| stack | route | rule | backend | before | after |"
     yield "|---|---|---|---|---|---|"
     for one in shares:
@@ -180,7 +186,7 @@ def _percent(share: float | None) -> str:
 def _bills(bills: Sequence[Bill]) -> Iterator[str]:
     if not bills:
         return
-    yield from _title("Cost and GPUs")
+    yield from title("Cost and GPUs")
     yield "| stack | | before | after |"
     yield "|---|---|---|---|"
     for bill in bills:
@@ -206,7 +212,7 @@ def _usd(floor: Money | None, ceiling: Money | None) -> str:
 def _rules(report: Report) -> Iterator[str]:
     """What rules are broken anew, the number of all others, and changes of rules."""
     if report.rules_of("new") or report.rules_of("gone"):
-        yield from _title("Rules")
+        yield from title("Rules")
         for level in ("error", "warning"):
             found = report.rules_of("new", level)
             yield from (f"- new {level}: {_broken(one)}" for one in found[:SHOWN_RULES])
@@ -219,7 +225,7 @@ def _rules(report: Report) -> Iterator[str]:
         if there := report.rules_of("there"):
             yield f"- {len(there)} still there, the same on both sides"
     if report.rule_changes:
-        yield from _title("The rules themselves change")
+        yield from title("The rules themselves change")
         for one in report.rule_changes:
             text = f": {code(one.text)}" if one.text else ""
             yield f"- {one.change}: {code(one.rule)}{text}"
@@ -261,8 +267,8 @@ def _stack(stack: StackReport) -> Iterator[str]:
     for item in stack.items:
         if not item.labels_only and item.action != "deleted":
             action = "may be replaced:" if item.action == "unknown" else item.action
-            yield f"- {action} {_type(item.type)} {code(item.name)}{_secret(item)}"
-            yield from _paths(item.changes)
+            yield f"- {action} {kind_text(item.type)} {code(item.name)}{_secret(item)}"
+            yield from changed_paths(item.changes)
     labels = [item for item in stack.items if item.labels_only]
     if labels:
         yield f"- {len(labels)} changed in labels only: {_labels(labels)}"
@@ -293,7 +299,8 @@ def _secret(item: Item) -> str:
     return " (secret values)" if hidden else ""
 
 
-def _paths(changes: Sequence[PathChange]) -> Iterator[str]:
+def changed_paths(changes: Sequence[PathChange]) -> Iterator[str]:
+    """A line for each of the first ones, with both values."""
     for one in changes[:SHOWN_PATHS]:
         yield f"  - {code(one.path)}: {code(one.before)} → {code(one.after)}"
     if len(changes) > SHOWN_PATHS:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from slipway.preview.changes import name, shown
+from slipway.preview.changes import shown
 from slipway.preview.difference import differences
 from slipway.preview.report import PathChange, Restart
+from slipway.rendering import manifests
 from slipway.rendering.recorder import Resource
 
 KINDS = ("Deployment", "StatefulSet", "DaemonSet")
@@ -47,7 +48,7 @@ def restarts(
 
 def _workloads(resources: Iterable[Resource]) -> dict[tuple[str, str], Resource]:
     return {
-        (kind, name(r)): r
+        (kind, manifests.shown_name(r)): r
         for r in resources
         if r.type.startswith(_APPS) and (kind := r.type.rpartition(":")[2]) in KINDS
     }
@@ -69,7 +70,7 @@ def _restart(
     return Restart(
         stack=stack,
         kind=kind,
-        name=name(after),
+        name=manifests.shown_name(after),
         replicas_min=least,
         replicas_max=most,
         strategy="Replaced" if whole else strategy,

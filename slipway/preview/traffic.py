@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from slipway.preview.changes import name
 from slipway.preview.report import Share
+from slipway.rendering import manifests
 from slipway.rendering.recorder import Resource
 
 ROUTES = ("HTTPRoute", "GRPCRoute")
@@ -37,7 +37,7 @@ def moved(
 
 def _routes(resources: Iterable[Resource]) -> dict[str, dict[str, Shares]]:
     return {
-        name(r): _rules(r.inputs["spec"].get("rules") or [])
+        manifests.shown_name(r): _rules(r.inputs["spec"].get("rules") or [])
         for r in resources
         if r.type.startswith(_GATEWAY) and r.type.rpartition(":")[2] in ROUTES
     }

@@ -72,6 +72,14 @@ def identity(manifest: dict[str, Any]) -> tuple[str, str, str, str]:
     return (group, manifest["kind"], metadata.get("namespace", ""), name)
 
 
+def shown_name(resource: Resource) -> str:
+    """`namespace/name` of an object in a cluster, else the name in the stack."""
+    if not is_object(resource):
+        return resource.name
+    _, _, namespace, own = identity(manifest(resource))
+    return "/".join(filter(None, (namespace, own)))
+
+
 def rank(kind: str) -> int:
     """Place of a kind when objects are applied in order."""
     return next((i for i, kinds in enumerate(_ORDER) if kind in kinds), len(_ORDER))

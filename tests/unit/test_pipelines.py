@@ -14,8 +14,10 @@ import yaml
 from toolchain import paths
 
 GITHUB = paths.ROOT / "ci" / "github" / "slipway.yml"
+NIGHTLY = paths.ROOT / "ci" / "github" / "drift.yml"
 OWN = paths.ROOT / ".github" / "workflows" / "ci.yml"
 GITLAB = paths.ROOT / "ci" / "gitlab" / "slipway.yml"
+NIGHTLY_GITLAB = paths.ROOT / "ci" / "gitlab" / "drift.yml"
 PROGRAMS = Path(sys.executable).parent
 STACK = "Pulumi.models.lab.yaml"
 
@@ -41,7 +43,7 @@ def jobs(file: Path) -> dict[str, Any]:
 
 
 def test_no_finding_of_an_audit_of_workflows() -> None:
-    said = run(PROGRAMS / "zizmor", "--offline", "--no-progress", GITHUB, OWN)
+    said = run(PROGRAMS / "zizmor", "--offline", "--no-progress", GITHUB, OWN, NIGHTLY)
     assert "No findings to report" in said
 
 
@@ -50,7 +52,9 @@ def test_no_finding_of_an_audit_of_workflows() -> None:
     [
         (GITHUB, "vendor.github-workflows", ()),
         (OWN, "vendor.github-workflows", ()),
+        (NIGHTLY, "vendor.github-workflows", ()),
         (GITLAB, "vendor.gitlab-ci", ("--data-transform", "gitlab-ci")),
+        (NIGHTLY_GITLAB, "vendor.gitlab-ci", ("--data-transform", "gitlab-ci")),
     ],
 )
 def test_the_schema_of_the_host_accepts_it(
@@ -59,7 +63,7 @@ def test_the_schema_of_the_host_accepts_it(
     run(PROGRAMS / "check-jsonschema", "--builtin-schema", schema, *more, file)
 
 
-@pytest.mark.parametrize("file", [GITHUB, OWN])
+@pytest.mark.parametrize("file", [GITHUB, OWN, NIGHTLY])
 def test_actions_are_pinned_by_commit_and_rights_are_named(file: Path) -> None:
     assert yaml.safe_load(file.read_text())["permissions"] == {}
     for job in jobs(file).values():
@@ -173,3 +177,66 @@ def test_a_preview_without_stacks_or_state_fails(empty: str, tmp_path: Path) -> 
     for text in (step["run"], line):
         with pytest.raises(AssertionError, match=empty):
             run("bash", "-ec", text, folder=tmp_path, **lacking)
+
+
+DRIFT = {"DRIFT_STACKS": "a.b c.d", "PULUMI_BACKEND_URL": "s3://bucket"}
+
+
+def drift_scripts() -> dict[str, tuple[str, str]]:
+    """The lines that compare, and those that show the report, of both hosts."""
+    steps = {it["name"]: it.get("run", "") for it in jobs(NIGHTLY)["drift"]["steps"]}
+    job = yaml.safe_load(NIGHTLY_GITLAB.read_text())["slipway-drift"]
+    first, _, _, compare = job["script"]
+    return {
+        "github": (steps["Compare"], f"{steps['Show']}\n{steps['Annotate']}"),
+        "gitlab": (f"{first}\n{compare}", "\n".join(job["after_script"])),
+    }
+
+
+@pytest.mark.parametrize("host", ["github", "gitlab"])
+@pytest.mark.parametrize("status", [0, 1, 2])
+def test_the_drift_job_ends_as_the_command_does_and_shows_its_report(
+    host: str, status: int, tmp_path: Path
+) -> None:
+    program = tmp_path / ".venv" / "bin" / "slipway"
+    program.parent.mkdir(parents=True)
+    program.write_text(
+        '#!/bin/sh\nprintf "%s," "$@"; mkdir report; echo found > report/drift.md\n'
+        f"echo note > report/drift.github.txt; exit {status}\n"
+    )
+    program.chmod(0o755)
+    compare, show = drift_scripts()[host]
+    done = subprocess.run(
+        ["bash", "-ec", compare],
+        cwd=tmp_path,
+        env={"PATH": "/usr/bin:/bin", **DRIFT},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == status, done.stderr
+    assert done.stdout == "drift,a.b,c.d,--out,report,"
+    summary = tmp_path / "summary.md"
+    said = run("bash", "-ec", show, folder=tmp_path, GITHUB_STEP_SUMMARY=str(summary))
+    shown = summary.read_text() if host == "github" else said
+    assert shown == "found\n"
+
+
+@pytest.mark.parametrize("empty", DRIFT)
+@pytest.mark.parametrize("host", ["github", "gitlab"])
+def test_a_drift_job_without_stacks_or_state_fails(host: str, empty: str) -> None:
+    compare, _ = drift_scripts()[host]
+    with pytest.raises(AssertionError, match=empty):
+        run("bash", "-ec", compare, **{**DRIFT, empty: ""})  # type: ignore[arg-type]
+
+
+def test_the_drift_job_reads_only_and_runs_for_no_pull_request() -> None:
+    (job,) = jobs(NIGHTLY).values()
+    assert job["permissions"] == {"contents": "read", "id-token": "write"}
+    assert job["environment"] == "drift"
+    triggers = yaml.safe_load(NIGHTLY.read_text())[True]
+    assert set(triggers) == {"schedule", "workflow_dispatch"}
+    of_gitlab = yaml.safe_load(NIGHTLY_GITLAB.read_text())["slipway-drift"]
+    assert of_gitlab["rules"] == [{"if": '$CI_PIPELINE_SOURCE == "schedule"'}]
+    of_review = yaml.safe_load(GITLAB.read_text())[".slipway"]
+    assert of_gitlab["image"] == of_review["image"]

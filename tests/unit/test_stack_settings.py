@@ -58,9 +58,9 @@ COMMANDS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """What reads a stack's settings, by layer; `{}` is the stack."""
 REST = {"catalog", "destroy", "images", "local", "schema", "models", "refresh"}
-REST |= {"compare", "ledger", "optimize", "version"}
+REST |= {"compare", "drift", "ledger", "optimize", "version"}
 """Commands that read none; `destroy` works with settings that are refused, `compare`
-has each of two checkouts render its own."""
+has each of two checkouts render its own, `drift` reads the state."""
 SECURE = {"secure": "v1:AAAABBBBCCCCDDDD:not-a-real-one"}
 KEYS = {"secret": f"{MODEL}-keys"}
 

@@ -63,6 +63,10 @@ class LogGroup(Handler):
                 return group
         raise NotFoundError(identifier)
 
+    def live(self, found: Any, inputs: Properties) -> Properties:
+        kept = {k: v for k, v in inputs.items() if k != "retentionInDays"}
+        return kept | given(retentionInDays=found.get("retentionInDays"))
+
     def delete(self, aws: Account, identifier: str, state: Properties) -> None:
         log_rules.cluster_writes_no_more(aws, identifier)
         if not state.get("skipDestroy"):

@@ -70,6 +70,13 @@ class Handler(ABC):
     def read(self, aws: Account, identifier: str, state: Properties) -> Any:
         """What the account has of it; raises NotFoundError or boto3's own error."""
 
+    def live(self, found: Any, inputs: Properties) -> Properties:
+        """Inputs as the account has them, from what `read` found.
+
+        A handler without its own sees no drift but a deletion.
+        """
+        return inputs
+
     @abstractmethod
     def delete(self, aws: Account, identifier: str, state: Properties) -> None:
         """Removes it."""

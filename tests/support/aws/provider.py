@@ -214,14 +214,16 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
         handler = self._handler(request)
         assert self.account is not None, "the engine configures before it asks"
         try:
-            handler.read(self.account, request.id, _read(request.properties))
+            found = handler.read(self.account, request.id, _read(request.properties))
         except (NotFoundError, ClientError) as error:
             if not _absent(error):
                 with _told(context):
                     raise
             return provider_pb2.ReadResponse()
+        inputs = handler.live(found, _read(request.inputs))
+        state = _read(request.properties) | inputs
         return provider_pb2.ReadResponse(
-            id=request.id, properties=request.properties, inputs=request.inputs
+            id=request.id, properties=_write(state), inputs=_write(inputs)
         )
 
     def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802

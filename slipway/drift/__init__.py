@@ -1,0 +1,1 @@
+"""What in a cluster or an account is no longer as the engine's state has it."""

@@ -1,0 +1,115 @@
+"""What the engine read of a resource, as an item of the report.
+
+The engine says which properties have drifted: it asks the provider what an update of
+the unchanged program would change. The values are those of its state and those it read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from pulumi.automation.events import StepEventMetadata, StepEventStateMetadata
+
+from slipway.engine import steps
+from slipway.preview import changes, replacement
+from slipway.preview.difference import Difference, differences
+from slipway.preview.report import Item, PathChange
+from slipway.redaction import redact
+from slipway.rendering import manifests
+
+SECRET = "kubernetes:core/v1:Secret"  # noqa: S105
+UNKNOWN = "not known"
+_PART = re.compile(r'\["((?:[^"\\]|\\.)*)"\]|\[(\d+)\]|\.?([^.\[\]]+)')
+
+
+def item(stack: str, step: StepEventMetadata) -> Item | None:
+    """What has drifted of the resource; None if nothing has."""
+    verdict = steps.VERDICTS[step.op.value]
+    old = step.old or steps.known(step)
+    before = steps.resource(old)
+    if verdict == "deleted":
+        return changes.single(stack, before, "deleted")
+    if verdict != "changed":
+        return None
+    now = steps.known(step)
+    after = steps.resource(now)
+    hidden = before.has_secrets or after.has_secrets or after.type == SECRET
+    found = list(_differences(step, old, now))
+    judged = replacement.judge(before, after, [one.path for one in found])
+    replaced = steps.replacing(step)
+    if not replaced and judged.certainty == "replaced":
+        replaced = list(judged.paths)
+    return Item(
+        stack=stack,
+        type=after.type,
+        name=manifests.shown_name(before),
+        action="changed",
+        reason=_reason(replaced, hidden=hidden),
+        changes=() if hidden else tuple(_shown(found)),
+        secret=hidden,
+        holds_data=replacement.holds_data(before),
+        protection="kept" if before.protect else "",
+        retained=before.retain,
+    )
+
+
+def _reason(replaced: list[str], *, hidden: bool) -> str:
+    """What an update does to make the resource as declared again, if not in place."""
+    if not replaced:
+        return ""
+    what = "its secret values" if hidden else ", ".join(replaced)
+    return f"{what} cannot be put right in place: an update replaces it"
+
+
+def _shown(found: list[Difference]) -> Iterator[PathChange]:
+    for change in changes.shown(found):
+        yield PathChange(change.path, redact(change.before), redact(change.after))
+
+
+def _differences(
+    step: StepEventMetadata, old: StepEventStateMetadata, new: StepEventStateMetadata
+) -> Iterator[Difference]:
+    """The deepest places at or below the paths that the provider names.
+
+    Each in the first pair of values that differs: what was declared is an input; what
+    else the provider compares is an output.
+    """
+    pairs = (
+        (old.inputs, new.inputs),
+        (old.outputs, new.outputs),
+        (old.inputs, new.outputs),
+    )
+    for path in steps.paths(step):
+        keys = list(_keys(path))
+        for before, after in pairs:
+            values = _value(before, keys), _value(after, keys)
+            if found := list(differences(*values, _joined(keys))):
+                yield from found
+                break
+        else:
+            yield Difference(_joined(keys), UNKNOWN, UNKNOWN)
+
+
+def _keys(path: str) -> Iterator[str | int]:
+    """Parts of a path: `spec.containers[0].env`, `metadata.labels["a.b/c"]`."""
+    for quoted, number, plain in _PART.findall(path):
+        yield quoted.replace('\\"', '"') or plain or int(number)
+
+
+def _joined(keys: list[str | int]) -> str:
+    """As paths of `slipway compare` are written."""
+    text = "".join(f"[{k}]" if isinstance(k, int) else f".{k}" for k in keys)
+    return text.removeprefix(".")
+
+
+def _value(properties: Any, keys: list[str | int]) -> Any:
+    """What stands there; None if nothing does."""
+    found = properties
+    for key in keys:
+        try:
+            found = found[key]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return found

@@ -1,0 +1,97 @@
+"""What the engine does, or would do, with each resource, as its events have it.
+
+The engine writes `[secret]` in place of values that are marked as secret
+(`BlindingCrypter`, pulumi 3.259). An output that a provider makes of one may lack the
+mark, so values of a resource are for showing only if none of them has one.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from pulumi.automation.events import (
+    EngineEvent,
+    StepEventMetadata,
+    StepEventStateMetadata,
+)
+
+from slipway.rendering.recorder import MARK, Resource
+
+VERDICTS = {
+    "create": "created",
+    "import": "created",
+    "delete": "deleted",
+    "same": "nothing",
+    "update": "changed",
+    "replace": "replaced",
+}
+"""The engine's operations by what becomes of the resource; all others are parts of one
+of these, or read only."""
+
+
+class Steps:
+    """The last step of each resource; `on_event` takes the engine's events."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, StepEventMetadata] = {}
+        self._lock = threading.Lock()
+
+    def on_event(self, event: EngineEvent) -> None:
+        """Takes one event; called from other threads."""
+        done = event.res_outputs_event
+        if done is not None and done.metadata.op.value in VERDICTS:
+            with self._lock:
+                self._found[done.metadata.urn] = done.metadata
+
+    @property
+    def of_providers(self) -> list[StepEventMetadata]:
+        """Steps of resources that a provider makes, by URN."""
+        with self._lock:
+            found = sorted(self._found.items())
+        return [step for _, step in found if is_made(step)]
+
+
+def is_made(step: StepEventMetadata) -> bool:
+    """Whether a provider makes it: no component, and nothing of the engine's own."""
+    return bool(known(step).custom) and not step.type.startswith("pulumi:")
+
+
+def known(step: StepEventMetadata) -> StepEventStateMetadata:
+    """The resource after the step, or before it if it is deleted."""
+    found = step.new or step.old
+    assert found is not None, "each step has a state"
+    return found
+
+
+def resource(state: StepEventStateMetadata) -> Resource:
+    """A resource as a rendering would have it."""
+    return Resource(
+        urn=state.urn,
+        type=state.type,
+        name=state.urn.rpartition("::")[2],
+        inputs=dict(state.inputs or {}),
+        custom=bool(state.custom),
+        has_secrets=holds_secrets(state.inputs) or holds_secrets(state.outputs),
+        protect=bool(state.protect),
+        retain=bool(state.retain_on_delete),
+    )
+
+
+def holds_secrets(properties: Mapping[str, Any] | None) -> bool:
+    """Whether the engine marked a value in them as secret."""
+    return f'"{MARK}"' in json.dumps(properties)
+
+
+def paths(step: StepEventMetadata) -> list[str]:
+    """Properties that differ: exact paths if the provider tells them, else names."""
+    return sorted(step.detailed_diff or step.diffs or ())
+
+
+def replacing(step: StepEventMetadata) -> list[str]:
+    """Those of the paths for which the provider replaces the resource."""
+    exact = (step.detailed_diff or {}).items()
+    found = [path for path, one in exact if one.diff_kind.value.endswith("-replace")]
+    return sorted(found or step.keys or ())
