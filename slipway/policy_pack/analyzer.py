@@ -18,10 +18,10 @@ from pulumi.runtime.proto import analyzer_pb2_grpc, plugin_pb2
 from components.security.rules import Rule
 from slipway.engine.pulumi_cli import slipway_version
 from slipway.policy.evaluation import Evaluator
-from slipway.policy_pack import resources, surroundings
+from slipway.policy_pack import resources, stack_context
 from slipway.policy_pack.judging import Judge, Outcome
 from slipway.policy_pack.resources import Seen
-from slipway.policy_pack.surroundings import Surroundings
+from slipway.policy_pack.stack_context import StackContext
 
 NAME = "slipway"
 HIDDEN = "[secret]"
@@ -40,7 +40,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
         self._evaluator = evaluator
         self._version = slipway_version()
         self._seen: dict[str, Seen] = {}
-        self._begin(Surroundings(environment="", production=False))
+        self._begin(StackContext(environment="", production=False))
 
     def Handshake(self, request: Any, _: Any) -> Any:  # noqa: ARG002, N802
         return proto.AnalyzerHandshakeResponse()
@@ -51,7 +51,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
     def ConfigureStack(self, request: Any, _: Any) -> Any:  # noqa: N802
         """What holds depends on the stack: its environment, and whether production."""
         self._begin(
-            surroundings.of(request.project, request.stack, dict(request.config))
+            stack_context.of(request.project, request.stack, dict(request.config))
         )
         return proto.AnalyzerStackConfigureResponse()
 
@@ -102,7 +102,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
         """Nothing goes on between two calls."""
         return empty_pb2.Empty()
 
-    def _begin(self, where: Surroundings) -> None:
+    def _begin(self, where: StackContext) -> None:
         today = datetime.now(tz=UTC).date()
         self._judge = Judge(self._evaluator, where, today)
         self._rules = list(self._evaluator.rules.rules.values())
@@ -154,7 +154,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
         )
 
 
-def level(rule: Rule, where: Surroundings) -> Any:
+def level(rule: Rule, where: StackContext) -> Any:
     """How the engine enforces a rule: as `slipway check` does for its exit status."""
     if rule.production_only and not where.production:
         return proto.DISABLED

@@ -12,7 +12,7 @@ from slipway.policy import check, objects
 from slipway.policy.evaluation import Evaluator
 from slipway.policy.objects import PARTS, RELATED, Judged
 from slipway.policy_pack.resources import Seen
-from slipway.policy_pack.surroundings import Surroundings
+from slipway.policy_pack.stack_context import StackContext
 from slipway.policy_pack.unknowns import Path, reads, text_of
 
 LINKS = {*PARTS, "namespace", "labels", "matchLabels", "podSelector", "targetRefs"}
@@ -38,7 +38,7 @@ class Outcome:
 class Judge:
     """The rules as they hold for one stack on one day."""
 
-    def __init__(self, evaluator: Evaluator, where: Surroundings, today: date) -> None:
+    def __init__(self, evaluator: Evaluator, where: StackContext, today: date) -> None:
         self._evaluator, self._where = evaluator, where
         rules = evaluator.rules
         self._parameters = rules.parameters_of(where.environment)

@@ -12,7 +12,7 @@ from pulumi.runtime.proto import analyzer_pb2 as proto
 from components.security import rules
 from components.security.rules import RuleList
 from slipway.policy.evaluation import Evaluator
-from slipway.policy_pack import resources, surroundings
+from slipway.policy_pack import resources, stack_context
 from slipway.policy_pack.analyzer import Analyzer
 from slipway.policy_pack.unknowns import ITEM, Text, reads
 
@@ -103,14 +103,14 @@ def test_production_makes_errors_mandatory() -> None:
 def test_a_stack_of_a_layer_is_in_production_by_its_settings(
     project: str, stack: str, production: bool
 ) -> None:
-    found = surroundings.of(project, stack, {})
+    found = stack_context.of(project, stack, {})
     assert found.production is production
     assert found.environment == stack.partition(".")[2]
     assert (found.stack is not None) is (project == "slipway")
 
 
 def test_a_setting_that_is_no_boolean_counts_as_production() -> None:
-    found = surroundings.of("theirs", "dev", {"slipway:production": "perhaps"})
+    found = stack_context.of("theirs", "dev", {"slipway:production": "perhaps"})
     assert found.production
 
 

@@ -20,7 +20,7 @@ PRODUCTION = "slipway:production"
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class StackContext:
     """The stack that the engine works on."""
 
     environment: str
@@ -35,7 +35,7 @@ class Surroundings:
         return self.stack and self.stack["settings"]
 
 
-def of(project: str, stack: str, config: Mapping[str, str]) -> Surroundings:
+def of(project: str, stack: str, config: Mapping[str, str]) -> StackContext:
     """What is known of a stack by its name, its configuration and its file.
 
     A stack of a layer, such as models.prod, is what its settings say. The environment
@@ -46,9 +46,9 @@ def of(project: str, stack: str, config: Mapping[str, str]) -> Surroundings:
         _, environment = layers.split(stack)
         production = check.in_production(settings)
         content = check.stack_object(stack, settings, production=production)
-        return Surroundings(environment, production, content)
+        return StackContext(environment, production, content)
     given = config.get(PRODUCTION, False)
-    return Surroundings(stack.rpartition(".")[2], is_production(given))
+    return StackContext(stack.rpartition(".")[2], is_production(given))
 
 
 def _settings(project: str, stack: str) -> Settings | None:
