@@ -12,7 +12,7 @@ BESIDE = --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 QUICK = tests/unit tests/rejects tests/property tests/golden tests/policy
 OTHERS = tests/emulator tests/server tests/monitor tests/hosts tests/cluster
 
-.PHONY: help up status down test check quick lint format bench docs preview render clean lock release environment demo-drift
+.PHONY: help up status down test check quick lint format bench docs preview render clean lock release environment demo-drift demo-rollout
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -77,3 +77,7 @@ release: environment ## wheel, collection, SBOM, sums and signature in dist/ (AR
 
 lock: environment ## pins from requirements: constraints.txt, hashes in *.lock (ARGS=--upgrade)
 	@.venv/bin/python -m devtools.lock $(ARGS)
+
+# Less than 6 minutes on two cores, after `make up`; docs/how-to/demo-rollout.md.
+demo-rollout: environment ## a good revision promoted and a bad one taken back, in the lab
+	@.venv/bin/python -m examples.demo_rollout $(ARGS)

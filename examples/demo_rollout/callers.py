@@ -1,0 +1,68 @@
+"""Callers that send the next request as soon as the last one is answered."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+from collections import Counter
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+REVISION = "x-model-revision"
+TIMEOUT_SECONDS = 20.0
+CALLERS = 4
+_JSON = {"content-type": "application/json"}
+
+
+class Callers:
+    """They call while the block runs; use it in a `with` statement."""
+
+    def __init__(self, url: str, body: bytes) -> None:
+        address = urlsplit(url)
+        self._host, self._port = address.hostname or "", address.port or 80
+        self._path, self._body = address.path, body
+        self.answers: Counter[str] = Counter()
+        """Answers with status 200, by the revision that the answer names."""
+        self.failures: Counter[str] = Counter()
+        """All others, by status or by the name of the error."""
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._threads = [threading.Thread(target=self._call) for _ in range(CALLERS)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _call(self) -> None:
+        connection = http.client.HTTPConnection(
+            self._host, self._port, timeout=TIMEOUT_SECONDS
+        )
+        while not self._stopping.is_set():
+            counter, key = self._ask(connection)
+            with self._lock:
+                counter[key] += 1
+        connection.close()
+
+    def _ask(self, connection: http.client.HTTPConnection) -> tuple[Counter[str], str]:
+        try:
+            connection.request("POST", self._path, self._body, _JSON)
+            answer = connection.getresponse()
+            answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            return self.failures, type(error).__name__
+        if answer.status != http.HTTPStatus.OK:
+            return self.failures, str(answer.status)
+        return self.answers, answer.getheader(REVISION) or "without a name"
