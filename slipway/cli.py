@@ -180,7 +180,7 @@ def render(
         else:
             one.write(out, secrets=secrets)
         click.echo(
-            f"{one.stack}: {len(one.manifests)} Kubernetes objects, "
+            f"{one.stack}: {len(one.objects)} Kubernetes objects, "
             f"{len(one.cloud)} cloud resources" + (f" in {out}" if out else ""),
             err=True,
         )

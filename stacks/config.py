@@ -22,7 +22,7 @@ from pulumi.runtime import config
 from components import images
 from components.setting_secrets import Encrypted, has_encrypted
 from components.settings import Problem, Settings, SettingsError, parse
-from stacks import encryption, files, image_lock, layers, others
+from stacks import encryption, files, groups, image_lock, layers, others
 from stacks.others import OURS
 from stacks.values import decode, encoded, encrypted
 
@@ -37,9 +37,8 @@ def read() -> dict[str, Any]:
     All keys are returned, known or not, so that the settings model refuses the ones it
     does not know.
     """
-    # Config.get_object would need each key's name; a key nobody asks for is a mistake
-    # that would then pass in silence. The language host of `pulumi up` hands the keys
-    # over in the environment, the Automation API and the test monitor in this variable.
+    # Config.get_object would need each key's name. `pulumi up` has the keys in the
+    # environment, the Automation API and a rendering have them in this variable.
     return _ours({**config.get_config_env(), **config.CONFIG.get()})
 
 
@@ -57,7 +56,8 @@ def settings(model: type[Model]) -> Model:
     secret = [k for k in values if config.is_config_secret(k)]
     secret += config.get_config_secret_keys_env()
     images.use(image_lock.of(_ours(values), files.ROOT))
-    return _typed(pulumi.get_stack(), model, values, secret, files.ROOT)
+    about = values, secret, files.ROOT
+    return groups.parsed(model, lambda: _typed(pulumi.get_stack(), model, *about))
 
 
 def of_stack(stack: str, model: type[Model], root: Path | None = None) -> Model:

@@ -34,6 +34,9 @@ class Layer:
     """`module:function` that declares its resources."""
     in_cluster: bool = True
     """Whether its resources live in the cluster and are gone with it."""
+    members: str = ""
+    """The setting, if any, whose members the program can declare in groups
+    (`stacks.groups`)."""
     equal: Mapping[str, str] = field(default_factory=dict)
     """Settings of Pulumi's providers (`namespace:name`) that say what a setting of ours
     says, by the path of ours: a stack file may have them if they agree."""
@@ -76,6 +79,7 @@ TABLE = (
         name="models",
         settings_name="components.serving.models_settings:ModelsSettings",
         program_name="stacks.models:run",
+        members="models",
         equal=_OF_CLUSTER,
     ),
     Layer(

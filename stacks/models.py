@@ -15,6 +15,7 @@ from components.observability.dashboards.config_maps import Dashboards
 from components.ownership import Ownership
 from components.serving import dashboards
 from components.serving.args import cluster_checks
+from components.serving.args.model_server_args import ModelServerArgs
 from components.serving.args.parts import parts
 from components.serving.model_server import ModelServer
 from components.serving.models_settings import ModelsSettings
@@ -22,13 +23,14 @@ from components.serving.rollouts import rollouts
 from components.serving.routes import waker
 from components.serving.routes.client_keys import ClientKeys
 from components.settings import SettingsError
-from stacks import config, files
+from stacks import config, files, groups
 
 
 def run() -> None:
     """Declares every model server of the stack."""
     chosen = config.settings(ModelsSettings)
-    if chosen.cluster.stack and cluster_checks.asked(chosen.models):
+    rest = groups.rest()
+    if rest and chosen.cluster.stack and cluster_checks.asked(chosen.models):
         _check_cluster(chosen, chosen.cluster.stack)
     owned = Ownership(pulumi.get_stack(), chosen.adopt)
     cluster = cluster_access.provider(chosen.cluster)
@@ -42,17 +44,31 @@ def run() -> None:
                 pulumi.ResourceOptions(providers=[cluster]),
             )
         )
+    prefixes = chosen.prefixes
     servers = {
         name: ModelServer(
             name,
-            args,
+            chosen.models[name],
             chosen.platform,
             pulumi.ResourceOptions(providers=[cluster]),
-            chosen.prefixes,
-            needs=keys if args.access and args.access.api_keys else (),
+            prefixes,
+            needs=keys if _asks_for_keys(chosen.models[name]) else (),
         )
-        for name, args in chosen.models.items()
+        for name in groups.members(chosen.models)
     }
+    if rest:
+        _beside_models(chosen, cluster)
+        owned.require_declared(files.name(pulumi.get_stack()))
+    pulumi.export("paths", {name: server.path for name, server in servers.items()})
+    pulumi.export("versions", {n: server.version for n, server in servers.items()})
+
+
+def _asks_for_keys(args: ModelServerArgs) -> bool:
+    return bool(args.access and args.access.api_keys)
+
+
+def _beside_models(chosen: ModelsSettings, cluster: pulumi.ProviderResource) -> None:
+    """What all models of the stack share."""
     if sleepers := waker.sleepers(chosen.models):
         waker.Waker(
             naming.WAKER,
@@ -108,9 +124,6 @@ def run() -> None:
             namespace=chosen.platform.monitoring_namespace,
             opts=pulumi.ResourceOptions(providers=[cluster]),
         )
-    owned.require_declared(files.name(pulumi.get_stack()))
-    pulumi.export("paths", {name: server.path for name, server in servers.items()})
-    pulumi.export("versions", {n: server.version for n, server in servers.items()})
 
 
 def _check_cluster(chosen: ModelsSettings, other: str) -> None:

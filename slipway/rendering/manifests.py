@@ -40,17 +40,20 @@ def is_object(resource: Resource) -> bool:
     return resource.type.split(":")[1].split("/")[0] not in _NOT_OBJECTS
 
 
-def manifest(resource: Resource) -> dict[str, Any]:
-    """The object that the provider would send, ready for `kubectl apply`."""
+def content(resource: Resource) -> dict[str, Any]:
+    """The object that the provider would send; what it holds is the resource's own."""
     _, version, kind = resource.type.split(":")
-    content = {
+    found = {
         "apiVersion": version.removeprefix("core/"),
         "kind": kind.removesuffix("Patch"),
         **resource.inputs,
     }
-    ordered: dict[str, Any] = _ordered(
-        {key: value for key, value in content.items() if not key.startswith("__")}
-    )
+    return {key: value for key, value in found.items() if not key.startswith("__")}
+
+
+def manifest(resource: Resource) -> dict[str, Any]:
+    """A copy of the object with its keys in order, ready for `kubectl apply`."""
+    ordered: dict[str, Any] = _ordered(content(resource))
     return ordered
 
 
@@ -85,22 +88,20 @@ def rank(kind: str) -> int:
     return next((i for i, kinds in enumerate(_ORDER) if kind in kinds), len(_ORDER))
 
 
-def in_order(resources: Iterable[Resource]) -> list[dict[str, Any]]:
-    """All Kubernetes objects in the order in which they can be applied.
+def in_order(resources: Iterable[Resource]) -> list[Resource]:
+    """All that are Kubernetes objects, in the order in which they can be applied.
 
     Raises DuplicateObjectError: the second of two would overwrite the first.
     """
-    objects: dict[tuple[str, str, str, str], dict[str, Any]] = {}
-    urns: dict[tuple[str, str, str, str], str] = {}
+    objects: dict[tuple[str, str, str, str], Resource] = {}
     for resource in sorted(filter(is_object, resources), key=lambda r: r.urn):
-        content = manifest(resource)
-        key = identity(content)
+        key = identity(content(resource))
         if key in objects:
             raise DuplicateObjectError(
                 f"two resources are the same object {'/'.join(filter(None, key))}: "
-                f"{urns[key]} and {resource.urn}; remove one or rename it"
+                f"{objects[key].urn} and {resource.urn}; remove one or rename it"
             )
-        objects[key], urns[key] = content, resource.urn
+        objects[key] = resource
     return [objects[key] for key in sorted(objects, key=lambda k: (rank(k[1]), k))]
 
 

@@ -7,9 +7,11 @@ The same steps as the Automation API's language server takes for an inline progr
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
+import gc
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 from pulumi.runtime import config as runtime_config
@@ -102,7 +104,26 @@ def alone(function: Callable[[], None]) -> None:
             errors.append(error)
 
     thread = threading.Thread(target=call, name="slipway-render")
-    thread.start()
-    thread.join()
+    with _uncollected():
+        thread.start()
+        thread.join()
     if errors:
         raise errors[0]
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without a search for cycles until the end, which then sees only what is new.
+
+    Nearly all that the SDK makes is needed until its program has ended: a third of the
+    time was spent on looking for what is not.
+    """
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.collect(0)
+        gc.enable()

@@ -7,6 +7,7 @@ refuses.
 
 from __future__ import annotations
 
+import sys
 import threading
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +30,10 @@ EKS_CLUSTER = "aws:eks/cluster:Cluster"
 DEFINITION = ":CustomResourceDefinition"
 MARK = rpc._special_sig_key
 """The key of a mapping that stands for something else, such as a secret value."""
+
+
+_LONG = 200
+"""Characters of a text that no other resource is likely to have."""
 
 
 class DuplicateResourceError(WrongInputError):
@@ -90,7 +95,7 @@ def _mapping(struct: struct_pb2.Struct) -> dict[str, Any]:
     if MARK in fields:
         raise _MarkedError
     return {
-        key: found
+        sys.intern(key): found
         for key, value in fields.items()
         if (found := _value(value)) is not None
     }
@@ -105,8 +110,13 @@ def _value(value: struct_pb2.Value) -> Any:
     if kind == "number_value":
         number = value.number_value
         return int(number) if number.is_integer() else number
-    found = getattr(value, kind) if kind and kind != "null_value" else None
-    return None if found == rpc.UNKNOWN else found
+    if kind == "string_value":
+        found = value.string_value
+        if found == rpc.UNKNOWN:
+            return None
+        # Most texts are those of other resources, too: one copy of each is kept.
+        return sys.intern(found) if len(found) < _LONG else found
+    return value.bool_value if kind == "bool_value" else None
 
 
 def plain(value: Any) -> Any:

@@ -11,7 +11,7 @@ import json
 import os
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,7 +24,13 @@ from components import images as images_lock
 from components import lookups
 from components.setting_secrets import PLACEHOLDER
 from slipway import stack_files
-from slipway.rendering import invented, manifests, program_run
+from slipway.rendering import (
+    grouped,
+    invented,
+    manifests,
+    program_run,
+    writing,
+)
 from slipway.rendering.recorder import (
     KUBERNETES,
     KUBERNETES_PROVIDER,
@@ -34,11 +40,10 @@ from slipway.rendering.recorder import (
     RecordingMonitor,
     Resource,
 )
-from stacks import layers
+from stacks import groups, layers
+from stacks.groups import Group
 
 HEADER = "# Rendered by `slipway render {stack}`; do not edit.\n"
-PRIVATE, PUBLIC = 0o600, 0o666
-"""Modes of files with and without secret values; umask takes from them."""
 LEFT_OUT = "left out: they hold secret values (--secrets)"
 
 
@@ -54,9 +59,15 @@ class Rendered:
     """Warnings that the program logged."""
 
     @cached_property
+    def objects(self) -> dict[str, Resource]:
+        """Every Kubernetes object by its file's name, in order to be applied."""
+        ordered = manifests.in_order(self.resources)
+        return {manifests.file_name(manifests.content(r)): r for r in ordered}
+
+    @cached_property
     def manifests(self) -> list[dict[str, Any]]:
         """Every Kubernetes object, in an order in which they can be applied."""
-        return manifests.in_order(self.resources)
+        return [manifests.manifest(r) for r in manifests.in_order(self.resources)]
 
     @cached_property
     def cloud(self) -> list[dict[str, Any]]:
@@ -73,7 +84,7 @@ class Rendered:
     def secrets(self) -> list[str]:
         """File names of objects with values that the program marked as secret."""
         return [
-            manifests.file_name(manifests.manifest(r))
+            manifests.file_name(manifests.content(r))
             for r in self.resources
             if r.has_secrets and manifests.is_object(r)
         ]
@@ -88,9 +99,9 @@ class Rendered:
         known = (PLACEHOLDER, base64.b64encode(PLACEHOLDER.encode()).decode())
         return [
             name
-            for m in self.manifests
-            if (name := manifests.file_name(m)) in self.secrets
-            and any(f'"{text}"' in json.dumps(m) for text in known)
+            for name, resource in self.objects.items()
+            if resource.has_secrets
+            and any(f'"{text}"' in json.dumps(resource.inputs) for text in known)
         ]
 
     @cached_property
@@ -103,9 +114,9 @@ class Rendered:
     def written_by_others(self) -> dict[str, tuple[str, ...]]:
         """By file name, fields of objects that controllers write once they run."""
         return {
-            manifests.file_name(manifests.manifest(r)): r.ignore_changes
+            manifests.file_name(manifests.content(r)): r.ignore_changes
             for r in self.resources
-            if manifests.is_object(r) and "spec.rules" in r.ignore_changes
+            if "spec.rules" in r.ignore_changes and manifests.is_object(r)
         }
 
     @property
@@ -135,12 +146,14 @@ class Rendered:
         that are encrypted in the stack file, always.
         """
         header = HEADER.format(stack=self.stack)
-        left_out = self.sealed if secrets else self.secrets
         return {
-            name: header + manifests.to_yaml(m)
-            for m in self.manifests
-            if (name := manifests.file_name(m)) not in left_out
+            name: writing.text(header, resource)
+            for name, resource in self._shown(secrets).items()
         }
+
+    def _shown(self, secrets: bool) -> dict[str, Resource]:
+        left_out = frozenset(self.sealed if secrets else self.secrets)
+        return {n: r for n, r in self.objects.items() if n not in left_out}
 
     def write(self, out: Path, *, secrets: bool = False) -> list[Path]:
         """Writes `<out>/<stack>/`, and `<out>/<stack>.cloud.json` if there is any.
@@ -152,32 +165,33 @@ class Rendered:
         """
         folder = out / self.stack
         folder.mkdir(parents=True, exist_ok=True)
-        content = {
-            folder / name: text for name, text in self.files(secrets=secrets).items()
-        }
-        for old in set(folder.glob("*.yaml")) - set(content):
-            if old.read_text().startswith(HEADER.partition("{")[0]):
+        shown = self._shown(secrets)
+        for old in folder.glob("*.yaml"):
+            if old.name not in shown and _is_rendered(old):
                 old.unlink()
+        header = HEADER.format(stack=self.stack)
+        writing.objects(folder, header, shown, frozenset(self.secrets))
+        written = [folder / name for name in shown]
         cloud = out / f"{self.stack}.cloud.json"
-        if self.cloud:
-            made_up = invented.texts(self.resources)
-            listed = [
-                one | {"inputs": invented.marked(one["inputs"], made_up)}
-                if secrets or one["urn"] not in self.secret_cloud
-                else one | {"inputs": LEFT_OUT}
-                for one in self.cloud
-            ]
-            content[cloud] = json.dumps(listed, indent=2, sort_keys=True) + "\n"
-        else:
+        if not self.cloud:
             cloud.unlink(missing_ok=True)
-        private = {folder / name for name in self.secrets}
-        private |= {cloud} if self.secret_cloud else set()
-        for path, text in content.items():
-            path.touch(PRIVATE if path in private else PUBLIC)
-            if path in private:
-                path.chmod(PRIVATE)  # one of an earlier run
-            path.write_text(text)
-        return list(content)
+            return written
+        writing.file(cloud, self._listed(secrets), private=bool(self.secret_cloud))
+        return [*written, cloud]
+
+    def _listed(self, secrets: bool) -> str:
+        made_up = invented.texts(self.resources)
+        listed = [
+            one | {"inputs": invented.marked(one["inputs"], made_up)}
+            if secrets or one["urn"] not in self.secret_cloud
+            else one | {"inputs": LEFT_OUT}
+            for one in self.cloud
+        ]
+        return json.dumps(listed, indent=2, sort_keys=True) + "\n"
+
+
+def _is_rendered(file: Path) -> bool:
+    return file.read_text().startswith(HEADER.partition("{")[0])
 
 
 def render(
@@ -203,9 +217,21 @@ def render(
         else stack_files.encoded(config, stack_files.name(stack_name))
     )
     run = program or layers.program(stack_name)
-    recording = Recording()
+
+    def recorded(group: Group | None = None) -> Recording:
+        found = Recording()
+        looking = nullcontext() if look_up else lookups.none()
+
+        def call() -> None:
+            with looking, groups.only(group):
+                _run(stack_name, values, run, found)
+
+        program_run.alone(call)
+        return found
+
+    divided = [] if program or look_up else grouped.groups(stack_name, values)
     with images_in_place(images):
-        program_run.alone(lambda: _run(stack_name, values, run, recording, look_up))
+        recording = _in_groups(recorded, divided) or recorded()
     return Rendered(
         stack=stack_name,
         resources=tuple(sorted(recording.resources, key=lambda r: r.urn)),
@@ -214,12 +240,24 @@ def render(
     )
 
 
+def _in_groups(run: grouped.Run, divided: Sequence[Group]) -> Recording | None:
+    """None if the stack is not divided, or if a group has an error.
+
+    The program is then run as a whole, so that errors are those of the whole.
+    """
+    if not divided:
+        return None
+    try:
+        return grouped.recorded(run, divided)
+    except Exception:  # noqa: BLE001 raised again by the run of the whole
+        return None
+
+
 def _run(
     stack: str,
     config: dict[str, str],
     program: layers.Program,
     recording: Recording,
-    look_up: bool,
 ) -> None:
     project = stack_files.project_name()
     settings = Settings(
@@ -230,9 +268,8 @@ def _run(
         dry_run=False,
         organization="organization",
     )
-    looking = nullcontext() if look_up else lookups.none()
     # The program chooses its stack's lock file, for itself only.
-    with looking, images_lock.using(images_lock.Lock()):
+    with images_lock.using(images_lock.Lock()):
         program_run.run(program, settings, config, stack_files.encrypted(config))
 
 

@@ -269,3 +269,27 @@ def test_what_stays_keeps_its_cluster(change: str) -> None:
     if V1 | ENDS in routes:
         # Its requests are shared out before any revision is chosen by name.
         assert max(clusters(routes, names, V1["prefix"])) < len(routes)
+
+
+def test_overlaps_are_found_by_the_earlier_and_then_the_later_claim() -> None:
+    """The order in which all pairs would be looked at, without looking at all."""
+    paths = ["/a/b", "/c", "/a", "/a/b/c", "/c", "/ab", "/a/b"]
+    claims = [
+        versions.Claim(str(i), str(i), Route(prefix=p)) for i, p in enumerate(paths)
+    ]
+    found = [(one.path, one.reason) for one in versions.overlaps(claims)]
+    assert found == [
+        ("2.prefix", "/a/b of the model 0 is below it"),
+        ("3.prefix", "it is below /a/b of the model 0"),
+        ("6.prefix", "the model 0 already has it"),
+        ("4.prefix", "the model 1 already has it"),
+        ("3.prefix", "it is below /a of the model 2"),
+        ("6.prefix", "it is below /a of the model 2"),
+        ("6.prefix", "/a/b/c of the model 3 is below it"),
+    ]
+
+
+def test_siblings_are_versions_below_the_same_path() -> None:
+    known = ["/a/v2", "/a/v1", "/a/v1x/y", "/ab/v1", "/a/other", "/b/v1", "/c"]
+    assert versions.siblings([Route(prefix="/a/v1")], known) == ["/a/v1", "/a/v2"]
+    assert versions.siblings([Route(prefix="/c")], known) == ["/c"]

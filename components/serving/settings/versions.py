@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from email.utils import format_datetime
-from itertools import combinations
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator
@@ -58,8 +57,7 @@ class Route(Settings):
     @property
     def parent(self) -> str | None:
         """Path that holds the model's API versions; None if it is none of several."""
-        match = _VERSIONED.fullmatch(self.prefix)
-        return match[1] if match else None
+        return _parent(self.prefix)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -91,6 +89,11 @@ class Route(Settings):
             )
 
 
+def _parent(prefix: str) -> str | None:
+    match = _VERSIONED.fullmatch(prefix)
+    return match[1] if match else None
+
+
 def _midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
@@ -106,7 +109,7 @@ class Claim:
 
 def overlaps(claims: Iterable[Claim]) -> Iterator[Problem]:
     """Two API versions on one path or one below the other, which would part it."""
-    for earlier, later in combinations(claims, 2):
+    for earlier, later in _touching(list(claims)):
         first, second = earlier.route.prefix, later.route.prefix
         others = earlier.owner != later.owner
         of = f" of the model {earlier.owner}" if others else ""
@@ -120,11 +123,36 @@ def overlaps(claims: Iterable[Claim]) -> Iterator[Problem]:
             fix = f"give another, such as /{later.owner or 'employment'}/v1"
         elif second.startswith(f"{first}/"):
             reason = f"it is below {first}{of}"
-        elif first.startswith(f"{second}/"):
-            reason = f"{first}{of} is below it"
         else:
-            continue
+            reason = f"{first}{of} is below it"
         yield Problem(f"{later.path}.prefix", second, reason, fix)
+
+
+def _touching(claims: Sequence[Claim]) -> Iterator[tuple[Claim, Claim]]:
+    """Pairs on one path or one below the other: by the earlier one, then the later.
+
+    Each path looks for itself and for the paths above it, so that the time grows with
+    the number of claims and not with its square.
+    """
+    at: dict[str, list[int]] = {}
+    for index, claim in enumerate(claims):
+        at.setdefault(claim.route.prefix, []).append(index)
+    pairs = {
+        (min(index, other), max(index, other))
+        for index, claim in enumerate(claims)
+        for above in _itself_and_above(claim.route.prefix)
+        for other in at.get(above, ())
+        if other != index
+    }
+    for first, second in sorted(pairs):
+        yield claims[first], claims[second]
+
+
+def _itself_and_above(prefix: str) -> Iterator[str]:
+    """/a/b/c, /a/b, /a."""
+    while prefix:
+        yield prefix
+        prefix = prefix.rpartition("/")[0]
 
 
 def lost_successors(claims: Iterable[Claim]) -> Iterator[Problem]:
@@ -171,6 +199,11 @@ def most_versions(revisions: int, paths: int) -> int:
 def siblings(routes: Iterable[Route], known: Iterable[str]) -> list[str]:
     """All API versions beside those of `routes`: the ones that a 404 names."""
     own = list(routes)
-    parents = {route.parent for route in own} - {None}
-    beside = {prefix for prefix in known if Route(prefix=prefix).parent in parents}
+    parents = {parent for route in own if (parent := route.parent)}
+    below = tuple(f"{parent}/" for parent in parents)
+    beside = {
+        prefix
+        for prefix in known
+        if prefix.startswith(below) and _parent(prefix) in parents
+    }
     return sorted(beside | {route.prefix for route in own})

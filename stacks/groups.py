@@ -1,0 +1,71 @@
+"""A group of a stack's members, declared by a run of its program of its own.
+
+A rendering of many models runs the stack's program once for each group of them
+(slipway/rendering/grouped.py): what the SDK keeps until a program ends is then bounded,
+and groups may run side by side. Everywhere else a program declares all that it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from components.settings import Settings
+
+Model = TypeVar("Model", bound=Settings)
+
+
+@dataclass(frozen=True)
+class Group:
+    """What the running program declares of its stack."""
+
+    members: frozenset[str] = frozenset()
+    """Names, such as those of models."""
+    rest: bool = False
+    """Whether also what the stack has beside its members."""
+    parsed: dict[type[Settings], Settings] = field(default_factory=dict)
+    """Settings that the run of an earlier group has read, by their class."""
+
+
+_running: ContextVar[Group | None] = ContextVar("slipway_group", default=None)
+
+
+def running() -> Group | None:
+    """The group of the running program; None if it declares the whole stack."""
+    return _running.get()
+
+
+def members(names: Collection[str]) -> list[str]:
+    """Which of these members the running program declares, in their order."""
+    group = running()
+    return [name for name in names if group is None or name in group.members]
+
+
+def rest() -> bool:
+    """Whether the running program declares what the stack has beside its members."""
+    group = running()
+    return group is None or group.rest
+
+
+def parsed(model: type[Model], read: Callable[[], Model]) -> Model:
+    """Settings as `read` gives them: in groups, once for all groups of a stack."""
+    group = running()
+    if group is None:
+        return read()
+    found = group.parsed.get(model)
+    if not isinstance(found, model):
+        found = group.parsed[model] = read()
+    return found
+
+
+@contextmanager
+def only(group: Group | None) -> Iterator[None]:
+    """Within it a program declares this group; with None the whole stack."""
+    token = _running.set(group)
+    try:
+        yield
+    finally:
+        _running.reset(token)
