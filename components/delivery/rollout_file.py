@@ -12,6 +12,9 @@ SETTINGS_KEY, PLACES_KEY, RULES_KEY = "settings.json", "places.json", "rules.jso
 ANSWERS = "envoy_cluster_upstream_rq_xx"
 """By class of the status code. All requests and the failed ones come from this metric:
 if it is gone, both are missing, and no request counts as good."""
+SHADOW_HEADER = "x-model-shadow"
+"""Request header that names the revision which gets copies. The controller sets it
+(images/rollout/rollout/mirror.py), and no caller's reaches a model server."""
 TIME = "envoy_cluster_upstream_rq_time_bucket"
 
 
@@ -46,11 +49,15 @@ def files(
 
 def settings(server: str, namespace: str, rollout: RolloutSettings) -> dict[str, Any]:
     """The settings; fractions as texts, since the ledger's JSON has none."""
+    # Stable is the first backend of each rule and the canary the second. A copy goes
+    # to a cluster that is named after the rule and the filter's place.
+    canary = "(/backend/1|-mirror-[0-9]+)" if rollout.shadow else "/backend/1"
+    ends = {"stable": "/backend/0", "canary": canary}
 
     def counters(metric: str, *more: str) -> dict[str, str]:
         return {
-            arm: f"{metric}{{{','.join((_cluster(server, namespace, place), *more))}}}"
-            for place, arm in enumerate(("stable", "canary"))
+            arm: f"{metric}{{{','.join((_cluster(server, namespace, end), *more))}}}"
+            for arm, end in ends.items()
         }
 
     gates = rollout.gates
@@ -61,7 +68,8 @@ def settings(server: str, namespace: str, rollout: RolloutSettings) -> dict[str,
         bound = f'le=~"{gates.slow.above_milliseconds}(\\\\.0)?"'
         quick = counters(TIME, bound)
         found.append(_gate("slow", gates.slow, quick, of_good=True))
-    return {
+    shadow = rollout.shadow
+    return ({"shadow_percent": shadow.percent} if shadow else {}) | {
         "server": server,
         "stable": rollout.from_,
         "canary": rollout.to,
@@ -79,10 +87,10 @@ def settings(server: str, namespace: str, rollout: RolloutSettings) -> dict[str,
     }
 
 
-def _cluster(server: str, namespace: str, place: int) -> str:
-    """Envoy's cluster of one backend, in all rules of the route."""
+def _cluster(server: str, namespace: str, end: str) -> str:
+    """Envoy's clusters with that end of their names, in all rules of the route."""
     route = f"httproute/{namespace}/{traffic_route(server)}"
-    return f'envoy_cluster_name=~"{route}/rule/[0-9]+/backend/{place}"'
+    return f'envoy_cluster_name=~"{route}/rule/[0-9]+{end}"'
 
 
 def _gate(

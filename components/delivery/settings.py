@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from components import naming
+from components.delivery.shadow_settings import ShadowSettings
 from components.part_settings import image_problems
 from components.serving.settings.revisions import RevisionName
 from components.setting_types import Decimal, Whole
@@ -80,6 +81,9 @@ class RolloutSettings(Settings):
         StepSettings(weight=50),
     )
     """Weights before 100, each more than the one before."""
+    shadow: ShadowSettings | None = None
+    """A step before the first one, in which the canary gets copies of requests and
+    nobody gets its answers; not made unless given (docs/how-to/shadow.md)."""
     interval_seconds: Annotated[Whole, Field(ge=10, le=3600)] = 30
     """Requests are counted by intervals of this length; at least twice as long as
     Prometheus takes between two scrapes."""

@@ -26,6 +26,7 @@ def plain(state: State) -> dict[str, Any]:
         "stable": settings.stable,
         "canary": settings.canary,
         "weights": dict(state.route.weights),
+        "mirrors": dict(state.route.mirrors),
         "steps": [
             {"weight": it.weight, "approval": it.approval} for it in settings.steps
         ],
@@ -61,9 +62,11 @@ def lines(state: State) -> Iterator[str]:
     settings, status = state.settings, state.status
     weight = state.route.weight(settings)
     share = "?" if weight is None else weight
+    copies = state.route.mirror(settings)
+    copied = f" and copies of {copies} %" if copies else ""
     yield (
         f"{settings.server}: {settings.stable} -> {settings.canary}, {share} % of the "
-        f"requests{_phase(state)}"
+        f"requests{copied}{_phase(state)}"
     )
     if status is None:
         yield "  the controller has not begun"
@@ -91,6 +94,8 @@ def _phase(state: State) -> str:
         return f", {PHASES[status.phase]}"
     began = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(status.started))
     step = f"step {status.step + 1} of {len(settings.steps)}"
+    if status.mirror:
+        step = "shadow step"
     return f", {step} since {began} UTC"
 
 

@@ -21,7 +21,7 @@ from rollout.record import digest
 from rollout.status import OrderKind
 from rollout.verdict import Verdict
 
-from tests.support.rollouts import BAD, GOOD, LITTLE, Actor, World
+from tests.support.rollouts import BAD, GOOD, LITTLE, SETTINGS, Actor, World, place
 
 RUNS = 400
 SELDOM = 3800
@@ -80,7 +80,8 @@ class Run:
             assert self.stopped is None or len(self.world.moves) == self.stopped, (
                 "the weights moved after a pause had returned"
             )
-        self.world.run(tick())
+        while self.world.run(tick()) is None:
+            pass  # a decision after the other, as the evidence changes
         self._check()
 
     def _new_order(self) -> OrderKind:
@@ -116,10 +117,7 @@ class Run:
         moved = {identity for *_, identity in world.moves}
         assert "" not in moved, "the weights moved without a decision"
         assert len(moved) == len(world.moves), "one decision moved the weights twice"
-        kept = {
-            identity: (it["weights"]["before"], it["weights"]["after"])
-            for identity, it in world.ledger.items()
-        }
+        kept = {identity: places(it) for identity, it in world.ledger.items()}
         told = [(one, *kept[one]) for one in kept if kept[one][0] != kept[one][1]]
         assert told == [(identity, a, b) for a, b, identity in world.moves]
         previous = ""
@@ -127,6 +125,15 @@ class Run:
             assert entry["previous"] == previous, "the chain of entries is broken"
             previous = digest(entry)
         assert status.head == previous
+
+
+def places(entry: Any) -> tuple[int, int]:
+    """Where a decision found the canary, and where it put it."""
+    weights, mirrors = entry["weights"], entry.get("mirrors", {})
+    before, after = (
+        place(weights[it], mirrors.get(it, 0)) for it in ("before", "after")
+    )
+    return before, after
 
 
 def tick_once(world: World) -> Actor:
@@ -152,6 +159,19 @@ def test_schedules_by_chance() -> None:
 @given(st.data())
 def test_any_schedule(data: st.DataObject) -> None:
     Run(lambda number: data.draw(st.integers(0, number - 1))).go(calls=60)
+
+
+SHADOWED = replace(SETTINGS, shadow_percent=20)
+
+
+def test_schedules_with_copies_before_the_first_step() -> None:
+    verdicts: set[str] = set()
+    for seed in range(RUNS):
+        chance = random.Random(seed)
+        world = World(settings=SHADOWED)
+        Run(chance.randrange, other_rules=seed % 2 == 0, world=world).go(calls=160)
+        verdicts |= {it["verdict"] for it in world.ledger.values()}
+    assert verdicts >= {Verdict.SHADOW, Verdict.PROMOTE, Verdict.ROLLBACK}
 
 
 def test_schedules_in_which_the_stack_changes_the_rules() -> None:

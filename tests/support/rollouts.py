@@ -43,6 +43,11 @@ def series(
 GOOD, BAD, LITTLE = series(2), series(2, canary_bad=200), series(1)
 
 
+def place(weight: int, mirror: int) -> int:
+    """Where a canary is: its weight, or below 0 the share of copies that it gets."""
+    return weight or -mirror
+
+
 @dataclass
 class World:
     """Route, status, settings and ledger, with what happened to them."""
@@ -59,7 +64,7 @@ class World:
     ready: Ready | None = field(default_factory=lambda: Ready(9, 9))
     counts: Callable[[], Mapping[str, Series] | None] = lambda: {"errors": LITTLE}
     moves: list[tuple[int, int, str]] = field(default_factory=list)
-    """Weights before and after, and the intent that there was, of each change."""
+    """Places before and after, and the intent that there was, of each change."""
 
     def answer(self, call: Call) -> Any:
         """Does one call, as the API server does: whole, or not at all."""
@@ -93,17 +98,22 @@ class World:
         if call.version != self.route.version:
             return False
         weights, fence = self.route.weights, self.route.fence
+        mirrors = self.route.mirrors
         if call.weights is not None:
             intent = self.status.intent if self.status else None
             canary = self.settings.canary
-            move = weights.get(canary, 0), call.weights[canary]
+            move = (
+                place(weights.get(canary, 0), self.route.mirrors.get(canary, 0)),
+                place(call.weights[canary], call.mirrors.get(canary, 0)),
+            )
             if not self.route.stale or move[0] != move[1]:
                 self.moves.append((*move, intent.id if intent else ""))
-            weights = call.weights
+            weights, mirrors = call.weights, call.mirrors
         if call.fence is not None:
             fence = call.fence
         stale = self.route.stale and call.weights is None
-        self.route = Route(str(int(self.route.version) + 1), weights, fence, stale)
+        version = str(int(self.route.version) + 1)
+        self.route = Route(version, weights, fence, stale, mirrors)
         return True
 
     def _write_entry(self, entry: Entry) -> bool:

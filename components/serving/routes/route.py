@@ -15,6 +15,7 @@ from components.delivery import rollout_file
 from components.serving.args.model_server_args import ModelServerArgs
 from components.serving.args.parts import Part
 from components.serving.routes.access import request_filters
+from components.serving.routes.shadow import without_header
 from components.serving.settings.serving_platform import ServingPlatform
 from components.serving.settings.versions import Route, siblings
 
@@ -210,7 +211,7 @@ def _shared(
         ]
     # A rule per path and revision would soon be more than a route holds, and the
     # standard's rewrite takes one path a rule: so Envoy Gateway's, by a pattern.
-    filters = [extension(f"{server}-{PREFIX}"), *filters]
+    filters = without_header([extension(f"{server}-{PREFIX}"), *filters])
     return [{"matches": _public(group, paths), "filters": filters, **rest}]
 
 
@@ -222,7 +223,7 @@ def _chosen(
     filters = [*request_filters(args.access), *_deprecation_headers(group[0])]
     return {
         "matches": _public(group, args.public_paths(server), header),
-        "filters": [extension(f"{server}-{PREFIX}"), *filters],
+        "filters": without_header([extension(f"{server}-{PREFIX}"), *filters]),
         "backendRefs": _backends([part], weight=1),
         "timeouts": _timeouts(args),
     }

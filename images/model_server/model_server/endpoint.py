@@ -10,13 +10,16 @@ from model_server.binary import BinaryWriter, RawReader
 from model_server.config import Config
 from model_server.errors import RequestError
 from model_server.hash_key import read_hash_key
-from model_server.http import JSON, Headers
+from model_server.http import JSON, Fields, Headers
 from model_server.manifest import Manifest
 from model_server.metrics import ModelMetrics
 from model_server.model import RUNTIME
 from model_server.preparation import Prepared
 from model_server.protocol import Reader, Writer
 from model_server.records import RecordForm
+
+SHADOW = "shadow"
+"""The arm of records of copied requests (contracts/prediction_record.yaml)."""
 
 
 class Endpoint:
@@ -48,6 +51,12 @@ class Endpoint:
             manifest, revision, config.arm, read_hash_key(key) if key else b""
         )
         self.batcher = _batcher(prepared, self.metrics, config)
+        # Only a revision that the settings name gets copies.
+        is_named = config.revision and revision == config.revision
+        self._copied_as = config.revision.encode() if is_named else None
+        self._copies = RecordForm(
+            manifest, revision, SHADOW, read_hash_key(key) if key else b""
+        )
         self.headers: Headers = [
             JSON,
             (b"x-model-revision", revision.encode()),
@@ -76,6 +85,23 @@ class Endpoint:
                 f"is {', '.join(self.by_revision)}",
             )
         return found
+
+    def of_request(self, fields: Fields) -> Endpoint:
+        """Return the endpoint of the revision that a request names, or of its copy.
+
+        A copied request, whose answer nobody gets, may name the revision that answers
+        its caller. The request and its copy have one header that says who gets copies;
+        only the copy comes here. An empty revision is a client's mistake: whoever pins
+        one means one.
+        """
+        copied_to = fields.get(b"x-model-shadow")
+        if copied_to is not None and copied_to == self._copied_as:
+            same = copy.copy(self)
+            same.form = self._copies
+            return same
+        if (revision := fields.get(b"x-model-revision")) is None:
+            return self
+        return self.of_revision(revision.decode("latin-1"))
 
     def pinned(self) -> Endpoint:
         """Return the same endpoint as one from which no revision picks another."""

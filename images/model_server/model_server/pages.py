@@ -106,9 +106,7 @@ class Pages:
         if match:
             name, version, rest = match.groups("")
             endpoint = service.models.find(name, version)
-            # An empty one asks for a revision that there is not, as for a request.
-            if (revision := fields.get(b"x-model-revision")) is not None:
-                endpoint = endpoint.of_revision(revision.decode("latin-1"))
+            endpoint = endpoint.of_request(fields)
             if not rest:
                 return lambda: Page(200, orjson.dumps(endpoint.metadata()))
             if rest == "/ready":

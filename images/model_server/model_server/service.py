@@ -170,9 +170,8 @@ class Service:
                 respond, respond_text = encoding(respond, coding), None
             if b"x-request-id" in fields:
                 request_id = request_id_of(fields)
-            # An empty one is a client's mistake: whoever pins a revision means one.
-            if (revision := fields.get(b"x-model-revision")) is not None:
-                endpoint = endpoint.of_revision(revision.decode("latin-1"))
+            if b"x-model-revision" in fields or b"x-model-shadow" in fields:
+                endpoint = endpoint.of_request(fields)
             if b"x-request-timeout-ms" in fields:
                 deadline = deadline_of(fields, started)
             if fields.get(b"content-type") != JSON[1]:

@@ -30,6 +30,8 @@ class WriteRoute:
     """Percent by revision; None leaves them."""
     fence: str | None = None
     """None leaves the fence."""
+    mirrors: Mapping[str, int] = field(default_factory=dict)
+    """With weights: percent of the requests that are copied, by revision."""
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,7 @@ def next_action(seen: Seen) -> Action:
         )
     if seen.route.stale:
         # Other time limits or API versions, or a new pair: the weights stay.
-        weights = seen.settings.weights(weight)
-        return WriteRoute(seen.route.version, weights=weights)
+        return _write(seen, weight, seen.route.mirror(seen.settings))
     if status is None:
         found = _begun(seen, weight)
         return WriteStatus(found, seen.status_version, "the rollout begins")
@@ -55,13 +54,23 @@ def _rest(seen: Seen, status: Status, weight: int) -> Action:
             pair = f"{settings.stable} -> {settings.canary}"
             text = f"{text}; `slipway rollout resume` begins {pair}"
         return Wait(Outcome(Verdict.HOLD, text))
-    if status.generation != seen.settings.generation:
-        return _stop("the settings have changed; `slipway rollout resume` takes them")
-    if weight != status.weight:
-        return _stop(f"the canary's weight was {status.weight} and is {weight}")
+    if reason := _moved_by_others(seen, status, weight):
+        return _stop(reason)
     if status.phase is not Phase.RUNNING:
         return Wait(Outcome(Verdict.HOLD, f"it has ended: {status.phase}"))
     return _weigh(seen, status, _facts(seen, status, weight))
+
+
+def _moved_by_others(seen: Seen, status: Status, weight: int) -> str:
+    """What is not as this rollout has left it; empty if all is."""
+    if status.generation != seen.settings.generation:
+        return "the settings have changed; `slipway rollout resume` takes them"
+    if weight != status.weight:
+        return f"the canary's weight was {status.weight} and is {weight}"
+    mirror = seen.route.mirror(seen.settings)
+    if mirror != status.mirror:
+        return f"copies of {status.mirror} % of the requests have become {mirror} %"
+    return ""
 
 
 def _makes_room(seen: Seen, status: Status, weight: int) -> bool:
@@ -81,14 +90,21 @@ def _weigh(seen: Seen, status: Status, facts: Facts) -> Action:
     if outcome.verdict is Verdict.HOLD:
         return Wait(outcome)
     goal = outcome.goal(seen.settings, facts)
-    return _decide(seen, status, facts, outcome, goal=goal, by_order=False)
+    mirror = outcome.mirror(seen.settings, facts)
+    return _decide(
+        seen, status, facts, outcome, goal=goal, mirror=mirror, by_order=False
+    )
 
 
 def _apply_order(seen: Seen, status: Status, order: Order, weight: int) -> Action:
     goal = {OrderKind.PROMOTE: order.weight, OrderKind.BACK: 0}.get(order.kind, weight)
     outcome = Outcome(Verdict.ORDER, f"{order.kind} by {order.who}: {order.why}")
     facts = _facts(seen, status, weight)
-    return _decide(seen, status, facts, outcome, goal=goal, by_order=True)
+    ends = order.kind in (OrderKind.PROMOTE, OrderKind.BACK)
+    mirror = 0 if ends else facts.mirror
+    return _decide(
+        seen, status, facts, outcome, goal=goal, mirror=mirror, by_order=True
+    )
 
 
 def _decide(
@@ -98,6 +114,7 @@ def _decide(
     outcome: Outcome,
     *,
     goal: int,
+    mirror: int,
     by_order: bool,
 ) -> Action:
     number = status.decisions + 1
@@ -110,6 +127,7 @@ def _decide(
         goal=goal,
         order=status.order if by_order else None,
         previous=status.head,
+        mirror=mirror,
     )
     intent = Intent(
         id=identity,
@@ -119,19 +137,21 @@ def _decide(
         by_order=by_order,
         generation=seen.settings.generation,
         record=content,
+        start_mirror=facts.mirror,
+        mirror=mirror,
     )
     found = replace(status, decisions=number, intent=intent)
     return WriteStatus(found, seen.status_version, f"{outcome.verdict} to {goal} %")
 
 
 def _finish(seen: Seen, status: Status, intent: Intent, weight: int | None) -> Action:
-    if weight == intent.goal:
+    mirror = seen.route.mirror(seen.settings)
+    if (weight, mirror) == (intent.goal, intent.mirror):
         if not seen.recorded:
             return WriteEntry(intent.record)
         return WriteStatus(_done(seen, status, intent), seen.status_version, "done")
     if not _is_off(seen, status, intent, weight):
-        weights = seen.settings.weights(intent.goal)
-        return WriteRoute(seen.route.version, weights=weights)
+        return _write(seen, intent.goal, intent.mirror)
     if seen.route.fence != intent.called_off:
         # Whoever is about to write the weights has read the version before this one.
         return WriteRoute(seen.route.version, fence=intent.called_off)
@@ -139,12 +159,20 @@ def _finish(seen: Seen, status: Status, intent: Intent, weight: int | None) -> A
     return WriteStatus(found, seen.status_version, "the decision is called off")
 
 
+def _write(seen: Seen, weight: int, mirror: int) -> WriteRoute:
+    """The route with that weight and share of copies of the canary."""
+    mirrors = {seen.settings.canary: mirror} if mirror else {}
+    weights = seen.settings.weights(weight)
+    return WriteRoute(seen.route.version, weights=weights, mirrors=mirrors)
+
+
 def _is_off(seen: Seen, status: Status, intent: Intent, weight: int | None) -> bool:
     return (
         status.order_number > intent.order
         or seen.settings.generation != intent.generation
         or seen.route.fence == intent.called_off
-        or weight != intent.start
+        or (weight, seen.route.mirror(seen.settings))
+        != (intent.start, intent.start_mirror)
     )
 
 
@@ -166,13 +194,17 @@ def _done(seen: Seen, status: Status, intent: Intent) -> Status:
 
 
 def _at(seen: Seen, status: Status, weight: int) -> Status:
-    """The status with the canary at that weight."""
+    """The status with the canary at that weight, and the route's copies."""
+    mirror = seen.route.mirror(seen.settings)
+    moved = (weight, mirror) != (status.weight, status.mirror)
+    ended = {100: Phase.PROMOTED} | ({} if mirror else {0: Phase.BACK})
     return replace(
         status,
-        started=seen.now if weight != status.weight else status.started,
+        started=seen.now if moved else status.started,
         weight=weight,
         step=seen.settings.step_of(weight),
-        phase={100: Phase.PROMOTED, 0: Phase.BACK}.get(weight, Phase.RUNNING),
+        phase=ended.get(weight, Phase.RUNNING),
+        mirror=mirror,
     )
 
 
@@ -201,6 +233,7 @@ def _begun(seen: Seen, weight: int) -> Status:
         phase=Phase.PROMOTED if weight == 100 else Phase.RUNNING,
         stable=seen.settings.stable,
         canary=seen.settings.canary,
+        mirror=seen.route.mirror(seen.settings),
     )
 
 
@@ -225,6 +258,7 @@ def _facts(seen: Seen, status: Status, weight: int) -> Facts:
         weight=weight,
         ready=seen.ready,
         counts=seen.counts,
+        mirror=seen.route.mirror(seen.settings),
     )
 
 

@@ -31,11 +31,14 @@ class Facts:
     """None: not known."""
     counts: Mapping[str, Series] | None
     """By gate, whole intervals since the step began; None: they could not be read."""
+    mirror: int = 0
+    """Percent of the requests that are copied to the canary."""
 
     def plain(self) -> dict[str, Any]:
         """As JSON without fractions."""
         ready, counts = self.ready, self.counts
-        return {
+        mirror = {"mirror": self.mirror} if self.mirror else {}
+        return mirror | {
             "now": self.now,
             "begun": self.begun,
             "started": self.started,

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rollout import mirror
 from rollout import settings as settings_module
 from rollout.actions import WriteRoute
 from rollout.record import Entry
@@ -137,15 +138,21 @@ def read_route(
     """
     names = {place.service: revision for revision, place in places.items()}
     found = [_weights(rule, names) for rule in _divided(route)]
-    agreed = found[0] if found and all(it == found[0] for it in found) else {}
+    copied = [mirror.read(rule, names) for rule in _divided(route)]
     metadata = route["metadata"]
     annotations = metadata.get("annotations") or {}
     return Route(
         metadata["resourceVersion"],
-        agreed,
+        _agreed(found),
         annotations.get(FENCE, ""),
         stale=annotations.get(RULES) != _digest(wanted),
+        mirrors=_agreed(copied),
     )
+
+
+def _agreed(found: Sequence[dict[str, int]]) -> dict[str, int]:
+    """What all rules say; nothing if they differ."""
+    return found[0] if found and all(it == found[0] for it in found) else {}
 
 
 def with_route(
@@ -168,6 +175,9 @@ def with_route(
         rules: list[Object] = json.loads(json.dumps(list(wanted)))
         for backend in (it for rule in rules for it in rule["backendRefs"]):
             backend["weight"] = by_service.get(backend["name"], 0)
+        for revision, percent in write.mirrors.items():
+            for rule in rules:
+                mirror.add(rule, places[revision].service, revision, percent)
         found["spec"]["rules"] = rules
         annotations = annotations | {RULES: _digest(wanted)}
     if annotations:

@@ -29,9 +29,13 @@ def entry(
     goal: int,
     order: Order | None,
     previous: str,
+    mirror: int = 0,
 ) -> Entry:
-    """One decision, as JSON without fractions; `previous` is the digest before it."""
-    return {
+    """One decision, as JSON without fractions; `previous` is the digest before it.
+
+    `mirror`: percent of the requests that are copied to the canary after it.
+    """
+    return _mirrors(facts, mirror) | {
         "format": FORMAT,
         "id": identity,
         "previous": previous,
@@ -43,6 +47,12 @@ def entry(
         "facts": facts.plain(),
         "settings": settings.plain(),
     }
+
+
+def _mirrors(facts: Facts, mirror: int) -> dict[str, Any]:
+    """Copies before and after, if there are any."""
+    found = {"before": facts.mirror, "after": mirror}
+    return {"mirrors": found} if any(found.values()) else {}
 
 
 def plain(judgement: Judgement) -> dict[str, Any]:
@@ -76,9 +86,9 @@ def recompute(found: Mapping[str, Any]) -> tuple[Outcome, list[str]]:
         "reason": outcome.reason,
         "weights": {"before": facts.weight, "after": outcome.goal(settings, facts)},
         "judgements": [plain(it) for it in outcome.judgements],
-    }
+    } | _mirrors(facts, outcome.mirror(settings, facts))
     return outcome, [
-        f"{name}: the entry says {found[name]}, its facts give {value}"
+        f"{name}: the entry says {found.get(name)}, its facts give {value}"
         for name, value in now.items()
-        if found[name] != value
+        if found.get(name) != value
     ]

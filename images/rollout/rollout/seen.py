@@ -28,6 +28,12 @@ class Route:
     under way lose."""
     stale: bool = False
     """Whether its rules were made from others than the stack's newest."""
+    mirrors: Mapping[str, int] = field(default_factory=dict)
+    """Percent of the requests that are copied, by revision."""
+
+    def mirror(self, settings: Settings) -> int:
+        """Percent of the requests that are copied to the canary."""
+        return self.mirrors.get(settings.canary, 0)
 
     def weight(self, settings: Settings) -> int | None:
         """The canary's weight; None if the route is not one of these two revisions."""

@@ -99,6 +99,9 @@ class Settings:
     sample_ratio: bool = True
     total: Counters = Counters()
     """Of all requests."""
+    shadow_percent: int = 0
+    """Share of the requests that is copied to the canary before the first step; 0: it
+    gets no copies."""
 
     @property
     def generation(self) -> str:
@@ -120,7 +123,9 @@ class Settings:
 
     def plain(self) -> dict[str, Any]:
         """As JSON without fractions, which have no canonical form: they are texts."""
-        return {
+        # Settings of rollouts without it keep their digest.
+        shadow = {"shadow_percent": self.shadow_percent} if self.shadow_percent else {}
+        return shadow | {
             "server": self.server,
             "stable": self.stable,
             "canary": self.canary,
@@ -187,6 +192,7 @@ def _read(raw: dict[str, Any]) -> Settings:
         ),
         sample_ratio=bool(raw["sample_ratio"]),
         total=Counters.of(raw["total"]),
+        shadow_percent=int(raw.get("shadow_percent", 0)),
     )
 
 
@@ -206,6 +212,8 @@ def _problems(it: Settings) -> Iterator[str]:
     weights = [step.weight for step in it.steps]
     if not weights or weights != sorted({w for w in weights if 0 < w < 100}):
         yield f"steps: {weights}: do not rise between 0 and 100; give such weights"
+    if not 0 <= it.shadow_percent <= 100:
+        yield f"shadow_percent: {it.shadow_percent}: give 1 to 100, or 0 for no copies"
     if it.stable == it.canary:
         yield f"canary: {it.canary}: is the stable revision; name another one"
     if it.interval_seconds < 5 or it.min_intervals < 2:

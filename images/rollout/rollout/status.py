@@ -67,6 +67,10 @@ class Intent:
     generation: str
     record: dict[str, Any]
     """The ledger's entry; whoever finishes this writes the same one."""
+    start_mirror: int = 0
+    """Percent of the requests that were copied to the canary before."""
+    mirror: int = 0
+    """Percent of the requests that are copied to the canary after."""
 
     @property
     def called_off(self) -> str:
@@ -103,6 +107,8 @@ class Status:
     stable: str = ""
     canary: str = ""
     """The pair of revisions that this is about; empty: not known."""
+    mirror: int = 0
+    """Percent of the requests copied to the canary, by the last decision done."""
 
     @property
     def standing(self) -> Order | None:

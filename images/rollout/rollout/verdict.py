@@ -20,6 +20,8 @@ class Verdict(StrEnum):
     """What follows from the facts, or from a person's word."""
 
     PROMOTE = "promote"
+    SHADOW = "shadow"
+    """The canary gets copies of requests, and no request of its own."""
     HOLD = "hold"
     ROLLBACK = "rollback"
     EXPIRED = "expired"
@@ -46,6 +48,13 @@ class Outcome:
             return 0
         return facts.weight
 
+    def mirror(self, settings: Settings, facts: Facts) -> int:
+        """Percent of the requests that are copied to the canary, as follows."""
+        if self.verdict is Verdict.SHADOW:
+            return settings.shadow_percent
+        ends = (Verdict.PROMOTE, Verdict.ROLLBACK, Verdict.EXPIRED)
+        return 0 if self.verdict in ends else facts.mirror
+
 
 def weigh(settings: Settings, facts: Facts) -> Outcome:
     """The verdict of one step; depends on nothing but its arguments."""
@@ -54,8 +63,8 @@ def weigh(settings: Settings, facts: Facts) -> Outcome:
     if facts.now - facts.begun >= settings.deadline_hours * 3600:
         text = f"not decided in {settings.deadline_hours:g} hours"
         return Outcome(Verdict.EXPIRED, text)
-    if facts.step < 0:
-        return _advance(settings, facts, Outcome(Verdict.PROMOTE, "the first step"))
+    if facts.step < 0 and not 0 < facts.mirror == settings.shadow_percent:
+        return _begin(settings, facts)
     judgements = _judge(settings, facts)
     call, reason = gate.of_all(judgements)
     if call is Call.ROLLBACK:
@@ -72,9 +81,19 @@ def _without_replicas(facts: Facts) -> Outcome | None:
         return None  # harm counts all the same; a promotion waits
     if not ready.stable:
         return Outcome(Verdict.HOLD, "stable has no ready replica")
-    if facts.weight and not ready.canary:
+    if (facts.weight or facts.mirror) and not ready.canary:
         return Outcome(Verdict.ROLLBACK, "the canary has no ready replica")
     return None
+
+
+def _begin(settings: Settings, facts: Facts) -> Outcome:
+    """The first step, or before it copies, whose answers nobody gets."""
+    if not settings.shadow_percent or facts.weight:
+        return _advance(settings, facts, Outcome(Verdict.PROMOTE, "the first step"))
+    if facts.ready is None or not facts.ready.canary:
+        return Outcome(Verdict.HOLD, "copies need a ready replica of the canary")
+    text = f"{settings.shadow_percent} % of the requests are copied to the canary"
+    return Outcome(Verdict.SHADOW, text)
 
 
 def _judge(settings: Settings, facts: Facts) -> tuple[Judgement, ...]:
@@ -103,7 +122,8 @@ def _doubt(settings: Settings, facts: Facts) -> str:
         # Counts with labels are as late as the labels; their coverage is judged.
         if not one.min_coverage and (text := facts.missing(series, settings)):
             return f"{one.name}: {text}"
-        if settings.sample_ratio and not one.min_coverage and not one.paired:
+        by_weight = settings.sample_ratio and not facts.mirror
+        if by_weight and not one.min_coverage and not one.paired:
             canary = sum(it.canary.total for it in series.intervals)
             stable = sum(it.stable.total for it in series.intervals)
             share = facts.weight / 100

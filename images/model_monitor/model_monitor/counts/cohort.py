@@ -16,6 +16,9 @@ from model_monitor.counts.counts import Counts, total
 VERSION = 2
 """Of the counts' meaning: counts of another version are computed anew."""
 
+SHADOW = "shadow"
+"""Arm of copied requests, whose answers nobody got (the contract of records)."""
+
 Segment = tuple[str, str]
 """Revision and arm."""
 
@@ -76,12 +79,15 @@ class Cohort:
 
     @property
     def revisions(self) -> list[str]:
-        return sorted({revision for revision, _ in self.segments})
+        """Those that have answered anybody."""
+        return sorted({revision for revision, arm in self.segments if arm != SHADOW})
 
     def of(self, revision: str) -> Counts:
-        """Return the counts of a revision, all arms together."""
+        """Return the counts of a revision, all arms together but copied requests."""
         return total(
-            it for (found, _), it in self.segments.items() if found == revision
+            it
+            for (found, arm), it in self.segments.items()
+            if found == revision and arm != SHADOW
         )
 
     def content(self) -> bytes:

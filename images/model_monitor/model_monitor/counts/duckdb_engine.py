@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from model_monitor.counts import column_bins
+from model_monitor.counts.cohort import SHADOW
 from model_monitor.counts.counts import Binned
 from model_monitor.counts.parquet_files import ParquetFiles, read
 from model_monitor.counts.reference import Variable
@@ -27,7 +28,12 @@ COLUMNS = {
 """Columns that `predictions` always has, beside `segment`."""
 _KEYS = ("id", "row")
 """Those of them that only labels and protected attributes are joined by."""
-_PREDICTIONS = Kept('id, "row", code is null', '"time"', 'id, "row", code, "time"')
+# A copied request has the id of its original, and is a prediction of its own.
+_PREDICTIONS = Kept(
+    f"""id, "row", code is null, arm = '{SHADOW}'""",
+    '"time"',
+    'id, "row", code, "time", arm',
+)
 _PROTECTED = Kept('id, "row"', '"time"', 'id, "row", "time"')
 _LABELS = Kept(
     'id, "row"', LATEST_FIRST, 'id, "row", label_time, received, source, label'

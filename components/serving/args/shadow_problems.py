@@ -1,0 +1,71 @@
+"""Copies that the new revision cannot answer, or that must not be answered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from components.delivery.shadow_settings import ShadowSettings
+from components.serving.args.server_args import ServerArgs
+from components.serving.runtimes.application import Application
+from components.serving.settings.scaling_settings import Scaling
+from components.settings import ABSENT, Problem
+
+PERCENT = "rollout.shadow.percent"
+
+
+def problems(args: ServerArgs) -> Iterator[Problem]:
+    """More copies than the replicas answer; requests with effects of their own."""
+    rollout = args.rollout
+    if rollout is None or rollout.shadow is None:
+        return
+    yield from _effects(args, rollout.shadow)
+    if revision := args.revisions.get(rollout.to):
+        scaling = revision.scaling or args.scaling
+        yield from _load(rollout.shadow, scaling, rollout.to)
+
+
+def _effects(args: ServerArgs, shadow: ShadowSettings) -> Iterator[Problem]:
+    if isinstance(args.runtime, Application):
+        yield Problem(
+            "rollout.shadow",
+            args.runtime.kind,
+            "an application does not know which requests are copies: it would do what "
+            "they ask for, and its log would count them",
+            "remove shadow; `slipway replay` compares revisions without copies",
+        )
+    elif args.egress and not shadow.repeatable:
+        yield Problem(
+            "rollout.shadow.repeatable",
+            shadow.repeatable,
+            "each copied request is answered twice, and the server may call others "
+            "(egress): what it sends would be sent twice",
+            "set it to true if that does no harm, or remove shadow",
+        )
+
+
+def _load(shadow: ShadowSettings, scaling: Scaling, name: str) -> Iterator[Problem]:
+    by_replica = shadow.replica_requests_per_second or scaling.rate_per_replica
+    if by_replica is None:
+        yield Problem(
+            "rollout.shadow.replica_requests_per_second",
+            ABSENT,
+            f"neither it nor scaling.rate_per_replica of {name} says how many copies "
+            "one replica can answer",
+            "measure it with `slipway bench model`",
+        )
+        return
+    copies = shadow.percent * shadow.peak_requests_per_second / 100
+    room = scaling.min_replicas * by_replica
+    if copies <= room:
+        return
+    most = int(100 * room / shadow.peak_requests_per_second)
+    needed = -(-copies // by_replica)
+    yield Problem(
+        PERCENT,
+        shadow.percent,
+        f"at the peak there would be {copies:g} copies per second, and the "
+        f"{scaling.min_replicas} replicas that {name} begins with answer {room:g}",
+        f"give at most {most}, or {name} min_replicas: {needed:.0f}"
+        if most
+        else f"give {name} min_replicas: {needed:.0f}",
+    )
