@@ -39,6 +39,7 @@ ELSEWHERE = {
     "logs": "slipway.logs.command",
     "models": "slipway.models",
     "optimize": "slipway.optimize.command",
+    "replay": "slipway.replay.command",
     "resize": "slipway.resize.command",
     "rollout": "slipway.rollouts.command",
     "run": "slipway.jobs.run_command",

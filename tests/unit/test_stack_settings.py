@@ -58,7 +58,7 @@ COMMANDS: dict[str, dict[str, tuple[str, ...]]] = {
 }
 """What reads a stack's settings, by layer; `{}` is the stack."""
 REST = {"catalog", "destroy", "images", "local", "schema", "models", "refresh"}
-REST |= {"compare", "drift", "ledger", "optimize", "version"}
+REST |= {"compare", "drift", "ledger", "optimize", "replay", "version"}
 """Commands that read none; `destroy` works with settings that are refused, `compare`
 has each of two checkouts render its own, `drift` reads the state."""
 SECURE = {"secure": "v1:AAAABBBBCCCCDDDD:not-a-real-one"}

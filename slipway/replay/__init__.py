@@ -1,0 +1,1 @@
+"""`slipway replay`: a new revision is asked what the prediction log has been asked."""
