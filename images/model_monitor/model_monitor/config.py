@@ -15,6 +15,8 @@ from model_monitor.attributions.settings import AttributionSettings
 from model_monitor.buckets.address import Address, address
 from model_monitor.config_fields import REQUIRED, Fields, WrongError
 from model_monitor.counts.plan import Task
+from model_monitor.intervals import settings as interval_settings
+from model_monitor.intervals.settings import Intervals
 from model_monitor.retraining import settings as retraining_settings
 from model_monitor.retraining.settings import Retraining
 from model_monitor.statistics import drift
@@ -121,6 +123,8 @@ class Model:
     concept: Concept = field(default_factory=Concept)
     attributions: AttributionSettings | None = None
     """None: the model is not attributed."""
+    intervals: Intervals | None = None
+    """None: no rollout compares its revisions."""
     review_by: dt.date | None = None
     approved_revisions: tuple[str, ...] | None = None
     """None: every revision may answer."""
@@ -296,6 +300,9 @@ def _model(fields: Fields) -> Model:
         concept=_concept(fields.nested("concept")),
         attributions=attribution_settings.parse(fields.nested("attributions"))
         if fields.has("attributions")
+        else None,
+        intervals=interval_settings.parse(fields.nested("intervals"))
+        if fields.has("intervals")
         else None,
         review_by=fields.date("review_by"),
         approved_revisions=fields.texts("approved_revisions")

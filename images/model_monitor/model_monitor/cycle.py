@@ -28,6 +28,7 @@ from model_monitor.counts.reference import (
 )
 from model_monitor.figures.model_evaluator import ModelEvaluator
 from model_monitor.figures.results import Results
+from model_monitor.intervals.figures import IntervalFigures
 from model_monitor.labels import LabelJoin
 from model_monitor.receiver.counters import Counters
 from model_monitor.requests import Inbox, Passed, Requests
@@ -108,6 +109,7 @@ class Cycle:
         self._reads = FairnessReads(store, config.memory_mib)
         self._requests = Requests(store, self.limits(), config.retention.receipts_days)
         self._attributions = AttributionEvaluator(config, store)
+        self._intervals = IntervalFigures(config, store)
         self._retraining = RetrainingRequests(config, store)
         self._evaluators: dict[str, tuple[Reference, ModelEvaluator]] = {}
         self._written: dict[str, object] = {}
@@ -149,6 +151,9 @@ class Cycle:
         )
         self._count(plans, result)
         result.now = self._now()
+        self._intervals.run(
+            plans, result.now.date(), result.computed, self._reads.note, self._step
+        )
         self._forget(result.now)
         heads = self._heads()
         for model in self._config.models:

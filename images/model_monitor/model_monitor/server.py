@@ -28,6 +28,7 @@ from model_monitor.attributions import routes as attribution_routes
 from model_monitor.attributions.collector import AttributionsCollector
 from model_monitor.config import Config
 from model_monitor.figures import results
+from model_monitor.intervals import routes as interval_routes
 from model_monitor.metrics import CycleState, ResultsCollector, Values
 from model_monitor.receiver import HANDLERS, Counters, ReceiverSettings, routes
 from model_monitor.retraining.collector import RetrainingCollector
@@ -104,6 +105,7 @@ def application(
         Route("/readyz", healthz),
         *attribution_routes.routes(config, store),
         *api.routes(config, store, state),
+        *interval_routes.routes(config, store),
     ]
     return Starlette(
         routes=own + routes(store, settings, counters, limits),

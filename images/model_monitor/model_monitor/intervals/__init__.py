@@ -1,0 +1,1 @@
+"""Predictions and labels counted by revision and interval, for gates of rollouts."""
