@@ -36,7 +36,7 @@ _SHORT = re.compile(r"[a-z0-9]+(?:[_-][a-z0-9]+)*")
 
 
 class ImageError(LookupError):
-    """An image name stands for nothing; `reason` and `fix` say why and what to do."""
+    """An image name that cannot be resolved, with the reason and the fix."""
 
     def __init__(self, name: str, reason: str, fix: str) -> None:
         self.reason = reason
@@ -114,8 +114,8 @@ def resolve(name: str) -> str:
     if _current.lock.must_be_named and not _current.lock.file:
         raise ImageError(
             name,
-            "production: what the name stands for is in a file of whoever runs the "
-            "command, which no reviewer sees",
+            "production: the digest of this name is in a file on the operator's "
+            "machine, which no reviewer sees",
             "name a committed file by images_lock, or give host/path@sha256:<64 hex "
             "digits>",
         )

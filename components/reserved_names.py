@@ -10,7 +10,7 @@ https://kubernetes.io/docs/concepts/overview/working-with-objects/namespaces/"""
 CONTAINER_LOGS_NAMESPACE = "amazon-cloudwatch"
 """The add-on's own, which cannot be chosen."""
 PLATFORM = {
-    CONTAINER_LOGS_NAMESPACE: "the logs of containers",
+    CONTAINER_LOGS_NAMESPACE: "the container log agents",
     naming.GATEWAY_NAMESPACE: "the gateway",
     naming.GPU_NAMESPACE: "the GPU software",
     naming.KEDA_NAMESPACE: "KEDA",

@@ -208,7 +208,7 @@ def _choice(refused: Refused) -> Words:
     listed = ", ".join(choices) or str(refused.context["expected"])
     meant = nearest(str(refused.error["input"]), choices)
     hint = f"did you mean {meant}? " if meant else ""
-    return "it is none of the choices", f"{hint}give one of: {listed}"
+    return "it is not one of the choices", f"{hint}give one of: {listed}"
 
 
 def _no_kind(refused: Refused) -> Words:
@@ -218,7 +218,7 @@ def _no_kind(refused: Refused) -> Words:
         return "it is required", f"give one of: {', '.join(known)}"
     meant = nearest(str(context["tag"]), known)
     hint = f"did you mean {meant}? " if meant else ""
-    return "it is none of the choices", f"{hint}give one of: {', '.join(known)}"
+    return "it is not one of the choices", f"{hint}give one of: {', '.join(known)}"
 
 
 def _length(refused: Refused) -> Words:

@@ -1,8 +1,8 @@
-"""The corpus of refused configurations (tests/rejects), and what is said of each.
+"""The corpus of refused configurations (tests/rejects), and the messages of each.
 
 Each file, named by its layer or `<layer>-<topic>`, holds a good configuration and the
 cases: what each changes in it (`change`, merged into mappings) or leaves out (`drop`,
-paths), what would happen if it was taken (`would`, a key of `CONSEQUENCES`), and the
+paths), the consequence if it were accepted (`would`, a key of `CONSEQUENCES`), and the
 problems it must give, all of them and no others.
 """
 
@@ -23,19 +23,19 @@ from toolchain import paths
 
 CORPUS = paths.ROOT / "tests" / "rejects"
 CONSEQUENCES = {
-    "open": "others could read, call or change what is not theirs",
-    "unreviewed": "something could run that no reviewer has seen",
-    "lost": "data, records or other people's objects would be gone",
-    "down": "requests would fail, or a program would not run",
-    "stuck": "pods or nodes would wait for ever",
-    "never": "an alert, a bound or an autoscaler would never act, or always",
-    "cost": "money would be spent on nothing, or without a bound",
-    "ignored": "nothing reads it, and nobody would notice",
-    "mixed": "two places say it, and one of them would win in silence",
-    "misread": "YAML or a program would take it for another value",
-    "later": "AWS, Kubernetes or a program would refuse it halfway through an update",
+    "open": "unauthorized callers could read, call or change something",
+    "unreviewed": "something unreviewed could run",
+    "lost": "data, records or other users' objects would be lost",
+    "down": "requests would fail, or a program would not start",
+    "stuck": "pods or nodes would stay pending",
+    "never": "an alert, a limit or an autoscaler would never act, or always",
+    "cost": "money would be wasted, or spent without a limit",
+    "ignored": "the setting would be ignored silently",
+    "mixed": "two settings conflict, and one would silently override the other",
+    "misread": "YAML or a program would read another value",
+    "later": "AWS, Kubernetes or a program would reject it halfway through an update",
 }
-"""What would happen, by the word that a case has for it."""
+"""The consequence, by the key that a case gives as `would`."""
 MIRRORED = (
     "dcgm-exporter",
     "income-savedmodel",

@@ -12,19 +12,18 @@ from docs.refused_cases import CONSEQUENCES, Case
 
 PAGE = Path("docs/reference/refused.md")
 _LOCK = re.compile(r"\S*/images\.lock")
-"""Of whoever runs this."""
+"""Path of the lock file in the cache of the user who runs this."""
 HEAD = """\
 # Refused configurations
 
 Generated from `tests/rejects` by `make docs`; the tests of the corpus compare. Each row
-is a configuration that is refused before the first resource, with all its problems
-together. A message begins with the setting's path and value, and ends with what is
-said here.
+is a configuration that is refused before the first resource; all its problems are
+reported together. A message has the path and value of the setting, then this text.
 """
 
 
 def page() -> str:
-    """The page as Markdown; each case is run for what is said of it."""
+    """The page as Markdown; each case is run to get its message."""
     parts = [HEAD]
     for file in refused_cases.files():
         topic = file.stem.partition("-")[2]
@@ -32,7 +31,7 @@ def page() -> str:
             f"## Layer {refused_cases.layer(file)}{': ' if topic else ''}{topic}\n"
         )
         parts.append(
-            "| setting | given | what would happen | what is said |\n|---|---|---|---|"
+            "| setting | configuration | consequence | message |\n|---|---|---|---|"
         )
         for case in refused_cases.cases(file):
             parts += rows(case, case.found())

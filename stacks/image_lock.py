@@ -34,7 +34,7 @@ def problems(ours: Mapping[str, Any], root: Path) -> Iterator[Problem]:
         yield Problem(
             FIELD,
             name,
-            "it lies outside of the checkout, so that no reviewer sees it",
+            "it is outside the checkout, where no reviewer sees it",
             "give a path in the checkout, such as stacks/config/images.prod.lock",
         )
     elif not (root / path).is_file():

@@ -102,7 +102,7 @@ def _reach(settings: ClusterParts) -> Iterator[Problem]:
 
 def _too_wide(path: str, cidrs: Sequence[str]) -> Iterator[Problem]:
     """Ranges that are too wide, and smaller ones that are one such range in pieces."""
-    reached = "hosts than any one deploys from would reach the API server"
+    reached = "hosts than anyone deploys from would reach the API server"
     ranges = [IPv4Network(cidr) for cidr in cidrs]
     for number, given in enumerate(ranges):
         if given.prefixlen < WIDEST_PREFIX:

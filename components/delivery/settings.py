@@ -72,7 +72,7 @@ class RolloutSettings(Settings):
     """How a revision takes over from another."""
 
     from_: Annotated[RevisionName, Field(alias="from")]
-    """The revision that has the requests."""
+    """Revision that serves the requests when the rollout starts."""
     to: RevisionName
     """The revision that may get them: the canary. It begins without requests."""
     steps: Annotated[tuple[StepSettings, ...], Field(max_length=20)] = (
@@ -114,7 +114,7 @@ class RolloutSettings(Settings):
             yield Problem(
                 "to",
                 self.to,
-                "it is the revision that has the requests already",
+                "it is the revision that serves the requests already",
                 "name another revision of the model",
             )
         yield from self._rows_problem()

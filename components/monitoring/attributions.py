@@ -30,7 +30,7 @@ RETRIES = 2
 
 
 def attributed(watched: Sequence[Watched]) -> list[Watched]:
-    """The models that want attributions, by name."""
+    """The models with attributions, by name."""
     wanted = [one for one in watched if one.settings.attributions]
     return sorted(wanted, key=lambda one: one.model)
 
@@ -45,8 +45,8 @@ def problems(
         yield Problem(
             "monitor.attributions",
             None,
-            f"{', '.join(one.model for one in wanted)} want attributions, and there is "
-            "no job that makes them",
+            "no job computes the attributions of "
+            + ", ".join(one.model for one in wanted),
             "set monitor.attributions.token_secret, or remove monitor.attributions of "
             "the models",
         )

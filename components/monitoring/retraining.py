@@ -25,7 +25,7 @@ def _url(value: str) -> str:
     except ValueError as error:
         refuse(f"it is no URL: {error}", _FIX)
     if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
-        refuse("it is no URL of a host by HTTP or HTTPS", _FIX)
+        refuse("it is not an HTTP or HTTPS URL", _FIX)
     if parts.username is not None or parts.fragment:
         refuse("it has a user or a fragment", "put a secret into token_secret instead")
     if not value.isascii() or any(it.isspace() for it in value):

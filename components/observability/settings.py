@@ -154,7 +154,7 @@ class AlertmanagerSettings(PartSettings):
                 yield Problem(
                     path=f"webhooks.{number}",
                     value=NOT_SHOWN,
-                    reason=f"its port {port} is none of webhook_ports, and the network "
+                    reason=f"its port {port} is not in webhook_ports, so the network "
                     "policy would stop every message",
                     fix=f"add {port} to webhook_ports",
                 )

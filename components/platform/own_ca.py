@@ -197,7 +197,7 @@ def _names(hosts: Sequence[str]) -> list[x509.GeneralName]:
 
 
 def _read(path: Path) -> Pair | None:
-    """What a file holds; None if it is missing or is none of ours."""
+    """What a file holds; None if it is missing or is not one of ours."""
     try:
         text = path.read_text()
         certificate, begin, key = text.partition(_KEY_BEGIN)

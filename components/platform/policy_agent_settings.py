@@ -34,8 +34,8 @@ _NAME = re.compile(r"[a-z][a-z0-9._-]{0,13}\*?")
 def _pods(text: str) -> str:
     if not _NAME.fullmatch(text):
         refuse(
-            "not the name of an interface, or the beginning of names and *",
-            "give what the network plugin calls the nodes' ends, such as veth*",
+            "not an interface name, or a prefix of names with * at its end",
+            "give the names of the pods' interfaces on the node, such as veth*",
         )
     stem = text.removesuffix("*")
     for beginning, example in _OF_NODES.items():
@@ -43,10 +43,9 @@ def _pods(text: str) -> str:
         if is_wide or stem.startswith(beginning):
             name = example if is_wide else stem
             refuse(
-                f"it takes in {name}, and all traffic of the node itself would be "
+                f"it matches {name}, and all traffic of the node itself would be "
                 "dropped",
-                "give what the network plugin calls the nodes' ends of pods' cables, "
-                "such as veth*",
+                "give the names of the pods' interfaces on the node, such as veth*",
             )
     return text
 
@@ -64,5 +63,5 @@ class PolicyAgentSettings(PartSettings):
     image: str = "policy-agent"
     """The agent. A short name of images.lock, or by digest."""
     pod_interfaces: Annotated[str, AfterValidator(_pods)] = "veth*"
-    """Names of the nodes' ends of pods' cables, as the network plugin gives them; what
-    comes from one with an address of no known pod is let nowhere."""
+    """Names of the pods' interfaces on the node, as the network plugin chooses them.
+    Packets from them with an address of no known pod are dropped."""

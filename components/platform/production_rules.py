@@ -115,8 +115,8 @@ def _node_ports(monitoring: MonitoringSettings) -> Iterator[Problem]:
             yield Problem(
                 path=f"monitoring.{name}.node_port",
                 value=part.node_port,
-                reason=f"production: whoever reaches a node could {harm}, without a "
-                "password",
+                reason=f"production: anyone who can reach a node could {harm}, "
+                "without a password",
                 fix=f"remove it, and use `kubectl port-forward`, {OR_ELSE}",
             )
 
@@ -133,7 +133,7 @@ def _kubelets(
             yield Problem(
                 path=f"{path}.kubelet_insecure_tls",
                 value=True,
-                reason="production: whoever answers at a node's address would get a "
+                reason="production: anyone who answers at a node's address would get a "
                 "token of the API server",
                 fix="remove it, and let the cluster's CA sign the kubelets' "
                 f"certificates, {OR_ELSE}",

@@ -53,7 +53,7 @@ class ModelServer(pulumi.ComponentResource):
 
     `name` is the model's name in its model.yaml; `known_prefixes` are the API versions
     of all models of the stack, which a 404 names beside the own ones; `needs` is what
-    its door asks and others make, such as the Secrets with its callers' keys. Raises
+    its access policies read and others create: the Secrets with callers' keys. Raises
     pydantic's ValidationError if it is no name that Kubernetes takes. The outputs:
     `service` (its name), `path` (the newest public prefix or nothing) and `version`
     (first digits of the model's digest); of revisions, `service` is the first and
@@ -99,7 +99,7 @@ class ModelServer(pulumi.ComponentResource):
             self._made["Service", part.name] = revision.service
             deployments.append(revision.deployment)
         self._add_routes(deployments, known_prefixes, needs)
-        # After the pods: else a first start would be told as an outage.
+        # After the pods: else a first start would be reported as an outage.
         self._rules(deployments)
         first = self._parts[0]
         self.service = pulumi.Output.from_input(first.name)
@@ -182,7 +182,7 @@ class ModelServer(pulumi.ComponentResource):
         if self._args.grpc_route:
             filters |= route.unknown_revision(self._model, self._parts)
         self._route_filters(filters)
-        # The door before the way: no request comes in while there is none.
+        # Policies before routes: no request passes before its caller is checked.
         before = [*pods, *self._access_policies(self._args.access, needs)]
         about = self._model, self._args, self._parts, self._platform
         if self._args.rollout:
@@ -252,7 +252,7 @@ class ModelServer(pulumi.ComponentResource):
             )
             before.append(keys)
         # With or without a rollout: when one is removed, the policies are updated early
-        # and the traffic route is deleted at the end. It needs its door until then.
+        # and the traffic route is deleted at the end. Until then it needs its policies.
         # Envoy Gateway skips a target that is not there, and the others count.
         more = [route.traffic_name(self._model)] if self._args.revisions else []
         policies = access.policies(

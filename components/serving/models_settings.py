@@ -148,8 +148,8 @@ class ModelsSettings(Settings):
     def _keys(self) -> Iterator[Problem]:
         """Keys that open nothing, or are none."""
         yield from weak_keys(self.client_keys)
-        doors = [args.access for args in self.models.values() if args.access]
-        asked = {door.api_keys.secret for door in doors if door.api_keys}
+        accesses = [args.access for args in self.models.values() if args.access]
+        asked = {access.api_keys.secret for access in accesses if access.api_keys}
         yield from external_secret.clashes(self.models, {*self.client_keys, *asked})
         for secret in self.client_keys:
             if secret not in asked:

@@ -63,7 +63,7 @@ class RetryWith(Settings):
     memory_factor: Annotated[Decimal, Field(gt=1, le=8)] = 1.5
     """How many times the memory of the run before a worker may use, and asks for."""
     most_memory_mib: Annotated[Whole, Field(ge=64, le=4_194_304)]
-    """The most that a worker may use, in MiB; a run that had it is not repeated."""
+    """Largest memory limit of a worker, in MiB; a run that had it is not retried."""
 
     def most_request_mib(self, first: Resources) -> int:
         """What a worker requests that may use the most: both grow alike, whole MiB."""

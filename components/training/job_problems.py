@@ -83,7 +83,7 @@ def _gang(job: JobFields) -> Iterator[Problem]:
         yield Problem(
             "gang",
             job.gang,
-            "one worker is no gang, so it would have no effect",
+            "one worker does not need gang scheduling, so it would have no effect",
             "remove it, or raise nodes",
         )
     if job.queue and job.gang != "kueue":
@@ -197,7 +197,7 @@ def _retry(job: JobFields) -> Iterator[Problem]:
             yield Problem(
                 "retry_with.most_memory_mib",
                 most,
-                f"a worker would request {request} MiB, which {found.value} has not "
+                f"a worker would request {request} MiB, more than {found.value} has "
                 "for pods",
                 "lower it, lower resources.memory_request_mib, or give a larger type",
             )

@@ -72,13 +72,13 @@ def _schedule(text: str) -> str:
     parts = text.split(" ")
     if len(parts) != len(FIELDS):
         refuse(
-            "not a schedule of cron",
+            "not a cron schedule",
             'give five fields, such as "15 2 * * *" for 02:15 UTC each day',
         )
     for field, part in zip(FIELDS, parts, strict=True):
         if not field.takes(part):
             refuse(
-                f"not a schedule of cron: {part!r} is no {field.name}",
+                f"not a cron schedule: {part!r} is not a valid {field.name}",
                 f"give {field}, a range such as {field.least}-{field.least + 1}, a "
                 "list, or *",
             )

@@ -66,7 +66,9 @@ class Claim(Settings):
     def contradictions(self) -> Iterator[Problem]:
         """No place, or two; settings of a claim where there is none."""
         if not self.claim and not self.bucket:
-            yield Problem("claim", ABSENT, "no place is given", "give claim, or bucket")
+            yield Problem(
+                "claim", ABSENT, "no storage is given", "give claim, or bucket"
+            )
         if self.claim and self.bucket:
             yield Problem(
                 "bucket", self.bucket, "claim is given too", "remove one of the two"
@@ -76,7 +78,7 @@ class Claim(Settings):
                 yield Problem(
                     name,
                     getattr(self, name),
-                    "it belongs to a claim, and a bucket is given",
+                    "it applies to claims only, and a bucket is given",
                     "remove it",
                 )
         if self.storage_class and self.claim and not self.size_gib:

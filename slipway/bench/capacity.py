@@ -1,4 +1,4 @@
-"""How much one server bears: the highest rate at which its answers are quick and good.
+"""How much load one server sustains: its highest rate of quick, good answers.
 
 Rates are doubled until one is too much, then the gap is halved. Each step is an
 open-loop run; a rate is too much if it was so twice. A step in which the generator
@@ -32,12 +32,12 @@ class Step:
     used: Used | None = None
     """What the server used meanwhile, where it says so."""
     problem: str = ""
-    """Why the rate is too much; empty if it is borne."""
+    """Why the rate is too much; empty if the rate is sustained."""
 
     def as_data(self) -> dict[str, Any]:
         return {
             "rate": round(self.rate, 2),
-            "borne": not self.problem,
+            "sustained": not self.problem,
             "problem": self.problem,
             **self.report.as_data(),
             "used": self.used.as_data() if self.used else None,
@@ -54,7 +54,7 @@ class Limits:
     first_rate: float = 10.0
     highest_rate: float = 2000.0
     refinements: int = 4
-    """How often the gap between borne and too much is halved."""
+    """How often the gap between sustained and excessive rates is halved."""
     pause_seconds: float = 1.0
     """Between steps, so that one's backlog is not the next one's."""
 
@@ -67,13 +67,13 @@ class Capacity:
     ended: str = ""
     """Why it ended before its aim; empty if it did not."""
     held: Step | None = None
-    """A last run at HEADROOM of the highest rate borne: what replicas are sized by."""
+    """A last run at HEADROOM of the highest sustained rate: the size of replicas."""
 
     @property
     def best(self) -> Step | None:
-        """The step of the highest rate that was borne."""
-        borne = [s for s in self.steps if not s.problem and not s.report.invalid]
-        return max(borne, key=lambda step: step.rate, default=None)
+        """The step of the highest sustained rate."""
+        sustained = [s for s in self.steps if not s.problem and not s.report.invalid]
+        return max(sustained, key=lambda step: step.rate, default=None)
 
     @property
     def least_refused(self) -> float:
@@ -86,7 +86,7 @@ Measure = Callable[[float, float], Step]
 
 
 def judge(report: Report, p99_seconds: float) -> str:
-    """Why a rate is too much; empty if it is borne."""
+    """Why a rate is too much; empty if the rate is sustained."""
     if report.failed:
         worst = max(report.failed, key=lambda name: report.failed[name])
         number = sum(report.failed.values())
@@ -151,7 +151,7 @@ def _next(found: Capacity, limits: Limits) -> float | None:
         return min(2 * best, limits.highest_rate)
     too_much = [step for step in found.steps if step.problem]
     if best == 0.0:
-        # Not even the first: down until something is borne, or it makes no sense.
+        # Not even the first: down until a rate is sustained, or none can be.
         return refused / 4 if len(too_much) < 4 else None
     tried = sum(1 for step in found.steps if best <= step.rate or step.problem)
     if tried > limits.refinements + 1 or refused / best < 1.05:

@@ -1,4 +1,4 @@
-"""`slipway bench`: what one replica bears, and whether replicas have the right size."""
+"""`slipway bench`: the load that a replica sustains, and the right size of replicas."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def measure(
     problem = judge(report, limits.p99_seconds)
     step = Step(rate, report, used, problem)
     console.print(
-        f"  {rate:8.1f}/s  {problem or report.invalid or 'borne'}",
+        f"  {rate:8.1f}/s  {problem or report.invalid or 'sustained'}",
         highlight=False,
         soft_wrap=True,
     )
@@ -249,7 +249,7 @@ def _print(console: Console, target: Subject, found: Capacity) -> None:
         return
     per_replica = recommend.rate_per_replica(found, target.replicas) or 0.0
     console.print(
-        f"A replica bears {per_replica / HEADROOM:.0f} requests/s; hold it at "
+        f"A replica sustains {per_replica / HEADROOM:.0f} requests/s; hold it at "
         f"{per_replica:.0f} ({HEADROOM:.0%}). For models.<name> of the stack file:\n",
         highlight=False,
     )
@@ -271,7 +271,7 @@ def _row(step: Step) -> tuple[str, ...]:
         f"{step.report.goodput:.1f}",
         f"{used.cpu_cores:.2f}" if used else "-",
         f"{used.inflight:.2f}" if used else "-",
-        step.problem or ("generator late" if step.report.invalid else "borne"),
+        step.problem or ("generator late" if step.report.invalid else "sustained"),
     )
 
 

@@ -75,7 +75,7 @@ def _entry(
 ) -> Entry:
     number = last.sequence + 1 if last else 1
     _require(not stored.fault, "version", stored.fault)
-    _require(stored.number > 0, "name", "the file is none of the ledger")
+    _require(stored.number > 0, "name", "the file is not one of the ledger")
     missing = f"entry {number} is missing; this is entry {stored.number}"
     _require(stored.number <= number, "sequence", missing)
     twice = f"entry {stored.number} is there in several versions"

@@ -31,7 +31,7 @@ class Stored:
 
     name: str
     number: int
-    """Of the entry; 0 if the name is none of an entry."""
+    """Of the entry; 0 if the name is not one of an entry."""
     content: bytes
     fault: str = ""
     """Why it is no version of an entry, if the store knows."""

@@ -165,7 +165,7 @@ def _documents(resource: Resource) -> list[Object]:
     for key, text in resource.inputs.items():
         if "policy" in key.lower() and isinstance(text, str) and text.startswith("{"):
             statements = json.loads(text).get("Statement")
-            if statements is not None:  # else it is none of IAM's
+            if statements is not None:  # else it is not one of IAM's
                 kind = _kind(resource.type, key)
                 said = [statement(s) for s in statements]
                 found.append({"field": key, "kind": kind, "statements": said})

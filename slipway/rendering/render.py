@@ -93,8 +93,8 @@ class Rendered:
     def sealed(self) -> list[str]:
         """Of these, the ones whose values only the engine decrypts.
 
-        A placeholder stands for them here. It is known to everybody: whoever applied it
-        as a key would open the door to all.
+        Here a placeholder replaces them. It is public: applied as a key, it would give
+        everybody access.
         """
         known = (PLACEHOLDER, base64.b64encode(PLACEHOLDER.encode()).decode())
         return [

@@ -205,7 +205,7 @@ def test_other_settings_wait_for_a_person_and_then_it_is_promoted(
 
 
 def bad_pod(deployment: dict[str, Any], canary: str) -> dict[str, Any]:
-    """A pod of the revision's Service that is none of its Deployment's."""
+    """A pod of the revision's Service that is not one of its Deployment's."""
     template = deployment["spec"]["template"]
     restricted = {
         "allowPrivilegeEscalation": False,

@@ -183,9 +183,9 @@ def test_nodes_start_with_imdsv2_at_one_hop_and_an_encrypted_disk(life: Life) ->
             assert mapping["Ebs"]["VolumeType"] == "gp3"
         own = life.world.settings["account"].get("tags") or {}
         for made in data["TagSpecifications"]:
-            borne = tags(made)
-            assert borne["slipway.dev/cluster"] == found.name
-            assert own.items() <= borne.items()
+            tags_found = tags(made)
+            assert tags_found["slipway.dev/cluster"] == found.name
+            assert own.items() <= tags_found.items()
 
 
 def test_interruptions_reach_the_autoscaler(life: Life) -> None:
@@ -289,10 +289,10 @@ def test_updates_replace_nothing(life: Life) -> None:
     assert found.node_groups[pool]["scalingConfig"]["maxSize"] == size
     assert tags(found.vpc)["cost-center"] == "4711"
     group = found.rest.describe_nodegroup(clusterName=found.name, nodegroupName=pool)
-    borne = found.rest.list_tags_for_resource(
+    tags_found = found.rest.list_tags_for_resource(
         resourceArn=group["nodegroup"]["nodegroupArn"]
     )
-    assert borne["tags"]["cost-center"] == "4711"
+    assert tags_found["tags"]["cost-center"] == "4711"
     logs = life.account.client("logs").describe_log_groups(
         logGroupNamePrefix=f"/aws/eks/{found.name}/cluster"
     )

@@ -170,7 +170,7 @@ def test_backfill_names_all_wrong_columns_and_writes_nothing(
     [
         ((), "no time; give --time with a column, or --date with a day"),
         (("--time", "sex"), "--time: 10 rows have none; leave these rows out"),
-        (("--date", "soon"), "--date soon: is no day; write it as 2026-11-29"),
+        (("--date", "soon"), "--date soon: is not a date; write it as 2026-11-29"),
     ],
 )
 def test_backfill_needs_a_time_for_each_row(

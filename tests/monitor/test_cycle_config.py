@@ -187,14 +187,14 @@ def test_every_problem_is_reported_at_once() -> None:
     assert set(problems) == {
         "store: is missing; give it",
         "cycle_seconds=0: must lie between 1 and 86400; change it",
-        "clock='sun': is none of wall, event; take one of them",
+        "clock='sun': is not one of wall, event; take one of them",
         "port=True: is not a whole number; give one",
         "retention.figures_days=5: less than raw_days = 10; raise it to that",
         f"retention.holds[0].first=None: {no_day}",
         f"retention.holds[0].last=None: {no_day}",
         f"modles=[]: no such setting; known here are {known}",
         f"{first}.name='a b': {name}",
-        f"{first}.quality[0].metric='mae': is none of {metrics}; take one of them",
+        f"{first}.quality[0].metric='mae': is not one of {metrics}; take one of them",
         (
             f"{first}.quality[0].baseline='good': is neither a number nor "
             '"reference"; write one of them'

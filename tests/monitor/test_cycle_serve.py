@@ -215,6 +215,6 @@ def test_wrong_settings_end_it_at_once(tmp_path: Path) -> None:
     told = (tmp_path / "stderr").read_text().splitlines()
     path = tmp_path / "monitor.json"
     assert told == [
-        f"error: {path}: clock='sun': is none of wall, event; take one of them",
+        f"error: {path}: clock='sun': is not one of wall, event; take one of them",
         f"error: {path}: port=-1: must lie between 0 and 65535; change it",
     ]

@@ -277,7 +277,7 @@ def test_kill_9_before_every_step_neither_loses_nor_doubles_a_row(
 
 
 def test_a_kill_between_two_deletions_is_repaired(tmp_path: Path) -> None:
-    """The steps that last are waits for the disk; a deletion is none of them."""
+    """The steps that last are waits for the disk; a deletion is not one of them."""
     root = tmp_path / "store"
     _filled(root)
 

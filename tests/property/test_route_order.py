@@ -34,7 +34,7 @@ POLICIES = ("SecurityPolicy", "BackendTrafficPolicy")
 
 @st.composite
 def server(draw: Draw) -> Config:
-    """A server with any of: routes, gRPC, revisions, a door, scaling by requests."""
+    """A server with any of: routes, gRPC, revisions, access, scaling by requests."""
     names = draw(st.lists(REVISIONS, max_size=3, unique=True))
     shares = [100 - 10 * (len(names) - 1), *[10] * (len(names) - 1)]
     grpc = draw(st.booleans())
@@ -85,7 +85,7 @@ def before(rendered: Rendered, resource: Resource) -> set[str]:
 
 
 def asked(spec: Config) -> Iterator[Key]:
-    """What a policy of the door asks."""
+    """What an access policy requires."""
     for one in spec.get("apiKeyAuth", {}).get("credentialRefs", []):
         yield one["kind"], one["name"]
 
@@ -119,7 +119,7 @@ def test_what_a_route_needs_is_made_before_it_and_removed_after_it(
         first = before(rendered, resource)
         late = {key for key in wanted if made[key].urn not in first}
         assert late == set()
-        # Each revision by weight or by name, and the door if there is one.
+        # Each revision by weight or by name, and the access policies if there are any.
         assert {name for kind_, name in wanted if kind_ == "Service"} == {
             f"{SERVER}-{name}" for name in args.get("revisions", {})
         } or {SERVER}

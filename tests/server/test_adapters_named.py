@@ -98,7 +98,7 @@ def test_names_count_and_not_places(
     ("names", "said"),
     [
         (["f0", "f1", "f2"], "f3: is missing"),
-        ([*NAMES, "foo"], "foo: is none of the model's features f0, f1, f2, f3"),
+        ([*NAMES, "foo"], "foo: is not one of the model's features f0, f1, f2, f3"),
         (["foo", "bar", "f2", "f3"], "f0: is missing"),
     ],
     ids=["missing", "unknown", "both"],

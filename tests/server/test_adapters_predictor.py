@@ -143,7 +143,7 @@ def test_wrong_rows_raise_what_the_server_answers(
     ("record", "text"),
     [
         ({"f0": 1, "f1": 2, "f2": 3}, r"\[0\]\.f3: is missing"),
-        ({"f0": 1, "f1": 2, "f2": 3, "f3": 4, "g": 5}, r"\[0\]\.g: is none of"),
+        ({"f0": 1, "f1": 2, "f2": 3, "f3": 4, "g": 5}, r"\[0\]\.g: is not one of"),
         ({"f0": 1, "f1": 2, "f2": 3, "f3": "4"}, r"\[0\]\.f3: must be a number"),
         ({"f0": 1, "f1": 2, "f2": 3, "f3": True}, r"\[0\]\.f3: must be a number"),
         ({"f0": 1, "f1": 2, "f2": 3, "f3": float("nan")}, r"\[0\]\.f3: must be"),

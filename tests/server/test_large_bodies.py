@@ -241,7 +241,7 @@ def test_what_is_long_beside_the_numbers_is_refused(
         ("FP32 1.25 4 flat", 4.0, "8388 rows"),
         ("UINT8 7 4 nested", 4.0, "20971 rows"),
         ("FP32 1.25 4 broken", 4.0, "not JSON: unexpected character, expected"),
-        ("FP32 [] 4 junk", 4.0, "inputs[0].name: null is none of the model"),
+        ("FP32 [] 4 junk", 4.0, "inputs[0].name: null is not one of the model"),
         ("FP32 {} 4 junk", 4.0, "$: a body of over 65536 bytes may have"),
     ],
 )

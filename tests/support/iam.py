@@ -25,7 +25,7 @@ _FIELDS: dict[tuple[str, str], Kind] = {
 }
 """Where policies stand in what AWS's provider is given."""
 NO_POLICY = {"aws:ecr/lifecyclePolicy:LifecyclePolicy"}
-"""Has a field `policy` that is none of IAM's."""
+"""Has a field `policy` that is not one of IAM's."""
 _LISTED = rules.load()
 _EVALUATOR = Evaluator(_LISTED)
 

@@ -1,4 +1,4 @@
-"""A model's door as plain data: policies, their order, and what they never show."""
+"""A model's access policies as plain data: their order, and what they never show."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PUBLIC = {"keys": [{"kty": "EC", "crv": "P-256", "x": "AA", "y": "AA"}]}
 EACH, TOTAL = {"requests": 5}, {"requests": 600, "per": "minute"}
 
 
-def door(**asked: Any) -> Rendered:
+def with_access(**asked: Any) -> Rendered:
     return r.model(access=asked)
 
 
@@ -35,12 +35,12 @@ def spec(found: Rendered, kind: str) -> dict[str, Any]:
 
 
 def rules(**asked: Any) -> list[dict[str, Any]]:
-    limit = spec(door(**asked), "BackendTrafficPolicy")["rateLimit"]
+    limit = spec(with_access(**asked), "BackendTrafficPolicy")["rateLimit"]
     found: list[dict[str, Any]] = limit["local"]["rules"]
     return found
 
 
-def test_without_access_there_is_no_door() -> None:
+def test_without_access_there_is_no_policy() -> None:
     found = r.model()
     assert "SecurityPolicy" not in {m["kind"] for m in found.manifests}
     said = r.manifest(found, "BackendTrafficPolicy")["spec"]
@@ -48,8 +48,8 @@ def test_without_access_there_is_no_door() -> None:
 
 
 @pytest.mark.parametrize("kind", ["SecurityPolicy", "BackendTrafficPolicy"])
-def test_the_door_stands_before_the_way(kind: str) -> None:
-    found = door(**KEYS)
+def test_access_policies_precede_the_route(kind: str) -> None:
+    found = with_access(**KEYS)
     policy = r.resource(found, kind)
     assert policy.urn in r.resource(found, "HTTPRoute").depends_on
     (target,) = policy.inputs["spec"]["targetRefs"]
@@ -59,7 +59,7 @@ def test_the_door_stands_before_the_way(kind: str) -> None:
 
 
 def test_keys_come_by_header_and_go_no_further() -> None:
-    keys = spec(door(**KEYS), "SecurityPolicy")["apiKeyAuth"]
+    keys = spec(with_access(**KEYS), "SecurityPolicy")["apiKeyAuth"]
     assert keys["extractFrom"] == [{"headers": ["x-api-key"]}]
     assert keys["sanitize"] is True
     assert keys["forwardClientIDHeader"] == access.CLIENT_HEADER
@@ -67,7 +67,7 @@ def test_keys_come_by_header_and_go_no_further() -> None:
 
 
 def test_tokens_come_by_header_and_name_the_client() -> None:
-    (provider,) = spec(door(jwt=JWT), "SecurityPolicy")["jwt"]["providers"]
+    (provider,) = spec(with_access(jwt=JWT), "SecurityPolicy")["jwt"]["providers"]
     assert provider["audiences"] == ["models"]
     assert provider["extractFrom"] == {"headers": [access.BEARER]}
     assert provider["remoteJWKS"] == {"uri": JWT["jwks_uri"]}
@@ -79,17 +79,17 @@ def test_tokens_come_by_header_and_name_the_client() -> None:
 def test_the_token_is_removed_once_it_was_checked() -> None:
     removed = {"remove": ["Authorization"]}
     wanted = {"type": "RequestHeaderModifier", "requestHeaderModifier": removed}
-    route = r.manifest(door(jwt=JWT), "HTTPRoute")
+    route = r.manifest(with_access(jwt=JWT), "HTTPRoute")
     to_models = [rule for rule in route["spec"]["rules"] if "backendRefs" in rule]
     assert to_models
     assert all(wanted in rule["filters"] for rule in to_models)
-    kept = door(jwt={**JWT, "forward_token": True})
+    kept = with_access(jwt={**JWT, "forward_token": True})
     assert "RequestHeaderModifier" not in json.dumps(kept.manifests)
-    assert "RequestHeaderModifier" not in json.dumps(door(**KEYS).manifests)
+    assert "RequestHeaderModifier" not in json.dumps(with_access(**KEYS).manifests)
 
 
 def test_an_issuers_keys_may_stand_in_the_settings() -> None:
-    found = door(jwt={**JWT, "jwks_uri": None, "jwks": PUBLIC})
+    found = with_access(jwt={**JWT, "jwks_uri": None, "jwks": PUBLIC})
     (provider,) = spec(found, "SecurityPolicy")["jwt"]["providers"]
     name = provider["localJWKS"]["valueRef"]["name"]
     config = next(m for m in found.manifests if m["metadata"]["name"] == name)
@@ -123,7 +123,7 @@ def test_addresses_are_distinguished_of_both_kinds() -> None:
 
 
 def test_refusals_are_json_of_the_servers_form() -> None:
-    found = door(**KEYS, rate_per_client=EACH, max_body_kib=64)
+    found = with_access(**KEYS, rate_per_client=EACH, max_body_kib=64)
     policy = spec(found, "BackendTrafficPolicy")
     assert policy["requestBuffer"] == {"limit": "64Ki"}
     statuses = {}
@@ -151,7 +151,9 @@ def test_refusals_are_json_of_the_servers_form() -> None:
 )
 def test_envoy_gateways_own_schemas_take_it(asked: dict[str, Any]) -> None:
     policies = [
-        m for m in door(**asked).manifests if m["apiVersion"] == access.API_VERSION
+        m
+        for m in with_access(**asked).manifests
+        if m["apiVersion"] == access.API_VERSION
     ]
     assert policies
     for policy in policies:
@@ -159,7 +161,7 @@ def test_envoy_gateways_own_schemas_take_it(asked: dict[str, Any]) -> None:
 
 
 def test_the_schemas_would_refuse_what_they_do_not_know() -> None:
-    policy = r.manifest(door(**KEYS), "SecurityPolicy")
+    policy = r.manifest(with_access(**KEYS), "SecurityPolicy")
     policy["spec"]["apiKeyAuth"]["forwardClientIdHeader"] = "x-client-id"
     with pytest.raises(jsonschema.ValidationError):
         validator("SecurityPolicy").validate(policy)

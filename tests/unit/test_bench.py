@@ -46,7 +46,7 @@ def report(rate: float, seconds: float, latency: float, failed: int = 0) -> Repo
 
 
 class Server:
-    """One that bears `capacity` requests per second, and a clock beside it."""
+    """A server that sustains `capacity` requests per second, and a clock beside it."""
 
     def __init__(self, capacity: float, *, fails: bool = False) -> None:
         self.capacity, self.fails = capacity, fails
@@ -78,7 +78,7 @@ class Server:
 
 @pytest.mark.parametrize("capacity", [12.0, 130.0, 999.0])
 @pytest.mark.parametrize("fails", [False, True])
-def test_the_highest_rate_that_is_borne_is_found(capacity: float, fails: bool) -> None:
+def test_the_highest_sustained_rate_is_found(capacity: float, fails: bool) -> None:
     server = Server(capacity, fails=fails)
     found = server.search(step_seconds=2)
     assert found.best is not None
@@ -109,7 +109,7 @@ def test_a_server_slower_than_the_first_rate_is_met_from_above() -> None:
     assert found.best.rate <= 1.0
 
 
-def test_a_server_that_bears_nothing_ends_the_search() -> None:
+def test_a_server_that_sustains_nothing_ends_the_search() -> None:
     server = Server(0.0)
     found = server.search(step_seconds=2)
     assert found.best is None

@@ -134,7 +134,7 @@ def test_our_servers_methods_are_the_public_ones() -> None:
 
 
 @pytest.mark.parametrize("kind", ["SecurityPolicy", "BackendTrafficPolicy"])
-def test_one_door_guards_both_ways_and_stands_before_them(kind: str) -> None:
+def test_one_policy_covers_both_routes_and_precedes_them(kind: str) -> None:
     found = model(access=KEYS)
     policy = r.resource(found, kind)
     assert targets(policy.inputs["spec"]) == TARGETS

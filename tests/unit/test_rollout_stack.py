@@ -94,14 +94,14 @@ def test_the_engine_leaves_the_rules_to_the_controller(one: Rendered) -> None:
         assert service in routes["employment-traffic"].depends_on
 
 
-def test_both_routes_have_the_same_door() -> None:
+def test_both_routes_have_the_same_access_policies() -> None:
     found = named(render(access={"api_keys": {"secret": "callers"}}))
     for kind in ("SecurityPolicy", "BackendTrafficPolicy"):
         targets = found[kind, "employment"]["spec"]["targetRefs"]
         assert [it["name"] for it in targets] == ["employment", "employment-traffic"]
 
 
-def test_the_door_stays_when_the_rollout_goes() -> None:
+def test_access_policies_stay_when_the_rollout_is_removed() -> None:
     """The policies are updated early, and the weighted route is deleted at the end."""
     keys = {"access": {"api_keys": {"secret": "callers"}}}
     rollout, weights = (

@@ -55,7 +55,7 @@ garden.yaml: 9 problems, nothing was touched
     reason: it is more than 5000
     fix: give a number from 1 to 5000
   hives.north.kind: 'topbar'
-    reason: it is none of the choices
+    reason: it is not one of the choices
     fix: did you mean top-bar? give one of: top-bar, log
   hives.north.bee: 3
     reason: there is no such setting

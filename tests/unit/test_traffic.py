@@ -48,7 +48,7 @@ def test_they_can_be_switched_off() -> None:
     assert found["timeout"]["tcp"] == {"connectTimeout": "1s"}
 
 
-def test_a_door_is_in_the_same_policy() -> None:
+def test_access_is_in_the_same_policy() -> None:
     found = policy(access={"rate_total": {"requests": 5, "per": "second"}})
     assert {"rateLimit", "retry", "healthCheck"} <= set(found)
 

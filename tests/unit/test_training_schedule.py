@@ -47,5 +47,5 @@ def test_what_cron_has_is_taken(text: str) -> None:
     ],
 )
 def test_what_cron_does_not_have_is_refused(text: str) -> None:
-    with pytest.raises(ValidationError, match="not a schedule of cron"):
+    with pytest.raises(ValidationError, match="not a cron schedule"):
         TAKEN.validate_python(text)

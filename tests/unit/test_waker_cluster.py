@@ -215,7 +215,7 @@ def test_what_is_seen_of_models(tmp_path: Path) -> None:
         api.endpoints("m-x", "m", controller, ready, starting, {"addresses": ["::1"]})
         api.endpoints("m-y", "m", controller)
         covers = {"addresses": [POD.address], "conditions": {"ready": True}}
-        # Another waker's cover is none of this one's.
+        # Another waker's cover is not one of this one's.
         api.endpoints("m-waker-1", "m", "waker.slipway.dev", covers)
         api.endpoints("left-waker-1", "left", "waker.slipway.dev", covers)
         api.endpoints("other-x", "other", controller)

@@ -143,11 +143,11 @@ def _adapters(path: str, pool: NodePoolBase, place: Place) -> Iterator[Problem]:
     if not isinstance(pool, ReservedPool) or len(zones) < 2:
         return
     if pool_nodes.efa(pool):
-        asked = "" if pool.efa else ", without being asked,"
+        default = "" if pool.efa else " by default"
         yield Problem(
             f"{path}.efa",
             value=True if pool.efa else ABSENT,
-            reason=f"the nodes get Elastic Fabric Adapters{asked} and may be in "
+            reason=f"the nodes get Elastic Fabric Adapters{default} and may be in "
             f"{len(zones)} zones, between which their traffic does not pass",
             fix="give one zone by zones, or set efa: false",
         )

@@ -93,7 +93,7 @@ class ModelServerArgs(Settings):
     are then the rollout controller's (docs/how-to/rollouts.md)."""
     access: Access | None = None
     """What the gateway asks of callers; without it whoever reaches the gateway may
-    call (docs/how-to/door.md)."""
+    call (docs/how-to/gateway-access.md)."""
     scaling: Scaling = Scaling()
     """Replicas and the autoscaler."""
     resources: Resources = Resources()
@@ -265,7 +265,7 @@ class ModelServerArgs(Settings):
             )
 
     def _access_problems(self) -> Iterator[Problem]:
-        """A door where nobody comes by; a bound that is never reached."""
+        """Access settings without a route, and limits that are never reached."""
         if self.access is None:
             return
         if not self.api_versions and not self.grpc_route:

@@ -31,8 +31,8 @@ def _open(path: str, args: ModelServerArgs) -> Iterator[Problem]:
     yield Problem(
         f"{path}access",
         sorted(args.access.model_fields_set) if args.access else ABSENT,
-        "production: whoever reaches the gateway may call the model, without a key or "
-        "a token",
+        "production: anyone who can reach the gateway may call the model, without a "
+        "key or a token",
         "give access.api_keys or access.jwt; or, if the gateway's load balancer is "
         f"internal, set platform.gateway_is_internal: true, {OR_ELSE}",
     )
@@ -54,7 +54,7 @@ def _console(monitor: MonitorSettings) -> Iterator[Problem]:
         yield Problem(
             "monitor.console.node_port",
             monitor.console.node_port,
-            "production: whoever reaches a node could read the pages, without a "
+            "production: anyone who can reach a node could read the pages, without a "
             "password",
             "remove it, and name the namespace of a proxy that asks people who they "
             f"are in monitor.console.callers, {OR_ELSE}",

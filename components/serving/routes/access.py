@@ -1,4 +1,4 @@
-"""A model's door at the gateway: policies of Envoy Gateway for its HTTPRoute."""
+"""Access control of a model at the gateway: Envoy Gateway policies of its HTTPRoute."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def policies(
     """What stands before the HTTPRoute; a policy that is wrong closes it, with 500.
 
     `traffic`: what else its one BackendTrafficPolicy says, for a second would be void.
-    `more`: HTTPRoutes that have the same door.
+    `more`: further HTTPRoutes with the same policies.
     """
     targets = [
         {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": name}

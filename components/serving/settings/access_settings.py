@@ -1,4 +1,4 @@
-"""Settings of a model's door: who is let in, how often, and with how much."""
+"""Settings of access to a model: which callers, at which rate, with what body size."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Jwt(Settings):
     """Callers show a JSON Web Token, as `Authorization: Bearer ...`."""
 
     issuer: HttpsAddress
-    """Who must have issued the token: its claim iss."""
+    """Required issuer of the token: its claim iss."""
     audiences: Annotated[tuple[str, ...], Field(max_length=8)]
     """Whom it must be for: one of its claim aud. Else any token of the issuer, made
     for another service, would open this one."""
@@ -192,7 +192,7 @@ class Access(Settings):
         return self.api_keys is not None or self.jwt is not None
 
     def contradictions(self) -> Iterator[Problem]:
-        """Two keys for one door, or none where one is meant; rates that never bind."""
+        """Two kinds of credentials, none at all, and rates that never take effect."""
         bounds = (self.rate_per_client, self.rate_total, self.max_body_kib)
         if not self.identifies and not any(bounds):
             yield Problem(

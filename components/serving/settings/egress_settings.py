@@ -21,10 +21,10 @@ METADATA = tuple(map(ipaddress.ip_network, network.METADATA))
 _NOWHERE: dict[Network, str] = {
     ipaddress.ip_network(cidr): why
     for cidr, why in {
-        "127.0.0.0/8": "it is the pod's own loopback, which no policy judges",
-        "::1/128": "it is the pod's own loopback, which no policy judges",
-        "224.0.0.0/4": "these are multicast addresses, which nobody answers from",
-        "ff00::/8": "these are multicast addresses, which nobody answers from",
+        "127.0.0.0/8": "network policies do not apply to the pod's loopback",
+        "::1/128": "network policies do not apply to the pod's loopback",
+        "224.0.0.0/4": "these are multicast addresses",
+        "ff00::/8": "these are multicast addresses",
         "0.0.0.0/8": "no host has one of these addresses",
     }.items()
 }
@@ -81,7 +81,7 @@ class Egress(Settings):
     """Labels of the pods; default, with `namespace`: all of it. The pods and not a
     Service: a policy sees a connection after the Service's address was replaced."""
     ports: tuple[Port, ...]
-    """Ports of those who are called; of pods their own, not the Service's."""
+    """Ports of the targets; for pods, the container ports, not the Service's."""
     protocol: Literal["TCP", "UDP", "SCTP"] = "TCP"
     """Protocol of the ports."""
 

@@ -56,7 +56,7 @@ class Route(Settings):
 
     @property
     def parent(self) -> str | None:
-        """Path that holds the model's API versions; None if it is none of several."""
+        """Path that holds the model's API versions; None if there is only one."""
         return _parent(self.prefix)
 
     @property

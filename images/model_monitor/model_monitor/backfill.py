@@ -216,7 +216,7 @@ def _check_rows(connection: Any, columns: Columns, path: Path) -> None:
             ).fetchone()
         except duckdb.ConversionException:
             problems.append(
-                f"{path}: --date {mapping.date}: is no day; write it as 2026-11-29"
+                f"{path}: --date {mapping.date}: is not a date; write it as 2026-11-29"
             )
             continue
         if count:

@@ -40,7 +40,8 @@ class Fields:
     def choice(self, name: str, choices: Sequence[str], default: Any = REQUIRED) -> str:
         def parse(value: object) -> str:
             if value not in choices:
-                raise WrongError(f"is none of {', '.join(choices)}; take one of them")
+                known = ", ".join(choices)
+                raise WrongError(f"is not one of {known}; take one of them")
             return str(value)
 
         return str(self._member(name, default, parse, choices[0]))

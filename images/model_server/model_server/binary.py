@@ -60,7 +60,7 @@ class RawReader:
             if reader is None:
                 raise invalid(
                     f"{path}.name",
-                    f"{shown(given.name)} is none of the model's inputs "
+                    f"{shown(given.name)} is not one of the model's inputs "
                     f"{', '.join(self._inputs)}",
                 )
             if given.name in buffers:
@@ -89,7 +89,7 @@ class RawReader:
             if index is None:
                 raise invalid(
                     path,
-                    f"{shown(name)} is none of the model's outputs "
+                    f"{shown(name)} is not one of the model's outputs "
                     f"{', '.join(self._outputs)}",
                 )
             if index in found:

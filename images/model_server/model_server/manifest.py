@@ -194,7 +194,7 @@ class _Parser:
             return default if default in outputs else ""
         if name not in outputs:
             self.problems.append(
-                f"prediction.{key}: {name!r} is none of the outputs "
+                f"prediction.{key}: {name!r} is not one of the outputs "
                 f"{', '.join(sorted(outputs))}"
             )
         return str(name)

@@ -19,7 +19,7 @@ def check_files(folder: Path, digests: Mapping[str, str]) -> None:
     `digests` are model.yaml's, by the file's path in the folder; names of no file in
     the folder are left to whoever wrote them. Files are read in pieces, never whole.
 
-    Raises `ModelError` with every file that is missing, lies outside of the folder, is
+    Raises `ModelError` with every file that is missing, is outside the folder, is
     not listed or has another digest; `ValueError` if the graph is no whole message.
     """
     graph = folder / GRAPH
@@ -48,7 +48,7 @@ def _problems(
     folder: Path, name: str, digests: Mapping[str, str], *, is_external: bool
 ) -> list[str]:
     if not _is_inside(folder, name):
-        problem = "lies outside of the model folder, from which nothing is read"
+        problem = "is outside the model folder, from which nothing is read"
         return [f"{name!r} {problem}; put the file into the folder"]
     try:
         digest = _digest(folder / name)

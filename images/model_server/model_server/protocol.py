@@ -163,7 +163,7 @@ class Reader:
             if position is None:
                 raise invalid(
                     f"{path}.name",
-                    f"{shown(name)} is none of the model's inputs "
+                    f"{shown(name)} is not one of the model's inputs "
                     f"{', '.join(self._positions)}",
                 )
             if position in buffers:
@@ -248,7 +248,7 @@ class Reader:
         if index is None:
             raise invalid(
                 f"{path}.name",
-                f"{shown(name)} is none of the model's outputs "
+                f"{shown(name)} is not one of the model's outputs "
                 f"{', '.join(self._outputs)}",
             )
         return index, asked.get("binary_data")

@@ -18,7 +18,7 @@ from model_monitor.counts.reference import Variable
 from model_monitor.statistics.regression import Errors
 
 MOST_CLASSES = 1000
-"""Different decisions beyond which a model is none of classes."""
+"""Different decisions beyond which a model is not one of classes."""
 
 Rows = Sequence[Sequence[Any]]
 BinnedColumns = Mapping[str, Sequence[tuple[int, Binned]]]

@@ -193,7 +193,7 @@ def _id(name: str) -> str:
 
 
 def _owner(name: str) -> str:
-    """Return the id that a file or folder belongs to, "" if it is none of ours."""
+    """Return the id that a file or folder belongs to, "" if it is not one of ours."""
     for ending in (JOURNAL, FILES, REQUEST):
         if name.endswith(ending):
             return name.removesuffix(ending)

@@ -87,7 +87,8 @@ class Request:
         if raw["id"] != name:
             raise _bad(name, f"id={raw['id']!r}", "is not the name of the file")
         if raw["kind"] not in list(Kind):
-            raise _bad(name, f"kind={raw['kind']!r}", f"is none of {', '.join(Kind)}")
+            kinds = ", ".join(Kind)
+            raise _bad(name, f"kind={raw['kind']!r}", f"is not one of {kinds}")
         _moment(name, raw["time"])
         kind = Kind(raw["kind"])
         paths = _paths(name, kind, raw["files"])

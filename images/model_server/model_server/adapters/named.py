@@ -139,6 +139,6 @@ def _problem(
     if unknown := [name for name in names if name not in features]:
         return invalid(
             f"{tensor.name}.{unknown[0]}",
-            f"is none of the model's features {', '.join(features)}",
+            f"is not one of the model's features {', '.join(features)}",
         )
     return None

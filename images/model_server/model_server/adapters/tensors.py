@@ -80,7 +80,7 @@ def rows_of(
         if unknown := sorted(set(record) - set(features)):
             raise invalid(
                 f"[{number}].{unknown[0]}",
-                f"is none of the model's features {', '.join(features)}",
+                f"is not one of the model's features {', '.join(features)}",
             )
         rows.append([_value(tensor, record, name, number) for name in features])
     return np.array(

@@ -93,7 +93,7 @@ def _reserved(value: Any) -> Problems:
     yield from _mapping(name, value)
     for key, amount in (value if isinstance(value, Mapping) else {}).items():
         if str(key) not in RESERVABLE:
-            yield f"{name}.{key}: it is none of {', '.join(RESERVABLE)}"
+            yield f"{name}.{key}: it is not one of {', '.join(RESERVABLE)}"
         elif problem := _quantity(amount):
             yield f"{name}.{key}: {problem}"
 
@@ -103,7 +103,7 @@ def _eviction(value: Any) -> Problems:
     yield from _mapping(name, value)
     for key, amount in (value if isinstance(value, Mapping) else {}).items():
         if str(key) not in SIGNALS:
-            yield f"{name}.{key}: it is none of {', '.join(SIGNALS)}"
+            yield f"{name}.{key}: it is not one of {', '.join(SIGNALS)}"
         elif isinstance(amount, str) and amount.endswith("%"):
             if not _PERCENT.fullmatch(amount) or float(amount[:-1]) >= 100:
                 yield f"{name}.{key}: {amount!r} is no share below 100%, such as 10%"

@@ -1,4 +1,4 @@
-"""Two models with a door, in the lab, for a while; and the lab's gateway, changed.
+"""Two models with access control in the lab, and changes of the lab's gateway.
 
 A stack of its own beside the lab's: one model asks for keys, one for tokens. The keys
 of one client are encrypted in the stack file by Pulumi's own command.
@@ -23,8 +23,8 @@ from slipway.keys import Keys
 from tests.support.tokens import ISSUER, Issuer
 from toolchain import paths
 
-STACK, PLATFORM = "models.door", "platform.lab"
-KEYS, TOKENS = "door-keys", "door-tokens"
+STACK, PLATFORM = "models.access", "platform.lab"
+KEYS, TOKENS = "access-keys", "access-tokens"
 CLIENT, KEY = "configured", "a-key-of-the-encrypted-settings-0123456789"
 RATE = 30
 BODY_KIB = 16
@@ -44,7 +44,7 @@ SMALL = {
 
 
 @dataclass
-class Door:
+class AccessStack:
     """The stack, its callers, and the addresses of the lab's gateway."""
 
     root: Path
@@ -74,7 +74,7 @@ class Door:
 
     def down(self) -> None:
         self._engine().destroy(STACK)
-        self._engine().forget("door")
+        self._engine().forget("access")
 
     def gateway(self, **tls: Any) -> None:
         """The lab's gateway with other settings of TLS; none gives it back."""

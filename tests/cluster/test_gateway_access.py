@@ -1,4 +1,4 @@
-"""The door of the lab's gateway: TLS, keys, tokens, rates and bodies, on real Envoy."""
+"""Access at the lab's gateway: TLS, keys, tokens, rates and bodies, on real Envoy."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from slipway.engine import workspace
 from slipway.local import command as local
 from tests.cluster.conftest import Cluster
 from tests.support import oip
-from tests.support.door import (
+from tests.support.gateway_access import (
     AUDIENCE,
     BODY_KIB,
     CLIENT,
@@ -34,7 +34,7 @@ from tests.support.door import (
     PLATFORM,
     RATE,
     TOKENS,
-    Door,
+    AccessStack,
 )
 from tests.support.kube import wait_until
 from tests.support.tokens import ISSUER, Issuer
@@ -49,10 +49,12 @@ def say(text: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def door(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    root: Path = tmp_path_factory.mktemp("door") / "checkout"
+def access_stack(
+    cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[AccessStack]:
+    root: Path = tmp_path_factory.mktemp("access") / "checkout"
     with KubeApi.of_kubeconfig(cluster.kube.kubeconfig.read_text()) as api:
-        found = Door(root, api, cluster.urls, Issuer())
+        found = AccessStack(root, api, cluster.urls, Issuer())
         try:
             found.up()
             yield found
@@ -66,9 +68,9 @@ def body() -> bytes:
 
 
 @pytest.fixture(scope="module")
-def client(door: Door, body: bytes) -> Iterator[httpx.Client]:
-    with door.client() as found:
-        # Both routes are there: refusals of the door, not Envoy's 404.
+def client(access_stack: AccessStack, body: bytes) -> Iterator[httpx.Client]:
+    with access_stack.client() as found:
+        # Both routes are there: the access policies refuse, not Envoy's 404.
         for path in (KEYED, TOKENED):
             await_status(401, found, path, body)
         yield found
@@ -125,30 +127,32 @@ def old(version: ssl.TLSVersion, ciphers: str = "DEFAULT") -> ssl.SSLContext:
     return context
 
 
-def test_only_who_trusts_the_labs_authority_is_satisfied(door: Door) -> None:
-    trusting = ssl.create_default_context(cafile=door.authority)
+def test_only_who_trusts_the_labs_authority_is_satisfied(
+    access_stack: AccessStack,
+) -> None:
+    trusting = ssl.create_default_context(cafile=access_stack.authority)
     for name in ("localhost", "127.0.0.1"):
-        with handshake(door.urls, trusting, name) as connected:
+        with handshake(access_stack.urls, trusting, name) as connected:
             assert connected.version() == "TLSv1.3"
     with pytest.raises(ssl.SSLCertVerificationError, match="unable to get"):
-        handshake(door.urls, ssl.create_default_context())
+        handshake(access_stack.urls, ssl.create_default_context())
     with pytest.raises(ssl.SSLCertVerificationError, match=r"doesn't match|mismatch"):
-        handshake(door.urls, trusting, "models.example.com")
-    assert local.files()["gateway CA"] == door.authority
+        handshake(access_stack.urls, trusting, "models.example.com")
+    assert local.files()["gateway CA"] == access_stack.authority
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_old_versions_and_ciphers_are_refused(door: Door) -> None:
-    with handshake(door.urls, old(ssl.TLSVersion.TLSv1_2)) as connected:
+def test_old_versions_and_ciphers_are_refused(access_stack: AccessStack) -> None:
+    with handshake(access_stack.urls, old(ssl.TLSVersion.TLSv1_2)) as connected:
         assert connected.version() == "TLSv1.2", "the control"
     with pytest.raises(ssl.SSLError, match=r"protocol version|PROTOCOL_VERSION"):
-        handshake(door.urls, old(ssl.TLSVersion.TLSv1_1))
+        handshake(access_stack.urls, old(ssl.TLSVersion.TLSv1_1))
     weak = "ECDHE-ECDSA-AES128-SHA"
     with pytest.raises(ssl.SSLError, match=r"handshake failure|HANDSHAKE_FAILURE"):
-        handshake(door.urls, old(ssl.TLSVersion.TLSv1_2, weak))
+        handshake(access_stack.urls, old(ssl.TLSVersion.TLSv1_2, weak))
 
 
-def test_the_key_lies_nowhere_in_plain_text(door: Door) -> None:
+def test_the_key_lies_nowhere_in_plain_text(access_stack: AccessStack) -> None:
     """Neither the gateway's nor a client's, in state, history or work files."""
     pair = own_ca.issue(own_ca.folder(PLATFORM), ["localhost", "127.0.0.1"], 90)
     secrets = (
@@ -161,7 +165,7 @@ def test_the_key_lies_nowhere_in_plain_text(door: Door) -> None:
     assert backend is not None
     files = [
         path
-        for place in (backend, workspace.folder(PLATFORM).parent, door.root)
+        for place in (backend, workspace.folder(PLATFORM).parent, access_stack.root)
         for path in place.rglob("*")
         if path.is_file()
     ]
@@ -192,16 +196,16 @@ def test_a_key_of_the_encrypted_settings_opens(
 
 
 def test_a_key_opens_when_given_and_no_more_when_revoked(
-    door: Door, client: httpx.Client, body: bytes
+    access_stack: AccessStack, client: httpx.Client, body: bytes
 ) -> None:
     key = "given-by-the-command-0123456789"
     refused(post(client, KEYED, body, x_api_key=key), 401, "unauthorized")
-    door.keys.add("alice", key)
+    access_stack.keys.add("alice", key)
     try:
         given = await_status(200, client, KEYED, body, x_api_key=key)
-        assert door.keys.clients() == ["alice", CLIENT]
+        assert access_stack.keys.clients() == ["alice", CLIENT]
     finally:
-        door.keys.revoke("alice")
+        access_stack.keys.revoke("alice")
     taken = await_status(401, client, KEYED, body, x_api_key=key)
     say(f"a key opens after {given:.1f} s, a revoked one no more after {taken:.1f} s")
     assert post(client, KEYED, body, x_api_key=KEY).status_code == 200, "the other's"
@@ -211,11 +215,11 @@ def test_a_key_opens_when_given_and_no_more_when_revoked(
 
 
 def test_one_client_over_its_rate_does_not_stop_another(
-    door: Door, client: httpx.Client, body: bytes
+    access_stack: AccessStack, client: httpx.Client, body: bytes
 ) -> None:
     keys = {name: f"{name}-0123456789-0123456789" for name in ("hasty", "calm")}
     for name, key in keys.items():
-        door.keys.add(name, key)
+        access_stack.keys.add(name, key)
     for key in keys.values():
         await_status(200, client, KEYED, body, x_api_key=key)
     answers = [
@@ -248,12 +252,12 @@ def test_a_large_body_ends_at_the_gateway(client: httpx.Client, body: bytes) -> 
 
 
 def test_only_a_valid_token_for_us_opens(
-    door: Door, client: httpx.Client, body: bytes
+    access_stack: AccessStack, client: httpx.Client, body: bytes
 ) -> None:
     now = int(time.time())
     good = {"iss": ISSUER, "aud": AUDIENCE, "sub": "bob", "exp": now + 300}
 
-    def answer(issuer: Issuer = door.issuer, **other: object) -> httpx.Response:
+    def answer(issuer: Issuer = access_stack.issuer, **other: object) -> httpx.Response:
         bearer = f"Bearer {issuer.token(**(good | other))}"
         return post(client, TOKENED, body, authorization=bearer)
 
@@ -263,7 +267,7 @@ def test_only_a_valid_token_for_us_opens(
     refused(answer(iss="https://other.example.com"), 401, "unauthorized")
     refused(answer(Issuer()), 401, "unauthorized")
     refused(answer(aud="another-service"), 403, "forbidden")
-    token = door.issuer.token(**good)
+    token = access_stack.issuer.token(**good)
     in_address = post(client, f"{TOKENED}?access_token={token}", body)
     refused(in_address, 401, "unauthorized")
 
@@ -284,10 +288,10 @@ print(json.dumps([b"x-client-subject: seen" in seen, b"authorization:" in seen])
 
 
 def test_the_token_does_not_reach_the_model(
-    door: Door, cluster: Cluster, client: httpx.Client, body: bytes
+    access_stack: AccessStack, cluster: Cluster, client: httpx.Client, body: bytes
 ) -> None:
     claims = {"iss": ISSUER, "aud": AUDIENCE, "sub": "seen"}
-    token = door.issuer.token(**claims, exp=int(time.time()) + 300)
+    token = access_stack.issuer.token(**claims, exp=int(time.time()) + 300)
     chosen = f"app.kubernetes.io/instance={TOKENS}"
     (pod,) = cluster.kube.ready_pods(chosen)
     (host,) = [h for h in Lab().hosts() if h.name == pod["spec"]["nodeName"]]
@@ -301,13 +305,13 @@ def test_the_token_does_not_reach_the_model(
 
 
 def test_tokens_are_counted_by_whom_they_name(
-    door: Door, client: httpx.Client, body: bytes
+    access_stack: AccessStack, client: httpx.Client, body: bytes
 ) -> None:
     now = int(time.time())
 
     def status(**other: object) -> int:
         claims = {"iss": ISSUER, "aud": AUDIENCE, "exp": now + 300, **other}
-        bearer = f"Bearer {door.issuer.token(**claims)}"
+        bearer = f"Bearer {access_stack.issuer.token(**claims)}"
         return post(client, TOKENED, body, authorization=bearer).status_code
 
     seen = Counter(status(sub="hasty") for _ in range(RATE + 5))
@@ -346,13 +350,13 @@ class Handshakes:
 
 
 def test_up_renews_the_certificate_and_redirects_where_asked(
-    door: Door, cluster: Cluster
+    access_stack: AccessStack, cluster: Cluster
 ) -> None:
     """Both at once, as each takes an `up` of the platform and one back."""
-    trusting = ssl.create_default_context(cafile=door.authority)
+    trusting = ssl.create_default_context(cafile=access_stack.authority)
 
     def serial() -> object:
-        with handshake(door.urls, trusting) as connected:
+        with handshake(access_stack.urls, trusting) as connected:
             certificate = connected.getpeercert()
             assert certificate
             return certificate["serialNumber"]
@@ -361,11 +365,11 @@ def test_up_renews_the_certificate_and_redirects_where_asked(
     plain = cluster.urls["gateway"]
     path = "/employment/v1/infer"
     body = oip.request(images.real_rows("employment", 1)[0])
-    port = httpx.URL(door.urls["gateway-tls"]).port or 443
+    port = httpx.URL(access_stack.urls["gateway-tls"]).port or 443
     (own_ca.folder(PLATFORM) / "gateway.pem").unlink()
     try:
         with Handshakes(serial) as seen:
-            door.gateway(redirect=True, public_port=port)
+            access_stack.gateway(redirect=True, public_port=port)
             wait_until(lambda: serial() != before, 30, "the new certificate", 0.2)
         say(f"{len(seen.answers)} handshakes meanwhile: {dict(Counter(seen.answers))}")
         assert len(set(seen.answers)) == 2, "the old certificate, then the new one"
@@ -378,10 +382,10 @@ def test_up_renews_the_certificate_and_redirects_where_asked(
             lambda: answer().status_code == gateway_tls.STATUS, 30, "the redirect", 0.2
         )
         assert answer().headers["location"] == f"https://127.0.0.1:{port}{path}"
-        with door.client() as client:
+        with access_stack.client() as client:
             followed = client.post(plain + path, content=body, follow_redirects=True)
         assert followed.status_code == 200
         assert followed.json()["outputs"]
     finally:
-        door.gateway()
+        access_stack.gateway()
     wait_until(lambda: answer().status_code == 200, 30, "plain HTTP again", 0.2)
