@@ -87,15 +87,15 @@ class AccountSettings(Settings):
     """The account, the region, and whether production depends on it."""
 
     id: AccountId
-    """The account's 12 digits, in quotes; credentials of any other are refused by the
-    provider before anything is made."""
+    """The account's 12 digits, in quotes; the provider rejects credentials of any other
+    account before it creates anything."""
     region: Annotated[str, AfterValidator(_region)]
     """The region of all resources, for example eu-central-1."""
     production: bool = False
     """True holds the stack to the rules of production: several zones, a NAT in each,
     deletion protection, protected storage, a system pool of several nodes."""
     tags: dict[TagKey, TagValue] = Field(default={}, validate_default=True)
-    """Tags of every resource beside those that the components set."""
+    """Tags of every resource, in addition to those that the components set."""
 
     def contradictions(self) -> Iterator[Problem]:
         if len(self.tags) > MOST_TAGS:

@@ -24,10 +24,10 @@ class ContainerLogsSettings(Settings):
 
     version: AddonVersion
     """Full version of the add-on amazon-cloudwatch-observability, for example
-    v6.2.0-eksbuild.1. None is pinned here: no page says which build belongs to which
-    Kubernetes version."""
+    v6.2.0-eksbuild.1. None is pinned here: no documentation relates builds to
+    Kubernetes versions."""
     retention_days: LogRetentionDays = 90
-    """After this many days a line is deleted."""
+    """Days after which a log line is deleted."""
     configuration: dict[str, Any] = Field(default={}, validate_default=True)
     """Values of the add-on's own schema, merged over ours."""
 

@@ -147,39 +147,39 @@ class EksSettings(Settings):
     """The cluster: closed to the world, logged, encrypted, hard to lose."""
 
     name: Annotated[str, AfterValidator(_name)]
-    """Name of the cluster and beginning of the names of all that belongs to it."""
+    """Name of the cluster, and prefix of the names of its resources."""
     version: Annotated[str, AfterValidator(_version)]
     """Kubernetes' minor version in quotes, for example "1.35"."""
     extended_support: bool = False
     """True stays on a version whose standard support has ended, for six times the
-    price; false lets EKS upgrade the control plane by itself at that day."""
+    price; false lets EKS upgrade the control plane automatically on that day."""
     public_access_cidrs: tuple[Cidr, ...] = ()
-    """Ranges of the internet from which the API server answers; none: it answers
-    within the VPC only, and who deploys must reach it there (VPN, runner inside)."""
+    """Public address ranges that may reach the API server. None: only the VPC can reach
+    it, so deploy from there (VPN, runner inside)."""
     private_access_cidrs: tuple[Cidr, ...] = ()
     """Ranges outside of the nodes that reach the private endpoint: a VPN's, a build
     machine's subnet, the company's network."""
     service_cidr: Cidr = "172.20.0.0/16"
     """Range of Services' addresses. It can never be changed."""
     administrators: tuple[RoleArn, ...]
-    """Roles that may do everything in the cluster, at least one: whoever creates the
-    cluster gets no rights in it by that."""
+    """Roles with full access to the cluster, at least one: creating the cluster grants
+    its creator no access."""
     viewers: tuple[RoleArn, ...] = ()
-    """Roles that may read all but Secrets."""
+    """Roles that may read everything except Secrets."""
     log_retention_days: LogRetentionDays = 365
     """Days for which the control plane's logs are kept."""
     deletion_protection: bool = True
     """True: neither the engine nor the console deletes the cluster or its keys."""
     zonal_shift: bool = True
-    """Whether traffic is moved away from a zone that fails."""
+    """Whether AWS moves traffic away from a failing zone."""
     addons: dict[AddonName, AddonSettings] = Field(default={}, validate_default=True)
-    """What differs from the pinned add-ons."""
+    """Add-ons that differ from the pinned ones."""
     network_policy_mode: Literal["standard", "strict"] = "standard"
-    """What a pod may do until its network policies are in force, a second or two after
-    its start: standard lets all traffic pass; strict none, and none ever of a pod that
-    no policy selects, such as those of add-ons in kube-system."""
+    """Traffic of a pod until its network policies are in force, a second or two after
+    its start. standard allows all traffic. strict allows none; a pod that no policy
+    selects, such as an add-on's in kube-system, then never has any."""
     hybrid_nodes: HybridNodes | None = None
-    """Hosts outside of AWS that may join, if there are any."""
+    """Hosts outside of AWS that may join the cluster."""
 
     def addon_version(self, name: AddonName) -> str:
         """The version of an add-on that is installed: given, or the pinned one."""

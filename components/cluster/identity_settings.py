@@ -32,13 +32,16 @@ class WorkloadIdentity(Settings):
     namespace: Namespace
     """Namespace of the service account."""
     service_account: DnsLabel
-    """Name of the service account; pods of no other get the role."""
+    """Name of the service account; only its pods get the role."""
     models: Literal["read", "write"] | None = None
-    """`read`: objects of the model bucket; `write`: puts new ones too, deletes none."""
+    """Access to the model bucket. `read`: read objects; `write`: also create objects,
+    but not delete them."""
     prediction_logs: Literal["read", "write"] | None = None
-    """`write`: appends to the prediction-log bucket and reads nothing there."""
+    """Access to the prediction-log bucket. `write`: create objects, but not read
+    them."""
     prefix: Annotated[str, AfterValidator(_prefix)] = ""
-    """Only objects below it, in both buckets, for example employment/; all if empty."""
+    """Limits both to objects with this prefix, for example employment/; empty: all
+    objects."""
     repositories: dict[RepositoryName, Literal["pull", "push"]] = Field(
         default={}, validate_default=True
     )

@@ -36,10 +36,10 @@ class ClusterSettings(Settings):
     identities: dict[DnsLabel, WorkloadIdentity] = Field(
         default={}, validate_default=True
     )
-    """Rights of service accounts in the AWS account, by a name of their own."""
+    """AWS permissions of service accounts, by identity name."""
 
     container_logs: ContainerLogsSettings | None = None
-    """What all containers write, in CloudWatch; left out: on their nodes only."""
+    """Sends all containers' logs to CloudWatch; default: logs stay on the nodes."""
 
     @property
     def reservations(self) -> list[str]:

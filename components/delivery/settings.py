@@ -28,9 +28,10 @@ class ErrorsAllowed(Settings):
     """How often the gates of one step may be wrong (docs/rollout-gates.md)."""
 
     false_rollback: Chance = 0.05
-    """Chance that a canary that is no worse is taken back; shared among the gates."""
+    """Probability that a canary that is not worse is rolled back; shared among the
+    gates."""
     false_promotion: Chance = 0.05
-    """Chance that a canary that is worse by all that is tolerated is promoted."""
+    """Probability that a canary that is worse by the full tolerance is promoted."""
 
 
 class GateSettings(Settings):
@@ -39,24 +40,25 @@ class GateSettings(Settings):
     tolerate_points: Points
     """By how many percentage points of its requests the canary may be worse."""
     rollback_when: Literal["any_harm", "worse_than_tolerated"] = "any_harm"
-    """What the slow lane proves before it takes the canary back: that it is worse at
-    all, or also that the estimate is beyond what is tolerated."""
+    """Evidence that the slow lane needs for a rollback: that the canary is worse at
+    all, or also that the estimate exceeds the tolerance."""
 
 
 class SlowGate(GateSettings):
     """Answers that take too long."""
 
     above_milliseconds: Literal[25, 50, 100, 250, 500, 1000, 2500, 5000, 10000]
-    """Slower answers are bad; a bound of the gateway's histogram."""
+    """Limit above which responses count as slow; a bucket bound of the gateway's
+    histogram."""
 
 
 class Gates(Settings):
     """What is compared; all gates have to agree to a promotion."""
 
     errors: GateSettings = GateSettings(tolerate_points=0.5)
-    """Answers 5xx, resets and timeouts, as the gateway counts them."""
+    """Responses with 5xx, resets and timeouts, as counted at the gateway."""
     slow: SlowGate | None = None
-    """Slow answers; not compared unless given."""
+    """Slow responses; not compared unless given."""
 
 
 class StepSettings(Settings):
@@ -65,7 +67,7 @@ class StepSettings(Settings):
     weight: Annotated[Whole, Field(ge=1, le=99)]
     """Percent of the requests."""
     approval: bool = False
-    """Whether going to this weight needs a person's `slipway rollout promote`."""
+    """Whether this weight needs a manual `slipway rollout promote`."""
 
 
 class RolloutSettings(Settings):
@@ -74,7 +76,7 @@ class RolloutSettings(Settings):
     from_: Annotated[RevisionName, Field(alias="from")]
     """Revision that serves the requests when the rollout starts."""
     to: RevisionName
-    """The revision that may get them: the canary. It begins without requests."""
+    """The new revision: the canary. It starts without requests."""
     steps: Annotated[tuple[StepSettings, ...], Field(max_length=20)] = (
         StepSettings(weight=5),
         StepSettings(weight=25),
@@ -85,20 +87,20 @@ class RolloutSettings(Settings):
     """A step before the first one, in which the canary gets copies of requests and
     nobody gets its answers; not made unless given (docs/how-to/shadow.md)."""
     interval_seconds: Annotated[Whole, Field(ge=10, le=3600)] = 30
-    """Requests are counted by intervals of this length; at least twice as long as
-    Prometheus takes between two scrapes."""
+    """Length of the intervals in which requests are counted; at least twice the scrape
+    interval."""
     min_intervals: Annotated[Whole, Field(ge=2, le=1000)] = 30
     """Intervals of a step before it can be promoted."""
     deadline_hours: Annotated[Decimal, Field(gt=0, le=720)] = 72
-    """After so long without a decision the canary gets no requests any more."""
+    """Time without a decision after which the canary gets no more requests."""
     errors_allowed: ErrorsAllowed = ErrorsAllowed()
     """How often the gates of one step may be wrong."""
     gates: Gates = Gates()
-    """What is compared."""
+    """Metrics that are compared."""
     sample_ratio: bool = True
-    """Whether a canary that gets another share of the requests than its weight holds
-    the rollout; false where callers are assigned by a header, as heavy ones then make
-    the share differ."""
+    """Whether the rollout pauses when the canary's share of the requests differs from
+    its weight. Set false if callers are assigned by a header: busy callers then change
+    the share."""
 
     def contradictions(self) -> Iterator[Problem]:
         """Steps that go back, revisions that are one, counts that fit no record."""
@@ -140,7 +142,7 @@ class DeliverySettings(Settings):
     image: str = "rollout"
     """The controller. A short name of images.lock, or by digest."""
     tick_seconds: Annotated[Whole, Field(ge=2, le=300)] = 15
-    """How often it looks."""
+    """Interval of its control loop."""
     prometheus_url: Annotated[
         str, Field(pattern=r"^http://[a-z0-9-]+(\.[a-z0-9-]+)+:[0-9]{1,5}$")
     ] = f"http://prometheus.{naming.MONITORING_NAMESPACE}:9090"

@@ -26,11 +26,11 @@ class Quality(Settings):
     """A metric, and when the model counts as worse than it was."""
 
     metric: str
-    """Metric that the alert is about (all are measured): of binary models accuracy,
-    precision, recall, f1 or auc; of several classes accuracy, macro_precision,
-    macro_recall or macro_f1; of regression mae or bias."""
+    """Metric of the alert (all are measured). Binary models: accuracy, precision,
+    recall, f1 or auc; several classes: accuracy, macro_precision, macro_recall or
+    macro_f1; regression: mae or bias."""
     baseline: Decimal | None = None
-    """What it is expected to be. Default: that of the model's own test data."""
+    """Expected value. Default: that of the model's test data."""
     margin: Annotated[Decimal, Field(ge=0)] = 0.02
     """The alert fires when the whole 95 % interval is worse than the baseline by more
     than this."""
@@ -42,18 +42,18 @@ class Drift(Settings):
     alpha: Annotated[Decimal, Field(gt=0, le=0.5)] = 0.01
     """False discovery rate over all features (Benjamini and Hochberg)."""
     effect_floor: Annotated[Decimal, Field(ge=0, lt=1)] = 0.05
-    """Smallest share of rows that lie elsewhere than in the reference that counts,
-    however significant."""
+    """Minimum effect: share of rows whose distribution differs from the reference.
+    Smaller differences are ignored even if significant."""
     share_floor: Annotated[Decimal, Field(ge=0, le=1)] = 0.01
-    """By how much the share of missing, unseen or out-of-range values must grow."""
+    """Minimum increase of the share of missing, unseen or out-of-range values."""
     min_rows: Annotated[Whole, Field(ge=30, le=10_000_000)] = 100
-    """Days with fewer rows are not judged."""
+    """Minimum rows of a day; days with fewer are not evaluated."""
     needed_days: Annotated[Whole, Field(ge=1, le=30)] = 2
-    """On how many of the last days a difference must be seen."""
+    """Number of the last of_days days on which a difference must be detected."""
     of_days: Annotated[Whole, Field(ge=1, le=30)] = 3
-    """How many days are looked at for that."""
+    """Number of days that needed_days refers to."""
     features: Annotated[Whole, Field(ge=1, le=1000)] = 50
-    """Most features with metrics of their own; the others are shown as one."""
+    """Maximum number of features with their own metrics; the others share one."""
 
     def contradictions(self) -> Iterator[Problem]:
         """More days with a difference than days."""
@@ -72,12 +72,12 @@ class Fairness(Settings):
     attributes: Annotated[tuple[FeatureName, ...], Field(min_length=1, max_length=20)]
     """Attributes that model.yaml lists in `log.protected`."""
     min_group_rows: Annotated[Whole, Field(ge=10, le=10_000_000)] = 100
-    """Smaller groups are "not enough data", never fair or unfair."""
+    """Minimum rows of a group; smaller groups are reported as "not enough data"."""
     ratio_floor: Annotated[Decimal, Field(gt=0, lt=1)] = 0.8
-    """Least ratio of a group's selection rate to the highest one: the four-fifths
-    rule. It counts as broken when the whole interval lies below."""
+    """Minimum ratio of a group's selection rate to the highest one: the four-fifths
+    rule. It is violated when the whole interval is below."""
     difference_limit: Annotated[Decimal, Field(gt=0, le=1)] = 0.1
-    """Most that true and false positive rates may differ between groups."""
+    """Maximum difference of true and false positive rates between groups."""
 
 
 class Concept(Settings):
@@ -87,11 +87,12 @@ class Concept(Settings):
     """
 
     k: Annotated[Decimal, Field(gt=0, le=5)] = 0.5
-    """Allowance a day."""
+    """Allowance per day."""
     h: Annotated[Decimal, Field(gt=0, le=50)] = 5.0
     """Limit; 5 gives one false alarm in 465 days."""
     floor: Annotated[Decimal, Field(ge=0, lt=1)] = 0.02
-    """By how much the error rate must differ from the baseline, however significant."""
+    """Minimum difference of the error rate from the baseline; smaller ones are ignored
+    even if significant."""
 
 
 class ModelMonitoring(Settings):
@@ -100,25 +101,28 @@ class ModelMonitoring(Settings):
     task: Literal["binary", "multiclass", "regression"] = "binary"
     """What the model predicts."""
     positive: Annotated[str, Field(min_length=1)] = "1"
-    """Class that precision, recall and selection rates are about; of binary models."""
+    """Positive class of a binary model, for precision, recall and selection rates."""
     label_horizon_days: Annotated[Whole, Field(ge=0, le=3650)] = 30
-    """Age at which a day's predictions are judged: by then their labels are in."""
+    """Age in days at which predictions are evaluated: by then their labels have
+    arrived."""
     label_wait_days: Annotated[Whole, Field(ge=0, le=3650)] = 7
-    """How long a label that comes before its prediction waits for it. A label names no
-    model, so that all wait as long as the longest of the stack's models."""
+    """How long a label that arrives before its prediction is kept. A label names no
+    model, so the longest value of the stack's models applies to all."""
     retire_after_days: Annotated[Whole, Field(ge=1, le=3650)] = 7
-    """A revision whose newest prediction is so much older than the model's is retired:
-    its figures stay, its metrics and alerts end. What needs labels (quality, concept
-    drift, fairness) is watched until label_horizon_days + 30 days after it."""
+    """A revision is retired when its newest prediction is this much older than the
+    model's: its results stay, its metrics and alerts end. Quality, concept drift and
+    fairness, which need labels, are monitored until label_horizon_days + 30 days after
+    it."""
     min_labels: Annotated[Whole, Field(ge=30, le=10_000_000)] = 300
-    """Fewer labels are no ground for an alert."""
+    """Minimum number of labels for an alert."""
     min_coverage: Annotated[Decimal, Field(gt=0, le=1)] = 0.8
-    """Least share of predictions with a label: labels that arrive early are not a
-    fair sample of all."""
+    """Minimum share of predictions with a label: labels that arrive early are not a
+    representative sample."""
     stale_seconds: Annotated[Whole, Field(ge=10, le=31_536_000)] = 3600
-    """A log whose newest record is older, while requests come in, is stale."""
+    """Age of the newest record at which the log counts as stale while requests
+    arrive."""
     quality: Annotated[tuple[Quality, ...], Field(max_length=10)] = ()
-    """Metrics with an alert; without it quality is measured and nobody is told."""
+    """Metrics with an alert; without it, quality is measured but there is no alert."""
     drift: Drift = Field(default={}, validate_default=True)
     """When inputs or predictions count as changed."""
     fairness: Fairness | None = None
@@ -130,7 +134,7 @@ class ModelMonitoring(Settings):
     review_by: dt.date | None = None
     """Day by which the model is reviewed or retired; an alert fires after it."""
     approved_revisions: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-    """Revisions that may answer, as the log names them; none: all may."""
+    """Approved revisions, as the log names them; default: all."""
 
     def contradictions(self) -> Iterator[Problem]:
         """Metrics that the task does not have, or twice."""

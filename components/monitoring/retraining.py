@@ -44,13 +44,13 @@ class Retraining(Settings):
     """Where requests to retrain a model go beside the monitor's store."""
 
     webhook_url: Annotated[str, AfterValidator(_url)] | None = None
-    """Address that gets each request by POST (contracts/retraining_request.yaml). The
-    monitor's pods may reach its host; without it they reach nothing but DNS."""
+    """URL that gets each request by POST (contracts/retraining_request.yaml). The
+    monitor's pods may reach its host; without it, they can only reach DNS."""
     token_secret: DnsLabel | None = None
     """Secret of the models' namespace whose key `token` the webhook gets as a bearer
     token."""
     repeat_days: Annotated[Whole, Field(ge=1, le=3650)] = 30
-    """A cause that lasts for so long is requested again."""
+    """Days after which a cause that persists is requested again."""
 
     def contradictions(self) -> Iterator[Problem]:
         """A token that nobody gets, or that everybody on the way can read."""

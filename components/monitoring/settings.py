@@ -39,15 +39,15 @@ class ConsoleSettings(Settings):
     image: str = "model-console"
     """The console. A short name of images.lock, or by digest."""
     alerts: bool = True
-    """Shows the alerts of the platform's Alertmanager; false where it has none."""
+    """Shows the alerts of the platform's Alertmanager; false if there is none."""
     node_port: NodePort = None
-    """Port on every node, for anybody who reaches a node."""
+    """Port on every node, open to everyone who can reach a node."""
     hosts: Annotated[tuple[HostName, ...], Field(max_length=20)] = ()
-    """Host names that readers may open it by, such as a proxy's; it refuses all others
-    but names without a dot and those of Services. Addresses need not be named."""
+    """Accepted host names, such as a proxy's. Addresses, names without a dot and names
+    of Services are always accepted; all others are rejected."""
     callers: Annotated[tuple[DnsLabel, ...], Field(max_length=20)] = ()
-    """Namespaces whose pods may open the pages, such as that of a proxy which asks
-    people for a password. Without it and node_port: `kubectl port-forward`."""
+    """Namespaces whose pods may open the pages, such as that of an authenticating
+    proxy. Without it and node_port: `kubectl port-forward`."""
 
 
 class MonitorSettings(Settings):
@@ -56,22 +56,23 @@ class MonitorSettings(Settings):
     image: str = "model-monitor"
     """The monitor. A short name of images.lock, or by digest."""
     cycle_seconds: Annotated[Whole, Field(ge=1, le=86_400)] = 60
-    """How often new files are read and figures computed."""
+    """Interval at which new files are read and results computed."""
     clock: Literal["wall", "event"] = "wall"
     """What "now" is: the wall clock, or the newest prediction, for replays."""
     retention_days: Annotated[Whole, Field(ge=1, le=3650)] = 180
     """How long predictions and labels are kept."""
     counts_retention_days: Annotated[Whole, Field(ge=1, le=3650)] = 400
-    """How long counts and figures are kept, which name nobody."""
+    """How long counts and results are kept, which contain no personal data."""
     labels_secret: DnsLabel | None = None
-    """Secret of the models' namespace whose key `token` callers of POST /v1/labels
-    give. Without it no label is taken."""
+    """Secret of the models' namespace whose key `token` authorizes POST /v1/labels.
+    Without it, no labels are accepted."""
     storage: Storage | None = None
-    """Volume of the store. Without it all that was logged ends with the pod."""
+    """Volume of the store. Without it, all data is lost with the pod."""
     node_port: NodePort = None
     """Port on every node, for labels from outside of the cluster."""
     console: ConsoleSettings | None = None
-    """Web pages of what the monitor knows; none unless given, `{}` for the defaults."""
+    """Web pages of the monitor's results. Default: none; `{}` for the default
+    settings."""
     memory_limit_mib: Annotated[Whole, Field(ge=192, le=65_536)] = 768
     """Memory of the monitor, in MiB."""
     attributions: AttributionJob | None = None

@@ -83,14 +83,14 @@ class PrometheusSettings(PartSettings):
     retention_hours: Annotated[Whole, Field(ge=1, le=24 * 365)] = 24 * 15
     """How long samples are kept."""
     storage: Storage | None = None
-    """Without it samples end with the pod."""
+    """Volume of the samples; without it, they are lost with the pod."""
     node_port: NodePort = None
-    """Port on every node; there is no access control in front of it."""
+    """Port on every node, without access control."""
     kubelet_insecure_tls: bool = False
     """Accept kubelets' self-signed certificates."""
     host_ports: tuple[Port, ...] = ()
-    """Ports of pods on the hosts' network that are to be scraped, such as 9100 of a
-    node exporter: they have their node's address, and network policies see no pod."""
+    """Ports of host-network pods to scrape, such as 9100 of a node exporter. Such pods
+    have their node's address, so network policies cannot select them."""
 
     def contradictions(self) -> Iterator[Problem]:
         yield from super().contradictions()
@@ -105,32 +105,32 @@ class PrometheusSettings(PartSettings):
 
 
 class AlertmanagerSettings(PartSettings):
-    """Grouping of alerts and who receives them."""
+    """Grouping and receivers of alerts."""
 
     enabled: bool = True
-    """False where the cluster has an Alertmanager: say where with `address`."""
+    """False if the cluster has an Alertmanager; then set `address`."""
     address: Annotated[str, AfterValidator(_host_port)] | None = None
-    """host:port of an Alertmanager that is there already."""
+    """host:port of an existing Alertmanager."""
     image: str = "alertmanager"
     """Alertmanager with its templates. A short name of images.lock, or by digest."""
     group_wait_seconds: Annotated[Whole, Field(ge=0, le=3600)] = 30
     """How long the first alert of a group waits for others."""
     group_interval_seconds: Annotated[Whole, Field(ge=1, le=86400)] = 300
-    """Least time between two messages about one group."""
+    """Minimum time between two messages about a group."""
     repeat_interval_minutes: Annotated[Whole, Field(ge=1, le=60 * 24 * 7)] = 240
-    """An alert that goes on firing is sent again after so long."""
+    """Interval at which an alert that is still firing is sent again."""
     webhooks: Annotated[tuple[Webhook, ...], BeforeValidator(hidden)] = ()
-    """Addresses that get each message as JSON, beside the alert recorder: encrypted
-    values of the stack file (`pulumi config set --path --secret`), as whoever has such
-    an address can usually write to it."""
+    """URLs that get each message as JSON, in addition to the alert recorder. They are
+    encrypted in the stack file (`pulumi config set --path --secret`), because anyone
+    who knows such a URL can usually write to it."""
     webhook_ports: Annotated[tuple[Port, ...], Field(min_length=1)] = (443,)
     """Ports that Alertmanager may call, besides its own namespace's. Network policies
     see a pod's port: for a Service of the cluster give the target port of its pods as
     well as that of the address."""
     storage: Storage | None = None
-    """Without it silences end with the pod."""
+    """Volume of the silences; without it, they are lost with the pod."""
     node_port: NodePort = None
-    """Port on every node; there is no access control in front of it."""
+    """Port on every node, without access control."""
 
     def contradictions(self) -> Iterator[Problem]:
         yield from super().contradictions()
@@ -166,48 +166,49 @@ class AlertRecorderSettings(PartSettings):
     image: str = "alert-recorder"
     """The recorder's image. A short name of images.lock, or by digest."""
     node_port: NodePort = None
-    """Port on every node; there is no access control in front of it."""
+    """Port on every node, without access control."""
 
 
 class AlertThresholds(Settings):
     """When the platform's own alerts fire."""
 
     target_down_seconds: Annotated[Whole, Field(ge=5, le=3600)] = 120
-    """A scrape target may be away for so long."""
+    """How long a scrape target may be down before the alert fires."""
     gateway_error_ratio: Annotated[Decimal, Field(gt=0, lt=1)] = 0.05
     """Share of the gateway's answers that may be 5xx."""
     gateway_error_seconds: Annotated[Whole, Field(ge=5, le=3600)] = 120
-    """For so long the share must be above it."""
+    """How long the share must be above it, in seconds."""
     window_seconds: Annotated[Whole, Field(ge=20, le=3600)] = 300
-    """Rates are taken over so long; at least four scrapes."""
+    """Window of rates, in seconds: at least four scrapes."""
     gpu_failed_seconds: Annotated[Whole, Field(ge=600, le=7 * 86_400)] = 86_400
-    """For so long a GPU's failure is remembered, or until its node is gone: the GPU
-    itself tells only of its last error."""
+    """How long the alert keeps a GPU's failure, in seconds, or until its node is
+    removed: the GPU reports only its last error."""
     gpu_temperature_celsius: Annotated[Whole, Field(ge=40, le=120)] = 85
-    """A GPU may be as hot, in degrees Celsius. `nvidia-smi --query
-    --display=TEMPERATURE` tells at which temperature yours slows down."""
+    """Highest temperature of a GPU, in degrees Celsius. `nvidia-smi --query
+    --display=TEMPERATURE` shows the temperature at which yours slows down."""
     gpu_memory_percent: Annotated[Decimal, Field(gt=0, lt=100)] = 98.0
     """Share of a GPU's memory that may be in use, in percent. vLLM takes its share at
     once (`gpu_memory_percent` of the model)."""
     gpu_seconds: Annotated[Whole, Field(ge=30, le=86_400)] = 300
-    """For so long the two must be above it."""
+    """How long temperature or memory must be above its limit, in seconds."""
 
 
 class DashboardSettings(Settings):
     """Dashboards as ConfigMaps, for the sidecar of a Grafana that is there."""
 
     enabled: bool = False
-    """True where a Grafana loads dashboards from ConfigMaps; without one, `slipway
-    dashboards` writes the same as files."""
+    """True if a Grafana loads dashboards from ConfigMaps; otherwise `slipway
+    dashboards` writes them as files."""
     labels: Annotated[dict[LabelKey, NodeValue], Field(min_length=1)] = Field(
         default={"grafana_dashboard": "1"}, validate_default=True
     )
-    """What the sidecar chooses ConfigMaps by; the default is its chart's own."""
+    """Labels by which the sidecar selects ConfigMaps; the default is its chart's."""
     annotations: dict[LabelKey, str] = Field(default={}, validate_default=True)
-    """More for the sidecar, for example `grafana_folder: Slipway`, if its chart's
-    folderAnnotation says so."""
+    """Annotations for the sidecar, for example `grafana_folder: Slipway`, if this is
+    its chart's folderAnnotation."""
     namespace: Namespace | None = None
-    """Where the sidecar looks; it must be there. Default: that of Prometheus."""
+    """Namespace that the sidecar watches; it must exist. Default: that of
+    Prometheus."""
 
 
 class MonitoringSettings(Settings):
@@ -216,9 +217,9 @@ class MonitoringSettings(Settings):
     prometheus: PrometheusSettings = Field(default={}, validate_default=True)
     """Scraping and rules."""
     alertmanager: AlertmanagerSettings = Field(default={}, validate_default=True)
-    """Grouping of alerts and who receives them."""
+    """Grouping and receivers of alerts."""
     alert_recorder: AlertRecorderSettings = Field(default={}, validate_default=True)
-    """A receiver that keeps what it is sent."""
+    """A receiver that stores the alerts."""
     alerts: AlertThresholds = Field(default={}, validate_default=True)
     """When the platform's own alerts fire."""
     dashboards: DashboardSettings = Field(default={}, validate_default=True)

@@ -22,7 +22,7 @@ class KarpenterCluster(Settings):
     """Kubernetes' minor version, for example "1.34" in quotes: it decides the image of
     new nodes."""
     zones: Annotated[tuple[Zone, ...], Field(min_length=1)]
-    """Zones with subnets that bear the tag karpenter.sh/discovery: <name>."""
+    """Zones with subnets that have the tag karpenter.sh/discovery: <name>."""
     node_role: Annotated[str, Field(min_length=1, max_length=64)]
     """Name (no ARN) of the IAM role of the nodes that Karpenter starts."""
     interruption_queue: Annotated[str, Field(min_length=1, max_length=80)]
@@ -38,14 +38,14 @@ class KarpenterSettings(PartSettings):
     """Karpenter's controller for AWS, of the release that
     toolchain/binaries/karpenter-aws pins. A short name of images.lock, or by digest."""
     replicas: Annotated[Whole, Field(ge=1, le=3)] = 2
-    """Pods of the controller, on different nodes of the system pool; one works, the
-    others wait."""
+    """Pods of the controller, on different nodes of the system pool; one is active, the
+    others are on standby."""
     retain: bool = True
-    """Leave the CRDs at `destroy`: to delete one deletes all its objects, and with
-    them every node of elastic pools, whoever declared them."""
+    """Keeps the CRDs at `destroy`: deleting one deletes all its objects, and with them
+    every node of elastic pools, including those of others."""
     cluster: KarpenterCluster | None = None
     """The cluster, with `cluster.kubeconfig` or `cluster.terraform`; with
-    `cluster.stack` that stack says it."""
+    `cluster.stack` it is read from that stack."""
 
     def contradictions(self) -> Iterator[Problem]:
         yield from super().contradictions()

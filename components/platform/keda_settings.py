@@ -14,15 +14,15 @@ class KedaSettings(PartSettings):
     """KEDA: scales model servers whose scaling.signal is `inflight`."""
 
     enabled: bool = False
-    """True where a model scales by its requests in flight. Its image is built when it
-    is named: `slipway images push keda`."""
+    """True if a model scales by requests in flight. The image is built only on request:
+    `slipway images push keda`."""
     image: str = "keda"
     """Operator and metrics adapter. A short name of images.lock, or by digest."""
     replicas: Annotated[Whole, Field(ge=1, le=3)] = 1
-    """Pods of the operator and of the adapter each; more than one operator elect a
-    leader. While none works, replicas stay as they are."""
+    """Pods of the operator and of the adapter; several operators elect a leader. While
+    none is available, replicas do not change."""
     prometheus_port: Annotated[Whole, Field(ge=1, le=65535)] = 9090
-    """Where the models' Prometheus listens; KEDA may talk to no other port but DNS
-    and the API server."""
+    """Port of the models' Prometheus; besides it, KEDA may only reach DNS and the API
+    server."""
     retain: bool = True
-    """Leave the CRDs at `destroy`: to delete one deletes all its objects."""
+    """Keeps the CRDs at `destroy`: deleting a CRD deletes all its objects."""

@@ -58,8 +58,8 @@ class PolicyAgentSettings(PartSettings):
     """
 
     enabled: bool = False
-    """True where pods' traffic is routed by their nodes and nothing enforces policies,
-    like the lab."""
+    """True if nodes route pod traffic and nothing else enforces policies, like in the
+    lab."""
     image: str = "policy-agent"
     """The agent. A short name of images.lock, or by digest."""
     pod_interfaces: Annotated[str, AfterValidator(_pods)] = "veth*"

@@ -55,8 +55,8 @@ class NamespaceSettings(Settings):
     """The namespaces that model servers live in."""
 
     models: tuple[Namespace, ...] = (naming.MODELS_NAMESPACE,)
-    """Made with Pod Security `restricted` and default-deny policies; routes in them
-    may attach to the gateway."""
+    """Namespaces to create, with Pod Security `restricted` and default-deny policies.
+    Routes in them may attach to the gateway."""
     pod_security_version: Annotated[str, Field(pattern=r"^(latest|v1\.[0-9]+)$")] = (
         "latest"
     )
@@ -88,11 +88,11 @@ class CoreDnsSettings(PartSettings):
     """Cluster DNS; off by default, as nearly every cluster has it."""
 
     enabled: bool = False
-    """True where the cluster has no DNS yet, like the lab."""
+    """True if the cluster has no DNS yet, like the lab."""
     image: str = "coredns"
     """CoreDNS. A short name of images.lock, or by digest."""
     cluster_ip: Annotated[str, AfterValidator(_address)] | None = None
-    """Address of the Service kube-dns: what kubelets give to pods."""
+    """Address of the Service kube-dns, which kubelets configure in pods."""
     domain: str = "cluster.local"
     """The cluster's DNS domain."""
     replicas: Annotated[Whole, Field(ge=1, le=20)] = 2
@@ -117,7 +117,7 @@ class MetricsServerSettings(PartSettings):
     kubelet_insecure_tls: bool = False
     """Accept kubelets' self-signed certificates."""
     resolution_seconds: Annotated[Whole, Field(ge=10, le=300)] = 15
-    """How often kubelets are asked; 10 is the least it can do."""
+    """Interval between queries of the kubelets; 10 is the minimum."""
 
 
 class GatewayApiSettings(Settings):
@@ -126,8 +126,8 @@ class GatewayApiSettings(Settings):
     enabled: bool = True
     """False where the cluster has them."""
     retain: bool = True
-    """Leave the CRDs at `destroy`: to delete one deletes all its objects, whoever
-    made them."""
+    """Keeps the CRDs at `destroy`: deleting a CRD deletes all its objects, including
+    those of others."""
 
 
 class EnvoyGatewaySettings(PartSettings):
@@ -136,16 +136,16 @@ class EnvoyGatewaySettings(PartSettings):
     image: str = "envoy-gateway"
     """Envoy Gateway. A short name of images.lock, or by digest."""
     chart: str | None = None
-    """Folder of the chart, where the Go module that carries it cannot be had."""
+    """Folder of the chart, if its Go module cannot be downloaded."""
     replicas: Annotated[Whole, Field(ge=1, le=5)] = 1
-    """Pods of the controller; more than one elect a leader."""
+    """Pods of the controller; several elect a leader."""
 
 
 class GatewaySettings(Settings):
     """The Gateway that model routes attach to, and its proxies."""
 
     enabled: bool = True
-    """False where models attach to a Gateway that is there already."""
+    """False if models attach to an existing Gateway."""
     image: str = "envoy"
     """Envoy. A short name of images.lock, or by digest."""
     replicas: Annotated[Whole, Field(ge=1, le=50)] = 2
@@ -155,17 +155,17 @@ class GatewaySettings(Settings):
     node_port: NodePort = None
     """Fixed port on every node, with service: NodePort."""
     service_annotations: dict[str, str] = Field(default={}, validate_default=True)
-    """Annotations of the Service, which tell a cloud what load balancer to make."""
+    """Annotations of the Service, which configure a cloud's load balancer."""
     cpu_request_millicores: Annotated[Whole, Field(ge=10, le=64000)] = 250
-    """Processor time that each proxy is promised."""
+    """CPU request of each proxy, in thousandths of a core."""
     memory_limit_mib: Annotated[Whole, Field(ge=128, le=65536)] = 512
-    """Memory that each proxy may use; it sheds load before it gets there."""
+    """Memory limit of each proxy; it sheds load before it reaches the limit."""
     drain_seconds: Annotated[Whole, Field(ge=5, le=600)] = 60
-    """A proxy that stops finishes its requests for at most so long."""
+    """Longest time in which a stopping proxy finishes its requests."""
     max_connections: Annotated[Whole, Field(ge=10, le=1_000_000)] = 10_000
     """Connections that each proxy accepts."""
     request_seconds: Annotated[Whole, Field(ge=1, le=3600)] = 60
-    """A request must have arrived in full after so long."""
+    """Longest time in which a request must arrive completely."""
     tls: TlsSettings | None = None
     """HTTPS beside HTTP, or instead of it (`redirect`)."""
     egress_cidrs: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
@@ -222,9 +222,9 @@ class PlatformSettings(Settings):
     """All settings of a stack platform.<environment>."""
 
     production: bool = False
-    """True refuses what production must not depend on: plain HTTP to the internet, a
-    single proxy, metrics that are lost with a pod or kept for less than 15 days, node
-    ports of programs that ask for no password, kubelets' certificates of nobody."""
+    """True rejects settings that are unsafe in production: plain HTTP to the internet,
+    a single proxy, metrics that are lost with a pod or kept for less than 15 days, node
+    ports of programs without a password, unverified kubelet certificates."""
     images_lock: str = ""
     """File in the checkout that says what short names of images stand for, such as
     stacks/config/images.prod.lock. Empty: the file of whoever runs the command. With
@@ -236,7 +236,7 @@ class PlatformSettings(Settings):
     coredns: CoreDnsSettings = Field(default={}, validate_default=True)
     """Cluster DNS."""
     policy_agent: PolicyAgentSettings = Field(default={}, validate_default=True)
-    """Network policies enforced."""
+    """Agent that enforces network policies."""
     metrics_server: MetricsServerSettings = Field(default={}, validate_default=True)
     """Resource metrics."""
     gateway_api: GatewayApiSettings = Field(default={}, validate_default=True)
@@ -254,16 +254,15 @@ class PlatformSettings(Settings):
     karpenter: KarpenterSettings = Field(default={}, validate_default=True)
     """Nodes on demand, on EKS."""
     node_pools: dict[PoolName, ElasticPool] = Field(default={}, validate_default=True)
-    """Elastic pools by name, where no stack of this project makes the cluster; with
-    cluster.stack they are that stack's own setting."""
+    """Elastic pools by name, for clusters that this project did not create; with
+    cluster.stack, that stack defines them."""
     gpu: GpuSettings = Field(default={}, validate_default=True)
     """Software on GPU nodes."""
     admission: AdmissionSettings = Field(default={}, validate_default=True)
     """Rules of policies/ enforced by the API server."""
     adopt: tuple[AdoptedObject, ...] = ()
-    """Objects that exist already and are taken over, as Kind/name or
-    Kind/namespace/name: their declared fields are changed, and `destroy` leaves
-    them."""
+    """Existing objects to adopt, as Kind/name or Kind/namespace/name: their declared
+    fields are changed, and `destroy` keeps them."""
 
     def contradictions(self) -> Iterator[Problem]:
         if self.gateway.enabled and not self.envoy_gateway.enabled:

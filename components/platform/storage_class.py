@@ -22,7 +22,7 @@ class StorageClassSettings(Settings):
     """A class of volumes on EBS; off by default, as it needs EKS."""
 
     enabled: bool = False
-    """True on EKS, which has no class that is encrypted and default."""
+    """True on EKS, which has no default class with encryption."""
     name: DnsLabel = "gp3"
     """Name of the StorageClass."""
     throughput_mib: Annotated[Whole, Field(ge=125, le=1000)] = 125

@@ -13,8 +13,8 @@ class AdmissionSettings(Settings):
     """
 
     enabled: bool = False
-    """True makes a ValidatingAdmissionPolicy of each rule about Kubernetes objects
-    (docs/reference/rules.md); needs Kubernetes 1.30."""
+    """True creates a ValidatingAdmissionPolicy for each rule about Kubernetes objects
+    (docs/reference/rules.md). Needs Kubernetes 1.30."""
     warn_only: bool = False
-    """True warns in production too, where rules of errors refuse otherwise: to see what
-    they would refuse."""
+    """True only warns in production too, where errors would be rejected otherwise: a
+    trial of the rules."""

@@ -37,8 +37,8 @@ class ModelsSettings(Settings):
     """The model servers of one environment and the cluster they run in."""
 
     production: bool = False
-    """True refuses what production must not depend on: models that anybody may call,
-    or that a single replica serves, and a model console that anybody may read."""
+    """True rejects settings that are unsafe in production: models without access
+    control or with a single replica, and a model console that everybody may read."""
     images_lock: str = ""
     """File in the checkout that says what short names of images stand for, such as
     stacks/config/images.prod.lock. Empty: the file of whoever runs the command. With
@@ -50,22 +50,23 @@ class ModelsSettings(Settings):
     models: Annotated[dict[ModelName, ModelServerArgs], Field(min_length=1)]
     """Model servers by name; the name is that in the model's own model.yaml."""
     waker: WakerSettings = WakerSettings()
-    """The program that wakes models with `scaling.idle`; made only if there are any."""
-    delivery: DeliverySettings = DeliverySettings()
-    """The program that moves the weights of models with `rollout`; made if there are
+    """The program that wakes models with `scaling.idle`; deployed only if there are
     any."""
+    delivery: DeliverySettings = DeliverySettings()
+    """The program that changes the weights of models with `rollout`; deployed only if
+    there are any."""
     client_keys: ClientKeys = Field(default={}, validate_default=True)
-    """API keys of callers, as encrypted values of the stack file
-    (`pulumi config set --secret`): by client, by the Secret that `access.api_keys`
-    names. Clients that `slipway keys` adds need none of it."""
+    """API keys of callers, as encrypted values of the stack file (`pulumi config set
+    --secret`): by Secret (as in `access.api_keys`), then by client. Not needed for
+    clients that `slipway keys` adds."""
     monitor: MonitorSettings = MonitorSettings()
-    """The program that watches the models with `monitor`; made if there are any."""
+    """The program that monitors the models with `monitor`; deployed only if there are
+    any."""
     dashboards: DashboardSettings = Field(default={}, validate_default=True)
     """Dashboards about the models."""
     adopt: tuple[AdoptedObject, ...] = ()
-    """Objects that exist already and are taken over, as Kind/name or
-    Kind/namespace/name: their declared fields are changed, and `destroy` leaves
-    them."""
+    """Existing objects to adopt, as Kind/name or Kind/namespace/name: their declared
+    fields are changed, and `destroy` keeps them."""
 
     @property
     def prefixes(self) -> list[str]:

@@ -22,7 +22,7 @@ class Accelerator(GpuNodes):
 
     POD: ClassVar[str] = "a worker"
     worker_gpus: Annotated[Whole, Field(ge=1, le=16)] = 1
-    """GPUs of one worker; each worker is alone on its node."""
+    """GPUs of one worker; each worker has its own node."""
     efa: bool = False
     """Whether a worker gets all Elastic Fabric Adapters of its node. The pool must have
     them, and the cluster the device plugin aws-efa-k8s-device-plugin."""

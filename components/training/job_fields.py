@@ -50,8 +50,8 @@ class Restarts(Settings):
     worker_restarts: Annotated[Whole, Field(ge=0, le=1000)] = 0
     """Restarts of a worker's processes in its pod, by torchrun."""
     gang_restarts: Annotated[Whole, Field(ge=0, le=100)] = 0
-    """Times that each worker's pod may be replaced after failures. Pods that an
-    eviction, a preemption or a lost node takes do not count."""
+    """How often each worker's pod may be replaced after failures. Evictions,
+    preemptions and lost nodes do not count."""
 
 
 class RetryWith(Settings):
@@ -61,7 +61,7 @@ class RetryWith(Settings):
     """
 
     memory_factor: Annotated[Decimal, Field(gt=1, le=8)] = 1.5
-    """How many times the memory of the run before a worker may use, and asks for."""
+    """Factor by which the worker's memory request and limit grow with each run."""
     most_memory_mib: Annotated[Whole, Field(ge=64, le=4_194_304)]
     """Largest memory limit of a worker, in MiB; a run that had it is not retried."""
 
@@ -75,14 +75,15 @@ class JobFields(Settings):
     """A gang of workers that train together: made by the stack, started by a run."""
 
     framework: Framework = "command"
-    """How the workers find each other: by torchrun, by TF_CONFIG, by what
-    jax.distributed.initialize takes, or in a way of the command's own."""
+    """How the workers find each other: by torchrun, by TF_CONFIG, by
+    jax.distributed.initialize, or by the command itself."""
     image: ImageReference
     """Image of the program."""
     command: Annotated[tuple[Word, ...], Field(min_length=1)]
-    """The program and its arguments; of torch what torchrun starts in each process."""
+    """The program and its arguments; with torch, what torchrun starts in each
+    process."""
     nodes: Annotated[Whole, Field(ge=1, le=1000)] = 1
-    """Workers of the gang, each a pod."""
+    """Number of workers, each a pod."""
     processes_per_node: Annotated[Whole | None, Field(ge=1, le=64)] = None
     """Processes that torchrun starts in each worker; default: one for each of its
     GPUs, or one."""
@@ -90,61 +91,62 @@ class JobFields(Settings):
     """CPU and memory of one worker."""
     shared_memory_mib: Annotated[Whole, Field(ge=64, le=1_048_576)] = 64
     """Size of /dev/shm, in MiB, a part of the worker's memory: data loaders and NCCL
-    hand over data in it."""
+    exchange data in it."""
     scratch_mib: Annotated[Whole, Field(ge=64, le=1_048_576)] = 1024
     """Size of /tmp, which is the program's home as well, in MiB."""
     accelerator: Accelerator | None = None
     """GPUs of each worker, and adapters; without it the job runs on CPUs."""
     gang: Literal["none", "native", "kueue"] = "none"
-    """What starts all workers or none: nothing, Kubernetes' own gang scheduling (alpha
-    in 1.36, so not on EKS), or Kueue."""
+    """Gang scheduling, which starts all workers or none: no gang scheduling, that of
+    Kubernetes (alpha in 1.36, so not on EKS), or Kueue."""
     queue: DnsLabel | None = None
     """Kueue's LocalQueue in the jobs' namespace; needs `gang: kueue`."""
     restarts: Restarts = Restarts()
-    """What is started again after a failure."""
+    """Restarts after failures."""
     retry_with: RetryWith | None = None
-    """More memory for the next run, if a worker ran out of it. The run ends at once
-    then, without `restarts`, which would run out of it again."""
+    """More memory for the next run if a worker ran out of memory. The run then ends
+    immediately without `restarts`, which would fail again."""
     start_timeout_seconds: Annotated[Whole, Field(ge=10, le=86_400)] = 600
-    """How long a worker waits until all others run too; then the run fails, and the
-    nodes that it holds are free."""
+    """How long a worker waits until all workers run; then the run fails and releases
+    its nodes."""
     deadline_seconds: Annotated[Whole, Field(ge=60, le=31_536_000)] = 86_400
-    """Longest time of a run, restarts and waiting for nodes among it."""
+    """Longest time of a run, including restarts and waiting for nodes."""
     stop_seconds: Annotated[Whole, Field(ge=1, le=3600)] = 30
-    """Time from SIGTERM to the end, in which a program can write a checkpoint."""
+    """Time after SIGTERM in which a program can write a checkpoint."""
     keep_seconds: Annotated[Whole, Field(ge=60, le=31_536_000)] = 604_800
     """How long a finished run and its logs are kept."""
     schedule: Schedule | None = None
-    """When runs start by themselves: five fields of cron in UTC, for example
-    "15 2 * * *". A run that is due while the one of the schedule before goes on is left
-    out; runs that `slipway run` started do not count. Each run finds the checkpoint of
-    the one before: a program that ended has to begin anew by itself."""
+    """When runs start: a cron schedule of five fields in UTC, for example "15 2 * * *".
+    A run is skipped while the previous scheduled run is active; runs of `slipway run`
+    do not count. Each run finds the checkpoint of the previous one, so a finished
+    program must start from scratch itself."""
     checkpoint: Checkpoint | None = None
-    """Where the program keeps its state; restarts need it."""
+    """Storage of the program's state; required for restarts."""
     data: Data | None = None
-    """What is trained on."""
+    """Training data."""
     result: Result | None = None
-    """Where the finished model goes."""
+    """Destination of the trained model."""
     interpreter: Annotated[str, AfterValidator(_interpreter)] = "python3"
-    """Python 3.8 or later in the image, by which the workers of a gang wait for each
+    """Path of Python 3.8 or later in the image, with which the workers wait for each
     other."""
     environment: dict[VariableName, VariableValue] = Field(
         default={}, validate_default=True
     )
-    """Variables of the program beside those that are set for it: each value is text."""
+    """Environment variables of the program, in addition to those that Slipway sets:
+    each value is text."""
     accept_plain_text: tuple[VariableName, ...] = ()
-    """Variables of `environment` whose values look like secrets and are none."""
+    """Variables of `environment` whose values look like secrets but are not."""
     secrets: dict[SecretName, SecretUse] = Field(default={}, validate_default=True)
-    """Secrets of the jobs' namespace by name, and what the program gets of them."""
+    """Secrets of the jobs' namespace, by name, and how the program gets their keys."""
     egress: tuple[Egress, ...] = ()
-    """Whom workers may call beside each other, the cluster's DNS and, with a bucket,
-    HTTPS."""
+    """Destinations that workers may reach besides each other, the cluster's DNS and,
+    with a bucket, HTTPS."""
     node_selector: dict[LabelKey, NodeValue] = Field(default={}, validate_default=True)
-    """Labels that a node must have to take a worker."""
+    """Labels that a worker's node must have."""
     tolerations: tuple[Taint, ...] = ()
-    """Taints of your own that a node may have and still take a worker."""
+    """Taints that workers tolerate."""
     service_account: ServiceAccount = ServiceAccount()
-    """Who the pods are to their cloud."""
+    """The pods' identity in the cloud."""
 
     @property
     def digest(self) -> str:

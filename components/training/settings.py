@@ -27,9 +27,8 @@ class JobsSettings(Settings):
     training: Annotated[dict[ModelName, TrainingJobArgs], Field(min_length=1)]
     """Training jobs by name."""
     adopt: tuple[AdoptedObject, ...] = ()
-    """Objects that exist already and are taken over, as Kind/name or
-    Kind/namespace/name: their declared fields are changed, and `destroy` leaves
-    them."""
+    """Existing objects to adopt, as Kind/name or Kind/namespace/name: their declared
+    fields are changed, and `destroy` keeps them."""
 
     @property
     def made_claims(self) -> dict[str, Claim]:

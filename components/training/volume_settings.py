@@ -43,12 +43,13 @@ class Claim(Settings):
     """A folder on a volume, or a prefix in a bucket."""
 
     claim: DnsLabel | None = None
-    """PersistentVolumeClaim in the jobs' namespace. With `size_gib` the stack makes it,
-    and `slipway destroy` leaves it."""
+    """PersistentVolumeClaim in the jobs' namespace. With `size_gib` the stack creates
+    it, and `slipway destroy` keeps it."""
     size_gib: Annotated[Whole | None, Field(ge=1, le=65_536)] = None
-    """Size of the claim that the stack makes; without it the claim is there already."""
+    """Size of the claim that the stack creates; without it, the claim must exist."""
     storage_class: DnsLabel | None = None
-    """StorageClass of the claim that the stack makes; default: the cluster's own."""
+    """StorageClass of the claim that the stack creates; default: the cluster's default
+    class."""
     many_nodes: bool = False
     """Whether pods of several nodes may mount it (ReadWriteMany): a gang of more than
     one node needs that, and EBS does not have it."""

@@ -42,14 +42,14 @@ class ClusterAccess(Settings):
     the path of a kubeconfig (a relative one starts at the checkout). Where no source is
     given: `ambient`."""
     context: str | None = None
-    """Context of the kubeconfig; default: its current one."""
+    """Context of the kubeconfig; default: its current context."""
     stack: Annotated[str, AfterValidator(_stack)] | None = None
-    """The stack of this project that makes the cluster, for example cluster.dev."""
+    """The stack of this project that creates the cluster, for example cluster.dev."""
     terraform: TerraformState | None = None
-    """The cluster as a state of Terraform or OpenTofu has it."""
+    """Reads the cluster from a Terraform or OpenTofu state."""
     role: RoleArn | None = None
-    """IAM role to talk to the API server as, with stack or terraform; default: the
-    caller's own. One of those that have an access entry."""
+    """IAM role for access to the API server, with stack or terraform; default: the
+    caller's own. It must have an access entry."""
 
     def contradictions(self) -> Iterator[Problem]:
         given = [n for n in ("kubeconfig", "stack", "terraform") if getattr(self, n)]

@@ -61,10 +61,10 @@ class TerraformState(Settings):
     path: Annotated[str, Field(min_length=1), AfterValidator(_path)]
     """File (a relative one starts at the checkout) or s3://bucket/key of the state."""
     address: str | None = None
-    """Which aws_eks_cluster, where the state has several: as `terraform state list`
-    has it."""
+    """Address of the aws_eks_cluster, as in `terraform state list`, if the state has
+    several."""
     outputs: TerraformOutputs | None = None
-    """Take the cluster from outputs, not from its aws_eks_cluster."""
+    """Reads the cluster from outputs instead of its aws_eks_cluster."""
 
     def contradictions(self) -> Iterator[Problem]:
         if self.address and self.outputs:

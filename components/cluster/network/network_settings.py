@@ -88,7 +88,7 @@ class ExistingVpc(Settings):
     id: Annotated[str, AfterValidator(_vpc_id)]
     """Id of the VPC."""
     cidr: Cidr
-    """Its range, which the checks for overlaps need."""
+    """Its address range, for the overlap checks."""
     secondary_cidrs: tuple[Cidr, ...] = ()
     """Its further ranges."""
     private_subnets: dict[Zone, SubnetId]
@@ -129,11 +129,12 @@ class FlowLogs(Settings):
     enabled: bool = True
     """Whether connections are recorded."""
     destination: Literal["log_group", "bucket"] = "log_group"
-    """CloudWatch, searched at once, or S3 at a tenth of the price."""
+    """CloudWatch, which is searchable immediately, or S3 at a tenth of the price."""
     traffic: Literal["all", "reject", "accept"] = "all"
     """Which connections are recorded."""
     interval_seconds: Literal[60, 600] = 600
-    """How long a record's packets are gathered, in seconds; 60 costs more records."""
+    """Aggregation interval of a record, in seconds; 60 gives more records, which cost
+    more."""
     retention_days: LogRetentionDays = 90
     """After this many days a record is deleted."""
 
@@ -154,25 +155,26 @@ class NetworkSettings(Settings):
     """The VPC: made over the zones by a fixed plan of addresses, or one that exists."""
 
     zones: tuple[Zone, ...]
-    """Availability zones, at least two. Their order decides who has which addresses:
-    add at the end only."""
+    """Availability zones, at least two. Their order determines the address ranges: add
+    new zones at the end only."""
     cidr: Cidr | None = None
     """Range of a new VPC, from /16 to /21. It can never be changed."""
     existing: ExistingVpc | None = None
-    """A VPC to use as it is, in place of cidr."""
+    """An existing VPC to use instead of creating one (cidr)."""
     room_for_zones: Literal[3, 6] = 3
-    """Zones that the plan of addresses has room for; a change replaces all subnets."""
+    """Number of zones that the address plan supports; a change replaces all subnets."""
     pod_cidr: Cidr | None = None
     """A second range of the VPC for pods only, from 100.64.0.0/10, /16 to /22, where
     the company's addresses are scarce. It is not reachable from outside of the VPC."""
     nat: Literal["per_zone", "single", "none"] = "per_zone"
-    """Way to the internet: a NAT gateway in each zone, one for all (cheap; one zone's
-    failure takes all offline), or none, and then no public subnets either."""
+    """Internet access: a NAT gateway in each zone, a single one (cheaper, but the
+    failure of its zone cuts off all), or none, and then no public subnets either."""
     endpoints: tuple[EndpointService, ...] = tuple(ENDPOINT_SERVICES)
-    """AWS services reached inside of the VPC. s3 costs nothing; each of the others
-    costs by the hour and zone."""
+    """AWS services with endpoints in the VPC. s3 is free; the others cost per hour and
+    zone."""
     data_perimeter: DataPerimeter | None = None
-    """Policies of the endpoints; none unless given, `{}` for own buckets alone."""
+    """Policies of the endpoints. Default: none; `{}` allows only the account's own
+    buckets."""
     flow_logs: FlowLogs = FlowLogs()
     """Record of connections."""
     on_premises_cidrs: tuple[Cidr, ...] = ()

@@ -14,5 +14,5 @@ class DataPerimeter(Settings):
     """
 
     accounts: tuple[AccountId, ...] = ()
-    """Other accounts whose buckets may be reached, each in quotes: where models or
-    training data are."""
+    """Other accounts whose buckets may be used, each in quotes: those with models or
+    training data."""

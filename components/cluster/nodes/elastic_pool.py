@@ -27,28 +27,30 @@ class ElasticPool(NodePoolBase):
     """Nodes that Karpenter makes when pods wait for them and takes away afterwards."""
 
     kind: Literal["elastic"]
-    """Nodes made on demand by Karpenter, from none."""
+    """Nodes that Karpenter creates on demand, starting from zero."""
     capacity: Annotated[tuple[Capacity, ...], Field(min_length=1)] = (
         "spot",
         "on-demand",
     )
-    """What nodes may be bought as; Karpenter takes reserved, then spot, then
-    on-demand, and the next where there is none."""
+    """Purchase options of the nodes. Karpenter tries reserved, then spot, then
+    on-demand."""
     reservations: tuple[ReservationId, ...] = ()
     """The on-demand capacity reservations that `reserved` draws on."""
     max_gpus: Annotated[Whole | None, Field(ge=1, le=100_000)] = None
-    """GPUs (of Neuron types: devices) that the pool may have in all; required where the
-    types have some. A whole number of nodes of each type."""
+    """Maximum number of GPUs (Neuron: devices) in the pool, a whole number of nodes of
+    each type. Required if the types have GPUs."""
     max_nodes: Annotated[Whole | None, Field(ge=1, le=5000)] = None
-    """Nodes that the pool may have; required where the types have no accelerators."""
+    """Maximum number of nodes in the pool. Required if the types have no
+    accelerators."""
     model_load_seconds: Annotated[Whole, Field(ge=0, le=7200)] = 300
-    """Longest time that a model takes from its pod's start until it answers."""
+    """Longest time from the start of a model's pod until it is ready."""
     consolidate_after_seconds: Annotated[Whole | None, Field(ge=0, le=86_400)] = None
-    """How long a node must have been without a pod coming or going before it may be
-    removed; none: model_load_seconds, and 300 at least."""
+    """How long a node must be without changes of its pods before it may be removed.
+    Default: model_load_seconds, at least 300."""
     consolidation: Literal["when_empty", "when_underutilized"] | None = None
-    """Whether only empty nodes are removed, or pods also moved together; none: empty
-    ones where there are GPUs, since each move loads a model anew."""
+    """Whether only empty nodes are removed, or pods are also moved to fewer nodes.
+    Default: only empty nodes if they have GPUs, because a moved model must load
+    again."""
     expire_after_hours: Annotated[Whole, Field(ge=1, le=8760)] = 336
     """Age at which a node is replaced."""
     termination_grace_seconds: Annotated[Whole, Field(ge=60, le=172_800)] = 3600

@@ -23,12 +23,12 @@ class GpuLayout(Settings):
     """
 
     mode: Literal["whole", "mig", "time_slicing"] = "whole"
-    """Whether a pod gets whole GPUs, a MIG slice with memory of its own, or its turn on
-    a GPU whose memory all share."""
+    """Whether a pod gets whole GPUs, a MIG slice with its own memory, or a time slice
+    of a GPU whose memory is shared."""
     mig_profile: str | None = None
-    """The MIG profile that every GPU is cut into, for example 1g.10gb."""
+    """The MIG profile of every GPU, for example 1g.10gb."""
     replicas: Annotated[Whole | None, Field(ge=2, le=48)] = None
-    """How many pods take turns on one GPU."""
+    """Number of pods that share one GPU."""
 
     def contradictions(self) -> Iterator[Problem]:
         """A mode without its setting, or with another mode's."""

@@ -24,10 +24,10 @@ class GpuNodes(Settings):
     POD: ClassVar[str] = "a pod"
     """What a pod is called in the text of problems."""
     instance_types: Annotated[tuple[str, ...], Field(min_length=1)]
-    """EC2 instance types that a pod may land on: those of the pool. Each must have the
-    GPUs, the CPU and the memory of one pod."""
+    """EC2 instance types that a pod may be scheduled on: those of the pool. Each must
+    have the GPUs, CPU and memory of one pod."""
     pool: PoolName | None = None
-    """Pool whose nodes take the pods; none: any node of these types."""
+    """Pool that runs the pods; default: any node of these types."""
 
     @property
     def pod_gpus(self) -> int:

@@ -29,7 +29,7 @@ class NodePoolBase(Settings):
     """EC2 instance types that the pool may have, the preferred one first; `slipway
     catalog list` knows them. All have one architecture, and one GPU model or none."""
     zones: tuple[Zone, ...] = ()
-    """The zones that nodes may be in; empty: all of the network."""
+    """Zones of the nodes; empty: all zones of the network."""
     disk_gib: Annotated[Whole, Field(ge=SMALLEST_DISK_GIB, le=16_384)] = 100
     """Size of the encrypted gp3 root volume, in GiB. Types with NVMe of their own keep
     images and pods' files on that instead."""
@@ -37,17 +37,17 @@ class NodePoolBase(Settings):
     """Container images and model weights that a node holds at a time, in GiB; the disk
     must have room for them."""
     labels: dict[NodeKey, NodeValue] = Field(default={}, validate_default=True)
-    """Labels of the nodes, beside the derived ones."""
+    """Labels of the nodes, in addition to the derived ones."""
     taints: tuple[Taint, ...] = ()
-    """Taints beside the derived one of GPU nodes."""
+    """Taints, in addition to the derived one of GPU nodes."""
     gpu: GpuLayout = GpuLayout()
-    """How the GPUs are handed to pods."""
+    """How pods share the GPUs."""
     ami: str | None = None
     """Which image of amis.lock.yaml nodes boot, for example al2023-x86_64-nvidia; none:
     the one for the types' architecture and accelerator."""
     max_pods: Annotated[Whole | None, Field(ge=8, le=737)] = None
-    """Most pods of a node; none: what the network interfaces admit with prefixes, up to
-    110, or 250 above 30 vCPUs."""
+    """Maximum number of pods on a node. Default: what the network interfaces allow with
+    prefix delegation, up to 110, or 250 above 30 vCPUs."""
 
 
 class SizedPool(NodePoolBase):
@@ -56,7 +56,7 @@ class SizedPool(NodePoolBase):
     min_nodes: Annotated[Whole, Field(ge=0, le=450)]
     """Nodes that are always there."""
     max_nodes: Annotated[Whole, Field(ge=1, le=450)]
-    """Nodes that there may be; EKS takes up to 450 in one group."""
+    """Maximum number of nodes; EKS allows up to 450 in one group."""
 
     def contradictions(self) -> Iterator[Problem]:
         if self.min_nodes > self.max_nodes:

@@ -38,16 +38,16 @@ class Reservation(Settings):
     """One reservation; EC2 ties it to a type, a zone and a number of instances."""
 
     id: ReservationId
-    """The reservation's id, cr-..., which EC2 gives capacity blocks too."""
+    """The reservation's id, cr-...; capacity blocks have one too."""
     kind: Literal["reservation", "capacity_block"] = "reservation"
     """An on-demand capacity reservation, or a capacity block for ML."""
     instances: Annotated[Whole, Field(ge=1, le=10_000)]
-    """How many instances it holds."""
+    """Number of reserved instances."""
     zone: Zone
-    """The zone it lies in, for example eu-central-1a."""
+    """Its zone, for example eu-central-1a."""
     ends_at: AwareDatetime | None = None
-    """When a capacity block ends, with its time zone: 2026-12-24T11:30:00Z. EC2 takes
-    the instances away from 30 minutes before."""
+    """When a capacity block ends, with its time zone: 2026-12-24T11:30:00Z. EC2 starts
+    to terminate the instances 30 minutes earlier."""
     placement_group: str | None = None
     """The cluster placement group that the reservation was made in, if any; the nodes
     are launched into it."""

@@ -19,14 +19,14 @@ class ReservedPool(SizedPool):
     kind: Literal["reserved"]
     """A managed node group that keeps its size, on reserved capacity."""
     reservation: Reservation | None = None
-    """The reservation or capacity block that all nodes come from; none: plain on-demand
-    instances that are always there."""
+    """The reservation or capacity block of all nodes. Default: plain on-demand
+    instances that run all the time."""
     efa: bool | None = None
-    """Whether nodes get the Elastic Fabric Adapters of their type; none: where the type
+    """Whether nodes get the Elastic Fabric Adapters of their type. Default: if the type
     has several and the pool may have several nodes."""
     placement_group: bool | None = None
-    """Whether nodes stand close together in a cluster placement group of their own;
-    none: with EFA, in one zone and without a reservation."""
+    """Whether nodes are placed close together in their own cluster placement group.
+    Default: with EFA, in one zone and without a reservation."""
 
     def contradictions(self) -> Iterator[Problem]:
         yield from super().contradictions()

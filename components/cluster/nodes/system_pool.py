@@ -22,7 +22,7 @@ class SystemPool(SizedPool):
     min_nodes: Annotated[Whole, Field(ge=1, le=450)] = 2
     """Nodes that are always there: Karpenter itself runs on them."""
     max_nodes: Annotated[Whole, Field(ge=1, le=450)] = 4
-    """Nodes that there may be, also while an update replaces some."""
+    """Maximum number of nodes, including those of a running update."""
 
     def contradictions(self) -> Iterator[Problem]:
         yield from super().contradictions()

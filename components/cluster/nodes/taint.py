@@ -80,7 +80,7 @@ class Taint(Settings):
     """Keeps pods off that do not tolerate it."""
 
     key: NodeKey
-    """The taint's key, in a domain of your own or in none."""
+    """The taint's key, in your own domain or without a domain."""
     value: NodeValue = ""
     """The taint's value."""
     effect: Effect = "NoSchedule"

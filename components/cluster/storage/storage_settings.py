@@ -39,17 +39,18 @@ class ModelBucketSettings(Settings):
     """The bucket of weights and other artifacts: versioned, encrypted, TLS only."""
 
     noncurrent_days: Days = 90
-    """Days after which a replaced or deleted version is gone for good."""
+    """Days after which a replaced or deleted version is removed permanently."""
 
 
 class PredictionLogSettings(Settings):
     """The bucket that prediction logs are shipped to."""
 
     retention_days: Days = 400
-    """Days after which a record is deleted; 400 let a year be compared."""
+    """Days after which a record is deleted; 400 allow comparison with the previous
+    year."""
     infrequent_after_days: Days | None = None
-    """Days after which records move to a class of storage that costs half and is
-    charged per read; none: never."""
+    """Days after which records move to a storage class at half the price with a fee per
+    read. Default: never."""
     noncurrent_days: Days = 7
     """Days for which a deleted or overwritten record can be brought back."""
 
@@ -87,10 +88,10 @@ class StorageSettings(Settings):
     prediction_log: PredictionLogSettings = PredictionLogSettings()
     """Bucket of prediction logs."""
     access_log_days: Days = 90
-    """Days for which S3's record of who read and wrote the buckets is kept."""
+    """Days for which S3's access logs of the buckets are kept."""
     repositories: tuple[RepositoryName, ...] = ()
-    """Image repositories: immutable tags, scanned on push, encrypted; each gets the
-    cluster's name and / in front."""
+    """Image repositories: immutable tags, scanned on push, encrypted. Their names start
+    with the cluster's name and a slash."""
     keep_images: Annotated[Whole, Field(ge=1, le=1000)] = 100
     """Tagged images kept in each repository; older ones are deleted."""
     untagged_image_days: Annotated[Whole, Field(ge=1, le=365)] = 7

@@ -15,7 +15,7 @@ class DevicePluginSettings(PartSettings):
     """NVIDIA's device plugin: offers a node's GPUs to pods as its pool says."""
 
     enabled: bool = False
-    """True where nodes have GPUs and their image has no device plugin of its own."""
+    """True if nodes have GPUs and their image has no device plugin."""
     image: str = "nvidia-device-plugin"
     """NVIDIA's k8s-device-plugin, 0.17 or newer. A short name of images.lock, or by
     digest."""
@@ -31,8 +31,9 @@ class DcgmExporterSettings(PartSettings):
     interval_seconds: Annotated[Whole, Field(ge=1, le=300)] = 15
     """How often GPUs are asked."""
     profiling: bool = False
-    """Also the share of time in which units of the GPU work, the only measure of use of
-    MIG slices. It takes the capability SYS_ADMIN, and no profiler can run beside it."""
+    """Adds the share of time in which units of the GPU are active, the only utilization
+    metric of MIG slices. It needs the capability SYS_ADMIN, and no profiler can run at
+    the same time."""
 
 
 class GpuSettings(Settings):

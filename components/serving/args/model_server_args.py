@@ -70,30 +70,32 @@ class ModelServerArgs(Settings):
     """A model server: which model, how it is reached, scaled, drained and watched."""
 
     model_image: ImageReference | None = None
-    """Image that holds the model's folder, mounted read-only. Required, but with
-    `revisions`, of which each has its own."""
+    """Image that holds the model's folder, mounted read-only. Required, except with
+    `revisions`: each revision has its own."""
     image: ImageReference = "model-server"
-    """Image of the server; for other runtimes than onnx your own."""
+    """Image of the server; for runtimes other than onnx, your own."""
     runtime: AnyRuntime = Onnx(kind="onnx")
     """What runs the model (docs/how-to/runtimes.md)."""
     model: ModelName | None = None
-    """The model's own name, if the server has another: several may serve one model."""
+    """The model's name, if it differs from the server's: several servers may serve one
+    model."""
     route: Route | None = None
-    """Public path at the gateway; without it only the cluster reaches the model."""
+    """Public path at the gateway; without it, the model can only be reached within the
+    cluster."""
     routes: Annotated[tuple[Route, ...], Field(max_length=MOST_RULES)] = ()
     """The same for several API versions, the oldest first; instead of `route`."""
     grpc_route: bool = False
-    """Whether the gateway leads gRPC to it: callers name the server in the header
+    """Whether the gateway routes gRPC to it: callers name the server in the header
     x-model (docs/how-to/grpc.md). Needs a runtime with `grpc: true`."""
     revisions: dict[RevisionName, Revision] = Field(default={}, validate_default=True)
-    """Several revisions of the model behind the same path, by name: callers choose one
-    by the header x-model-revision, all others are shared out by weight."""
+    """Several revisions of the model behind the same path, by name: callers can select
+    one with the header x-model-revision; other requests are distributed by weight."""
     rollout: RolloutSettings | None = None
-    """How a new revision takes over, step by step and by counted evidence: the weights
-    are then the rollout controller's (docs/how-to/rollouts.md)."""
+    """Gradual rollout of a new revision, gated by measured errors and latency; the
+    rollout controller sets the weights (docs/how-to/rollouts.md)."""
     access: Access | None = None
-    """What the gateway asks of callers; without it whoever reaches the gateway may
-    call (docs/how-to/gateway-access.md)."""
+    """Credentials and limits that the gateway enforces; without it, anyone who can
+    reach the gateway may call (docs/how-to/gateway-access.md)."""
     scaling: Scaling = Scaling()
     """Replicas and the autoscaler."""
     resources: Resources = Resources()
@@ -101,38 +103,37 @@ class ModelServerArgs(Settings):
     lifecycle: Lifecycle = Lifecycle()
     """Start, drain and stop."""
     requests: Requests = Requests()
-    """Bounds on requests."""
+    """Limits of requests."""
     prediction_log: PredictionLog = PredictionLog()
     """The prediction log."""
     monitor: ModelMonitoring | None = None
-    """What the stack's monitor watches of the model: quality, drift, fairness. Needs
+    """What the model monitor checks: quality, drift, fairness. Needs
     `prediction_log.sink` (docs/how-to/monitoring.md)."""
     alerts: Alerts = Alerts()
     """Thresholds of the alerts."""
     environment: dict[VariableName, VariableValue] = Field(
         default={}, validate_default=True
     )
-    """Variables of the container, beside those that the runtime sets: each value is
-    text, and the program gets it as it stands here
-    (docs/how-to/deploy-an-application.md)."""
+    """Environment variables of the container, in addition to those of the runtime. Each
+    value is text and is passed unchanged (docs/how-to/deploy-an-application.md)."""
     accept_plain_text: tuple[VariableName, ...] = ()
-    """Variables of `environment` whose values look like secrets and are none."""
+    """Variables of `environment` whose values look like secrets but are not."""
     secrets: dict[SecretName, SecretUse] = Field(default={}, validate_default=True)
-    """Secrets of the models' namespace by name, and what the container gets of them."""
+    """Secrets of the models' namespace, by name, and how the container gets their
+    keys."""
     egress: tuple[Egress, ...] = ()
-    """Whom replicas may call, beside the cluster's DNS. Without it nobody."""
+    """Destinations that replicas may reach besides the cluster's DNS. Default: none."""
     node_selector: dict[LabelKey, NodeValue] = Field(default={}, validate_default=True)
-    """Labels that a node must have to take a replica, for example
-    slipway.dev/pool."""
+    """Labels that a replica's node must have, for example slipway.dev/pool."""
     tolerations: tuple[Taint, ...] = ()
-    """Taints of your own that a node may have and still take a replica; those of GPUs
-    are tolerated where the runtime asks for GPUs."""
+    """Taints that replicas tolerate. Those of GPU nodes are tolerated automatically if
+    the runtime uses GPUs."""
     service_account: ServiceAccount = ServiceAccount()
-    """Who the pods are to their cloud."""
+    """The pods' identity in the cloud."""
     arm: Arm = "stable"
-    """Part that the server plays in an experiment: label of metrics and log."""
+    """Role of the server in an experiment: a label of metrics and log."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """How much the server says about itself."""
+    """Log level of the server."""
 
     def served(self, server: str) -> str:
         """The model's name, for a server of this name."""

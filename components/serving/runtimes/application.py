@@ -14,8 +14,8 @@ class Application(Ours):
 
     FACTS: ClassVar[Facts] = ADAPTER
     paths: tuple[PathPrefix, ...] = ()
-    """The application's own paths that the gateway lets through, beside the contract's
-    /infer and /v2; for example /score."""
+    """The application's own public paths, in addition to /infer and /v2; for example
+    /score."""
 
     def public_paths(self, model: str) -> tuple[str, ...]:
         return (*super().public_paths(model), *self.paths)

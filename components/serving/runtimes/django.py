@@ -11,4 +11,4 @@ class Django(Application):
     """A Django application that mounts the contract (model_server.adapters)."""
 
     kind: Literal["django"]
-    """A Django application of your own with our adapter in it."""
+    """Your Django application with Slipway's adapter."""

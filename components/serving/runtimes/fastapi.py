@@ -11,4 +11,4 @@ class FastApi(Application):
     """A FastAPI application that mounts the contract (model_server.adapters)."""
 
     kind: Literal["fastapi"]
-    """A FastAPI application of your own with our adapter in it."""
+    """Your FastAPI application with Slipway's adapter."""

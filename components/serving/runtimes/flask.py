@@ -11,4 +11,4 @@ class Flask(Application):
     """A Flask application that mounts the contract (model_server.adapters)."""
 
     kind: Literal["flask"]
-    """A Flask application of your own with our adapter in it."""
+    """Your Flask application with Slipway's adapter."""

@@ -101,7 +101,7 @@ class Batching(Settings):
     """Batching of TensorFlow Serving; it helps where requests come in parallel."""
 
     max_batch_rows: Annotated[Whole, Field(ge=1, le=65_536)] = 64
-    """Most rows of one run of the model."""
+    """Maximum rows of a batch."""
     wait_microseconds: Annotated[Whole, Field(ge=0, le=1_000_000)] = 0
     """How long the first request may wait for others, in microseconds."""
     max_waiting_batches: Annotated[Whole, Field(ge=1, le=65_536)] = 64
@@ -118,9 +118,9 @@ class TensorFlowServing(Runtime):
     """TensorFlow Serving; the model's image holds a SavedModel (saved_model.pb at its
     root)."""
     version: Annotated[Whole, Field(ge=1, le=9_223_372_036_854_775_807)] = 1
-    """Number under which the server knows the model's version."""
+    """The model's version number in the server."""
     batching: Batching | None = None
-    """Batching; none: each request runs by itself."""
+    """Batching of requests; default: each request runs separately."""
     grpc: bool = False
     """Whether the Service also has its gRPC port, 8500."""
     gpus: Gpus | None = None

@@ -88,19 +88,19 @@ class Triton(Runtime):
     """NVIDIA Triton; the model's image holds what a version's folder holds, such as
     model.onnx or model.plan."""
     backend: Literal["onnxruntime", "openvino", "python", "pytorch", "tensorrt"]
-    """What of Triton runs the model."""
+    """Triton backend that runs the model."""
     version: Annotated[Whole, Field(ge=1, le=9_223_372_036_854_775_807)] = 1
-    """Number under which the server knows the model's version."""
+    """The model's version number in the server."""
     max_batch_rows: Annotated[Whole, Field(ge=0, le=65_536)] = 64
-    """Most rows of one run; 0 for a model whose tensors have no batch dimension."""
+    """Maximum rows of a batch; 0 for a model without a batch dimension."""
     batching: DynamicBatching | None = DynamicBatching()
-    """Requests that run together; none: each by itself."""
+    """Dynamic batching; default: each request runs separately."""
     model_instances: Annotated[Whole, Field(ge=1, le=64)] = 1
     """Copies of the model, on each GPU or on the CPUs, that run at the same time."""
     inputs: tuple[Tensor, ...] = ()
     """Inputs; only for backends whose models do not name them."""
     outputs: tuple[Tensor, ...] = ()
-    """Outputs, likewise."""
+    """Outputs, for the same backends."""
     grpc: bool = False
     """Whether the Service also has its gRPC port, 8001."""
     gpus: Gpus | None = None

@@ -54,10 +54,10 @@ class DynamicBatching(Settings):
     """Triton's dynamic batcher."""
 
     preferred_rows: tuple[Annotated[Whole, Field(ge=1)], ...] = ()
-    """Sizes that the model runs best with; empty: as large as possible."""
+    """Preferred batch sizes; empty: as large as possible."""
     wait_microseconds: Annotated[Whole, Field(ge=0, le=1_000_000)] = 0
     """How long the first request may wait for others, in microseconds."""
     max_waiting_requests: Annotated[Whole, Field(ge=1, le=65_536)] = 256
-    """Requests that may wait; more are refused."""
+    """Maximum number of waiting requests; more are rejected."""
     max_wait_milliseconds: Annotated[Whole, Field(ge=0, le=3_600_000)] = 0
     """Longest wait before a request is refused, in milliseconds; 0: no limit."""

@@ -73,29 +73,29 @@ class Vllm(Runtime):
 
     FACTS: ClassVar[Facts] = FACTS
     kind: Literal["vllm"]
-    """vLLM; the model's image, or `weights_url`, holds a model as Hugging Face lays it
-    out (config.json, tokenizer, safetensors)."""
+    """vLLM; the model's image, or `weights_url`, holds a model in the Hugging Face
+    layout (config.json, tokenizer, safetensors)."""
     engine: Literal["0.33"] = "0.33"
     """Release of vLLM in the image. Flags and names of metrics are pinned to it."""
     gpus: LlmGpus
-    """The nodes, and how the model is cut over their GPUs."""
+    """The nodes, and how the model is sharded over their GPUs."""
     parameters_billions: Annotated[Decimal, Field(gt=0, le=10_000)]
-    """Parameters of the model, in billions; of a mixture of experts all of them."""
+    """Parameters of the model, in billions; for a mixture of experts, all of them."""
     dtype: Weights = "bfloat16"
-    """What a parameter is stored as; it must be what the model's files have."""
+    """Data type of the parameters; it must match the model's files."""
     gpu_memory_percent: Annotated[Whole, Field(ge=10, le=98)] = 90
     """Share of each GPU's memory that weights, activations and cache may take."""
     max_model_tokens: Annotated[Whole, Field(ge=16, le=100_000_000)] | None = None
-    """Longest prompt and answer together; none: what the model was made for."""
+    """Maximum length of prompt and answer together; default: the model's own limit."""
     max_running_requests: Annotated[Whole, Field(ge=1, le=65_536)] = 256
     """Requests that are generated at the same time."""
     weights_url: Annotated[str, AfterValidator(address)] | None = None
-    """Where weights are streamed from instead of an image, such as
-    s3://bucket/path/revision: a path whose content never changes. The pod gets at it by
+    """Location from which weights are streamed instead of an image, such as
+    s3://bucket/path/revision: a path whose content never changes. The pod reads it with
     the role of its service account, which has the server's name."""
     kv_cache_percent: Annotated[Whole, Field(ge=10, le=100)] = 75
-    """Share of the cache in use that the autoscaler holds in each replica, beside
-    requests in flight, with `scaling.signal: inflight`."""
+    """Target share of the KV cache in use in each replica, in addition to requests in
+    flight, with `scaling.signal: inflight`."""
 
     def contradictions(self) -> Iterator[Problem]:
         """Weights that the GPUs have no room for."""

@@ -31,9 +31,10 @@ class LlmGpus(Gpus):
     """The GPUs of one replica of a language model: tensor times pipeline."""
 
     replica_gpus: Annotated[Whole, Field(ge=1, le=16)] = 1
-    """GPUs of one replica: those of a stage times the stages."""
+    """GPUs of one replica: tensor_parallel_gpus times pipeline_parallel_stages."""
     tensor_parallel_gpus: Annotated[Whole, Field(ge=1, le=16)] = 1
-    """GPUs that each layer is cut over; it must divide the model's attention heads."""
+    """GPUs over which each layer is sharded; must divide the number of attention
+    heads."""
     pipeline_parallel_stages: Annotated[Whole, Field(ge=1, le=16)] = 1
     """Groups of GPUs that hold the layers one after the other."""
 

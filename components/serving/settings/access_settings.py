@@ -77,7 +77,7 @@ class ApiKeys(Settings):
     """Secret in the models' namespace: each entry is a client's name and its key.
     `slipway keys add` makes and fills it, `client_keys` or kubectl do as well."""
     header: HeaderName = "x-api-key"
-    """Header that the key is in. It is not passed on to the model."""
+    """Header with the key. It is not forwarded to the model."""
 
 
 class Jwt(Settings):
@@ -86,18 +86,18 @@ class Jwt(Settings):
     issuer: HttpsAddress
     """Required issuer of the token: its claim iss."""
     audiences: Annotated[tuple[str, ...], Field(max_length=8)]
-    """Whom it must be for: one of its claim aud. Else any token of the issuer, made
-    for another service, would open this one."""
+    """Accepted audiences: the token's claim aud must contain one. Otherwise tokens of
+    the issuer for other services would be accepted."""
     jwks_uri: HttpsAddress | None = None
-    """Where the gateway fetches the issuer's public keys; the platform's setting
-    `gateway.egress_cidrs` must let it go there."""
+    """URL of the issuer's public keys; the platform's setting `gateway.egress_cidrs`
+    must allow it."""
     jwks: dict[str, Any] | None = None
     """The public keys themselves, a JSON Web Key Set: `{keys: [...]}`."""
     client_claim: ClaimName = "sub"
     """Claim that names the client."""
     forward_token: bool = False
-    """Whether the model gets the token, too. It could then act as the caller towards
-    whatever else accepts the token."""
+    """Whether the token is forwarded to the model. The model could then use it to act
+    as the caller."""
 
     def contradictions(self) -> Iterator[Problem]:
         """Keys from nowhere or from two places, or keys that are not public."""
@@ -157,7 +157,7 @@ class Rate(Settings):
     requests: Annotated[Whole, Field(ge=1, le=10_000_000)]
     """Requests."""
     per: Literal["second", "minute", "hour"] = "second"
-    """Time in which they are allowed."""
+    """Time unit of the rate."""
 
     @property
     def per_second(self) -> float:
@@ -171,20 +171,20 @@ class Access(Settings):
     """What the gateway asks of callers before a model sees anything."""
 
     api_keys: ApiKeys | None = None
-    """Only callers with a key."""
+    """Requires an API key."""
     jwt: Jwt | None = None
-    """Only callers with a token."""
+    """Requires a token (JWT)."""
     rate_per_client: Rate | None = None
-    """How often each client may call. Each proxy counts by itself, and each public path
-    and revision of the model by itself."""
+    """Rate limit of each client. Each proxy counts separately, and so does each public
+    path and revision of the model."""
     rate_total: Rate | None = None
-    """How often all clients together may call, counted likewise."""
+    """Rate limit of all clients together, counted in the same way."""
     clients_by: Literal["identity", "address"] = "identity"
-    """What tells clients apart: whom the key or the token names, or the address that
-    the gateway sees."""
+    """How clients are identified: by the key or token, or by the address that the
+    gateway sees."""
     max_body_kib: Annotated[Whole | None, Field(ge=1, le=65_536)] = None
-    """Largest body of a request, in KiB. The gateway then takes in a request whole
-    before the model sees it, which slow clients cannot hold up, and streams none."""
+    """Largest body of a request, in KiB. The gateway then buffers each request
+    completely, so slow clients cannot block the model, and does not stream requests."""
 
     @property
     def identifies(self) -> bool:

@@ -14,7 +14,7 @@ class Alerts(Settings):
     """When somebody is told; docs/reference/alerts.md lists the alerts."""
 
     window_seconds: Annotated[Whole, Field(ge=10, le=86_400)] = 300
-    """Span that rates and percentiles are taken over, in seconds: at least four scrapes
+    """Window of rates and percentiles, in seconds: at least four scrapes
     (`platform.scrape_interval_seconds`)."""
     for_seconds: Annotated[Whole, Field(ge=0, le=86_400)] = 60
     """How long a condition must hold before its alert fires, in seconds."""
@@ -29,12 +29,12 @@ class Alerts(Settings):
     """Share of a replica's capacity in use, in percent; 100 is never exceeded."""
     availability_percent: Annotated[Decimal, Field(ge=50, lt=100)] | None = None
     """Share of requests that must not be answered with a server's error, in percent.
-    With it, alerts tell how quickly the remaining errors are used up, over windows of
-    up to three days, which Prometheus must keep."""
+    With it, burn-rate alerts watch the error budget over windows of up to three days,
+    which Prometheus must keep."""
     quiet_seconds: Annotated[Whole, Field(ge=60, le=604_800)] | None = None
-    """Span without any request after which somebody is told, in seconds; default:
-    never. A model that sleeps is left out."""
+    """Time without any request after which an alert fires, in seconds; default: never.
+    Sleeping models are excluded."""
     restarts: Annotated[Whole, Field(ge=1, le=100)] = 3
-    """Restarts of one replica within 15 minutes at which somebody is told."""
+    """Restarts of one replica within 15 minutes at which an alert fires."""
     runbooks: Annotated[str, Field(min_length=1)] = "docs/runbooks"
     """Where the runbooks can be read; alerts link to <runbooks>/<alert>.md."""

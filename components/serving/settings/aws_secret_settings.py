@@ -36,12 +36,11 @@ class AwsSecret(Settings):
     secret: Annotated[str, AfterValidator(_secret)]
     """Name or ARN of the secret in AWS Secrets Manager."""
     store: SecretName
-    """Name of the store in the cluster, which says region and role."""
+    """Name of the store in the cluster, which defines region and role."""
     store_kind: Literal["ClusterSecretStore", "SecretStore"] = "ClusterSecretStore"
-    """Whether the store is the whole cluster's or the models' namespace's."""
+    """Whether the store belongs to the cluster or to the models' namespace."""
     form: Literal["json", "text"] = "json"
     """`json`: each key is a property of the secret's JSON; `text`: the secret is one
-    text, and the only key stands for it."""
+    text, the value of the only key."""
     refresh_minutes: Annotated[Whole, Field(ge=1, le=10_080)] = 60
-    """How often the operator reads the secret again. Each time is a call that AWS
-    counts."""
+    """Interval at which the operator reads the secret again. AWS bills each call."""

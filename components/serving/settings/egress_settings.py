@@ -78,8 +78,8 @@ class Egress(Settings):
     namespace: Namespace | None = None
     """Namespace of the pods; default, with `pods`: the models' own."""
     pods: dict[LabelKey, NodeValue] = Field(default={}, validate_default=True)
-    """Labels of the pods; default, with `namespace`: all of it. The pods and not a
-    Service: a policy sees a connection after the Service's address was replaced."""
+    """Labels of the pods; default, with `namespace`: all its pods. Select pods, not a
+    Service: policies apply after the Service's address was translated."""
     ports: tuple[Port, ...]
     """Ports of the targets; for pods, the container ports, not the Service's."""
     protocol: Literal["TCP", "UDP", "SCTP"] = "TCP"

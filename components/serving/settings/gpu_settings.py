@@ -20,8 +20,8 @@ class Gpus(GpuNodes):
     replica_gpus: Annotated[Whole, Field(ge=1, le=16)] = 1
     """GPUs of one replica."""
     spare_replicas: Annotated[Whole, Field(ge=0, le=1000)] = 0
-    """Replicas for which GPUs are free while an update runs. With 0 an old replica goes
-    before its successor starts, as else the update would wait for a GPU for ever."""
+    """Replicas for which GPUs are free during an update. With 0, an old replica stops
+    before its successor starts; otherwise the update would wait forever for a GPU."""
 
     @property
     def pod_gpus(self) -> int:

@@ -19,15 +19,14 @@ class Idle(Settings):
     """
 
     after_seconds: Annotated[Whole, Field(ge=15, le=604_800)] = 900
-    """How long nobody must have called before the replicas are taken away, in
-    seconds."""
+    """Time without requests before the replicas are removed, in seconds."""
     wake_seconds: Annotated[Whole, Field(ge=1, le=3600)]
-    """Wake budget: how long a request is held at most until a replica is ready, in
-    seconds; then it is answered 503. Measure a start, and give it twice."""
+    """Wake budget: longest time for which a request is held until a replica is ready,
+    in seconds; then it gets 503. Measure a start and give twice that time."""
     buffer_requests: Annotated[Whole, Field(ge=1, le=100_000)] = 1000
-    """Most requests that are held; more are answered 503 at once."""
+    """Maximum number of held requests; more get 503 immediately."""
     buffer_mib: Annotated[Whole, Field(ge=1, le=1024)] = 16
-    """Most that the heads and bodies of held requests take, in MiB."""
+    """Maximum size of all held requests, in MiB."""
 
 
 class WakerSettings(Settings):
@@ -36,7 +35,7 @@ class WakerSettings(Settings):
     image: str = "waker"
     """The waker. A short name of images.lock, or by digest."""
     replicas: Annotated[Whole, Field(ge=1, le=10)] = 2
-    """Wakers. Each can do all of it: one that fails is not missed."""
+    """Pods of the waker. Each can do all the work, so one may fail."""
 
 
 def waker_problems(settings: WakerSettings) -> Iterator[Problem]:

@@ -27,19 +27,19 @@ class Lifecycle(Settings):
     startup_seconds: Annotated[Whole, Field(ge=5, le=7200)] = 120
     """Longest time to load and warm up the model, in seconds."""
     pre_stop_seconds: Annotated[Whole, Field(ge=0, le=600)] = 5
-    """Wait before the server is told to stop, in seconds."""
+    """Wait before the server gets SIGTERM, in seconds."""
     deregistration_seconds: Annotated[Whole, Field(ge=0, le=600)] = 2
-    """How long the server takes new requests after that, in seconds."""
+    """How long the server still accepts new requests after SIGTERM, in seconds."""
     drain_seconds: Annotated[Whole, Field(ge=1, le=3600)] = 20
-    """How long the server then waits for requests in flight, in seconds."""
+    """How long the server then waits for requests in flight to finish, in seconds."""
     longest_request_seconds: Annotated[Whole, Field(ge=1, le=3600)] = 10
-    """Longest request: the gateway's time limit for a whole answer, in seconds. Where
-    answers come in pieces it must be given."""
+    """Longest request: the gateway's timeout for a whole response, in seconds. Required
+    if responses are streamed."""
     stream_idle_seconds: Annotated[Whole, Field(ge=1, le=3600)] | None = None
-    """Longest silence of an answer that comes in pieces, in seconds: before the first
-    piece, and between two. Giving it says that answers do; none: they come whole."""
+    """Longest pause in a streamed response, in seconds: before the first chunk, and
+    between two chunks. Setting it declares that responses are streamed."""
     grace_seconds: Annotated[Whole, Field(ge=1, le=7200)] = 35
-    """After this the kubelet kills the pod (terminationGracePeriodSeconds)."""
+    """Time after which the kubelet kills the pod (terminationGracePeriodSeconds)."""
 
     @property
     def _limits_request_time(self) -> bool:

@@ -21,12 +21,11 @@ class Retries(Settings):
     """
 
     attempts: Annotated[Whole, Field(ge=0, le=5)] = 2
-    """How many more replicas are asked; 0: none, and the caller gets the error."""
+    """Number of retries on other replicas; 0: the caller gets the first error."""
     attempt_seconds: Annotated[Whole, Field(ge=1, le=3600)] | None = None
-    """Longest wait for one replica's answer, in seconds, before another is asked.
-    Default: none, because a model that takes longer would never answer. Without it, a
-    request that was under way to a replica whose node died waits for nobody until
-    longest_request_seconds ends it."""
+    """Timeout of each attempt, in seconds. Default: none, because a slower model would
+    never answer. Without it, a request to a replica whose node failed waits until
+    longest_request_seconds."""
 
     def contradictions(self) -> Iterator[Problem]:
         """A wait for attempts that there are none of."""
@@ -45,13 +44,13 @@ class Requests(Settings):
     max_body_kib: Annotated[Whole, Field(ge=1, le=65_536)] = 1024
     """Largest request body, in KiB."""
     max_request_rows: Annotated[Whole, Field(ge=1, le=65_536)] = 1024
-    """Most rows of one request."""
+    """Maximum rows of a request."""
     max_batch_rows: Annotated[Whole, Field(ge=1, le=65_536)] = 256
-    """Most rows of one run of the model."""
+    """Maximum rows of a batch."""
     max_queue_rows: Annotated[Whole, Field(ge=1, le=1_048_576)] = 4096
-    """Most rows that wait for the model; more are refused with 503."""
+    """Maximum rows that wait for the model; more are rejected with 503."""
     retries: Retries = Retries()
-    """What the gateway does when a replica is not there."""
+    """Retries of the gateway when a replica fails."""
 
     def contradictions(self) -> Iterator[Problem]:
         """A request that no empty queue could take."""
@@ -89,16 +88,16 @@ class PredictionLog(Settings):
     enabled: bool = True
     """Whether predictions are logged."""
     total_mib: Annotated[Whole, Field(ge=2, le=1_048_576)] = 256
-    """Size of all files of a replica, in MiB; the oldest are deleted beyond it."""
+    """Size of all files of a replica, in MiB; beyond it, the oldest are deleted."""
     file_mib: Annotated[Whole, Field(ge=1, le=16_384)] = 16
     """Size at which a file is finished, in MiB."""
     file_seconds: Annotated[Whole, Field(ge=1, le=86_400)] = 60
     """Age at which a file is finished, in seconds."""
     sink: Annotated[str, AfterValidator(_sink)] | None = None
-    """Where a sidecar sends finished files: `monitor`, the stack's model monitor, or
-    s3://bucket/prefix (the pods' role needs `prediction_logs: write`, and that of the
-    service account model-monitor `prediction_logs: read`). Without it the records end
-    with the pod."""
+    """Destination to which a sidecar sends finished files: `monitor`, the stack's model
+    monitor, or s3://bucket/prefix (the pods' role needs `prediction_logs: write`, and
+    that of the service account model-monitor `prediction_logs: read`). Without it, the
+    records are lost with the pod."""
     shipper: str = "log-shipper"
     """Image of that sidecar. A short name of images.lock, or by digest."""
 

@@ -15,13 +15,13 @@ class Resources(Settings):
     """What one replica asks for and may use."""
 
     cpu_request_millicores: Annotated[Whole, Field(ge=10, le=512_000)] = 250
-    """CPU set aside for a replica, in thousandths of a core."""
+    """CPU request of a replica, in thousandths of a core."""
     cpu_limit_millicores: Annotated[Whole, Field(ge=10, le=512_000)] = 1000
-    """CPU that a replica may use; the server runs one thread per whole core of it."""
+    """CPU limit of a replica; the server runs one thread for each whole core."""
     memory_request_mib: Annotated[Whole, Field(ge=32, le=4_194_304)] = 256
-    """Memory set aside for a replica, in MiB."""
+    """Memory request of a replica, in MiB."""
     memory_limit_mib: Annotated[Whole, Field(ge=64, le=4_194_304)] = 512
-    """Memory beyond which a replica is killed, in MiB."""
+    """Memory limit of a replica, in MiB; beyond it, the replica is killed."""
 
     def contradictions(self) -> Iterator[Problem]:
         """Requests over their limits, which the API server would refuse."""

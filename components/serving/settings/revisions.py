@@ -51,8 +51,8 @@ class Revision(Settings):
     model_image: ImageReference
     """Image that holds the model's folder, mounted read-only."""
     weight: Annotated[Whole | None, Field(ge=0, le=WHOLE)] = None
-    """Share of the requests that name no revision, in percent; all make 100. Required,
-    but with `rollout`, which moves the weights."""
+    """Share of the requests that name no revision, in percent; the weights add up to
+    100. Required, except with `rollout`, which sets the weights."""
     image: ImageReference | None = None
     """Image of the server."""
     scaling: Scaling | None = None
@@ -60,7 +60,7 @@ class Revision(Settings):
     resources: Resources | None = None
     """CPU and memory of one replica."""
     arm: Arm | None = None
-    """Part that it plays in an experiment: label of metrics and log."""
+    """Role of the revision in an experiment: a label of metrics and log."""
 
 
 def wrong_weights(revisions: Mapping[str, Revision]) -> Iterator[Problem]:

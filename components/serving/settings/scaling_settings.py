@@ -22,32 +22,32 @@ class Scaling(Settings):
     """How many replicas, by which signal, and who may take some away."""
 
     min_replicas: Annotated[Whole, Field(ge=1, le=1000)] = 2
-    """Replicas at rest."""
+    """Minimum number of replicas."""
     max_replicas: Annotated[Whole, Field(ge=1, le=1000)] = 4
-    """Replicas that the autoscaler may go up to."""
+    """Maximum number of replicas."""
     signal: Literal["cpu", "inflight"] = "cpu"
-    """What the autoscaler goes by: CPU use, which every cluster has, or requests in
-    flight, which say how long callers wait; they need KEDA (platform.keda)."""
+    """Metric of the autoscaler: CPU use, which every cluster has, or requests in
+    flight, which reflect how long callers wait and need KEDA (platform.keda)."""
     cpu_percent: Annotated[Whole, Field(ge=5, le=1000)] = 70
-    """CPU that the autoscaler holds, in percent of the request, over all replicas."""
+    """Target CPU use, in percent of the request, averaged over all replicas."""
     inflight_per_replica: PerReplica | None = None
-    """Requests in flight that the autoscaler holds in each replica, with
-    `signal: inflight`; `slipway bench model` measures it."""
+    """Target number of requests in flight in each replica, with `signal: inflight`;
+    `slipway bench model` measures it."""
     rate_per_replica: PerReplica | None = None
-    """Requests per second that the autoscaler holds in each replica besides, with
-    `signal: inflight`: it knows the load that a smaller number would get, requests in
-    flight do not. For requests that are alike; `slipway bench model` measures it."""
+    """Additional target of requests per second in each replica, with `signal:
+    inflight`. A rate shows the load that fewer replicas would get; requests in flight
+    do not. For requests of similar cost; `slipway bench model` measures it."""
     fallback_replicas: Annotated[Whole, Field(ge=1, le=1000)] | None = None
-    """Least replicas while the signal is lost, with `signal: inflight`; more stay if
-    there are more. Default: min_replicas."""
+    """Minimum number of replicas while the signal is missing, with `signal: inflight`;
+    replicas above it stay. Default: min_replicas."""
     scale_down_seconds: Annotated[Whole, Field(ge=0, le=3600)] = 300
     """How long the load must have been low before replicas are removed, in seconds."""
     idle: Idle | None = None
-    """Whether, and when, no replica is left while nobody calls; default: never."""
+    """Scale to zero when there are no requests; default: never."""
     max_unavailable: Annotated[Whole, Field(ge=1, le=100)] = 1
-    """Replicas that evictions, such as a node's drain, may take away at once."""
+    """Replicas that evictions, such as a node drain, may remove at the same time."""
     accept_single_replica: bool = False
-    """Whether one replica may be all there is, so that each eviction is an outage."""
+    """Whether a single replica is accepted, so that each eviction is an outage."""
 
     def contradictions(self) -> Iterator[Problem]:
         """Bounds the wrong way round, evictions that leave nobody, two signals."""

@@ -19,16 +19,16 @@ class SecretUse(Settings):
     """
 
     variables: dict[VariableName, SecretKey] = Field(default={}, validate_default=True)
-    """Keys of the Secret by the variable that is given each. A variable keeps the value
-    that the pod started with."""
+    """Keys of the Secret by environment variable. A variable keeps its value until the
+    pod restarts."""
     files: dict[FilePath, SecretKey] = Field(default={}, validate_default=True)
-    """Keys of the Secret by the path of the file that holds each, for example
-    /etc/database/ca.crt. The whole folder is a read-only volume, so it hides what the
-    image has there; a changed Secret changes the file within about a minute."""
+    """Keys of the Secret by file path, for example /etc/database/ca.crt. The whole
+    folder is a read-only volume, which hides the image's files there; a changed Secret
+    changes the file within about a minute."""
 
     aws: AwsSecret | None = None
-    """Has the External Secrets Operator make the Secret from one in AWS Secrets
-    Manager; its name in the cluster is then `<server>-<name>`."""
+    """Lets the External Secrets Operator create the Secret from one in AWS Secrets
+    Manager; its name in the cluster is `<server>-<name>`."""
 
     @property
     def keys(self) -> list[str]:

@@ -26,7 +26,7 @@ class ServiceAccount(Settings):
     eks.amazonaws.com/role-arn or iam.gke.io/gcp-service-account."""
     pod_identity: bool = False
     """Whether the pods have a role by EKS Pod Identity, as `identities` of the cluster
-    stack makes it: they may call the node's agent that hands out its credentials. The
+    stack makes it: they may reach the node's agent that provides its credentials. The
     AWS services themselves still need `egress`."""
 
     def contradictions(self) -> Iterator[Problem]:

@@ -44,18 +44,18 @@ class ServingPlatform(Settings):
     gateway_namespace: Namespace = naming.GATEWAY_NAMESPACE
     """Namespace of the Gateway and of its proxies."""
     gateway_listener: DnsLabel | None = None
-    """Listener of the Gateway that routes attach to; default: all that take them, so
-    that the platform's settings say whether plain HTTP is one."""
+    """Listener of the Gateway that routes attach to; default: every listener that
+    accepts them, so the platform's settings decide about plain HTTP."""
     gateway_is_internal: bool = False
-    """State that only the company's own networks reach the Gateway: then `production`
-    takes models without `access`."""
+    """Declares that only the company's own networks can reach the Gateway: then
+    `production` accepts models without `access`."""
     monitoring_namespace: Namespace = naming.MONITORING_NAMESPACE
     """Namespace of Prometheus; the alert rules are put there."""
     scrape_interval_seconds: Annotated[Whole, Field(ge=1, le=300)] = SCRAPE_SECONDS
     """How often Prometheus scrapes pods; the default is the platform stack's
     (`monitoring.prometheus.scrape_interval_seconds`)."""
     keda: KedaAccess | None = None
-    """State that the cluster has KEDA (`keda: {}` with the platform stack's), which
+    """Declares that the cluster has KEDA (`keda: {}` for the platform stack's), which
     models with `scaling.signal: inflight` need."""
     dns_namespace: Namespace = "kube-system"
     """Namespace of the cluster's DNS."""

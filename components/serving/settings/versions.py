@@ -46,11 +46,12 @@ class Route(Settings):
     """One API version: its path at the gateway, and when it comes to an end."""
 
     prefix: PathPrefix
-    """Path of the API version, such as /employment/v1; the server sees what follows."""
+    """Path of the API version, such as /employment/v1; the gateway strips it."""
     deprecated: Day | None = None
-    """Day from which callers should use another; told in every answer (RFC 9745)."""
+    """Day from which callers should use another version; every response announces it
+    (RFC 9745)."""
     sunset: Day | None = None
-    """Day from which it may be gone; told in every answer (RFC 8594)."""
+    """Day from which it may be removed; every response announces it (RFC 8594)."""
     successor: Annotated[str, AfterValidator(_successor)] | None = None
     """API version to use instead: a prefix of this stack, or an http(s) address."""
 
