@@ -21,7 +21,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument(
         "--configure", action="store_true", help="run the playbook even if unchanged"
     )
-    verbs.add_parser("down", help="end all that runs; disks stay")
+    verbs.add_parser("down", help="stop everything that runs; keep the disks")
     wipe = verbs.add_parser("wipe", help="down, and delete the disks")
     wipe.add_argument("--all", action="store_true", help="every lab of this user")
     verbs.add_parser("status", help="hosts, nodes and ports")

@@ -77,8 +77,8 @@ def cli() -> None:
     """GPU-aware, quality-gated model serving as code.
 
     A STACK is <layer>.<environment>, such as platform.lab or models.lab; its settings
-    are in stacks/config/Pulumi.<stack>.yaml. Several stacks are taken in the order
-    given. State lies on this machine unless PULUMI_BACKEND_URL says otherwise.
+    are in stacks/config/Pulumi.<stack>.yaml. Several stacks are processed in the given
+    order. State is on this machine unless PULUMI_BACKEND_URL is set.
     """
 
 
@@ -87,13 +87,13 @@ def cli() -> None:
 @click.option(
     "--refresh",
     is_flag=True,
-    help="Read the real resources first, and put right what others changed.",
+    help="Read the real resources first, and revert changes by others.",
 )
 def up(stacks: Sequence[str], refresh: bool) -> None:
     """Create and update what the stacks declare.
 
     All settings are checked before the first change. The first failure stops the run;
-    running it again goes on where it stopped.
+    the next run continues from there.
     """
     from slipway.engine.engine import Engine
 
@@ -112,7 +112,7 @@ def preview(stacks: Sequence[str]) -> None:
 @cli.command()
 @stacks_argument
 def refresh(stacks: Sequence[str]) -> None:
-    """Read the real resources anew into the state."""
+    """Update the state from the real resources."""
     from slipway.engine.engine import Engine
 
     _run(Engine, stacks, "refresh")
@@ -120,7 +120,7 @@ def refresh(stacks: Sequence[str]) -> None:
 
 @cli.command()
 @stacks_argument
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.option(
     "--delete-volumes",
     is_flag=True,
@@ -129,8 +129,9 @@ def refresh(stacks: Sequence[str]) -> None:
 def destroy(stacks: Sequence[str], yes: bool, delete_volumes: bool) -> None:
     """Delete all resources of the stacks, the last one first.
 
-    A cluster is emptied before of what its controllers made (nodes, load balancers,
-    volumes); afterwards what still bears its tags is listed, with exit status 1.
+    Before that, a cluster is emptied of what its controllers created (nodes, load
+    balancers, volumes). Afterwards, resources that still have its tags are listed, with
+    exit status 1.
     """
     from slipway.teardown.destroyer import Destroyer
 
@@ -168,7 +169,8 @@ def render(
 
     Needs no cluster, no cloud account and no network. Cloud resources are listed in
     DIR/<stack>.cloud.json. Objects with secret values, such as keys, are left out and
-    named; with --secrets they are there in plain text, in files that only you can read.
+    listed; with --secrets they are written in plain text, to files that only you can
+    read.
     """
     from slipway.rendering import program_file
     from slipway.rendering.render import render as render_stack

@@ -22,15 +22,15 @@ WITH_DASHBOARDS = ("platform", "models")
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     required=True,
-    help="Folder that gets a file of JSON for each dashboard.",
+    help="Folder for a JSON file of each dashboard.",
     metavar="FOLDER",
 )
 def command(stacks: Sequence[str], output: Path) -> None:
     """Write Grafana's dashboards as JSON files; needs no cluster and no Grafana.
 
-    Of stacks of the layers platform and models: the dashboards of what they make, with
-    the limits of their alerts as thresholds. Without a STACK: all, with the default
-    limits, for models in the namespace `models`.
+    For stacks of the layers platform and models: dashboards of their components, with
+    the limits of their alerts as thresholds. Without a STACK: all dashboards, with
+    default limits, for models in the namespace `models`.
 
     A Grafana that loads dashboards from ConfigMaps needs no files: see the setting
     `dashboards`.

@@ -105,7 +105,7 @@ client_argument = click.argument("client")
 
 @click.group(name="keys")
 def command() -> None:
-    """API keys of models' callers: give, list, take away."""
+    """Manage API keys of models' callers: add, list, revoke."""
 
 
 @command.command("add")
@@ -113,9 +113,9 @@ def command() -> None:
 @model_argument
 @client_argument
 def add_command(stack: str, model: str, client: str) -> None:
-    """Give CLIENT a new key for MODEL and print it, this once.
+    """Create a key of CLIENT for MODEL and print it, once.
 
-    A key that the client has is replaced.
+    An existing key of the client is replaced.
     """
     try:
         TypeAdapter(ClientName).validate_python(client)
@@ -136,7 +136,7 @@ def add_command(stack: str, model: str, client: str) -> None:
 @stack_argument
 @model_argument
 def list_command(stack: str, model: str) -> None:
-    """Show who has a key for MODEL; the keys themselves are not shown."""
+    """List the clients that have a key for MODEL; the keys are not shown."""
     with of_model(stack, model) as keys:
         for client in keys.clients():
             click.echo(client)
@@ -147,7 +147,7 @@ def list_command(stack: str, model: str) -> None:
 @model_argument
 @client_argument
 def revoke_command(stack: str, model: str, client: str) -> None:
-    """Take CLIENT's key for MODEL away."""
+    """Revoke CLIENT's key for MODEL."""
     with of_model(stack, model) as keys:
         if client not in keys.clients():
             known = ", ".join(keys.clients()) or "nobody"

@@ -43,7 +43,7 @@ def checked_anchor(_context: object, _option: object, text: str | None) -> str |
 
 @click.group(name="audit")
 def command() -> None:
-    """Audit chains: labels, erasures, thresholds, accesses, in order."""
+    """Verify the audit chain of labels, erasures, thresholds and accesses."""
 
 
 @command.command()
@@ -52,18 +52,20 @@ def command() -> None:
     required=False,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
 )
-@click.option("--stack", metavar="STACK", help="Without FILE; default: models.lab.")
+@click.option(
+    "--stack", metavar="STACK", help="Stack to read without FILE; default: models.lab."
+)
 @click.option(
     "--anchor",
     callback=checked_anchor,
     metavar="NUMBER:HASH",
-    help="The newest entry as an earlier run printed it; finds a cut-off end.",
+    help="Newest entry as printed by an earlier run; detects a truncated chain.",
 )
 @click.option(
     "--keep",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="COPY",
-    help="Keep what was read from the stack's monitor in this new file.",
+    help="Save the answer of the stack's monitor to this new file.",
 )
 @click.pass_context
 def verify(
@@ -75,8 +77,8 @@ def verify(
 ) -> None:
     """Verify the chain in FILE, or that of a stack's model monitor.
 
-    Prints the number of entries and the newest, or the first broken link. Exit status
-    1: the chain is broken, or cannot be read.
+    Prints the number of entries and the newest one, or the first broken link. Exit
+    status 1: the chain is broken, or cannot be read.
     """
     if file and (stack or keep):
         raise click.UsageError("give FILE, or --stack with --keep, not both")

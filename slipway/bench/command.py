@@ -49,14 +49,14 @@ def command() -> None:
 @click.option(
     "--body",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="File with a request; else a made-up row of the model's shape.",
+    help="File with a request; default: a generated row of the model's shape.",
 )
 @click.option(
     "--seconds",
     default=120.0,
     show_default=True,
     type=click.FloatRange(5, 3600),
-    help="End of the search, in any case.",
+    help="Time limit of the search.",
 )
 @click.option(
     "--step-seconds", default=5.0, show_default=True, type=click.FloatRange(1, 300)
@@ -66,13 +66,13 @@ def command() -> None:
     default=2000.0,
     show_default=True,
     type=click.FloatRange(1, MOST_RATE),
-    help="Most requests per second that are ever sent.",
+    help="Maximum request rate of the test.",
 )
 @click.option(
     "--first-rate", default=10.0, show_default=True, type=click.FloatRange(min=0.1)
 )
 @click.option(
-    "--gateway", default="", help="Address of the gateway; the lab's if none."
+    "--gateway", default="", help="Address of the gateway; default: the lab's."
 )
 @click.option("--metrics", default="", help="Address of a URL's own /metrics page.")
 @click.option(
@@ -80,17 +80,17 @@ def command() -> None:
     default=1,
     show_default=True,
     type=click.IntRange(1, 1000),
-    help="How many replicas are behind a URL.",
+    help="Number of replicas behind the URL.",
 )
 @click.option(
     "--header",
     "headers",
     multiple=True,
     metavar="NAME:VALUE",
-    help="A header of each request, such as a key; may be given again.",
+    help="Header of each request, such as a key; repeatable.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask before load on another host.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON in place of tables.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def model_command(
     *,
     subject: str,
@@ -109,15 +109,15 @@ def model_command(
 ) -> None:
     """Find the highest rate at which p99 stays low and no request fails.
 
-    Rates are doubled, then the gap is halved; requests start on time whatever became
-    of others, so that waits are not left out. Then comes a run at 70 % of what was
-    found, and what to write into the stack file.
+    Rates are doubled, then the gap is halved. Requests start on schedule even if others
+    are still waiting (an open loop), so waits are included. The last run uses 70 % of
+    that rate; then the lines for the stack file are printed.
 
     This overloads the server on purpose, and its predictions are logged like any
-    others: do not aim it at what serves users, unless that is what you want. Hold the
-    replicas (min_replicas = max_replicas) while it runs, and run it from another
-    machine than the server's own. Exit status: 0 found, 1 nothing found, 130
-    interrupted (what was found so far is shown).
+    others: do not run it against a server of real users by accident. Fix the number of
+    replicas (min_replicas = max_replicas) while it runs, and run it on a different
+    machine from the server. Exit status: 0 found, 1 nothing found, 130 interrupted
+    (what was found so far is shown).
     """
     console = Console(stderr=as_json)
     try:
@@ -294,9 +294,9 @@ def prometheus_of(stack: str, given: str) -> str:
 @click.option(
     "--hours", default=168, show_default=True, type=click.IntRange(1, 24 * 365)
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON in place of tables.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def sizing_command(stack: str, prometheus: str, hours: int, as_json: bool) -> None:
-    """Compare what replicas used in the last hours with what they ask for.
+    """Compare the resource use of replicas in the last hours with their requests.
 
     Exit status: 0 all sizes fit, 3 some do not, 1 Prometheus could not be asked.
     """

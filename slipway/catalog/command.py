@@ -66,12 +66,12 @@ def command() -> None:
 @click.option("--family", metavar="FAMILY", help="Only this family, such as p5.")
 @_region_option
 @click.option(
-    "--all", "everything", is_flag=True, help="Types without accelerator too."
+    "--all", "everything", is_flag=True, help="Include types without accelerators."
 )
 def list_command(
     gpu: str | None, family: str | None, region: str, everything: bool
 ) -> None:
-    """Show instance types; those with accelerators if nothing is asked for."""
+    """Show instance types; by default those with accelerators."""
     shown = [
         found
         for found in catalog.instance_types()
@@ -109,7 +109,7 @@ def list_command(
 @click.argument("name", metavar="TYPE")
 @_region_option
 def show_command(name: str, region: str) -> None:
-    """Show all that is known of one instance type."""
+    """Show everything that the catalogue has on one instance type."""
     try:
         found = catalog.instance_type(name)
     except catalog.UnknownInstanceTypeError as error:
@@ -201,7 +201,7 @@ def sources_command() -> None:
 
 @command.command("generate")
 def generate_command() -> None:
-    """Make the data anew from the pinned published packages (no account needed)."""
+    """Regenerate the data from the pinned published packages (no account needed)."""
     from slipway.catalog import published, writing
 
     for name, text in published.generate().items():
@@ -216,10 +216,10 @@ def generate_command() -> None:
     multiple=True,
     default=(DEFAULT_REGION,),
     show_default=True,
-    help="Whose types, zones and prices to ask for; may be given several times.",
+    help="Region whose types, zones and prices to query; repeatable.",
 )
 def refresh_command(regions: Sequence[str]) -> None:
-    """Renew types, zones, prices and versions from your AWS account (reads only)."""
+    """Update types, zones, prices and versions from your AWS account (read-only)."""
     from slipway.catalog import account, writing
 
     for name, text in account.refresh(regions, report=click.echo).items():

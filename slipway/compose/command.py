@@ -21,20 +21,20 @@ from slipway.compose.stack import compose
 @click.option(
     "--platform",
     metavar="STACK",
-    help="Whose gateway and monitoring it gets; default: of the same environment.",
+    help="Platform stack of gateway and monitoring; default: of the same environment.",
 )
 @click.option(
     "--monitoring",
     is_flag=True,
-    help="Publish Prometheus, Alertmanager and the alerts on loopback too.",
+    help="Also publish Prometheus, Alertmanager and the alerts on loopback.",
 )
 def command(
     stack: str, out: Path | None, platform: str | None, monitoring: bool
 ) -> None:
     """Write a models stack as a Docker Compose project for one machine.
 
-    The same images by digest, settings, routes and rules as on a cluster; what one
-    machine with Compose cannot do is told. Needs no cluster and no Docker; `docker
+    It has the same images by digest, settings, routes and rules as on a cluster.
+    Differences on a single machine are printed. Needs no cluster and no Docker; `docker
     compose up --detach --wait` in the folder starts it.
     """
     folder = out or Path("rendered") / "compose" / stack

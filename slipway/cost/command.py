@@ -18,13 +18,13 @@ from stacks import layers
 
 @click.command(name="cost")
 @click.argument("stacks", nargs=-1, required=True, metavar="STACK...")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON in place of tables.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def command(stacks: Sequence[str], as_json: bool) -> None:
-    """Show what clusters cost, from what always runs to what the limits admit.
+    """Show what clusters cost: nodes that always run, and all up to the limits.
 
-    On-demand prices of the catalogue, with their date; no account is asked. Data
-    transfer, disks, logs and requests are not in it. What has no known price is said,
-    and makes the sum a least.
+    The prices are the catalogue's on-demand prices, with their date; no account is
+    needed. Data transfer, disks, logs and requests are not included. Items without a
+    known price are listed, and the sum is then a minimum.
     """
     others = [stack for stack in stacks if layers.split(stack)[0] != layers.CLUSTER]
     if others:

@@ -30,16 +30,16 @@ SIGNS = {
 @click.option("-v", "--verbose", is_flag=True, help="Show each call to AWS.")
 @click.pass_context
 def command(context: click.Context, stack: str, as_json: bool, verbose: bool) -> None:
-    """Look at what STACK will need, and change nothing.
+    """Check what STACK will need; changes nothing.
 
-    cluster.<environment>: asks the AWS account, by reading calls only, for what an
-    apply would run into: credentials, permissions, quotas, zones, reservations, images,
-    versions, address ranges.
+    cluster.<environment>: checks the AWS account, with read-only calls, for problems of
+    an apply: credentials, permissions, quotas, zones, reservations, images, versions,
+    address ranges.
 
-    Any other layer: says of each pod in its cluster that waits for a node why no pool
-    gives it one.
+    Any other layer: explains for each pending pod in its cluster why no pool gives it a
+    node.
 
-    Exit status: 0 good, 1 problems, 2 something could not be looked at.
+    Exit status: 0 no problems, 1 problems, 2 something could not be checked.
     """
     if verbose:
         stream = redaction.handler(logging.StreamHandler())

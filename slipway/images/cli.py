@@ -132,9 +132,9 @@ def build_command(names: tuple[str, ...], builder: str | None, base: str) -> Non
     help="Registry to push to, HOST[:PORT][/PATH]; the lab's if not given.",
 )
 @click.option(
-    "--as", "cluster_host", default="", help="The registry's name in the cluster."
+    "--as", "cluster_host", default="", help="Name of the registry within the cluster."
 )
-@click.option("--plain-http", is_flag=True, help="The registry has no TLS.")
+@click.option("--plain-http", is_flag=True, help="The registry uses plain HTTP.")
 @click.option(
     "--key",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
@@ -158,9 +158,9 @@ def push_command(
 ) -> None:
     """Push the images NAMES, or all, to a registry and write images.lock.
 
-    What changed is built first, and what the registry has is not pushed again. To a
-    registry of your own, images that only the lab needs are pushed if you name them.
-    Log in before with the builder's own command, such as `docker login HOST`.
+    Changed images are built first; images that the registry has are not pushed again.
+    Images that only the lab needs are pushed to your own registry only if you name
+    them. Log in first with the builder's own command, such as `docker login HOST`.
     """
     console = Console()
     private = keys.load_private(key) if key else None
@@ -208,7 +208,8 @@ def load_command(
 ) -> None:
     """Load the images NAMES, or all, into a kind cluster and write images.lock.
 
-    No registry is needed. Images that only the lab needs are loaded if you name them.
+    No registry is needed. Images that only the lab needs are loaded only if you name
+    them.
     """
     console, start = Console(), time.monotonic()
     means = _means(builder, base, AUTO, console)
@@ -223,7 +224,7 @@ def load_command(
 @click.argument("reference")
 @_lock_option
 def lock_command(name: str, reference: str, lock_file: Path | None) -> None:
-    """Put an image that is not built here into images.lock: NAME stands for REFERENCE.
+    """Add an external image to images.lock: NAME refers to REFERENCE.
 
     REFERENCE is host/path@sha256:..., a copy in a registry of your own.
     """
@@ -244,7 +245,7 @@ def lock_command(name: str, reference: str, lock_file: Path | None) -> None:
 
 @command.command("list")
 def list_command() -> None:
-    """Show each image, what built it, and its reference in images.lock."""
+    """Show each image, its builder, and its reference in images.lock."""
     table = Table("image", "built by")
     table.add_column("reference", overflow="fold")
     built = {name: _records(builder) for name, builder in BUILDERS.items()}

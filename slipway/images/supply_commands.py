@@ -23,7 +23,7 @@ builder_option = click.option(
     "--builder",
     type=click.Choice([AUTO, *BUILDERS]),
     default=BUILDAH.name,
-    help="What the image was built with. Default: buildah.",
+    help="Builder of the image. Default: buildah.",
 )
 
 
@@ -53,9 +53,9 @@ def sbom_command(name: str, builder: str) -> None:
 def scan_command(
     ctx: click.Context, names: tuple[str, ...], builder: str, database: str
 ) -> None:
-    """List known vulnerabilities of what is in the built images NAMES.
+    """List known vulnerabilities of the contents of the built images NAMES.
 
-    Exit status 1: there are some; 2: the database cannot be asked.
+    Exit status 1: vulnerabilities were found; 2: the database cannot be reached.
     """
     means, affected = _means(builder), False
     for image in select(names):
@@ -79,7 +79,7 @@ def scan_command(
     multiple=True,
     type=FILE,
     metavar="FILE",
-    help="A public key that may sign; default: your own. May be given several times.",
+    help="Trusted public key; default: your own. Repeatable.",
 )
 @click.option(
     "--lock",
@@ -93,9 +93,9 @@ def scan_command(
     "--registry",
     default="",
     metavar="HOST[:PORT]",
-    help="The registry as this machine reaches it, if not by the name in the lock.",
+    help="Address of the registry from this machine, if it differs from the lock.",
 )
-@click.option("--plain-http", is_flag=True, help="The registry has no TLS.")
+@click.option("--plain-http", is_flag=True, help="The registry uses plain HTTP.")
 @click.pass_context
 def verify_command(
     ctx: click.Context,

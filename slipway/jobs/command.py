@@ -97,8 +97,8 @@ def _refuse_lost(ctx: click.Context) -> None:
 def follow_command(ctx: click.Context, run: str, *, stack: str) -> None:
     """Show the logs and the state of RUN from its start until it ends.
 
-    The exit status is the run's, as of `slipway run --wait`. Ctrl-C leaves the run as
-    it is.
+    The exit status is the run's, as of `slipway run --wait`. Ctrl-C does not stop the
+    run.
     """
     with showing.opened(stack) as (_, runs):
         ctx.exit(showing.follow(runs, run, stack))
@@ -108,7 +108,7 @@ def follow_command(ctx: click.Context, run: str, *, stack: str) -> None:
 @click.argument("run", metavar="RUN")
 @showing.stack_option
 def stop_command(run: str, *, stack: str) -> None:
-    """Delete RUN with its pods; its checkpoint stays for the next run."""
+    """Delete RUN and its pods; the next run continues from its checkpoint."""
     with showing.opened(stack) as (_, runs):
         runs.stop(run)
     showing.say(f"{run} is being deleted, with its pods and their logs.")

@@ -23,18 +23,18 @@ KERAS = (
 @click.argument("job", metavar="JOB")
 @showing.stack_option
 @click.option(
-    "--wait", is_flag=True, help="Follow the run; end with the exit status of the job."
+    "--wait", is_flag=True, help="Follow the run; exit with the job's status."
 )
 @click.pass_context
 def command(ctx: click.Context, job: str, *, stack: str, wait: bool) -> None:
-    """Start a run of JOB, a job of the stack that `slipway up` has made.
+    """Start a run of JOB, a job of a stack that `slipway up` has deployed.
 
-    The cluster is asked first for what the run needs; of one job one run goes on at a
-    time. With --wait the workers' logs are shown as they are written, and the exit
-    status is that of the worker that failed first, 124 if the run was ended for its
-    length, or 0. With framework torch that of a failed worker is 1, as torchrun's is,
-    whatever the program's was. A run that ended for its memory is followed by one with
-    more, if the job has `retry_with`. Ctrl-C leaves the run as it is.
+    The cluster is first checked for what the run needs. A job has one run at a time.
+    With --wait the workers' logs are shown as they are written, and the exit status is
+    that of the worker that failed first, 124 if the run exceeded its deadline, or 0.
+    With framework torch, a failed worker's status is 1, because torchrun's is. A run
+    that ran out of memory is followed by one with more, if the job has `retry_with`.
+    Ctrl-C does not stop the run.
     """
     with showing.opened(stack) as (settings, runs):
         args = _args(settings, job, stack)

@@ -23,7 +23,7 @@ FORMATS = {"cyclonedx": cyclonedx.text, "markdown": card_text.text}
     "figures_file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="More figures: a JSON list of type, value, slice, lower, upper.",
+    help="File with more metrics: a JSON list of type, value, slice, lower, upper.",
 )
 @click.option(
     "--format",
@@ -35,7 +35,7 @@ FORMATS = {"cyclonedx": cyclonedx.text, "markdown": card_text.text}
 @click.option(
     "--check",
     type=click.Choice(["prod"]),
-    help="Print no card, but what it lacks for production; exit status 1 if anything.",
+    help="Print only what the card lacks for production; exit with 1 if anything.",
 )
 def card(
     folder: Path,
@@ -46,8 +46,8 @@ def card(
 ) -> None:
     """Print the card of the model in FOLDER.
 
-    It is made of model.yaml (below `about` what only people know), reference.json and
-    the ledger. What nobody has stated is "not stated".
+    It is generated from model.yaml (with human statements below `about`),
+    reference.json and the ledger. Missing facts appear as "not stated".
     """
     more = figures.of_file(figures_file) if figures_file else []
     found = collect(folder, ledger, more)

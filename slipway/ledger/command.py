@@ -33,10 +33,13 @@ for subcommand in (card, *writing.COMMANDS):
 
 @command.command()
 @click.option(
-    "--out", type=click.Path(path_type=Path), metavar="FILE", help="Where it is kept."
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="File for the private key.",
 )
 def key(out: Path | None) -> None:
-    """Make a key that signs entries; never replaces one."""
+    """Create a key that signs entries; never replaces an existing one."""
     path = out or keys.default_key()
     made = keys.make(path)
     click.echo(f"{path}: signs; keep it secret and keep a copy")
@@ -48,13 +51,18 @@ def key(out: Path | None) -> None:
 @command.command()
 @model_argument
 @ledger_option
-@click.option("--json", "as_json", is_flag=True, help="The chain, one entry a line.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="File with the audit chain, one entry per line.",
+)
 @click.pass_context
 def history(ctx: click.Context, model: str, ledger: Store, as_json: bool) -> None:
     """Print the entries of model NAME, the oldest first.
 
-    Signatures are not looked at: `verify` does that. Exit status 1: the chain is
-    broken; the entries before the break are printed.
+    Signatures are not checked here; use `verify`. Exit status 1: the chain is broken;
+    the entries before the break are printed.
     """
     found = chain.read(ledger, checked_name(model))
     _required(bool(found.entries or found.broken), ledger, model)
@@ -73,12 +81,12 @@ def history(ctx: click.Context, model: str, ledger: Store, as_json: bool) -> Non
     multiple=True,
     type=FILE,
     metavar="FILE",
-    help="A public key that may sign; default: your own. May be given several times.",
+    help="Trusted public key; default: your own. Repeatable.",
 )
 @click.option(
     "--anchor",
     metavar="NUMBER:HASH",
-    help="The newest entry as an earlier run printed it; finds a cut-off end.",
+    help="Newest entry as printed by an earlier run; detects a truncated chain.",
 )
 @click.pass_context
 def verify(

@@ -24,28 +24,28 @@ OPTIONS = (
         "--key",
         type=click.Path(path_type=Path),
         metavar="FILE",
-        help="The key that signs; default: what `slipway ledger key` made.",
+        help="Signing key; default: the one that `slipway ledger key` created.",
     ),
     click.option(
-        "--by", metavar="WHO", help="Who does it; default: USER@HOST of here."
+        "--by", metavar="WHO", help="Author of the entry; default: USER@HOST."
     ),
     click.option(
         "--approved-by",
         "approvals",
         multiple=True,
         metavar="WHO",
-        help="Who has approved it; may be given several times.",
+        help="Approver; repeatable.",
     ),
     click.option(
         "--evidence",
         multiple=True,
         type=FILE,
         metavar="FILE",
-        help="A report whose digest is recorded; may be given several times.",
+        help="Report whose digest is recorded; repeatable.",
     ),
 )
 why_option = click.option(
-    "--why", required=True, metavar="TEXT", help="The reason, for those who audit it."
+    "--why", required=True, metavar="TEXT", help="Reason, for the audit trail."
 )
 revision_argument = click.argument("revision")
 
@@ -84,13 +84,22 @@ def _adds(command: Callable[..., Done]) -> Callable[..., None]:
     metavar="FOLDER",
     help="The model folder, whose files' digests are recorded.",
 )
-@click.option("--image", default="", metavar="NAME@sha256:...", help="The image.")
-@click.option("--commit", default="", metavar="HASH", help="Of the code.")
-@click.option("--parent", default="", metavar="REVISION", help="What it replaces.")
-@click.option("--why", default="", metavar="TEXT", help="What it was made for.")
+@click.option(
+    "--image",
+    default="",
+    metavar="NAME@sha256:...",
+    help="Image that contains the model.",
+)
+@click.option(
+    "--commit", default="", metavar="HASH", help="Commit of the training code."
+)
+@click.option(
+    "--parent", default="", metavar="REVISION", help="Revision that it replaces."
+)
+@click.option("--why", default="", metavar="TEXT", help="Intended use of the model.")
 @_adds
 def register(ledger: Ledger, word: Word, **given: Any) -> Done:
-    """Bind a revision of model NAME to its digests, for ever."""
+    """Bind a revision of model NAME to its digests permanently."""
     checked_name(given["model"])
     revision, content = subject.describe(subject.Given(**given))
     return ledger.register(given["model"], revision, content, word)
@@ -115,7 +124,7 @@ def stage(ledger: Ledger, word: Word, model: str, revision: str) -> Done:
 @why_option
 @_adds
 def retire(ledger: Ledger, word: Word, model: str, revision: str) -> Done:
-    """Record that REVISION of model NAME is not used again."""
+    """Record that REVISION of model NAME will not be used again."""
     return ledger.move(checked_name(model), revision, RETIRED, word)
 
 
@@ -126,9 +135,9 @@ def retire(ledger: Ledger, word: Word, model: str, revision: str) -> Done:
 @why_option
 @_adds
 def move(ledger: Ledger, word: Word, model: str, revision: str, state: str) -> Done:
-    """Record that REVISION of model NAME came into STATE.
+    """Record that REVISION of model NAME has entered STATE.
 
-    Back from shadow, canary or serving is to `staged`.
+    From shadow, canary or serving, a revision returns to `staged`.
     """
     return ledger.move(checked_name(model), revision, state, word)
 

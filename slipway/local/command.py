@@ -199,7 +199,7 @@ def print_addresses(console: Console, settings: LabSettings) -> None:
 
 @click.group(name="local")
 def command() -> None:
-    """All of it on this one machine: hosts, Kubernetes, stacks, a served model."""
+    """Run everything on this machine: hosts, Kubernetes, stacks, a model server."""
 
 
 @command.command("up")
@@ -231,7 +231,7 @@ def times_command() -> None:
 
 @command.command("disk")
 def disk_command() -> None:
-    """Show what is kept on disk, how large it is, and what may be deleted."""
+    """Show what is stored on disk, its size, and what may be deleted."""
     Console().print(disk.table())
 
 

@@ -65,10 +65,10 @@ def identity(_context: object, _option: object, text: str | None) -> str | None:
     type=click.IntRange(1, 100_000),
     default=NEWEST,
     show_default=True,
-    help="Newest lines of each container; not with an id.",
+    help="Number of newest lines of each container; not with an id.",
 )
 @click.option(
-    "--follow", "-f", "following", is_flag=True, help="Go on; Ctrl-C ends it."
+    "--follow", "-f", "following", is_flag=True, help="Follow new lines until Ctrl-C."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option(
@@ -76,7 +76,7 @@ def identity(_context: object, _option: object, text: str | None) -> str | None:
     type=click.IntRange(1, 100_000),
     default=100,
     show_default=True,
-    help="Rows of a request's record.",
+    help="Maximum rows of a request's record.",
 )
 @click.pass_context
 def command(
@@ -91,12 +91,12 @@ def command(
     as_json: bool,
     limit: int,
 ) -> None:
-    """Show what the pods of MODEL wrote, or follow one request by its id.
+    """Show the logs of MODEL's pods, or follow one request by its id.
 
     MODEL is a model server of the stack, or a model that several of them serve. With
-    --request-id, lines of the gateway, of the servers and the record in the prediction
-    log come in the order of time; features and protected attributes are not shown.
-    Logs of pods that have ended are gone. Exit status 1: the id was found nowhere.
+    --request-id, lines of the gateway and the servers and the record in the prediction
+    log are shown in chronological order; features and protected attributes are not
+    shown. Logs of terminated pods are lost. Exit status 1: the id was not found.
     """
     if request_id and following:
         raise click.UsageError("--follow and --request-id cannot be given together")

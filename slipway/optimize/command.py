@@ -37,7 +37,7 @@ LEAST_PAIRS = 31
     help="Labelled rows that the model was not trained on: .parquet, .csv or .npz.",
 )
 @click.option(
-    "--label", default="label", show_default=True, help="The column with the truth."
+    "--label", default="label", show_default=True, help="Column with the labels."
 )
 @click.option(
     "--group",
@@ -52,7 +52,7 @@ LEAST_PAIRS = 31
     "recipes",
     multiple=True,
     type=click.Choice(RECIPES),
-    help="What to try; default: all. May be given several times.",
+    help="Recipe to try; default: all. Repeatable.",
 )
 @click.option(
     "--for",
@@ -60,21 +60,21 @@ LEAST_PAIRS = 31
     type=click.Choice(["speed", "size"]),
     default="speed",
     show_default=True,
-    help="What a candidate has to gain.",
+    help="Goal of the optimization.",
 )
 @click.option(
     "--max-accuracy-loss",
     default=0.002,
     show_default=True,
     type=click.FloatRange(0, 1),
-    help="The most that accuracy may fall, with 97.5 % certainty.",
+    help="Maximum loss of accuracy, with 97.5 % confidence.",
 )
 @click.option(
     "--max-group-accuracy-loss",
     default=0.005,
     show_default=True,
     type=click.FloatRange(0, 1),
-    help="The same of each group.",
+    help="Maximum loss of accuracy of each group, likewise.",
 )
 @click.option(
     "--pairs",
@@ -93,7 +93,7 @@ LEAST_PAIRS = 31
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="Where the new model folder goes; default: NAME-RECIPE here.",
+    help="New model folder; default: NAME-RECIPE in the current folder.",
 )
 @click.option(
     "--gpu-job",
@@ -101,7 +101,7 @@ LEAST_PAIRS = 31
     help="Print a job that makes a TensorRT engine of the model, for a stack file of "
     "the layer jobs, and try nothing here.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON in place of tables.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -122,12 +122,12 @@ def command(
 ) -> None:
     """Try faster forms of the model in FOLDER and keep the best that passes.
 
-    Each candidate is run beside the model on labelled rows: one by one, and in batches
-    that chance puts together. Accuracy, labels, scores, speed and memory have limits.
-    The fastest candidate that holds them all becomes a model folder with a revision of
-    its own, and `derived_from` in its model.yaml says what it was made from. Settings
-    such as MODEL_SERVER_THREADS hold as in a server. Exit status: 0 one was written, 1
-    none passes, 2 the input is wrong.
+    Each candidate is compared with the model on labelled rows: one by one, and in
+    random batches. Accuracy, labels, scores, speed and memory have limits. The fastest
+    candidate within all limits becomes a model folder with its own revision;
+    `derived_from` in its model.yaml records its origin. Settings such as
+    MODEL_SERVER_THREADS apply as in a server. Exit status: 0 a model was written, 1 no
+    candidate passes, 2 the input is invalid.
     """
     if gpu_job:
         _print_gpu_job(folder, gpu_job)

@@ -24,13 +24,13 @@ NAMES = ("text", "json", "sarif", "github", "gitlab")
     type=click.Choice(NAMES),
     default="text",
     show_default=True,
-    help="For people, programs, or a code host.",
+    help="Output format: for people, programs, or a code host.",
 )
 @click.option(
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write there, and the text to standard output.",
+    help="File for the output; the text goes to standard output.",
 )
 @click.option(
     "--images",
@@ -39,9 +39,9 @@ NAMES = ("text", "json", "sarif", "github", "gitlab")
     help="An images.lock, for rules about where images come from.",
 )
 @click.option(
-    "--production", is_flag=True, help="Judge each stack as if it were in production."
+    "--production", is_flag=True, help="Check each stack as if it were in production."
 )
-@click.option("--strict", is_flag=True, help="End with 1 for warnings too.")
+@click.option("--strict", is_flag=True, help="Exit with 1 for warnings too.")
 def command(
     stacks: Sequence[str],
     form: str,
@@ -52,11 +52,11 @@ def command(
     production: bool,
     strict: bool,
 ) -> None:
-    """Judge STACKs by the rules in policies/.
+    """Check STACKs against the rules in policies/.
 
-    The stacks are rendered; no cluster, account or network is asked. What a rule
-    refuses is an error in production and a warning elsewhere. The exit status is 0, 1
-    where there are errors, and 2 where settings or rules are wrong.
+    The stacks are rendered; no cluster, account or network is used. A violation is an
+    error in production and a warning elsewhere. The exit status is 0, 1 if there are
+    errors, or 2 if settings or rules are invalid.
     """
     from components.security import rules
     from slipway.policy import check, views

@@ -50,14 +50,12 @@ class Compare(click.Command):
     "--images",
     type=LOCK,
     metavar="FILE",
-    help="The images.lock of head, and of base without --base-images.",
+    help="images.lock of the head checkout, and of base without --base-images.",
 )
 @click.option(
-    "--base-images", type=LOCK, metavar="FILE", help="The images.lock of base."
+    "--base-images", type=LOCK, metavar="FILE", help="images.lock of the base checkout."
 )
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print JSON in place of Markdown."
-)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of Markdown.")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -67,7 +65,7 @@ class Compare(click.Command):
 @click.option(
     "--detailed-exitcode",
     is_flag=True,
-    help="End with 0 where nothing changes, 2 where something does, 1 on errors.",
+    help="Exit with 0 if nothing changes, 2 if something does, 1 on errors.",
 )
 def command(
     base: str,
@@ -81,13 +79,13 @@ def command(
     out: Path | None,
     detailed_exitcode: bool,
 ) -> None:
-    """Show what a change does to stacks: from BASE to HEAD.
+    """Show how a change from BASE to HEAD affects stacks.
 
-    Each is a checkout's folder or a revision of git's; HEAD is this checkout where it
-    is not given. Both are rendered, each by its own code in a process without your
-    variables; this checkout's code compares. No cluster, account or network is asked.
-    Encrypted values are not decrypted. The exit status is 0 with or without changes,
-    and 1 on errors; --detailed-exitcode tells changes by 2.
+    Each is a checkout's folder or a git revision; HEAD defaults to this checkout. Each
+    is rendered by its own code, in a process without your environment variables; this
+    checkout's code compares them. No cluster, account or network is used. Encrypted
+    values are not decrypted. The exit status is 0 with or without changes, and 1 on
+    errors; with --detailed-exitcode, 2 means changes.
     """
     from slipway.preview import comparison, markdown, views
     from slipway.preview.sides import side

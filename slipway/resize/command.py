@@ -51,7 +51,7 @@ def sizes(
     multiple=True,
     callback=sizes,
     metavar="SETTING=NUMBER",
-    help="A size of your own: Prometheus is not asked. May be given several times.",
+    help="Size to set instead of one from Prometheus; repeatable.",
 )
 @click.option(
     "--revision", default="", help="Only this revision of the model; default: all."
@@ -61,9 +61,9 @@ def sizes(
     default=60.0,
     show_default=True,
     type=click.FloatRange(1, 3600),
-    help="The longest wait for one replica.",
+    help="Timeout for one replica.",
 )
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def command(
     model: str,
     *,
@@ -77,13 +77,13 @@ def command(
 ) -> None:
     """Resize the running replicas of MODEL, a model server of the stack, in place.
 
-    The sizes are those that `slipway bench sizing` recommends, or those of --set. One
-    replica after the other gets them without a restart and goes on answering; the next
-    one waits until it is ready. The first that cannot have its size gets its former one
-    back, and the others stay as they are. New replicas have the sizes of the stack
-    file: the lines to write there are printed at the end, and where only an autoscaler
-    forbids a resize. Exit status: 0 done, or all sizes fit,
-    1 refused or failed, 2 the settings or the command line are wrong.
+    The sizes are those that `slipway bench sizing` recommends, or those of --set.
+    Replicas are resized one after the other, without a restart and while they answer;
+    each must be ready before the next. If a replica cannot be resized, its former size
+    is restored and the others stay unchanged. New replicas have the sizes of the stack
+    file: the lines for it are printed at the end, also if only an autoscaler prevents
+    the resize. Exit status: 0 done, or all sizes fit, 1 refused or failed, 2 the
+    settings or the command line are wrong.
     """
     settings = stack_settings.load(stack, ModelsSettings)
     chosen = _parts(settings, stack, model, revision)

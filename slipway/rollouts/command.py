@@ -40,9 +40,9 @@ why_option = click.option(
     "--why",
     required=True,
     metavar="TEXT",
-    help="Reason; it stays in the record of the decision.",
+    help="Reason, recorded with the decision.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="JSON.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 sleep: Callable[[float], None] = time.sleep
 
 
@@ -64,7 +64,7 @@ def opened(stack: str, model: str) -> Iterator[Live]:
 
 @click.group(name="rollout")
 def command() -> None:
-    """Rollouts of new revisions: what they do, orders to them, decisions verified.
+    """Rollouts of new revisions: status, orders, verification of decisions.
 
     MODEL is a model server with `rollout` in its settings (docs/how-to/rollouts.md).
     """
@@ -74,9 +74,11 @@ def command() -> None:
 @model_argument
 @stack_option
 @json_option
-@click.option("--watch", is_flag=True, help="Go on until it has ended; Ctrl-C too.")
+@click.option(
+    "--watch", is_flag=True, help="Follow until the rollout ends, or until Ctrl-C."
+)
 def status_command(model: str, stack: str, *, as_json: bool, watch: bool) -> None:
-    """Show the weights, the step, and what each gate says."""
+    """Show the weights, the step, and the result of each gate."""
     with opened(stack, model) as live:
         if not watch:
             _print(live.state(), as_json=as_json)
@@ -196,7 +198,7 @@ def _await(live: Live, order: Order) -> Status | None:
 @why_option
 @json_option
 def pause_command(model: str, stack: str, why: str, *, as_json: bool) -> None:
-    """Leave the weights as they are until `resume`."""
+    """Pause the rollout: keep the weights until `resume`."""
     _order(model, stack, OrderKind.PAUSE, why, as_json=as_json)
 
 
@@ -206,9 +208,9 @@ def pause_command(model: str, stack: str, why: str, *, as_json: bool) -> None:
 @why_option
 @json_option
 def resume_command(model: str, stack: str, why: str, *, as_json: bool) -> None:
-    """Let the gates decide again: with the settings and weights as they are now.
+    """Resume the rollout with the current settings and weights.
 
-    They count anew, and the deadline begins again.
+    Counts and the deadline start again.
     """
     _order(model, stack, OrderKind.RESUME, why, as_json=as_json)
 
@@ -227,7 +229,7 @@ def resume_command(model: str, stack: str, why: str, *, as_json: bool) -> None:
 def promote_command(
     model: str, stack: str, why: str, *, as_json: bool, weight: int | None
 ) -> None:
-    """Give the new revision the next step's share, whatever the gates say."""
+    """Give the new revision the next step's weight, regardless of the gates."""
     _order(model, stack, OrderKind.PROMOTE, why, as_json=as_json, weight=weight or 0)
 
 
@@ -237,7 +239,7 @@ def promote_command(
 @why_option
 @json_option
 def back_command(model: str, stack: str, why: str, *, as_json: bool) -> None:
-    """Give the revision before all requests again."""
+    """Roll back: give all requests to the previous revision."""
     _order(model, stack, OrderKind.BACK, why, as_json=as_json)
 
 
@@ -255,9 +257,9 @@ def back_command(model: str, stack: str, why: str, *, as_json: bool) -> None:
 def explain_command(
     model: str, stack: str, *, as_json: bool, entry: str | None, file: Path | None
 ) -> None:
-    """Compute a decision again from its record alone, and show what it rests on.
+    """Recompute a decision from its record alone, and show its evidence.
 
-    Exit status 1: the record says something else than its facts give.
+    Exit status 1: the recorded decision does not follow from its facts.
     """
     try:
         found = explain.read(file) if file else _entry(model, stack, entry)

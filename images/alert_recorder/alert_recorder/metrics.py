@@ -31,5 +31,7 @@ class MetricsCollector(Collector):
             self._counts["write_error"],
         )
         yield CounterMetricFamily(
-            "alert_recorder_connections_closed", "Closed to make room.", self._closed()
+            "alert_recorder_connections_closed",
+            "Connections closed to make room for new ones.",
+            self._closed(),
         )

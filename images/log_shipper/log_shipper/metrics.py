@@ -53,7 +53,7 @@ class MetricsCollector(Collector):
         )
         yield GaugeMetricFamily(
             f"{PREFIX}oldest_waiting_seconds",
-            "Age of the oldest of these.",
+            "Age of the oldest waiting file.",
             max(time.time() - oldest, 0.0) if oldest else 0.0,
         )
         yield GaugeMetricFamily(

@@ -23,7 +23,7 @@ class MetricsCollector(Collector):
         yield _gauge("pods", "Pods' addresses on the node.", len(rules.known))
         isolated = GaugeMetricFamily(
             "policy_agent_isolated_pods",
-            "Addresses that policies select.",
+            "Pod addresses that policies select.",
             labels=["direction"],
         )
         isolated.add_metric(["ingress"], len(rules.ingress))
@@ -31,16 +31,19 @@ class MetricsCollector(Collector):
         yield isolated
         yield _gauge(
             "last_apply_timestamp_seconds",
-            "When rules were applied last.",
+            "Time at which rules were last applied.",
             agent.applied_at,
         )
-        yield _counter("applies", "Applied rules.", agent.applications)
-        yield _counter("apply_seconds", "Time for it.", agent.apply_seconds)
-        yield _gauge("pending_seconds", "Age of a change.", agent.pending_seconds)
-        yield _counter("restored", "Lost tables.", agent.restorations)
-        yield _counter("refused", "Refused pairs.", agent.refusals)
+        yield _counter("applies", "Times that rules were applied.", agent.applications)
+        yield _counter("apply_seconds", "Time spent applying.", agent.apply_seconds)
+        age = "Age of the oldest change that is not applied."
+        yield _gauge("pending_seconds", age, agent.pending_seconds)
+        yield _counter(
+            "restored", "Lost tables that were restored.", agent.restorations
+        )
+        yield _counter("refused", "Refused pairs of addresses.", agent.refusals)
         errors = CounterMetricFamily(
-            "policy_agent_errors", "Failures.", labels=["what"]
+            "policy_agent_errors", "Errors by source.", labels=["what"]
         )
         for what in ("api", "nft"):
             errors.add_metric([what], agent.errors[what])

@@ -46,13 +46,12 @@ class Counters:
         )
         self.bucket_failures = Gauge(
             "monitor_bucket_failures",
-            "Looks into the buckets in a row that failed until now; 0 after one that "
-            "ended well.",
+            "Consecutive failed reads of the buckets; 0 after a success.",
             registry=registry,
         )
         self.bytes = Counter(
             "monitor_received_bytes_total",
-            "Bodies of log files that the receiver read, as they came.",
+            "Bytes of log files received, as sent (compressed).",
             registry=registry,
         )
         self.records = Counter(
