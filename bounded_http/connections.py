@@ -39,7 +39,7 @@ class Bounds:
 
 
 def protocol(bounds: Bounds, refused: Callable[[], None]) -> Any:
-    """Return what uvicorn makes of each connection; `refused` is told of each closed.
+    """Return the protocol factory for uvicorn; `refused` is called for each closed one.
 
     That is, of those that were one too many.
     """

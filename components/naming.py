@@ -1,4 +1,4 @@
-"""Names that layers share, and the labels that every object bears."""
+"""Names that layers share, and the labels of every object."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MODEL_MONITOR_PORT = 9300
 MODEL_MONITOR_LABELS_PORT = 9301
 """Takes labels and answers nothing else, so that it may be open to many."""
 MODEL_ATTRIBUTIONS = "model-attributions"
-"""The daily job that tells what predictions depend on, beside the monitor."""
+"""The daily job that calculates what predictions depend on."""
 MODEL_CONSOLE = "model-console"
 """Web pages of what the monitor and Alertmanager know, beside the monitor."""
 MODEL_CONSOLE_PORT = 9310

@@ -37,7 +37,7 @@ OPERATIONS = {
     "import": "create",
     "import-replacement": "replace",
 }
-"""The engine's operations by what they mean to a reader; all others are not counted."""
+"""The engine's operations by their meaning for a reader; others are not counted."""
 
 COUNTED = ("create", "update", "replace", "delete", "same")
 DOING = {
@@ -131,7 +131,7 @@ class EngineProgress:
 
     @property
     def counts(self) -> Counter[str]:
-        """Resources by what was done to them, unchanged ones too."""
+        """Resources by operation, including unchanged ones."""
         return Counter(self._done.values())
 
     def on_event(self, event: EngineEvent) -> None:
@@ -204,7 +204,7 @@ class EngineProgress:
 
 @contextmanager
 def packages(console: Console | None = None) -> Iterator[builds.Report]:
-    """Yields what tells how far builds are, and how much longer all of them take."""
+    """Yields a reporter of the builds' progress and the time left for all of them."""
     console = console or Console(stderr=True)
     if console.is_terminal:
         columns = ("{task.description}", BarColumn(), MofNCompleteColumn())

@@ -58,8 +58,8 @@ def caches() -> Path:
 def _memory() -> dict[str, str]:
     """The compiler's garbage collection, by this machine's memory.
 
-    A compiler process ends within seconds, so that collecting is mostly in vain: a
-    third of the CPU time (docs/decisions/0040). Half of the memory is for all of them.
+    A compiler process ends within seconds, so collecting is mostly wasted: a third of
+    the CPU time (docs/decisions/0040). Half of the memory is for all of them.
     """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     each = memory // 2 // (os.cpu_count() or 1)

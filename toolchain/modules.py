@@ -84,7 +84,7 @@ def _proxies() -> Iterator[str]:
 
 
 def _escaped(text: str) -> str:
-    """A path or version in a proxy's URL, where capitals cannot be told from others."""
+    """A path or version in a proxy's URL, where capitals are escaped."""
     return re.sub(r"[A-Z]", lambda match: f"!{match[0].lower()}", text)
 
 

@@ -28,7 +28,7 @@ class MigProfile:
 
     @property
     def memory_gib(self) -> int:
-        """Memory as the name tells it, GB: 40 of `3g.40gb`."""
+        """Memory according to the name, in GB: 40 for `3g.40gb`."""
         return int(_MIG.fullmatch(self.name)[2])  # type: ignore[index]
 
 

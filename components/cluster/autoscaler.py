@@ -27,7 +27,7 @@ EVENTS = {
 """Source and kind of each event that Karpenter reads, by the name of its rule.
 https://karpenter.sh/docs/concepts/disruption/#interruption"""
 RETENTION_SECONDS = 300
-"""A warning comes two minutes before the end; older ones are of no use."""
+"""A warning comes two minutes before the end; older ones are useless."""
 
 
 class Autoscaler(pulumi.ComponentResource):

@@ -1,1 +1,1 @@
-"""Rollouts of new revisions: what they are told, and the controller that decides."""
+"""Rollouts of new revisions: their settings, and the controller that decides."""

@@ -1,4 +1,4 @@
-"""The job that tells what predictions depend on."""
+"""The job that calculates what predictions depend on."""
 
 from __future__ import annotations
 

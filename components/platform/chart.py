@@ -26,7 +26,7 @@ UNRELEASED = re.compile(r"\bv0\.0\.0-latest\b|\"latest\"")
 """What the module's Chart.yaml says until a release is made of it."""
 TIMEOUT_SECONDS = 600.0
 _KUBERNETES = "1.36.0"
-"""What the chart is told about the cluster's version; helm asks none."""
+"""The cluster version that the chart gets; helm contacts no cluster."""
 
 Object = dict[str, Any]
 

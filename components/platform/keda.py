@@ -44,7 +44,7 @@ class KedaDefinitions(pulumi.ComponentResource):
 
 
 class Keda(pulumi.ComponentResource):
-    """The autoscaler by what Prometheus says.
+    """The autoscaler that uses Prometheus.
 
     Creates, in KEDA's namespace:
 

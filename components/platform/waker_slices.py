@@ -1,4 +1,4 @@
-"""What the waker may do to EndpointSlices, which RBAC cannot tell apart.
+"""What the waker may do to EndpointSlices, which RBAC cannot distinguish.
 
 Its role lets it create, change and delete slices of its namespace: their names are not
 known before, as each waker pod has its own. A waker in someone else's hands could

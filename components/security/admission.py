@@ -63,9 +63,9 @@ def _made_by(kind: str, version: str, owner: str, users: Iterable[str]) -> str:
 _NOT_CONTROLLED = "!({})".format(
     " || ".join(f"({_made_by(*key, it)})" for key, it in _CONTROLLERS.items())
 )
-"""What a controller makes is judged by what it is made from: a Job by its CronJob. KEDA
-must be able to make the HorizontalPodAutoscaler of a model that sleeps. Anybody may
-write an owner into an object; only a controller is its user."""
+"""A controller's objects are judged by their owners: a Job by its CronJob. KEDA must be
+able to make the HorizontalPodAutoscaler of a model that sleeps. Anybody may write an
+owner into an object; only a controller is its user."""
 
 
 class Admission(pulumi.ComponentResource):

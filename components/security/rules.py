@@ -121,7 +121,7 @@ class Rule(Settings):
     """One rule."""
 
     id: DnsLabel
-    """Its name, for ever: waivers, reports and admission policies bear it."""
+    """Its permanent name, used in waivers, reports and admission policies."""
     severity: Literal["error", "warning"]
     """`error` is refused in production, and reported as a warning elsewhere."""
     kinds: Annotated[tuple[Kind, ...], AfterValidator(_some)]

@@ -234,7 +234,7 @@ class ModelsSettings(Settings):
                 yield replace(problem, path=f"models.{name}.{problem.path}")
 
     def _without_keda(self) -> Iterator[Problem]:
-        """Models and revisions that scale by what nothing measures."""
+        """Models and revisions that scale by a metric that nothing provides."""
         for name, args in self.models.items():
             places = {"": args.scaling}
             for revision, own in args.revisions.items():

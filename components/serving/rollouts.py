@@ -1,4 +1,4 @@
-"""What the rollout controller is told of the model servers of a stack."""
+"""Settings for the rollout controller, made from the model servers of a stack."""
 
 from __future__ import annotations
 

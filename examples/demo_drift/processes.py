@@ -76,7 +76,7 @@ def wait_for(
                 )
         if time.monotonic() > end:
             raise OperatorError(
-                f"waited {seconds:.0f} s in vain: {what}; run again, and on a busy "
+                f"timed out after {seconds:.0f} s: {what}; run again, and on a busy "
                 "machine with a larger --day-seconds"
             )
         time.sleep(POLL_SECONDS)

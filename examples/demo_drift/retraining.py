@@ -20,7 +20,7 @@ class Requested:
 
     @classmethod
     def of_line(cls, line: dict[str, Any]) -> Self | None:
-        """Return the request that a line of the monitor's log tells of, if it does."""
+        """Return the request that a line of the monitor's log reports, if any."""
         if (line.get("logger"), line.get("message")) != (LOGGER, MESSAGE):
             return None
         date = dt.date.fromisoformat(line["request"][-len("2026-11-29") :])

@@ -1,10 +1,10 @@
 """Collects rule files from labelled ConfigMaps and has Prometheus load them.
 
-Runs beside Prometheus: lists and watches the ConfigMaps of its own namespace that
-carry SELECTOR, writes their `*.yaml` entries into RULES_DIR (a volume that both share)
-and asks Prometheus on loopback to reload. A file that promtool refuses would keep
+Runs beside Prometheus: lists and watches the ConfigMaps of its own namespace that carry
+SELECTOR, writes their `*.yaml` entries into RULES_DIR (a volume that both share) and
+asks Prometheus on loopback to reload. A file that promtool refuses would keep
 Prometheus from loading all the others, so its last good version stays, or it is left
-out, and an alert of its own says so.
+out, and an alert reports it.
 
 Standard library only. `--healthy` exits 0 while the loop turns (for exec probes).
 

@@ -30,7 +30,7 @@ class Step:
     rate: float
     report: Report
     used: Used | None = None
-    """What the server used meanwhile, where it says so."""
+    """What the server used meanwhile, if it reports that."""
     problem: str = ""
     """Why the rate is too much; empty if the rate is sustained."""
 

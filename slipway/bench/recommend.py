@@ -19,7 +19,7 @@ SMALLEST_CPU_LIMIT = 200
 
 
 def recommendation(found: Capacity, replicas: int) -> dict[str, Any]:
-    """Settings of one replica by what `replicas` of them bore; empty if nothing was.
+    """Settings of one replica from the load that `replicas` sustained; empty if none.
 
     `scaling.rate_per_replica` is the rate that a replica is to be held at,
     `scaling.inflight_per_replica` what it had in flight then, and never below 1.

@@ -1,4 +1,4 @@
-"""Whether replicas have the right size, by what they used over days.
+"""Whether replicas have the right size, by their use over days.
 
 Prometheus keeps what kubelets say of each container. A request should be what is used
 nearly always (95th percentile), a memory limit what was ever used and some more.
@@ -76,7 +76,7 @@ def of_stack(stack: str, prometheus: str, hours: int) -> list[Finding]:
 def compare(
     name: str, namespace: str, resources: Resources, query: Query, hours: int
 ) -> list[Finding]:
-    """The three settings that use can tell of; the CPU limit is left to the owner."""
+    """The three settings that follow from use; the CPU limit is left to the owner."""
     pods = f'namespace="{namespace}",pod=~"{name}-[a-z0-9]+-[a-z0-9]{{5}}"'
     chosen = f'{pods},container="{CONTAINER}"'
     span = f"[{hours}h:{RESOLUTION}]"

@@ -30,7 +30,7 @@ from toolchain.locks import locked
 
 MOTO = "5.2.5"
 MOTO_DATE = "2026-11-23"
-"""The day on which this version was the newest; its answers bear no date."""
+"""The day on which this version was the newest; its answers have no date."""
 KARPENTER = "v1.15.2"
 """Only its tables are read: its code wants a newer Go than the lab's."""
 MODULE = "github.com/aws/karpenter-provider-aws"

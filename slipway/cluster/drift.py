@@ -90,7 +90,7 @@ class Recorded:
 
     @property
     def is_labelled(self) -> bool:
-        """Whether it bears the label of its stack; what was adopted does not."""
+        """Whether it has the label of its stack; adopted objects do not."""
         metadata = self.declared.get("metadata") or {}
         return naming.STACK_LABEL in (metadata.get("labels") or {})
 

@@ -25,7 +25,7 @@ class Target:
     """What is to be emptied."""
 
     name: str
-    """Of the EKS cluster; tags bear it."""
+    """Name of the EKS cluster; tags have it."""
     account: str
     region: str
     endpoint: str = ""

@@ -1,4 +1,4 @@
-"""envoy.yaml: what Envoy Gateway would tell a proxy, written down once.
+"""envoy.yaml: the configuration that Envoy Gateway would send to a proxy.
 
 Listeners, connection limit, request ids, path normalisation and access log are those
 that Envoy Gateway 1.9 gave a proxy of platform.lab (its config_dump, 2026-11-23). New

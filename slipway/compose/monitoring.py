@@ -164,7 +164,7 @@ def configuration(text: str, targets: list[Target]) -> str:
     """prometheus.yaml of the cluster with Docker's DNS in the API server's place.
 
     Each service gets the labels that Kubernetes' discovery would give to its pods, and
-    after that the cluster's own relabelling: so series bear the same labels.
+    after that the cluster's own relabelling: so series have the same labels.
     """
     found = read(text, "prometheus.yaml")
     jobs = {job["job_name"]: job for job in found["scrape_configs"]}

@@ -85,7 +85,7 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def check(composition: Composition, objects: Objects) -> None:
-    """Refuses what is not translated, and tells what is done in another way."""
+    """Refuses what is not translated, and adds a remark for each difference."""
     for policy in objects.kind("SecurityPolicy", "EnvoyExtensionPolicy"):
         raise _refused(policy, "spec", sorted(policy["spec"]))
     for policy in objects.kind("BackendTrafficPolicy"):

@@ -13,7 +13,7 @@ Said = Callable[[str], None]
 
 
 def examine(plan: Plan, account: Account, said: Said = lambda _: None) -> Report:
-    """All findings. `said` is told each check's name before it is asked.
+    """All findings. `said` gets each check's name before it runs.
 
     Without the right account's credentials nothing else is asked: the answers would be
     another account's, or the same error many times.

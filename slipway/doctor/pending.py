@@ -106,7 +106,7 @@ def _waits(pod: Object) -> bool:
 
 
 def _overlaid(pool: Object, size_of: SizeOf, overlays: Iterable[Object]) -> SizeOf:
-    """Sizes in this pool: slices and turns of GPUs are told by NodeOverlays."""
+    """Sizes in this pool: slices and time slices of GPUs come from NodeOverlays."""
 
     def overlaid(name: str) -> NodeSize | None:
         size = size_of(name)

@@ -16,7 +16,7 @@ WELL_KNOWN = (
     "karpenter.sh/capacity-type",
     "karpenter.sh/nodepool",
 )
-"""Labels that a node has even where its pool does not say so."""
+"""Labels that a node has even if its pool does not declare them."""
 WELL_KNOWN_PREFIX = "karpenter.k8s.aws/"
 
 

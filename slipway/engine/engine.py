@@ -343,7 +343,7 @@ class Engine:
         return waited
 
     def _await_use(self, stack: str, follow: EngineProgress) -> None:
-        """Waits for what makes the stack's objects useful, and tells what does not."""
+        """Waits until the stack's objects are ready, and reports those that are not."""
         seen = readiness.of_stack(self.check(stack), self.root, self._waiting(stack))
         follow.warnings += seen.warnings
         if seen.missing:

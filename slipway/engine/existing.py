@@ -164,7 +164,7 @@ def paths(api: KubeApi, asked: Iterable[Wanted]) -> dict[Key, str]:
 def refuse(
     stack: str, found: Iterable[tuple[Wanted, Answer]], say: Callable[[str], None]
 ) -> None:
-    """SettingsError if there are any that do not bear the stack's label."""
+    """SettingsError if there are any without the stack's label."""
     problems, own = [], []
     for wanted, answer in found:
         if isinstance(answer, ForbiddenError):

@@ -22,7 +22,7 @@ def public(outputs: Mapping[str, auto.OutputValue]) -> dict[str, Any]:
 
 
 def counts(follow: EngineProgress) -> dict[str, int]:
-    """Resources by what was done to them."""
+    """Resources by operation."""
     return {kind: follow.counts[kind] for kind in COUNTED if kind in follow.counts}
 
 

@@ -1,6 +1,6 @@
 """What `pulumi up` asks of the cluster before the program declares anything.
 
-A program does not know its stack's state, so less can be told apart here than by
+A program does not know its stack's state, so fewer cases are distinguished here than by
 `slipway up`: see `refuse_foreign`.
 """
 
@@ -19,9 +19,9 @@ from stacks import layers
 def refuse_foreign(stack: str, config: dict[str, Any], *, preview: bool) -> None:
     """SettingsError with all that others made of what the stack declares.
 
-    `config` is the stack's, by field. An object passes if it bears the stack's label,
-    or no stack's label and some Pulumi program applied it: the stack's own of an
-    earlier version cannot be told from another program's. Nothing is asked where
+    `config` is the stack's, by field. An object passes if it has the stack's label, or
+    no stack's label and some Pulumi program applied it: the stack's own of an earlier
+    version cannot be distinguished from another program's. Nothing is asked where
     another stack makes the cluster, whose outputs the engine alone has; that, and a
     preview that cannot ask, is logged as a warning.
     """

@@ -46,11 +46,11 @@ class Expected:
     """Field of the status with an entry for each parent (`parents`, `ancestors`); empty
     where the conditions are the object's own."""
     true: tuple[str, ...] = ("Accepted",)
-    """Conditions without which the object is of no use."""
+    """Conditions that must be true before the object can be used."""
     warnings: tuple[tuple[str, str], ...] = ()
     """Conditions, each with the status that is worth a warning."""
     parts: str = ""
-    """Field of the status with parts whose conditions are told if they are False."""
+    """Field of the status with parts whose False conditions are reported."""
 
 
 _ROUTE = Expected(
@@ -163,7 +163,7 @@ def _look(api: KubeApi, wanted: list[Wanted], paths: dict[Key, str]) -> Seen:
 
 
 def _missing(found: Object, expected: Expected) -> Iterator[tuple[str, bool]]:
-    """What keeps the object from use, and whether a controller says so."""
+    """Why the object cannot be used, and whether a controller reported it."""
     for whose, entries in _entries(found, expected):
         if not entries:
             yield f"no controller has processed it yet{whose}", False

@@ -124,7 +124,7 @@ def _check_secrets(stack: str, content: Mapping[str, object]) -> None:
 
 
 def _is_production(content: Mapping[str, object]) -> bool:
-    """Whether the stack's settings say so, of whichever layer they are."""
+    """Whether the stack's settings of any layer set it."""
     config = content.get("config")
     if not isinstance(config, Mapping):
         return False

@@ -1,9 +1,9 @@
 """What is in an image: a bill of materials for each, kept beside what was built.
 
 It is made from what went in: packages by images/debian.lock, distributions by the
-image's requirements.lock, modules by what each Go program says of itself, models, and
+image's requirements.lock, modules from each Go program's build information, models, and
 all that is in the image it starts from. A base that was pulled is asked for its Debian
-packages; what else is in it is not known, and its document says so.
+packages; its other contents are unknown, and its document states that.
 """
 
 from __future__ import annotations

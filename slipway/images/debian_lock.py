@@ -86,7 +86,7 @@ def day() -> str:
 
 
 def parse(text: str) -> Lock:
-    """The pins in the file's text; ImageError names a line that is none."""
+    """The pins in the file's text; ImageError names an invalid line."""
     found: dict[str, list[Pin]] = {}
     heading = ""
     for number, line in enumerate(text.splitlines(), 1):

@@ -1,4 +1,4 @@
-"""What goes wrong with images, and how progress is told."""
+"""Errors of images, and the type of progress reports."""
 
 from __future__ import annotations
 

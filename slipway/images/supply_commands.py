@@ -1,4 +1,4 @@
-"""`slipway images sbom|scan|verify|renew`: what images are made of, and who says so."""
+"""`slipway images sbom|scan|verify|renew`: contents and attestations."""
 
 from __future__ import annotations
 

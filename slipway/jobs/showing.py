@@ -38,7 +38,7 @@ def opened(stack: str) -> Iterator[tuple[JobsSettings, Runs]]:
 def follow(runs: Runs, run: str, stack: str) -> int:
     """Shows a run until it has ended; its exit status.
 
-    Who interrupts leaves the run as it is, and is told how to come back.
+    An interrupt does not stop the run; the command to follow it again is printed.
     """
     following = Following(runs, run)
     try:

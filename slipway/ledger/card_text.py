@@ -13,7 +13,7 @@ _SPECIAL = re.compile(r"([\\`*_\[\]<>|#])")
 
 
 def text(card: Card) -> str:
-    """The page; what nobody has stated says so."""
+    """The page; missing facts appear as "not stated"."""
     return "\n".join(_lines(card)) + "\n"
 
 

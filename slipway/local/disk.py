@@ -29,7 +29,7 @@ CACHED = {
     "Debian packages and bases of hosts": ("debian", "rootfs"),
     PYTHON: ("venv", "venv-*", "mypy"),
 }
-"""Folders of the cache by what they hold; all others are the rest."""
+"""Folders of the cache by content; all others are the rest."""
 AGAIN = "`make down` first; `make up` makes it again"
 DELETING = {
     PYTHON: "any time; `make up` makes it again",

@@ -37,7 +37,7 @@ def file() -> Path:
 
 
 def kind_of(changes: dict[str, str]) -> str:
-    """The kind of a run, by what its phases said they changed."""
+    """The kind of a run, by what its phases changed."""
     said = " ".join(changes.values()).strip()
     if not said:
         return UNCHANGED

@@ -13,7 +13,7 @@ from typing import Any
 from slipway.logs.printable import printable
 
 _FIRST = ("level", "message", "method", "path", "status", "duration_ms")
-"""Fields that are shown first, and of which the name need not be told."""
+"""Fields that are shown first and without their name."""
 _LEFT_OUT = ("time", "request_id")
 DEEPEST = 64
 """Lists and objects within each other; what is deeper is shown as text."""

@@ -1,4 +1,4 @@
-"""What tells whether two models answer alike, and which is faster."""
+"""Statistics that show whether two models answer alike, and which is faster."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def side(given: str, out: Path) -> Side:
 def judge(base: Side, head: Side) -> str:
     """Whose code compares: `base`, `head` or `other`.
 
-    Only base's code is sure not to be changed by what it judges.
+    Only base's code is certain to be independent of the change.
     """
     for name, one in (("base", base), ("head", head)):
         if one.folder == paths.ROOT:

@@ -21,7 +21,7 @@ def moved(
 ) -> Iterator[Share]:
     """Backends whose share of a rule differs, of rules there before and after.
 
-    A rule is known by what it matches. A route that comes or goes is an object created
+    A rule is identified by its matches. A route that comes or goes is an object created
     or deleted, and none of these.
     """
     before, after = _routes(base), _routes(head)

@@ -1,8 +1,8 @@
 """Pulumi's test monitor, made to record a program's resources as the engine gets them.
 
 `pulumi.runtime.mocks.MockMonitor` answers a program in the engine's place. This one
-keeps what it is told, names resources as the engine does, and refuses what the engine
-refuses.
+records what is registered, names resources as the engine does, and refuses what the
+engine refuses.
 """
 
 from __future__ import annotations

@@ -146,7 +146,7 @@ def _refuse(
 ) -> None:
     """OperatorError with all that stands in the way; nothing is changed then.
 
-    Sizes that only an autoscaler forbids are told for the stack file.
+    Sizes that only an autoscaler prevents are printed for the stack file.
     """
     problems, autoscalers = (
         [text for change in changes for text in found(api, namespace, change)]

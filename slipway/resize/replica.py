@@ -137,7 +137,7 @@ def _refusal(pod: Object) -> str:
 
 
 def _has(pod: Object, wanted: Object) -> bool:
-    """Whether the container runs with the sizes, by what the kubelet reports."""
+    """Whether the container runs with the sizes, according to the kubelet."""
     (container,) = wanted["spec"]["containers"]
     for status in (pod.get("status") or {}).get("containerStatuses") or ():
         if status["name"] == CONTAINER:

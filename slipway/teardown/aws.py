@@ -34,7 +34,7 @@ class Made:
 
 
 class Found:
-    """The account's things that bear the cluster's tags.
+    """The account's resources with the cluster's tags.
 
     Each method lists one kind; CannotAskError where the caller may not see it.
     """

@@ -122,7 +122,7 @@ class Destroyer:
         if left:
             self._engine.console.print(leftovers.table(left))
             raise LeftoverError(stack, left, "")
-        self._say(stack, f"nothing bears the tags of {found.target.name} any more")
+        self._say(stack, f"no resource has the tags of {found.target.name} any more")
 
     def _say(self, stack: str, text: str) -> None:
         progress.say(self._engine.console, f"{stack}: {text}")

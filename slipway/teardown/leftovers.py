@@ -1,4 +1,4 @@
-"""What still bears a cluster's tags after its destroy."""
+"""Resources that still have a cluster's tags after its destroy."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def tags(name: str) -> list[tuple[str, str | None]]:
 
 
 def find(found: Found) -> list[Leftover]:
-    """All that bears one of the tags and is really there, each once.
+    """All existing resources with one of the tags, each once.
 
     The tagging API still names what was deleted within the last hours, so kinds that
     linger are asked about. CannotAskError where it cannot be asked.

@@ -1,4 +1,4 @@
-"""What a destroy must not take, and the settings that say so."""
+"""What a destroy must not delete, and the settings that protect it."""
 
 from __future__ import annotations
 

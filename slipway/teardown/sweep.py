@@ -1,6 +1,6 @@
 """Deletes by AWS's API what controllers made, where they did not do it themselves.
 
-Only what bears the cluster's own tags. Volumes hold data of users: they are deleted
+Only resources with the cluster's own tags. Volumes hold data of users: they are deleted
 only where that is asked for, and listed otherwise.
 """
 

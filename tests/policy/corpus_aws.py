@@ -223,7 +223,7 @@ PLACES = [
         {"blockDeviceMappings": [DISK]},
         {"blockDeviceMappings": [changed(DISK, {"ebs": {"encrypted": "false"}})]},
     ),
-    inputs_case("aws-resources-bear-tags", BUCKET, {}, {"tags": None}),
+    inputs_case("aws-resources-have-tags", BUCKET, {}, {"tags": None}),
 ]
 CHANGE = {"actions": ["ec2:DeleteVolume"]}
 IAM = [

@@ -128,7 +128,7 @@ def test_a_program_that_ends_is_reported_with_what_it_said(tmp_path: Path) -> No
 
 
 def test_waiting_has_an_end() -> None:
-    with pytest.raises(OperatorError, match="waited 0 s in vain: it starts"):
+    with pytest.raises(OperatorError, match="timed out after 0 s: it starts"):
         processes.wait_for(bool, "it starts", 0)
 
 

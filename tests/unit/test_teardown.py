@@ -125,7 +125,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
 def test_drain_sweep_destroy_and_look_come_in_this_order(world: World) -> None:
     assert world.destroy().changes == {"delete": 2}
     assert world.done == ["drain", "sweep", "destroy", "look"]
-    assert "nothing bears the tags of serving any more" in world.engine.said
+    assert "no resource has the tags of serving any more" in world.engine.said
 
 
 def test_other_layers_are_the_engines_alone(world: World) -> None:

@@ -1,4 +1,4 @@
-"""What a cluster's stack tells the layers above it: exported there, read back here."""
+"""Outputs of a cluster's stack for the layers above it: exported there, read here."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """What Karpenter's controller may do, and who may write into its queue.
 
 As upstream's for v1.14, with the account and region named: it launches only what it
-tags as this cluster's and a pool's, and changes or ends only what bears those tags.
-https://karpenter.sh/docs/reference/cloudformation/
-tests/golden/iam holds each as JSON.
+tags as this cluster's and a pool's, and changes or ends only resources with those
+tags. https://karpenter.sh/docs/reference/cloudformation/ tests/golden/iam holds each
+as JSON.
 """
 
 from __future__ import annotations

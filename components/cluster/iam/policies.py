@@ -278,10 +278,11 @@ def vpc_cni(arns: Arns, cluster: str, vpc: str) -> PolicyDocument:
 
 
 def ebs_csi(arns: Arns, cluster: str) -> PolicyDocument:
-    """Volumes and snapshots that bear the cluster's tag, on the cluster's nodes.
+    """Volumes and snapshots with the cluster's tag, on the cluster's nodes.
 
-    As AmazonEBSCSIDriverPolicyV2, but with the cluster's own tag in place of one that
-    all clusters share: the add-on is told to set it (`controller.extraVolumeTags`).
+    As AmazonEBSCSIDriverPolicyV2, but with the cluster's own tag in place of one
+    that all clusters share: the add-on is configured to set it
+    (`controller.extraVolumeTags`).
     https://github.com/kubernetes-sigs/aws-ebs-csi-driver/blob/master/docs/example-iam-policy.json
     """
     volumes = arns.of("ec2", "volume/*")

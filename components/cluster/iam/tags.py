@@ -1,4 +1,4 @@
-"""Tags that every AWS resource of a cluster bears."""
+"""Tags of every AWS resource of a cluster."""
 
 from __future__ import annotations
 

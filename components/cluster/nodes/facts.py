@@ -10,7 +10,7 @@ import pulumi
 
 @dataclass(frozen=True)
 class ClusterFacts:
-    """What a managed node group is told of its cluster."""
+    """Facts about the cluster that a managed node group needs."""
 
     name: str
     """The cluster's name, as the settings have it."""
@@ -32,7 +32,7 @@ class KarpenterFacts:
     """What Karpenter's objects name: all of it known from settings, none looked up."""
 
     cluster_name: str
-    """Subnets and security groups bear it in the tag `karpenter.sh/discovery`."""
+    """Subnets and security groups have it in the tag `karpenter.sh/discovery`."""
     version: str
     """Kubernetes' minor version: it decides the AMI release."""
     node_role_name: str

@@ -1,4 +1,4 @@
-"""What the nodes of a pool bear, and what a workload says to get onto them."""
+"""Labels and taints of a pool's nodes, and what a workload needs to run there."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TAINT_VALUE = "present"
 
 @dataclass(frozen=True)
 class NodeTaint:
-    """A taint as nodes bear it."""
+    """A taint of a node."""
 
     key: str
     value: str

@@ -16,7 +16,7 @@ TAG = "slipway"
 RATE = "$__rate_interval"
 """Grafana's own: at least four scrapes."""
 FIRING = 'alertstate="firing"'
-"""Of Prometheus' series ALERTS, those that are told of."""
+"""Selector of Prometheus' series ALERTS: alerts that are sent."""
 SLOW = "5m"
 """For what is scraped less often (components/observability/scrape.py)."""
 

@@ -115,7 +115,7 @@ def _outputs(of: Served) -> Iterator[Panel]:
         empty="no label of a judged day yet",
     )
     yield Panel(
-        "Drift that is told of",
+        "Drift with an alert",
         "1: the monitor has detected drift of predictions or of errors.",
         "bool_yes_no",
         one(
@@ -196,7 +196,7 @@ def _monitor(of: Served) -> Iterator[Panel]:
     )
     yield Panel(
         "Labels",
-        "Labels a second, by what became of them.",
+        "Labels per second, by result.",
         "short",
         one(
             f"sum by (result) (rate(monitor_labels_total{{{here}}}[{SLOW}]))",

@@ -171,8 +171,8 @@ def idle_alerts(name: str, target: str, window: str) -> list[Alert]:
             "ModelDoesNotWake",
             f"{refused} > 0 or absent(waker_asleep{{{target}}})",
             "critical",
-            f"Requests to {name} wait in vain for it to wake",
-            "Callers get 503, or would, as no waker is there.",
+            f"Requests to {name} are not served because it does not wake",
+            "Callers get 503, or would get it, because no waker runs.",
         )
     ]
 

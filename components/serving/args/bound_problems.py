@@ -15,7 +15,7 @@ _FULL = 100 + TOLERANCE_PERCENT
 
 
 def problems(args: ServerArgs) -> Iterator[Problem]:
-    """What the autoscaler, the gateway or an alert would wait for in vain."""
+    """Limits that the autoscaler, the gateway or an alert could never reach."""
     yield from _scaling(args)
     yield from _retries(args)
     yield from _latency(args)

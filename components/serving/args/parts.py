@@ -39,7 +39,7 @@ class Part:
 
     @property
     def own_labels(self) -> dict[str, str]:
-        """What its objects bear beside the server's labels."""
+        """Labels of its objects, in addition to the server's."""
         return {naming.REVISION_LABEL: self.revision} if self.revision else {}
 
     def labels(self, component: str) -> dict[str, str]:

@@ -53,7 +53,7 @@ class Onnx(Ours):
     the Service; `grpc_route` makes it public."""
 
     def program(self, model: str, args: ReplicaArgs) -> Program:
-        """With gRPC so many calls at a time as its memory bears the bodies of."""
+        """With gRPC: limits concurrent calls to what its memory can hold."""
         found = super().program(model, args)
         if not self.grpc:
             return found

@@ -92,7 +92,7 @@ FACTS = Facts(
         "speak the Open Inference Protocol",
         "say how many requests are in flight, so it scales by CPU",
         "write the prediction log",
-        "be told a version by label",
+        "select a version by label",
     ),
 )
 

@@ -18,7 +18,8 @@ BYTES: dict[Weights, float] = {
 }
 """Of a parameter. Scales of quantized weights come on top, some percent."""
 COMPUTED_IN = ("float32", "bfloat16", "float16")
-"""What the engine is told; how weights are quantized it reads in the model's files."""
+"""Options of the engine; it reads the quantization of weights from the model's
+files."""
 LEAST_CAPABILITY: dict[Weights, tuple[int, int]] = {"bfloat16": (8, 0)}
 """Compute capability from which GPUs have the type; vLLM ends at its start below it.
 https://docs.nvidia.com/cuda/cuda-c-programming-guide/#compute-capabilities"""

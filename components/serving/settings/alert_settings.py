@@ -1,4 +1,4 @@
-"""When somebody is told of a model."""
+"""When alerts about a model fire."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from components.settings import Settings
 
 
 class Alerts(Settings):
-    """When somebody is told; docs/reference/alerts.md lists the alerts."""
+    """When alerts fire; docs/reference/alerts.md lists them."""
 
     window_seconds: Annotated[Whole, Field(ge=10, le=86_400)] = 300
     """Window of rates and percentiles, in seconds: at least four scrapes

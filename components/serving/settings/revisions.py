@@ -39,7 +39,7 @@ def _name(text: str) -> str:
 
 
 RevisionName = Annotated[str, AfterValidator(_name)]
-"""A revision's name: callers give it in x-model-revision, and answers bear it."""
+"""A revision's name: callers give it in x-model-revision, and responses have it."""
 
 
 class Revision(Settings):

@@ -1,4 +1,4 @@
-"""How many replicas a model server has, and by what they are scaled."""
+"""How many replicas a model server has, and by which metric they are scaled."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class ServiceAccount(Settings):
     AWS services themselves still need `egress`."""
 
     def contradictions(self) -> Iterator[Problem]:
-        """Two roles, or one that is none; more than an object may hold."""
+        """Two roles, or an invalid one; more than an object may hold."""
         role = self.annotations.get(ROLE_ANNOTATION)
         if role is not None and not _is_role(role):
             yield Problem(

@@ -24,7 +24,7 @@ class Refusal(Exception):  # noqa: N818 (an answer, not a fault of ours)
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """One alert as it was told once; `text` is all of it, as JSON."""
+    """One notification of an alert; `text` is the whole notification as JSON."""
 
     text: bytes
     status: str

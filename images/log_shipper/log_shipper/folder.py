@@ -44,7 +44,7 @@ class Look:
     vanished: list[str]
     """Files of the last look that neither are there nor were sent: lost."""
     ignored: list[str]
-    """Some that bear the names of finished files and are none."""
+    """Files with the names of finished files that are not finished."""
 
 
 class LogFolder:

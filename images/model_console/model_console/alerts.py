@@ -1,4 +1,4 @@
-"""Alerts as Alertmanager's API tells them (`/api/v2/alerts`)."""
+"""Alerts from Alertmanager's API (`/api/v2/alerts`)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SEVERITIES = ("critical", "warning", "info")
 
 @dataclass(frozen=True)
 class Status:
-    """Whether anybody is told: "active", "suppressed" or "unprocessed"."""
+    """Whether a notification is sent: "active", "suppressed" or "unprocessed"."""
 
     state: str
 

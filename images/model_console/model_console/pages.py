@@ -163,7 +163,7 @@ class Pages:
         return page
 
     async def failed(self, _: Request, __: Exception) -> Response:
-        """Answer a fault of this program, which its log tells of."""
+        """Answer an error of this program; the log has the details."""
         status = HTTPStatus.INTERNAL_SERVER_ERROR
         said = "The console has a fault. Its log says more."
         return self._page(

@@ -66,7 +66,7 @@ def backfill(
 
     Nothing is written unless all columns are there and every row has an id and a time.
     now: when labels without a time became known. request: one that may be carried out
-    again after a kill; the audit chain tells of it once.
+    again after a kill; the audit chain records it once.
     """
     limits = limits or Limits()
     with _checked(store, mapping, predictions, labels, limits) as (connection, columns):

@@ -113,7 +113,8 @@ class Model:
     A label names no model, so that each waits as long as the longest of all models."""
     retire_after_days: int = 7
     """A revision is retired when the model's newest record is so much newer than its
-    own. What needs labels is told until the last of its rows have left the windows."""
+    own. What needs labels is reported until the last of its rows have left the
+    windows."""
     min_labels: int = 300
     min_coverage: float = 0.8
     stale_seconds: float = 3600.0
@@ -162,7 +163,7 @@ class Config:
 
     @property
     def longest_label_wait_days(self) -> float:
-        """How long labels wait: a label does not tell which model it is of."""
+        """How long labels wait: a label does not name its model."""
         default = self.label_wait_days
         waits = [it.label_wait_days for it in self.models]
         found = [default if it is None else it for it in waits]

@@ -49,7 +49,7 @@ EVERYTHING_DAYS = 36_500
 
 
 class StoppedError(Exception):
-    """The pass was told to stop between two steps."""
+    """The pass was stopped between two steps."""
 
 
 @dataclass
@@ -188,7 +188,7 @@ class Cycle:
             logger.info("small files joined", extra=vars(compacted))
 
     def _take_in_some(self) -> bool:
-        """Fetch and read files; tell whether the buckets have more."""
+        """Fetch and read files; return whether the buckets have more."""
         self._step()
         fetched = self._buckets.fetch(dt.datetime.now(dt.UTC).date())
         self._step()

@@ -152,7 +152,7 @@ def _of_model(results: Values, now: dt.datetime | None) -> Iterator[Sample]:
 
 
 def _of_answers(results: Values, revision: Values, features: int) -> Iterator[Sample]:
-    """Yield what is told of a revision until it is retired."""
+    """Yield the metrics of a revision until it is retired."""
     key = (results["model"], revision["revision"])
     answers = _answers(results, revision)
     for sample in _of_drift(key, revision["drift"], features):

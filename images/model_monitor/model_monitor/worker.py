@@ -21,7 +21,7 @@ LOOK_SECONDS = 1.0
 
 
 class Worker:
-    """Does passes until it is told to stop; a failed one is logged and done again.
+    """Does passes until it is stopped; a failed one is logged and repeated.
 
     Whatever the reason: the next pass goes on from the files that are there. A service
     that ended instead would not take in what is sent to it, and would end again after

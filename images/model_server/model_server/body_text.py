@@ -17,7 +17,7 @@ _NO_UTF8 = b"\xff"
 
 
 class BodyText:
-    """Parts of a body by their place in it, and places as orjson's errors tell them."""
+    """Parts of a body by their position, and positions in orjson's errors."""
 
     def __init__(self, body: bytes | bytearray) -> None:
         self._body = body

@@ -1,8 +1,8 @@
 """The server's settings: read once from the environment, typed, all errors at once.
 
 `VARIABLES` is the one table of what can be set; the README's table is compared with it
-by a test. Each variable sets the field of `Config` that bears its name in lower case
-without the prefix.
+by a test. Each variable sets the field of `Config` with its name in lower case without
+the prefix.
 """
 
 from __future__ import annotations

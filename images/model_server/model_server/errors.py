@@ -1,4 +1,4 @@
-"""What can be wrong with a request, as the client is told."""
+"""Errors of a request, as the client gets them."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def _parameters(holder: Any, path: str, level: str) -> dict[str, object]:
 
 
 def _pack(tensor: Any, path: str) -> bytes:
-    """Return typed contents as raw bytes; a wrong datatype is told by the reader."""
+    """Return typed contents as raw bytes; the reader reports a wrong datatype."""
     field = CONTENTS.get(tensor.datatype)
     if field is None:
         if tensor.datatype in DATATYPES:

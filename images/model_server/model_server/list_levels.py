@@ -12,7 +12,7 @@ from model_server.long_list import Block
 
 
 class Levels:
-    """The sizes of lists, for each depth of a shape; what is wrong is told at the end.
+    """The sizes of lists, for each depth of a shape; errors are reported at the end.
 
     `shape` has one size where the values must be a flat list.
     """

@@ -1,4 +1,4 @@
-"""The line of the log that tells of a loaded model."""
+"""The log line of a loaded model."""
 
 from __future__ import annotations
 

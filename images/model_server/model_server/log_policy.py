@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class LogPolicy:
-    """Names of features by what is logged of each; all others are dropped.
+    """Names of features by how they are logged; all others are dropped.
 
     A name stands in at most one of `keep`, `bucket` and `hashed`. `protected` ones go
     to files of their own, and to the log only if one of the three names them too.

@@ -53,7 +53,7 @@ class LongList:
     ) -> None:
         """`before` returns what a JSON document has before the list, shortened.
 
-        `give_up` is told up to where the text is read.
+        `give_up` gets the position up to which the text is read.
         """
         self.start = start
         self.is_begun = False

@@ -200,7 +200,7 @@ class _Parser:
         return str(name)
 
     def _digests(self) -> dict[str, str]:
-        """Return digests by the file's path in the folder, or by what they are of."""
+        """Return digests by the file's path in the folder, or by their subject."""
         digests = self.content.get("digests", {})
         if not isinstance(digests, dict):
             self.problems.append("digests: must be a mapping")

@@ -31,7 +31,7 @@ class _Packed:
         self.data = io.BytesIO(bytes(size))
         self.misfit: RequestError | None = None
         self.too_large: RequestError | None = None
-        """What BF16 cannot hold is told after what FP32 cannot."""
+        """Values that BF16 cannot hold are reported after those that FP32 cannot."""
 
     def whole(self) -> bytes:
         """Return all values, uncopied; raise where one does not fit."""

@@ -115,7 +115,7 @@ class Pages:
                 endpoints = endpoint.by_revision.values()
                 return lambda: self._document(path, endpoints, {})
         raise RequestError(
-            404, "not_found", f"nothing at {path[:128]!r}; GET /v2 tells what is here"
+            404, "not_found", f"nothing at {path[:128]!r}; GET /v2 lists what is here"
         )
 
     def _live(self) -> Page:

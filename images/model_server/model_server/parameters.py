@@ -84,8 +84,8 @@ own to the model.
 def read(path: str, level: str, parameters: object) -> dict[str, object]:
     """Return those of an object's parameters that ask for something.
 
-    `level` is what bears them: REQUEST, INPUT or OUTPUT. Raises `RequestError`, which
-    names the parameter, where one asks for what is not done here.
+    `level` is their place: REQUEST, INPUT or OUTPUT. Raises `RequestError`, which names
+    the parameter, where one asks for what is not done here.
     """
     if parameters is None:
         return {}

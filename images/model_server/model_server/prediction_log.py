@@ -204,7 +204,7 @@ def open_prediction_log(config: Config) -> PredictionLog | None:
 
 
 def unwritable_log(config: Config, error: OSError) -> str:
-    """Return what to tell of a prediction log that cannot be written."""
+    """Return the error of a prediction log that cannot be written."""
     return (
         f"MODEL_SERVER_PREDICTION_LOG={str(config.prediction_log)!r} cannot be "
         f"written: {error}; mount a writable folder there or set it empty"

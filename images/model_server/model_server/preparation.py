@@ -33,7 +33,7 @@ class Prepared:
     examples: int
     """How many answers of the original model it was compared with."""
     doubt: str
-    """Why the examination could not tell whether rows may share a run, if so."""
+    """Why the examination could not decide whether rows may share a run, if so."""
     not_trees: str = ""
     """Why onnxruntime computes the answers and not tree_masks, if so."""
 

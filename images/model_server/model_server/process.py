@@ -18,7 +18,7 @@ class Usage:
     """The busy share, smoothed over some seconds; sample it in the event loop.
 
     One event loop cannot use more than one CPU, so the larger of its own share of one
-    CPU and the whole process's share of the CPU limit tells how near the end is.
+    CPU and the whole process's share of the CPU limit shows how near the end is.
     """
 
     def __init__(self, cpu_limit: float) -> None:

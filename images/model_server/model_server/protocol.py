@@ -33,7 +33,7 @@ class Inference:
 
     `buffers` are in the order of the manifest, and so are the indices in `wanted` (None
     for all outputs) and in `binary`: those that HTTP answers as raw bytes.
-    `timeout_seconds` is how long the client waits, if the request itself says so.
+    `timeout_seconds` is how long the client waits, if the request has it.
     """
 
     __slots__ = ("binary", "buffers", "id", "rows", "timeout_seconds", "wanted")

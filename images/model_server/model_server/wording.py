@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"-?\d[\d.]*(?:e[-+]?\d+)?")
 
 
 def shown(value: object) -> str:
-    """Return a value as JSON, cut to a length that an error message bears."""
+    """Return a value as JSON, cut to a length that fits into an error message."""
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, list) and any(isinstance(inner, list) for inner in value):

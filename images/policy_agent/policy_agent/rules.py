@@ -60,7 +60,7 @@ class Ruleset:
     """Everything that a node enforces."""
 
     known: frozenset[str] = frozenset()
-    """Addresses of all pods on the node; who bears another is let nowhere."""
+    """Addresses of all pods on the node; packets from other addresses are dropped."""
     ingress: Mapping[str, Rules] = field(default_factory=dict)
     """Rules by the address of the pod they protect; without an entry all may come."""
     egress: Mapping[str, Rules] = field(default_factory=dict)

@@ -29,7 +29,7 @@ AGENT = "slipway-rollout"
 
 
 def step(cluster: Cluster, watched: Watched) -> None:
-    """One tick of one rollout; what fails is told, and tried again at the next."""
+    """One tick of one rollout; failures are logged, and retried at the next tick."""
     _tick(cluster, watched)
     watched.looked = time.time()
 

@@ -1,4 +1,4 @@
-"""What a rollout is told: the JSON that the stack writes into its ConfigMap."""
+"""Settings of a rollout: the JSON that the stack writes into its ConfigMap."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to do for one model next, by what is seen of it alone.
+"""The next action for one model, from its own state alone.
 
 Nothing is remembered but the time since which the model has been covered, so a waker
 that starts anew goes on where the last one stopped. Covered means: the waker's own

@@ -1,4 +1,4 @@
-"""Whether a model has been idle, by what its own pods count."""
+"""Whether a model has been idle, by the counters of its own pods."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Keeper:
         self._calm_at = 0.0
         self._failing = False
         self._given_up: set[str] = set()
-        """Orphans that could not be woken, so that each is told of once."""
+        """Orphans that could not be woken, so that each is logged once."""
 
     @property
     def is_ready(self) -> bool:

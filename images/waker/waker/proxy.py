@@ -1,8 +1,9 @@
 """Takes a request in, waits for a pod, forwards it and streams the answer back.
 
-The port tells the model; the request's target (RFC 9112, section 3.2), host and headers
-are passed on as they came: no dot segment is resolved, no form changed. A request is
-sent again only where no connection came to be, so that no pod gets it twice.
+The port identifies the model; the request's target (RFC 9112, section 3.2), host and
+headers are passed on as they came: no dot segment is resolved, no form changed. A
+request is sent again only where no connection came to be, so that no pod gets it
+twice.
 """
 
 from __future__ import annotations

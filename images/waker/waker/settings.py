@@ -1,4 +1,4 @@
-"""What the waker is told of itself and of the models: a JSON file and its own pod."""
+"""The waker's settings about itself and the models: a JSON file and its own pod."""
 
 from __future__ import annotations
 

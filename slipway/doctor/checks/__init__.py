@@ -36,4 +36,4 @@ CHECKS: Mapping[str, Check] = {
     cidrs.NAME: cidrs.check,
     subnets.NAME: subnets.check,
 }
-"""Each by its name, which its findings bear too."""
+"""Each by its name, which its findings also have."""

@@ -77,7 +77,7 @@ def _judged(plan: Plan, account: Account, demand: Demand) -> Finding:
 
 
 def others(plan: Plan, found: list[dict[str, object]]) -> list[dict[str, object]]:
-    """What does not bear this cluster's tag."""
+    """Resources without this cluster's tag."""
     own = {"Key": CLUSTER_TAG, "Value": plan.cluster}
     return [one for one in found if own not in (one.get("Tags") or ())]  # type: ignore[operator]
 

@@ -25,7 +25,7 @@ HOW_TO_GET = {
 
 
 def choose(wanted: str, say: Say) -> Builder:
-    """The wanted builder, or with `auto` the first that works; `say` is told which.
+    """The wanted builder, or with `auto` the first that works; `say` gets its name.
 
     Raises BuilderError with what is wrong with each, and how to get it.
     """

@@ -131,7 +131,7 @@ def _verdict_json(found: Verdict) -> dict[str, Any]:
 
 
 def _entry(line: bytes) -> dict[str, Any]:
-    """Return an entry as it is sent; of a line that is none, null but for the reason.
+    """Return an entry as it is sent; for an invalid line, null except for the reason.
 
     A changed line may hold anything, and so is not sent itself.
     """

@@ -1,4 +1,4 @@
-"""Figures of small groups are not given out: few people could be told apart in them.
+"""Results of small groups are withheld: they could identify people.
 
 A group with fewer rows than the minimum is left out. The rows of all groups together
 are no secret, so that one such group could be found by subtraction: then the smallest

@@ -1,4 +1,4 @@
-"""Finding entries of an audit chain by what they say."""
+"""Search of entries of an audit chain by their content."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ the time between two files."""
 
 @dataclass
 class CohortFiles:
-    """Paths and bytes of one cohort's files, by what they hold."""
+    """Paths and bytes of one cohort's files, by content."""
 
     predictions: dict[Path, int] = field(default_factory=dict)
     protected: dict[Path, int] = field(default_factory=dict)

@@ -99,7 +99,8 @@ def import_posted(
 ) -> LabelImport:
     """Take posted JSON lines in, which lie in `path`; their digest names them.
 
-    The caller is told of bad lines; none goes to quarantine. Raises as `import_labels`.
+    Bad lines are reported to the caller; none goes to quarantine. Raises as
+    `import_labels`.
     """
     limits = limits or Limits()
     source = LinesFile(path, limits, is_gzip=False)

@@ -25,6 +25,6 @@ class ReceiverSettings:
     body_seconds: float = 60.0
     """That the whole body may take; a slow sender is cut off."""
     requests: int = 16
-    """That are read at the same time; more are told to come again."""
+    """Uploads that are read at the same time; more get 503 with Retry-After."""
     quota_bytes: int = 2048 * MIB
     """Of files that wait in landing/; beyond it the shippers wait."""

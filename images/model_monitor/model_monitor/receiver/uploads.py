@@ -80,7 +80,7 @@ class Uploads:
             )
 
     def _land(self, path: Path, name: str) -> bool:
-        """Give the file its name; tell whether it is new. Raises ReceiverError."""
+        """Give the file its name; return whether it is new. Raises ReceiverError."""
         digest = self._digest(path, name)
         landed = self.store.landing / name
         with self.lock:

@@ -85,7 +85,7 @@ class Answer:
     def of(
         cls, request: Request, outcome: Outcome, passed: Passed, figures: str
     ) -> Answer:
-        """Return the answer; a backfill's tells of the pass too.
+        """Return the answer; a backfill's includes the pass.
 
         figures: of the model of a backfill, as a table; "" if there are none.
         """

@@ -1,7 +1,8 @@
 """The side of requests that holds the store: each is carried out once, and answered.
 
-A kill at any point leaves files from which the next run goes on: the journal tells what
-was begun and done, the work itself can be repeated, and the answer is written last.
+A kill at any point leaves files from which the next run continues: the journal shows
+what was begun and done, the work itself can be repeated, and the answer is written
+last.
 
 A request that cannot be read, begun or answered is left to the next cycle, and refused
 if it fails again and again. It stops neither the others nor the pass: on a full disk
@@ -34,7 +35,7 @@ logger = logging.getLogger("model_monitor.requests")
 MOST_ATTEMPTS = 5
 """Beginnings of one request, and cycles that could not begin it; then it is refused."""
 TROUBLES = (OSError, ValueError, KeyError, TypeError)
-"""Of the files of a request; `carry_out` tells of those of its work by itself."""
+"""Errors of the files of a request; `carry_out` reports those of its work itself."""
 
 
 @dataclass(frozen=True)

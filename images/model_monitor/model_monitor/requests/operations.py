@@ -75,7 +75,7 @@ def _reason(work: Work, error: Exception) -> str:
 def given_up(store: Store, work: Work, journal: Journal, reason: str) -> Outcome:
     """Return what came of a request that is not tried again.
 
-    Of an erasure that is the receipt of what it did; the audit chain tells of it, too.
+    For an erasure, that is the receipt of what it did; the audit chain records it, too.
     Raises OSError: then it is to be given up later.
     """
     if work.request.kind is not Kind.ERASE:
@@ -98,7 +98,7 @@ def given_up(store: Store, work: Work, journal: Journal, reason: str) -> Outcome
 def _outcome_without_audit_entry(
     journal: Journal, reason: str, error: Exception
 ) -> Outcome:
-    """Return the receipt of an erasure that the audit chain cannot tell of."""
+    """Return the receipt of an erasure that the audit chain could not record."""
     entry = f"{error}; keep this receipt: the audit chain has no entry of it"
     if not journal.receipt:
         return Outcome.failed(reason, entry)

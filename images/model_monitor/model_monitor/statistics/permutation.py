@@ -50,9 +50,9 @@ def permutation_importance(
     labels.
 
     The value is the mean over `repeats` (at least 2), the interval Student's of that
-    mean: it tells the error of the shuffling, not that of the rows. Values are shuffled
-    as scikit-learn's permutation_importance does, which so gives the same figures
-    (Breiman 2001, Machine Learning 45:5).
+    mean: it is the error of the shuffling, not that of the rows. Values are shuffled as
+    scikit-learn's permutation_importance does, which so gives the same figures (Breiman
+    2001, Machine Learning 45:5).
     """
     given = checks.numbers(rows, "rows")
     if given.ndim != 2 or len(given) < 2:

@@ -6,7 +6,7 @@ own order gives. It is 1 for the same order and falls most where the most import
 features lose their places; features that matter little may change places freely.
 
 Importances are estimates, so that even the same model on the same population has an
-NDCG below 1. `p_value` tells what share of such pairs has one as low.
+NDCG below 1. `p_value` is the share of such pairs that have one as low.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def p_value(
     current: Sequence[float],
     current_errors: Sequence[float],
 ) -> float:
-    """Return how often an NDCG is as low where only sampling tells the lists apart.
+    """Return how often an NDCG is as low if only sampling makes the lists differ.
 
     Both are drawn around their mean, weighted by precision, with normal errors of the
     given standard errors (parametric bootstrap). Errors of one day are taken as

@@ -148,7 +148,7 @@ class Compactor:
     def _join(
         self, folder: Path, waiting: Path, received: Path, result: Compacted
     ) -> bool:
-        """Join files of a folder that belong together; tell whether more are left."""
+        """Join files of a folder that belong together; return whether more are left."""
         paths = sorted(folder.glob("*.parquet"))
         joined = [path for path in paths if _JOINED.fullmatch(path.name)]
         new = [

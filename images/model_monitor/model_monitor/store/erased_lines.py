@@ -73,7 +73,7 @@ class ErasedLines:
         Yields each changed file with its digest before and the lines that it lost. A
         file that has no line left is deleted, and its report with it. announce: is told
         of each change before it is made, by file, lines and digest. but_named: leave
-        the lines that have the value, for they tell of the ids.
+        the lines that have the value, because they have the ids.
         """
         for path in lines_of(folder):
             with path.open("rb") as file:
@@ -171,7 +171,7 @@ def _record(line: bytes) -> dict[str, Any] | None:
 
 
 def _key(line: bytes) -> Key | None:
-    """Return the id and row of a line, None if it does not tell them."""
+    """Return the id and row of a line, None if it has none."""
     if (record := _record(line)) is not None:
         return _key_of(record)
     ids, row = set(_IDS.findall(line)), _ROW.search(line)

@@ -110,9 +110,9 @@ def give_up(
 
 
 def _settle(store: Store, journal: ErasureJournal | None) -> None:
-    """Note what a run did that failed, as long as the files tell it.
+    """Record what a failed run did, while the files still show it.
 
-    On a disk that is full they tell it later: nobody else can change them either.
+    On a full disk they show it later: nobody else can change them either.
     """
     if journal:
         made = ErasureReceipt("", "", "")

@@ -46,7 +46,7 @@ class Chunk:
 class FileTroubleError(Exception):
     """The file cannot be read to its end.
 
-    `keeps_lines` tells whether what was read of it is right all the same.
+    `keeps_lines`: whether the part that was read is valid nevertheless.
     """
 
     def __init__(self, reason: str, *, keeps_lines: bool) -> None:

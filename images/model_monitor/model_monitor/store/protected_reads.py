@@ -1,4 +1,4 @@
-"""Reads of protected attributes, as the audit chain tells of them.
+"""Reads of protected attributes, as the audit chain records them.
 
 Who reads files of `protected/` for any purpose calls `note` first. The counts for
 fairness, which read some in nearly every cycle, do so by `FairnessReads`, once a day.

@@ -1,6 +1,6 @@
 """The SQL that reads the usual lines of a chunk: each is parsed once.
 
-It tells the lines that are surely good, and no other: whatever it doubts goes through
+It finds the lines that are certainly valid, and no other: all others go through
 `record_query`, which names the reason. A JSON text without a backslash has two
 quotation marks for each key and each string. A good line has those of the fields and
 names that were found and no more: so their number shows that no field is unknown or

@@ -1,7 +1,7 @@
 """Receipts: a small file for each name that came in, with the digest of its content.
 
-They tell a repeated file from another one of the same name, also after the store has
-read and removed it. `.received/` holds those of landed files, `.imported/` those of
+They distinguish a repeated file from another one of the same name, also after the store
+has read and removed it. `.received/` holds those of landed files, `.imported/` those of
 labels.
 """
 

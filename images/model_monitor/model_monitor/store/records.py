@@ -2,7 +2,7 @@
 
 The database does what is done for each row: at first by a quick query, which tells the
 lines that are surely good, then for the others by one that knows all that can be wrong.
-A line that is bad is told apart by a reason and given back; none is passed over.
+A bad line is returned with its reason; none is skipped.
 """
 
 from __future__ import annotations

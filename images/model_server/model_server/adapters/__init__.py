@@ -3,7 +3,7 @@
 `Predictor` loads and runs the models; `model_server.adapters.fastapi`, `.flask` and
 `.django` mount the server's contract into an application; `.uvicorn` and `.gunicorn`
 run that application with the server's settings and drain. Nothing of a framework is
-imported but by the module that bears its name. docs/how-to/framework-adapters.md.
+imported only by the module with its name. docs/how-to/framework-adapters.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rows that bear names: data frames, structured arrays, lists of records.
+"""Rows with named columns: data frames, structured arrays, lists of records.
 
 A model takes columns by their place; whoever gives names means the names. They are
 matched with the names in model.yaml (`features`), or refused.
@@ -31,11 +31,11 @@ class Named:
 
 
 def named(values: Any) -> Named | None:
-    """Return the columns of rows that bear names; None for rows that bear none.
+    """Return the columns of rows with named columns; None for other rows.
 
     Taken: data frames (pandas, polars and whatever else has `columns`), tables of
     pyarrow, NumPy's structured arrays, sequences of mappings, of named tuples or of
-    pandas' Series. A frame whose columns are numbered from 0 bears no names. Raises
+    pandas' Series. A frame whose columns are numbered from 0 has no names. Raises
     `RequestError` for mappings that do not all have the same names.
     """
     if isinstance(values, np.ndarray):
@@ -63,7 +63,7 @@ def named(values: Any) -> Named | None:
 
 
 def _record(value: Any) -> dict[str, Any] | None:
-    """Return a row that bears names as a dict; None for one that bears none."""
+    """Return a row with names as a dict; None for other rows."""
     if isinstance(value, np.void):
         names = value.dtype.names
         return None if names is None else {name: value[name] for name in names}
