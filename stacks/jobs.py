@@ -8,9 +8,10 @@ from components.cluster.existing import cluster_access
 from components.cluster.settings import ClusterSettings
 from components.ownership import Ownership
 from components.settings import SettingsError
-from components.training import pool_problems
+from components.training import pool_problems, spark_pool_problems
 from components.training.claims import Claims
 from components.training.settings import JobsSettings
+from components.training.spark_job import SparkJob
 from components.training.training_job import TrainingJob
 from stacks import config, files
 
@@ -18,7 +19,10 @@ from stacks import config, files
 def run() -> None:
     """Declares what the runs of every job need; starts none of them."""
     chosen = config.settings(JobsSettings)
-    if chosen.cluster.stack and pool_problems.asked(chosen.training):
+    asked = pool_problems.asked(chosen.training) or spark_pool_problems.asked(
+        chosen.spark
+    )
+    if chosen.cluster.stack and asked:
         _check_cluster(chosen, chosen.cluster.stack)
     owned = Ownership(pulumi.get_stack(), chosen.adopt)
     cluster = cluster_access.provider(chosen.cluster)
@@ -27,14 +31,19 @@ def run() -> None:
         Claims("claims", chosen.made_claims, namespace=chosen.namespace, opts=options)
     for name, args in chosen.training.items():
         TrainingJob(name, args, namespace=chosen.namespace, opts=options)
+    for name, spark in chosen.spark.items():
+        SparkJob(name, spark, namespace=chosen.namespace, opts=options)
     owned.require_declared(files.name(pulumi.get_stack()))
-    pulumi.export("jobs", list(chosen.training))
+    pulumi.export("jobs", list(chosen.jobs))
 
 
 def _check_cluster(chosen: JobsSettings, other: str) -> None:
     """What the jobs count on against the stack that makes the cluster."""
     stack = pulumi.get_stack()
     cluster = config.of_other_stack(other, ClusterSettings, stack)
-    found = pool_problems.problems(chosen.training, chosen.namespace, cluster)
-    if problems := list(found):
+    problems = [
+        *pool_problems.problems(chosen.training, chosen.namespace, cluster),
+        *spark_pool_problems.problems(chosen.spark, chosen.namespace, cluster),
+    ]
+    if problems:
         raise SettingsError(files.name(stack), problems)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated
 
 from pydantic import Field
 
@@ -12,6 +11,7 @@ from components.cluster.existing.cluster_access import ClusterAccess
 from components.ownership import AdoptedObject
 from components.setting_types import ModelName, Namespace
 from components.settings import ABSENT, Problem, Settings
+from components.training.spark_settings import SparkJobArgs
 from components.training.training_settings import TrainingJobArgs
 from components.training.volume_settings import Claim
 
@@ -24,18 +24,35 @@ class JobsSettings(Settings):
     namespace: Namespace = naming.MODELS_NAMESPACE
     """Namespace of the jobs, with a default deny of network policies; the platform
     stack makes those that `namespaces.models` lists."""
-    training: Annotated[dict[ModelName, TrainingJobArgs], Field(min_length=1)]
+    training: dict[ModelName, TrainingJobArgs] = Field(
+        default={}, validate_default=True
+    )
     """Training jobs by name."""
+    spark: dict[ModelName, SparkJobArgs] = Field(default={}, validate_default=True)
+    """Spark jobs by name."""
     adopt: tuple[AdoptedObject, ...] = ()
     """Existing objects to adopt, as Kind/name or Kind/namespace/name: their declared
     fields are changed, and `destroy` keeps them."""
+
+    @property
+    def jobs(self) -> dict[str, TrainingJobArgs | SparkJobArgs]:
+        """All jobs by name."""
+        return {**self.training, **self.spark}
+
+    @property
+    def _placed(self) -> dict[str, TrainingJobArgs | SparkJobArgs]:
+        """All jobs by the path of their settings."""
+        return {
+            **{f"training.{name}": job for name, job in self.training.items()},
+            **{f"spark.{name}": job for name, job in self.spark.items()},
+        }
 
     @property
     def made_claims(self) -> dict[str, Claim]:
         """The claims that the stack makes, by name."""
         return {
             place.claim: place
-            for job in self.training.values()
+            for job in self.jobs.values()
             for place in job.claims.values()
             if place.claim and place.size_gib
         }
@@ -49,29 +66,51 @@ class JobsSettings(Settings):
                 f"it belongs to {owner}; policies and quotas would mix",
                 f"give one of your own, such as {naming.MODELS_NAMESPACE}",
             )
-        for name in self.training:
-            if owner := reserved_names.IN_MODELS_NAMESPACE.get(name):
-                yield Problem(
-                    f"training.{name}",
-                    name,
-                    f"its objects would have the same names as {owner}",
-                    "rename it",
-                )
+        yield from self._names()
         yield from self._claims()
         yield from self._folders()
         yield from self._native()
 
+    def _names(self) -> Iterator[Problem]:
+        """No job at all; jobs whose objects have the names of others."""
+        if not self.jobs:
+            yield Problem(
+                "training", ABSENT, "there is no job", "give training, or spark"
+            )
+        for name in sorted({*self.training} & {*self.spark}):
+            yield Problem(
+                f"spark.{name}",
+                name,
+                "a training job has this name, and so its objects would",
+                "rename one of the two",
+            )
+        made = {
+            other: f"the Spark job {name}"
+            for name, job in self.spark.items()
+            for other in job.other_names(name)
+        }
+        for path in self._placed:
+            name = path.partition(".")[2]
+            owner = reserved_names.IN_MODELS_NAMESPACE.get(name) or made.get(name)
+            if owner:
+                yield Problem(
+                    path,
+                    name,
+                    f"its objects would have the same names as {owner}",
+                    "rename it",
+                )
+
     def _claims(self) -> Iterator[Problem]:
         """Two opinions about one claim."""
         first: dict[str, tuple[str, tuple[object, ...]]] = {}
-        for job, args in self.training.items():
+        for job, args in self._placed.items():
             for setting, place in args.claims.items():
                 if not place.claim:
                     continue
-                path = f"training.{job}.{setting}.claim"
+                path = f"{job}.{setting}.claim"
                 said = (place.size_gib, place.storage_class, place.many_nodes)
                 other, theirs = first.setdefault(place.claim, (path, said))
-                if theirs != said and not other.startswith(f"training.{job}."):
+                if theirs != said and not other.startswith(f"{job}."):
                     yield Problem(
                         path,
                         place.claim,
@@ -82,10 +121,10 @@ class JobsSettings(Settings):
     def _folders(self) -> Iterator[Problem]:
         """Two places in one folder, where one would write over the other."""
         first: dict[tuple[str | None, str], str] = {}
-        for job, args in self.training.items():
+        for job, args in self._placed.items():
             for setting, place in args.claims.items():
-                path = f"training.{job}.{setting}"
-                folder = "" if place.bucket else place.path or job
+                path = f"{job}.{setting}"
+                folder = "" if place.bucket else place.path or job.partition(".")[2]
                 other = first.setdefault((place.bucket or place.claim, folder), path)
                 if other != path:
                     yield Problem(

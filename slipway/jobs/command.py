@@ -71,7 +71,7 @@ def command(ctx: click.Context, *, stack: str, as_json: bool) -> None:
         _refuse_lost(ctx)
         return
     with showing.opened(stack) as (settings, runs):
-        found = rows(runs, list(settings.training))
+        found = rows(runs, list(settings.jobs))
     if as_json:
         for row in found:
             click.echo(json.dumps(vars(row)))

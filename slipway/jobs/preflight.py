@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from components.training.job_fields import JobFields
+from components.training.spark_fields import SparkJobFields
 from slipway.cluster.kube_api import KubeApi
 
 GANGS = "/apis/scheduling.k8s.io/v1alpha2"
@@ -15,8 +16,24 @@ CLAIMS = "/api/v1/namespaces/{namespace}/persistentvolumeclaims"
 MANY = "ReadWriteMany"
 
 
-def problems(api: KubeApi, namespace: str, job: JobFields) -> Iterator[str]:
+def problems(
+    api: KubeApi, namespace: str, job: JobFields | SparkJobFields
+) -> Iterator[str]:
     """What is missing, each with what to do."""
+    if isinstance(job, JobFields):
+        yield from _gang(api, namespace, job)
+        several = f"{job.nodes} workers" if job.nodes > 1 else ""
+    else:
+        several = "pods of a driver and executors"
+    for setting, place in job.claims.items():
+        if place.claim:
+            # Of the event log one node may be enough, which the settings know.
+            needed = several if place.many_nodes else ""
+            yield from _claim(api, namespace, setting, place.claim, needed)
+
+
+def _gang(api: KubeApi, namespace: str, job: JobFields) -> Iterator[str]:
+    """What starts all workers or none."""
     if job.gang == "native" and "PodGroup" not in api.kinds(GANGS):
         yield (
             "gang: native needs scheduling.k8s.io/v1alpha2, which this cluster does "
@@ -25,9 +42,6 @@ def problems(api: KubeApi, namespace: str, job: JobFields) -> Iterator[str]:
         )
     if job.gang == "kueue":
         yield from _queue(api, namespace, str(job.queue))
-    for setting, place in job.claims.items():
-        if place.claim:
-            yield from _claim(api, namespace, setting, place.claim, job.nodes)
 
 
 def _queue(api: KubeApi, namespace: str, queue: str) -> Iterator[str]:
@@ -46,8 +60,9 @@ def _queue(api: KubeApi, namespace: str, queue: str) -> Iterator[str]:
 
 
 def _claim(
-    api: KubeApi, namespace: str, setting: str, claim: str, nodes: int
+    api: KubeApi, namespace: str, setting: str, claim: str, several: str
 ) -> Iterator[str]:
+    """`several`: what of the job may be on more than one node; empty: nothing."""
     found = api.get(f"{CLAIMS.format(namespace=namespace)}/{claim}")
     if found is None:
         yield (
@@ -58,9 +73,9 @@ def _claim(
     if found.get("status", {}).get("phase") == "Lost":
         yield f"{setting}.claim: the volume of {claim} is gone (phase Lost)"
     modes = found["spec"].get("accessModes") or []
-    if nodes > 1 and MANY not in modes:
+    if several and MANY not in modes:
         yield (
             f"{setting}.claim: only one node can mount {claim} "
-            f"({', '.join(modes)}), and the job has {nodes} workers: give a claim with "
+            f"({', '.join(modes)}), and the job has {several}: give a claim with "
             f"{MANY}"
         )

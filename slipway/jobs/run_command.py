@@ -7,6 +7,7 @@ import click
 from components import naming
 from components.training.job_fields import JobFields
 from components.training.settings import JobsSettings
+from components.training.spark_fields import SparkJobFields
 from slipway.cluster.kube_api import KubeApiError, Object
 from slipway.jobs import memory, preflight, showing
 from slipway.jobs.runs import RunError, Runs, condition
@@ -58,10 +59,14 @@ def command(ctx: click.Context, job: str, *, stack: str, wait: bool) -> None:
             )
 
 
-def _args(settings: JobsSettings, job: str, stack: str) -> JobFields:
-    args = settings.training.get(job)
+Args = JobFields | SparkJobFields
+"""The settings of any kind of job."""
+
+
+def _args(settings: JobsSettings, job: str, stack: str) -> Args:
+    args = settings.jobs.get(job)
     if args is None:
-        known = ", ".join(settings.training)
+        known = ", ".join(settings.jobs)
         raise click.ClickException(f"{stack} has no job {job}; it has: {known}")
     return args
 
@@ -75,7 +80,7 @@ def _template(runs: Runs, job: str, stack: str) -> Object:
     return found
 
 
-def _refuse(runs: Runs, job: str, args: JobFields, stack: str) -> None:
+def _refuse(runs: Runs, job: str, args: Args, stack: str) -> None:
     """RunError with all that stands in the way; nothing is made then."""
     found = list(preflight.problems(runs.api, runs.namespace, args))
     found += [_in_the_way(one, stack) for one in runs.active(job)]
@@ -93,13 +98,15 @@ def _in_the_way(run: Object, stack: str) -> str:
     )
 
 
-def _more_memory(runs: Runs, run: str, args: JobFields, status: int) -> int | None:
+def _more_memory(runs: Runs, run: str, args: Args, status: int) -> int | None:
     """MiB for another run; None if this one did not end for its memory, or had most.
 
     Also None if the following was interrupted, or if the cluster cannot be asked: the
     command then ends with `status`, the run's own.
     """
-    if not args.retry_with or status in (0, INTERRUPTED):
+    if isinstance(args, SparkJobFields) or not args.retry_with:
+        return None
+    if status in (0, INTERRUPTED):
         return None
     try:
         found, pods = runs.get(run), runs.pods(run)
@@ -120,13 +127,15 @@ def _refuse_second(runs: Runs, job: str, run: str, stack: str) -> None:
         raise RunError("\n  ".join(lines))
 
 
-def _notes(args: JobFields, template: Object, stack: str, *, wait: bool) -> None:
+def _notes(args: Args, template: Object, stack: str, *, wait: bool) -> None:
     made = template["metadata"].get("annotations") or {}
     if made.get(naming.SETTINGS_ANNOTATION) != args.digest:
         showing.say(
             f"note: the settings of {stack} have changed since the last `slipway up`; "
             "this run has those from before"
         )
+    if isinstance(args, SparkJobFields):
+        return
     if args.retry_with and not wait:
         showing.say("note: retry_with needs --wait: nobody starts the next run else")
     if args.framework == "tensorflow" and args.nodes > 1:

@@ -16,6 +16,7 @@ CRON_JOBS = "/apis/batch/v1/namespaces/{namespace}/cronjobs"
 JOBS = "/apis/batch/v1/namespaces/{namespace}/jobs"
 PODS = "/api/v1/namespaces/{namespace}/pods"
 _PROGRAM = "app.kubernetes.io/name"
+_PROGRAMS = (naming.SPARK_JOB, naming.TRAINING_JOB)
 INSTANCE = "app.kubernetes.io/instance"
 RUN_LABEL = "batch.kubernetes.io/job-name"
 MANUAL = "cronjob.kubernetes.io/instantiate"
@@ -41,6 +42,11 @@ def condition(run: Object, *kinds: str) -> Object | None:
 def job_of(run: Object) -> str:
     """Name of the job."""
     return str(run["metadata"]["labels"][INSTANCE])
+
+
+def program_of(run: Object) -> str:
+    """Which kind of job it is a run of."""
+    return str(run["metadata"].get("labels", {}).get(_PROGRAM, ""))
 
 
 def _made(run: Object) -> str:
@@ -69,7 +75,7 @@ class Runs:
 
     def all(self, job: str = "") -> list[Object]:
         """Runs of the job, or of all jobs; the newest last."""
-        labels = [f"{_PROGRAM}={naming.TRAINING_JOB}"]
+        labels = [f"{_PROGRAM} in ({','.join(_PROGRAMS)})"]
         if job:
             labels.append(f"{INSTANCE}={job}")
         found = self._selected(JOBS, *labels)

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from components import naming
 from components.training.gang_start import TIMED_OUT
 from components.training.job_fields import SIDECAR, WAIT
+from components.training.spark_fields import DRIVER
 from slipway.cluster.kube_api import Object
-from slipway.jobs.runs import ENDED, condition
+from slipway.jobs.runs import ENDED, condition, program_of
 
 DEADLINE = 124
 """As of timeout(1): the run was ended for its length."""
 INDEX = "batch.kubernetes.io/job-completion-index"
 _USUAL = ("PodInitializing", "ContainerCreating", "")
 _LONGEST = 300
+_MEMORY = "resources.memory_limit_mib"
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,9 @@ def _going(run: Object, pods: Sequence[Object]) -> State:
     if run["spec"].get("suspend"):
         return State("waiting", ("its queue has not admitted it yet",))
     newest = _newest(pods)
+    if program_of(run) == naming.SPARK_JOB:
+        word = "running" if any(map(_is_running, newest)) else "starting"
+        return State(f"{word}: the driver", tuple(_troubles(pods)))
     workers = run["spec"]["completions"]
     done = run.get("status", {}).get("succeeded") or 0
     live = sum(_is_running(pod) for pod in newest)
@@ -115,10 +121,16 @@ def _cause(container: Object, code: int) -> str:
     lines = (ended.get("message") or "").strip().splitlines()
     last = f": {lines[-1]}" if lines else ""
     if ended.get("reason") == "OOMKilled":
-        return ": it ran out of memory; raise resources.memory_limit_mib"
+        setting = "driver.memory_mib" if _is_driver(container) else _MEMORY
+        return f": it ran out of memory; raise {setting}"
     if container["name"] == WAIT and code == TIMED_OUT:
         return f", as the gang was not whole in time{last}"
     return last
+
+
+def _is_driver(container: Object) -> bool:
+    """Whether it is the driver of a Spark job."""
+    return bool(container["name"] == DRIVER)
 
 
 def _code(container: Object) -> int:

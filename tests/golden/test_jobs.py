@@ -55,15 +55,48 @@ JOBS: dict[str, dict[str, Any]] = {
     "tensorflow": {**GANG, "framework": "tensorflow", "nodes": 2},
     "jax": {**GANG, "framework": "jax", "nodes": 2, "gang": "kueue", "queue": "team-a"},
 }
+LOGS = {"claim": "logs", "size_gib": 5, "many_nodes": True}
+SPARK: dict[str, dict[str, Any]] = {
+    "spark": {
+        "image": "spark",
+        "main": "/app/net.py",
+        "arguments": ["--price", "$(5)"],
+    },
+    "spark-scheduled": {
+        "image": "spark",
+        "main": "/app/net.jar",
+        "main_class": "org.example.Net",
+        "executors": {"max_instances": 8, "pool": "elastic"},
+        "storage": LOGS,
+        "data": {"image": "employment"},
+        "event_log": {**LOGS, "path": "events"},
+        "history_server": True,
+        "decommission_seconds": 60,
+        "retries": 2,
+        "schedule": "15 2 * * *",
+        "properties": {"spark.sql.shuffle.partitions": "8"},
+        "environment": {"PRICE": "$(5)"},
+    },
+    "spark-bucket": {
+        "image": "spark",
+        "main": "/app/net.py",
+        "storage": {"bucket": "s3://example/net"},
+        "event_log": {"bucket": "s3://example/events"},
+        "service_account": {"pod_identity": True},
+    },
+}
+ALL = [*JOBS, *SPARK]
 
 
 def text(job: str) -> str:
-    config = {"cluster": {"kubeconfig": "lab"}, "training": {"net": JOBS[job]}}
+    kind = {"spark": {"net": SPARK[job]}} if job in SPARK else {}
+    jobs = kind or {"training": {"net": JOBS[job]}}
+    config = {"cluster": {"kubeconfig": "lab"}, **jobs}
     found = render("jobs.test", config=config, images=IMAGES).manifests
     return yaml.safe_dump_all(found, sort_keys=True, width=88)
 
 
-@pytest.mark.parametrize("job", JOBS)
+@pytest.mark.parametrize("job", ALL)
 def test_a_job_is_made_of_what_was_read_last(job: str) -> None:
     file = FOLDER / f"{job}.yaml"
     found = text(job)
@@ -73,11 +106,11 @@ def test_a_job_is_made_of_what_was_read_last(job: str) -> None:
     assert found == file.read_text(), f"{file.name}: renew and read the difference"
 
 
-@pytest.mark.parametrize("job", JOBS)
+@pytest.mark.parametrize("job", ALL)
 def test_its_objects_are_valid(job: str) -> None:
     for one in yaml.safe_load_all(text(job)):
         assert schemas.problems(one) == [], one["kind"]
 
 
 def test_no_file_is_left_over() -> None:
-    assert {file.stem for file in FOLDER.iterdir()} == set(JOBS)
+    assert {file.stem for file in FOLDER.iterdir()} == set(ALL)

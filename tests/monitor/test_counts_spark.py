@@ -65,8 +65,10 @@ def by_both(
     """Counts of the store's only cohort by DuckDB and by Spark."""
     counts = CohortCounts(store, 256)
     ((key, files),) = counts.changed({"m": plan})
-    ours = counts.compute(key, files, plan).segments
-    return dict(ours), spark_engine.counts_of(spark, plan, files)
+    ours = counts.compute(key, files, plan)
+    theirs = spark_engine.counts_of(spark, plan, key.date, files)
+    assert theirs.newest_label == ours.newest_label
+    return dict(ours.segments), theirs.segments
 
 
 def assert_equal(ours: object, theirs: object, where: str = "") -> None:

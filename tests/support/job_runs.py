@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -125,12 +126,20 @@ class Api:
         asked = parse_qs(urlsplit(str(request.url)).query)["labelSelector"][0]
         if "/pods" in request.url.path:
             return self.pods
-        wanted = dict(part.split("=") for part in asked.split(","))
-        return [
-            one
-            for one in self.runs
-            if wanted.items() <= one["metadata"]["labels"].items()
-        ]
+        return [one for one in self.runs if _matches(one, asked)]
+
+
+def _matches(run: Object, selector: str) -> bool:
+    """Whether a run has the labels of a selector: `key=value`, `key in (a,b)`.
+
+    https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/
+    """
+    held = run["metadata"]["labels"]
+    listed = dict(re.findall(r"([\w./-]+) in \(([^)]*)\)", selector))
+    single = dict(re.findall(r"([\w./-]+)=([\w.-]+)", selector))
+    return all(held.get(key) == value for key, value in single.items()) and all(
+        held.get(key) in values.split(",") for key, values in listed.items()
+    )
 
 
 def with_settings(monkeypatch: pytest.MonkeyPatch) -> Object:

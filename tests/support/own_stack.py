@@ -21,6 +21,7 @@ ENVIRONMENTS = (
     "rollout",
     "scaling",
     "sleepy",
+    "spark",
     "streams",
     "versions",
 )

@@ -13,15 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import sqlglot
-from model_monitor.counts.counting import BinnedColumns, count
-from model_monitor.counts.counts import Counts
-from model_monitor.counts.duckdb_engine import COLUMNS
+from model_monitor.counts import spark_counts
+from model_monitor.counts.counting import BinnedColumns
 from model_monitor.counts.listing import CohortFiles
 from model_monitor.counts.plan import Plan
 from model_monitor.counts.reference import Variable
-from model_monitor.labels.latest import LATEST
-from model_monitor.store.database import name, text
 
 from toolchain import own_venv
 
@@ -52,11 +48,13 @@ class SparkEngine:
         self._process = process
 
     def rows(self, sql: str) -> list[list[Any]]:
-        found: list[list[Any]] = self._ask({"sql": _translated(sql)})["rows"]
+        found: list[list[Any]] = self._ask({"sql": spark_counts.translated(sql)})[
+            "rows"
+        ]
         return found
 
     def keep(self, name: str, sql: str) -> None:
-        self._ask({"keep": name, "sql": _translated(sql)})
+        self._ask({"keep": name, "sql": spark_counts.translated(sql)})
 
     def bins(
         self, columns: Mapping[str, Variable], others: Sequence[str]
@@ -85,11 +83,6 @@ class SparkEngine:
         return found
 
 
-def _translated(sql: str) -> str:
-    (translated,) = sqlglot.transpile(sql, read="duckdb", write="spark")
-    return translated
-
-
 def _with_times(value: dict[str, Any]) -> Any:
     return dt.datetime.fromisoformat(value["time"]) if set(value) == {"time"} else value
 
@@ -114,77 +107,7 @@ def spark() -> Iterator[SparkEngine]:
 
 
 def counts_of(
-    engine: SparkEngine, plan: Plan, files: CohortFiles
-) -> dict[tuple[str, str], Counts]:
-    """Return the counts of a cohort's files by revision and arm.
-
-    The relations are those of counts/duckdb_engine.py: of duplicates of a prediction
-    the earliest, of labels the latest.
-    """
-    columns = engine.open("prediction_files", files.predictions)
-    segments = [
-        (revision, arm)
-        for revision, arm in engine.rows(
-            "select distinct revision, arm from prediction_files order by 1, 2"
-        )
-    ]
-    _open_predictions(engine, plan, columns, segments)
-    _open_labels(engine, files.labels)
-    protected = _open_protected(engine, plan, list(files.protected))
-    found = count(engine, plan, columns, protected=protected)
-    return {segments[number]: counts for number, counts in found.items()}
-
-
-def _open_predictions(
-    engine: SparkEngine,
-    plan: Plan,
-    columns: Sequence[str],
-    segments: Sequence[tuple[str, str]],
-) -> None:
-    features = [f"{kind}:{it.name}" for it in plan.reference.features for kind in "xt"]
-    chosen = [
-        f"cast({name(it) if it in columns else 'null'} as {kind}) as {name(it)}"
-        for it, kind in COLUMNS.items()
-    ]
-    chosen += [name(it) for it in features if it in columns]
-    branches = " ".join(
-        f"when revision = {text(revision)} and arm = {text(arm)} then {number}"
-        for number, (revision, arm) in enumerate(segments)
-    )
-    first = _first_of("prediction_files", 'id, "row", code is null')
-    engine.keep(
-        "predictions",
-        f"select case {branches} end as segment, {', '.join(chosen)} from {first}",
-    )
-
-
-def _open_labels(engine: SparkEngine, files: Iterable[Path]) -> None:
-    engine.open("label_files", files)
-    latest = LATEST.format(labels="label_files")
-    engine.keep(
-        "labels",
-        f'select id, "row", label, label_number from ({latest}) as l '
-        "where label is not null",
-    )
-
-
-def _open_protected(engine: SparkEngine, plan: Plan, files: Sequence[Path]) -> bool:
-    if not files or not plan.attributes:
-        return False
-    engine.open("protected_files", files)
-    columns = ", ".join(name(f"a:{it}") for it in plan.attributes)
-    first = _first_of("protected_files", 'id, "row"')
-    engine.keep("protected", f'select id, "row", {columns} from {first}')
-    return True
-
-
-def _first_of(relation: str, key: str) -> str:
-    return f"""(
-    select * from (
-        select *, row_number() over (
-            partition by {key} order by "time", file_name, file_row
-        ) as turn
-        from {relation}
-    ) as ranked
-    where turn = 1
-) as f"""
+    engine: SparkEngine, plan: Plan, date: dt.date, files: CohortFiles
+) -> spark_counts.Day:
+    """Return the counts of one cohort's files."""
+    return spark_counts.count_days(engine, plan, {date: files})[date]

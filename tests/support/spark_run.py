@@ -6,7 +6,7 @@
 
 The answer of the first two is {"columns": [...]}, of a failure {"error": TEXT}. Runs in
 the environment of tests/monitor/requirements-spark.txt, where nothing of ours can be
-had. A relation of files also has `file_name` and `file_row`.
+had. A relation of files also has `file_name`, `file_row` and `file_date`.
 """
 
 from __future__ import annotations
@@ -50,6 +50,9 @@ def answer(spark: SparkSession, asked: dict[str, Any]) -> dict[str, Any]:
             "*",
             f.col("_metadata.file_name").alias("file_name"),
             f.col("_metadata.row_index").alias("file_row"),
+            f.regexp_extract("_metadata.file_path", "/date=([^/]+)/", 1).alias(
+                "file_date"
+            ),
         )
         frame.createOrReplaceTempView(asked["open"])
         return {"columns": frame.columns}

@@ -1,0 +1,214 @@
+"""The properties of a Spark job, and which of them are not the user's to set."""
+
+from __future__ import annotations
+
+from components import images
+from components.security.pod_defaults import cpu_quantity
+from components.training.spark_fields import (
+    DATA,
+    EVENT_LOG,
+    EXECUTOR,
+    STORAGE,
+    SparkJobFields,
+)
+
+FOLDER = "/etc/slipway-spark"
+PROPERTIES, TEMPLATE = "spark.properties", "executor.json"
+"""Files of the job's ConfigMap, which is mounted there."""
+HISTORY_PROPERTIES = "history.properties"
+DRIVER_PORT, BLOCK_PORT, PAGES_PORT, HISTORY_PORT = 7078, 7079, 4040, 18080
+"""Executors call the driver at the first; all of them fetch blocks of each other at the
+second; the driver's own pages; those of the history server."""
+SCRATCH = "/tmp"  # noqa: S108 the pod's own
+DECOMMISSION = "/app/decommission"
+API_SERVER = "k8s://https://kubernetes.default.svc"
+OWNED = {
+    "spark.app.name": "the job's name is used",
+    "spark.blockManager.port": "network policies open its port",
+    "spark.decommission.": "set decommission_seconds",
+    "spark.driver.bindAddress": "the pod's address is used",
+    "spark.driver.blockManager.port": "network policies open its port",
+    "spark.driver.cores": "set driver.cores",
+    "spark.driver.host": "the pod's address is used",
+    "spark.driver.memory": "set driver.memory_mib and driver.memory_overhead_mib",
+    "spark.driver.port": "network policies open its port",
+    "spark.dynamicAllocation.": "set executors.max_instances",
+    "spark.eventLog.": "set event_log",
+    "spark.executor.cores": "set executors.cores",
+    "spark.executor.instances": "set executors.instances",
+    "spark.executor.memory": "set executors.memory_mib and "
+    "executors.memory_overhead_mib",
+    "spark.executorEnv.": "set environment",
+    "spark.history.": "set event_log and history_server",
+    "spark.kubernetes.": "driver, executors and their places are settings of the job",
+    "spark.local.dir": "the pod's own folder is used, of scratch_mib",
+    "spark.master": "the job runs in its cluster",
+    "spark.port.maxRetries": "network policies open one port each",
+    "spark.shuffle.service.": "there is no shuffle service",
+    "spark.storage.decommission.": "set decommission_seconds",
+    "spark.submit.": "the driver runs in client mode",
+    "spark.ui.port": "its port is fixed",
+}
+"""Properties by name, or by what their names begin with, and what to do instead."""
+
+
+def owned(key: str) -> str | None:
+    """What to do instead of setting this property; None: it can be set."""
+    for name, instead in OWNED.items():
+        if key == name or key.startswith(name if name.endswith(".") else f"{name}."):
+            return instead
+    # spark.driver.memoryOverhead has no dot before its last word.
+    prefixes = ("spark.driver.memory", "spark.executor.memory")
+    return next((OWNED[one] for one in prefixes if key.startswith(one)), None)
+
+
+def of(name: str, namespace: str, job: SparkJobFields) -> dict[str, str]:
+    """All properties of the job; those of a pod are added by its entry point."""
+    return {
+        **USUAL,
+        **_network(),
+        **_driver(name, namespace, job),
+        **_executors(job),
+        **_scaling(job),
+        **_decommission(job),
+        **_event_log(name, job),
+        **job.properties,
+    }
+
+
+def text(properties: dict[str, str]) -> str:
+    """The properties as a file.
+
+    https://docs.oracle.com/en/java/javase/17/docs/api/java.base/java/util/Properties.html
+    """
+    lines = (f"{key}={_escaped(value)}" for key, value in sorted(properties.items()))
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _escaped(value: str) -> str:
+    doubled = value.replace("\\", "\\\\")
+    return f"\\{doubled}" if doubled.startswith(" ") else doubled
+
+
+def _network() -> dict[str, str]:
+    return {
+        "spark.driver.bindAddress": "0.0.0.0",  # noqa: S104, of the pod
+        "spark.driver.port": str(DRIVER_PORT),
+        "spark.driver.blockManager.port": str(BLOCK_PORT),
+        "spark.blockManager.port": str(BLOCK_PORT),
+        "spark.port.maxRetries": "0",
+        "spark.ui.port": str(PAGES_PORT),
+    }
+
+
+USUAL = {"spark.log.level": "WARN"}
+"""Properties that the job's own may replace."""
+
+
+def _driver(name: str, namespace: str, job: SparkJobFields) -> dict[str, str]:
+    return {
+        "spark.app.name": name,
+        "spark.master": API_SERVER,
+        "spark.submit.deployMode": "client",
+        "spark.driver.memory": f"{job.driver.heap_mib}m",
+        "spark.local.dir": SCRATCH,
+        "spark.kubernetes.namespace": namespace,
+        # The driver has no other rights than to pods: it makes no ConfigMaps, claims
+        # and Services, and so has none to delete.
+        "spark.kubernetes.executor.disableConfigMap": "true",
+        "spark.kubernetes.driver.ownPersistentVolumeClaim": "false",
+        "spark.kubernetes.driver.reusePersistentVolumeClaim": "false",
+        "spark.kubernetes.driver.service.deleteOnTermination": "false",
+    }
+
+
+def _executors(job: SparkJobFields) -> dict[str, str]:
+    own = job.executors
+    prefix = "spark.kubernetes.executor"
+    return {
+        "spark.executor.instances": str(own.instances),
+        "spark.executor.cores": str(own.cores),
+        "spark.executor.memory": f"{own.heap_mib}m",
+        "spark.executor.memoryOverhead": f"{own.memory_overhead_mib}m",
+        f"{prefix}.request.cores": cpu_quantity(own.request_millicores),
+        f"{prefix}.limit.cores": cpu_quantity(own.cores * 1000),
+        f"{prefix}.podTemplateFile": f"{FOLDER}/{TEMPLATE}",
+        f"{prefix}.podTemplateContainerName": EXECUTOR,
+        "spark.kubernetes.container.image": job.image,
+        "spark.kubernetes.container.image.pullPolicy": images.pull_policy(job.image),
+    }
+
+
+def _scaling(job: SparkJobFields) -> dict[str, str]:
+    own = job.executors
+    if own.most == own.instances:
+        return {}
+    prefix = "spark.dynamicAllocation"
+    return {
+        f"{prefix}.enabled": "true",
+        # Without a shuffle service, executors with shuffled data must stay.
+        f"{prefix}.shuffleTracking.enabled": "true",
+        f"{prefix}.minExecutors": str(own.instances),
+        f"{prefix}.maxExecutors": str(own.most),
+    }
+
+
+def _decommission(job: SparkJobFields) -> dict[str, str]:
+    if job.decommission_seconds is None:
+        return {}
+    grace = str(job.decommission_seconds)
+    return {
+        "spark.decommission.enabled": "true",
+        "spark.storage.decommission.enabled": "true",
+        "spark.storage.decommission.rddBlocks.enabled": "true",
+        "spark.storage.decommission.shuffleBlocks.enabled": "true",
+        "spark.kubernetes.decommission.script": DECOMMISSION,
+        "spark.kubernetes.executor.terminationGracePeriodSeconds": grace,
+    }
+
+
+def _event_log(name: str, job: SparkJobFields) -> dict[str, str]:
+    if not job.event_log:
+        return {}
+    return {
+        "spark.eventLog.enabled": "true",
+        "spark.eventLog.dir": event_log(name, job),
+    }
+
+
+def history(name: str, job: SparkJobFields) -> dict[str, str]:
+    """Properties of the history server."""
+    return {
+        "spark.history.fs.logDirectory": event_log(name, job),
+        "spark.history.ui.port": str(HISTORY_PORT),
+        "spark.history.store.maxDiskUsage": "256m",
+    }
+
+
+def event_log(name: str, job: SparkJobFields) -> str:
+    """Address of the folder with the event logs."""
+    assert job.event_log
+    if job.event_log.bucket:
+        return _s3a(job.event_log.bucket)
+    return f"file:{EVENT_LOG}/{job.event_log.path or name}"
+
+
+def storage(name: str, job: SparkJobFields) -> str:
+    """What the program gets as SLIPWAY_STORAGE."""
+    assert job.storage
+    return (
+        _s3a(job.storage.bucket)
+        if job.storage.bucket
+        else f"{STORAGE}/{job.storage.path or name}"
+    )
+
+
+def data(job: SparkJobFields) -> str:
+    """What the program gets as SLIPWAY_DATA."""
+    assert job.data
+    return _s3a(job.data.bucket) if job.data.bucket else DATA
+
+
+def _s3a(bucket: str) -> str:
+    """Hadoop's name for the address of a bucket."""
+    return bucket.replace("s3://", "s3a://", 1)

@@ -1,0 +1,1 @@
+"""Entry point of the Spark image: driver, executor and history server in pods."""
