@@ -49,25 +49,28 @@ class Driver:
         file = self.folder / "spark.properties"
         file.write_text(spark_properties.text(properties))
         pod = {"SPARK_POD_NAME": POD, "SPARK_POD_IP": "127.0.0.1"}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "spark_entry", "driver", str(main), *arguments],
-            env={
-                **self.variables,
-                **pod,
-                "SPARK_PROPERTIES": str(file),
-                "SPARK_EVENT_LOG": str(self.folder / "events"),
-            },
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+        written = self.folder / "driver.log"
+        with written.open("w") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "spark_entry", "driver", str(main), *arguments],
+                env={
+                    **self.variables,
+                    **pod,
+                    "SPARK_PROPERTIES": str(file),
+                    "SPARK_EVENT_LOG": str(self.folder / "events"),
+                },
+                cwd=self.folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
         try:
-            said, _ = process.communicate(timeout=SECONDS)
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            pytest.fail(f"not within {SECONDS} s:\n{written.read_text()[-4000:]}")
+        said = written.read_text()
         return subprocess.CompletedProcess([], process.returncode, said, "")
 
 
