@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from types import ModuleType
 
 import pulumi
@@ -188,7 +188,8 @@ class ModelServer(pulumi.ComponentResource):
         if self._args.rollout:
             # Before the server's own route loses its weighted rules; the older of two
             # equal rules is the one that counts.
-            before = [*before, self._traffic_route(route.traffic_spec(*about), before)]
+            guards = [*before, *self._traffic_policies(self._args.access, before)]
+            before = [*before, self._traffic_route(route.traffic_spec(*about), guards)]
         if self._args.api_versions:
             self._route(route, route.route_spec(*about), before)
         if self._args.grpc_route:
@@ -251,27 +252,41 @@ class ModelServer(pulumi.ComponentResource):
                 opts=self._child(),
             )
             before.append(keys)
-        # With or without a rollout: when one is removed, the policies are updated early
-        # and the traffic route is deleted at the end. Until then it needs its policies.
-        # Envoy Gateway skips a target that is not there, and the others count.
-        more = [route.traffic_name(self._model)] if self._args.revisions else []
-        policies = access.policies(
-            self._model, asked, traffic.traffic(self._args), more=more
-        )
+        policies = access.policies(self._model, asked, traffic.traffic(self._args))
         if self._args.grpc_route:
             policies = grpc_route.guarded(policies, self._model, self._args)
-        made: list[pulumi.Resource] = [
+        return self._policies(self._model, policies, before)
+
+    def _traffic_policies(
+        self, asked: Access | None, needs: Sequence[pulumi.Resource]
+    ) -> list[pulumi.Resource]:
+        """Policies of the traffic route alone.
+
+        Whatever removes the route, be it the end of a rollout, of all revisions or of
+        the server, deletes it before what it depends on: it is never without them.
+        """
+        name = route.traffic_name(self._model)
+        shared = traffic.traffic(self._args)
+        policies = access.policies(self._model, asked, shared, route=name)
+        return self._policies(name, policies, needs)
+
+    def _policies(
+        self,
+        name: str,
+        policies: Iterable[access.Policy],
+        before: Sequence[pulumi.Resource],
+    ) -> list[pulumi.Resource]:
+        return [
             CustomResource(
-                f"{self._model}-{policy.kind.lower()}",
+                f"{name}-{policy.kind.lower()}",
                 api_version=access.API_VERSION,
                 kind=policy.kind,
-                metadata=self._metadata("access"),
+                metadata=self._metadata("access", name),
                 spec=policy.spec,
-                opts=self._child(before),
+                opts=self._child(list(before)),
             )
             for policy in policies
         ]
-        return made
 
     def _rules(self, deployments: list[pulumi.Resource]) -> None:
         namespace = self._platform.namespace

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from components.delivery import rollout_file
 from components.platform.gateway import REQUEST_ID
 from components.settings import Problem, SettingsError
 from slipway.compose import durations
@@ -152,8 +151,6 @@ def _exists(objects: Objects, target: Object, namespace: str) -> bool:
 def _targets(composition: Composition, objects: Objects, policy: Object) -> None:
     for one in policy["spec"]["targetRefs"]:
         if not _exists(objects, one, namespace_of(policy)):
-            if one["name"] == rollout_file.traffic_route(name_of(policy)):
-                continue  # only a rollout makes it, and Compose refuses rollouts
             raise _refused(policy, "spec.targetRefs", one)
         if one["kind"] == "HTTPRoute":
             continue

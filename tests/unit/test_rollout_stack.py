@@ -94,37 +94,62 @@ def test_the_engine_leaves_the_rules_to_the_controller(one: Rendered) -> None:
         assert service in routes["employment-traffic"].depends_on
 
 
-def test_both_routes_have_the_same_access_policies() -> None:
-    found = named(render(access={"api_keys": {"secret": "callers"}}))
-    for kind in ("SecurityPolicy", "BackendTrafficPolicy"):
-        targets = found[kind, "employment"]["spec"]["targetRefs"]
-        assert [it["name"] for it in targets] == ["employment", "employment-traffic"]
+POLICIES = ("SecurityPolicy", "BackendTrafficPolicy")
 
 
-def test_access_policies_stay_when_the_rollout_is_removed() -> None:
-    """The policies are updated early, and the weighted route is deleted at the end."""
+def test_both_routes_have_the_same_policies() -> None:
+    jwks = {"keys": [{"kty": "RSA", "kid": "1", "n": "AQAB", "e": "AQAB"}]}
+    jwt = {"issuer": "https://issuer", "audiences": ["a"], "jwks": jwks}
+    for asked in ({"api_keys": {"secret": "callers"}}, {"jwt": jwt}):
+        found = named(render(access=asked))
+        for kind in POLICIES:
+            specs = [
+                dict(found[kind, name]["spec"])
+                for name in ("employment", "employment-traffic")
+            ]
+            targets = [[it["name"] for it in one.pop("targetRefs")] for one in specs]
+            assert targets == [["employment"], ["employment-traffic"]]
+            assert specs[0] == specs[1]
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        server(),
+        {"model_image": "employment", "route": {"prefix": "/employment/v1"}},
+        None,
+    ],
+    ids=["weights again", "no revisions", "no such server"],
+)
+def test_the_policies_stay_until_the_traffic_route_is_gone(after: Object | None) -> None:
+    """Deletions come last, and each before what it depends on."""
     keys = {"access": {"api_keys": {"secret": "callers"}}}
-    rollout, weights = (
-        named(it)
-        for it in (
-            render(**keys),
-            r.models(models={"employment": server() | keys}),
-        )
-    )
-    assert ("HTTPRoute", "employment-traffic") in rollout
-    assert ("HTTPRoute", "employment-traffic") not in weights
-    for kind in ("SecurityPolicy", "BackendTrafficPolicy"):
-        before, after = (
-            it[kind, "employment"]["spec"]["targetRefs"] for it in (rollout, weights)
-        )
-        assert [it["name"] for it in after] == ["employment", "employment-traffic"]
-        assert after == before
-    # Without revisions there was no rollout to end.
-    plain = {"model_image": "employment", "route": {"prefix": "/employment/v1"}}
-    (target,) = named(r.models(models={"employment": plain | keys}))[
-        "SecurityPolicy", "employment"
-    ]["spec"]["targetRefs"]
-    assert target["name"] == "employment"
+    one = render(**keys)
+    guards = {
+        it.urn
+        for it in one.resources
+        if it.name in {f"employment-traffic-{kind.lower()}" for kind in POLICIES}
+    }
+    (traffic,) = [
+        it
+        for it in one.resources
+        if it.type.endswith(":HTTPRoute") and it.name == "employment-traffic"
+    ]
+    assert len(guards) == len(POLICIES)
+    assert guards <= set(traffic.depends_on)
+    # Nothing that stays is changed about the traffic route before it is deleted.
+    other = {"income": {"model_image": "employment", "route": {"prefix": "/income/v1"}}}
+    models = {"employment": after | keys} if after else other
+    then = r.models(models=models)
+    kept = {it.urn for it in then.resources}
+    assert not kept & {traffic.urn, *guards}
+    targets = [
+        target["name"]
+        for found in then.manifests
+        if found["kind"] in POLICIES
+        for target in found["spec"]["targetRefs"]
+    ]
+    assert "employment-traffic" not in targets
 
 
 def test_without_a_rollout_nothing_is_left_of_it() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,22 +58,22 @@ def request_filters(access: Access | None) -> list[Object]:
 
 
 def policies(
-    route: str, access: Access | None, traffic: Object, *, more: Sequence[str] = ()
+    server: str, access: Access | None, traffic: Object, *, route: str = ""
 ) -> Iterator[Policy]:
     """What stands before the HTTPRoute; a policy that is wrong closes it, with 500.
 
     `traffic`: what else its one BackendTrafficPolicy says, for a second would be void.
-    `more`: further HTTPRoutes with the same policies.
+    `route`: the HTTPRoute, if it has not the server's name.
     """
+    name = route or server
     targets = [
         {"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "name": name}
-        for name in (route, *more)
     ]
     asked: Object = {}
     if access:
         if access.identifies:
             yield Policy(
-                "SecurityPolicy", {"targetRefs": targets, **_identity(route, access)}
+                "SecurityPolicy", {"targetRefs": targets, **_identity(server, access)}
             )
         asked = {
             **_rates(access),
