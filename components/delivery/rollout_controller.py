@@ -10,13 +10,14 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components import images, naming
-from components.delivery import rollout_file
+from components.delivery import alerts, rollout_file
 from components.delivery.settings import DeliverySettings, RolloutSettings
 from components.security import api_access, network, pod_defaults
 from components.workload import Workload, http_probe
 
 PORT = 9479
 """Probes and metrics."""
+_MONITOR = f"http://{naming.MODEL_MONITOR}:{naming.MODEL_MONITOR_PORT}"
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Rollout:
     """Name of the Service, and of the Deployment, by revision."""
     rules: Sequence[Mapping[str, Any]]
     """Of the weighted route, with any weights."""
+    model: str = ""
+    """Its name in model.yaml, if it is not the server's."""
 
 
 class RolloutController(Workload):
@@ -40,8 +43,9 @@ class RolloutController(Workload):
       ConfigMaps, which is how it adds to the ledger; it can read or change no other.
     - for each rollout two ConfigMaps: what it is told, and its status, whose data are
       the controller's
-    - Deployment of one pod, NetworkPolicy: in from Prometheus, out to it, to DNS and to
-      the API server
+    - Deployment of one pod, NetworkPolicy: in from Prometheus, out to it, to DNS, to
+      the API server and, for gates of predictions, to the model monitor
+    - ConfigMap `rules-<namespace>-<name>` in the monitoring namespace: alerts
 
     The HTTPRoute `<server>-traffic` is the model server's to create.
     """
@@ -81,16 +85,33 @@ class RolloutController(Workload):
                 network.allow_dns(),
                 network.allow_api_server(),
                 network.allow_to(network.in_namespace(asked), on=(port,)),
+                *self._to_monitor(),
             ],
         )
         for server, rollout in self._rollouts.items():
             self._config_maps(server, rollout)
-        self._deployment()
+        ready = self._deployment()
+        self._rules(monitoring_namespace, ready)
         self.register_outputs({})
+
+    @property
+    def _reads_monitor(self) -> bool:
+        return any(it.settings.gates.cohorts for it in self._rollouts.values())
+
+    def _to_monitor(self) -> list[network.Rule]:
+        if not self._reads_monitor:
+            return []
+        pods = network.pods_of(naming.MODEL_MONITOR)
+        return [network.allow_to(pods, on=(naming.MODEL_MONITOR_PORT,))]
 
     def _config_maps(self, server: str, rollout: Rollout) -> None:
         files = rollout_file.files(
-            server, self.namespace, rollout.settings, rollout.places, rollout.rules
+            server,
+            self.namespace,
+            rollout.settings,
+            rollout.places,
+            rollout.rules,
+            model=rollout.model,
         )
         kubernetes.core.v1.ConfigMap(
             f"{self.name}-{server}-settings",
@@ -105,8 +126,22 @@ class RolloutController(Workload):
             opts=self.options(ignore_changes=["data"]),
         )
 
-    def _deployment(self) -> None:
-        kubernetes.apps.v1.Deployment(
+    def _rules(self, monitoring_namespace: str, ready: pulumi.Resource) -> None:
+        text = alerts.rule_file(self.namespace, self._settings)
+        kubernetes.core.v1.ConfigMap(
+            f"{self.name}-rules",
+            metadata={
+                "name": f"rules-{self.namespace}-{self.name}",
+                "namespace": monitoring_namespace,
+                "labels": {**self.labels, naming.RULES_LABEL: "true"},
+            },
+            data={f"{self.namespace}.{self.name}.yaml": text},
+            # After the pod: else its first start would be reported as an outage.
+            opts=self.options(depends_on=[ready]),
+        )
+
+    def _deployment(self) -> pulumi.Resource:
+        made: pulumi.Resource = kubernetes.apps.v1.Deployment(
             f"{self.name}-deployment",
             metadata=self.metadata(),
             spec={
@@ -128,6 +163,7 @@ class RolloutController(Workload):
             },
             opts=self.options(),
         )
+        return made
 
     def _container(self) -> Any:
         return pod_defaults.container(
@@ -141,6 +177,11 @@ class RolloutController(Workload):
                     "name": "ROLLOUT_TICK_SECONDS",
                     "value": str(self._settings.tick_seconds),
                 },
+                *(
+                    [{"name": "ROLLOUT_MONITOR", "value": _MONITOR}]
+                    if self._reads_monitor
+                    else []
+                ),
             ],
             ports=[{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
             resources=pod_defaults.resources(

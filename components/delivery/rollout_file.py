@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from components.delivery import cohort_file
 from components.delivery.settings import GateSettings, RolloutSettings
 
 SETTINGS_KEY, PLACES_KEY, RULES_KEY = "settings.json", "places.json", "rules.json"
@@ -29,17 +30,19 @@ def files(
     rollout: RolloutSettings,
     places: Mapping[str, str],
     rules: Sequence[Mapping[str, Any]],
+    *,
+    model: str = "",
 ) -> dict[str, str]:
     """Content of the ConfigMap.
 
     `places`: Service and Deployment by revision; `rules`: of the weighted route, whose
-    weights the controller puts in.
+    weights the controller puts in; `model`: its name in model.yaml.
     """
     named = {
         revision: {"service": places[revision], "deployment": places[revision]}
         for revision in (rollout.from_, rollout.to)
     }
-    content = settings(server, namespace, rollout)
+    content = settings(server, namespace, rollout, model)
     return {
         SETTINGS_KEY: _text(content),
         PLACES_KEY: _text(named),
@@ -47,7 +50,9 @@ def files(
     }
 
 
-def settings(server: str, namespace: str, rollout: RolloutSettings) -> dict[str, Any]:
+def settings(
+    server: str, namespace: str, rollout: RolloutSettings, model: str = ""
+) -> dict[str, Any]:
     """The settings; fractions as texts, since the ledger's JSON has none."""
     # Stable is the first backend of each rule and the canary the second. A copy goes
     # to a cluster that is named after the rule and the filter's place.
@@ -68,6 +73,7 @@ def settings(server: str, namespace: str, rollout: RolloutSettings) -> dict[str,
         bound = f'le=~"{gates.slow.above_milliseconds}(\\\\.0)?"'
         quick = counters(TIME, bound)
         found.append(_gate("slow", gates.slow, quick, of_good=True))
+    found += cohort_file.gates(rollout, model or server)
     shadow = rollout.shadow
     return ({"shadow_percent": shadow.percent} if shadow else {}) | {
         "server": server,

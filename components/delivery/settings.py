@@ -8,6 +8,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from components import naming
+from components.delivery.cohort_gates import (
+    CohortSettings,
+    FairnessGate,
+    QualityGate,
+    ScoresGate,
+)
 from components.delivery.shadow_settings import ShadowSettings
 from components.part_settings import image_problems
 from components.serving.settings.revisions import RevisionName
@@ -59,6 +65,24 @@ class Gates(Settings):
     """Responses with 5xx, resets and timeouts, as counted at the gateway."""
     slow: SlowGate | None = None
     """Slow responses; not compared unless given."""
+    quality: QualityGate | None = None
+    """Decisions by their labels, which the model monitor has."""
+    fairness: FairnessGate | None = None
+    """Groups of people, by the protected attributes that the model monitor has."""
+    scores: ScoresGate | None = None
+    """Scores of a binary model, as the model monitor has them."""
+
+    @property
+    def cohorts(self) -> list[str]:
+        """Names of the gates that read the model monitor."""
+        return [it for it in ("quality", "fairness", "scores") if getattr(self, it)]
+
+    @property
+    def by_labels(self) -> list[str]:
+        """Names of those that need labels."""
+        by_fairness = self.fairness and self.fairness.rate == "true_positive"
+        found = {"quality": self.quality, "fairness": by_fairness}
+        return [name for name, needs in found.items() if needs]
 
 
 class StepSettings(Settings):
@@ -97,6 +121,8 @@ class RolloutSettings(Settings):
     """How often the gates of one step may be wrong."""
     gates: Gates = Gates()
     """Metrics that are compared."""
+    cohorts: CohortSettings = CohortSettings()
+    """Of the gates that read the model monitor."""
     sample_ratio: bool = True
     """Whether the rollout pauses when the canary's share of the requests differs from
     its weight. Set false if callers are assigned by a header: busy callers then change
@@ -122,18 +148,35 @@ class RolloutSettings(Settings):
         yield from self._rows_problem()
 
     def _rows_problem(self) -> Iterator[Problem]:
-        gates = 1 if self.gates.slow is None else 2
-        intervals = round(self.deadline_hours * 3600 / self.interval_seconds)
-        most = min(MOST_INTERVALS, MOST_ROWS // gates)
+        seconds = self.deadline_hours * 3600
+        counters = 1 if self.gates.slow is None else 2
+        of_cohorts = round(seconds / self.cohorts.interval_seconds) * self._cohort_rows
+        if of_cohorts > MOST_ROWS // 2:
+            yield Problem(
+                "cohorts.interval_seconds",
+                self.cohorts.interval_seconds,
+                f"cohorts until the deadline take {of_cohorts} rows of a decision's "
+                f"record, and half of its {MOST_ROWS} are theirs",
+                "give longer ones, or a shorter deadline",
+            )
+            return
+        intervals = round(seconds / self.interval_seconds)
+        most = min(MOST_INTERVALS, (MOST_ROWS - of_cohorts) // counters)
         if intervals > most:
-            least = -(-self.deadline_hours * 3600 // most)
             yield Problem(
                 "interval_seconds",
                 self.interval_seconds,
                 f"there are {intervals} intervals until the deadline, and {most} can "
                 "be read and recorded",
-                f"give at least {least:.0f}, or a shorter deadline",
+                f"give at least {-(-seconds // most):.0f}, or a shorter deadline",
             )
+
+    @property
+    def _cohort_rows(self) -> int:
+        """Rows of a record that one cohort takes (images/rollout, Gate.rows)."""
+        gates = self.gates
+        groups = len(gates.fairness.groups) if gates.fairness else 0
+        return bool(gates.quality) + 2 * groups + 4 * bool(gates.scores)
 
 
 class DeliverySettings(Settings):
@@ -148,6 +191,8 @@ class DeliverySettings(Settings):
     ] = f"http://prometheus.{naming.MONITORING_NAMESPACE}:9090"
     """The Prometheus that scrapes the gateway: http://service.namespace:port, and the
     port is also its pods'."""
+    runbooks: Annotated[str, Field(min_length=1)] = "docs/runbooks"
+    """Where the runbooks can be read; alerts link to <runbooks>/<alert>.md."""
 
     @property
     def prometheus(self) -> tuple[str, int]:

@@ -35,8 +35,9 @@ class ModelMonitor(Workload):
     - in the models' namespace: ServiceAccount, Service, ConfigMap with what is watched,
       named by its content so that a change starts a new pod, StatefulSet of one pod
       with the models' folders as image volumes, NetworkPolicy: in from model servers,
-      Prometheus, the console and the job of attributions, out to DNS, to the webhook
-      for retraining, if there is one, and to S3 if a model's log is sent there
+      Prometheus, the console, the job of attributions and the rollout controller, out
+      to DNS, to the webhook for retraining, if there is one, and to S3 if a model's log
+      is sent there
     - Service `model-monitor-labels` on every node, if a port is given: a port of the
       pod that takes labels alone, open to anybody
     - ConfigMap `rules-<namespace>-model-monitor` in the monitoring namespace: alerts
@@ -71,6 +72,8 @@ class ModelMonitor(Workload):
             callers.append(network.pods_of(naming.MODEL_CONSOLE))
         if settings.attributions:
             callers.append(network.pods_of(naming.MODEL_ATTRIBUTIONS))
+        if any(one.intervals for one in self._watched):
+            callers.append(network.pods_of(naming.ROLLOUT_CONTROLLER))
         ingress = [network.allow_from(*callers, to=(PORT,))]
         if settings.node_port:
             ingress.append(network.allow_from(to=(LABELS_PORT,)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +40,8 @@ class Watched:
     """Model servers that send records of it."""
     buckets: tuple[str, ...] = ()
     """s3://bucket/prefix of those that send them there."""
+    intervals: Mapping[str, Any] | None = None
+    """What is counted by interval, for a rollout's gates (components/delivery)."""
 
 
 def folder(model: str) -> str:
@@ -54,6 +56,8 @@ def _model(one: Watched) -> dict[str, Any]:
         "reference": f"{folder(one.model)}/reference.json",
         **settings.model_dump(mode="json", exclude_none=True),
     }
+    if one.intervals:
+        found["intervals"] = dict(one.intervals)
     if not settings.approved_revisions:
         del found["approved_revisions"]
     for part, names in RENAMED.items():

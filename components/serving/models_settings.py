@@ -17,6 +17,7 @@ from components.monitoring.settings import MonitorSettings, image_problem
 from components.observability.settings import DashboardSettings
 from components.ownership import AdoptedObject
 from components.serving.args import (
+    cohort_problems,
     external_secret,
     production_rules,
     rollout_problems,
@@ -95,7 +96,12 @@ class ModelsSettings(Settings):
                 )
                 if image:
                     found[model] = Watched(
-                        model, image, args.monitor, tuple(servers), buckets
+                        model,
+                        image,
+                        args.monitor,
+                        tuple(servers),
+                        buckets,
+                        cohort_problems.intervals(self.models, model),
                     )
         return list(found.values())
 
@@ -174,6 +180,7 @@ class ModelsSettings(Settings):
         if found:
             yield from self.delivery.image_problems()
         yield from rollout_problems.clashes(self.models)
+        yield from cohort_problems.problems(self.models, self.watched, self.monitor)
         least = 2 * self.platform.scrape_interval_seconds
         for name, rollout in found.items():
             if rollout.interval_seconds < least:

@@ -22,4 +22,5 @@ def _rollout(server: str, args: ModelServerArgs) -> Rollout:
         args.rollout,
         {part.revision: part.name for part in of_server},
         route.traffic_rules(server, args, of_server),
+        args.served(server),
     )

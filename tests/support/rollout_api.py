@@ -32,6 +32,8 @@ class Served:
     calls: list[str] = field(default_factory=list)
     most_points: int = 0
     """That one range asked for, by series; Prometheus gives 11,000."""
+    intervals: dict[str, Any] | None = None
+    """The model monitor's answer; None: it answers 503."""
     fail_after: int = -1
     """Calls until every answer is 500; -1: none is."""
 
@@ -71,6 +73,17 @@ class Served:
         ]
         return 200, {"data": {"result": [it for it in result if it["values"]]}}
 
+    def monitor(self, since: int) -> tuple[int, Any]:
+        if not self.intervals:
+            return 503, {}
+        found = dict(self.intervals)
+        if isinstance(found.get("revisions"), dict):
+            found["revisions"] = {
+                name: [it for it in some if it["start"] >= since]
+                for name, some in found["revisions"].items()
+            }
+        return 200, found
+
     def answer(self, method: str, target: str, content: Any) -> tuple[int, Any]:
         self.calls.append(f"{method} {target.partition('?')[0]}")
         if 0 <= self.fail_after < len(self.calls):
@@ -82,6 +95,8 @@ class Served:
             return self.put(parts.path, content)
         if method == "POST":
             return self.post(parts.path, content)
+        if parts.path.endswith("/intervals"):
+            return self.monitor(int(parse_qs(parts.query)["since"][0]))
         found = self.objects.get(parts.path)
         return (200, found) if found else (404, {})
 

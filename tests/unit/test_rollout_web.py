@@ -14,6 +14,7 @@ from rollout import __main__ as program
 from rollout import web
 from rollout.cluster import Cluster
 from rollout.facts import Facts, Ready
+from rollout.status import Phase, Status
 from rollout.verdict import Verdict, weigh
 from rollout.watched import Watched
 
@@ -66,14 +67,21 @@ def test_bounds_that_are_infinite_are_texts() -> None:
 def test_metrics_say_the_verdict_the_last_tick_and_the_errors() -> None:
     facts = Facts(100, 0, 0, step=0, weight=5, ready=Ready(9, 9), counts={})
     outcome = weigh(SETTINGS, facts)
-    watched = {"m": Watched(outcome, ticked=12.5, errors=2), "new": Watched()}
-    with served(watched) as port:
+    status = Status("g", 3, 7, weight=5, step=0)
+    one = Watched(outcome, status, ticked=12.5, errors=2)
+    with served({"m": one, "new": Watched()}) as port:
         text = get(port, "/metrics")[1].decode()
+    phases = {("rollout_phase", it, "m"): float(it == "running") for it in Phase}
     verdicts = {
         ("rollout_verdict", "m", it): float(it == outcome.verdict) for it in Verdict
     }
     assert samples(text) == {
         **verdicts,
+        **phases,
+        ("rollout_canary_weight_percent", "m"): 5,
+        ("rollout_step_timestamp_seconds", "m"): 7,
+        ("rollout_order_stands", "m"): 0,
+        ("rollout_waits_for_data", "m"): 1,
         ("rollout_last_tick_timestamp_seconds", "m"): 12.5,
         ("rollout_last_tick_timestamp_seconds", "new"): 0,
         ("rollout_errors_total", "m"): 2,
@@ -81,6 +89,11 @@ def test_metrics_say_the_verdict_the_last_tick_and_the_errors() -> None:
     }
     assert kinds(text) == {
         "rollout_verdict": "gauge",
+        "rollout_phase": "gauge",
+        "rollout_canary_weight_percent": "gauge",
+        "rollout_step_timestamp_seconds": "gauge",
+        "rollout_order_stands": "gauge",
+        "rollout_waits_for_data": "gauge",
         "rollout_last_tick_timestamp_seconds": "gauge",
         "rollout_errors": "counter",
     }

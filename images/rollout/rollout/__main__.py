@@ -1,7 +1,8 @@
 """Runs the controller.
 
 Settings, by environment: ROLLOUT_NAMESPACE, ROLLOUT_SERVERS (names of model servers, by
-commas), ROLLOUT_PROMETHEUS (http://HOST:PORT), ROLLOUT_TICK_SECONDS (15).
+commas), ROLLOUT_PROMETHEUS (http://HOST:PORT), ROLLOUT_TICK_SECONDS (15), and
+ROLLOUT_MONITOR (http://HOST:PORT) if any gate compares cohorts of predictions.
 
 It may be killed at any moment, and a second one may run beside it.
 """
@@ -54,6 +55,7 @@ def _tick(cluster: Cluster, watched: Watched) -> None:
         fields = {"server": cluster.names.server, "verdict": outcome.verdict.value}
         log(outcome.reason, level, **fields)
     watched.outcome, watched.ticked = outcome, time.time()
+    watched.status = cluster.status
 
 
 def run(environment: Mapping[str, str]) -> int:
@@ -62,7 +64,11 @@ def run(environment: Mapping[str, str]) -> int:
     namespace = environment["ROLLOUT_NAMESPACE"]
     seconds = float(environment.get("ROLLOUT_TICK_SECONDS", "15"))
     names = environment["ROLLOUT_SERVERS"].split(",")
-    clusters = {it: Cluster(api, metrics, Names(namespace, it)) for it in names}
+    address = environment.get("ROLLOUT_MONITOR")
+    monitor = Api.of_url(address, AGENT) if address else None
+    clusters = {
+        it: Cluster(api, metrics, Names(namespace, it), monitor=monitor) for it in names
+    }
     watched = {it: Watched() for it in names}
     web.server(web.PORT, watched).start()
     stop = threading.Event()

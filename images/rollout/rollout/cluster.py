@@ -10,7 +10,7 @@ from typing import Any
 
 from pod_parts.api_client import Api
 from pod_parts.api_server import ApiError, Object
-from rollout import objects, prometheus, protocol
+from rollout import monitor, objects, prometheus, protocol
 from rollout.actions import WriteEntry, WriteRoute, WriteStatus
 from rollout.counts import Series
 from rollout.facts import Ready
@@ -26,6 +26,7 @@ from rollout.protocol import (
     Write,
 )
 from rollout.settings import Settings
+from rollout.status import Status
 
 LOST = (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED)
 
@@ -38,6 +39,10 @@ class Cluster:
     metrics: Api
     names: Names
     clock: Callable[[], float] = time.time
+    monitor: Api | None = None
+    """Of the model monitor, for gates of cohorts."""
+    status: Status | None = None
+    """As it was read last."""
     _route: Object = field(default_factory=dict)
     """As it was read last: a write sends the whole object."""
     _status: Object = field(default_factory=dict)
@@ -56,7 +61,9 @@ class Cluster:
             return self._read_route()
         if isinstance(call, ReadStatus):
             self._status = self.api.get(self.names.status)
-            return objects.read_status(self._status)
+            found = objects.read_status(self._status)
+            self.status = found[0]
+            return found
         if isinstance(call, ReadCounts):
             return self._ready(call.settings), self._counts(call)
         if isinstance(call, ReadClock):
@@ -96,12 +103,23 @@ class Cluster:
         return int(found.get("status", {}).get("readyReplicas", 0))
 
     def _counts(self, call: ReadCounts) -> Mapping[str, Series] | None:
+        now = int(self.clock())
         try:
-            now = int(self.clock())
-            return prometheus.read_counts(self.metrics, call.settings, call.since, now)
+            found = prometheus.read_counts(self.metrics, call.settings, call.since, now)
         except ApiError as error:
             log("counts could not be read", "warning", error=str(error))
             return None
+        return {**found, **self._cohorts(call, now)}
+
+    def _cohorts(self, call: ReadCounts, now: int) -> Mapping[str, Series]:
+        """Of the monitor's gates; none where it cannot be read, which holds."""
+        if self.monitor is None:
+            return {}
+        try:
+            return monitor.read_counts(self.monitor, call.settings, call.since, now)
+        except ApiError as error:
+            log("the monitor could not be read", "warning", error=str(error))
+            return {}
 
     def _write(self, call: Write) -> bool:
         """Whether it was made; False if somebody else was first."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import starmap
 from typing import Any
 
+from rollout.cohorts import Scores
+
 
 @dataclass(frozen=True)
 class Tally:
@@ -40,24 +42,51 @@ class Series:
 
     intervals: tuple[Interval, ...]
     coverage: float | None = None
-    """Share of the canary's predictions that have a label; None: needs no labels."""
+    """Share of the due predictions with a label, of the revision with fewer; None: no
+    labels are needed, or nothing is due."""
+    due: int | None = None
+    """Intervals that start before (Unix seconds) have all labels that are waited for,
+    and a promotion rests on them alone; None: all do."""
+    others: tuple[Interval, ...] = ()
+    """The same intervals of everybody else, where a group of people is compared."""
+    scores: tuple[Scores, ...] = ()
+    """The same intervals by score, where scores are compared."""
+
+    def is_due(self, start: int) -> bool:
+        return self.due is None or start < self.due
 
     def plain(self) -> dict[str, Any]:
         """As JSON without fractions: start, then total and bad of canary and stable."""
-        rows = [
-            [it.start, it.canary.total, it.canary.bad, it.stable.total, it.stable.bad]
-            for it in self.intervals
-        ]
-        return {
+        found: dict[str, Any] = {
             "coverage": "" if self.coverage is None else repr(self.coverage),
-            "intervals": rows,
+            "intervals": _rows(self.intervals),
         }
+        if self.due is not None:
+            found["due"] = self.due
+        if self.others:
+            found["others"] = _rows(self.others)
+        if self.scores:
+            found["scores"] = [it.plain for it in self.scores]
+        return found
 
     @classmethod
     def of(cls, raw: dict[str, Any]) -> Series:
         """What `plain` gave; KeyError, TypeError or ValueError for anything else."""
         coverage = float(raw["coverage"]) if raw["coverage"] else None
-        return cls(tuple(_intervals(raw["intervals"])), coverage)
+        return cls(
+            tuple(_intervals(raw["intervals"])),
+            coverage,
+            due=raw.get("due"),
+            others=tuple(_intervals(raw.get("others", ()))),
+            scores=tuple(Scores.of(it) for it in raw.get("scores", ())),
+        )
+
+
+def _rows(intervals: Sequence[Interval]) -> list[list[int]]:
+    return [
+        [it.start, it.canary.total, it.canary.bad, it.stable.total, it.stable.bad]
+        for it in intervals
+    ]
 
 
 def _intervals(rows: Sequence[Sequence[int]]) -> Iterable[Interval]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rollout.cohorts import Cohorts
 from rollout.counts import Series
 from rollout.settings import Settings
 
@@ -79,6 +80,20 @@ class Facts:
         lost = sum(start not in there for start in expected)
         if lost > MOST_MISSING * len(expected):
             return f"{lost} of {len(expected)} intervals are missing"
+        return ""
+
+    def silent(self, series: Series, cohorts: Cohorts) -> str:
+        """Whether the log has no predictions of a revision; empty if it has.
+
+        Of the newest due intervals: an interval without predictions is no error, but a
+        log that has ended must not promote by what it had before.
+        """
+        length, due = cohorts.interval_seconds, cohorts.due(self.now)
+        first = -(-self.started // length) * length
+        newest = range(max(first, due - NEWEST_INTERVALS * length), due, length)
+        there = {it.start for it in series.intervals}
+        if newest and not there & {*newest}:
+            return "the newest intervals have no predictions of both revisions"
         return ""
 
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from rollout.contrast import Contrast
 from rollout.counts import Interval, Series
 from rollout.culprit import Culprit
 from rollout.difference import Difference
@@ -80,7 +81,9 @@ class Sums:
 
     def __init__(self, gate: Gate) -> None:
         self._gate = gate
-        self.difference = Difference(paired=gate.paired)
+        self.contrast = Contrast()
+        is_gap = gate.cohorts is not None and gate.cohorts.what.is_gap
+        self.difference = self.contrast if is_gap else Difference(paired=gate.paired)
         self.culprit = Culprit()
         self._total = [0, 0]
         self._bad = [0, 0]
@@ -88,18 +91,31 @@ class Sums:
     def add(self, interval: Interval) -> None:
         self.difference.add(interval)
         self.culprit.add(interval)
+        self._count(interval)
+
+    def add_gap(self, group: Interval, others: Interval) -> None:
+        """Of a group and everybody else: who made the bad ones is no question there."""
+        self.contrast.add_both(group, others)
+        self._count(group)
+
+    def _count(self, interval: Interval) -> None:
         for place, tally in enumerate((interval.canary, interval.stable)):
             self._total[place] += tally.total
             self._bad[place] += tally.bad
 
     def judge(
-        self, limits: Limits, min_intervals: int, coverage: float | None = None
+        self,
+        limits: Limits,
+        min_intervals: int,
+        coverage: float | None = None,
+        due: Sums | None = None,
     ) -> Judgement:
+        """`due`: the sums that a promotion rests on, where these hold more."""
         lower, _ = self.difference.bounds(limits.slow)
-        _, upper = self.difference.bounds(limits.promotion)
+        _, upper = (due or self).difference.bounds(limits.promotion)
         call, reason = self._harm(limits, lower)
         if call is Call.HOLD and not reason:
-            call, reason = self._promotion(min_intervals, upper, coverage)
+            call, reason = (due or self)._promotion(min_intervals, upper, coverage)
         return Judgement(
             self._gate.name,
             call,
@@ -131,7 +147,8 @@ class Sums:
     ) -> tuple[Call, str]:
         gate = self._gate
         requests, intervals = self._total[0], self.difference.intervals
-        needed = needed_requests(gate.tolerate)
+        few = gate.cohorts.least_rows if gate.cohorts else 0
+        needed = few or needed_requests(gate.tolerate)
         if coverage is not None and coverage < gate.min_coverage:
             text = f"{coverage:.0%} of the predictions have labels"
             return Call.HOLD, f"{text}; {gate.min_coverage:.0%} are needed"
@@ -164,12 +181,25 @@ def judge(
     min_intervals: int,
 ) -> Judgement:
     """What a gate says of all its intervals."""
-    sums = Sums(gate)
-    for interval in series.intervals:
-        sums.add(interval)
+    limits = Limits.of(allowed, gates)
     missing = gate.min_coverage > 0 and series.coverage is None
     coverage = 0.0 if missing else series.coverage
-    return sums.judge(Limits.of(allowed, gates), min_intervals, coverage)
+    due = None if series.due is None else _sums(gate, series, only_due=True)
+    whole = _sums(gate, series, only_due=False)
+    return whole.judge(limits, min_intervals, coverage, due)
+
+
+def _sums(gate: Gate, series: Series, *, only_due: bool) -> Sums:
+    """Harm counts as soon as it is seen, and a promotion waits for the labels."""
+    sums = Sums(gate)
+    for place, interval in enumerate(series.intervals):
+        if only_due and not series.is_due(interval.start):
+            continue
+        if series.others:
+            sums.add_gap(interval, series.others[place])
+        else:
+            sums.add(interval)
+    return sums
 
 
 def of_all(judgements: Sequence[Judgement]) -> tuple[Call, str]:

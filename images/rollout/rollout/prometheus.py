@@ -27,11 +27,15 @@ Both = tuple[dict[int, int], dict[int, int]]
 def read_counts(
     api: Api, settings: Settings, since: int, now: int
 ) -> dict[str, Series]:
-    """Whole intervals from `since` on, by gate; ApiError if they cannot be read."""
+    """Whole intervals from `since` on, by gate; ApiError if they cannot be read.
+
+    Those of the monitor are rollout/monitor.py's to read.
+    """
+    gates = [gate for gate in settings.gates if gate.cohorts is None]
     length = settings.interval_seconds
     first, last = -(-since // length) * length, now // length * length
     if last <= first:
-        return {gate.name: Series(()) for gate in settings.gates}
+        return {gate.name: Series(()) for gate in gates}
 
     def read(counters: Counters) -> tuple[list[Values], list[Values]]:
         canary, stable = (
@@ -51,7 +55,7 @@ def read_counts(
         gate.name: Series(
             tuple(_intervals(gate, totals, increases(read(gate.counters))))
         )
-        for gate in settings.gates
+        for gate in gates
     }
 
 

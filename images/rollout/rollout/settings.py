@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from rollout.cohorts import Cohorts, What
+
 MOST_ROWS = 20_000
 """Intervals times gates of a step: the record of a decision keeps all counts, and an
 object of Kubernetes has room for 1 MiB."""
@@ -69,6 +71,21 @@ class Gate:
     """Of the bad requests, or of the good ones if `of_good`."""
     of_good: bool = False
     """The counters count the good ones: a bucket of a latency histogram does."""
+    cohorts: Cohorts | None = None
+    """The counts are the monitor's, of predictions by cohort; None: the gateway's."""
+
+    @property
+    def rows(self) -> int:
+        """Rows of a decision's record that one interval takes, in those of errors."""
+        if self.cohorts is None:
+            return 1
+        return {What.SCORES: 4}.get(self.cohorts.what, 1 + self.cohorts.what.is_gap)
+
+    def length(self, settings: Settings) -> int:
+        """Of its intervals, in seconds."""
+        return (
+            self.cohorts.interval_seconds if self.cohorts else settings.interval_seconds
+        )
 
 
 @dataclass(frozen=True)
@@ -144,7 +161,7 @@ class Settings:
 
 
 def _plain_gate(gate: Gate) -> dict[str, Any]:
-    return {
+    found: dict[str, Any] = {
         "name": gate.name,
         "tolerate": repr(gate.tolerate),
         "rollback_when": gate.rollback_when.value,
@@ -153,6 +170,8 @@ def _plain_gate(gate: Gate) -> dict[str, Any]:
         "counters": gate.counters.plain(),
         "of_good": gate.of_good,
     }
+    # Absent where there are none: settings of the gateway's gates stay the same ones.
+    return found | ({"cohorts": gate.cohorts.plain()} if gate.cohorts else {})
 
 
 def read(raw: dict[str, Any]) -> Settings:
@@ -205,6 +224,7 @@ def _read_gate(raw: dict[str, Any]) -> Gate:
         min_coverage=float(raw["min_coverage"]),
         counters=Counters.of(raw["counters"]),
         of_good=bool(raw["of_good"]),
+        cohorts=Cohorts.of(raw["cohorts"]) if "cohorts" in raw else None,
     )
 
 
@@ -229,9 +249,11 @@ def _problems(it: Settings) -> Iterator[str]:
 
 
 def _problems_of_length(it: Settings) -> Iterator[str]:
-    intervals = round(it.deadline_hours * 3600 / it.interval_seconds)
-    most = min(MOST_INTERVALS, MOST_ROWS // max(1, len(it.gates)))
-    if intervals > most:
+    seconds = it.deadline_hours * 3600
+    intervals = round(seconds / it.interval_seconds)
+    rows = sum(one.rows * round(seconds / max(1, one.length(it))) for one in it.gates)
+    if intervals > MOST_INTERVALS or rows > MOST_ROWS:
+        most = min(MOST_INTERVALS, MOST_ROWS * intervals // max(1, rows))
         yield (
             f"interval_seconds: {it.interval_seconds}: {intervals} intervals until "
             f"the deadline, {most} can be read and recorded; give longer ones"
@@ -244,3 +266,6 @@ def _problems_of_gates(gates: Sequence[Gate]) -> Iterator[str]:
     for gate in gates:
         if not 0 < gate.tolerate < 1:
             yield f"gates.{gate.name}: {gate.tolerate}: give a share between 0 and 1"
+        if gate.cohorts:
+            path = f"gates.{gate.name}.cohorts"
+            yield from gate.cohorts.problems(path, min_coverage=gate.min_coverage)

@@ -7,13 +7,15 @@ a canary without a ready replica, and the deadline take it back.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from rollout import gate, sample_ratio
+from rollout import gate, sample_ratio, scores_gate
+from rollout.cohorts import What
 from rollout.facts import Facts
 from rollout.gate import Call, Judgement
-from rollout.settings import Settings
+from rollout.settings import Gate, Settings
 
 
 class Verdict(StrEnum):
@@ -39,6 +41,8 @@ class Outcome:
     verdict: Verdict
     reason: str
     judgements: tuple[Judgement, ...] = ()
+    lacks_data: bool = False
+    """It waits for counts, predictions or labels that should be there."""
 
     def goal(self, settings: Settings, facts: Facts) -> int:
         """The canary's weight that follows."""
@@ -69,9 +73,9 @@ def weigh(settings: Settings, facts: Facts) -> Outcome:
     call, reason = gate.of_all(judgements)
     if call is Call.ROLLBACK:
         return Outcome(Verdict.ROLLBACK, reason, judgements)
-    doubt = _doubt(settings, facts) or (reason if call is Call.HOLD else "")
-    if doubt:
-        return Outcome(Verdict.HOLD, doubt, judgements)
+    if (doubt := _doubt(settings, facts)) or call is Call.HOLD:
+        lacks = bool(doubt) or _lacks_labels(settings, facts)
+        return Outcome(Verdict.HOLD, doubt or reason, judgements, lacks_data=lacks)
     return _advance(settings, facts, Outcome(Verdict.PROMOTE, reason, judgements))
 
 
@@ -99,7 +103,7 @@ def _begin(settings: Settings, facts: Facts) -> Outcome:
 def _judge(settings: Settings, facts: Facts) -> tuple[Judgement, ...]:
     counts = facts.counts or {}
     return tuple(
-        gate.judge(
+        _judge_of(one)(
             one,
             counts[one.name],
             settings.errors_allowed,
@@ -111,6 +115,11 @@ def _judge(settings: Settings, facts: Facts) -> tuple[Judgement, ...]:
     )
 
 
+def _judge_of(one: Gate) -> Callable[..., Judgement]:
+    is_scores = one.cohorts is not None and one.cohorts.what is What.SCORES
+    return scores_gate.judge if is_scores else gate.judge
+
+
 def _doubt(settings: Settings, facts: Facts) -> str:
     """Why the counts are not good enough for a promotion; empty if they are."""
     if facts.counts is None:
@@ -119,7 +128,11 @@ def _doubt(settings: Settings, facts: Facts) -> str:
         if one.name not in facts.counts:
             return f"{one.name}: there are no counts"
         series = facts.counts[one.name]
-        # Counts with labels are as late as the labels; their coverage is judged.
+        if one.cohorts:
+            # As late as their labels, whose coverage is judged.
+            if text := facts.silent(series, one.cohorts):
+                return f"{one.name}: {text}"
+            continue
         if not one.min_coverage and (text := facts.missing(series, settings)):
             return f"{one.name}: {text}"
         by_weight = settings.sample_ratio and not facts.mirror
@@ -131,6 +144,16 @@ def _doubt(settings: Settings, facts: Facts) -> str:
                 got = canary / (canary + stable)
                 return f"{one.name}: the canary got {got:.1%}, not {share:.0%}"
     return ""
+
+
+def _lacks_labels(settings: Settings, facts: Facts) -> bool:
+    """Whether cohorts are due and too few of their predictions have labels."""
+    counts = facts.counts or {}
+    due = [(it, counts[it.name]) for it in settings.gates if it.name in counts]
+    return any(
+        series.coverage is not None and series.coverage < gate.min_coverage
+        for gate, series in due
+    )
 
 
 def _advance(settings: Settings, facts: Facts, outcome: Outcome) -> Outcome:

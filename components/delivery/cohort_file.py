@@ -1,0 +1,83 @@
+"""What the controller and the monitor read of gates that compare cohorts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import ceil
+from typing import Any
+
+from components.delivery.cohort_gates import DAY_SECONDS, FairnessGate
+from components.delivery.settings import RolloutSettings
+
+
+def gates(rollout: RolloutSettings, model: str) -> Iterator[dict[str, Any]]:
+    """The gates as images/rollout/rollout/settings.py reads them.
+
+    `model`: its name in model.yaml, by which the monitor knows it.
+    """
+    chosen = rollout.gates
+    if chosen.quality:
+        cohorts = _cohorts(rollout, model, chosen.quality.metric)
+        yield _gate("quality", chosen.quality, rollout, cohorts)
+    if chosen.fairness:
+        yield from _of_groups(chosen.fairness, rollout, model)
+    if chosen.scores:
+        yield _gate(
+            "scores", chosen.scores, rollout, _cohorts(rollout, model, "scores")
+        )
+
+
+def _of_groups(
+    fairness: FairnessGate, rollout: RolloutSettings, model: str
+) -> Iterator[dict[str, Any]]:
+    for group in fairness.groups:
+        cohorts = _cohorts(rollout, model, fairness.rate) | {
+            "attribute": fairness.attribute,
+            "group": group,
+            "least_rows": fairness.min_group_rows,
+        }
+        name = f"fairness {fairness.attribute}={group}"
+        yield _gate(name, fairness, rollout, cohorts)
+
+
+def intervals(rollout: RolloutSettings) -> dict[str, Any] | None:
+    """The model's section `intervals` in the monitor's file; None: needs none."""
+    if not rollout.gates.cohorts:
+        return None
+    fairness = rollout.gates.fairness
+    return {
+        "seconds": rollout.cohorts.interval_seconds,
+        # The first day and the last one are begun.
+        "days": ceil(rollout.deadline_hours * 3600 / DAY_SECONDS) + 1,
+        "groups": {fairness.attribute: [*fairness.groups]} if fairness else {},
+    }
+
+
+def _cohorts(rollout: RolloutSettings, model: str, what: str) -> dict[str, Any]:
+    hours = rollout.cohorts.labels_within_hours
+    needs_labels = what not in ("selection", "scores")
+    return {
+        "what": what,
+        "model": model,
+        "interval_seconds": rollout.cohorts.interval_seconds,
+        "labels_seconds": round((hours or 0) * 3600) if needs_labels else 0,
+        "attribute": "",
+        "group": "",
+        "least_rows": 0,
+    }
+
+
+def _gate(
+    name: str, gate: Any, rollout: RolloutSettings, cohorts: dict[str, Any]
+) -> dict[str, Any]:
+    coverage = rollout.cohorts.min_coverage if cohorts["labels_seconds"] else 0
+    return {
+        "name": name,
+        "tolerate": repr(gate.tolerate_points / 100),
+        "rollback_when": getattr(gate, "rollback_when", "any_harm"),
+        "paired": False,
+        "min_coverage": repr(float(coverage)),
+        "counters": {"canary": "", "stable": ""},
+        "of_good": False,
+        "cohorts": cohorts,
+    }

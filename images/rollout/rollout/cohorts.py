@@ -1,0 +1,99 @@
+"""Gates of predictions by cohort: what is counted of the monitor's intervals.
+
+A cohort is the predictions of one interval. Its labels come later, and count where the
+prediction was made, for both revisions alike: a comparison of the labels that arrive
+would favour whichever revision has served for longer (docs/rollout-gates.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+SHIPPED_SECONDS = 300
+"""After which a prediction has come to the monitor, and was counted there."""
+
+
+class What(StrEnum):
+    """What is counted; each is of the predictions of one revision and interval."""
+
+    ACCURACY = "accuracy"
+    """Bad: a decision that is not the label; of those with a label."""
+    RECALL = "recall"
+    """Bad: a positive label that was not decided; of the positive labels."""
+    PRECISION = "precision"
+    """Bad: a positive decision with another label; of the positive decisions with a
+    label."""
+    SELECTION = "selection"
+    """Bad: a negative decision; of a group, beside all others."""
+    TRUE_POSITIVE = "true_positive"
+    """Bad: a positive label that was not decided; of a group, beside all others."""
+    SCORES = "scores"
+    """No good and bad: how scores are spread."""
+
+    @property
+    def is_gap(self) -> bool:
+        """Whether a group of people is compared with the others."""
+        return self in (What.SELECTION, What.TRUE_POSITIVE)
+
+    @property
+    def needs_labels(self) -> bool:
+        return self not in (What.SELECTION, What.SCORES)
+
+
+@dataclass(frozen=True)
+class Cohorts:
+    """Where the counts of a gate come from, if not from the gateway."""
+
+    what: What
+    model: str
+    """As the monitor knows it."""
+    interval_seconds: int
+    labels_seconds: int = 0
+    """Age at which an interval has its labels; 0 where none are needed."""
+    attribute: str = ""
+    group: str = ""
+    least_rows: int = 0
+    """Rows of the canary before a promotion: of a group, which is smaller."""
+
+    def due(self, now: int) -> int:
+        """Start (Unix seconds) of the first interval that a promotion may not use."""
+        length = self.interval_seconds
+        last = now - max(self.labels_seconds, SHIPPED_SECONDS) - length
+        return max(0, last // length * length + length)
+
+    def plain(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> Cohorts:
+        """What `plain` gave; KeyError, TypeError or ValueError for anything else."""
+        return cls(**dict(raw) | {"what": What(raw["what"])})
+
+    def problems(self, path: str, *, min_coverage: float) -> Iterator[str]:
+        if self.interval_seconds < 10:
+            yield f"{path}.interval_seconds: {self.interval_seconds}: give at least 10"
+        if self.what.needs_labels and not (self.labels_seconds and min_coverage):
+            yield f"{path}: needs labels; say when they are there, and how many"
+        if self.what.is_gap and not (self.attribute and self.group):
+            yield f"{path}: compares a group; name it"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Predictions by score, in bins of equal width, of one interval."""
+
+    start: int
+    canary: tuple[int, ...]
+    stable: tuple[int, ...]
+
+    @property
+    def plain(self) -> list[Any]:
+        return [self.start, [*self.canary], [*self.stable]]
+
+    @classmethod
+    def of(cls, raw: list[Any]) -> Scores:
+        start, canary, stable = raw
+        return cls(int(start), tuple(canary), tuple(stable))
