@@ -27,6 +27,7 @@ from components.serving.args.model_server_args import ModelServerArgs
 from components.serving.args.parts import clashes, parts
 from components.serving.settings.access_settings import ClientKeys, weak_keys
 from components.serving.settings.idle_settings import WakerSettings, waker_problems
+from components.serving.settings.ledger_settings import LedgerSettings
 from components.serving.settings.request_settings import MONITOR
 from components.serving.settings.serving_platform import ServingPlatform
 from components.serving.settings.versions import lost_successors, overlaps
@@ -50,6 +51,9 @@ class ModelsSettings(Settings):
     """What the cluster has: namespaces and the Gateway."""
     models: Annotated[dict[ModelName, ModelServerArgs], Field(min_length=1)]
     """Model servers by name; the name is that in the model's own model.yaml."""
+    ledger: LedgerSettings | None = None
+    """The ledger of model versions (`slipway ledger`) that `slipway up` asks before it
+    serves a revision; not asked unless given."""
     waker: WakerSettings = WakerSettings()
     """The program that wakes models with `scaling.idle`; deployed only if there are
     any."""
@@ -127,6 +131,8 @@ class ModelsSettings(Settings):
         yield from overlaps(claims)
         yield from lost_successors(claims)
         yield from self._names()
+        if self.ledger:
+            yield from self.ledger.unknown(self.models)
 
     def _names(self) -> Iterator[Problem]:
         """Names that something else in the namespace has, or another model."""

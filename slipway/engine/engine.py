@@ -39,6 +39,7 @@ from slipway.engine import (
 )
 from slipway.engine.results import EngineError, StackResult
 from slipway.engine.sessions import Session
+from slipway.ledger import staged
 from slipway.progress import EngineProgress
 from slipway.rendering import render
 from slipway.rendering.recorder import KUBERNETES
@@ -237,6 +238,8 @@ class Engine:
         references: list[str] = []
         if verb in ("up", "preview"):
             rendered = self.check(stack)
+            if stack not in self.programs:
+                staged.before(stack, self.root)
             references = rendered.references
             expected = len(rendered.resources) + 1
             if rendered.uses_kubernetes:

@@ -18,7 +18,7 @@ from slipway.ledger.card_command import card
 from slipway.ledger.entry import Entry, Head
 from slipway.ledger.options import FILE, ledger_option, model_argument
 from slipway.ledger.store import Store, checked_name
-from slipway.logs.printable import printable
+from slipway.printable import printable
 from toolchain.errors import OperatorError
 
 

@@ -16,7 +16,7 @@ from slipway.ledger.ledger import Done, Ledger, Word
 from slipway.ledger.lifecycle import RETIRED, STATES
 from slipway.ledger.options import FILE, ledger_option, model_argument
 from slipway.ledger.store import Store, checked_name
-from slipway.logs.printable import printable
+from slipway.printable import printable
 
 OPTIONS = (
     ledger_option,
