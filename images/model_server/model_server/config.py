@@ -17,6 +17,7 @@ from model_server.hash_key import read_hash_key
 
 PREFIX = "MODEL_SERVER_"
 EVALUATORS = frozenset({"auto", "onnxruntime"})
+HEADER = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 
 
@@ -168,6 +169,13 @@ VARIABLES = (
         may_be_empty=True,
     ),
     Variable(
+        "PREDICTION_LOG_UNIT_HEADER",
+        "",
+        "request header that names the caller for A/B experiments, in lower case; the "
+        "log keeps its hash by the same key as `unit`",
+        may_be_empty=True,
+    ),
+    Variable(
         "EVALUATOR",
         "auto",
         "what computes answers; auto: bit masks for tree ensembles where these answer "
@@ -226,6 +234,7 @@ class Config:
     prediction_log_file_seconds: float
     prediction_log_total_bytes: int
     prediction_log_hash_key_file: Path | None
+    prediction_log_unit_header: str
     evaluator: str
     log_level: str
     request_lines_per_second: int
@@ -256,6 +265,7 @@ def read(environment: Mapping[str, str]) -> Config:
     config = Config(**values)  # type: ignore[arg-type]
     problems += _contradictions(config)
     problems += _unfit_key(config)
+    problems += _unfit_unit(config)
     if problems:
         raise ConfigError(problems)
     return config
@@ -325,4 +335,16 @@ def _unfit_key(config: Config) -> list[str]:
         read_hash_key(file)
     except ValueError as error:
         return [f"{PREFIX}PREDICTION_LOG_HASH_KEY_FILE={str(file)!r}: {error}"]
+    return []
+
+
+def _unfit_unit(config: Config) -> list[str]:
+    """Return what is wrong with the header that names callers."""
+    header = config.prediction_log_unit_header
+    name = f"{PREFIX}PREDICTION_LOG_UNIT_HEADER={header!r}"
+    if header and not HEADER.fullmatch(header):
+        return [f"{name}: is no name of a header in lower case; give one"]
+    if header and config.prediction_log_hash_key_file is None:
+        variable = f"{PREFIX}PREDICTION_LOG_HASH_KEY_FILE"
+        return [f"{name}: there is no key to hash its values with; set {variable}"]
     return []

@@ -17,6 +17,7 @@ from model_server.model import RUNTIME
 from model_server.preparation import Prepared
 from model_server.protocol import Reader, Writer
 from model_server.records import RecordForm
+from model_server.units import units
 
 SHADOW = "shadow"
 """The arm of records of copied requests (contracts/prediction_record.yaml)."""
@@ -47,9 +48,9 @@ class Endpoint:
         self.writer = Writer(manifest)
         self.binary_writer = BinaryWriter(manifest)
         key = config.prediction_log_hash_key_file
-        self.form = RecordForm(
-            manifest, revision, config.arm, read_hash_key(key) if key else b""
-        )
+        hash_key = read_hash_key(key) if key else b""
+        self.form = RecordForm(manifest, revision, config.arm, hash_key)
+        self.unit_of = units(config.prediction_log_unit_header, hash_key)
         self.batcher = _batcher(prepared, self.metrics, config)
         # Only a revision that the settings name gets copies.
         is_named = config.revision and revision == config.revision

@@ -34,9 +34,10 @@ class Inference:
     `buffers` are in the order of the manifest, and so are the indices in `wanted` (None
     for all outputs) and in `binary`: those that HTTP answers as raw bytes.
     `timeout_seconds` is how long the client waits, if the request has it.
+    `unit` is the hash of the caller that an experiment assigned, if the log keeps it.
     """
 
-    __slots__ = ("binary", "buffers", "id", "rows", "timeout_seconds", "wanted")
+    __slots__ = ("binary", "buffers", "id", "rows", "timeout_seconds", "unit", "wanted")
 
     def __init__(
         self,
@@ -54,6 +55,7 @@ class Inference:
         self.buffers = buffers
         self.wanted = wanted
         self.timeout_seconds = timeout_seconds
+        self.unit = ""
 
     def deadline(self, started_at: float, other: float | None) -> float | None:
         """Return the earlier of the transport's deadline and the request's own."""

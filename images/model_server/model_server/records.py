@@ -19,6 +19,7 @@ from model_server.feature_texts import (
 )
 from model_server.manifest import Manifest
 from model_server.outputs import Outputs, Results
+from model_server.protocol import Inference
 
 COST_BYTES = 4096
 SEVERAL = 3
@@ -44,6 +45,8 @@ class Record:
     outputs: Outputs | None
     first_row: int = 0
     """The number of its first row in the request, where it is a part of one."""
+    unit: str = ""
+    """Hash of the caller that an experiment assigned, if the log keeps it."""
 
     def parts(self, rows: int) -> Iterator[Record]:
         """Yield the record in parts of so many rows at most."""
@@ -74,6 +77,28 @@ class Record:
         arrays = self.outputs.arrays if self.outputs else []
         size = sum(size_of(buffer) for buffer in (*self.buffers, *arrays))
         return max(self.rows, size // COST_BYTES)
+
+
+def answered(
+    form: RecordForm,
+    request_id: str,
+    latency: float,
+    inference: Inference,
+    outputs: Outputs,
+) -> Record:
+    """Return the record of a request that is answered now, after so many seconds."""
+    return Record(
+        form,
+        request_id,
+        time.time() - latency,
+        latency,
+        200,
+        "",
+        inference.rows,
+        form.held(inference.buffers),
+        outputs,
+        unit=inference.unit,
+    )
 
 
 class RecordForm:
@@ -202,6 +227,8 @@ def lines(records: Sequence[Record]) -> bytes:
                     b'%b0%b,"code":"%b"}\n' % (start, common, record.code.encode())
                 )
                 continue
+            if record.unit:
+                common += b',"unit":"%b"' % record.unit.encode()
             texts = form.results_text(record.outputs.results)
             start_row = record.first_row
             first = record.outputs.start

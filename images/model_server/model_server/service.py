@@ -8,6 +8,7 @@ later. All other requests get their answers from `pages`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import os
@@ -43,7 +44,7 @@ from model_server.prediction_log import PredictionLog, without_hash_key
 from model_server.preparation import prepare_all
 from model_server.process import Usage
 from model_server.protocol import Inference
-from model_server.records import Record
+from model_server.records import Record, answered
 from model_server.request_lines import RequestLines
 from model_server.text_memory import without_room
 
@@ -176,12 +177,7 @@ class Service:
                 deadline = deadline_of(fields, started)
             if fields.get(b"content-type") != JSON[1]:
                 check_media_type(fields)
-            if b"content-encoding" in fields or (
-                b"inference-header-content-length" in fields
-            ):
-                inference = self._read_coded(endpoint, fields, body)
-            else:
-                inference = endpoint.reader.read(body)
+            inference = self._read(endpoint, fields, body)
         except RequestError as error:
             self._refuse(endpoint, request_id, started, error, respond)
         except Exception as error:  # noqa: BLE001, it is logged
@@ -203,6 +199,18 @@ class Service:
                     respond_text,
                 )
             )
+
+    def _read(
+        self, endpoint: Endpoint, fields: Fields, body: bytes | bytearray
+    ) -> Inference:
+        coded = b"content-encoding" in fields
+        if coded or b"inference-header-content-length" in fields:
+            inference = self._read_coded(endpoint, fields, body)
+        else:
+            inference = endpoint.reader.read(body)
+        if endpoint.unit_of:
+            inference.unit = endpoint.unit_of(fields)
+        return inference
 
     def _read_coded(
         self, endpoint: Endpoint, fields: Fields, body: bytes | bytearray
@@ -262,10 +270,9 @@ class Service:
         self, endpoint: Endpoint, fields: Fields, error: RequestError, respond: Respond
     ) -> None:
         """Answer with an error an HTTP request whose body was not taken."""
-        try:
+        request_id = ""
+        with contextlib.suppress(RequestError):
             request_id = request_id_of(fields)
-        except RequestError:
-            request_id = ""
         self._refuse(endpoint, request_id, time.monotonic(), error, respond)
 
     def count_refused(
@@ -326,17 +333,7 @@ class Service:
                 )
             else:
                 latency = time.monotonic() - job.started_at
-                record = Record(
-                    endpoint.form,
-                    request_id,
-                    time.time() - latency,
-                    latency,
-                    200,
-                    "",
-                    inference.rows,
-                    endpoint.form.held(inference.buffers),
-                    result,
-                )
+                record = answered(endpoint.form, request_id, latency, inference, result)
             self._end(endpoint, record)
 
     def _respond_binary(self, endpoint: Endpoint, job: Job, outputs: Outputs) -> None:

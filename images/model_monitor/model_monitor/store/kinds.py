@@ -49,6 +49,7 @@ _PREDICTIONS = {
     "arm": "json_text(leaf_arm)",
     "status": "try_cast(leaf_status as integer)",
     "code": "json_text(leaf_code)",
+    "unit": "json_text(leaf_unit)",
     "latency_seconds": "try_cast(leaf_latency_seconds as double)",
     "decision": "scalar_text(leaf_decision)",
     "decision_number": "scalar_number(leaf_decision)",
