@@ -121,7 +121,7 @@ def test_both_routes_have_the_same_policies() -> None:
     ],
     ids=["weights again", "no revisions", "no such server"],
 )
-def test_the_policies_stay_until_the_traffic_route_is_gone(after: Object | None) -> None:
+def test_the_policies_stay_as_long_as_the_traffic_route(after: Object | None) -> None:
     """Deletions come last, and each before what it depends on."""
     keys = {"access": {"api_keys": {"secret": "callers"}}}
     one = render(**keys)
