@@ -22,7 +22,7 @@ from tests.support import rendered as r
 
 SHARED: dict[str, Any] = {
     "client_keys": {"callers": {"alice": {"secure": "AAAB"}}},
-    "surroundings": {"keda": {}},
+    "platform": {"keda": {}},
 }
 
 
