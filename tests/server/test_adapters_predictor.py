@@ -120,7 +120,7 @@ WRONG_ROWS: dict[str, tuple[Any, dict[str, Any], int, str]] = {
     "texts": ([["a", "b", "c", "d"]], {}, 400, "X: "),
     "no rows": (np.empty((0, COLUMNS)), {}, 400, "shape"),
     "many rows": (np.zeros((301, COLUMNS)), {}, 413, "301"),
-    "other input": ({"Y": [[1, 2, 3, 4]]}, {}, 400, "none of the model's inputs X"),
+    "other input": ({"Y": [[1, 2, 3, 4]]}, {}, 400, "not one of the model's inputs X"),
     "other model": ([[1, 2, 3, 4]], {"model": "other"}, 404, "tiny"),
     "bad id": ([[1, 2, 3, 4]], {"request_id": "a b"}, 400, "request_id"),
     "no time": ([[1, 2, 3, 4]], {"timeout_seconds": 0.0}, 504, "deadline"),

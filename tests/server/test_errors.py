@@ -39,7 +39,7 @@ WRONG = {
     "foreign second tensor": (
         {"inputs": [*tensor()["inputs"], {"name": "Y"}]},
         "inputs[1].name",
-        "none of the model's inputs X",
+        "not one of the model's inputs X",
     ),
     "tensor not an object": ({"inputs": [7]}, "inputs[0]", "not 7"),
     "wrong name": (tensor(name="Y"), "inputs[0].name", '"Y" is not'),

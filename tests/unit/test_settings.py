@@ -217,7 +217,7 @@ class Things(Settings):
         ({"kind": "round", "radius": 0}, ("radius", 0, "less than 1", "at least 1")),
         ({"kind": "square", "side": 13}, ("side", 13, "unlucky", "give 12")),
         ({"kind": "square", "sid": 1}, ("sid", 1, "no such", "did you mean side?")),
-        ({"kind": "squere"}, ("kind", "squere", "none of", "did you mean square?")),
+        ({"kind": "squere"}, ("kind", "squere", "not one of", "did you mean square?")),
         ({"side": 2}, ("kind", ABSENT, "required", "give one of: round, square")),
         (3, ("", 3, "not a mapping", "pairs")),
     ],
