@@ -20,7 +20,7 @@ from components.settings import Problem, SettingsError
 from slipway.ledger import chain, keys
 from slipway.ledger.lifecycle import REGISTERED, RETIRED, History, Revision
 from slipway.ledger.store import FolderStore, Store
-from stacks import config, files, image_lock, layers, values
+from stacks import config, files, layers
 from toolchain.errors import OperatorError, WrongInputError
 
 NOT_YET = (REGISTERED, RETIRED)
@@ -53,7 +53,7 @@ def before(stack: str, checkout: Path | None) -> None:
     chosen = config.of_stack(stack, ModelsSettings, root)
     if chosen.ledger is None:
         return
-    with images.using(_image_lock(stack, root)):
+    with images.using(_image_lock(chosen, root)):
         served = list(_served(chosen))
     store, trusted = _store(chosen.ledger, root), _trusted(chosen.ledger, root)
     histories: dict[str, History] = {}
@@ -70,14 +70,10 @@ def before(stack: str, checkout: Path | None) -> None:
         raise SettingsError(files.name(stack), wrong)
 
 
-def _image_lock(stack: str, root: Path) -> images.Lock:
-    given = config.program_config(stack, root)
-    ours = {
-        key.removeprefix(config.PREFIX): values.decode(value)
-        for key, value in given.items()
-        if key.startswith(config.PREFIX)
-    }
-    return image_lock.of(ours, root)
+def _image_lock(chosen: ModelsSettings, root: Path) -> images.Lock:
+    """As stacks/image_lock.py has it for the stack's program."""
+    file = root / chosen.images_lock if chosen.images_lock else None
+    return images.Lock(file, must_be_named=chosen.production)
 
 
 def problems(

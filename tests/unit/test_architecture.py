@@ -61,10 +61,7 @@ INSIDE_SLIPWAY: dict[str, set[str]] = {
 """Folders of slipway/ that work without the others, but for those named."""
 STACKS_FOR_SLIPWAY = {
     f"stacks.{part}"
-    for part in (
-        *("config", "files", "groups", "image_lock", "layers", "others"),
-        "values",
-    )
+    for part in ("config", "files", "groups", "layers", "others", "values")
 }
 """Slipway runs a stack's program by its name and imports none."""
 
