@@ -31,6 +31,7 @@ class Row:
     score: float | None = None
     latency_seconds: float = 0.001
     features: Mapping[str, Scalar] = field(default_factory=dict)
+    unit: str | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,9 @@ def put_predictions(store: Store, name: str, rows: Sequence[Row], model: str) ->
             "scores": pa.array([None] * len(some), pa.list_(pa.float64())),
             **_features(some),
         }
+        # Servers without an experiment write none.
+        if any(it.unit for it in some):
+            columns["unit"] = pa.array([it.unit for it in some], pa.string())
         _write(store.part("predictions", part, name), columns)
 
 

@@ -19,6 +19,7 @@ from model_monitor.audit import Anchor, ChainError
 from model_monitor.backfill import BackfillError
 from model_monitor.column_mapping import ColumnMapping
 from model_monitor.config import Config, ConfigError
+from model_monitor.experiments import command as experiments
 from model_monitor.retraining import printing
 from model_monitor.store import Store, StoreInUseError
 
@@ -69,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     _add_asking(labels)
     lookup.add_command(commands)
     printing.add_command(commands)
+    experiments.add_command(commands)
     check = add("verify", _verify, "Verify the audit chain.")
     check.add_argument(
         "--anchor",
