@@ -31,6 +31,8 @@ class Rollout:
     """Of the weighted route, with any weights."""
     model: str = ""
     """Its name in model.yaml, if it is not the server's."""
+    experiment: Mapping[str, Any] | None = None
+    """The plan of the experiment that this carries out; the controller ignores it."""
 
 
 class RolloutController(Workload):
@@ -116,7 +118,7 @@ class RolloutController(Workload):
         kubernetes.core.v1.ConfigMap(
             f"{self.name}-{server}-settings",
             metadata=self.metadata(f"rollout-{server}"),
-            data=files,
+            data=files | rollout_file.plan(rollout.experiment),
             opts=self.options(),
         )
         kubernetes.core.v1.ConfigMap(

@@ -10,6 +10,8 @@ from components.delivery import cohort_file
 from components.delivery.settings import GateSettings, RolloutSettings
 
 SETTINGS_KEY, PLACES_KEY, RULES_KEY = "settings.json", "places.json", "rules.json"
+EXPERIMENT_KEY = "experiment.json"
+"""What `slipway experiment` reads; the controller does not."""
 ANSWERS = "envoy_cluster_upstream_rq_xx"
 """By class of the status code. All requests and the failed ones come from this metric:
 if it is gone, both are missing, and no request counts as good."""
@@ -48,6 +50,11 @@ def files(
         PLACES_KEY: _text(named),
         RULES_KEY: _text(rules),
     }
+
+
+def plan(experiment: Mapping[str, Any] | None) -> dict[str, str]:
+    """What the ConfigMap has beside `files`, of an experiment."""
+    return {EXPERIMENT_KEY: _text(experiment)} if experiment else {}
 
 
 def settings(

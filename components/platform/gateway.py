@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components import images, naming
+from components.delivery.experiment_settings import SALTS, salt_header
 from components.platform import gateway_tls, manifest
 from components.platform.envoy_gateway import CONTROLLER, XDS_PORTS
 from components.platform.settings import GatewaySettings
@@ -68,6 +70,21 @@ REQUEST_ID: Object = {
 """A caller's own id finds its prediction in the log again. `PreserveOrGenerate` would
 change it: Envoy writes whether it traces into the 15th of 36 characters, so that a
 UUID of version 7 comes out as one of version 4."""
+
+
+def _headers(settings: GatewaySettings) -> Object:
+    """What is done to the headers of requests before they are routed.
+
+    The values of salts are constants. A caller's own header of the name is replaced.
+    """
+    if not settings.experiment_salts:
+        return REQUEST_ID
+    salts = [
+        {"name": name, "value": hashlib.sha256(name.encode()).hexdigest()[:16]}
+        for name in map(salt_header, range(SALTS))
+    ]
+    early = {**REQUEST_ID["earlyRequestHeaders"], "set": salts}
+    return {**REQUEST_ID, "earlyRequestHeaders": early}
 
 
 class Gateway(pulumi.ComponentResource):
@@ -176,7 +193,7 @@ class Gateway(pulumi.ComponentResource):
                         "name": naming.GATEWAY,
                     }
                 ],
-                "headers": REQUEST_ID,
+                "headers": _headers(settings),
                 "connection": {"connectionLimit": {"value": settings.max_connections}},
                 "timeout": {
                     "http": {"requestReceivedTimeout": f"{settings.request_seconds}s"}

@@ -166,6 +166,9 @@ class GatewaySettings(Settings):
     """Connections that each proxy accepts."""
     request_seconds: Annotated[Whole, Field(ge=1, le=3600)] = 60
     """Longest time in which a request must arrive completely."""
+    experiment_salts: bool = False
+    """Whether each request gets the headers x-experiment-salt-0 to -3 with constant
+    values, which a model's `experiment.assign_by.salt` chooses from."""
     tls: TlsSettings | None = None
     """HTTPS beside HTTP, or instead of it (`redirect`)."""
     egress_cidrs: tuple[Annotated[str, AfterValidator(_network)], ...] = ()

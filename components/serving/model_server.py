@@ -39,7 +39,7 @@ class ModelServer(pulumi.ComponentResource):
     - Revision `<name>`: pods, their Service, budget and autoscaler
     - HTTPRoute `<name>`, if the arguments have a route, and the HTTPRouteFilters
       `<name>-unknown-...`: what the gateway answers where nothing is
-    - HTTPRoute `<name>-traffic`, if the arguments have a rollout: the rules by weight,
+    - HTTPRoute `<name>-traffic`, with a rollout or an experiment: the rules by weight,
       which the rollout controller changes from then on
     - GRPCRoute `<name>`, if the arguments have `grpc_route`
     - BackendTrafficPolicy `<name>` of these routes
@@ -185,7 +185,7 @@ class ModelServer(pulumi.ComponentResource):
         # Policies before routes: no request passes before its caller is checked.
         before = [*pods, *self._access_policies(self._args.access, needs)]
         about = self._model, self._args, self._parts, self._platform
-        if self._args.rollout:
+        if self._args.weights_moved:
             # Before the server's own route loses its weighted rules; the older of two
             # equal rules is the one that counts.
             guards = [*before, *self._traffic_policies(self._args.access, before)]

@@ -18,6 +18,7 @@ from components.observability.settings import DashboardSettings
 from components.ownership import AdoptedObject
 from components.serving.args import (
     cohort_problems,
+    experiment_problems,
     external_secret,
     production_rules,
     rollout_problems,
@@ -182,16 +183,18 @@ class ModelsSettings(Settings):
 
     def _rollouts(self) -> Iterator[Problem]:
         """No controller; names that two objects would have; intervals too short."""
-        found = {name: it.rollout for name, it in self.models.items() if it.rollout}
-        if found:
+        found = {n: it.weights_moved for n, it in self.models.items()}
+        if any(found.values()):
             yield from self.delivery.image_problems()
         yield from rollout_problems.clashes(self.models)
         yield from cohort_problems.problems(self.models, self.watched, self.monitor)
+        yield from experiment_problems.clashes(self.models)
         least = 2 * self.platform.scrape_interval_seconds
         for name, rollout in found.items():
-            if rollout.interval_seconds < least:
+            if rollout and rollout.interval_seconds < least:
+                kind = "experiment" if self.models[name].experiment else "rollout"
                 yield Problem(
-                    f"models.{name}.rollout.interval_seconds",
+                    f"models.{name}.{kind}.interval_seconds",
                     rollout.interval_seconds,
                     "each interval needs two scrapes, and Prometheus scrapes every "
                     f"{self.platform.scrape_interval_seconds} s",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from components.delivery.rollout_controller import Rollout
+from components.delivery.settings import RolloutSettings
 from components.serving.args.model_server_args import ModelServerArgs
 from components.serving.args.parts import parts
 from components.serving.routes import route
@@ -12,15 +13,19 @@ from components.serving.routes import route
 
 def rollouts(models: Mapping[str, ModelServerArgs]) -> dict[str, Rollout]:
     """By server, those with a rollout."""
-    return {name: _rollout(name, args) for name, args in models.items() if args.rollout}
+    return {
+        name: _rollout(name, args, moved)
+        for name, args in models.items()
+        if (moved := args.weights_moved)
+    }
 
 
-def _rollout(server: str, args: ModelServerArgs) -> Rollout:
-    assert args.rollout
+def _rollout(server: str, args: ModelServerArgs, moved: RolloutSettings) -> Rollout:
     of_server = parts(server, args)
     return Rollout(
-        args.rollout,
+        moved,
         {part.revision: part.name for part in of_server},
         route.traffic_rules(server, args, of_server),
         args.served(server),
+        args.experiment.plain(args.served(server)) if args.experiment else None,
     )

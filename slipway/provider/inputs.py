@@ -38,14 +38,16 @@ class ModelServerInputs(ModelServerArgs):
     def contradictions(self) -> Iterator[Problem]:
         """Weights that nobody would move: programs cannot create the controller."""
         yield from super().contradictions()
-        if self.rollout:
-            yield Problem(
-                "rollout",
-                self.rollout.to,
-                "a program in another language cannot create the rollout controller",
-                "remove rollout and give each revision a weight, or use a stack of the "
-                "layer models",
-            )
+        for name in ("rollout", "experiment"):
+            if getattr(self, name):
+                yield Problem(
+                    name,
+                    "set",
+                    "a program in another language cannot create the rollout "
+                    "controller, which moves the weights",
+                    f"remove {name} and give each revision a weight, or use a stack of "
+                    "the layer models",
+                )
 
 
 class NamespacesInputs(NamespaceSettings):

@@ -70,3 +70,39 @@ def test_what_a_rollout_adds_keeps_the_rules_of_production(rolled: Rendered) -> 
         if any(word in one.name for word in NEW)
     ]
     assert wrong == []
+
+
+def test_what_an_experiment_adds_is_valid_with_no_unknown_field() -> None:
+    key = "/etc/prediction-log/key"
+    model = {
+        "route": {"prefix": "/employment/v1"},
+        "revisions": {name: {"model_image": "employment"} for name in ("old", "new")},
+        "prediction_log": {"sink": "monitor"},
+        "monitor": {},
+        "secrets": {"log-hash": {"files": {key: "key"}}},
+        "environment": {"MODEL_SERVER_PREDICTION_LOG_HASH_KEY_FILE": key},
+        "experiment": {
+            "control": "old",
+            "shares": {"old": 50, "new": 50},
+            "assign_by": {"header": "x-user-id", "salt": 3},
+            "unit": "caller",
+            "metric": {"kind": "score_mean"},
+            "minimum_effect": 0.01,
+            "rule": "always_valid",
+            "days": 7,
+        },
+    }
+    definitions = {
+        m["spec"]["names"]["kind"]: m
+        for m in platform.lab().manifests
+        if m["kind"] == "CustomResourceDefinition"
+    }
+    salted = platform.rendered(gateway={"experiment_salts": True})
+    made = [
+        r.manifest(r.models(models={"employment": model}), "BackendTrafficPolicy"),
+        platform.only(salted, "ClientTrafficPolicy", "slipway"),
+    ]
+    for one in made:
+        found = schemas.crd_problems(one, definitions[one["kind"]])
+        assert found == [], one["kind"]
+    assert made[0]["spec"]["loadBalancer"]["type"] == "ConsistentHash"

@@ -9,12 +9,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from components.cluster.nodes.taint import LabelKey, NodeValue, Taint
+from components.delivery.experiment_settings import ExperimentSettings
 from components.delivery.settings import RolloutSettings
 from components.images import ImageReference
 from components.monitoring.model_settings import ModelMonitoring
 from components.serving.args import (
     application_problems,
     bound_problems,
+    experiment_problems,
     external_secret,
     idle_problems,
     rollout_problems,
@@ -93,6 +95,9 @@ class ModelServerArgs(Settings):
     rollout: RolloutSettings | None = None
     """Gradual rollout of a new revision, gated by measured errors and latency; the
     rollout controller sets the weights (docs/how-to/rollouts.md)."""
+    experiment: ExperimentSettings | None = None
+    """Two revisions share the callers for a time, and a metric of the prediction log
+    tells which is better (docs/how-to/experiments.md)."""
     access: Access | None = None
     """Credentials and limits that the gateway enforces; without it, anyone who can
     reach the gateway may call (docs/how-to/gateway-access.md)."""
@@ -151,6 +156,19 @@ class ModelServerArgs(Settings):
         }
 
     @property
+    def weights_moved(self) -> RolloutSettings | None:
+        """What the rollout controller does with the weights; None: settings do."""
+        if self.experiment:
+            return self.experiment.as_rollout()
+        return self.rollout
+
+    @property
+    def unit_header(self) -> str:
+        """The header that names an experiment's callers; empty without one."""
+        found = self.experiment and self.experiment.assign_by
+        return found.header if found else ""
+
+    @property
     def ships_log(self) -> bool:
         """Whether a sidecar sends the prediction log somewhere."""
         return self.runtime.FACTS.logs_predictions and self.prediction_log.is_shipped
@@ -183,8 +201,8 @@ class ModelServerArgs(Settings):
 
     def weight_of(self, revision: str) -> int:
         """Percent of the requests; with a rollout as it begins."""
-        if self.rollout:
-            return WHOLE if revision == self.rollout.from_ else 0
+        if moved := self.weights_moved:
+            return WHOLE if revision == moved.from_ else 0
         return self.revisions[revision].weight or 0
 
     def contradictions(self) -> Iterator[Problem]:
@@ -195,6 +213,7 @@ class ModelServerArgs(Settings):
         yield from self._access_problems()
         yield from idle_problems.problems(self)
         yield from rollout_problems.problems(self)
+        yield from experiment_problems.problems(self)
         yield from application_problems.problems(self)
         yield from streaming.problems(self)
         yield from self._unwatched()

@@ -15,7 +15,8 @@ def problems(args: ServerArgs) -> Iterator[Problem]:
     """Weights that do not add up; a rollout that cannot begin, or be seen."""
     rollout = args.rollout
     if rollout is None:
-        yield from wrong_weights(args.revisions)
+        if args.experiment is None:
+            yield from wrong_weights(args.revisions)
         return
     known = ", ".join(args.revisions) or "none"
     for field, name in (("from", rollout.from_), ("to", rollout.to)):
@@ -63,7 +64,7 @@ def clashes(models: Mapping[str, ServerArgs]) -> Iterator[Problem]:
                 f"the weighted route of {name}, which has revisions, has this name",
                 "rename one of them",
             )
-    rollouts = [name for name, args in models.items() if args.rollout]
+    rollouts = [name for name, args in models.items() if args.weights_moved]
     for name in rollouts:
         other = f"{name}-status"
         if other in rollouts:

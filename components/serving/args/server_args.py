@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from components.delivery.experiment_settings import ExperimentSettings
 from components.delivery.settings import RolloutSettings
+from components.monitoring.model_settings import ModelMonitoring
 from components.serving.runtimes import AnyRuntime
 from components.serving.settings.alert_settings import Alerts
 from components.serving.settings.egress_settings import Egress
@@ -24,6 +26,12 @@ class ServerArgs(ReplicaArgs, Protocol):
     def revisions(self) -> Mapping[str, Revision]: ...
     @property
     def rollout(self) -> RolloutSettings | None: ...
+    @property
+    def experiment(self) -> ExperimentSettings | None: ...
+    @property
+    def weights_moved(self) -> RolloutSettings | None: ...
+    @property
+    def monitor(self) -> ModelMonitoring | None: ...
     @property
     def api_versions(self) -> tuple[Route, ...]: ...
     @property

@@ -51,7 +51,7 @@ def route_spec(
     """
     groups = _groups(args)
     rules: list[Object] = []
-    if not args.rollout:
+    if not args.weights_moved:
         rules = [it for group in groups for it in _shared(server, group, args, parts)]
     for part in _stable_first(args, parts):
         if part.revision:
@@ -113,9 +113,10 @@ def _stable_first(args: ModelServerArgs, parts: Sequence[Part]) -> list[Part]:
     The first rule of the server's own route then leads to stable: at the moment at
     which a rollout takes its weighted rules away, Envoy may still send theirs there.
     """
-    if not args.rollout:
+    moved = args.weights_moved
+    if not moved:
         return list(parts)
-    order = [args.rollout.from_, args.rollout.to]
+    order = [moved.from_, moved.to]
     return sorted(parts, key=lambda it: (it.revision not in order, _place(order, it)))
 
 

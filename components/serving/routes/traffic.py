@@ -50,6 +50,7 @@ def traffic(args: ModelServerArgs) -> Object:
     if idle := args.lifecycle.stream_idle_seconds:
         timeout["http"] = {"streamIdleTimeout": f"{idle}s"}
     common: Object = {
+        **_kept_callers(args),
         "timeout": timeout,
         "healthCheck": {"passive": EJECTION},
         # A connection that waits for its next request is found dead, too.
@@ -69,3 +70,17 @@ def traffic(args: ModelServerArgs) -> Object:
             "perRetry": per_retry,
         },
     }
+
+
+def _kept_callers(args: ModelServerArgs) -> Object:
+    """The load balancer that keeps an experiment's callers on their revision.
+
+    Where each backend has a filter, as in the weighted rules, Envoy Gateway draws
+    between them by the hash, too (release 1.9.0, envoyproxy/gateway#9629).
+    """
+    hashed = args.experiment.hashed() if args.experiment else []
+    if not hashed:
+        return {}
+    headers = [{"name": name} for name in hashed]
+    consistent = {"type": "Headers", "headers": headers}
+    return {"loadBalancer": {"type": "ConsistentHash", "consistentHash": consistent}}

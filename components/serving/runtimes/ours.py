@@ -109,4 +109,6 @@ def environment(model: str, args: ReplicaArgs) -> dict[str, str]:
             "PREDICTION_LOG_FILE_BYTES": str(log.file_mib * _MIB),
             "PREDICTION_LOG_FILE_SECONDS": str(log.file_seconds),
         }
+        if args.unit_header:
+            found["PREDICTION_LOG_UNIT_HEADER"] = args.unit_header
     return found
