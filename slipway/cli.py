@@ -31,6 +31,7 @@ ELSEWHERE = {
     "dashboards": "slipway.dashboards",
     "doctor": "slipway.doctor.cli",
     "drift": "slipway.drift.command",
+    "experiment": "slipway.experiments.command",
     "images": "slipway.images",
     "jobs": "slipway.jobs.command",
     "keys": "slipway.keys",

@@ -122,26 +122,26 @@ def _goes_on(state: State) -> bool:
     return status is None or status.phase is Phase.RUNNING or show.is_next(state)
 
 
-def _order(
+def order(
     model: str, stack: str, kind: OrderKind, why: str, *, as_json: bool, weight: int = 0
 ) -> None:
-    """Gives the order and waits until the controller has carried it out."""
+    """Gives an order and waits until the controller has carried it out."""
     with opened(stack, model) as live:
         if kind is OrderKind.PROMOTE and not weight:
             weight = _next_weight(live.state())
         who = _user_names(live)
         try:
-            order = live.run(give(kind, who=who, why=why, weight=weight or 100))
+            given = live.run(give(kind, who=who, why=why, weight=weight or 100))
         except LookupError as error:
             raise click.ClickException(f"{model}: {error}") from None
-        done = _await(live, order)
+        done = _await(live, given)
     if as_json:
-        given = {"order": order.number, "kind": kind.value, "who": who, "why": why}
-        found = given | {"done": bool(done), "weight": done.weight if done else None}
+        told = {"order": given.number, "kind": kind.value, "who": who, "why": why}
+        found = told | {"done": bool(done), "weight": done.weight if done else None}
         click.echo(json.dumps(found, sort_keys=True))
     elif done:
         click.echo(f"{model}: {kind.value}: the new revision has {done.weight} %.")
-        if order.stands:
+        if given.stands:
             click.echo("It stays so until `slipway rollout resume`.")
     else:
         click.echo(
@@ -199,7 +199,7 @@ def _await(live: Live, order: Order) -> Status | None:
 @json_option
 def pause_command(model: str, stack: str, why: str, *, as_json: bool) -> None:
     """Pause the rollout: keep the weights until `resume`."""
-    _order(model, stack, OrderKind.PAUSE, why, as_json=as_json)
+    order(model, stack, OrderKind.PAUSE, why, as_json=as_json)
 
 
 @command.command("resume")
@@ -212,7 +212,7 @@ def resume_command(model: str, stack: str, why: str, *, as_json: bool) -> None:
 
     Counts and the deadline start again.
     """
-    _order(model, stack, OrderKind.RESUME, why, as_json=as_json)
+    order(model, stack, OrderKind.RESUME, why, as_json=as_json)
 
 
 @command.command("promote")
@@ -230,7 +230,7 @@ def promote_command(
     model: str, stack: str, why: str, *, as_json: bool, weight: int | None
 ) -> None:
     """Give the new revision the next step's weight, regardless of the gates."""
-    _order(model, stack, OrderKind.PROMOTE, why, as_json=as_json, weight=weight or 0)
+    order(model, stack, OrderKind.PROMOTE, why, as_json=as_json, weight=weight or 0)
 
 
 @command.command("back")
@@ -240,7 +240,7 @@ def promote_command(
 @json_option
 def back_command(model: str, stack: str, why: str, *, as_json: bool) -> None:
     """Roll back: give all requests to the previous revision."""
-    _order(model, stack, OrderKind.BACK, why, as_json=as_json)
+    order(model, stack, OrderKind.BACK, why, as_json=as_json)
 
 
 @command.command("explain")

@@ -47,6 +47,7 @@ COMMANDS: dict[str, dict[str, tuple[str, ...]]] = {
         "dashboards": DASHBOARDS,
         "keys": ("keys", "list", "{}", MODEL),
         "logs": ("logs", MODEL, "--stack", "{}"),
+        "experiment": ("experiment", "status", MODEL, "--stack", "{}"),
         "rollout": ("rollout", "status", MODEL, "--stack", "{}"),
         "audit verify": ("audit", "verify", "--stack", "{}"),
         "bench model": ("bench", "model", "{}/" + MODEL, "--yes", "--gateway", NOWHERE),

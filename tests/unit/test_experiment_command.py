@@ -1,0 +1,329 @@
+"""`slipway experiment` against an API server in memory, with the controller beside it.
+
+The monitor's program is this checkout's, on a store of made-up records.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+from model_monitor.experiments import plan as plans
+from rollout import cluster as controller
+from rollout import settings as rollout_settings
+from rollout.cluster import Cluster
+from rollout.protocol import tick
+
+from components.delivery import rollout_file
+from components.delivery.experiment_settings import ExperimentSettings
+from components.settings import parse
+from slipway.cli import cli
+from slipway.cluster import pod_exec
+from slipway.cluster.kube_api import KubeApi
+from slipway.cluster.pod_exec import Done
+from slipway.engine import stack_api
+from slipway.experiments import live as experiments
+from slipway.experiments.live import Window, window
+from slipway.rollouts import command as rollouts
+from slipway.rollouts.live import Live
+from tests.support.rollout_api import NAMES, Served, objects, serve
+
+EXPERIMENT = parse(
+    ExperimentSettings,
+    {
+        "control": "a",
+        "shares": {"a": 50, "b": 50},
+        "assign_by": {"header": "x-user-id"},
+        "unit": "caller",
+        "metric": {"kind": "accuracy", "labels_within_hours": 24},
+        "minimum_effect": 0.05,
+        "rule": "always_valid",
+        "days": 14,
+    },
+    "experiment",
+)
+BEGUN = 1_000_000
+DAY = 86_400
+LOOK = {
+    "until": BEGUN + DAY,
+    "units": 4000,
+    "control": 0.75,
+    "treatment": 0.8,
+    "difference": 0.05,
+    "low": 0.01,
+    "high": 0.09,
+    "z": 4.2,
+    "bound": 0.002,
+    "crossed": True,
+    "variance_saved": 0.25,
+}
+REPORT: dict[str, Any] = {
+    "model": "m",
+    "control": "a",
+    "treatment": "b",
+    "rule": "always_valid",
+    "unit": "caller",
+    "started": BEGUN,
+    "until": BEGUN + DAY,
+    "verdict": "better",
+    "reason": "look 1 excludes no difference",
+    "predictions": 9000,
+    "units": {"a": 2010, "b": 1990},
+    "units_in_both": 3,
+    "predictions_without_unit": 40,
+    "planned_units": None,
+    "units_needed": 3120.5,
+    "sample_ratio": {"designed": 0.5, "found": 0.4975, "evidence": 0.1, "alarm": False},
+    "metrics": [
+        {"name": "accuracy", "better": "higher", "decides": True, "looks": [LOOK]},
+        {
+            "name": "positive_rate of 1",
+            "better": "higher",
+            "decides": False,
+            "looks": [],
+        },
+    ],
+}
+
+
+class World:
+    """The API server, the controller and the monitor; a clock that tests move."""
+
+    def __init__(self, served: Served) -> None:
+        self.served = served
+        self.now = BEGUN
+        self.controller: Cluster | None = None
+        self.report: dict[str, Any] | None = REPORT
+        self.plans: list[dict[str, Any]] = []
+
+    def tick(self) -> None:
+        assert self.controller
+        self.controller.run(tick())
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        path, content = request.url.path, request.content
+        if path.endswith("selfsubjectreviews"):
+            return httpx.Response(201, json={"status": {"userInfo": {"username": "x"}}})
+        if path.endswith("/pods"):
+            return httpx.Response(200, json={"items": []})
+        if path == NAMES.config_maps and request.method == "GET":
+            names = sorted(it for it in self.served.objects if "rollout-entry-" in it)
+            found = [self.served.objects[name] for name in names]
+            return httpx.Response(200, json={"items": found})
+        body = json.loads(content) if content else None
+        status, answer = self.served.answer(request.method, path, body)
+        return httpx.Response(status, json=copy.deepcopy(answer))
+
+    def run_in_pod(self, *_: Any, pod: str, command: list[str], **__: Any) -> Done:
+        assert (pod, *command[:4]) == (experiments.POD, *experiments.PROGRAM)
+        self.plans.append(json.loads(command[4]))
+        if self.report is None:
+            return Done(1, b"", "error: the store is being \u202ecompacted\n")
+        return Done(0, json.dumps(self.report).encode(), "")
+
+    def order(self) -> dict[str, Any]:
+        status = json.loads(self.served.objects[NAMES.status]["data"]["status.json"])
+        found: dict[str, Any] = status["order"]
+        return found
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    told = rollout_file.settings("m", "models", EXPERIMENT.as_rollout())
+    served = Served(objects(rollout_settings.read(told)))
+    plan = rollout_file.plan(EXPERIMENT.plain("m"))
+    served.objects[NAMES.settings]["data"] |= plan
+    found = World(served)
+    with serve(served) as api:
+        found.controller = Cluster(api, api, NAMES, clock=lambda: found.now)
+        transport = httpx.MockTransport(found.answer)
+
+        @contextmanager
+        def reach(*_: Any) -> Iterator[KubeApi]:
+            yield KubeApi(httpx.Client(base_url="https://api", transport=transport))
+
+        around = SimpleNamespace(namespace="models")
+        settings = SimpleNamespace(models={"m": None}, surroundings=around)
+        monkeypatch.setattr(stack_api, "of_stack", reach)
+        monkeypatch.setattr(rollouts.stack_settings, "load", lambda *_: settings)
+        monkeypatch.setattr(pod_exec, "run", found.run_in_pod)
+        monkeypatch.setattr(rollouts, "sleep", lambda _: found.tick())
+        monkeypatch.setattr(rollouts.getpass, "getuser", lambda: "ann")
+        monkeypatch.setattr(controller, "log", lambda *_, **__: None)
+        live = functools.partial(Live, clock=lambda: found.now)
+        monkeypatch.setattr(rollouts, "Live", live)
+        yield found
+
+
+def run(*words: str, status: int = 0) -> Result:
+    done = CliRunner().invoke(cli, ["experiment", *words])
+    assert done.exit_code == status, done.output
+    return done
+
+
+def test_the_controller_gives_the_share_and_waits_there(world: World) -> None:
+    assert "not begun" in run("status", "m").output
+    assert "has not got its share" in run("status", "m").output
+    world.tick()
+    assert world.served.weights() == [50, 50]
+    world.now += 13 * DAY
+    world.tick()
+    assert world.served.weights() == [50, 50]
+    # After its days the control has all requests.
+    world.now += 2 * DAY
+    world.tick()
+    assert world.served.weights() == [100, 0]
+
+
+def test_status_is_a_table_and_json(world: World) -> None:
+    world.tick()
+    world.now += DAY
+    lines = run("status", "m").output.splitlines()
+    assert lines[0] == (
+        "m: b against a (control), 50 % of the callers, since 1970-01-12 13:46 UTC, "
+        "ends 1970-01-26 13:46 UTC"
+    )
+    assert lines[1] == "  the treatment is better: look 1 excludes no difference"
+    assert lines[3].split() == (
+        ["*", "accuracy", "0.7500", "0.8000", "+0.0500", "+0.0100", "+0.0900", "25%"]
+    )
+    assert lines[4].split() == ["positive_rate", "of", "1", *"------"]
+    assert "  callers: a 2010, b 1990; the treatment has 49.8%, designed 50%" in lines
+    assert (
+        lines[-1] == "  units needed: about 3120 find the smallest effect that matters"
+    )
+    found = json.loads(run("status", "m", "--json").output)
+    assert found["report"] == REPORT
+    assert (found["started"], found["ended"], found["runs"]) == (BEGUN, None, True)
+    # The monitor is told the plan, and the time in which the shares stood.
+    times = {"started": BEGUN, "until": BEGUN + DAY, "now": BEGUN + DAY}
+    assert world.plans[-1] == EXPERIMENT.plain("m") | times
+
+
+def test_a_report_that_cannot_be_made_is_said(world: World) -> None:
+    world.tick()
+    world.report = None
+    text = run("status", "m").output
+    assert "the store is being" in text
+    assert "\u202e" not in text
+    found = json.loads(run("status", "m", "--json").output)
+    assert (found["report"], "compacted" in found["unreported"]) == (None, True)
+
+
+def test_stop_gives_all_to_the_control(world: World) -> None:
+    world.tick()
+    world.now += DAY
+    run("stop", "m", "--why", "complaints")
+    assert world.served.weights() == [100, 0]
+    assert world.order()["why"] == "complaints"
+    world.now += DAY
+    # What was counted stays readable, until the stop alone.
+    run("status", "m")
+    assert world.plans[-1]["until"] == BEGUN + DAY
+    refused = run("extend", "m", "--why", "more", status=1).output
+    assert "there is nothing to extend" in refused
+
+
+def test_extend_begins_the_days_again_and_keeps_the_callers(world: World) -> None:
+    world.tick()
+    world.now += 10 * DAY
+    run("extend", "m", "--why", "labels are late")
+    assert world.served.weights() == [50, 50]
+    found = json.loads(run("status", "m", "--json").output)
+    assert found["ends"] == BEGUN + 24 * DAY
+    assert found["started"] == BEGUN
+    world.now += 10 * DAY
+    world.tick()
+    assert world.served.weights() == [50, 50]
+
+
+def test_conclude_needs_a_verdict_and_keeps_it_in_the_record(world: World) -> None:
+    world.tick()
+    world.now += DAY
+    refused = run("conclude", "m", "--winner", "a", "--why", "x", status=1).output
+    assert "the report does not say that a has won: better" in refused
+    assert (
+        "give --winner a or b"
+        in run("conclude", "m", "--winner", "c", "--why", "x", status=1).output
+    )
+    run("conclude", "m", "--winner", "b", "--why", "enough")
+    assert world.served.weights() == [0, 100]
+    assert world.order()["why"] == (
+        "enough [experiment: better, accuracy, difference 0.05, low 0.01, high 0.09, "
+        "4000 units]"
+    )
+
+
+@pytest.mark.parametrize("verdict", ["worse", "no_difference"])
+def test_the_control_wins_if_the_treatment_is_not_better(
+    world: World, verdict: str
+) -> None:
+    world.tick()
+    world.report = REPORT | {"verdict": verdict}
+    assert (
+        "has won"
+        in run("conclude", "m", "--winner", "b", "--why", "x", status=1).output
+    )
+    run("conclude", "m", "--winner", "a", "--why", "x")
+    assert world.served.weights() == [100, 0]
+
+
+def test_a_person_may_decide_without_a_report(world: World) -> None:
+    world.tick()
+    world.report = None
+    refused = run("conclude", "m", "--winner", "b", "--why", "x", status=1).output
+    assert "the experiment cannot be counted" in refused
+    run("conclude", "m", "--winner", "b", "--why", "x", "--despite-verdict")
+    assert world.served.weights() == [0, 100]
+    assert world.order()["why"] == "x [experiment: unknown]"
+
+
+def test_a_rollout_is_no_experiment(world: World) -> None:
+    del world.served.objects[NAMES.settings]["data"]["experiment.json"]
+    assert "set experiment in its settings" in run("status", "m", status=1).output
+    assert "set experiment" in run("stop", "m", "--why", "x", status=1).output
+
+
+def entry(before: int, after: int, now: int, **changes: Any) -> dict[str, Any]:
+    settings = {"stable": "a", "canary": "b"} | changes
+    return {
+        "settings": settings,
+        "weights": {"before": before, "after": after},
+        "facts": {"now": now, "started": now - 7},
+    }
+
+
+@pytest.mark.parametrize(
+    ("entries", "wanted"),
+    [
+        ([], None),
+        ([entry(0, 50, 10)], Window(10)),
+        ([entry(0, 50, 10), entry(50, 50, 20)], Window(10)),
+        ([entry(0, 50, 10), entry(50, 0, 20)], Window(10, 20)),
+        # Another share moves callers: what was before does not count.
+        ([entry(0, 50, 10), entry(50, 70, 20), entry(70, 50, 30)], Window(30)),
+        ([entry(0, 50, 10), entry(50, 0, 20), entry(0, 100, 30)], Window(10, 20)),
+        # The record of the beginning is gone.
+        ([entry(50, 50, 20)], Window(13)),
+        ([entry(0, 50, 5, canary="c")], None),
+    ],
+)
+def test_the_time_is_that_in_which_the_shares_stood(
+    entries: list[dict[str, Any]], wanted: Window | None
+) -> None:
+    assert window(entries, "a", "b", 50) == wanted
+
+
+def test_the_monitor_reads_the_plan_that_the_stack_writes() -> None:
+    times = {"started": 1, "until": 2, "now": 3}
+    found = plans.read(json.dumps(EXPERIMENT.plain("m") | times))
+    assert (found.model, found.share, found.until) == ("m", 0.5, 2)
+    assert found.metrics[0].labels_within_seconds == DAY
