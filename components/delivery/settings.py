@@ -14,6 +14,7 @@ from components.delivery.cohort_gates import (
     QualityGate,
     ScoresGate,
 )
+from components.delivery.lend_settings import LendSettings
 from components.delivery.shadow_settings import ShadowSettings
 from components.part_settings import image_problems
 from components.serving.settings.revisions import RevisionName
@@ -110,6 +111,9 @@ class RolloutSettings(Settings):
     shadow: ShadowSettings | None = None
     """A step before the first one, in which the canary gets copies of requests and
     nobody gets its answers; not made unless given (docs/how-to/shadow.md)."""
+    lend: LendSettings | None = None
+    """Replicas of the old revision that the new one has meanwhile, where GPUs are
+    scarce (docs/how-to/scarce-gpus.md)."""
     interval_seconds: Annotated[Whole, Field(ge=10, le=3600)] = 30
     """Length of the intervals in which requests are counted; at least twice the scrape
     interval."""

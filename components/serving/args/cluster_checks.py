@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from components import naming
 from components.cluster.nodes import pool_nodes
 from components.cluster.settings import ClusterSettings
-from components.serving.args import gpu_pools, pool_disk, pool_room
+from components.serving.args import gpu_pools, gpu_rollout, pool_disk, pool_room
 from components.serving.args.model_server_args import ModelServerArgs
 from components.serving.settings.request_settings import MONITOR
 from components.settings import Problem
@@ -33,7 +33,9 @@ def problems(
 ) -> Iterator[Problem]:
     """What is wrong between the models of a stack and the stack of its cluster."""
     yield from gpu_pools.problems(models, cluster.pools)
-    yield from pool_room.problems(models, cluster.pools)
+    yield from gpu_rollout.problems(models, cluster.pools)
+    running = gpu_rollout.without_canaries(models, cluster.pools)
+    yield from pool_room.problems(running, cluster.pools)
     yield from pool_disk.problems(models, cluster.pools)
     for name, args in models.items():
         yield from _pool(f"models.{name}", args, cluster)

@@ -19,6 +19,7 @@ from components.serving.args import (
     experiment_problems,
     external_secret,
     idle_problems,
+    lending,
     rollout_problems,
     streaming,
 )
@@ -197,7 +198,17 @@ class ModelServerArgs(Settings):
         own = self.revisions[revision]
         said = {name: getattr(own, name) for name in _OF_REVISION}
         said = {name: value for name, value in said.items() if value is not None}
+        if self.rollout:
+            said["scaling"] = self._lent(revision, said.get("scaling", self.scaling))
         return self.model_copy(update=said | {"revisions": {}, "rollout": None})
+
+    def _lent(self, revision: str, own: Scaling) -> Scaling:
+        """The revision's replicas while the old one lends some to the new one."""
+        assert self.rollout
+        lends = self.revisions.get(self.rollout.from_)
+        return lending.scaling(
+            own, lends.scaling or self.scaling if lends else own, self.rollout, revision
+        )
 
     def weight_of(self, revision: str) -> int:
         """Percent of the requests; with a rollout as it begins."""

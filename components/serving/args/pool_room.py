@@ -60,7 +60,7 @@ def problems(models: Mapping[str, ModelServerArgs], pools: Pools) -> Iterator[Pr
             yield from _too_large(model, args, pool)
             if isinstance(pool, ElasticPool):
                 yield from _too_slow(model, args, name, pool)
-        demands = [it for m, args in here.items() if (it := _demand(m, args, pool))]
+        demands = [it for m, args in here.items() if (it := demand(m, args, pool))]
         yield from _too_many(name, pool, demands)
 
 
@@ -130,25 +130,25 @@ def _too_slow(
         )
 
 
-def _demand(model: str, args: ModelServerArgs, pool: NodePoolBase) -> Demand | None:
-    """None where nothing is known: no limit of nodes, or no node holds a replica."""
+def demand(model: str, args: ModelServerArgs, pool: NodePoolBase) -> Demand | None:
+    """What the model takes; None where no node of the pool holds a replica."""
     every = parts(model, args)
-    shares = [_share(part.args, pool) for part in every]
+    shares = [share(part.args, pool) for part in every]
     if None in shares:
         return None
     gpus = args.runtime.accelerators
     spare = gpus.spare_replicas if gpus else 0
     least = most = Fraction(0)
-    for part, share in zip(every, shares, strict=True):
-        assert share is not None
+    for part, one in zip(every, shares, strict=True):
+        assert one is not None
         scaling = part.args.scaling
-        least += share * (0 if scaling.idle else scaling.min_replicas + spare)
-        most += share * (scaling.max_replicas + spare)
+        least += one * (0 if scaling.idle else scaling.min_replicas + spare)
+        most += one * (scaling.max_replicas + spare)
     return Demand(model, least, most, sum(it.args.scaling.max_replicas for it in every))
 
 
-def _share(args: ModelServerArgs, pool: NodePoolBase) -> Fraction | None:
-    """What one replica takes of the pool."""
+def share(args: ModelServerArgs, pool: NodePoolBase) -> Fraction | None:
+    """What one replica takes of the pool; None where none of its nodes holds one."""
     room = max(
         it.nodes_max * replicas_per_node(args, catalog.instance_type(it.instance_type))
         for it in pool_reach.reach(pool)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from components.delivery import rollout_file
-from components.serving.args import shadow_problems
+from components.serving.args import lending, shadow_problems
 from components.serving.args.server_args import ServerArgs
 from components.serving.settings.revisions import wrong_weights
 from components.settings import Problem
@@ -36,6 +36,7 @@ def problems(args: ServerArgs) -> Iterator[Problem]:
                 "remove it, or remove rollout",
             )
     yield from shadow_problems.problems(args)
+    yield from lending.problems(args)
     if not args.api_versions:
         yield Problem(
             "rollout",

@@ -1,0 +1,188 @@
+"""Whether a new revision's replicas find GPUs beside those that run, or what to do.
+
+Stable and canary run side by side during a rollout. Where the pool cannot have both at
+rest, the canary's pods would wait for ever and the rollout with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+
+from components.cluster.nodes.node_pool_base import NodePoolBase
+from components.serving.args import pool_room
+from components.serving.args.lending import LEAST_REPLICAS
+from components.serving.args.model_server_args import ModelServerArgs
+from components.serving.args.parts import parts
+from components.settings import Problem
+
+Models = Mapping[str, ModelServerArgs]
+Pools = Mapping[str, NodePoolBase]
+
+
+class Way(StrEnum):
+    """How a revision can be compared where GPUs are scarce, the best first."""
+
+    SURGE = "surge"
+    """Beside the old one, with GPUs of its own."""
+    LEND = "lend"
+    """With replicas of the old one."""
+    REPLAY = "replay"
+    """Offline, on the GPUs of one replica, without requests of callers."""
+    RECREATE = "recreate"
+    """In its place, in a stated window."""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """A rollout and the room that there is for it."""
+
+    replicas: int
+    """Of the old revision, at rest."""
+    canary: int
+    """Of the new one, at rest."""
+    replica_gpus: int
+    free_replicas: int
+    """For which the pool has GPUs beside everything else at rest."""
+    is_lent: bool = False
+    """Whether the old revision lends the replicas already."""
+    peak: float | None = None
+    """Requests per second when there are the most; None: not known."""
+    by_replica: float | None = None
+    """Requests per second that a replica answers; None: not known."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What can be done; `ways` are empty where nothing can."""
+
+    ways: tuple[Way, ...]
+    missing_gpus: int
+    """For both revisions side by side."""
+
+
+def choose(it: Situation) -> Plan:
+    """The ways that are possible, the best first."""
+    missing = max(0, it.canary - it.free_replicas) * it.replica_gpus
+    if not missing:
+        return Plan((Way.SURGE,), 0)
+    possible = {
+        Way.LEND: not it.is_lent and it.replicas >= LEAST_REPLICAS and _bears(it),
+        Way.REPLAY: it.free_replicas >= 1,
+        Way.RECREATE: it.replicas == 1,
+    }
+    return Plan(tuple(way for way, is_it in possible.items() if is_it), missing)
+
+
+def _bears(it: Situation) -> bool:
+    """Whether all replicas but one bear the peak, as far as that is known."""
+    if it.peak is None or it.by_replica is None:
+        return True
+    return it.peak <= (it.replicas - 1) * it.by_replica
+
+
+def problems(models: Models, pools: Pools) -> Iterator[Problem]:
+    """Rollouts that would wait for GPUs for ever."""
+    for name, (pool, situation) in situations(models, pools).items():
+        plan = choose(situation)
+        if plan.missing_gpus:
+            yield _problem(name, models[name], pool, situation, plan)
+
+
+def situations(models: Models, pools: Pools) -> dict[str, tuple[str, Situation]]:
+    """By model, the pool and the situation of rollouts on GPUs."""
+    found = {}
+    for name, args in models.items():
+        pool = pool_room.pool_of(args) or ""
+        if args.rollout is None or not args.runtime.accelerators or pool not in pools:
+            continue
+        if situation := _situation(name, args, models, pools[pool]):
+            found[name] = pool, situation
+    return found
+
+
+def without_canaries(models: Models, pools: Pools) -> dict[str, ModelServerArgs]:
+    """The models, without the new revisions for which there are no GPUs.
+
+    What is said of those needs not be said of the pool again.
+    """
+    found = dict(models)
+    for name, (_, situation) in situations(models, pools).items():
+        if choose(situation).missing_gpus:
+            found[name] = _without_canary(models[name])
+    return found
+
+
+def _without_canary(args: ModelServerArgs) -> ModelServerArgs:
+    assert args.rollout
+    left = {it: own for it, own in args.revisions.items() if it != args.rollout.to}
+    return args.model_copy(update={"revisions": left})
+
+
+def _situation(
+    name: str, args: ModelServerArgs, models: Models, pool: NodePoolBase
+) -> Situation | None:
+    """None where nothing is known of the pool, or the old revisions alone are too many.
+
+    That is the pool's problem, with or without a rollout.
+    """
+    rollout, gpus = args.rollout, args.runtime.accelerators
+    assert rollout
+    assert gpus
+    here = {
+        other: _without_canary(it) if other == name else it
+        for other, it in models.items()
+        if pool_room.pool_of(it) == pool_room.pool_of(args)
+    }
+    demands = [pool_room.demand(other, it, pool) for other, it in here.items()]
+    by_revision = {part.revision: part.args for part in parts(name, args)}
+    if rollout.to not in by_revision or rollout.from_ not in by_revision:
+        return None
+    share = pool_room.share(by_revision[rollout.to], pool)
+    taken = sum((it.least for it in demands if it), Fraction(0))
+    if share is None or taken > 1:
+        return None
+    stable = by_revision[rollout.from_].scaling
+    lend, shadow = rollout.lend, rollout.shadow
+    stated = lend or shadow
+    return Situation(
+        replicas=stable.min_replicas,
+        canary=by_revision[rollout.to].scaling.min_replicas + gpus.spare_replicas,
+        replica_gpus=gpus.replica_gpus,
+        free_replicas=int((1 - taken) / share),
+        is_lent=lend is not None,
+        peak=stated.peak_requests_per_second if stated else None,
+        by_replica=stable.rate_per_replica
+        or (stated.replica_requests_per_second if stated else None),
+    )
+
+
+def _problem(
+    name: str, args: ModelServerArgs, pool: str, it: Situation, plan: Plan
+) -> Problem:
+    rollout = args.rollout
+    assert rollout
+    free = it.free_replicas * it.replica_gpus
+    return Problem(
+        f"models.{name}.rollout.to",
+        rollout.to,
+        f"at rest it needs {it.canary * it.replica_gpus} GPUs beside all others, and "
+        f"the pool {pool} has {free} more at its limit: {plan.missing_gpus} GPUs are "
+        "missing, and the rollout would wait for ever",
+        "; or ".join([*(_fix(way, rollout.from_) for way in plan.ways), _RAISE]),
+    )
+
+
+_RAISE = "raise the pool's limit, or lower min_replicas or spare_replicas"
+
+
+def _fix(way: Way, stable: str) -> str:
+    return {
+        Way.LEND: f"set rollout.lend: {stable} gives some replicas up meanwhile",
+        Way.REPLAY: "compare offline on one replica's GPUs: `slipway replay`, without "
+        "rollout",
+        Way.RECREATE: "remove rollout and change model_image in a stated window: the "
+        "old replica goes before the new one starts",
+    }[way]
