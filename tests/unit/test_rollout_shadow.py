@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from rollout import mirror, protocol
+from rollout import explain, mirror, protocol
 from rollout.actions import WriteRoute
 from rollout.facts import Ready
 from rollout.objects import Place, read_route, with_route
@@ -17,6 +17,8 @@ from rollout.settings import SettingsError, read
 from rollout.status import OrderKind, Phase
 from rollout.verdict import Verdict
 
+from slipway.rollouts import show
+from slipway.rollouts.live import State
 from tests.support.rollouts import BAD, GOOD, LITTLE, SETTINGS, World
 
 SHADOWED = replace(SETTINGS, shadow_percent=20)
@@ -188,6 +190,20 @@ def test_no_other_rollout_has_a_word_of_it_in_its_records() -> None:
     assert read(SHADOWED.plain()) == SHADOWED
     with pytest.raises(SettingsError, match="shadow_percent: 101"):
         read(plain | {"shadow_percent": 101})
+
+
+def test_people_see_the_copies() -> None:
+    found = world()
+    (entry,) = found.ledger.values()
+    text = explain.lines(entry, *recompute(entry))
+    assert "copies from 0 % to 20 %" in [*text]
+    state = State(found.settings, found.status, found.route, look=None)
+    first, *_ = show.lines(state)
+    assert "0 % of the requests and copies of 20 %, shadow step since" in first
+    assert show.plain(state)["mirrors"] == {"b": 20}
+    step(found, GOOD)
+    first, *_ = show.lines(State(found.settings, found.status, found.route, look=None))
+    assert "5 % of the requests, step 1 of 2 since" in first
 
 
 PLACES = {it: Place(f"m-{it}", f"m-{it}") for it in "ab"}

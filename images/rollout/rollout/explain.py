@@ -36,6 +36,8 @@ def lines(entry: Entry, outcome: Outcome, differences: Sequence[str]) -> Iterato
         f"{entry['id']}: {entry['verdict']}, {settings['canary']} from "
         f"{weights['before']} % to {weights['after']} %"
     )
+    if mirrors := entry.get("mirrors"):
+        yield f"copies from {mirrors['before']} % to {mirrors['after']} %"
     yield f"reason: {entry['reason']}"
     for one in outcome.judgements:
         yield _line(one)
