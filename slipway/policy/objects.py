@@ -9,18 +9,12 @@ from typing import Any
 
 from components.security.rules import AWS, STACK, object_name
 from slipway.rendering.manifests import is_object, manifest
+from slipway.policy.owners import SELECTING, TARGETING, Owners
 from slipway.rendering.recorder import Resource
 from slipway.rendering.render import Rendered
 
 Object = dict[str, Any]
 Related = dict[str, list[Object]]
-SELECTING = {
-    "PodDisruptionBudget": ("selector", "matchLabels"),
-    "NetworkPolicy": ("podSelector", "matchLabels"),
-}
-"""Kinds that select pods by labels, and where the labels stand in their spec."""
-TARGETING = ("SecurityPolicy", "BackendTrafficPolicy")
-"""Kinds that name what they are about in spec.targetRefs."""
 PARTS = {
     "bucket": "aws:s3/bucket:Bucket",
     "vpcId": "aws:ec2/vpc:Vpc",
@@ -78,6 +72,7 @@ def alone(content: Object) -> Judged:
 
 
 def _kubernetes(manifests: list[Object]) -> Iterator[Judged]:
+    owners = Owners(manifests)
     for one in manifests:
         metadata = one["metadata"]
         yield Judged(
@@ -86,39 +81,16 @@ def _kubernetes(manifests: list[Object]) -> Iterator[Judged]:
                 one["kind"], metadata.get("name", ""), metadata.get("namespace", "")
             ),
             content=one,
-            related=_by_kind(o for o in manifests if _belongs(o, one)),
+            related=_by_kind(owners.of(one)),
             labels=metadata.get("labels", {}),
         )
 
 
-def _by_kind(found: Iterator[Object]) -> Related:
+def _by_kind(found: Iterable[Object]) -> Related:
     related: Related = {kind: [] for kind in RELATED}
     for one in found:
         related[one["kind"]].append(one)
     return related
-
-
-def _belongs(other: Object, one: Object) -> bool:
-    """Whether the other object selects, targets or governs this one."""
-    kind, spec = other["kind"], other.get("spec", {})
-    namespace = other["metadata"].get("namespace")
-    if kind in SELECTING and one["kind"] == "Namespace":
-        return bool(namespace == one["metadata"]["name"])
-    if namespace != one["metadata"].get("namespace"):
-        return False
-    if kind in SELECTING:
-        selector, labels = SELECTING[kind]
-        return _selects(spec.get(selector, {}).get(labels, {}), one)
-    if kind in TARGETING:
-        targets = [(t["kind"], t["name"]) for t in spec.get("targetRefs", [])]
-        return (one["kind"], one["metadata"]["name"]) in targets
-    return bool(kind == "Gateway" and one["kind"] == "EnvoyProxy")
-
-
-def _selects(wanted: Mapping[str, str], one: Object) -> bool:
-    template = one.get("spec", {}).get("template", {})
-    labels = template.get("metadata", {}).get("labels", {})
-    return bool(wanted) and wanted.items() <= labels.items()
 
 
 def _aws(resources: tuple[Resource, ...]) -> Iterator[Judged]:
