@@ -44,7 +44,7 @@ class Owners:
         keys: list[_Key] = [("target", namespace, kind, metadata.get("name"))]
         keys += [("label", namespace, *label) for label in labels.items()]
         if kind == "Namespace":
-            keys.append(("in", metadata["name"]))
+            keys.append(("in", metadata.get("name")))
         if kind == "EnvoyProxy":
             keys.append(("gateway", namespace))
         found = {number for key in keys for number in self._at.get(key, ())}

@@ -63,7 +63,7 @@ def _moved(gone: Sequence[Resource], new: Sequence[Resource]) -> list[Pair]:
 
 
 def _identity(resource: Resource) -> tuple[str, ...]:
-    return manifests.identity(manifests.manifest(resource))
+    return manifests.identity(manifests.content(resource))
 
 
 def single(stack: str, resource: Resource, action: Any) -> Item:
@@ -89,9 +89,14 @@ def _move(stack: str, before: Resource, after: Resource) -> Item:
     return replace(item, reason=reason, changes=_shown(before, after))
 
 
+def is_same(before: Resource, after: Resource) -> bool:
+    """Whether both ask the engine for the same; an older side tells no digests."""
+    return bool(before.digest) and before.digest == after.digest
+
+
 def of_inputs(before: Resource, after: Resource) -> list[Difference]:
     """Where the inputs differ, without what the stack leaves to others."""
-    if before.digest and before.digest == after.digest:
+    if is_same(before, after):
         return []
     ignored = set(after.ignore_changes) & set(before.ignore_changes)
     return [

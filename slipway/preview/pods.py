@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from slipway.preview.changes import shown
-from slipway.preview.difference import differences
+from slipway.preview.changes import is_same, shown
+from slipway.preview.difference import Difference, differences
 from slipway.preview.report import PathChange, Restart
 from slipway.rendering import manifests
 from slipway.rendering.recorder import Resource
@@ -33,8 +33,11 @@ def restarts(
     """
     before, after = _workloads(base), _workloads(head)
     for key in sorted(before.keys() & after.keys()):
-        old, new = (side[key].inputs["spec"]["template"] for side in (before, after))
-        found = list(differences(old, new, "spec.template"))
+        found = (
+            []
+            if is_same(before[key], after[key])
+            else _of_pods(before[key], after[key])
+        )
         if found or key in replaced:
             secret = before[key].has_secrets or after[key].has_secrets
             yield _restart(
@@ -44,6 +47,11 @@ def restarts(
                 () if secret else shown(found),
                 whole=key in replaced,
             )
+
+
+def _of_pods(before: Resource, after: Resource) -> list[Difference]:
+    old, new = (one.inputs["spec"]["template"] for one in (before, after))
+    return list(differences(old, new, "spec.template"))
 
 
 def _workloads(resources: Iterable[Resource]) -> dict[tuple[str, str], Resource]:
