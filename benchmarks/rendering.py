@@ -3,8 +3,9 @@
 Renders stacks of plain models and writes their manifests, by the code of this checkout
 and by that of a revision, in turns and each in a process of its own. Then makes the
 report of `slipway compare` on one changed model of the smaller stack, and renders one
-side of it alone. Reports CPU time of all processes, wall time, the memory of the
-largest process, and how the CPU time grows with the number of models.
+side of it alone. Reports CPU time of all processes, wall time, the memory of all
+processes together and of the largest one, and how the CPU time grows with the number
+of models. The aim for memory is about all processes together.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import yaml
 
@@ -36,7 +40,15 @@ AIM_CPU, AIM_WALL, AIM_MEMORY = 0.5, 0.3, 0.4
 AIM_REPORT = 1.5
 """Times the wall time of rendering one side."""
 AIM_GROWTH = 1.05
-SOURCES = ("components", "slipway", "stacks", "toolchain", "images", "Pulumi.yaml")
+SOURCES = (
+    "components",
+    "policies",
+    "slipway",
+    "stacks",
+    "toolchain",
+    "images",
+    "Pulumi.yaml",
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +60,10 @@ class Cost:
     """Without its imports."""
     wall_seconds: float
     memory_mib: float
-    """Of the largest process."""
+    """Most of all processes together (proportional set size), seen ten times a second,
+    or most of the largest one if that is more."""
+    largest_mib: float
+    """Most of the largest process."""
 
 
 @dataclass
@@ -71,7 +86,8 @@ def measure(checkout: Path, *words: str) -> Cost:
         text=True,
     )
     assert process.stdout is not None
-    said = process.stdout.read()
+    with Watch(process.pid) as watch:
+        said = process.stdout.read()
     _, status, used = os.wait4(process.pid, 0)
     wall = time.monotonic() - started
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -79,7 +95,48 @@ def measure(checkout: Path, *words: str) -> Cost:
         raise RuntimeError(f"{words} in {checkout} ended with {process.returncode}")
     cpu = used.ru_utime + used.ru_stime
     work = cpu - json.loads(said.splitlines()[-1])["cpu_before"]
-    return Cost(cpu, work, wall, used.ru_maxrss / 1024)
+    largest = used.ru_maxrss / 1024
+    return Cost(cpu, work, wall, max(watch.most_mib, largest), largest)
+
+
+class Watch:
+    """Looks at the memory of a process with all below it while it runs."""
+
+    def __init__(self, pid: int) -> None:
+        self.most_mib = 0.0
+        self._pid = pid
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._ended.wait(0.1):
+            self.most_mib = max(self.most_mib, sum(map(_pss_mib, below(self._pid))))
+
+
+def below(pid: int) -> Iterator[int]:
+    """The process and all that it has started and that are there."""
+    yield pid
+    with suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                yield from below(int(child))
+
+
+def _pss_mib(pid: int) -> float:
+    """Its memory, with its part of what it shares with others; 0 once it has ended."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) / 1024
+    return 0.0
 
 
 def sides(folder: Path, number: int) -> list[Path]:
@@ -135,7 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _print_cost(name: str, cost: Cost) -> None:
     print(
         f"{name:30}{cost.cpu_seconds:7.1f} CPU s{cost.wall_seconds:7.1f} s"
-        f"{cost.memory_mib:7.0f} MiB",
+        f"{cost.memory_mib:7.0f} MiB (largest {cost.largest_mib:.0f})",
         flush=True,
     )
 
