@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from google.protobuf import struct_pb2
+from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime import rpc
 from pulumi.runtime.proto import analyzer_pb2 as proto
 
@@ -15,6 +15,8 @@ from slipway.policy.evaluation import Evaluator
 from slipway.policy_pack import resources, stack_context
 from slipway.policy_pack.analyzer import Analyzer
 from slipway.policy_pack.unknowns import ITEM, Text, reads
+from tests.support import policy_packs
+from toolchain import paths
 
 IMAGE = "registry.example/web@sha256:" + "1" * 64
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"
@@ -251,3 +253,10 @@ def test_a_part_finds_its_whole_by_the_names_that_the_engine_has(named: str) -> 
     said = {it.policyName for it in found.AnalyzeStack(request, None).diagnostics}
     assert "aws-buckets-forget" in said
     assert "aws-buckets-keep-versions" not in said
+
+
+def test_a_checkout_has_the_program_that_the_engine_starts() -> None:
+    program = paths.ROOT / "slipway" / "policy_pack" / policy_packs.PROGRAM
+    with policy_packs.running(program, cwd=paths.ROOT) as pack:
+        found = pack.GetAnalyzerInfo(empty_pb2.Empty())
+    assert {it.name for it in found.policies} == set(LISTED.rules)
