@@ -103,11 +103,20 @@ def up(stacks: Sequence[str], refresh: bool) -> None:
 
 @cli.command()
 @stacks_argument
-def preview(stacks: Sequence[str]) -> None:
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print JSON, for `slipway compare --preview`.",
+)
+def preview(stacks: Sequence[str], *, as_json: bool) -> None:
     """Show what `up` would change; changes nothing."""
+    from slipway.engine import summary
     from slipway.engine.engine import Engine
 
-    _run(Engine, stacks, "preview")
+    results = _run(Engine, stacks, "preview", quiet=as_json)
+    if as_json:
+        click.echo(summary.previews(results), nl=False)
 
 
 @cli.command()
@@ -237,9 +246,14 @@ def version() -> None:
 
 
 def _run(
-    engine: Callable[[], Any], stacks: Iterable[str], verb: str, **options: bool
-) -> None:
-    """Runs the verb on each stack in turn and ends with a summary over all."""
+    engine: Callable[[], Any],
+    stacks: Iterable[str],
+    verb: str,
+    *,
+    quiet: bool = False,
+    **options: bool,
+) -> list[StackResult]:
+    """Runs the verb on each stack in turn; ends with a summary, unless quiet."""
     from slipway.engine import summary
 
     names = list(dict.fromkeys(stacks))
@@ -253,12 +267,14 @@ def _run(
         for name in names:
             result = getattr(runner, verb)(name, **options)
             results.append(result)
-            summary.details(result)
+            if not quiet:
+                summary.details(result)
     finally:
         not_reached = names[len(results) + 1 :]
         failed = names[len(results) : len(results) + 1]
-        if len(names) > 1 or results:
+        if not quiet and (len(names) > 1 or results):
             summary.table(verb, results, failed, not_reached)
+    return results
 
 
 def check_all(check: Callable[[str], object], names: Iterable[str]) -> None:

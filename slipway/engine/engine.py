@@ -12,10 +12,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pulumi.automation.errors import CommandError
+from pulumi.automation.events import EngineEvent
 from rich.console import Console
 
 from components import lookups
@@ -39,6 +41,7 @@ from slipway.engine import (
 )
 from slipway.engine.results import EngineError, StackResult
 from slipway.engine.sessions import Session
+from slipway.engine.steps import Steps
 from slipway.ledger import staged
 from slipway.progress import EngineProgress
 from slipway.rendering import render
@@ -167,12 +170,18 @@ class Engine:
 
     def preview(self, stack: str) -> StackResult:
         """Finds out what `up` would change; changes nothing."""
+        steps = Steps()
 
         def run(session: Session, follow: EngineProgress) -> dict[str, Any]:
-            session.stack.preview(on_event=follow.on_event)
+            def hear(event: EngineEvent) -> None:
+                follow.on_event(event)
+                steps.on_event(event)
+
+            session.stack.preview(on_event=hear)
             return {}
 
-        return self._run("preview", stack, run)
+        result = self._run("preview", stack, run)
+        return replace(result, verdicts=steps.verdicts)
 
     def refresh(self, stack: str) -> StackResult:
         """Reads the real resources anew into the state."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from slipway.engine.steps import Verdict
 from slipway.progress import COUNTED, Step, label
 from toolchain.errors import FAILED, INTERRUPTED, OperatorError
 
@@ -66,6 +67,8 @@ class StackResult:
     """Stack outputs; secret ones are replaced by `[secret]`."""
     steps: tuple[Step, ...] = ()
     warnings: tuple[str, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    """Of a preview: what would become of each resource that a provider makes."""
 
     @property
     def changed(self) -> bool:

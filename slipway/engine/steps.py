@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pulumi.automation.events import (
@@ -18,18 +19,35 @@ from pulumi.automation.events import (
     StepEventStateMetadata,
 )
 
+from slipway.rendering import manifests
 from slipway.rendering.recorder import MARK, Resource
 
+NOTHING = "nothing"
 VERDICTS = {
     "create": "created",
     "import": "created",
     "delete": "deleted",
-    "same": "nothing",
+    "same": NOTHING,
     "update": "changed",
     "replace": "replaced",
 }
 """The engine's operations by what becomes of the resource; all others are parts of one
 of these, or read only."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the engine would do with one resource; no values."""
+
+    type: str
+    name: str
+    """`namespace/name` in a cluster, else the resource's name in its stack."""
+    verdict: str
+    """`created`, `deleted`, `changed` or `replaced`."""
+    paths: tuple[str, ...] = ()
+    """Properties that differ."""
+    replacing: tuple[str, ...] = ()
+    """Those that make the provider replace the resource."""
 
 
 class Steps:
@@ -52,6 +70,22 @@ class Steps:
         with self._lock:
             found = sorted(self._found.items())
         return [step for _, step in found if is_made(step)]
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """What becomes of each resource that does not stay as it is."""
+        found = (_verdict(step) for step in self.of_providers)
+        return tuple(one for one in found if one.verdict != NOTHING)
+
+
+def _verdict(step: StepEventMetadata) -> Verdict:
+    return Verdict(
+        type=step.type,
+        name=manifests.shown_name(resource(known(step))),
+        verdict=VERDICTS[step.op.value],
+        paths=tuple(paths(step)),
+        replacing=tuple(replacing(step)),
+    )
 
 
 def is_made(step: StepEventMetadata) -> bool:

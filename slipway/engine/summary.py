@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from rich import box
 from rich.console import Console
@@ -11,6 +13,7 @@ from rich.table import Table
 from slipway.engine.results import WORDS, StackResult
 from slipway.progress import COUNTED, label, say
 
+SCHEMA = 1
 SIGNS = {"create": "+", "update": "~", "replace": "±", "delete": "-"}
 
 
@@ -26,6 +29,19 @@ def details(result: StackResult, console: Console | None = None) -> None:
         say(console, f"  {result.stack} {name}: {value}")
     for warning in result.warnings:
         say(console, f"  warning: {warning}")
+
+
+def previews(results: Sequence[StackResult]) -> str:
+    """Previews as JSON text: docs/reference/preview.schema.json."""
+    stacks = [
+        {
+            "stack": one.stack,
+            "resources": [asdict(verdict) for verdict in one.verdicts],
+            "warnings": list(one.warnings),
+        }
+        for one in results
+    ]
+    return json.dumps({"schema_version": SCHEMA, "stacks": stacks}, indent=2) + "\n"
 
 
 def table(

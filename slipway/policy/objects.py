@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from components.security.rules import AWS, STACK, object_name
-from slipway.rendering.manifests import is_object, manifest
 from slipway.policy.owners import SELECTING, TARGETING, Owners
+from slipway.rendering.manifests import is_object, manifest
 from slipway.rendering.recorder import Resource
 from slipway.rendering.render import Rendered
 

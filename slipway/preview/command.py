@@ -55,6 +55,14 @@ class Compare(click.Command):
 @click.option(
     "--base-images", type=LOCK, metavar="FILE", help="images.lock of the base checkout."
 )
+@click.option(
+    "--preview",
+    "previews",
+    multiple=True,
+    type=LOCK,
+    metavar="FILE",
+    help="What `slipway preview STACK --json` of head wrote; repeatable.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of Markdown.")
 @click.option(
     "--out",
@@ -75,6 +83,7 @@ def command(
     *,
     images: Path | None,
     base_images: Path | None,
+    previews: Sequence[Path],
     as_json: bool,
     out: Path | None,
     detailed_exitcode: bool,
@@ -87,7 +96,13 @@ def command(
     values are not decrypted. The exit status is 0 with or without changes, and 1 on
     errors; with --detailed-exitcode, 2 means changes.
     """
-    from slipway.preview import comparison, markdown, views
+    from slipway.preview import (
+        comparison,
+        engine_verdicts,
+        markdown,
+        verdict,
+        views,
+    )
     from slipway.preview.sides import side
 
     with tempfile.TemporaryDirectory(prefix="slipway-compare-") as folder:
@@ -95,7 +110,9 @@ def command(
         sides = side(base, work / "base"), side(head or str(paths.ROOT), work / "head")
         names = comparison.chosen(*sides, stacks, environments)
         locks = base_images or images, images
+        seen = engine_verdicts.load(previews, names)
         report = comparison.compare(*sides, names, locks, work / "rendered")
+    report = verdict.with_verdict(engine_verdicts.merged(report, seen))
     texts = json.dumps(report.as_json(), indent=2) + "\n", markdown.text(report)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)

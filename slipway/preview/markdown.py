@@ -14,6 +14,7 @@ from slipway.preview.report import (
     Item,
     Money,
     PathChange,
+    Previewed,
     Report,
     Restart,
     RuleResult,
@@ -25,6 +26,7 @@ LIMIT_CHARACTERS = 60_000
 """GitHub takes comments of up to 65,536 characters."""
 SHOWN_PATHS = 6
 """Changed paths of one resource that are shown; the JSON report has all."""
+SHOWN_DISAGREEMENTS = 30
 SHOWN_RULES = 10
 """Results of rules of one kind that are shown."""
 MARKS = {
@@ -60,6 +62,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield f"{code(report.base)} to {code(report.head)}, judged by {_judge(report)}."
     if report.images == "placeholders":
         yield "Images are placeholders: a new build of an image does not show."
+    yield from _previews(report.previews)
     yield from _unprotected(report)
     yield from _items("Replaced", report.of("replaced"))
     yield from _items("May be replaced", report.of("unknown"))
@@ -79,6 +82,29 @@ def _lines(report: Report) -> Iterator[str]:
         yield from (f"- {note}" for note in report.notes)
     for stack in report.stacks:
         yield from _stack(stack)
+
+
+def _previews(previews: Sequence[Previewed]) -> Iterator[str]:
+    """How far the engine's preview agrees with the renderings, and where not."""
+    for one in previews:
+        decided = f", decided about {one.decided}" if one.decided else ""
+        yield (
+            f"The engine previewed {code(one.stack)}: it agrees about {one.agreed} "
+            f"changed resources{decided}, disagrees about {len(one.disagreements)}."
+        )
+    found = [d for one in previews for d in one.disagreements]
+    if found:
+        yield from title("The engine disagrees")
+        yield "| stack | resource | by the renderings | by the engine | properties |"
+        yield "|---|---|---|---|---|"
+    for each in found[:SHOWN_DISAGREEMENTS]:
+        words = {"unknown": "may be replaced"}
+        paths = ", ".join(code(path) for path in each.paths[:SHOWN_PATHS])
+        cells = [code(each.stack), f"{kind_text(each.type)} {code(each.name)}"]
+        cells += [words.get(each.rendered, each.rendered), each.engine, paths]
+        yield "| " + " | ".join(cells) + " |"
+    if len(found) > SHOWN_DISAGREEMENTS:
+        yield f"\nAnd {len(found) - SHOWN_DISAGREEMENTS} more."
 
 
 def _judge(report: Report) -> str:

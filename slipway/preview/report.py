@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 SCHEMA = 1
 Action = Literal["created", "deleted", "replaced", "unknown", "moved", "changed"]
+Rendered = Literal["nothing", Action]
 Level = Literal["nothing", "calm", "attention", "danger"]
 Whose = Literal["base", "head"]
 
@@ -149,6 +150,31 @@ class RuleChange:
 
 
 @dataclass(frozen=True)
+class Disagreement:
+    """A resource of which the engine says something else than the two renderings."""
+
+    stack: str
+    type: str
+    name: str
+    rendered: Rendered
+    engine: Rendered
+    paths: tuple[str, ...]
+    """Properties that differ, as the engine has them; no values."""
+
+
+@dataclass(frozen=True)
+class Previewed:
+    """What the engine's preview of head says of one stack, beside the renderings."""
+
+    stack: str
+    agreed: int
+    """Resources that change, and in the same way."""
+    decided: int
+    """Those that might be replaced: the engine says whether they are."""
+    disagreements: tuple[Disagreement, ...] = ()
+
+
+@dataclass(frozen=True)
 class StackReport:
     """What happens to the resources of one stack."""
 
@@ -180,6 +206,8 @@ class Report:
     notes: tuple[str, ...] = ()
     rules: tuple[RuleResult, ...] = ()
     rule_changes: tuple[RuleChange, ...] = ()
+    previews: tuple[Previewed, ...] = ()
+    """Stacks that the engine previewed; empty without --preview."""
 
     @property
     def items(self) -> tuple[Item, ...]:
@@ -190,6 +218,11 @@ class Report:
         """Results of this state, and of this level if it is given."""
         found = (one for one in self.rules if one.state == state)
         return tuple(one for one in found if level in ("", one.level))
+
+    @property
+    def disagreements(self) -> tuple[Disagreement, ...]:
+        """Of all stacks that the engine previewed."""
+        return tuple(d for one in self.previews for d in one.disagreements)
 
     @property
     def left_behind(self) -> tuple[StackReport, ...]:

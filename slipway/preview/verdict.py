@@ -7,6 +7,9 @@ from dataclasses import replace
 
 from slipway.preview.report import Bill, Level, Money, Report
 
+WORSE = ("replaced", "deleted")
+"""What the engine would do, and the renderings do not say."""
+
 
 def with_verdict(report: Report) -> Report:
     """The report with its level and its verdict."""
@@ -34,6 +37,8 @@ def _danger(report: Report) -> Iterator[str]:
         data = f" ({len(held)} with data)" if held else ""
         if found:
             yield f"{verb} {_count(found, 'resource')}{data}"
+    if worse := [d for d in report.disagreements if d.engine in WORSE]:
+        yield f"by the engine, replaces or deletes {_count(worse, 'other resource')}"
     if broken := report.rules_of("new", "error"):
         yield f"breaks rules of production in {_count(broken, 'place')}"
     weaker = [one for one in report.rule_changes if one.change != "added"]
@@ -49,6 +54,8 @@ def _attention(report: Report) -> Iterator[str]:
     for stack in report.left_behind:
         left = _count(stack.items, "resource")
         yield f"gives up {stack.stack}, whose {left} stay until it is destroyed"
+    if other := [d for d in report.disagreements if d.engine not in WORSE]:
+        yield f"by the engine, does something else with {_count(other, 'resource')}"
     if report.restarts:
         pods = [r.replicas_max for r in report.restarts if r.replicas_max]
         bound = f" (up to {_number(sum(pods), 'pod')})" if pods else ""

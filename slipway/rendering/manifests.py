@@ -79,7 +79,7 @@ def shown_name(resource: Resource) -> str:
     """`namespace/name` of an object in a cluster, else the name in the stack."""
     if not is_object(resource):
         return resource.name
-    _, _, namespace, own = identity(manifest(resource))
+    _, _, namespace, own = identity(content(resource))
     return "/".join(filter(None, (namespace, own)))
 
 

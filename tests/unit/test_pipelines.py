@@ -164,14 +164,15 @@ def test_a_preview_without_stacks_or_state_fails(empty: str, tmp_path: Path) -> 
     line, *_ = yaml.safe_load(GITLAB.read_text())["slipway-preview"]["script"]
     program = tmp_path / ".venv" / "bin" / "slipway"
     program.parent.mkdir(parents=True)
-    program.write_text("#!/bin/sh\necho previewed $2\n")
+    program.write_text('#!/bin/sh\nprintf "%s," "$@"\n')
     program.chmod(0o755)
     given: dict[str, Any] = {
         "PREVIEW_STACKS": "a.b c.d",
         "PULUMI_BACKEND_URL": "s3://bucket",
     }
-    said = run("bash", "-ec", step["run"], folder=tmp_path, **given)
-    assert said == "previewed a.b\npreviewed c.d\n"
+    run("bash", "-ec", step["run"], folder=tmp_path, **given)
+    written = (tmp_path / "preview.json").read_text()
+    assert written == "preview,a.b,c.d,--json,"
     run("bash", "-ec", line, **given)
     lacking: dict[str, Any] = {**given, empty: ""}
     for text in (step["run"], line):
@@ -240,3 +241,24 @@ def test_the_drift_job_reads_only_and_runs_for_no_pull_request() -> None:
     assert of_gitlab["rules"] == [{"if": '$CI_PIPELINE_SOURCE == "schedule"'}]
     of_review = yaml.safe_load(GITLAB.read_text())[".slipway"]
     assert of_gitlab["image"] == of_review["image"]
+
+
+def test_the_merged_report_is_the_report_with_the_engines_preview() -> None:
+    """Base's checkout judges there too, without rights."""
+    found = jobs(GITHUB)
+    assert found["merged"]["needs"] == "preview"
+    assert found["merged"]["permissions"] == {"contents": "read"}
+    steps = {step["name"]: step for step in found["merged"]["steps"]}
+    fetched = steps["Fetch the preview"]["with"]
+    (kept,) = (s for s in found["preview"]["steps"] if s["name"] == "Keep")
+    assert fetched["name"] == kept["with"]["name"]
+    file = f"../{fetched['path']}/{kept['with']['path']}"
+    assert f"compare . ../head --preview {file} " in steps["Compare"]["run"]
+    assert steps["Compare"]["working-directory"] == "base"
+    gitlab = yaml.safe_load(GITLAB.read_text())
+    merged = gitlab["slipway-merged"]
+    assert merged["extends"] == "slipway-report"
+    assert merged["needs"] == ["slipway-preview"]
+    (artifact,) = gitlab["slipway-preview"]["artifacts"]["paths"]
+    assert merged["variables"]["MERGE"] == f"--preview $CI_PROJECT_DIR/{artifact}"
+    assert any("$MERGE" in line for line in gitlab["slipway-report"]["script"])
