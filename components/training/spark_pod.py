@@ -253,13 +253,17 @@ def _scratch(mib: int) -> tuple[Manifest, Manifest]:
 
 
 def _claims(places: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
-    volumes, mounts = [], []
+    """Each claim is one volume, wherever it is mounted."""
+    names: dict[str, str] = {}
+    mounts: list[Any] = []
     for setting, place in places.items():
         if place.claim:
-            volume = setting.replace("_", "-")
-            claim = {"claimName": place.claim}
-            volumes.append({"name": volume, "persistentVolumeClaim": claim})
-            mounts.append({"name": volume, "mountPath": MOUNTS[setting]})
+            name = names.setdefault(place.claim, setting.replace("_", "-"))
+            mounts.append({"name": name, "mountPath": MOUNTS[setting]})
+    volumes: list[Any] = [
+        {"name": name, "persistentVolumeClaim": {"claimName": claim}}
+        for claim, name in names.items()
+    ]
     return volumes, mounts
 
 

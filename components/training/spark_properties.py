@@ -101,7 +101,11 @@ def _network() -> dict[str, str]:
     }
 
 
-USUAL = {"spark.log.level": "WARN"}
+USUAL = {
+    "spark.log.level": "WARN",
+    # By default in the working folder, which is read-only.
+    "spark.sql.warehouse.dir": f"{SCRATCH}/spark-warehouse",
+}
 """Properties that the job's own may replace."""
 
 

@@ -38,8 +38,7 @@ pytestmark = pytest.mark.skipif(
 STACK, HOST, JOB, FAILING = "jobs.spark", "w1", "count-log", "count-nothing"
 FOLDER = "/var/lib/slipway-test-spark"
 SECONDS = 420
-"""Of a run, a minute and a half on two calm cores, an executor that takes its leave
-among it."""
+"""Of a run; on two calm cores it should take a minute and a half."""
 DAYS, ROWS = 3, 400
 SMALL_JAVA = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 OUT = f"/storage/{JOB}/out"

@@ -10,6 +10,7 @@ import pytest
 from spark_entry import __main__ as entry
 from spark_entry import commands
 
+from components.security import pod_defaults
 from components.training import gang, spark_pod, spark_properties
 from toolchain import paths
 
@@ -110,6 +111,7 @@ def test_image_and_component_agree() -> None:
     assert f"JAVA_HOME={commands.JAVA_HOME}" in text
     assert f"COPY decommission {spark_properties.DECOMMISSION}" in text
     assert os.access(FOLDER / "decommission", os.X_OK)
+    assert f"spark:x:{pod_defaults.USER}:{pod_defaults.USER}:" in text
     ports = re.search(r"(?m)^EXPOSE (.*)$", text)
     assert ports
     assert {int(one) for one in ports[1].split()} == {

@@ -230,6 +230,17 @@ def test_the_event_log_lies_where_it_is_mounted() -> None:
     )
 
 
+def test_a_claim_is_one_volume_wherever_it_is_mounted() -> None:
+    """A kubelet may wait for ever for a second volume of the same claim."""
+    both = {"storage": LOGS, "event_log": {**LOGS, "path": "events"}}
+    for pod in (driver(**both), executor(**both)["spec"]):
+        claims = [it for it in pod["volumes"] if "persistentVolumeClaim" in it]
+        assert [it["persistentVolumeClaim"]["claimName"] for it in claims] == ["logs"]
+        mounts = pod["containers"][0]["volumeMounts"]
+        places = {it["mountPath"] for it in mounts if it["name"] == claims[0]["name"]}
+        assert places == {"/storage", "/event-log"}
+
+
 def test_a_history_server_is_made_on_request_and_closed() -> None:
     assert not [
         it for it in job(event_log=LOGS).manifests if it["kind"] == "Deployment"
