@@ -137,8 +137,8 @@ class SparkJobFields(Settings):
     """Where Spark writes what happened in each run, for the history server. A bucket
     needs an image with hadoop-aws."""
     history_server: bool = False
-    """Whether a history server shows the event log, at port 18080 of a pod to which
-    nobody but `kubectl port-forward` has a way."""
+    """Whether a history server shows the event log, at port 18080 of a pod that
+    only `kubectl port-forward` can reach."""
     decommission_seconds: Annotated[
         Whole | None, Field(ge=LEAST_GRACE_SECONDS, le=MOST_GRACE_SECONDS)
     ] = None

@@ -115,7 +115,6 @@ def _driver(name: str, namespace: str, job: SparkJobFields) -> dict[str, str]:
         "spark.master": API_SERVER,
         "spark.submit.deployMode": "client",
         "spark.driver.memory": f"{job.driver.heap_mib}m",
-        "spark.local.dir": SCRATCH,
         "spark.kubernetes.namespace": namespace,
         # The driver has no other rights than to pods: it makes no ConfigMaps, claims
         # and Services, and so has none to delete.

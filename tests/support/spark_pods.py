@@ -117,16 +117,13 @@ class Pods:
             yield from found
 
     def selected(self, query: Mapping[str, list[str]]) -> list[Object]:
-        """Pods with the labels of a query; only `key=value` is understood."""
-        wanted = [
-            part.partition("=")[::2]
-            for text in query.get("labelSelector", [])
-            for part in text.split(",")
-        ]
+        """Pods with the labels of a query: `key=value` and `!key` are understood."""
+        texts = query.get("labelSelector", [])
+        parts = [part for text in texts for part in text.split(",")]
         return [
             pod
             for pod in self.pods.values()
-            if all(pod["metadata"]["labels"].get(key) == it for key, it in wanted)
+            if all(_has(pod["metadata"]["labels"], part) for part in parts)
         ]
 
     def end(self) -> None:
@@ -238,6 +235,15 @@ class Handler(BaseHTTPRequestHandler):
         for one in found:
             self.pods.remove(one)
         self._answer({"kind": "Status", "status": "Success"})
+
+
+def _has(labels: Mapping[str, str], part: str) -> bool:
+    """Whether labels are those of one part of a selector."""
+    if part.startswith("!"):
+        return part[1:] not in labels
+    key, equals, value = part.partition("=")
+    assert equals, f"a selector that is not understood: {part}"
+    return labels.get(key) == value
 
 
 @contextmanager
