@@ -138,7 +138,7 @@ class SparkJob(Workload):
         kubernetes.networking.v1.NetworkPolicy(
             f"{self.name}-{role}-network",
             metadata=self.metadata(name),
-            spec=network.both_ways(
+            spec=network.policy_spec_both(
                 {"matchLabels": spark_pod.selector(self.selector, role)},
                 ingress=ingress,
                 egress=egress,

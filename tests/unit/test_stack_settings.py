@@ -27,8 +27,7 @@ from stacks import cluster, files, layers
 from tests.support.rendered import IMAGES
 from toolchain import paths
 
-MODEL = "employment"
-JOB = "assistant-tuning"
+MODEL, JOB = "employment", "assistant-tuning"
 NOWHERE = "http://127.0.0.1:9"
 EVERYWHERE: dict[str, tuple[str, ...]] = {
     "up": ("up", "{}"),
