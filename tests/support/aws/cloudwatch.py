@@ -19,7 +19,7 @@ class LogGroup(Handler):
     optional = frozenset(
         {"retentionInDays", "kmsKeyId", "logGroupClass", "skipDestroy"}
     )
-    updates = frozenset({"retentionInDays", "kmsKeyId"})
+    updates = frozenset({"retentionInDays", "kmsKeyId", "skipDestroy"})
 
     def create(self, aws: Account, new: Properties) -> Made:
         logs, name = aws.client("logs"), new["name"]

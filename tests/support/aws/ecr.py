@@ -83,7 +83,6 @@ class Repository(Handler):
 class LifecyclePolicy(SettingHandler):
     type = "aws:ecr/lifecyclePolicy:LifecyclePolicy"
     required = frozenset({"repository", "policy"})
-    updates = frozenset({"policy"})
 
     def put(self, aws: Account, new: Properties) -> str:
         json.loads(new["policy"])

@@ -55,6 +55,7 @@ class Cluster(Handler):
             "zonalShiftConfig",
         }
     )
+    replaces = frozenset({"accessConfig.bootstrapClusterCreatorAdminPermissions"})
 
     def _parameters(self, new: Properties) -> dict[str, dict[str, Any]]:
         """What CreateCluster and UpdateClusterConfig take, by input."""
@@ -194,6 +195,7 @@ class NodeGroup(Handler):
             "version",
         }
     )
+    replaces = frozenset({"launchTemplate.id", "launchTemplate.name"})
 
     def create(self, aws: Account, new: Properties) -> Made:
         eks_rules.node_group_fits(aws, new)

@@ -77,10 +77,10 @@ class DefaultSecurityGroup(Handler):
     type = "aws:ec2/defaultSecurityGroup:DefaultSecurityGroup"
     required = frozenset({"vpcId"})
     optional = frozenset({"ingress", "egress"})
+    updates = optional
 
     def create(self, aws: Account, new: Properties) -> Made:
-        if new.get("ingress") or new.get("egress"):
-            raise RefusedError("a default security group with rules: not expected")
+        self._expects_no_rules(new)
         wanted = {"vpc-id": new["vpcId"], "group-name": "default"}
         (group,) = aws.client("ec2").describe_security_groups(
             Filters=[{"Name": key, "Values": [text]} for key, text in wanted.items()]
@@ -91,8 +91,13 @@ class DefaultSecurityGroup(Handler):
         return Made(group["GroupId"], {"arn": arn, "name": "default"})
 
     def update(self, aws: Account, identifier: str, change: Change) -> Properties:
+        self._expects_no_rules(change.new)
         set_ec2_tags(aws.client("ec2"), identifier, change)
         return {}
+
+    def _expects_no_rules(self, new: Properties) -> None:
+        if new.get("ingress") or new.get("egress"):
+            raise RefusedError("a default security group with rules: not expected")
 
     def read(self, aws: Account, identifier: str, state: Properties) -> Any:
         return _group(aws, identifier)
@@ -114,6 +119,7 @@ class _Rule(Handler):
             "referencedSecurityGroupId",
         }
     )
+    updates = frozenset({"description", "fromPort", "ipProtocol", "toPort"})
     egress: ClassVar[bool]
 
     def create(self, aws: Account, new: Properties) -> Made:
@@ -153,7 +159,24 @@ class _Rule(Handler):
         return Made(identifier, told)
 
     def update(self, aws: Account, identifier: str, change: Change) -> Properties:
-        set_ec2_tags(aws.client("ec2"), identifier, change)
+        ec2 = aws.client("ec2")
+        set_ec2_tags(ec2, identifier, change)
+        if change.of(*self.updates):
+            new = change.new
+            rule = given(
+                IpProtocol=new["ipProtocol"],
+                FromPort=new.get("fromPort"),
+                ToPort=new.get("toPort"),
+                CidrIpv4=new.get("cidrIpv4"),
+                CidrIpv6=new.get("cidrIpv6"),
+                PrefixListId=new.get("prefixListId"),
+                ReferencedGroupId=new.get("referencedSecurityGroupId"),
+                Description=new.get("description"),
+            )
+            changed = {"SecurityGroupRuleId": identifier, "SecurityGroupRule": rule}
+            ec2.modify_security_group_rules(
+                GroupId=new["securityGroupId"], SecurityGroupRules=[changed]
+            )
         return {}
 
     def read(self, aws: Account, identifier: str, state: Properties) -> Any:

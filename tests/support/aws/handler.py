@@ -46,7 +46,11 @@ class Change:
 
 
 class Handler(ABC):
-    """One type of resource. A change of inputs outside `updates` makes a new one."""
+    """One type of resource. A change of inputs outside `updates` makes a new one.
+
+    What makes a new one follows Pulumi's AWS provider, not only the API: it replaces a
+    lifecycle policy of ECR, which PutLifecyclePolicy could change.
+    """
 
     type: ClassVar[str]
     """As Pulumi's AWS provider calls it, such as `aws:ec2/vpc:Vpc`."""
@@ -54,6 +58,8 @@ class Handler(ABC):
     optional: ClassVar[frozenset[str]] = frozenset()
     updates: ClassVar[frozenset[str]] = frozenset()
     """Inputs that can be changed without making the resource anew."""
+    replaces: ClassVar[frozenset[str]] = frozenset()
+    """Paths below these inputs, such as `launchTemplate.id`, that make it anew."""
     taggable: ClassVar[bool] = True
 
     @classmethod

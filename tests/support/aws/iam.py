@@ -32,7 +32,13 @@ class Role(Handler):
         }
     )
     updates = frozenset(
-        {"assumeRolePolicy", "description", "maxSessionDuration", "forceDetachPolicies"}
+        {
+            "assumeRolePolicy",
+            "description",
+            "forceDetachPolicies",
+            "maxSessionDuration",
+            "permissionsBoundary",
+        }
     )
 
     def create(self, aws: Account, new: Properties) -> Made:
@@ -64,7 +70,17 @@ class Role(Handler):
                 Description=change.new.get("description", ""),
                 MaxSessionDuration=change.new.get("maxSessionDuration", 3600),
             )
+        if change.of("permissionsBoundary"):
+            self._bound(iam, identifier, change.new.get("permissionsBoundary"))
         return {}
+
+    def _bound(self, iam: Any, name: str, boundary: str | None) -> None:
+        if boundary:
+            iam.put_role_permissions_boundary(
+                RoleName=name, PermissionsBoundary=boundary
+            )
+        else:
+            iam.delete_role_permissions_boundary(RoleName=name)
 
     def read(self, aws: Account, identifier: str, state: Properties) -> Any:
         return aws.client("iam").get_role(RoleName=identifier)
@@ -128,6 +144,7 @@ class InstanceProfile(Handler):
     type = "aws:iam/instanceProfile:InstanceProfile"
     required = frozenset({"name", "role"})
     optional = frozenset({"path"})
+    updates = frozenset({"role"})
 
     def create(self, aws: Account, new: Properties) -> Made:
         iam = aws.client("iam")
@@ -148,6 +165,13 @@ class InstanceProfile(Handler):
         iam.tag_instance_profile(
             InstanceProfileName=identifier, Tags=pairs(change.new["tags"])
         )
+        if change.of("role"):
+            iam.remove_role_from_instance_profile(
+                InstanceProfileName=identifier, RoleName=change.old["role"]
+            )
+            iam.add_role_to_instance_profile(
+                InstanceProfileName=identifier, RoleName=change.new["role"]
+            )
         return {}
 
     def read(self, aws: Account, identifier: str, state: Properties) -> Any:

@@ -104,6 +104,7 @@ class Subnet(Handler):
 class InternetGateway(Handler):
     type = "aws:ec2/internetGateway:InternetGateway"
     required = frozenset({"vpcId"})
+    updates = frozenset({"vpcId"})
 
     def create(self, aws: Account, new: Properties) -> Made:
         ec2 = aws.client("ec2")
@@ -118,7 +119,13 @@ class InternetGateway(Handler):
         return Made(gateway, told)
 
     def update(self, aws: Account, identifier: str, change: Change) -> Properties:
-        set_ec2_tags(aws.client("ec2"), identifier, change)
+        ec2 = aws.client("ec2")
+        set_ec2_tags(ec2, identifier, change)
+        if change.of("vpcId"):
+            old, new = change.old["vpcId"], change.new["vpcId"]
+            rules.vpc_has_no_public_addresses(aws, old)
+            ec2.detach_internet_gateway(InternetGatewayId=identifier, VpcId=old)
+            ec2.attach_internet_gateway(InternetGatewayId=identifier, VpcId=new)
         return {}
 
     def read(self, aws: Account, identifier: str, state: Properties) -> Any:

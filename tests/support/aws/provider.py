@@ -71,6 +71,14 @@ def _type(urn: str) -> str:
     return urn.split("::")[2].rpartition("$")[2]
 
 
+def _at(properties: Properties, path: str) -> Any:
+    """The value at a path of names, None where there is none."""
+    found: Any = properties
+    for name in path.split("."):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
+
+
 def _changes(changed: Collection[str]) -> Any:
     return Changes.DIFF_SOME if changed else Changes.DIFF_NONE
 
@@ -173,6 +181,9 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
         old, new = _read(request.old_inputs), _read(request.news)
         changed = {key for key in old | new if old.get(key) != new.get(key)}
         replacing = changed - handler.updates - {TAGS}
+        for path in handler.replaces:
+            if _at(old, path) != _at(new, path):
+                replacing.add(path.partition(".")[0])
         if handler.taggable:
             was = _read(request.olds).get(TAGS_ALL)
             changed |= {TAGS_ALL} if was != self._tags(new) else set()

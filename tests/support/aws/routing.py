@@ -158,7 +158,12 @@ class VpcEndpoint(Handler):
             "routeTableIds",
             "privateDnsEnabled",
             "policy",
+            "ipAddressType",
+            "dnsOptions",
         }
+    )
+    replaces = frozenset(
+        {"dnsOptions.privateDnsPreference", "dnsOptions.privateDnsSpecifiedDomains"}
     )
 
     def create(self, aws: Account, new: Properties) -> Made:
@@ -205,6 +210,10 @@ class VpcEndpoint(Handler):
             parameters["PolicyDocument"] = change.new["policy"]
         if change.of("privateDnsEnabled"):
             parameters["PrivateDnsEnabled"] = change.new["privateDnsEnabled"]
+        if change.of("ipAddressType"):
+            parameters["IpAddressType"] = change.new["ipAddressType"]
+        if change.of("dnsOptions"):
+            parameters["DnsOptions"] = pascal(change.new["dnsOptions"])
         if parameters:
             ec2 = aws.client("ec2")
             ec2.modify_vpc_endpoint(VpcEndpointId=identifier, **parameters)
