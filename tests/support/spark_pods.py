@@ -117,7 +117,7 @@ class Pods:
             yield from found
 
     def selected(self, query: Mapping[str, list[str]]) -> list[Object]:
-        """Pods with the labels of a query: `key=value` and `!key` are understood."""
+        """Pods with the labels of a query, of parts `key=value` and `key!=value`."""
         texts = query.get("labelSelector", [])
         parts = [part for text in texts for part in text.split(",")]
         return [
@@ -239,8 +239,9 @@ class Handler(BaseHTTPRequestHandler):
 
 def _has(labels: Mapping[str, str], part: str) -> bool:
     """Whether labels are those of one part of a selector."""
-    if part.startswith("!"):
-        return part[1:] not in labels
+    key, differs, value = part.partition("!=")
+    if differs:
+        return labels.get(key) != value
     key, equals, value = part.partition("=")
     assert equals, f"a selector that is not understood: {part}"
     return labels.get(key) == value
