@@ -71,7 +71,9 @@ def test_a_node_takes_the_pod_of_whatever_is_accepted(data: st.DataObject) -> No
         "resources": data.draw(requests(name)),
     }
     if data.draw(st.booleans()):
-        model["prediction_log"] = {"sink": "s3://logs/scoring"}
+        # By digest: a machine without a lab has no images.lock.
+        shipper = r.reference("log-shipper")
+        model["prediction_log"] = {"sink": "s3://logs/scoring", "shipper": shipper}
     images = {"model_image": r.reference("m"), "image": r.reference("s")}
     args = parse(ModelServerArgs, {**model, **images}, "test")
     if any(pool_room.problems({MODEL: args}, {"own": pool})):
