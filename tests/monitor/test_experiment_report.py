@@ -167,6 +167,8 @@ def test_callers_in_both_arms_are_in_none(store: Store) -> None:
     put_predictions(store, "two", moved + unnamed, "m")
     counted = count(store, PLAN)
     assert (counted.crossed, counted.without_unit, counted.seen) == (20, 1, (280, 300))
+    rate = replace(PLAN, metrics=(Metric(Kind.POSITIVE_RATE, "higher", positive="1"),))
+    assert [it.n for it in count(store, rate).looks[0][-1].sums] == [280, 300]
     found = report(PLAN, counted)
     assert found["verdict"] == "doubtful"
     assert found["reason"].startswith("20 of 600 units were seen in both arms")
@@ -226,6 +228,7 @@ def test_metrics_are_what_they_are_called(
     put_labels(store, "two", [late], "m")
     (looks,) = count(store, replace(PLAN, metrics=(metric,))).looks
     assert [it.value for it in looks[0].sums] == [value, value]
+    assert [it.n for it in looks[0].sums] == [10, 10]
 
 
 @pytest.mark.parametrize("rule", [Rule.ALWAYS_VALID, Rule.GROUP_SEQUENTIAL])
