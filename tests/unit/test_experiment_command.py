@@ -151,7 +151,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
             yield KubeApi(httpx.Client(base_url="https://api", transport=transport))
 
         around = SimpleNamespace(namespace="models")
-        settings = SimpleNamespace(models={"m": None}, surroundings=around)
+        settings = SimpleNamespace(models={"m": None}, platform=around)
         monkeypatch.setattr(stack_api, "of_stack", reach)
         monkeypatch.setattr(rollouts.stack_settings, "load", lambda *_: settings)
         monkeypatch.setattr(pod_exec, "run", found.run_in_pod)
