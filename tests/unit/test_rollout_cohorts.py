@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import yaml
 from rollout import monitor, record, scores_gate
 from rollout.cohorts import SHIPPED_SECONDS, Cohorts, Scores, What
 from rollout.contrast import Contrast
@@ -36,6 +37,7 @@ from tests.support.cohorts import (
 )
 from tests.support.rollout_api import Served, serve
 from tests.support.rollouts import SETTINGS
+from toolchain import paths
 
 
 def one(start: int, **changes: Any) -> dict[str, Any]:
@@ -323,3 +325,12 @@ def test_cohorts_that_are_none_are_refused(cohorts: Cohorts, text: str) -> None:
     gate = replace(QUALITY, cohorts=cohorts)
     with pytest.raises(SettingsError, match=text):
         read(replace(LABELLED, gates=(gate,)).plain())
+
+
+def test_the_answers_above_are_those_of_the_contract() -> None:
+    """tests/monitor/test_intervals.py compares the monitor's own with it."""
+    path = paths.ROOT / "contracts" / "revision_intervals.yaml"
+    contract = yaml.safe_load(path.read_text())
+    assert list(one(0)) == list(contract["interval"])
+    assert list(answer()) == list(contract["fields"])
+    assert len(one(0)["groups"]["sex"]["1"]) == len(contract["group"])
