@@ -15,6 +15,7 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 from click.testing import CliRunner
+from pulumi.automation.events import OpType
 
 import slipway.engine.engine
 from slipway.cli import cli
@@ -126,6 +127,16 @@ def test_a_report_without_a_preview_says_nothing_of_the_engine() -> None:
     assert "engine" not in markdown.text(report)
 
 
+def test_what_stays_as_it_is_is_left_out() -> None:
+    steps = Steps()
+    for event in recorded_events.kept("preview"):
+        if event.res_outputs_event:
+            event.res_outputs_event.metadata.op = OpType.SAME
+        steps.on_event(event)
+    assert len(steps.of_providers) == 5
+    assert steps.verdicts == ()
+
+
 def seen(**verdicts: str) -> Seens:
     return {(MAP, name): engine_verdicts.Seen(v) for name, v in verdicts.items()}  # type: ignore[arg-type]
 
@@ -188,7 +199,9 @@ def test_the_command_prints_json_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
         def preview(self, stack: str) -> StackResult:
             made = (Verdict(MAP, "n/a", "changed", ("data.limit",)),)
-            return StackResult(stack, "preview", {}, 1.0, verdicts=made)
+            return StackResult(
+                *(stack, "preview", {}, 1.0), warnings=("careful",), verdicts=made
+            )
 
     monkeypatch.setattr(slipway.engine.engine, "Engine", Fake)
     done = CliRunner().invoke(cli, ["preview", STACK, "--json"])
