@@ -8,6 +8,7 @@ every plugin does (pkg/resource/plugin/analyzer_plugin.go of v3.259.0).
 
 from __future__ import annotations
 
+import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -35,6 +36,8 @@ def main() -> None:
     analyzer_pb2_grpc.add_AnalyzerServicer_to_server(analyzer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
+    # A shell ignores it for what runs in its background, and so would this program.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     print(port, flush=True)
     with suppress(KeyboardInterrupt):  # how the engine ends its plugins
         server.wait_for_termination()

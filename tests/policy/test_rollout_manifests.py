@@ -45,12 +45,14 @@ def test_what_a_rollout_adds_is_valid_with_no_unknown_field(rolled: Rendered) ->
         found = schemas.crd_problems(m, crd) if crd else schemas.problems(m)
         assert found == [], m["metadata"]["name"]
     assert kinds == {
+        "BackendTrafficPolicy",
         "ConfigMap",
         "Deployment",
         "HTTPRoute",
         "NetworkPolicy",
         "Role",
         "RoleBinding",
+        "SecurityPolicy",
         "ServiceAccount",
     }
 
@@ -98,11 +100,14 @@ def test_what_an_experiment_adds_is_valid_with_no_unknown_field() -> None:
         if m["kind"] == "CustomResourceDefinition"
     }
     salted = platform.rendered(gateway={"experiment_salts": True})
+    found = r.models(models={"employment": model})
     made = [
-        r.manifest(r.models(models={"employment": model}), "BackendTrafficPolicy"),
+        *(it for it in found.manifests if it["kind"] == "BackendTrafficPolicy"),
         platform.only(salted, "ClientTrafficPolicy", "slipway"),
     ]
     for one in made:
-        found = schemas.crd_problems(one, definitions[one["kind"]])
-        assert found == [], one["kind"]
-    assert made[0]["spec"]["loadBalancer"]["type"] == "ConsistentHash"
+        problems = schemas.crd_problems(one, definitions[one["kind"]])
+        assert problems == [], one["kind"]
+    *policies, _ = made
+    kinds = [it["spec"]["loadBalancer"]["type"] for it in policies]
+    assert kinds == ["ConsistentHash"] * 2

@@ -159,5 +159,9 @@ def running(program: Path, cwd: Path) -> Iterator[Any]:
             yield analyzer_pb2_grpc.AnalyzerStub(channel)
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(STOPPED_SECONDS) == 0
-        process.stdout.close()
+        try:
+            assert process.wait(STOPPED_SECONDS) == 0
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()

@@ -73,8 +73,9 @@ def variables(rendered: Rendered, name: str) -> dict[str, Any]:
     return {it["name"]: it.get("value") for it in found["env"]}
 
 
-def test_callers_are_hashed_with_the_chosen_salts(one: Rendered) -> None:
-    policy = spec(one, "BackendTrafficPolicy")
+@pytest.mark.parametrize("route", ["employment", "employment-traffic"])
+def test_callers_are_hashed_with_the_chosen_salts(one: Rendered, route: str) -> None:
+    policy = spec(one, "BackendTrafficPolicy", route)
     assert policy["loadBalancer"] == {
         "type": "ConsistentHash",
         "consistentHash": {
@@ -86,10 +87,9 @@ def test_callers_are_hashed_with_the_chosen_salts(one: Rendered) -> None:
             ],
         },
     }
-    names = [it["name"] for it in policy["targetRefs"]]
-    assert names == ["employment", "employment-traffic"]
+    assert [it["name"] for it in policy["targetRefs"]] == [route]
     drawn = render(assign_by=None, unit="request")
-    assert "loadBalancer" not in spec(drawn, "BackendTrafficPolicy")
+    assert "loadBalancer" not in spec(drawn, "BackendTrafficPolicy", route)
 
 
 def test_the_controller_owns_the_weights_as_in_a_rollout(one: Rendered) -> None:

@@ -140,7 +140,7 @@ def test_it_reaches_the_monitor_and_no_model_server(
 @pytest.mark.parametrize(
     ("monitor", "of_model", "reason"),
     [
-        ({}, {"attributions": {}}, "there is no job that makes them"),
+        ({}, {"attributions": {}}, "no job computes the attributions of"),
         ({"attributions": JOB}, {}, "no model has monitor.attributions"),
         (
             {"attributions": {**JOB, "image": "no-such"}},

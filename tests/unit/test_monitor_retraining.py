@@ -99,9 +99,9 @@ def test_the_token_is_mounted_where_the_file_says() -> None:
 @pytest.mark.parametrize(
     ("settings", "reason"),
     [
-        ({"webhook_url": "train.example"}, "no URL of a host"),
-        ({"webhook_url": "ftp://train.example"}, "no URL of a host"),
-        ({"webhook_url": "https:///hook"}, "no URL of a host"),
+        ({"webhook_url": "train.example"}, "not an HTTP or HTTPS URL"),
+        ({"webhook_url": "ftp://train.example"}, "not an HTTP or HTTPS URL"),
+        ({"webhook_url": "https:///hook"}, "not an HTTP or HTTPS URL"),
         ({"webhook_url": "https://h:99999/"}, "is no URL"),
         ({"webhook_url": "https://u:p@h.example/"}, "has a user or a fragment"),
         ({"webhook_url": "https://h.example/a b"}, "has a space"),

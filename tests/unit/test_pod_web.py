@@ -63,12 +63,13 @@ def test_silent_callers_hold_few_threads_and_a_probe_is_answered(
         before = threading.active_count()
         for _ in range(12):
             stack.enter_context(connect(port))
-        # Each connection has a thread, and another that ends it.
+        # Each connection has a thread, and another that ends it; both of the oldest
+        # may still be ending while those of the next one begin.
         most, until = 0, time.monotonic() + 0.5
         while time.monotonic() < until:
             most = max(most, threading.active_count() - before)
             time.sleep(0.01)
-        assert most <= 8
+        assert most <= 10
         assert get(port, "/readyz") == (200, b"ready")
 
 

@@ -7,6 +7,7 @@ tests/support/previewed.py.
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,13 @@ from slipway.cli import cli
 from slipway.engine import summary
 from slipway.engine.results import StackResult
 from slipway.engine.steps import Steps, Verdict
-from slipway.preview import changes, engine_verdicts, markdown, verdict
+from slipway.preview import (
+    changes,
+    engine_verdicts,
+    markdown,
+    replacement,
+    verdict,
+)
 from slipway.preview.engine_verdicts import Seens
 from slipway.preview.report import Disagreement, Report, StackReport
 from slipway.rendering.render import render
@@ -37,6 +44,15 @@ MAP = "kubernetes:core/v1:ConfigMap"
 EMPTY = Report(
     *("base", "head", "base", "placeholders", "nothing", ""), (), (), (), (), ()
 )
+
+
+@pytest.fixture(autouse=True)
+def two_unknown_types(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of these two types the renderings cannot tell what a change does."""
+    known = copy.deepcopy(replacement.table())
+    for type_ in (LOG_GROUP, "aws:sqs/queue:Queue"):
+        del known["aws"]["types"][type_]
+    monkeypatch.setattr(replacement, "table", lambda: known)
 
 
 def rendered() -> StackReport:

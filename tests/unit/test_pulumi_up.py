@@ -56,7 +56,10 @@ class AnyImages(dict[str, str]):
     """A lock with a reference for every name that the stacks use."""
 
     EXAMPLES = ("example-fastapi", "example-flask", "example-django")
-    MONITORING = ("log-shipper", "model-monitor", "model-console")
+    MONITORING = (
+        *("log-shipper", "model-attributions", "model-console"),
+        "model-monitor",
+    )
     NAMES = ("model-server", "employment", *MONITORING, *EXAMPLES)
 
     def __init__(self) -> None:

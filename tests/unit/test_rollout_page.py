@@ -50,7 +50,7 @@ def test_the_settings_shown_are_settings() -> None:
 
 
 def test_the_stack_of_the_how_to_renders() -> None:
-    (text,) = re.findall(r"(?s)```yaml\n(.*?)```", HOW_TO)
+    text, *_ = re.findall(r"(?s)```yaml\n(.*?)```", HOW_TO)
     config = yaml.safe_load(text.replace("sha256:...", f"sha256:{'0' * 64}"))
     found = rendered.models(models=config["slipway:models"])
     names = {(m["kind"], m["metadata"]["name"]) for m in found.manifests}

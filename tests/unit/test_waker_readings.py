@@ -112,7 +112,7 @@ def test_what_ended_the_rounds_is_logged(capsys: pytest.CaptureFixture[str]) -> 
     async def run() -> None:
         rounds = asyncio.create_task(broken())
         await asyncio.wait({rounds})
-        program._tell_why(rounds)
+        program._log_failure(rounds)
 
     asyncio.run(run())
     told = json.loads(capsys.readouterr().out)

@@ -46,7 +46,9 @@ ENDPOINT_SERVICES: dict[EndpointService, Facts] = {
     "s3": Facts("Gateway", "image layers of ECR, models, prediction logs", True),
     "ecr.api": Facts("Interface", "kubelets that ask for a registry token", True),
     "ecr.dkr": Facts("Interface", "kubelets that pull images", True),
-    "sts": Facts("Interface", "whoever asks who it is or takes a role", True),
+    "sts": Facts(
+        "Interface", "everything that assumes a role or asks for its own identity", True
+    ),
     "ec2": Facts("Interface", "vpc-cni, EBS driver, Karpenter, nodes at boot", True),
     "logs": Facts("Interface", "agents that write to CloudWatch", False),
     "ssm": Facts("Interface", "Karpenter (AMI aliases), Session Manager", True),

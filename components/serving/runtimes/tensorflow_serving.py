@@ -90,7 +90,7 @@ FACTS = Facts(
     cannot=(
         "finish requests on SIGTERM (the pod waits before it instead)",
         "speak the Open Inference Protocol",
-        "say how many requests are in flight, so it scales by CPU",
+        "report requests in flight, so it scales by CPU",
         "write the prediction log",
         "select a version by label",
     ),

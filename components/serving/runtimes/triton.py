@@ -66,7 +66,7 @@ FACTS = Facts(
     scratch_mib=64,
     cannot=(
         "go on answering after SIGTERM (the pod waits before it instead)",
-        "say how many requests are in flight, so it scales by CPU",
+        "report requests in flight, so it scales by CPU",
         "write the prediction log",
         "have its metadata or model control reached from outside",
         "share a GPU with other replicas",
