@@ -22,7 +22,7 @@ from slipway import stack_settings
 from slipway.cluster import pod_exec
 from slipway.cluster.kube_api import KubeApiError
 from slipway.engine import stack_api
-from slipway.logs.printable import lines, printable
+from slipway.printable import lines, printable
 from toolchain import paths
 
 CODE = paths.ROOT / "images/model_monitor"

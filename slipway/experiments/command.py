@@ -12,7 +12,7 @@ from slipway.cluster.kube_api import KubeApiError
 from slipway.experiments import live as experiments
 from slipway.experiments import show
 from slipway.experiments.live import Experiment, Report
-from slipway.logs.printable import printable
+from slipway.printable import printable
 from slipway.rollouts.command import (
     json_option,
     model_argument,

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from slipway.experiments.live import Experiment, Report
-from slipway.logs.printable import printable
+from slipway.printable import printable
 
 DAY = 86_400
 HEAD = ("metric", "control", "treatment", "difference", "from", "to", "variance saved")

@@ -14,7 +14,7 @@ from slipway.cluster.kube_api import Object
 from slipway.jobs import showing, state
 from slipway.jobs.runs import ENDED, Runs, condition, job_of
 from slipway.logs.line import moment
-from slipway.logs.printable import printable
+from slipway.printable import printable
 
 NONE = "-"
 

@@ -8,13 +8,12 @@ from contextlib import contextmanager
 import click
 
 from components.training.settings import JobsSettings
-from slipway import stack_settings
+from slipway import printable, stack_settings
 from slipway.cluster.kube_api import KubeApiError
 from slipway.engine import stack_api
 from slipway.jobs.following import Following
 from slipway.jobs.runs import Runs
 from slipway.jobs.state import State
-from slipway.logs import printable
 from slipway.logs.line import Line
 from toolchain.errors import INTERRUPTED
 

@@ -13,9 +13,9 @@ from slipway.cluster.kube_api import KubeApi, KubeApiError
 from slipway.engine import stack_api
 from slipway.logs import places
 from slipway.logs.line import Line
-from slipway.logs.printable import printable
 from slipway.logs.reading import Span, follow, read
 from slipway.logs.request import Trace
+from slipway.printable import printable
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 _SINCE_SECONDS = 600

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from slipway.logs.printable import printable
+from slipway.printable import printable
 
 _FIRST = ("level", "message", "method", "path", "status", "duration_ms")
 """Fields that are shown first and without their name."""

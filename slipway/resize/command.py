@@ -16,7 +16,7 @@ from slipway.bench import sizing
 from slipway.bench.command import prometheus_of
 from slipway.cluster.kube_api import KubeApi, KubeApiError
 from slipway.engine import stack_api
-from slipway.logs.printable import printable
+from slipway.printable import printable
 from slipway.resize import plan, replica
 from slipway.resize.plan import CHANGEABLE, Change
 from slipway.resize.replica import ResizeError, Watch

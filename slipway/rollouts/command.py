@@ -22,7 +22,7 @@ from components.serving.models_settings import ModelsSettings
 from slipway import stack_settings
 from slipway.cluster.kube_api import KubeApiError
 from slipway.engine import stack_api
-from slipway.logs.printable import lines, printable
+from slipway.printable import lines, printable
 from slipway.rollouts import show
 from slipway.rollouts.live import Live, State
 from toolchain.errors import INTERRUPTED

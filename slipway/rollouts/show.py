@@ -10,7 +10,7 @@ from typing import Any
 from rollout.gate import points
 from rollout.status import Phase, Status
 
-from slipway.logs.printable import printable
+from slipway.printable import printable
 from slipway.rollouts.live import State
 
 BAR = 41

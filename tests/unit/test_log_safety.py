@@ -19,8 +19,8 @@ from slipway.engine import stack_api
 from slipway.logs import command, places, reading, record
 from slipway.logs.line import DEEPEST, Line, moment, parse, text_of
 from slipway.logs.places import Place
-from slipway.logs.printable import lines, printable
 from slipway.logs.request import Trace
+from slipway.printable import lines, printable
 
 STAMP = "2026-11-29T10:00:05.123456789Z"
 WRITTEN = "2026-11-29T10:00:05.123456Z"
