@@ -115,14 +115,15 @@ def _history(job: SparkJobFields) -> Iterator[Problem]:
 def _properties(job: SparkJobFields) -> Iterator[Problem]:
     """Properties that a setting stands for; values that look like secrets."""
     for key, value in sorted(job.properties.items()):
+        why = secret_shapes.found(key.replace(".", "_"), value)
         if instead := spark_properties.owned(key):
             yield Problem(
                 f"properties.{key}",
-                value,
+                NOT_SHOWN if why else value,
                 f"the job sets it: {instead}",
                 "remove it",
             )
-        elif why := secret_shapes.found(key.replace(".", "_"), value):
+        elif why:
             yield Problem(
                 f"properties.{key}",
                 NOT_SHOWN,

@@ -38,11 +38,14 @@ OWNED = {
     "spark.executor.instances": "set executors.instances",
     "spark.executor.memory": "set executors.memory_mib and "
     "executors.memory_overhead_mib",
+    # Spark adds both to the memory of an executor's pod.
+    "spark.executor.pyspark.memory": "raise executors.memory_overhead_mib",
     "spark.executorEnv.": "set environment",
     "spark.history.": "set event_log and history_server",
     "spark.kubernetes.": "driver, executors and their places are settings of the job",
     "spark.local.dir": "the pod's own folder is used, of scratch_mib",
     "spark.master": "the job runs in its cluster",
+    "spark.memory.offHeap.": "raise executors.memory_mib",
     "spark.port.maxRetries": "network policies open one port each",
     "spark.shuffle.service.": "there is no shuffle service",
     "spark.storage.decommission.": "set decommission_seconds",

@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from model_monitor.counts import spark_counts
 from model_monitor.counts.cohort import Cohort, CohortKey, Inputs, read_head
@@ -83,7 +83,7 @@ class Session:
 
 
 def _arguments(words: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="count_log.py", description=__doc__)
+    parser = _Parser(prog="count_log.py", description=__doc__)
     parser.add_argument("--store", type=Path, required=True, help="the monitor's store")
     parser.add_argument(
         "--out", type=Path, required=True, help="where counts/ is written to"
@@ -102,9 +102,25 @@ def _arguments(words: Sequence[str]) -> argparse.Namespace:
             option, type=dt.date.fromisoformat, help=f"{which} day, as 2026-11-29"
         )
     parser.add_argument(
-        "--days", type=int, default=31, help="days that are counted in one pass"
+        "--days", type=_days, default=31, help="days that are counted in one pass"
     )
-    return parser.parse_args(words)
+    options = parser.parse_args(words)
+    if options.first and options.last and options.first > options.last:
+        parser.error(f"--first {options.first} is after --last {options.last}")
+    return options
+
+
+class _Parser(argparse.ArgumentParser):
+    """Ends with the status of wrong settings, which no retry repairs."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_CONFIGURATION, f"{self.prog}: error: {message}\n")
+
+
+def _days(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: give 1 or more")
+    return int(text)
 
 
 def wanted(options: argparse.Namespace, plan: Plan) -> Files:

@@ -9,6 +9,7 @@ import pytest
 
 from components.catalog import instance_type
 from components.cluster.nodes import node_capacity
+from components.settings import SettingsError
 from components.training import spark_pool_problems, spark_problems, spark_properties
 from components.training.spark_settings import SparkJobArgs
 from slipway.rendering.render import Rendered, render
@@ -294,6 +295,14 @@ def test_every_property_that_the_job_sets_is_refused_to_its_user() -> None:
         assert spark_properties.owned(key)
     for key in ("spark.executor.extraJavaOptions", "spark.sql.ansi.enabled"):
         assert spark_properties.owned(key) is None
+
+
+def test_a_refused_property_that_looks_like_a_secret_is_not_shown() -> None:
+    given = {"spark.executorEnv.DB_PASSWORD": "hunter2-hunter2"}
+    with pytest.raises(SettingsError) as raised:
+        job(properties=given)
+    assert "hunter2" not in str(raised.value)
+    assert "set environment" in str(raised.value)
 
 
 def test_a_users_property_replaces_a_usual_one() -> None:
