@@ -77,7 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return run(console, Path(folder), options.interval_seconds)
     except OperatorError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        # The engine turns an interruption into an error of its own.
+        return INTERRUPTED if error.exit_status == INTERRUPTED else 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED

@@ -14,10 +14,11 @@ from examples.demo_rollout import __main__ as command
 from examples.demo_rollout import demo, failing_pod
 from examples.demo_rollout.demo import BAD, GOOD, Result
 from examples.demo_rollout.stack import Pair, settings
+from slipway.engine.results import EngineError
 from slipway.rendering import placeholders
 from slipway.rendering.render import images_in_place
 from toolchain import paths
-from toolchain.errors import OperatorError
+from toolchain.errors import INTERRUPTED, OperatorError
 
 
 @pytest.mark.parametrize(
@@ -46,6 +47,17 @@ def test_without_the_lab_it_does_not_begin(
     monkeypatch.setattr(demo, "run", lambda *_: pytest.fail("it began"))
     assert command.main([]) == 2
     assert "run `make up`" in capsys.readouterr().err
+
+
+def test_interrupted_it_ends_as_other_commands_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise EngineError("models.demo", "up", [], interrupted=True)
+
+    monkeypatch.setattr(demo, "check_lab", lambda _: None)
+    monkeypatch.setattr(demo, "run", interrupted)
+    assert command.main([]) == INTERRUPTED
 
 
 def test_the_lab_is_asked_before_anything_is_created() -> None:
