@@ -17,6 +17,7 @@ from rollout.protocol import give
 from rollout.status import OrderKind
 
 from components.delivery.experiment_settings import salt_header
+from components.delivery.rollout_file import traffic_route
 from slipway import images
 from slipway.engine import stack_api
 from slipway.rollouts.live import Live
@@ -76,7 +77,7 @@ def divided(
                 "headers": [{"name": USER}, {"name": SALT}],
             },
         }
-        policy = ("backendtrafficpolicy", SERVER, "-n", "models")
+        policy = ("backendtrafficpolicy", traffic_route(SERVER), "-n", "models")
         patch = json.dumps({"spec": {"loadBalancer": hashed}})
         cluster.kube.run("patch", *policy, "--type=merge", "-p", patch)
         with stack_api.of_stack(STACK, root) as api:
