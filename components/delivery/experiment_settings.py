@@ -162,7 +162,7 @@ class ExperimentSettings(Settings):
 
     def contradictions(self) -> Iterator[Problem]:
         """Shares that are no division; units that were not assigned; endless looks."""
-        found = [*self._shares(), *self._units(), *self._ends()]
+        found = [*self._shares(), *self._units(), *self._ends(), *self._gates()]
         yield from found
         if not found:
             yield from self._intervals()
@@ -253,6 +253,17 @@ class ExperimentSettings(Settings):
                     f"hours, and the experiment ends after {self.days * 24}",
                     "give more days, or a shorter time for labels",
                 )
+
+    def _gates(self) -> Iterator[Problem]:
+        """Gates that read the monitor, which would wait for its counts without end."""
+        for name in self.gates.cohorts:
+            yield Problem(
+                f"gates.{name}",
+                "(given)",
+                "the monitor counts no intervals for an experiment, so this gate could "
+                "never decide",
+                "remove it, and compare the outcome by `metric` or `also`",
+            )
 
     def _intervals(self) -> Iterator[Problem]:
         try:
