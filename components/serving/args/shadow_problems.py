@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from components.delivery.shadow_settings import ShadowSettings
+from components.serving.args import lending
 from components.serving.args.server_args import ServerArgs
 from components.serving.runtimes.application import Application
 from components.serving.settings.scaling_settings import Scaling
@@ -20,8 +21,10 @@ def problems(args: ServerArgs) -> Iterator[Problem]:
         return
     yield from _effects(args, rollout.shadow)
     if revision := args.revisions.get(rollout.to):
-        scaling = revision.scaling or args.scaling
-        yield from _load(rollout.shadow, scaling, rollout.to)
+        own = revision.scaling or args.scaling
+        scaling = lending.scaling(own, own, rollout, rollout.to)
+        more = "rollout.lend.replicas" if rollout.lend else f"{rollout.to} min_replicas"
+        yield from _load(rollout.shadow, scaling, rollout.to, more)
 
 
 def _effects(args: ServerArgs, shadow: ShadowSettings) -> Iterator[Problem]:
@@ -43,7 +46,10 @@ def _effects(args: ServerArgs, shadow: ShadowSettings) -> Iterator[Problem]:
         )
 
 
-def _load(shadow: ShadowSettings, scaling: Scaling, name: str) -> Iterator[Problem]:
+def _load(
+    shadow: ShadowSettings, scaling: Scaling, name: str, more: str
+) -> Iterator[Problem]:
+    """`scaling`: of the revision while it gets copies; `more`: what to raise."""
     by_replica = shadow.replica_requests_per_second or scaling.rate_per_replica
     if by_replica is None:
         yield Problem(
@@ -63,9 +69,9 @@ def _load(shadow: ShadowSettings, scaling: Scaling, name: str) -> Iterator[Probl
     yield Problem(
         PERCENT,
         shadow.percent,
-        f"at the peak there would be {copies:g} copies per second, and the "
-        f"{scaling.min_replicas} replicas that {name} begins with answer {room:g}",
-        f"give at most {most}, or {name} min_replicas: {needed:.0f}"
+        f"at the peak there would be {copies:g} copies per second, and the replicas "
+        f"that {name} begins with ({scaling.min_replicas}) answer {room:g}",
+        f"give at most {most}, or {more}: {needed:.0f}"
         if most
-        else f"give {name} min_replicas: {needed:.0f}",
+        else f"give {more}: {needed:.0f}",
     )
