@@ -160,6 +160,11 @@ class ExperimentSettings(Settings):
         """The other revision; the control's name if there is none."""
         return next((it for it in self.shares if it != self.control), self.control)
 
+    def places(self) -> list[tuple[str, Metric]]:
+        """All metrics with their paths; the one that decides is first."""
+        also = ((f"also.{number}", it) for number, it in enumerate(self.also))
+        return [("metric", self.metric), *also]
+
     def contradictions(self) -> Iterator[Problem]:
         """Shares that are no division; units that were not assigned; endless looks."""
         found = [*self._shares(), *self._units(), *self._ends(), *self._gates()]
@@ -240,10 +245,7 @@ class ExperimentSettings(Settings):
                 f"{self.metric.kind} is a share of 1",
                 "give 0.01 for one percentage point",
             )
-        for place, metric in (
-            ("metric", self.metric),
-            *((f"also.{number}", it) for number, it in enumerate(self.also)),
-        ):
+        for place, metric in self.places():
             hours = metric.labels_within_hours or 0
             if hours + 24 > self.days * 24:
                 yield Problem(

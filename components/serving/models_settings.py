@@ -189,6 +189,7 @@ class ModelsSettings(Settings):
         yield from rollout_problems.clashes(self.models)
         yield from cohort_problems.problems(self.models, self.watched, self.monitor)
         yield from experiment_problems.clashes(self.models)
+        yield from experiment_problems.uncounted(self.models, self.monitor)
         least = 2 * self.platform.scrape_interval_seconds
         for name, rollout in found.items():
             if rollout and rollout.interval_seconds < least:

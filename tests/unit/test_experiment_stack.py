@@ -54,7 +54,8 @@ def model(**changes: Any) -> Object:
 
 
 def render(**changes: Any) -> Rendered:
-    return r.models(models={"employment": model(**changes)})
+    monitor = {"labels_secret": "labels"}
+    return r.models(models={"employment": model(**changes)}, monitor=monitor)
 
 
 @pytest.fixture(scope="module")

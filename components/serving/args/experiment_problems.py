@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 from components.delivery.experiment_settings import ExperimentSettings
+from components.monitoring.settings import MonitorSettings
 from components.serving.args.server_args import ServerArgs
+from components.serving.runtimes.application import Application
 from components.settings import ABSENT, Problem
 
 HASH_KEY = "MODEL_SERVER_PREDICTION_LOG_HASH_KEY_FILE"
@@ -78,6 +81,58 @@ def _log(args: ServerArgs, experiment: ExperimentSettings) -> Iterator[Problem]:
             "the log keeps a hash of the header that names the caller, and there is no "
             "key for it",
             "mount a key and name its file (docs/how-to/deploy-a-model.md)",
+        )
+    own = isinstance(args.runtime, Application) and args.runtime.paths
+    if experiment.unit == "caller" and own:
+        yield Problem(
+            "experiment.unit",
+            experiment.unit,
+            "predictions of the application's own paths (runtime.paths) are logged "
+            "without the caller, so they would not count",
+            "remove runtime.paths and have callers use /infer, or set unit: request "
+            "without assign_by",
+        )
+
+
+def uncounted(
+    models: Mapping[str, ServerArgs], monitor: MonitorSettings
+) -> Iterator[Problem]:
+    """Experiments whose labels the monitor does not take, or keeps too short."""
+    for name, args in models.items():
+        if not args.experiment or not args.monitor:
+            continue
+        path = f"models.{name}.experiment"
+        yield from _labels(path, args.experiment, monitor)
+        yield from _retention(path, args.experiment, monitor)
+
+
+def _labels(
+    path: str, experiment: ExperimentSettings, monitor: MonitorSettings
+) -> Iterator[Problem]:
+    for place, metric in experiment.places():
+        if metric.labels_within_hours and not monitor.labels_secret:
+            yield Problem(
+                f"{path}.{place}.kind",
+                metric.kind,
+                "it needs labels, and without monitor.labels_secret the monitor takes "
+                "none",
+                "set monitor.labels_secret, or choose a metric without labels",
+            )
+
+
+def _retention(
+    path: str, experiment: ExperimentSettings, monitor: MonitorSettings
+) -> Iterator[Problem]:
+    hours = max(it.labels_within_hours or 0 for _, it in experiment.places())
+    needed = math.ceil(experiment.days + experiment.covariate_days + hours / 24)
+    if needed > monitor.retention_days:
+        yield Problem(
+            f"{path}.days",
+            experiment.days,
+            f"with covariate_days and the time for labels its report reads {needed} "
+            "days, and the monitor keeps predictions for retention_days = "
+            f"{monitor.retention_days}",
+            f"raise monitor.retention_days to {needed}, or give fewer days",
         )
 
 
