@@ -24,7 +24,7 @@ from stacks import config, files, layers
 from toolchain.errors import OperatorError, WrongInputError
 
 NOT_YET = (REGISTERED, RETIRED)
-"""States in which a revision is not served."""
+"""States in which a revision is not served; the first can still be staged."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +100,15 @@ def problems(
 
 
 def _find(history: History, one: Served) -> Revision | None:
-    """By name; of a server without named revisions by the digest of its image."""
+    """By name; of a server without named revisions by the digest of its image.
+
+    An image may be registered under several names: one that may be served goes first.
+    """
     if one.revision:
         return history.revisions.get(one.revision)
-    known = (it for it in history.revisions.values() if _digest(it) == one.digest)
-    return next(known, None) if one.digest else None
+    known = [it for it in history.revisions.values() if _digest(it) == one.digest]
+    known.sort(key=lambda it: (it.state in NOT_YET, it.state == RETIRED))
+    return known[0] if one.digest and known else None
 
 
 def _differs(found: Revision, one: Served) -> str:

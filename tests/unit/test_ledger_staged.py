@@ -159,6 +159,21 @@ def test_a_server_without_named_revisions_is_found_by_its_image(root: Path) -> N
     assert refused(root) == []
 
 
+def test_of_one_image_with_several_names_one_that_may_be_served_counts(
+    root: Path,
+) -> None:
+    write(root, model={"model_image": IMAGE, "route": {"prefix": "/e/v1"}})
+    for name in ("r1", "r2"):
+        register(root, revision=name)
+    stage(root, "staged", "retired")
+    ((_, reason, fix),) = refused(root)
+    # Of two that may not, the one for which there is something to do.
+    assert reason == "employment r2 is registered and not staged in the ledger"
+    assert fix == "slipway ledger stage employment r2 --why ..."
+    stage(root, revision="r2")
+    assert refused(root) == []
+
+
 def test_what_is_exempt_is_not_asked_about(root: Path) -> None:
     write(root, ledger={"exempt": ["employment"]})
     assert refused(root) == []
