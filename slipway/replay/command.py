@@ -115,7 +115,7 @@ def command(
             found = _run(
                 replay(
                     server,
-                    reading.requests(),
+                    reading.requests(revision),
                     bounds,
                     decision=decision,
                     score=score,

@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -39,38 +40,36 @@ class Reading:
                 if record := self._record(line):
                     yield record
 
-    def requests(self) -> Iterator[list[Record]]:
+    def requests(self, revision: str = "") -> Iterator[list[Record]]:
         """The rows of one request each, without copies.
 
-        A server writes the rows of a request one after the other.
+        Left out are also requests that `revision` answered itself: asked again, it
+        would be compared with itself. A server writes the rows of a request one after
+        the other.
         """
-        rows: list[Record] = []
-        for record in self.records():
-            if record["arm"] == SHADOW:
+        for (_, arm, by), rows in groupby(self.records(), _request):
+            if arm == SHADOW:
                 self.left_out["copied requests"] += 1
-                continue
-            if rows and record["id"] != rows[0]["id"]:
-                yield rows
-                rows = []
-            rows.append(record)
-        if rows:
-            yield rows
+            elif by == revision:
+                self.left_out["requests that the revision answered itself"] += 1
+            else:
+                yield list(rows)
 
     def copied(self, revision: str) -> Iterator[Pair]:
-        """Pairs of a request's answer and the answer of its copy to that revision."""
+        """Pairs of a request's answer and the answer of its copy to that revision.
+
+        The log is read twice, so that only the copies are kept in memory.
+        """
         copies: dict[tuple[str, int], Answer] = {}
-        originals: dict[tuple[str, int], Answer] = {}
         for record in self.records():
+            if record["arm"] == SHADOW and record["revision"] == revision:
+                copies.setdefault((record["id"], record["row"]), answer(record))
+        for record in Reading(self.path, self.model).records():
             key = record["id"], record["row"]
-            if record["arm"] != SHADOW:
-                originals.setdefault(key, answer(record))
-            elif record["revision"] == revision:
-                copies.setdefault(key, answer(record))
-        for key, found in copies.items():
-            if key in originals:
-                yield Pair(originals[key], found)
-            else:
-                self.left_out["copies without their original"] += 1
+            if record["arm"] != SHADOW and key in copies:
+                yield Pair(answer(record), copies.pop(key))
+        if copies:
+            self.left_out["copies without their original"] += len(copies)
 
     def _record(self, line: str) -> Record | None:
         try:
@@ -87,6 +86,11 @@ class Reading:
             record: Record = found
             return record
         return None
+
+
+def _request(record: Record) -> tuple[str, str, str]:
+    """What all rows of a request have in common."""
+    return record["id"], record["arm"], record["revision"]
 
 
 def answer(record: Record) -> Answer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from slipway.cli import cli
+from slipway.replay import command
 from slipway.replay.asking import Bounds, Replay, Server, replay
 from slipway.replay.prediction_log import LogError, Reading, files
 from slipway.replay.request import Model, ModelError
@@ -146,6 +147,35 @@ def test_rows_of_one_request_stay_together(tmp_path: Path) -> None:
     (tmp_path / "predictions-2.jsonl.gz").write_bytes(gzip.compress(line.encode()))
     found = [[it["row"] for it in rows] for rows in Reading(tmp_path, "m").requests()]
     assert found == [[0, 1], [0]]
+
+
+def test_what_the_revision_answered_itself_is_not_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """During a rollout the log has requests of the new revision's own callers."""
+    write(
+        tmp_path,
+        record("a"),
+        record("b", revision="new", arm="canary"),
+        record("b", 1, revision="new", arm="canary"),
+        record("c"),
+        copy(id="c"),
+    )
+    seen: list[str] = []
+
+    async def ask(_: Server, requests: Iterator[Any], *__: Any, **___: Any) -> Replay:
+        seen.extend(rows[0]["id"] for rows in requests)
+        return Replay()
+
+    monkeypatch.setattr(command, "replay", ask)
+    done = run(
+        tmp_path, "m", "--revision", "new", "--url", "http://127.0.0.1:1", "--json"
+    )
+    assert seen == ["a", "c"]
+    assert json.loads(done.output)["left_out"] == {
+        "requests that the revision answered itself": 1,
+        "copied requests": 1,
+    }
 
 
 def asked(
