@@ -50,12 +50,13 @@ class Assignment(Settings):
     """How a caller is assigned to a revision: by the gateway's hash of a header."""
 
     header: Annotated[str, AfterValidator(_header)]
-    """Header that names the caller, in lower case. Requests without it are drawn at
-    random and do not count."""
+    """Header that names the caller, in lower case. Requests without it do not count.
+    Without a salt they are drawn at random; with one they all get the same revision and
+    replica."""
     salt: Annotated[Whole, Field(ge=0, le=MOST_SALT)] = 0
     """Which of the gateway's salts is hashed with the header, so that experiments
     divide callers independently. 0: none; others need `gateway.experiment_salts` in the
-    platform stack."""
+    platform stack, and callers that always send the header."""
 
 
 class Metric(Settings):

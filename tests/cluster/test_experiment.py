@@ -8,7 +8,7 @@ Some 60 s.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import httpx
 import pytest
@@ -44,13 +44,19 @@ class Divided:
 
     def arms(self, salt: str = "") -> Arms:
         """The revision that answers each caller."""
+        names = [f"user-{number}" for number in range(USERS)]
+        salted = {SALT: salt} if salt else {}
+        found = self.answering([{USER: name} | salted for name in names])
+        return dict(zip(names, found, strict=True))
+
+    def answering(self, requests: Sequence[dict[str, str]]) -> list[str]:
+        """The revision that answers each request, which are given by their headers."""
         with httpx.Client(timeout=20) as client:
-            found = {}
-            for number in range(USERS):
-                headers = {USER: f"user-{number}"} | ({SALT: salt} if salt else {})
+            found = []
+            for headers in requests:
                 answer = client.post(self.url, content=self.body, headers=headers)
                 assert answer.status_code == 200, answer.text
-                found[f"user-{number}"] = answer.headers["x-model-revision"]
+                found.append(answer.headers["x-model-revision"])
         return found
 
     def weigh(self, weight: int) -> None:
@@ -121,3 +127,9 @@ def test_another_salt_divides_callers_anew(divided: Divided) -> None:
     both = sum(it == "second" == two[name] for name, it in one.items())
     # A quarter of 150 if they are independent; 75 or 0 if they are the same.
     assert 18 < both < 58
+
+
+def test_a_salt_gives_requests_without_a_caller_one_revision(divided: Divided) -> None:
+    """Envoy leaves the missing header out of the hash, and the salt remains."""
+    assert set(divided.answering([{}] * 60)) == {"first", "second"}
+    assert len(set(divided.answering([{SALT: "one"}] * 60))) == 1

@@ -59,7 +59,7 @@ class Counted:
     crossed: int
     """Units that were seen in both arms."""
     without_unit: int
-    """Predictions without the header of the assignment, drawn at random."""
+    """Predictions without the header of the assignment: the caller is unknown."""
     predictions: int
 
 
