@@ -135,13 +135,27 @@ def _documents(resource: Resource) -> list[Object]:
     """Policy documents among the inputs, in one form."""
     found = []
     for key, text in resource.inputs.items():
-        if "policy" in key.lower() and isinstance(text, str) and text.startswith("{"):
-            statements = json.loads(text).get("Statement")
-            if statements is not None:  # else it is not one of IAM's
-                kind = _kind(resource.type, key)
-                said = [statement(s) for s in statements]
-                found.append({"field": key, "kind": kind, "statements": said})
+        statements = _statements(text) if "policy" in key.lower() else None
+        if statements is not None:
+            kind = _kind(resource.type, key)
+            said = [statement(s) for s in statements]
+            found.append({"field": key, "kind": kind, "statements": said})
     return found
+
+
+def _statements(text: Any) -> list[Object] | None:
+    """Statements of a policy document of IAM; None if the value is none.
+
+    IAM takes one statement as itself or as a list.
+    """
+    try:
+        found = json.loads(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    stated = found.get("Statement") if isinstance(found, dict) else None
+    if isinstance(stated, dict):
+        return [stated]
+    return stated if isinstance(stated, list) else None
 
 
 def _kind(type_: str, key: str) -> str:
@@ -158,7 +172,7 @@ def statement(given: Object) -> Object:
         principal = [p for one in principal.values() for p in _items(one)]
     return {
         "sid": given.get("Sid", ""),
-        "effect": given["Effect"],
+        "effect": given.get("Effect", ""),
         "inverted": "NotAction" in given or "NotResource" in given,
         "actions": _items(given.get("Action", [])),
         "resources": _items(given.get("Resource", [])),

@@ -61,10 +61,18 @@ def _keys(one: Object, rarest: _Label | None) -> Iterable[_Key]:
         if rarest is not None:
             yield "label", namespace, *rarest
     if kind in TARGETING:
-        for target in one.get("spec", {}).get("targetRefs", []):
-            yield "target", namespace, target["kind"], target["name"]
+        for target in _targets(one):
+            yield "target", namespace, target.get("kind"), target["name"]
     if kind == "Gateway":
         yield "gateway", namespace
+
+
+def _targets(one: Object) -> Iterable[Object]:
+    """Targets whose names are known: a preview lacks what is known later."""
+    named = _mapping(one, "spec").get("targetRefs")
+    for target in named if isinstance(named, list) else ():
+        if isinstance(target, dict) and "name" in target:
+            yield target
 
 
 def _wanted(one: Object) -> Mapping[str, str]:

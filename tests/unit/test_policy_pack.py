@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -59,6 +60,12 @@ def analyzer(
     )
     found.ConfigureStack(request, None)
     return found
+
+
+def stack_of(*requests: Any) -> Any:
+    """The resources as the engine lists them at the end."""
+    made = [proto.AnalyzerResource(urn=it.urn, type=it.type) for it in requests]
+    return proto.AnalyzeStackRequest(resources=made)
 
 
 def levels(found: Analyzer) -> dict[str, str]:
@@ -195,6 +202,45 @@ def test_whether_a_rule_may_read_a_value(
     text: str, path: tuple[str, ...], expected: bool
 ) -> None:
     assert reads(Text(text), path) is expected
+
+
+def test_a_policy_whose_target_is_not_known_is_not_judged_by_it() -> None:
+    kind = "kubernetes:gateway.envoyproxy.io/v1alpha1:SecurityPolicy"
+    target = {"group": "apps", "kind": "Deployment", "name": rpc.UNKNOWN}
+    content = {
+        "metadata": {"name": "web", "namespace": "models"},
+        "spec": {"targetRefs": [target]},
+    }
+    found = analyzer(one_rule("size(related.SecurityPolicy) == 0 ? ['open'] : []"))
+    requests = [analyze(kind, content), analyze(DEPLOYMENT, deployment())]
+    for request in requests:
+        found.Analyze(request, None)
+    answer = found.AnalyzeStack(stack_of(*requests), None)
+    assert not answer.diagnostics
+    assert [it.policy_name for it in answer.not_applicable] == ["of-ours"]
+
+
+ALLOW_ALL = {"Sid": "All", "Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+
+
+@pytest.mark.parametrize(
+    ("policy", "broken"),
+    [
+        (json.dumps({"Statement": ALLOW_ALL}), True),
+        ("\n" + json.dumps({"Statement": [ALLOW_ALL]}), True),
+        (json.dumps({"Statement": {"Action": "s3:GetObject"}}), False),
+        (json.dumps({"Version": "2012-10-17"}), False),
+        ("{bucket}", False),
+        ("[]", False),
+    ],
+)
+def test_policy_documents_are_read_in_all_forms_of_iam(
+    policy: str, broken: bool
+) -> None:
+    request = analyze("aws:iam/rolePolicy:RolePolicy", {"policy": policy})
+    answer = analyzer().Analyze(request, None)
+    said = {it.policyName for it in answer.diagnostics}
+    assert ("iam-actions-are-named" in said) is broken
 
 
 def test_rules_about_settings_hold_for_stacks_of_a_layer_alone() -> None:
