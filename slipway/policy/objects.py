@@ -138,7 +138,7 @@ def _documents(resource: Resource) -> list[Object]:
         statements = _statements(text) if "policy" in key.lower() else None
         if statements is not None:
             kind = _kind(resource.type, key)
-            said = [statement(s) for s in statements]
+            said = [statement(s, n) for n, s in enumerate(statements, 1)]
             found.append({"field": key, "kind": kind, "statements": said})
     return found
 
@@ -165,13 +165,16 @@ def _kind(type_: str, key: str) -> str:
     return "identity" if of_identity else "resource"
 
 
-def statement(given: Object) -> Object:
-    """A statement of IAM in the one form that rules know."""
+def statement(given: Object, number: int = 1) -> Object:
+    """A statement of IAM in the one form that rules know.
+
+    Rules list statements by their `sid`: one without is named by its place, from 1.
+    """
     principal = given.get("Principal", [])
     if isinstance(principal, dict):
         principal = [p for one in principal.values() for p in _items(one)]
     return {
-        "sid": given.get("Sid", ""),
+        "sid": given.get("Sid") or f"statement {number}",
         "effect": given.get("Effect", ""),
         "inverted": "NotAction" in given or "NotResource" in given,
         "actions": _items(given.get("Action", [])),

@@ -243,6 +243,18 @@ def test_policy_documents_are_read_in_all_forms_of_iam(
     assert ("iam-actions-are-named" in said) is broken
 
 
+def test_a_statement_without_a_name_is_named_by_its_place() -> None:
+    """IAM wants no Sid, and a rule that lists Sids would find nothing."""
+    unnamed = {key: value for key, value in ALLOW_ALL.items() if key != "Sid"}
+    policy = json.dumps({"Statement": [{**ALLOW_ALL, "Action": "s3:List"}, unnamed]})
+    request = analyze("aws:iam/rolePolicy:RolePolicy", {"policy": policy})
+    said = {
+        it.policyName: it.message
+        for it in analyzer().Analyze(request, None).diagnostics
+    }
+    assert "statement 2" in said["iam-actions-are-named"]
+
+
 def test_rules_about_settings_hold_for_stacks_of_a_layer_alone() -> None:
     route = {
         "metadata": {"name": "web", "namespace": "models"},
