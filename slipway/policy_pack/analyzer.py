@@ -18,6 +18,7 @@ from pulumi.runtime.proto import analyzer_pb2_grpc, plugin_pb2
 from components.security.rules import Rule
 from slipway.engine.pulumi_cli import slipway_version
 from slipway.policy.evaluation import Evaluator
+from slipway.policy.objects import PARTS
 from slipway.policy_pack import resources, stack_context
 from slipway.policy_pack.judging import Judge, Outcome
 from slipway.policy_pack.resources import Seen
@@ -26,7 +27,7 @@ from slipway.policy_pack.stack_context import StackContext
 NAME = "slipway"
 HIDDEN = "[secret]"
 IDS = ("id", "bucket")
-"""Outputs by which resources name each other where no dependency says so."""
+"""Outputs by which parts name their whole where no dependency says so."""
 SEVERITY = {
     "error": proto.POLICY_SEVERITY_HIGH,
     "warning": proto.POLICY_SEVERITY_LOW,
@@ -90,6 +91,8 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
         there = [it for it in request.resources if it.urn in self._seen]
         others = {it.urn: self._seen[it.urn] for it in there}
         for it in there:
+            if self._seen[it.urn].kind not in PARTS.values():
+                continue  # a part may have the id of its whole
             fields = it.properties.fields
             names = [fields[key].string_value for key in IDS if key in fields]
             others |= {name: self._seen[it.urn] for name in names if name}

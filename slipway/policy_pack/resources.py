@@ -85,7 +85,7 @@ def linked(
     """The resource with the whole that it is a part of named as in a rendering.
 
     `depends`: URNs of what each input was made of. `others`: all resources by URN, and
-    by the ids that they have.
+    wholes by the ids that they have, too.
     """
     inputs, unknown = dict(one.resource.inputs), one.unknown
     if one.short not in RELATED:

@@ -302,9 +302,10 @@ def test_a_part_finds_its_whole_by_the_names_that_the_engine_has(named: str) -> 
     outputs = struct_pb2.Struct()
     outputs.update({"id": "weights-1-id", "bucket": "weights-1"})
     made = proto.AnalyzerResource(urn=whole.urn, type=BUCKET, properties=outputs)
-    request = proto.AnalyzeStackRequest(
-        resources=[made, proto.AnalyzerResource(urn=part.urn, type=kind)]
-    )
+    outputs = struct_pb2.Struct()  # AWS's provider gives a part the id of its bucket
+    outputs.update({"id": "weights-1", "bucket": "weights-1"})
+    beside = proto.AnalyzerResource(urn=part.urn, type=kind, properties=outputs)
+    request = proto.AnalyzeStackRequest(resources=[made, beside])
     found = analyzer()
     for each in (whole, part):
         found.Analyze(each, None)
