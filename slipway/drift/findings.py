@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from pulumi.automation.events import StepEventMetadata, StepEventStateMetadata
 
+from slipway.drift import secret_values
 from slipway.engine import steps
 from slipway.preview import changes, replacement
 from slipway.preview.difference import Difference, differences
@@ -64,8 +66,13 @@ def _reason(replaced: list[str], *, hidden: bool) -> str:
 
 
 def _shown(found: list[Difference]) -> Iterator[PathChange]:
-    for change in changes.shown(found):
+    for change in changes.shown(_redacted(one) for one in found):
         yield PathChange(change.path, redact(change.before), redact(change.after))
+
+
+def _redacted(found: Difference) -> Difference:
+    before, after = map(secret_values.shown, (found.before, found.after))
+    return replace(found, before=before, after=after)
 
 
 def _differences(
@@ -76,11 +83,9 @@ def _differences(
     Each in the first pair of values that differs: what was declared is an input; what
     else the provider compares is an output.
     """
-    pairs = (
-        (old.inputs, new.inputs),
-        (old.outputs, new.outputs),
-        (old.inputs, new.outputs),
-    )
+    inputs = [secret_values.hidden(of.inputs) for of in (old, new)]
+    outputs = [secret_values.hidden(of.outputs) for of in (old, new)]
+    pairs = (inputs, outputs, (inputs[0], outputs[1]))
     for path in steps.paths(step):
         keys = list(_keys(path))
         for before, after in pairs:

@@ -173,6 +173,37 @@ def test_a_value_that_looks_like_a_secret_is_redacted() -> None:
     assert "AKIA" not in markdown.text(found)
 
 
+VARIABLE = {"name": "DB_PASSWORD", "value": HUSH}
+OTHERS = [{"name": "PORT", "value": "80"}]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "path"),
+    [
+        ({"data": {"DB_PASSWORD": "a"}}, {"data": {"DB_PASSWORD": HUSH}}, "data"),
+        ({"data": {}}, {"data": {"DB_PASSWORD": HUSH}}, "data.DB_PASSWORD"),
+        ({"env": [VARIABLE]}, {"env": [{**VARIABLE, "value": "b"}]}, "env[0].value"),
+        ({"env": OTHERS}, {"env": [*OTHERS, VARIABLE]}, "env"),
+        ({"env": OTHERS}, {"env": [*OTHERS, VARIABLE]}, "env[1]"),
+        ({}, {"env": [VARIABLE]}, "env"),
+        ({"url": "a"}, {"url": f"postgres://me:{HUSH}@host/db"}, "url"),
+    ],
+)
+def test_a_value_with_the_name_of_a_secret_is_not_shown(
+    before: Json, after: Json, path: str
+) -> None:
+    found = report(step(DEPLOYMENT, before, after, diffs=[path]))
+    ((change,),) = (item.changes for item in found.items)
+    assert "[redacted]" in change.before + change.after
+    assert HUSH not in json.dumps(as_json(found)) + markdown.text(found)
+
+
+def test_a_secret_that_differs_is_a_difference() -> None:
+    before, after = {"data": {"TOKEN": "a"}}, {"data": {"TOKEN": "b"}}
+    (item,) = report(step(DEPLOYMENT, before, after, diffs=["data"])).items
+    assert item.changes == (PathChange("data.TOKEN", "[redacted]", "[redacted]"),)
+
+
 @pytest.mark.parametrize("name", views.FILES)
 def test_code_hosts_get_a_finding_for_each_object(name: str) -> None:
     text = views.FILES[name](report(recorded()))
