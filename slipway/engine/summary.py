@@ -12,6 +12,7 @@ from rich.table import Table
 
 from slipway.engine.results import WORDS, StackResult
 from slipway.progress import COUNTED, label, say
+from slipway.redaction import redact
 
 SCHEMA = 1
 SIGNS = {"create": "+", "update": "~", "replace": "±", "delete": "-"}
@@ -28,7 +29,7 @@ def details(result: StackResult, console: Console | None = None) -> None:
     for name, value in sorted(result.outputs.items()):
         say(console, f"  {result.stack} {name}: {value}")
     for warning in result.warnings:
-        say(console, f"  warning: {warning}")
+        say(console, f"  warning: {redact(warning)}")
 
 
 def previews(results: Sequence[StackResult]) -> str:
@@ -37,7 +38,7 @@ def previews(results: Sequence[StackResult]) -> str:
         {
             "stack": one.stack,
             "resources": [asdict(verdict) for verdict in one.verdicts],
-            "warnings": list(one.warnings),
+            "warnings": [redact(warning) for warning in one.warnings],
         }
         for one in results
     ]

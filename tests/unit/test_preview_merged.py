@@ -191,6 +191,15 @@ def test_an_object_under_another_urn_is_one_object(tmp_path: Path) -> None:
     assert found[MAP, "n/a"].verdict == "moved"
 
 
+def test_warnings_show_no_secrets(capsys: pytest.CaptureFixture[str]) -> None:
+    said = ("provider: password=hush-hush is deprecated",)
+    result = StackResult(STACK, "preview", {}, 1.0, warnings=said)
+    summary.details(result)
+    for text in (summary.previews([result]), capsys.readouterr().out):
+        assert "hush-hush" not in text
+        assert "password=[redacted]" in text
+
+
 @pytest.mark.parametrize(
     ("content", "text"),
     [
