@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,21 +46,18 @@ def render(
     `locks`: for each side its images.lock, or none for placeholders. `work` is an
     empty folder. RenderError says which stacks of which side failed, and why.
     """
-    started = [
-        _start(one, stacks, lock, work / str(number))
-        for number, ((one, stacks), lock) in enumerate(zip(sides, locks, strict=True))
-    ]
+    folders = [work / str(number) for number in range(len(sides))]
+    started: list[subprocess.Popen[str]] = []
     try:
+        for (one, stacks), lock, folder in zip(sides, locks, folders, strict=True):
+            started.append(_start(one, stacks, lock, folder))
         return [
-            _result(one, process, work / str(number))
-            for number, ((one, _), process) in enumerate(
-                zip(sides, started, strict=True)
-            )
+            _result(one, process, folder)
+            for (one, _), process, folder in zip(sides, started, folders, strict=True)
         ]
     finally:
         for process in started:
-            process.kill()
-            process.communicate()
+            _end(process)
 
 
 def _start(
@@ -80,7 +79,16 @@ def _start(
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
+        start_new_session=True,  # a group to end with all forks, see _end
     )
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """Ends the renderer if it runs, and its forks: they hold its standard error."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
 
 
 def _environment(home: Path, lock: Path) -> dict[str, str]:

@@ -45,7 +45,7 @@ def each(
         for index in range(number):
             ours, theirs = context.Pipe(duplex=False)
             own = parts[index::number]
-            # A daemon: it ends with this process, too.
+            # A daemon: it ends where this process exits, but not where it is killed.
             worker = context.Process(
                 target=_work, args=(work, own, theirs, [*ends, ours]), daemon=True
             )
