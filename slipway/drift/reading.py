@@ -47,7 +47,9 @@ def read(stack: str, console: Console, root: Path | None = None) -> Reading:
             session.stack.preview_refresh(on_event=hear, suppress_outputs=True)
         except StackNotFoundError:
             text = f"{workspace.backend_url()} has no state of it (PULUMI_BACKEND_URL)"
-            raise EngineError(stack, VERB, [("", text)]) from None
+            raise EngineError(
+                stack, VERB, [("", text)], interrupted=signals.received
+            ) from None
         except CommandError as error:
             raise EngineError(
                 stack,
@@ -56,6 +58,9 @@ def read(stack: str, console: Console, root: Path | None = None) -> Reading:
                 seconds=follow.seconds,
                 interrupted=signals.received,
             ) from None
+    if signals.received:  # too late for this stack, in time for those after it
+        done = [("", "this stack was read when the request to stop arrived")]
+        raise EngineError(stack, VERB, done, seconds=follow.seconds, interrupted=True)
     return Reading(tuple(steps.of_providers), tuple(dict.fromkeys(follow.warnings)))
 
 

@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 from click.testing import CliRunner, Result
 from pulumi.automation import PulumiCommand
+from pulumi.automation.errors import StackNotFoundError
 from pulumi.automation.events import EngineEvent, StepEventMetadata
 
 from slipway.cli import cli
 from slipway.drift import checking, findings, markdown, reading, views
 from slipway.drift.reading import Reading
 from slipway.drift.report import DriftReport
-from slipway.engine import pulumi_cli, sessions
+from slipway.engine import interrupts, pulumi_cli, sessions
+from slipway.engine.interrupts import Interrupts
 from slipway.engine.results import EngineError
 from slipway.engine.steps import Steps
 from slipway.preview.report import PathChange
@@ -252,6 +256,28 @@ def test_one_stack_that_fails_hides_no_other(monkeypatch: pytest.MonkeyPatch) ->
     assert content["changed"]
     assert [bool(stack["error"]) for stack in content["stacks"]] == [False, True]
     assert "Nothing was changed." in content["stacks"][1]["error"]
+
+
+@pytest.mark.parametrize("error", [None, StackNotFoundError])
+def test_a_request_to_stop_ends_the_command_whatever_the_engine_answers(
+    error: Callable[[str], Exception] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may arrive while no child runs that it could be passed on to."""
+    state, read = Interrupts(), []
+
+    def refresh(**_: Any) -> None:
+        read.append(STACK)
+        state.received = True
+        if error:
+            raise error("no stack")
+
+    session = SimpleNamespace(stack=SimpleNamespace(preview_refresh=refresh))
+    monkeypatch.setattr(reading, "_open", lambda *_: session)
+    monkeypatch.setattr(interrupts, "passed_on", lambda _: nullcontext(state))
+    done = CliRunner().invoke(cli, ["drift", STACK, OTHER])
+    assert done.exit_code == 130, done.output
+    assert "drift was interrupted" in done.output
+    assert read == [STACK]
 
 
 def test_the_report_is_written_beside(
