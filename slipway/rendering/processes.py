@@ -11,6 +11,7 @@ import gc
 import multiprocessing
 import multiprocessing.context
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -87,14 +88,16 @@ def _work(
     out: Connection,
     others: Sequence[Connection],
 ) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends this process
     for end in others:
         end.close()  # else it would stay open for as long as this process lives
     gc.freeze()  # else the first collection would copy all that the fork shares
-    for part in parts:
-        try:
-            out.send((True, work(part)))
-        except Exception:  # noqa: BLE001 the error is raised where it is worked on again
-            out.send((False, None))
+    with suppress(OSError):  # a parent that was killed receives nothing
+        for part in parts:
+            try:
+                out.send((True, work(part)))
+            except Exception:  # noqa: BLE001 raised where it is worked on again
+                out.send((False, None))
 
 
 def _received(end: Connection) -> tuple[bool, Any]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,7 @@ from slipway.rendering.render import Rendered, render
 from stacks.groups import Group
 from stacks.values import encoded
 from tests.support import rendered as r
+from toolchain import paths
 
 SHARED: dict[str, Any] = {
     "client_keys": {"callers": {"alice": {"secure": "AAAB"}}},
@@ -201,6 +204,49 @@ def test_the_parts_of_a_fork_that_was_killed_are_worked_on_again() -> None:
     assert [found for _, found in processes.each(work, range(6))] == [
         number * 10 for number in range(6)
     ]
+
+
+PARENT = r"""
+import os, time
+from slipway.rendering import processes
+
+def work(part):
+    os.write(1, f"{os.getpid()}\n".encode())
+    time.sleep(1)
+
+processes._cores = lambda: 2
+list(processes.each(work, range(4)))
+"""
+
+
+def parent() -> tuple[subprocess.Popen[str], list[int]]:
+    """A process with two forks that work, and the identifiers of these."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", PARENT],
+        cwd=paths.ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    return process, [int(process.stdout.readline()) for _ in range(2)]
+
+
+def test_a_fork_leaves_ctrl_c_to_its_parent() -> None:
+    """A terminal sends it to both; the fork would print a traceback of its own."""
+    process, forks = parent()
+    for fork in forks:
+        os.kill(fork, signal.SIGINT)
+    written, errors = process.communicate(timeout=60)
+    assert errors == ""
+    assert process.pid not in map(int, written.split())
+
+
+def test_a_fork_whose_parent_was_killed_prints_no_traceback() -> None:
+    process, _ = parent()
+    process.kill()
+    _, errors = process.communicate(timeout=60)  # the forks have the same streams
+    assert errors == ""
 
 
 def test_a_process_with_threads_is_not_forked() -> None:
