@@ -206,6 +206,21 @@ def test_the_parts_of_a_fork_that_was_killed_are_worked_on_again() -> None:
     ]
 
 
+@pytest.mark.usefixtures("forks")
+def test_groups_are_rendered_in_forks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elsewhere in these tests too few cores or a thread too many may prevent it."""
+    before, here = program_run.alone, []
+
+    def noted(function: Callable[[], None]) -> None:
+        here.append(os.getpid())  # a fork appends to a list of its own
+        before(function)
+
+    monkeypatch.setattr(program_run, "alone", noted)
+    whole, in_groups = both(lambda: r.models(models=models(4), **SHARED), monkeypatch)
+    assert len(here) == 2  # the whole, and what groups share
+    assert same(whole, in_groups)
+
+
 PARENT = r"""
 import os, time
 from slipway.rendering import processes
