@@ -134,7 +134,7 @@ def test_elsewhere_the_same_is_advice_as_slipway_check_gives_it(
     assert [(rule, name) for rule, name, _ in wanted if name == "whole"] == [
         ("aws-buckets-are-encrypted", "whole"),
         ("aws-buckets-forget", "whole"),
-        ("aws-resources-bear-tags", "whole"),
+        ("aws-resources-have-tags", "whole"),
     ]
     said = sorted(done.violations, key=lambda it: (it.rule, it.name))
     assert [(it.rule, it.name) for it in said] == [(r, n) for r, n, _ in wanted]
@@ -160,7 +160,7 @@ def test_waivers_and_levels_of_the_project_hold(
             "waivers": [
                 {
                     **waiver,
-                    "rules": ["aws-resources-bear-tags", "aws-buckets-forget"],
+                    "rules": ["aws-resources-have-tags", "aws-buckets-forget"],
                     "objects": [f"{BUCKET}/whole", f"{BUCKET}/bare"],
                     "until": FOR_EVER,
                 },
