@@ -24,7 +24,7 @@ Raw = dict[str, Any]
 _CHANGING = (
     (re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"), "ID"),
     (re.compile(r"127\.0\.0\.1:\d+"), "HOST"),
-    (re.compile(r"\b(vpc|subnet|igw)-[0-9a-f]{8,17}\b"), r"\1-ID"),
+    (re.compile(r"\b(acl|igw|rtb|sg|subnet|vpc)-[0-9a-f]{8,17}\b"), r"\1-ID"),
 )
 
 
