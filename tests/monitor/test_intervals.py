@@ -7,6 +7,7 @@ import datetime as dt
 import json
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 import yaml
 from model_monitor.audit.search import entries
 from model_monitor.config import Config, parse
+from model_monitor.counts.cohort import SHADOW
 from model_monitor.cycle import Cycle
 from model_monitor.intervals import routes
 from model_monitor.intervals.counting import LEAST_CELL
@@ -89,7 +91,7 @@ def made_up(n: int) -> tuple[list[Row], list[Label], list[Member]]:
                 name,
                 time,
                 revision=revision,
-                arm=chance.choice(["stable", "canary"]),
+                arm=chance.choice(["stable", "canary", SHADOW]),
                 code="full" if refused else None,
                 decision=None if refused else decision,
                 score=score,
@@ -107,11 +109,11 @@ def made_up(n: int) -> tuple[list[Row], list[Label], list[Member]]:
 def recounted(
     rows: list[Row], labels: list[Label], members: list[Member]
 ) -> dict[str, dict[int, dict[str, Any]]]:
-    """The same counts row by row; of a row's labels the newest holds."""
+    """The same counts by row, without copies; of a row's labels the newest holds."""
     latest = {it.id: it.label for it in sorted(labels, key=lambda it: it.label_time)}
     sex = {it.id: it.attributes["sex"] for it in members}
     found: dict[str, dict[int, dict[str, Any]]] = {}
-    for row in (it for it in rows if it.code is None):
+    for row in (it for it in rows if it.code is None and it.arm != SHADOW):
         start = int(row.time.timestamp()) // SECONDS * SECONDS
         one = found.setdefault(row.revision, {}).setdefault(
             start,
@@ -198,6 +200,15 @@ def test_what_was_counted_is_not_read_again_and_what_was_erased_is_gone(
         file.unlink()
     running.run()
     assert json.loads(path.read_bytes())["revisions"] == {}
+
+
+def test_a_revision_that_has_only_copies_has_no_intervals(store: Store) -> None:
+    asked = Row("a", NOON, decision="1")
+    put_predictions(store, "one", [asked], "m")
+    copy = replace(asked, revision="r2", arm=SHADOW)
+    put_predictions(store, "two", [copy], "m")
+    cycle(store).run()
+    assert [*answer(store).json()["revisions"]] == ["r1"]
 
 
 def members(sizes: dict[str, int]) -> tuple[list[Row], list[Member]]:

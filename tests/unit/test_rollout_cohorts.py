@@ -270,6 +270,34 @@ def test_a_log_that_has_ended_holds() -> None:
     )
 
 
+def test_copies_are_not_judged_by_gates_of_predictions() -> None:
+    """The monitor counts no copy, so what it has of the canary says nothing."""
+    errors = Gate("errors", 0.005)
+    settings = replace(LABELLED, gates=(errors, QUALITY), shadow_percent=20)
+    asked = Tally(1000, 0)
+    length = settings.interval_seconds
+    clean = Series(tuple(Interval(it * length, asked, asked) for it in range(64)))
+    harm = Series(tuple(hours(400, 150, 40)), 0.1, due=40 * HOUR)
+    copies = facts(harm, 64, step=-1, weight=0, mirror=20)
+    outcome = weigh(settings, replace(copies, counts={"errors": clean}))
+    assert (outcome.verdict, outcome.reason) == (
+        Verdict.PROMOTE,
+        "errors: worse by at most 0.00 points",
+    )
+    both = {"errors": clean, "quality": harm}
+    assert weigh(settings, replace(copies, counts=both)) == outcome
+    few = both | {"errors": Series(clean.intervals[:5])}
+    early = weigh(settings, replace(copies, now=5 * HOUR, counts=few))
+    assert (early.verdict, early.lacks_data) == (Verdict.HOLD, False)
+    requests = facts(harm, 64, counts=both)
+    assert weigh(settings, requests).verdict is Verdict.ROLLBACK
+
+
+def test_copies_need_a_gate_that_counts_them() -> None:
+    with pytest.raises(SettingsError, match="no gate compares copies"):
+        read(replace(LABELLED, shadow_percent=20).plain())
+
+
 def test_what_needs_no_labels_waits_for_the_log() -> None:
     now = 10 * HOUR + SHIPPED_SECONDS
     assert SELECTION.due(now) == 10 * HOUR

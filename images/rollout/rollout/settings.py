@@ -234,6 +234,11 @@ def _problems(it: Settings) -> Iterator[str]:
         yield f"steps: {weights}: do not rise between 0 and 100; give such weights"
     if not 0 <= it.shadow_percent <= 100:
         yield f"shadow_percent: {it.shadow_percent}: give 1 to 100, or 0 for no copies"
+    if it.shadow_percent and all(gate.cohorts for gate in it.gates):
+        yield (
+            f"shadow_percent: {it.shadow_percent}: no gate compares copies; give a "
+            "gate of the gateway's counts, or 0 for no copies"
+        )
     if it.stable == it.canary:
         yield f"canary: {it.canary}: is the stable revision; name another one"
     if it.interval_seconds < 5 or it.min_intervals < 2:

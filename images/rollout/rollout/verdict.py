@@ -110,9 +110,18 @@ def _judge(settings: Settings, facts: Facts) -> tuple[Judgement, ...]:
             gates=len(settings.gates),
             min_intervals=settings.min_intervals,
         )
-        for one in settings.gates
+        for one in _gates(settings, facts)
         if one.name in counts
     )
+
+
+def _gates(settings: Settings, facts: Facts) -> tuple[Gate, ...]:
+    """The gates that decide in this step.
+
+    Gates of predictions do not count copies, which are all that the canary gets in a
+    shadow step: they decide from the first step on.
+    """
+    return tuple(it for it in settings.gates if not (facts.mirror and it.cohorts))
 
 
 def _judge_of(one: Gate) -> Callable[..., Judgement]:
@@ -124,7 +133,7 @@ def _doubt(settings: Settings, facts: Facts) -> str:
     """Why the counts are not good enough for a promotion; empty if they are."""
     if facts.counts is None:
         return "the counts could not be read"
-    for one in settings.gates:
+    for one in _gates(settings, facts):
         if one.name not in facts.counts:
             return f"{one.name}: there are no counts"
         series = facts.counts[one.name]
@@ -149,7 +158,8 @@ def _doubt(settings: Settings, facts: Facts) -> str:
 def _lacks_labels(settings: Settings, facts: Facts) -> bool:
     """Whether cohorts are due and too few of their predictions have labels."""
     counts = facts.counts or {}
-    due = [(it, counts[it.name]) for it in settings.gates if it.name in counts]
+    gates = _gates(settings, facts)
+    due = [(it, counts[it.name]) for it in gates if it.name in counts]
     return any(
         series.coverage is not None and series.coverage < gate.min_coverage
         for gate, series in due

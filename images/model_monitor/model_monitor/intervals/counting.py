@@ -1,7 +1,8 @@
 """The counts of one day by revision and interval of the prediction's time.
 
 A label counts where its prediction was made, however late it comes: the newest label of
-a row holds. Read by DuckDB from the relations of `counts.duckdb_engine`.
+a row holds. Copied requests are not counted. Read by DuckDB from the relations of
+`counts.duckdb_engine`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from model_monitor.counts.cohort import SHADOW
 from model_monitor.counts.duckdb_engine import DuckDbEngine
 from model_monitor.counts.listing import CohortFiles
 from model_monitor.counts.plan import Plan, Task
@@ -68,7 +70,7 @@ left join labels as l on p.id = l.id and p."row" = l."row"
 where p.code is null and p.decision is not null
 group by 1, 2
 """  # noqa: S608, literals are quoted above
-    for segment, start, answered, labelled, right, *cells in engine.rows(sql):
+    for segment, start, answered, labelled, right, *cells in _rows(engine, sql):
         one = _of(found, engine, segment, start)
         one["answered"] += answered
         one["labelled"] += labelled
@@ -85,7 +87,7 @@ from predictions as p
 where p.code is null and p.decision is not null and p.score between 0 and 1
 group by 1, 2, 3
 """  # noqa: S608, numbers alone
-    for segment, start, slot, n in engine.rows(sql):
+    for segment, start, slot, n in _rows(engine, sql):
         _of(found, engine, segment, start)["scores"][slot] += n
 
 
@@ -113,10 +115,15 @@ left join labels as l on p.id = l.id and p."row" = l."row"
 where p.code is null and p.decision is not null and {column} is not null
 group by 1, 2, 3
 """  # noqa: S608, names and literals are quoted above
-    for segment, start, member, *cells in engine.rows(sql):
+    for segment, start, member, *cells in _rows(engine, sql):
         groups = _of(found, engine, segment, start)["groups"]
         members = groups.setdefault(attribute, {})
         members[member] = _sum(members.get(member, [0] * 4), cells)
+
+
+def _rows(engine: DuckDbEngine, sql: str) -> Iterator[tuple[Any, ...]]:
+    """Rows whose first column is the segment, without those of copied requests."""
+    return (it for it in engine.rows(sql) if engine.segments[it[0]][1] != SHADOW)
 
 
 def _start(settings: Intervals) -> str:

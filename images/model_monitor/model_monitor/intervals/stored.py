@@ -21,7 +21,8 @@ from model_monitor.store import whole_files
 from model_monitor.store.names import quoted
 from model_monitor.store.store import Store
 
-VERSION = 1
+VERSION = 2
+"""Of the counts and their format; files of another version are computed again."""
 
 
 class StoredIntervals:
