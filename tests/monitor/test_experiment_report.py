@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from model_monitor import __main__ as program
+from model_monitor.counts.cohort import SHADOW
 from model_monitor.experiments import plan as plans
-from model_monitor.experiments.counting import count, looks_of
+from model_monitor.experiments.counting import Counted, count, looks_of
 from model_monitor.experiments.effects import UnitSums, effect
 from model_monitor.experiments.plan import Kind, Metric, Plan, PlanError, Rule, Unit
 from model_monitor.experiments.report import report
@@ -127,6 +129,16 @@ def oracle(
     return arms[0], arms[1]
 
 
+def alike(found: Counted, wanted: Counted) -> None:
+    """Of the metric ACCURACY alone."""
+    assert replace(found, looks=()) == replace(wanted, looks=())
+    (ours,), (theirs,) = found.looks, wanted.looks
+    assert [it.until for it in ours] == [it.until for it in theirs]
+    for look, other in zip(ours, theirs, strict=True):
+        for arm, same in zip(look.sums, other.sums, strict=True):
+            assert asdict(arm) == pytest.approx(asdict(same))
+
+
 def test_each_look_has_the_sums_of_its_callers(store: Store) -> None:
     sent, labels = put(store)
     counted = count(store, PLAN)
@@ -172,6 +184,28 @@ def test_callers_in_both_arms_are_in_none(store: Store) -> None:
     found = report(PLAN, counted)
     assert found["verdict"] == "doubtful"
     assert found["reason"].startswith("20 of 600 units were seen in both arms")
+
+
+def test_copied_requests_are_in_no_arm(store: Store) -> None:
+    """They have the ids and callers of their originals, and may be answered before."""
+    sent, _ = put(store)
+    before = count(store, PLAN)
+    later = dt.timedelta(seconds=1)
+    copies = [
+        replace(it, time=it.time - later, revision=other, arm=SHADOW, score=0.0)
+        for it in sent[::3]
+        for other in "ab"
+    ]
+    put_predictions(store, "two", copies, "m")
+    alike(count(store, PLAN), before)
+
+
+def test_files_may_lack_the_arm(store: Store) -> None:
+    put(store)
+    before = count(store, PLAN)
+    for path in store.predictions.rglob("*.parquet"):
+        pq.write_table(pq.read_table(path).drop_columns(["arm"]), path)
+    alike(count(store, PLAN), before)
 
 
 def test_a_request_as_unit_needs_no_header(store: Store) -> None:

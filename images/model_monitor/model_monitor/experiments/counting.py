@@ -15,6 +15,7 @@ from typing import Any
 
 import duckdb
 
+from model_monitor.counts.cohort import SHADOW
 from model_monitor.counts.parquet_files import read as read_files
 from model_monitor.experiments.effects import COLUMNS, UnitSums
 from model_monitor.experiments.plan import DAY, Kind, Metric, Plan, Rule, Unit
@@ -138,7 +139,10 @@ class _Counting:
         ]
 
     def _keep(self, table: str, files: Sequence[Path], arm: str) -> None:
-        """Make the table of the first record of each (id, row) within the time."""
+        """Make the table of the first record of each (id, row) within the time.
+
+        Without copied requests: they have the ids and units of their originals.
+        """
         plan = self._plan
         first = plan.started
         last = plan.until
@@ -157,11 +161,13 @@ class _Counting:
         unit = "unit" if "unit" in known else "null"
         if plan.unit is Unit.REQUEST:
             unit = "id"
+        own = f"arm is distinct from '{SHADOW}'" if "arm" in known else "true"
         self._connection.execute(
             f"""
 insert into {table}
 select id, row, time, {unit}, {arm}, decision, decision_number, score from {source}
-where code is null and time >= {_moment(first)} and time < {_moment(last)}
+where code is null and {own}
+    and time >= {_moment(first)} and time < {_moment(last)}
 qualify row_number() over (
     partition by id, row order by time, parse_filename(filename), file_row_number
 ) = 1
