@@ -265,6 +265,24 @@ def test_metrics_are_what_they_are_called(
     assert [it.n for it in looks[0].sums] == [10, 10]
 
 
+def test_a_metric_has_the_labels_of_its_own_time(store: Store) -> None:
+    """A label that is corrected later counts for the metric that waits for it."""
+    sent = [Row(it, START, revision=it, unit=it, decision="1") for it in "ab"]
+    put_predictions(store, "one", sent, "m")
+    for name, label, hours in (("first", "1", 2), ("second", "0", 30)):
+        late = START + dt.timedelta(hours=hours)
+        labels = [Label(it.id, label, late, START.date()) for it in sent]
+        put_labels(store, name, labels, "m")
+    patient = replace(ACCURACY, labels_within_seconds=2 * DAY)
+    for metrics in ((ACCURACY, patient), (patient, ACCURACY)):
+        looks = count(store, replace(PLAN, metrics=metrics)).looks
+        found = {
+            metric.labels_within_seconds: [(it.n, it.y) for it in some[0].sums]
+            for metric, some in zip(metrics, looks, strict=True)
+        }
+        assert found == {DAY: [(1.0, 1.0)] * 2, 2 * DAY: [(1.0, 0.0)] * 2}
+
+
 @pytest.mark.parametrize("rule", [Rule.ALWAYS_VALID, Rule.GROUP_SEQUENTIAL])
 def test_a_better_revision_is_found_and_an_equal_one_is_not(
     store: Store, rule: Rule

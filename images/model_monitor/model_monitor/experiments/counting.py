@@ -95,8 +95,8 @@ class _Counting:
     """One store's files of one experiment, in one database.
 
     Tables: `records` (id, row, time, unit, arm 0 or 1, decision, decision_number,
-    score), `labels`, `crossed` (unit), `covariates` (unit, x) and, of one metric at a
-    time, `days` (unit, arm, until, y, m).
+    score), `crossed` (unit), `covariates` (unit, x) and, of one metric at a time,
+    `labels` (id, row, label, label_number) and `days` (unit, arm, day, newest, y, m).
     """
 
     def __init__(self, store: Store, plan: Plan, connection: Any) -> None:
@@ -107,7 +107,6 @@ class _Counting:
         pair = [plan.control, plan.treatment]
         arm = f"case when revision = {text(plan.control)} then 0 else 1 end as arm"
         self._keep("records", self._records(plan.started, plan.until, pair), arm)
-        self._labels()
         self._connection.execute(
             "create table crossed as select unit from records "
             "where unit is not null group by unit having min(arm) < max(arm)"
@@ -174,23 +173,22 @@ qualify row_number() over (
 """  # noqa: S608, names are our own and texts quoted
         )
 
-    def _labels(self) -> None:
-        """Make the table of the labels that hold, with when they became known."""
-        plan = self._plan
+    def _labels(self, metric: Metric) -> None:
+        """Make the table of the newest label of each row within the metric's time."""
+        plan, within = self._plan, metric.labels_within_seconds
         kinds = "id varchar, row integer, label varchar, label_number double"
-        self._connection.execute(f"create table labels ({kinds}, label_time timestamp)")
+        self._connection.execute(f"create or replace table labels ({kinds})")
         files = [
             path
             for day in _days(plan.started, plan.until)
             for path in sorted(self._store.labels_of(day, plan.model).glob("*.parquet"))
         ]
-        within = max((it.labels_within_seconds for it in plan.metrics), default=0)
         if not files or not within:
             return
         self._connection.execute(
             f"""
 insert into labels
-select l.id, l.row, label, label_number, label_time from {read_files(files)} as l
+select l.id, l.row, label, label_number from {read_files(files)} as l
 join records as r on l.id = r.id and l.row = r.row
 where label_time <= time + to_seconds({within})
 qualify row_number() over (partition by l.id, l.row order by {LATEST_FIRST}) = 1
@@ -214,6 +212,7 @@ qualify row_number() over (partition by l.id, l.row order by {LATEST_FIRST}) = 1
         ends = looks_of(self._plan, metric)
         if not ends:
             return
+        self._labels(metric)
         value, has = _value(metric)
         self._connection.execute(
             f"""
@@ -222,7 +221,6 @@ select unit, arm, cast(floor(epoch(time - {_moment(self._plan.started)}) / {DAY}
         as integer) as day,
     max(time) as newest, sum(cast({value} as double)) as y, count(*) as m
 from records as r left join labels as l on r.id = l.id and r.row = l.row
-    and label_time <= time + to_seconds({metric.labels_within_seconds})
 where unit is not null and time < {_moment(ends[-1])} and {has}
     and unit not in (select unit from crossed)
 group by unit, arm, day
