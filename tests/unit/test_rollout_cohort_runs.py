@@ -11,7 +11,7 @@ import pytest
 from rollout.cluster import Cluster
 from rollout.objects import SETTINGS_KEY
 from rollout.protocol import tick
-from rollout.settings import Settings
+from rollout.settings import Counters, Gate, Settings
 
 from pod_parts.api_client import Api
 from tests.support.cohorts import GAP, HOUR, LABELLED, LABELS_HOURS, QUALITY, Labelled
@@ -89,6 +89,38 @@ def test_without_the_monitor_it_holds(served: Served, api: Api) -> None:
     # Nor is a controller that was not told of a monitor.
     alone = Cluster(api, api, NAMES, clock=lambda: 90 * HOUR).run(tick())
     assert alone.outcome.reason == "quality: there are no counts"
+
+
+ERRORS = Gate("errors", 0.005, counters=Counters("bad_b", "bad_a"))
+BOTH = replace(LABELLED, gates=(ERRORS, QUALITY), total=Counters("all_b", "all_a"))
+
+
+@pytest.fixture
+def unread(served: Served, api: Api) -> Served:
+    """The first step has begun, and Prometheus cannot be read any more."""
+    served.objects = objects(BOTH)
+    looks(api, 0)
+    assert served.weights() == [75, 25]
+    served.counters = {}
+    return served
+
+
+def test_without_prometheus_harm_by_the_labels_counts(unread: Served, api: Api) -> None:
+    assert run(unread, api, log_of(unread, 0.85, 0.75), range(1, 100)) == [
+        "promote",
+        "rollback",
+    ]
+    assert unread.entries()[-1]["reason"].startswith("quality: ")
+    assert unread.weights() == [100, 0]
+
+
+def test_without_prometheus_nothing_is_promoted(unread: Served, api: Api) -> None:
+    assert run(unread, api, log_of(unread, 0.85, 0.85), range(1, 200)) == ["promote"]
+    found = Cluster(api, api, NAMES, clock=lambda: 200 * HOUR, monitor=api).run(tick())
+    assert found.outcome.reason == "errors: there are no counts"
+    unread.intervals = None
+    found = Cluster(api, api, NAMES, clock=lambda: 200 * HOUR, monitor=api).run(tick())
+    assert found.outcome.reason == "the counts could not be read"
 
 
 def test_a_gap_that_widens_is_taken_back(served: Served, api: Api) -> None:

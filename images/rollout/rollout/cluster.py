@@ -103,13 +103,24 @@ class Cluster:
         return int(found.get("status", {}).get("readyReplicas", 0))
 
     def _counts(self, call: ReadCounts) -> Mapping[str, Series] | None:
+        """Of all gates that can be read: harm that they prove counts without the rest.
+
+        None if there is none.
+        """
         now = int(self.clock())
+        found = self._gateway(call, now)
+        cohorts = self._cohorts(call, now)
+        if found is None and not cohorts:
+            return None
+        return {**(found or {}), **cohorts}
+
+    def _gateway(self, call: ReadCounts, now: int) -> Mapping[str, Series] | None:
+        """Of the gates that Prometheus counts; None where it cannot be read."""
         try:
-            found = prometheus.read_counts(self.metrics, call.settings, call.since, now)
+            return prometheus.read_counts(self.metrics, call.settings, call.since, now)
         except ApiError as error:
             log("counts could not be read", "warning", error=str(error))
             return None
-        return {**found, **self._cohorts(call, now)}
 
     def _cohorts(self, call: ReadCounts, now: int) -> Mapping[str, Series]:
         """Of the monitor's gates; none where it cannot be read, which holds."""
