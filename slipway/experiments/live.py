@@ -19,6 +19,9 @@ POD = f"{naming.MODEL_MONITOR}-0"
 CONTAINER = "monitor"
 PROGRAM = ("python3", "-m", "model_monitor", "experiment")
 WHOLE = 100
+SETTLED_SECONDS = 60
+"""From a decision until every proxy has its weights: meanwhile callers may meet both
+revisions, and one request on the other revision excludes a caller from the report."""
 
 Report = dict[str, Any]
 
@@ -29,10 +32,16 @@ class NoExperimentError(KubeApiError):
 
 @dataclass(frozen=True)
 class Window:
-    """Since when the shares stand, and until when they stood; Unix seconds."""
+    """The time whose requests count; Unix seconds."""
 
     started: int
+    """SETTLED_SECONDS after the shares were set."""
     ended: int | None = None
+    """When the shares changed; None: they stand."""
+
+    def until(self, moment: int) -> Window:
+        """The same one, ended at that moment, or at its start if that is later."""
+        return Window(self.started, max(self.started, moment))
 
 
 @dataclass(frozen=True)
@@ -86,14 +95,14 @@ def read(live: Live) -> Experiment:
     weight = state.route.weight(state.settings)
     if found and found.ended is None and weight != share:
         # The record of the last change has been deleted.
-        found = Window(found.started, status.started if status else now)
+        found = found.until(status.started if status else now)
     return Experiment(plan, state, found, now)
 
 
 def window(
     entries: Sequence[Entry], control: str, treatment: str, share: int
 ) -> Window | None:
-    """When the shares last began to stand, by the records of the decisions.
+    """When the shares last stood, by the records of the decisions.
 
     Only this time counts: when a share changes, callers move between revisions.
     """
@@ -104,9 +113,10 @@ def window(
         if is_mine and weights["after"] == share:
             if found is None or found.ended is not None:
                 stood = weights["before"] == share
-                found = Window(facts["started"] if stood else facts["now"])
+                begun = facts["started"] if stood else facts["now"]
+                found = Window(begun + SETTLED_SECONDS)
         elif found and found.ended is None:
-            found = Window(found.started, facts["now"])
+            found = found.until(facts["now"])
     return found
 
 
@@ -118,6 +128,11 @@ def report(live: Live, experiment: Experiment) -> Report:
             f"{experiment.plan['treatment']} has not got its share of the requests yet"
         )
     until = found.ended or experiment.now
+    if until <= found.started:
+        raise KubeApiError(
+            f"requests count from {SETTLED_SECONDS} s after the shares were set, when "
+            "every proxy has them"
+        )
     times = {"started": found.started, "until": until, "now": experiment.now}
     done = pod_exec.run(
         live.api,

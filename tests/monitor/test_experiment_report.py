@@ -169,6 +169,18 @@ def test_a_cohort_is_complete_when_its_labels_are() -> None:
     assert looks_of(ended, ACCURACY) == [STARTED + DAY]
 
 
+def test_the_last_day_of_an_ended_experiment_may_be_a_little_short() -> None:
+    end = STARTED + 4 * DAY - 60
+    ended = replace(PLAN, rule=Rule.GROUP_SEQUENTIAL, until=end, now=end + DAY)
+    whole = [STARTED + day * DAY for day in (1, 2, 3)]
+    assert looks_of(ended, ACCURACY) == [*whole, end]
+    # Its last labels may still come, it still runs, or the day is much shorter.
+    assert looks_of(replace(ended, now=end + DAY - 1), ACCURACY) == whole
+    assert looks_of(replace(ended, now=end), Metric(Kind.SCORE_MEAN, "higher")) == whole
+    stopped = replace(ended, until=end - 2 * HOUR)
+    assert looks_of(stopped, ACCURACY) == whole
+
+
 def test_callers_in_both_arms_are_in_none(store: Store) -> None:
     put(store)
     moved = [

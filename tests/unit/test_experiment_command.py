@@ -31,7 +31,7 @@ from slipway.cluster.kube_api import KubeApi
 from slipway.cluster.pod_exec import Done
 from slipway.engine import stack_api
 from slipway.experiments import live as experiments
-from slipway.experiments.live import Window, window
+from slipway.experiments.live import SETTLED_SECONDS, Window, window
 from slipway.rollouts import command as rollouts
 from slipway.rollouts.live import Live
 from tests.support.rollout_api import NAMES, Served, objects, serve
@@ -51,6 +51,8 @@ EXPERIMENT = parse(
     "experiment",
 )
 BEGUN = 1_000_000
+COUNTED = BEGUN + SETTLED_SECONDS
+"""Since when requests count."""
 DAY = 86_400
 LOOK = {
     "until": BEGUN + DAY,
@@ -71,7 +73,7 @@ REPORT: dict[str, Any] = {
     "treatment": "b",
     "rule": "always_valid",
     "unit": "caller",
-    "started": BEGUN,
+    "started": COUNTED,
     "until": BEGUN + DAY,
     "verdict": "better",
     "reason": "look 1 excludes no difference",
@@ -188,7 +190,7 @@ def test_status_is_a_table_and_json(world: World) -> None:
     world.now += DAY
     lines = run("status", "m").output.splitlines()
     assert lines[0] == (
-        "m: b against a (control), 50 % of the callers, since 1970-01-12 13:46 UTC, "
+        "m: b against a (control), 50 % of the callers, since 1970-01-12 13:47 UTC, "
         "ends 1970-01-26 13:46 UTC"
     )
     assert lines[1] == "  the treatment is better: look 1 excludes no difference"
@@ -202,14 +204,25 @@ def test_status_is_a_table_and_json(world: World) -> None:
     )
     found = json.loads(run("status", "m", "--json").output)
     assert found["report"] == REPORT
-    assert (found["started"], found["ended"], found["runs"]) == (BEGUN, None, True)
+    assert (found["started"], found["ended"], found["runs"]) == (COUNTED, None, True)
     # The monitor is told the plan, and the time in which the shares stood.
-    times = {"started": BEGUN, "until": BEGUN + DAY, "now": BEGUN + DAY}
+    times = {"started": COUNTED, "until": BEGUN + DAY, "now": BEGUN + DAY}
     assert world.plans[-1] == EXPERIMENT.plain("m") | times
+
+
+def test_no_request_counts_before_every_proxy_has_the_shares(world: World) -> None:
+    world.tick()
+    world.now += SETTLED_SECONDS
+    assert "no report: requests count from 60 s after" in run("status", "m").output
+    assert not world.plans
+    world.now += 1
+    assert "no report" not in run("status", "m").output
+    assert world.plans[-1]["started"] == COUNTED
 
 
 def test_a_report_that_cannot_be_made_is_said(world: World) -> None:
     world.tick()
+    world.now += DAY
     world.report = None
     text = run("status", "m").output
     assert "the store is being" in text
@@ -239,7 +252,7 @@ def test_extend_begins_the_days_again_and_keeps_the_callers(world: World) -> Non
     assert world.served.weights() == [50, 50]
     found = json.loads(run("status", "m", "--json").output)
     assert found["ends"] == BEGUN + 24 * DAY
-    assert found["started"] == BEGUN
+    assert found["started"] == COUNTED
     world.now += 10 * DAY
     world.tick()
     assert world.served.weights() == [50, 50]
@@ -267,6 +280,7 @@ def test_the_control_wins_if_the_treatment_is_not_better(
     world: World, verdict: str
 ) -> None:
     world.tick()
+    world.now += DAY
     world.report = REPORT | {"verdict": verdict}
     assert (
         "has won"
@@ -278,6 +292,7 @@ def test_the_control_wins_if_the_treatment_is_not_better(
 
 def test_a_person_may_decide_without_a_report(world: World) -> None:
     world.tick()
+    world.now += DAY
     world.report = None
     refused = run("conclude", "m", "--winner", "b", "--why", "x", status=1).output
     assert "the experiment cannot be counted" in refused
@@ -305,14 +320,16 @@ def entry(before: int, after: int, now: int, **changes: Any) -> dict[str, Any]:
     ("entries", "wanted"),
     [
         ([], None),
-        ([entry(0, 50, 10)], Window(10)),
-        ([entry(0, 50, 10), entry(50, 50, 20)], Window(10)),
-        ([entry(0, 50, 10), entry(50, 0, 20)], Window(10, 20)),
+        ([entry(0, 50, 10)], Window(70)),
+        ([entry(0, 50, 10), entry(50, 50, 200)], Window(70)),
+        ([entry(0, 50, 10), entry(50, 0, 200)], Window(70, 200)),
         # Another share moves callers: what was before does not count.
-        ([entry(0, 50, 10), entry(50, 70, 20), entry(70, 50, 30)], Window(30)),
-        ([entry(0, 50, 10), entry(50, 0, 20), entry(0, 100, 30)], Window(10, 20)),
+        ([entry(0, 50, 10), entry(50, 70, 200), entry(70, 50, 300)], Window(360)),
+        ([entry(0, 50, 10), entry(50, 0, 200), entry(0, 100, 300)], Window(70, 200)),
+        # It ended before every proxy had the shares.
+        ([entry(0, 50, 10), entry(50, 0, 20)], Window(70, 70)),
         # The record of the beginning is gone.
-        ([entry(50, 50, 20)], Window(13)),
+        ([entry(50, 50, 20)], Window(73)),
         ([entry(0, 50, 5, canary="c")], None),
     ],
 )

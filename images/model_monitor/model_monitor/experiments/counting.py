@@ -27,6 +27,9 @@ from model_monitor.store.names import quoted
 MEMORY_MIB = 192
 ATTEMPTS = 3
 """The monitor may replace files between the listing and the reading."""
+MOST_SHORT_SECONDS = 3600
+"""By which the last day of an experiment that has ended may be short: its requests
+count from some time after its first day began (slipway/experiments/live.py)."""
 _VALUES = {
     Kind.ACCURACY: ("decision = label", "decision is not null and label is not null"),
     Kind.LABEL_MEAN: ("label_number", "label_number is not null"),
@@ -79,14 +82,17 @@ def count(store: Store, plan: Plan) -> Counted:
 def looks_of(plan: Plan, metric: Metric) -> list[int]:
     """Ends of the cohorts that are complete: whole days since the start.
 
-    A cohort is complete once every label of it that counts can have become known. An
-    always-valid test also looks at what is complete of the last day.
+    A cohort is complete once every label of it that counts can have become known. Once
+    the experiment has ended, its last day may be a little short. An always-valid test
+    also looks at what is complete of the last day.
     """
     newest = min(plan.until, plan.now - metric.labels_within_seconds)
     days = max(0, newest - plan.started) // DAY
     found = [plan.started + day * DAY for day in range(1, days + 1)]
-    started_day = newest > (found[-1] if found else plan.started)
-    if plan.rule is Rule.ALWAYS_VALID and started_day:
+    rest = newest - (found[-1] if found else plan.started)
+    has_ended = newest == plan.until < plan.now
+    least = DAY - MOST_SHORT_SECONDS if has_ended else DAY
+    if rest >= (1 if plan.rule is Rule.ALWAYS_VALID else least):
         found.append(newest)
     return found
 
