@@ -20,7 +20,7 @@ import pytest
 from model_monitor.backfill import EVERYTHING_DAYS, backfill
 from model_monitor.column_mapping import ColumnMapping
 from model_monitor.counts import codec
-from model_monitor.counts.cohort import Segment
+from model_monitor.counts.cohort import SHADOW, Segment
 from model_monitor.counts.cohort_counts import CohortCounts
 from model_monitor.counts.counts import Counts
 from model_monitor.counts.plan import Plan, Task
@@ -132,7 +132,7 @@ def test_of_a_day_of_the_census(
 
 
 def strange_rows() -> tuple[list[Row], list[Label], list[Member]]:
-    """Two revisions, refusals, duplicates, and values that engines may read apart."""
+    """Three revisions, refusals, duplicates, and values that engines may read apart."""
     chance = random.Random(20261129)
     numbers = [*EDGES, *(math.nextafter(it, 1) for it in EDGES), -1.0, 0.0, -0.0, 1e200]
     numbers += [math.nan, math.inf, -math.inf, None]
@@ -169,6 +169,12 @@ def strange_rows() -> tuple[list[Row], list[Label], list[Member]]:
     return rows, labels, members
 
 
+def copied(row: Row) -> Row:
+    """A copy of the request, with its id, that was answered before."""
+    time = DAY + (row.time - DAY) / 2
+    return replace(row, time=time, revision="5d", arm=SHADOW)
+
+
 @pytest.mark.parametrize("task", [Task.BINARY, Task.REGRESSION])
 def test_of_values_that_engines_read_apart(
     tmp_path: Path, spark: spark_engine.SparkEngine, task: Task
@@ -188,9 +194,10 @@ def test_of_values_that_engines_read_apart(
             put_predictions(store, f"p{number}", rows[number::2], "m")
             put_protected(store, f"p{number}", members[number::2], "m")
         put_predictions(store, "q", rows[::7], "m")
+        put_predictions(store, "copies", [copied(it) for it in rows[::5]], "m")
         put_labels(store, "l", labels, "m")
         ours, theirs = by_both(store, plan, spark)
-    assert len(ours) == 6
+    assert len(ours) == 7
     numbers = sum((it for it in ours.values()), Counts()).features["number"]
     assert min(numbers.bins) > 0
     assert sum(it.features["text"].unseen for it in ours.values()) > 100

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import sqlglot
 
-from model_monitor.counts.cohort import Segment
+from model_monitor.counts.cohort import SHADOW, Segment
 from model_monitor.counts.counting import Engine, count
 from model_monitor.counts.counts import Counts
 from model_monitor.counts.duckdb_engine import COLUMNS
@@ -101,7 +101,9 @@ def _open_predictions(
         if it != "id"
     ]
     chosen += [f"f.{name(it)}" for it in features if it in columns]
-    first = _first_of("prediction_files", 'file_date, id, "row", code is null')
+    # A copied request has the id of its original, and is a prediction of its own.
+    key = f"""file_date, id, "row", code is null, arm = '{SHADOW}'"""
+    first = _first_of("prediction_files", key)
     engine.keep(
         "predictions",
         f"select s.segment, {', '.join(chosen)} from {first} join segments as s "  # noqa: S608
