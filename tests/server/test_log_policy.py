@@ -321,7 +321,7 @@ def test_what_is_wrong_is_reported_together(
     ("inputs", "name", "words"),
     [
         (["a", "b"], "b", "'b' is a feature of the inputs a and b"),
-        (["a", "b"], "a", "'a' is not a valid feature"),
+        (["a", "b"], "a", "'a' is no feature of the model"),
     ],
 )
 def test_a_name_of_two_inputs_says_nothing(

@@ -52,8 +52,7 @@ VARIABLES = (
     Variable(
         "RETRY_MAX_SECONDS",
         60.0,
-        "wait that doubling ends at, and between two attempts with one file that fails "
-        "by itself",
+        "longest wait between attempts; also the wait after an error of a single file",
         0.01,
         3600,
     ),

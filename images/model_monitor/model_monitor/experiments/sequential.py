@@ -18,7 +18,7 @@ from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
-from scipy import optimize, special
+from scipy import special
 
 STRENGTH = 1000.0
 """Of the beta prior of the sample-ratio test: how close to the design it looks."""
@@ -133,6 +133,9 @@ def _bound(density: _Density | None, step: float, budget: float, unit: float) ->
         return most
     if budget >= _crossing(density, step, 0.0):
         return 0.0
+    # Most of what SciPy imports: monitors without such experiments do without.
+    from scipy import optimize
+
     return float(
         optimize.brentq(
             lambda bound: _crossing(density, step, bound) - budget,
