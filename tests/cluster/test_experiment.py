@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import httpx
 import pytest
@@ -21,17 +22,27 @@ from components.delivery.rollout_file import traffic_route
 from slipway import images
 from slipway.engine import stack_api
 from slipway.rollouts.live import Live
+from tests.cluster import test_rollout
 from tests.cluster.conftest import Cluster
-from tests.cluster.test_rollout import MODEL, PREFIX, SERVER, STACK, settings
+from tests.cluster.test_rollout import MODEL, STACK
 from tests.support import oip
 from tests.support.kube import wait_until
 from tests.support.own_stack import OwnStack
 
 pytestmark = pytest.mark.calm
+SERVER, PREFIX = "divided", "/divided/v1"
 USER, SALT = "x-user-id", salt_header(0)
 USERS = 150
 Arms = dict[str, str]
 """Revision by caller."""
+
+
+def settings() -> dict[str, Any]:
+    """Of a server of its own: the records of its decisions stay in the cluster."""
+    pair = ("first", "second", ["first", "second"])
+    found = test_rollout.settings(*pair, min_intervals=300)
+    (server,) = found["models"].values()
+    return found | {"models": {SERVER: server | {"route": {"prefix": PREFIX}}}}
 
 
 class Divided:
@@ -75,7 +86,7 @@ def divided(
     root = tmp_path_factory.mktemp("divided")
     stack = OwnStack(STACK, root)
     try:
-        stack.up(**settings("first", "second", ["first", "second"], min_intervals=300))
+        stack.up(**settings())
         hashed = {
             "type": "ConsistentHash",
             "consistentHash": {
