@@ -18,6 +18,9 @@ if it is gone, both are missing, and no request counts as good."""
 SHADOW_HEADER = "x-model-shadow"
 """Request header that names the revision which gets copies. The controller sets it
 (images/rollout/rollout/mirror.py), and no caller's reaches a model server."""
+PARTS = 10_000
+"""The weight of one percent in the rules that the controller writes
+(images/rollout/rollout/objects.py)."""
 TIME = "envoy_cluster_upstream_rq_time_bucket"
 
 

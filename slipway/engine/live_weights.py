@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, Iterator
 
 from components import naming, ownership
-from components.delivery.rollout_file import PLACES_KEY
+from components.delivery.rollout_file import PARTS, PLACES_KEY
 from components.settings import Problem, SettingsError
 from slipway import stack_files
 from slipway.cluster.kube_api import KubeApi, KubeApiError, Object
@@ -57,12 +57,17 @@ def before(
 
 
 def weights(route: Object) -> dict[str, int]:
-    """Services that the route's rules name, each with its largest weight."""
+    """Services that the route's rules name, each with its largest percentage."""
     found: dict[str, int] = {}
     for rule in route["spec"].get("rules") or ():
-        for backend in rule.get("backendRefs") or ():
-            name, weight = backend["name"], int(backend.get("weight", 1))
-            found[name] = max(weight, found.get(name, 0))
+        given = {
+            backend["name"]: int(backend.get("weight", 1))
+            for backend in rule.get("backendRefs") or ()
+        }
+        is_controllers = sum(given.values()) >= 100 * PARTS
+        for name, weight in given.items():
+            percent = weight // PARTS if is_controllers else weight
+            found[name] = max(percent, found.get(name, 0))
     return found
 
 

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from rollout.objects import PLACES_KEY, RULES_KEY, SETTINGS_KEY, Names
+from rollout.objects import PARTS, PLACES_KEY, RULES_KEY, SETTINGS_KEY, Names
 from rollout.settings import Settings
 
 from pod_parts.api_client import Api
@@ -103,9 +103,15 @@ class Served:
     def version(self, path: str) -> int:
         return int(self.objects[path]["metadata"]["resourceVersion"])
 
-    def weights(self) -> list[int]:
+    def raw_weights(self) -> list[int]:
+        """As the route has them: of a million where the controller has written it."""
         rule = self.objects[NAMES.route]["spec"]["rules"][0]
         return [backend["weight"] for backend in rule["backendRefs"]]
+
+    def weights(self) -> list[int]:
+        """Percent."""
+        found = self.raw_weights()
+        return [it // PARTS for it in found] if sum(found) >= 100 * PARTS else found
 
     def entries(self) -> list[dict[str, Any]]:
         found = [it for path, it in self.objects.items() if "rollout-entry-" in path]

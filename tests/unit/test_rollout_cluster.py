@@ -15,14 +15,23 @@ from rollout.actions import WriteEntry, WriteRoute, WriteStatus
 from rollout.cluster import Cluster
 from rollout.counts import Tally
 from rollout.metrics import MetricsCollector
-from rollout.objects import FENCE, PLACES_KEY, RULES_KEY, SETTINGS_KEY, STATUS_KEY
+from rollout.objects import (
+    FENCE,
+    PARTS,
+    PLACES_KEY,
+    RULES_KEY,
+    SETTINGS_KEY,
+    STATUS_KEY,
+)
 from rollout.protocol import ReadRoute, ReadSettings, ReadStatus, give, tick
 from rollout.settings import MOST_INTERVALS, Counters, Gate, SettingsError
 from rollout.status import OrderKind, Status
 from rollout.verdict import Verdict
 from rollout.watched import Watched
 
+from components.delivery import rollout_file
 from pod_parts.api_client import Api
+from slipway.engine import live_weights
 from tests.support.prometheus_text import samples
 from tests.support.rollout_api import NAMES, PLACES, Served, objects, serve
 from tests.support.rollouts import SETTINGS
@@ -206,7 +215,7 @@ def test_the_next_pair_takes_the_route_over_if_its_stable_has_all(
     cluster(api).run(tick())
     (found,) = served.objects[NAMES.route]["spec"]["rules"]
     weights = {it["name"]: it["weight"] for it in found["backendRefs"]}
-    assert weights == {"m-b": 95, "m-c": 5}
+    assert weights == {"m-b": 950_000, "m-c": 50_000}
 
 
 def test_rules_that_are_none_stop(served: Served, api: Api) -> None:
@@ -221,7 +230,16 @@ def test_harm_takes_the_canary_back(served: Served, api: Api) -> None:
     served.counters["bad_b"] = steady(100)
     cluster(api, now=150).run(tick())
     assert served.weights() == [100, 0]
+    # Not 0: Envoy Gateway would remove its cluster before proxies let go of it.
+    assert served.raw_weights() == [1_000_000, 1]
     assert served.entries()[-1]["reason"].startswith("errors: the canary makes")
+
+
+def test_the_stack_reads_the_weights_as_the_controller_writes_them() -> None:
+    assert rollout_file.PARTS == PARTS
+    backends = [{"name": "m-a", "weight": 100 * PARTS}, {"name": "m-b", "weight": 1}]
+    route = {"spec": {"rules": [{"backendRefs": backends}]}}
+    assert live_weights.weights(route) == {"m-a": 100, "m-b": 0}
 
 
 def test_without_prometheus_it_holds(served: Served, api: Api) -> None:

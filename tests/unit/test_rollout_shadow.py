@@ -9,7 +9,7 @@ import pytest
 from rollout import explain, mirror, protocol
 from rollout.actions import WriteRoute
 from rollout.facts import Ready
-from rollout.objects import Place, read_route, with_route
+from rollout.objects import LEAST, PARTS, Place, read_route, with_route
 from rollout.protocol import give, tick
 from rollout.record import recompute
 from rollout.seen import Route
@@ -212,7 +212,7 @@ PLACES = {it: Place(f"m-{it}", f"m-{it}") for it in "ab"}
 def rule(*filters: Any) -> dict[str, Any]:
     backends = [
         {"group": "", "kind": "Service", "name": f"m-{it}", "port": 80, "weight": w}
-        for it, w in (("a", 100), ("b", 0))
+        for it, w in (("a", 100 * PARTS), ("b", LEAST))
     ]
     return {"filters": [*filters], "backendRefs": backends}
 
@@ -232,6 +232,7 @@ def test_the_route_says_what_is_copied_and_to_whom() -> None:
         "set": [{"name": "x-model-shadow", "value": "b"}],
     }
     for one in (first, second):
+        assert [it["weight"] for it in one["backendRefs"]] == [100 * PARTS, 0]
         assert one["filters"][-1]["requestMirror"] == {
             "backendRef": {"group": "", "kind": "Service", "name": "m-b", "port": 80},
             "percent": 20,
