@@ -10,6 +10,7 @@ Other people's images run it: nothing but the standard library of Python 3.8.
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import socketserver
@@ -24,7 +25,8 @@ TELL_SECONDS = 30.0
 
 def serve(port: int) -> None:
     """Answers each connection by closing it, until SIGTERM."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # Not sys.exit: that may interrupt the start of a thread, and fail on its end.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     socketserver.ThreadingTCPServer.allow_reuse_address = True
     handler = socketserver.BaseRequestHandler
     with socketserver.ThreadingTCPServer(("", port), handler) as server:
