@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from rollout.objects import Names
+from rollout.objects import ENTRY_LABEL, Names
 from rollout.protocol import give
 from rollout.record import digest, recompute
 from rollout.status import OrderKind, Phase
@@ -115,6 +115,9 @@ def rolled(
 ) -> Iterator[Rolled]:
     root = tmp_path_factory.mktemp("rolled")
     stack = OwnStack(STACK, root)
+    # Records stay in a cluster when the stack goes: those of an earlier run of these.
+    chosen = ("-n", "models", "-l", f"{ENTRY_LABEL}={SERVER}")
+    cluster.kube.run("delete", "configmap", *chosen)
     try:
         # So many intervals that nothing is decided until the settings change.
         stack.up(**settings("first", "second", ["first", "second"], min_intervals=300))
