@@ -73,14 +73,18 @@ def run(console: Console, gateway: str, folder: Path, interval: int) -> list[Res
     """
     stack = DemoStack(folder)
     body = _request()
+
+    def callers() -> Callers:
+        return Callers(f"{gateway}{PREFIX}/infer", body)
+
     try:
         console.rule("A good revision")
         stack.up(settings(GOOD, ["monday", "tuesday"], interval))
-        results = [_roll(console, f"{gateway}{PREFIX}/infer", body, GOOD, interval)]
+        results = [_roll(console, folder, callers(), GOOD, interval)]
         console.rule("A revision that fails 2 % of its requests")
         names = ["monday", "tuesday", "wednesday"]
         stack.up(settings(BAD, names, interval))
-        results += [_roll(console, f"{gateway}{PREFIX}/infer", body, BAD, interval)]
+        results += [_roll(console, folder, callers(), BAD, interval)]
         return results
     finally:
         console.print("destroying the demo's stack")
@@ -95,16 +99,18 @@ def _request() -> bytes:
 
 
 @contextmanager
-def _opened() -> Iterator[Live]:
-    with stack_api.of_stack(STACK) as api:
+def _opened(root: Path) -> Iterator[Live]:
+    with stack_api.of_stack(STACK, root) as api:
         yield Live(api, Names(naming.MODELS_NAMESPACE, SERVER))
 
 
-def _roll(console: Console, url: str, body: bytes, pair: Pair, interval: int) -> Result:
+def _roll(
+    console: Console, root: Path, callers: Callers, pair: Pair, interval: int
+) -> Result:
     """Watch one rollout to its end."""
     wanted = Phase.BACK if pair is BAD else Phase.PROMOTED
     began = time.monotonic()
-    with _opened() as live, Callers(url, body) as callers:
+    with _opened(root) as live, callers:
         bad = failing(live.api, pair.canary) if pair is BAD else nullcontext()
         with bad, Picture(console=console, auto_refresh=False) as picture:
             end = began + max(LEAST_SECONDS, INTERVALS * interval)
