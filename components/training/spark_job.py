@@ -12,11 +12,10 @@ from components import naming
 from components.security import network, pod_defaults
 from components.security.network import ROLE_AGENT, Rule
 from components.serving.pods.network_policy import allowance
-from components.training import gang, spark_pod, spark_properties
+from components.training import gang, run_template, spark_pod, spark_properties
 from components.training.spark_fields import DRIVER, EXECUTOR
 from components.training.spark_pod import HISTORY, ROLE
 from components.training.spark_settings import SparkJobArgs
-from components.training.training_job import NEVER, RUNS_KEPT, START_LATE_SECONDS
 from components.workload import Workload
 
 DRIVERS_RIGHTS = (
@@ -173,20 +172,9 @@ class SparkJob(Workload):
             metadata=self.metadata(
                 annotations={naming.SETTINGS_ANNOTATION: args.digest}
             ),
-            spec={
-                "schedule": args.schedule or NEVER,
-                "timeZone": "Etc/UTC",
-                "suspend": args.schedule is None,
-                # Else what was due before the schedule was given starts at once.
-                "startingDeadlineSeconds": START_LATE_SECONDS,
-                "concurrencyPolicy": "Forbid",
-                "successfulJobsHistoryLimit": RUNS_KEPT,
-                "failedJobsHistoryLimit": RUNS_KEPT,
-                "jobTemplate": {
-                    "metadata": {"labels": self.labels},
-                    "spec": job_spec(args, template),
-                },
-            },
+            spec=run_template.cron_job_spec(
+                args.schedule, self.labels, job_spec(args, template)
+            ),
             opts=self.options(),
         )
 

@@ -9,16 +9,9 @@ from components import naming
 from components.security import network
 from components.security.network import ROLE_AGENT, Rule
 from components.serving.pods.network_policy import allowance
-from components.training import gang, pod
+from components.training import gang, pod, run_template
 from components.training.training_settings import TrainingJobArgs
 from components.workload import Workload
-
-NEVER = "0 0 31 2 *"
-"""A day that does not come: the template of a job without a schedule."""
-START_LATE_SECONDS = 300
-"""So late a scheduled run still starts: an API server may be away for a while."""
-RUNS_KEPT = 100
-"""By the CronJob; `keep_seconds` deletes them before."""
 
 
 class TrainingJob(Workload):
@@ -112,16 +105,6 @@ class TrainingJob(Workload):
             metadata=self.metadata(
                 annotations={naming.SETTINGS_ANNOTATION: args.digest}
             ),
-            spec={
-                "schedule": args.schedule or NEVER,
-                "timeZone": "Etc/UTC",
-                "suspend": args.schedule is None,
-                # Else what was due before the schedule was given starts at once.
-                "startingDeadlineSeconds": START_LATE_SECONDS,
-                "concurrencyPolicy": "Forbid",
-                "successfulJobsHistoryLimit": RUNS_KEPT,
-                "failedJobsHistoryLimit": RUNS_KEPT,
-                "jobTemplate": {"metadata": {"labels": labels}, "spec": spec},
-            },
+            spec=run_template.cron_job_spec(args.schedule, labels, spec),
             opts=self.options(),
         )

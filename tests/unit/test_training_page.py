@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from components.training import frameworks, gang, training_job
+from components.training import frameworks, gang, run_template
 from components.training.gang import BAD_CONFIGURATION
 from components.training.gang_start import TIMED_OUT
 from components.training.job_fields import OWN
@@ -42,7 +42,7 @@ def test_the_port_that_is_taken_is_reported() -> None:
 
 
 def test_how_late_a_schedule_starts_is_reported() -> None:
-    late = training_job.START_LATE_SECONDS
+    late = run_template.START_LATE_SECONDS
     assert f"start by themselves, at most {late} s late" in PAGE
 
 
