@@ -18,8 +18,8 @@ from rollout.protocol import give
 from rollout.record import digest, recompute
 from rollout.status import OrderKind, Phase
 
-from components import images as references
 from components import naming
+from examples.demo_rollout import failing_pod
 from slipway import images
 from slipway.engine import stack_api
 from slipway.rollouts.live import Live, State
@@ -35,23 +35,6 @@ PREFIX = "/rolled/v1"
 SCRAPE_SECONDS = 2
 """As the lab's platform has it."""
 MOST = 1_000_000
-BAD = """
-import http.server, itertools
-numbers = itertools.count(1)
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    def do_GET(self): self.answer(200)
-    def do_POST(self):
-        self.rfile.read(int(self.headers.get("content-length", "0")))
-        self.answer(500 if next(numbers) % 25 == 0 else 200)
-    def answer(self, status):
-        self.send_response(status)
-        self.send_header("content-length", "2")
-        self.end_headers()
-        self.wfile.write(b"{}")
-    def log_message(self, *_): pass
-http.server.ThreadingHTTPServer(("", 8080), Handler).serve_forever()
-"""
 
 
 def settings(stable: str, canary: str, names: list[str], **more: Any) -> dict[str, Any]:
@@ -207,56 +190,12 @@ def test_other_settings_wait_for_a_person_and_then_it_is_promoted(
     assert found.route.weights == {"first": 0, "second": 100}
 
 
-def bad_pod(deployment: dict[str, Any], canary: str) -> dict[str, Any]:
-    """A pod of the revision's Service that is not one of its Deployment's."""
-    template = deployment["spec"]["template"]
-    restricted = {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": f"{SERVER}-{canary}-bad",
-            "namespace": "models",
-            "labels": template["metadata"]["labels"],
-        },
-        "spec": {
-            "automountServiceAccountToken": False,
-            "terminationGracePeriodSeconds": 1,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": 10001,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
-            "containers": [
-                {
-                    "name": "server",
-                    "image": references.resolve("base"),
-                    "command": ["python3", "-c", BAD],
-                    "ports": [{"name": "http", "containerPort": 8080}],
-                    "readinessProbe": {
-                        "httpGet": {"path": "/", "port": 8080},
-                        "periodSeconds": 1,
-                    },
-                    "resources": {
-                        "requests": {"cpu": "20m", "memory": "32Mi"},
-                        "limits": {"cpu": "500m", "memory": "64Mi"},
-                    },
-                    "securityContext": restricted,
-                }
-            ],
-        },
-    }
-
-
 def test_a_revision_with_two_percent_errors_is_taken_back(rolled: Rolled) -> None:
     """The next pair; the first revision goes once the route does not name it."""
     rolled.up("second", "third", "first", "second", "third", steps=[{"weight": 20}])
     deployment = rolled.cluster.kube.get("deployment", f"{SERVER}-third")
-    pod = bad_pod(deployment, "third")
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    pod = failing_pod.manifest(labels, f"{SERVER}-third-bad")
     rolled.cluster.kube.apply(pod)
     try:
         with rolled.callers() as callers:

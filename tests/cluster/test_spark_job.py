@@ -25,7 +25,7 @@ import lab
 from slipway import images
 from slipway.images import lock
 from tests.cluster.conftest import Cluster
-from tests.support import spark_logs
+from tests.support import host_volume, spark_logs
 from tests.support.kube import wait_until
 from tests.support.own_stack import OwnStack
 from tests.support.spark_engine import WANTED
@@ -76,36 +76,6 @@ JOBS = {
 }
 
 
-def volume() -> list[dict[str, Any]]:
-    """A folder of one host as a claim that many pods mount."""
-    size = {"storage": "1Gi"}
-    many = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}
-    chosen = {"key": "kubernetes.io/hostname", "operator": "In", "values": [HOST]}
-    return [
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolume",
-            "metadata": {"name": JOB},
-            "spec": {
-                **many,
-                "capacity": size,
-                "persistentVolumeReclaimPolicy": "Retain",
-                "local": {"path": FOLDER},
-                "claimRef": {"name": JOB, "namespace": "models"},
-                "nodeAffinity": {
-                    "required": {"nodeSelectorTerms": [{"matchExpressions": [chosen]}]}
-                },
-            },
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolumeClaim",
-            "metadata": {"name": JOB, "namespace": "models"},
-            "spec": {**many, "volumeName": JOB, "resources": {"requests": size}},
-        },
-    ]
-
-
 def copy(folder: Path, target: str) -> None:
     """Copies a folder of this machine to the host, for everybody to read and write."""
     packed = io.BytesIO()
@@ -131,7 +101,7 @@ def stack(
 ) -> Iterator[OwnStack]:
     images.push(names=["spark", "monitor-spark"])
     own = OwnStack(STACK, Path(tmp_path_factory.mktemp("spark")))
-    host, made = lab.Lab().host(HOST), volume()
+    host, made = lab.Lab().host(HOST), host_volume.claimed(JOB, HOST, FOLDER)
     with ExitStack() as cleanup:
         host.run(["rm", "-rf", FOLDER])
         cleanup.callback(host.run, ["rm", "-rf", FOLDER])

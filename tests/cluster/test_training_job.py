@@ -20,6 +20,7 @@ import pytest
 
 import lab
 from tests.cluster.conftest import Cluster
+from tests.support import host_volume
 from tests.support.kube import wait_until
 from tests.support.own_stack import OwnStack
 from toolchain import paths
@@ -102,42 +103,12 @@ JOBS = {
 }
 
 
-def volume() -> list[dict[str, Any]]:
-    """A folder of one host as a claim that many pods mount."""
-    size = {"storage": "1Gi"}
-    many = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}
-    chosen = {"key": "kubernetes.io/hostname", "operator": "In", "values": [HOST]}
-    return [
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolume",
-            "metadata": {"name": TRAIN},
-            "spec": {
-                **many,
-                "capacity": size,
-                "persistentVolumeReclaimPolicy": "Retain",
-                "local": {"path": FOLDER},
-                "claimRef": {"name": TRAIN, "namespace": "models"},
-                "nodeAffinity": {
-                    "required": {"nodeSelectorTerms": [{"matchExpressions": [chosen]}]}
-                },
-            },
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolumeClaim",
-            "metadata": {"name": TRAIN, "namespace": "models"},
-            "spec": {**many, "volumeName": TRAIN, "resources": {"requests": size}},
-        },
-    ]
-
-
 @pytest.fixture(scope="module")
 def stack(
     cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[OwnStack]:
     own = OwnStack(STACK, Path(tmp_path_factory.mktemp("gang")))
-    host, made = lab.Lab().host(HOST), volume()
+    host, made = lab.Lab().host(HOST), host_volume.claimed(TRAIN, HOST, FOLDER)
     with ExitStack() as cleanup:
         # Checkpoints of a run that was cut would be gone on from.
         host.run(["rm", "-rf", FOLDER])
