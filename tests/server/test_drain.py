@@ -5,16 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import socket
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
+import uvicorn
+import uvloop
 from model_server import grpc_server
+from model_server.lifecycle import Server
 
 from tests.server.conftest import COLUMNS
 from tests.support.model_server import ModelServer, read_all, request
@@ -117,6 +122,45 @@ def test_requests_in_flight_are_finished(slow_models: Path, log_folder: Path) ->
     assert all(b'"outputs":[' in answer for answer in answers)
     closing = next(line for line in server.logs() if line["message"] == "closing")
     assert closing["inflight"] > 0
+
+
+async def answer_ok(scope: Any, receive: Any, send: Any) -> None:
+    assert scope["type"] == "http"
+    await receive()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"ok"})
+
+
+@pytest.mark.parametrize("loop", [uvloop.new_event_loop, asyncio.new_event_loop])
+def test_who_waits_in_the_kernels_queue_is_answered(
+    loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """Forty have connected and sent before listening ends, and none was accepted yet.
+
+    So it is where a process gets no time on a full machine. uvloop accepts one a turn.
+    """
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    listener.setblocking(False)
+    options = uvicorn.Config(answer_ok, lifespan="off", log_config=None, ws="none")
+    server = Server(options)
+    options.load()
+    server.lifespan = options.lifespan_class(options)
+    raw = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
+
+    async def stop_at_once() -> list[socket.socket]:
+        await server.startup(sockets=[listener])
+        callers = [socket.create_connection(listener.getsockname()) for _ in range(40)]
+        for caller in callers:
+            caller.sendall(raw)
+        await server.shutdown(sockets=[listener])
+        return callers
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        callers = runner.run(stop_at_once())
+    answers = [read_all(caller)[:12] for caller in callers]
+    for caller in callers:
+        caller.close()
+    assert answers == [b"HTTP/1.1 200"] * 40
 
 
 def test_the_drain_has_an_end(models: Path, log_folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import select
 import signal
 import socket
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from model_server.config import Config
 from model_server.connection import Connection
 from model_server.manifest import ModelError
 from model_server.service import Service
+from model_server.uvicorn_options import BACKLOG
 
 if TYPE_CHECKING:
     from model_server.grpc_server import GrpcServer
@@ -24,7 +26,7 @@ LOG_FLUSH_SECONDS = 2.0
 SAMPLE_SECONDS = 1.0
 CHECK_SECONDS = 0.25
 TURNS = 5
-"""Of the event loop: accept, make the connection, read; and two to spare."""
+"""Of the event loop, for a connection: accept, make it, read; and two to spare."""
 
 logger = logging.getLogger("model_server")
 
@@ -37,7 +39,18 @@ class Server(uvicorn.Server):
         yield
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Take who has connected and what they have sent before listening ends."""
+        """Take who has connected and what they have sent before listening ends.
+
+        The event loop accepts one connection a turn. It goes on until the kernel has
+        none left, at most the backlog: clients may connect as fast as it accepts.
+        """
+        waiting = select.poll()
+        for listener in sockets or []:
+            waiting.register(listener, select.POLLIN)
+        for _ in range(BACKLOG):
+            if not waiting.poll(0):
+                break
+            await asyncio.sleep(0)
         for _ in range(TURNS):
             await asyncio.sleep(0)
         await super().shutdown(sockets)
