@@ -3,19 +3,24 @@
     python -m lab.forward FOLDER OFFSET
 
 The listening sockets are made first and stay in the machine's network namespace; the
-process then enters the lab's one, from where it connects to the hosts.
+process then enters the lab's one. A child serves them from there, and another takes
+over should it end: who connects meanwhile waits.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
+import os
 import socket
 import sys
+import time
+import traceback
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import NoReturn, cast
 
 from lab import linux, ports
 from lab.network import Network
@@ -24,6 +29,8 @@ from lab.services import Service
 from lab.settings import FORWARDS, LabSettings
 
 _HIGH_WATER_BYTES = 256 * 1024
+_CHILD_MINIMUM_SECONDS = 1.0
+"""From the start of one child to that of the next."""
 
 
 @dataclass(frozen=True)
@@ -137,14 +144,30 @@ class _Listener(_Pipe):
             super().eof_received()
 
 
-async def _serve(
-    listeners: list[tuple[socket.socket, str, int]], service: Service
-) -> None:
+async def _serve(listeners: list[tuple[socket.socket, str, int]]) -> None:
     loop = asyncio.get_running_loop()
     for listener, host, port in listeners:
         await loop.create_server(partial(_Listener, host, port), sock=listener)
-    service.ready()
     await asyncio.Event().wait()
+
+
+def _run_child(
+    listeners: list[tuple[socket.socket, str, int]], parent: int
+) -> NoReturn:
+    """Serves in a forked process, which never returns into main."""
+    try:
+        linux.die_with_parent(parent)
+        faulthandler.enable()
+        with contextlib.suppress(ImportError):
+            import uvloop
+
+            uvloop.install()
+        asyncio.run(_serve(listeners))
+    except BaseException:  # noqa: BLE001
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(1)
 
 
 def main(folder: Path, offset: int) -> None:
@@ -163,12 +186,18 @@ def main(folder: Path, offset: int) -> None:
     if holder is None:
         sys.exit("Error: the lab's network is down")
     linux.enter_network(holder.pid)
-    asyncio.run(_serve(listeners, service))
+    service.ready()
+    own = os.getpid()
+    while True:
+        start = time.monotonic()
+        child = os.fork()
+        if child == 0:
+            _run_child(listeners, own)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        at = time.strftime("%H:%M:%S", time.gmtime())
+        print(f"{at} the process that serves ended with {status}", flush=True)
+        time.sleep(max(0.0, start + _CHILD_MINIMUM_SECONDS - time.monotonic()))
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(ImportError):
-        import uvloop
-
-        uvloop.install()
     main(Path(sys.argv[1]), int(sys.argv[2]))

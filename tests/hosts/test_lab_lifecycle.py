@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -59,6 +60,12 @@ def records_in(lab: Lab) -> list[ProcessRecord]:
     tree = cgroups.Cgroups.read(lab.folder / "cgroups.json")
     assert tree
     found = [ProcessRecord.of(pid) for pid in tree.pids()]
+    return [record for record in found if record]
+
+
+def children(parent: ProcessRecord) -> list[ProcessRecord]:
+    pids = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+    found = [ProcessRecord.of(int(pid)) for pid in pids]
     return [record for record in found if record]
 
 
@@ -173,6 +180,14 @@ def test_a_loopback_port_leads_into_the_lab(lab: Lab) -> None:
         assert "file:/opt/slipway/repo" in fetched(settings, "/sources.list")
         with pytest.raises(OperatorError, match=r"26443 \(api\): \S+, process \d+"):
             ports.check_free(settings.ports())
+        (serving,) = children(first)
+        os.kill(serving.pid, signal.SIGKILL)
+        assert serving.wait(10)
+        with socket.create_connection(("127.0.0.1", settings.ports()["api"]), 10):
+            pass  # never refused: the listening socket outlives the process
+        assert "file:/opt/slipway/repo" in fetched(settings, "/sources.list")
+        assert "ended with -9" in forwards.service.log.read_text()
+        assert forwards.process == first
         os.kill(first.pid, signal.SIGKILL)
         assert first.wait(10)
         assert forwards.up(settings)
