@@ -63,16 +63,18 @@ def settings(stable: str, canary: str, names: list[str], **more: Any) -> dict[st
 class Rolled:
     """The stack, its rollout, and somebody who calls all the time."""
 
-    def __init__(self, cluster: Cluster, stack: OwnStack, live: Live) -> None:
+    def __init__(
+        self, cluster: Cluster, stack: OwnStack, live: Live, prefix: str = PREFIX
+    ) -> None:
         self.cluster, self.stack, self.live = cluster, stack, live
+        self.url = f"{cluster.urls['gateway']}{prefix}/infer"
         self.body = oip.request(images.real_rows(MODEL, 1)[0])
 
     def up(self, stable: str, canary: str, *names: str, **more: Any) -> None:
         self.stack.up(**settings(stable, canary, [*names], **more))
 
     def callers(self) -> Callers:
-        url = f"{self.cluster.urls['gateway']}{PREFIX}/infer"
-        return Callers(url, self.body, most=MOST)
+        return Callers(self.url, self.body, most=MOST)
 
     def until(self, wanted: Any, seconds: float, what: str) -> State:
         """The first state that is wanted; told with the last one if there is none."""
@@ -210,7 +212,7 @@ def test_a_revision_with_two_percent_errors_is_taken_back(rolled: Rolled) -> Non
     # What failed are the bad pod's own answers.
     assert set(callers.failed) <= {"500"}, callers.failed
     answer = httpx.post(
-        f"{rolled.cluster.urls['gateway']}{PREFIX}/infer",
+        rolled.url,
         content=rolled.body,
         headers={"content-type": "application/json"},
         timeout=20,

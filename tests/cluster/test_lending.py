@@ -1,0 +1,89 @@
+"""A rollout that needs no replica more: the old revision lends one of its three.
+
+Some 100 s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from rollout.objects import ENTRY_LABEL, Names
+
+from slipway.engine import stack_api
+from slipway.rollouts.live import Live
+from tests.cluster import test_rollout
+from tests.cluster.conftest import Cluster
+from tests.cluster.test_rollout import STACK, Rolled, is_at
+from tests.support.kube import wait_until
+from tests.support.own_stack import OwnStack
+
+SERVER, PREFIX = "lending", "/lending/v1"
+REPLICAS = 3
+LEND = {
+    "replicas": 1,
+    "peak_requests_per_second": 90,
+    "replica_requests_per_second": 45,
+}
+
+
+def settings(*names: str) -> dict[str, Any]:
+    """Of a server with one revision, or with a rollout from the first to the second."""
+    more = {"lend": LEND, "steps": [{"weight": 20}], "min_intervals": 300}
+    found = test_rollout.settings("first", "second", [*names], **more)
+    (server,) = found["models"].values()
+    server |= {
+        "route": {"prefix": PREFIX},
+        "scaling": {"min_replicas": REPLICAS, "max_replicas": REPLICAS},
+    }
+    if names == ("first",):
+        del server["rollout"]
+        server["revisions"]["first"]["weight"] = 100
+    return found | {"models": {SERVER: server}}
+
+
+@pytest.fixture(scope="module")
+def lending(
+    cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Rolled]:
+    root = tmp_path_factory.mktemp("lending")
+    stack = OwnStack(STACK, root)
+    # Records stay in a cluster when the stack goes: those of an earlier run of these.
+    chosen = ("-n", "models", "-l", f"{ENTRY_LABEL}={SERVER}")
+    cluster.kube.run("delete", "configmap", *chosen)
+    try:
+        stack.up(**settings("first"))
+        with stack_api.of_stack(STACK, root) as api:
+            yield Rolled(cluster, stack, Live(api, Names("models", SERVER)), PREFIX)
+    finally:
+        stack.down()
+
+
+def replicas(cluster: Cluster, revision: str) -> int:
+    """Ready ones."""
+    found = cluster.kube.get("deployment", f"{SERVER}-{revision}")
+    return int(found["status"].get("readyReplicas", 0))
+
+
+def test_the_old_revision_gives_one_and_the_new_one_gets_its_share(
+    lending: Rolled,
+) -> None:
+    cluster = lending.cluster
+    assert replicas(cluster, "first") == REPLICAS
+    with lending.callers() as callers:
+        lending.stack.up(**settings("first", "second"))
+        lending.until(is_at("second", 20), 120, "the step with a lent replica")
+        lending.until(test_rollout.counted, 90, "counts of both revisions")
+    assert callers.failed == {}
+    assert set(callers.revisions) == {"first", "second"}
+    found = wait_until(
+        lambda: (
+            (both := tuple(replicas(cluster, it) for it in ("first", "second")))
+            and sum(both) == REPLICAS
+            and both
+        ),
+        30,
+        "as many replicas as before",
+    )
+    assert found == (2, 1)
