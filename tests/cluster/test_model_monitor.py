@@ -14,6 +14,7 @@ import httpx
 import numpy as np
 import pytest
 
+from examples.demo_drift.census import Card
 from lab.lab import Lab
 from slipway import images
 from tests.cluster.conftest import Cluster
@@ -107,13 +108,17 @@ def post(
 
 
 def today(cluster: Cluster) -> dict[str, Any]:
-    """What the monitor knows of the newest day; empty before it knows anything."""
+    """What the monitor knows of the newest day; empty before it knows anything.
+
+    Of the lab's own revision: other tests may have left others.
+    """
     command = ("exec", "-n", "models", POD, "--", "python3", "-m", "model_monitor")
     said = cluster.kube.run(*command, "figures", "employment", "--json", check=False)
     if said.returncode:
         return {}
-    revisions = json.loads(said.stdout)["revisions"]
-    return dict(revisions[0]["history"][-1]) if revisions else {}
+    own = Card.read(images.model_folder("employment")).revision
+    revisions = {it["revision"]: it for it in json.loads(said.stdout)["revisions"]}
+    return dict(revisions[own]["history"][-1]) if own in revisions else {}
 
 
 def judged(cluster: Cluster, labelled: dict[str, Any]) -> dict[str, Any]:
@@ -121,7 +126,9 @@ def judged(cluster: Cluster, labelled: dict[str, Any]) -> dict[str, Any]:
         day = today(cluster)
         return day if day.get("labelled") == labelled["rows"] else {}
 
-    return wait_until(found, SECONDS, f"{labelled['rows']} rows with labels", pause=1)
+    what = f"{labelled['rows']} rows with labels"
+    day: dict[str, Any] = wait_until(found, SECONDS, what, pause=1)
+    return day
 
 
 def test_quality_is_that_of_all_four_servers(
