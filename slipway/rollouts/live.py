@@ -136,7 +136,11 @@ class Live:
         if done.status:
             return None, f"the controller does not answer: {done.errors[-200:]}"
         found: dict[str, Any] | None = json.loads(done.output)
-        return found, "" if found else "the controller has not looked yet"
+        if not found:
+            return None, "the controller has not looked yet"
+        # The rest is read from the cluster itself, with or without the controller.
+        found.pop("rollout", None)
+        return found, ""
 
     def _controller(self) -> str:
         selector = f"app.kubernetes.io/instance={naming.ROLLOUT_CONTROLLER}"

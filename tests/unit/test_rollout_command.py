@@ -15,12 +15,12 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 from rollout import cluster as controller
+from rollout import page
 from rollout.cluster import Cluster
 from rollout.objects import ENTRY_LABEL, FENCE, SETTINGS_KEY
 from rollout.protocol import give, tick
 from rollout.status import OrderKind
 from rollout.verdict import Outcome
-from rollout.web import plain
 
 from slipway.cli import cli
 from slipway.cluster import pod_exec
@@ -70,7 +70,7 @@ class World:
 
     def run_in_pod(self, *_: Any, command: list[str], **__: Any) -> Done:
         assert command[-1] == "http://127.0.0.1:9479/rollouts/m"
-        found = plain(self.outcome) if self.outcome else None
+        found = page.look(self.outcome) if self.outcome else None
         return Done(0, json.dumps(found).encode(), "")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from rollout import __main__ as program
-from rollout import web
+from rollout import page, web
 from rollout.cluster import Cluster
 from rollout.facts import Facts, Ready
 from rollout.status import Phase, Status
@@ -20,7 +20,7 @@ from rollout.watched import Watched
 
 from tests.support.pod_pages import get, running
 from tests.support.prometheus_text import kinds, samples
-from tests.support.rollout_api import NAMES, Served, serve
+from tests.support.rollout_api import NAMES, Served, objects, serve
 from tests.support.rollouts import LITTLE, SETTINGS
 
 
@@ -97,3 +97,53 @@ def test_metrics_say_the_verdict_the_last_tick_and_the_errors() -> None:
         "rollout_last_tick_timestamp_seconds": "gauge",
         "rollout_errors": "counter",
     }
+
+
+def test_readers_are_told_the_rollout_and_its_newest_decisions() -> None:
+    served_objects = Served(objects(SETTINGS), {"": [{-300: 0, 30: 0}]})
+    one = Watched()
+    with serve(served_objects) as api:
+        program.step(Cluster(api, api, NAMES, clock=lambda: 1000), one)
+    with served({"m": one, "other": Watched(model="loans")}) as port:
+        told = json.loads(get(port, "/rollouts/m")[1])
+        listed = json.loads(get(port, "/rollouts")[1])["rollouts"]
+        assert get(port, "/rollouts/other") == (200, b"null")
+        assert get(port, "/rollouts/nobody")[0] == 404
+    found = told["rollout"]
+    assert found["headline"].startswith("m: a -> b, 5 % of the requests, step 1 of 2")
+    assert (found["weights"], found["phase"]) == ({"a": 95, "b": 5}, "running")
+    assert (found["started"], found["deadline"]) == (1000, 1000 + 72 * 3600)
+    (decision,) = found["decisions"]
+    assert decision["verdict"] == "promote"
+    assert (decision["start"], decision["goal"], decision["time"]) == (0, 5, 1000)
+    assert [(it["server"], it["model"]) for it in listed] == [
+        ("m", "m"),
+        ("other", "loans"),
+    ]
+    assert listed[0]["headline"] == found["headline"]
+    assert listed[1]["reason"] == "the controller has not looked yet"
+
+
+def test_a_tick_that_fails_leaves_what_was_seen_and_says_so() -> None:
+    there = Served(objects(SETTINGS), {"": []})
+    one = Watched()
+    with serve(there) as api:
+        program.step(Cluster(api, api, NAMES, clock=lambda: 1000), one)
+        there.objects.clear()
+        program.step(Cluster(api, api, NAMES, clock=lambda: 1015), one)
+    found = page.of_one(one)
+    assert found is not None
+    assert found["rollout"]["is_failing"]
+    assert found["rollout"]["weights"] == {"a": 95, "b": 5}
+
+
+def test_settings_that_cannot_be_read_are_told_without_a_rollout() -> None:
+    there = Served(objects(SETTINGS), {"": []})
+    there.objects[NAMES.settings]["data"] = {}
+    one = Watched()
+    with serve(there) as api:
+        program.step(Cluster(api, api, NAMES, clock=lambda: 1000), one)
+    found = page.of_one(one)
+    assert found is not None
+    assert (found["verdict"], found["rollout"]) == ("stop", None)
+    assert page.of_all({"m": one})["rollouts"][0]["headline"] == ""

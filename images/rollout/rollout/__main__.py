@@ -3,6 +3,8 @@
 Settings, by environment: ROLLOUT_NAMESPACE, ROLLOUT_SERVERS (names of model servers, by
 commas), ROLLOUT_PROMETHEUS (http://HOST:PORT), ROLLOUT_TICK_SECONDS (15), and
 ROLLOUT_MONITOR (http://HOST:PORT) if any gate compares cohorts of predictions.
+ROLLOUT_MODELS are the models' names in model.yaml, in the order of the servers, if any
+differs from its server's.
 
 It may be killed at any moment, and a second one may run beside it.
 """
@@ -15,16 +17,17 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
+from itertools import zip_longest
 
 from pod_parts.api_client import Api
-from rollout import web
+from rollout import history, web
 from rollout.cluster import Cluster
 from rollout.log import log
 from rollout.objects import Names
 from rollout.protocol import tick
 from rollout.settings import SettingsError
 from rollout.verdict import Outcome, Verdict
-from rollout.watched import Watched
+from rollout.watched import Known, Watched
 
 AGENT = "slipway-rollout"
 
@@ -38,10 +41,14 @@ def step(cluster: Cluster, watched: Watched) -> None:
 def _tick(cluster: Cluster, watched: Watched) -> None:
     try:
         wait = cluster.run(tick())
+        seen = Known(*cluster.seen) if cluster.seen else None
+        found = history.points(seen.settings, cluster.counts or {}) if seen else {}
     except SettingsError as error:
         outcome = Outcome(Verdict.STOP, str(error))
+        seen, found = None, {}
     except Exception as error:  # noqa: BLE001, the other servers go on
         watched.errors += 1
+        watched.is_failing = True
         log("the tick failed", "error", server=cluster.names.server, error=repr(error))
         return
     else:
@@ -55,7 +62,8 @@ def _tick(cluster: Cluster, watched: Watched) -> None:
         fields = {"server": cluster.names.server, "verdict": outcome.verdict.value}
         log(outcome.reason, level, **fields)
     watched.outcome, watched.ticked = outcome, time.time()
-    watched.status = cluster.status
+    watched.status, watched.is_failing = cluster.status, False
+    watched.seen, watched.history = seen, found
 
 
 def run(environment: Mapping[str, str]) -> int:
@@ -69,7 +77,9 @@ def run(environment: Mapping[str, str]) -> int:
     clusters = {
         it: Cluster(api, metrics, Names(namespace, it), monitor=monitor) for it in names
     }
-    watched = {it: Watched() for it in names}
+    models = environment.get("ROLLOUT_MODELS", "").split(",")
+    both = zip_longest(names, models, fillvalue="")
+    watched = {name: Watched(model=model) for name, model in both}
     web.server(web.PORT, watched).start()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

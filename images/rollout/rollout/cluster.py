@@ -25,6 +25,7 @@ from rollout.protocol import (
     Result,
     Write,
 )
+from rollout.seen import Route
 from rollout.settings import Settings
 from rollout.status import Status
 
@@ -43,6 +44,10 @@ class Cluster:
     """Of the model monitor, for gates of cohorts."""
     status: Status | None = None
     """As it was read last."""
+    seen: tuple[Settings, Route] | None = None
+    """As they were read last; None while they cannot be read."""
+    counts: Mapping[str, Series] | None = None
+    """Of the last look; None if it needed none."""
     _route: Object = field(default_factory=dict)
     """As it was read last: a write sends the whole object."""
     _status: Object = field(default_factory=dict)
@@ -65,7 +70,8 @@ class Cluster:
             self.status = found[0]
             return found
         if isinstance(call, ReadCounts):
-            return self._ready(call.settings), self._counts(call)
+            self.counts = self._counts(call)
+            return self._ready(call.settings), self.counts
         if isinstance(call, ReadClock):
             return int(self.clock())
         return self._read_settings()
@@ -76,11 +82,14 @@ class Cluster:
         self._rules = objects.read_rules(found)
         return settings
 
-    def _read_route(self) -> Any:
+    def _read_route(self) -> Route:
         """Services become revisions by the places, which change with the settings."""
+        self.seen = self.counts = None
         self._route = self.api.get(self.names.route)
-        self._read_settings()
-        return objects.read_route(self._route, self._places, self._rules)
+        settings = self._read_settings()
+        route = objects.read_route(self._route, self._places, self._rules)
+        self.seen = (settings, route)
+        return route
 
     def _ready(self, settings: Settings) -> Ready | None:
         try:

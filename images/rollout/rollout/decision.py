@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rollout import record
+from rollout import decided, record
 from rollout.actions import Action, Wait, WriteEntry, WriteRoute, WriteStatus
 from rollout.facts import Facts
 from rollout.seen import Seen
@@ -178,7 +178,12 @@ def _is_off(seen: Seen, status: Status, intent: Intent, weight: int | None) -> b
 
 def _done(seen: Seen, status: Status, intent: Intent) -> Status:
     """The status after a decision; a step that begins counts from now."""
-    finished = replace(status, intent=None, head=record.digest(intent.record))
+    finished = replace(
+        status,
+        intent=None,
+        head=record.digest(intent.record),
+        recent=decided.with_newest(status.recent, intent.record),
+    )
     if not intent.by_order:
         return _at(seen, finished, intent.goal)
     finished = replace(finished, order_done=intent.order)
@@ -246,6 +251,7 @@ def _again(seen: Seen, status: Status) -> Status:
         order_done=status.order_done,
         order_over=status.order_done,
         head=status.head,
+        recent=status.recent,
     )
 
 

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from rollout.decided import Decided
+
 
 class Phase(StrEnum):
     """Whether the gates still decide."""
@@ -109,6 +111,8 @@ class Status:
     """The pair of revisions that this is about; empty: not known."""
     mirror: int = 0
     """Percent of the requests copied to the canary, by the last decision done."""
+    recent: tuple[Decided, ...] = ()
+    """The newest decisions that were carried out, the newest first."""
 
     @property
     def standing(self) -> Order | None:
@@ -140,5 +144,6 @@ class Status:
                 "phase": Phase(raw["phase"]),
                 "intent": Intent(**intent) if intent else None,
                 "order": Order.of(order) if order else None,
+                "recent": tuple(Decided(**it) for it in raw.get("recent", ())),
             }
         )

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from rollout.history import Point
+from rollout.seen import Route
+from rollout.settings import Settings
 from rollout.status import Status
 from rollout.verdict import Outcome
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the stack wants, and what the route does."""
+
+    settings: Settings
+    route: Route
 
 
 @dataclass
@@ -20,3 +32,11 @@ class Watched:
     looked: float = 0.0
     """Unix seconds of the last tick, those that failed too."""
     errors: int = 0
+    is_failing: bool = False
+    """Whether the last tick failed, so that all else is of an earlier one."""
+    seen: Known | None = None
+    """None: settings or route could not be read."""
+    history: Mapping[str, tuple[Point, ...]] = field(default_factory=dict)
+    """By gate."""
+    model: str = ""
+    """Its name in model.yaml, if it is not the server's."""

@@ -1,0 +1,61 @@
+"""The newest decisions in short, which the status keeps for readers.
+
+The ledger has all of them, with their facts, but the controller may not list it: RBAC
+has no rights by label. So that readers can be told why the weights are as they are, a
+decision's reason is written with "done" (docs/decisions/0066).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+MOST = 10
+REASON_LETTERS = 300
+
+
+@dataclass(frozen=True)
+class Decided:
+    """One decision that was carried out; weights and copies in percent."""
+
+    id: str
+    time: int
+    """Unix seconds."""
+    stable: str
+    canary: str
+    verdict: str
+    reason: str
+    start: int
+    """The canary's weight before."""
+    goal: int
+    """The canary's weight after."""
+    start_mirror: int = 0
+    mirror: int = 0
+
+
+def of(record: Mapping[str, Any]) -> Decided:
+    """The decision of a ledger's entry; of a long reason the beginning."""
+    reason: str = record["reason"]
+    if len(reason) > REASON_LETTERS:
+        reason = f"{reason[: REASON_LETTERS - 1]}…"
+    mirrors = record.get("mirrors", {})
+    return Decided(
+        id=record["id"],
+        time=record["facts"]["now"],
+        stable=record["settings"]["stable"],
+        canary=record["settings"]["canary"],
+        verdict=record["verdict"],
+        reason=reason,
+        start=record["weights"]["before"],
+        goal=record["weights"]["after"],
+        start_mirror=mirrors.get("before", 0),
+        mirror=mirrors.get("after", 0),
+    )
+
+
+def with_newest(
+    known: Sequence[Decided], record: Mapping[str, Any]
+) -> tuple[Decided, ...]:
+    """The newest decisions, the newest first."""
+    return (of(record), *known)[:MOST]
