@@ -38,6 +38,7 @@ SPARK_JOB = "spark-job"
 """app.kubernetes.io/name of all that belongs to a Spark job."""
 ROLLOUT_CONTROLLER = "rollout-controller"
 """What moves the weights of revisions, beside the models."""
+ROLLOUT_CONTROLLER_PORT = 9479
 TRAFFIC = "traffic"
 """app.kubernetes.io/component of the HTTPRoutes that it writes."""
 WAKER = "waker"

@@ -82,13 +82,15 @@ def _beside_models(chosen: ModelsSettings, cluster: pulumi.ProviderResource) -> 
                 for part in parts(name, args)
             ],
         )
-    if found := rollouts(chosen.models):
+    moved = rollouts(chosen.models)
+    if moved:
         RolloutController(
             naming.ROLLOUT_CONTROLLER,
             chosen.delivery,
-            found,
+            moved,
             namespace=chosen.platform.namespace,
             monitoring_namespace=chosen.platform.monitoring_namespace,
+            console=bool(chosen.watched and chosen.monitor.console),
             opts=pulumi.ResourceOptions(providers=[cluster]),
         )
     if watched := chosen.watched:
@@ -114,6 +116,7 @@ def _beside_models(chosen: ModelsSettings, cluster: pulumi.ProviderResource) -> 
                 chosen.monitor.console,
                 namespace=chosen.platform.namespace,
                 monitoring_namespace=chosen.platform.monitoring_namespace,
+                rollouts=bool(moved),
                 opts=pulumi.ResourceOptions(providers=[cluster]),
             )
     if chosen.dashboards.enabled:

@@ -15,8 +15,8 @@ from components.delivery.settings import DeliverySettings, RolloutSettings
 from components.security import api_access, network, pod_defaults
 from components.workload import Workload, http_probe
 
-PORT = 9479
-"""Probes and metrics."""
+PORT = naming.ROLLOUT_CONTROLLER_PORT
+"""Probes, metrics, and how each rollout stands."""
 _MONITOR = f"http://{naming.MODEL_MONITOR}:{naming.MODEL_MONITOR_PORT}"
 
 
@@ -47,6 +47,7 @@ class RolloutController(Workload):
       the controller's
     - Deployment of one pod, NetworkPolicy: in from Prometheus, out to it, to DNS, to
       the API server and, for gates of predictions, to the model monitor
+    - for a model console: a Service, and the way in from it
     - ConfigMap `rules-<namespace>-<name>` in the monitoring namespace: alerts
 
     The HTTPRoute `<server>-traffic` is the model server's to create.
@@ -60,11 +61,13 @@ class RolloutController(Workload):
         *,
         namespace: str,
         monitoring_namespace: str = naming.MONITORING_NAMESPACE,
+        console: bool = False,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """`rollouts` by the model server's name.
 
-        `monitoring_namespace`: of the Prometheus that scrapes the controller.
+        `monitoring_namespace`: of the Prometheus that scrapes the controller;
+        `console`: whether there is a model console that shows the rollouts.
         """
         super().__init__(
             "slipway:delivery:RolloutController",
@@ -77,12 +80,12 @@ class RolloutController(Workload):
         self.add_account()
         self.add_role(list(_rights(self._rollouts)))
         asked, port = settings.prometheus
+        callers = [network.in_namespace(monitoring_namespace)]
+        if console:
+            callers.append(network.pods_of(naming.MODEL_CONSOLE))
+            self.add_service(PORT)
         self.add_network_policy(
-            ingress=[
-                network.allow_from(
-                    network.in_namespace(monitoring_namespace), to=(PORT,)
-                )
-            ],
+            ingress=[network.allow_from(*callers, to=(PORT,))],
             egress=[
                 network.allow_dns(),
                 network.allow_api_server(),
@@ -99,6 +102,13 @@ class RolloutController(Workload):
     @property
     def _reads_monitor(self) -> bool:
         return any(it.settings.gates.cohorts for it in self._rollouts.values())
+
+    def _models(self) -> list[dict[str, str]]:
+        """The models' names, where any differs from its server's."""
+        found = [it.model or name for name, it in self._rollouts.items()]
+        if found == [*self._rollouts]:
+            return []
+        return [{"name": "ROLLOUT_MODELS", "value": ",".join(found)}]
 
     def _to_monitor(self) -> list[network.Rule]:
         if not self._reads_monitor:
@@ -174,6 +184,7 @@ class RolloutController(Workload):
             env=[
                 {"name": "ROLLOUT_NAMESPACE", "value": self.namespace},
                 {"name": "ROLLOUT_SERVERS", "value": ",".join(self._rollouts)},
+                *self._models(),
                 {"name": "ROLLOUT_PROMETHEUS", "value": self._settings.prometheus_url},
                 {
                     "name": "ROLLOUT_TICK_SECONDS",

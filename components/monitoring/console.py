@@ -19,7 +19,7 @@ METRICS_PORT = 9311
 
 
 class ModelConsole(Workload):
-    """Web pages of what the model monitor and Alertmanager know.
+    """Web pages of what model monitor, Alertmanager and rollout controller know.
 
     Creates, in the models' namespace:
 
@@ -27,7 +27,7 @@ class ModelConsole(Workload):
       Deployment of one pod;
     - NetworkPolicy: in from the namespaces that may open the pages (from anywhere if a
       port is given), to the metrics from Prometheus' namespace; out to the monitor,
-      Alertmanager and DNS.
+      Alertmanager, the rollout controller if there is one, and DNS.
     """
 
     def __init__(
@@ -37,8 +37,10 @@ class ModelConsole(Workload):
         *,
         namespace: str,
         monitoring_namespace: str,
+        rollouts: bool = False,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
+        """`rollouts`: whether the namespace has a rollout controller."""
         super().__init__(
             "slipway:monitoring:ModelConsole",
             name,
@@ -47,6 +49,7 @@ class ModelConsole(Workload):
             opts=opts,
         )
         self._settings, self._monitoring_namespace = settings, monitoring_namespace
+        self._rollouts = rollouts
         self.add_account()
         self._network()
         self.add_service(PORT, node_port=settings.node_port)
@@ -75,6 +78,10 @@ class ModelConsole(Workload):
                 self._monitoring_namespace, naming.selector(naming.ALERTMANAGER)
             )
             egress.append(network.allow_to(router, on=(alertmanager.PORT,)))
+        if self._rollouts:
+            controller = network.pods_of(naming.ROLLOUT_CONTROLLER)
+            port = naming.ROLLOUT_CONTROLLER_PORT
+            egress.append(network.allow_to(controller, on=(port,)))
         self.add_network_policy(ingress=self._ingress(), egress=egress)
 
     def _environment(self) -> list[dict[str, str]]:
@@ -84,6 +91,10 @@ class ModelConsole(Workload):
             host = f"{naming.ALERTMANAGER}.{self._monitoring_namespace}.svc"
             url = f"http://{host}:{alertmanager.PORT}"
             found.append({"name": "MODEL_CONSOLE_ALERTMANAGER_URL", "value": url})
+        if self._rollouts:
+            address = f"{naming.ROLLOUT_CONTROLLER}:{naming.ROLLOUT_CONTROLLER_PORT}"
+            url = f"http://{address}"
+            found.append({"name": "MODEL_CONSOLE_ROLLOUTS_URL", "value": url})
         if self._settings.hosts:
             names = ",".join(self._settings.hosts)
             found.append({"name": "MODEL_CONSOLE_NAMES", "value": names})

@@ -31,7 +31,7 @@ HostName = Annotated[str, AfterValidator(_host_name)]
 
 
 class ConsoleSettings(Settings):
-    """Web pages of the figures, the alerts and the audit trail, for reading alone.
+    """Web pages of figures, alerts, rollouts and the audit trail, for reading alone.
 
     They ask for no password: whoever reaches the port may read them.
     """

@@ -190,3 +190,76 @@ def test_names_of_readers_are_reported_to_the_console() -> None:
 def test_what_is_no_host_name_is_refused(name: str) -> None:
     with pytest.raises(SettingsError, match="no host name"):
         stack({"hosts": [name]})
+
+
+CONTROLLER = {"app.kubernetes.io/name": "rollout-controller"}
+ROLLOUT = {
+    "revisions": {
+        "a": {"model_image": "employment"},
+        "b": {"model_image": "base", "arm": "canary"},
+    },
+    "rollout": {"from": "a", "to": "b"},
+}
+
+
+def of_controller(made: Rendered, kind: str) -> list[dict[str, Any]]:
+    return [
+        one
+        for one in made.manifests
+        if (one["kind"], one["metadata"]["name"]) == (kind, naming.ROLLOUT_CONTROLLER)
+    ]
+
+
+def rolled(console: dict[str, Any] | None, **more: Any) -> Rendered:
+    sent = {"prediction_log": {"sink": "monitor"}, "monitor": {}}
+    model = {key: it for key, it in r.EMPLOYMENT.items() if key != "model_image"}
+    monitor = {} if console is None else {"console": console}
+    models = {"employment": {**model, **sent, **ROLLOUT, **more}}
+    return r.models(monitor=monitor, models=models)
+
+
+def test_it_reaches_the_rollout_controller_where_there_is_one() -> None:
+    made = rolled({"alerts": False})
+    *_, rule = policy(made)["egress"]
+    assert rule == {
+        "ports": [{"port": 9479, "protocol": "TCP"}],
+        "to": [{"podSelector": {"matchLabels": CONTROLLER}}],
+    }
+    (container,) = objects(made)["Deployment"]["spec"]["template"]["spec"]["containers"]
+    told = settings.read({one["name"]: one["value"] for one in container["env"]})
+    assert told.rollouts_url == "http://rollout-controller:9479"
+    (service,) = of_controller(made, "Service")
+    assert service["spec"]["type"] == "ClusterIP"
+    (port,) = service["spec"]["ports"]
+    assert port["port"] == 9479
+    (deployment,) = of_controller(made, "Deployment")
+    (program,) = deployment["spec"]["template"]["spec"]["containers"]
+    names = {it["name"]: it["containerPort"] for it in program["ports"]}
+    assert names[port["targetPort"]] == 9479
+    labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"].items() <= labels.items()
+    # Without a rollout nothing of it is left.
+    assert ports(policy(stack({"alerts": False}))["egress"])[1:] == [[9300]]
+
+
+@pytest.mark.parametrize("console", [None, {}])
+def test_the_controller_lets_a_console_in_that_is_there(
+    console: dict[str, Any] | None,
+) -> None:
+    made = rolled(console)
+    (found,) = of_controller(made, "NetworkPolicy")
+    (rule,) = found["spec"]["ingress"]
+    assert ports([rule]) == [[9479]]
+    let_in = {"podSelector": {"matchLabels": CONSOLE}} in rule["from"]
+    assert let_in == (console is not None)
+    assert bool(of_controller(made, "Service")) == (console is not None)
+
+
+def test_the_controller_knows_the_monitors_names_of_the_models() -> None:
+    def told(made: Rendered) -> dict[str, str]:
+        (deployment,) = of_controller(made, "Deployment")
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        return {one["name"]: one["value"] for one in container["env"]}
+
+    assert "ROLLOUT_MODELS" not in told(rolled({}))
+    assert told(rolled({}, model="census"))["ROLLOUT_MODELS"] == "census"
