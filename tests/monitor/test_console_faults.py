@@ -16,12 +16,14 @@ import pytest
 from model_console import pages, server
 from model_console.settings import Settings
 from prometheus_client import CollectorRegistry
+from rollout.status import OrderKind
 from starlette.types import ASGIApp
 
-from tests.support import consoles, watched_models, web_pages
+from tests.support import consoles, shown_rollouts, watched_models, web_pages
 from tests.support.web_pages import words
 
-PATHS = ["/", "/models/loans", "/alerts", "/audit"]
+PATHS = ["/", "/models/loans", "/alerts", "/audit", "/rollouts", "/rollouts/m"]
+ROLLOUTS = "http://rollouts"
 MARKUP = "\"'></td><script>alert(1)</script><img src=x onerror=alert(1)>&\x00\ud800"
 ROUNDS = 40
 Handler = Callable[[httpx.Request], Any]
@@ -29,7 +31,7 @@ Handler = Callable[[httpx.Request], Any]
 
 @dataclass
 class Sources:
-    """Answers by host, as the monitor and Alertmanager would give them."""
+    """Answers by path, as monitor, Alertmanager and rollout controller give them."""
 
     answers: dict[str, Any]
     handlers: dict[str, Handler] = field(default_factory=dict)
@@ -47,7 +49,8 @@ class Sources:
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the real monitor answers, by path, and alerts in Alertmanager's form."""
+    """What the real monitor and the real rollout controller answer, by path, and alerts
+    in Alertmanager's form."""
     folder = tmp_path_factory.mktemp("faults")
     config = watched_models.fill(folder)
     with watched_models.monitor(folder, config) as ports:
@@ -60,6 +63,15 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     )
     status = {"state": "active", "silencedBy": [], "inhibitedBy": []}
     alert |= {"startsAt": "2026-11-29T08:00:00Z", "status": status}
+    with shown_rollouts.controller() as controller:
+        controller.look(0)
+        controller.order(OrderKind.PAUSE, "p")
+        controller.look(1000)
+        controller.order(OrderKind.RESUME, "r")
+        controller.look(2000)
+        controller.look(3000)
+        controller.order(OrderKind.PAUSE, "q")
+        found |= controller.answers
     return {**found, "/api/v2/alerts": [alert]}
 
 
@@ -90,6 +102,7 @@ def client_of(sources: Sources, **changes: Any) -> Client:
     settings = Settings(
         monitor_url="http://monitor",
         alertmanager_url="http://alertmanager",
+        rollouts_url="",
         timeout_seconds=0.2,
         answer_mib=1,
         host="127.0.0.1",
@@ -107,7 +120,7 @@ def client_of(sources: Sources, **changes: Any) -> Client:
 
 @pytest.fixture
 def client(sources: Sources) -> Client:
-    return client_of(sources)
+    return client_of(sources, rollouts_url=ROLLOUTS)
 
 
 def refuse(_: httpx.Request) -> httpx.Response:
@@ -158,7 +171,7 @@ FAULTS: dict[str, tuple[Handler, str]] = {
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("host", ["monitor", "alertmanager"])
+@pytest.mark.parametrize("host", ["monitor", "alertmanager", "rollouts"])
 def test_a_part_that_fails_is_a_notice_beside_the_rest(
     client: Client, sources: Sources, host: str, fault: str, path: str
 ) -> None:
@@ -169,8 +182,14 @@ def test_a_part_that_fails_is_a_notice_beside_the_rest(
     assert web_pages.problems(answer.text) == []
     text = words(web_pages.parsed(answer.text))
     asked = {"/alerts": ["alertmanager"], "/audit": ["monitor"]}
+    asked |= {"/rollouts": ["rollouts"], "/rollouts/m": ["rollouts"]}
+    asked |= {"/models/loans": ["monitor", "alertmanager", "rollouts"]}
     concerned = host in asked.get(path, ["monitor", "alertmanager"])
-    name = {"monitor": "The model monitor", "alertmanager": "Alertmanager"}[host]
+    name = {
+        "monitor": "The model monitor",
+        "alertmanager": "Alertmanager",
+        "rollouts": "The rollout controller",
+    }[host]
     assert (f"{name} {reason}" in text) == concerned
     if host == "alertmanager" and path == "/models/loans":
         assert "below baseline" in text
@@ -202,7 +221,7 @@ def test_few_pages_are_made_at_once(sources: Sources) -> None:
 
 def test_without_alertmanager_no_alert_is_asked_for(sources: Sources) -> None:
     sources.handlers["alertmanager"] = refuse
-    client = client_of(sources, alertmanager_url="")
+    client = client_of(sources, alertmanager_url="", rollouts_url=ROLLOUTS)
     for path in PATHS:
         answer = client.get(path)
         assert answer.status_code == 200
@@ -247,7 +266,7 @@ def test_no_text_becomes_markup(sources: Sources, path: str) -> None:
     (alert,) = sources.answers["/api/v2/alerts"]
     alert["annotations"]["runbook_url"] = "javascript:alert(1)"
     alert["labels"]["model"] = '../"onclick=x'
-    answer = client_of(sources, answer_mib=8).get(path)
+    answer = client_of(sources, answer_mib=8, rollouts_url=ROLLOUTS).get(path)
     assert answer.status_code == 200
     assert web_pages.problems(answer.text) == []
     assert "form that this console does not know" not in answer.text
@@ -327,4 +346,4 @@ def test_whatever_is_answered_there_is_a_page(
             assert web_pages.problems(answer.text) == [], (number, path)
             wholes += 'class="notice bad"' not in answer.text
     # Neither is everything refused, nor does everything pass.
-    assert 0.3 < wholes / (5 * ROUNDS) < 0.95
+    assert 0.3 < wholes / ((len(PATHS) + 1) * ROUNDS) < 0.95

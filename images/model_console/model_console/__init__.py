@@ -1,1 +1,1 @@
-"""The model console: web pages of what the model monitor and Alertmanager know."""
+"""The model console: web pages of monitor, Alertmanager and rollout controller."""

@@ -10,6 +10,9 @@ from model_console.shape import clean
 
 NOTHING = "-"
 DETAILS_LETTERS = 2000
+TEXT_LETTERS = 1000
+LATEST = 253_402_300_799
+"""The last second that a date has (9999-12-31)."""
 METRICS = {
     "auc": "AUC",
     "f1": "F1",
@@ -64,6 +67,23 @@ def moment(text: str | None) -> str:
     return f"{found:%Y-%m-%d %H:%M} UTC"
 
 
+def date_of(seconds: int | None) -> str | None:
+    """Return Unix seconds as a time of RFC 3339; None for what is no date."""
+    if seconds is None or not 0 <= seconds <= LATEST:
+        return None
+    return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat()
+
+
+def points(share: float | None) -> str:
+    """Return a share of 1 in percentage points."""
+    return "not known" if share is None else f"{share * 100:.2f}"
+
+
+def short(text: str) -> str:
+    """Return the beginning of a long text of another program."""
+    return text if len(text) <= TEXT_LETTERS else f"{text[: TEXT_LETTERS - 1]}…"
+
+
 def metric(name: str) -> str:
     return METRICS.get(name, name.replace("_", " "))
 
@@ -86,6 +106,9 @@ FILTERS = {
     "count": count,
     "p_value": p_value,
     "moment": moment,
+    "date_of": date_of,
+    "points": points,
+    "short": short,
     "metric": metric,
     "details": details,
 }

@@ -16,16 +16,17 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from model_console import formats, model_page, verdicts
+from model_console import formats, model_page, rollout_page, verdicts
 from model_console.alerts import AlertsAnswer
 from model_console.figures import ModelAnswer, ModelsAnswer, Results, Revision
+from model_console.rollouts import RolloutAnswer, RolloutsAnswer
 from model_console.shape import clean
 from model_console.sources import Sources, Trouble, Unknown
 
 FOLDER = Path(__file__).parent
 STATIC = {"console.css": "text/css; charset=utf-8", "icon.svg": "image/svg+xml"}
 AUDIT_ENTRIES = 100
-MOST_ALERTS = 500
+MOST_ALERTS = MOST_ROLLOUTS = 500
 AT_ONCE = 4
 """Pages that are made at the same time: more would hold up probes, and their answers
 would not fit into the pod's memory."""
@@ -56,12 +57,15 @@ class Pages:
         digest = hashlib.sha256(b"".join(self._static.values())).hexdigest()[:10]
         self._templates.globals |= {"version": digest, "verdict_of": verdicts.of}
         self._templates.globals["of_attributions"] = verdicts.of_attributions
-        self._templates.globals["signs"] = SIGNS
+        self._templates.globals |= {"signs": SIGNS, "has_rollouts": sources.rolls_out}
+        self._templates.globals["renew_seconds"] = rollout_page.RENEW_SECONDS
 
     def routes(self) -> list[BaseRoute]:
         return [
             Route("/", self._in_turn(self.fleet)),
             Route("/models/{model}", self._in_turn(self.model)),
+            Route("/rollouts", self._in_turn(self.rollouts)),
+            Route("/rollouts/{server}", self._in_turn(self.rollout)),
             Route("/alerts", self._in_turn(self.alerts)),
             Route("/audit", self._in_turn(self.audit)),
             Route("/static/{name}", self.static),
@@ -103,8 +107,8 @@ class Pages:
 
     async def model(self, request: Request) -> Response:
         name = clean(request.path_params["model"])
-        found, alerts = await asyncio.gather(
-            self._sources.model(name), self._sources.alerts()
+        found, alerts, rollouts = await asyncio.gather(
+            self._sources.model(name), self._sources.alerts(), self._sources.rollouts()
         )
         if isinstance(found, Unknown):
             raise HTTPException(HTTPStatus.NOT_FOUND, f"There is no model “{name}”.")
@@ -119,9 +123,41 @@ class Pages:
             found=found,
             alerts=alerts,
             own_alerts=own,
+            rollouts=rollouts.of(name) if isinstance(rollouts, RolloutsAnswer) else (),
             of_drift=verdicts.of_drift,
             of_windows=verdicts.of_windows,
-            **_troubles(found, alerts),
+            **_troubles(found, alerts, rollouts),
+        )
+
+    async def rollouts(self, _: Request) -> Response:
+        found = await self._sources.rollouts()
+        lines = found.rollouts if isinstance(found, RolloutsAnswer) else ()
+        return self._page(
+            "rollouts",
+            rollouts=found,
+            shown=lines[:MOST_ROLLOUTS],
+            left_out=max(0, len(lines) - MOST_ROLLOUTS),
+            **_troubles(found),
+        )
+
+    async def rollout(self, request: Request) -> Response:
+        server = clean(request.path_params["server"])
+        found = await self._sources.rollout(server)
+        if isinstance(found, Unknown):
+            said = f"There is no rollout of “{server}”."
+            raise HTTPException(HTTPStatus.NOT_FOUND, said)
+        answer = found if isinstance(found, RolloutAnswer) else None
+        page = None
+        if answer and answer.rollout:
+            page = rollout_page.page(answer, answer.rollout)
+        renews = "renew" in request.query_params
+        return self._page(
+            "rollout",
+            server=server,
+            answer=answer,
+            page=page,
+            renews=renews and (answer is None or answer.goes_on),
+            **_troubles(found),
         )
 
     async def alerts(self, _: Request) -> Response:

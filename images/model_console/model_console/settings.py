@@ -31,6 +31,11 @@ VARIABLES = (
     Variable(
         "ALERTMANAGER_URL", "", "address of Alertmanager; without it no alert is shown"
     ),
+    Variable(
+        "ROLLOUTS_URL",
+        "",
+        "address of the rollout controller; without it no rollout is shown",
+    ),
     Variable("TIMEOUT_SECONDS", 3.0, "longest time for a whole answer", 0.1, 60),
     Variable("ANSWER_MIB", 8, "largest answer, in MiB", 1, 1024),
     Variable("HOST", "0.0.0.0", "address to listen on"),  # noqa: S104, a container's
@@ -65,6 +70,7 @@ class Settings:
 
     monitor_url: str
     alertmanager_url: str
+    rollouts_url: str
     timeout_seconds: float
     answer_mib: int
     host: str
@@ -146,6 +152,7 @@ def read(environment: Mapping[str, str]) -> Settings:
     found = Settings(
         monitor_url=values.url("MONITOR_URL", required=True),
         alertmanager_url=values.url("ALERTMANAGER_URL", required=False),
+        rollouts_url=values.url("ROLLOUTS_URL", required=False),
         timeout_seconds=values.number("TIMEOUT_SECONDS"),
         answer_mib=int(values.number("ANSWER_MIB")),
         host=values.text("HOST"),

@@ -1,4 +1,4 @@
-"""The monitor's and Alertmanager's answers, each within its time, or why not."""
+"""The answers of monitor, Alertmanager and rollout controller, in time, or why not."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from prometheus_client import Counter
 from model_console import alerts, shape
 from model_console.alerts import Alert, AlertsAnswer
 from model_console.figures import AuditAnswer, ModelAnswer, ModelsAnswer
+from model_console.rollouts import RolloutAnswer, RolloutsAnswer
 from model_console.settings import Settings
 
 T = TypeVar("T")
 MIB = 1 << 20
 MONITOR, ALERTMANAGER = "The model monitor", "Alertmanager"
-_COUNTED = {MONITOR: "monitor", ALERTMANAGER: "alertmanager"}
+ROLLOUTS = "The rollout controller"
+_COUNTED = {MONITOR: "monitor", ALERTMANAGER: "alertmanager", ROLLOUTS: "rollouts"}
 """Names in the metrics."""
 OTHER = "answers that it has no such page; is it of an older version?"
 CONNECTIONS = 16
-"""At the same time, to both together."""
+"""At the same time, to all together."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,12 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Unknown:
-    """The monitor says that there is no such model."""
+    """The source says that there is no such model, or rollout."""
 
 
 @dataclass(frozen=True)
 class NotAsked:
-    """No address of Alertmanager was given."""
+    """No address of the source was given."""
 
 
 class _TroubleError(Exception):
@@ -89,6 +91,29 @@ class Sources:
         found = await self._monitor(AuditAnswer, f"/api/v1/audit?limit={limit}")
         return Trouble(MONITOR, OTHER) if isinstance(found, Unknown) else found
 
+    @property
+    def rolls_out(self) -> bool:
+        """Whether there is a rollout controller to ask."""
+        return bool(self._settings.rollouts_url)
+
+    async def rollouts(self) -> RolloutsAnswer | Trouble | NotAsked:
+        address = self._settings.rollouts_url
+        if not address:
+            return NotAsked()
+        found = await self._ask(RolloutsAnswer, ROLLOUTS, f"{address}/rollouts")
+        return Trouble(ROLLOUTS, OTHER) if isinstance(found, Unknown) else found
+
+    async def rollout(self, server: str) -> RolloutAnswer | Trouble | Unknown | None:
+        """None: the controller has not looked at it yet."""
+        address = self._settings.rollouts_url
+        if not address:
+            return Unknown()
+        url = f"{address}/rollouts/{quote(server, '')}"
+        kind: Any = RolloutAnswer | None
+        found: RolloutAnswer | Trouble | Unknown | None
+        found = await self._ask(kind, ROLLOUTS, url)
+        return found
+
     async def alerts(self) -> AlertsAnswer | Trouble | NotAsked:
         address = self._settings.alertmanager_url
         if not address:
@@ -102,15 +127,17 @@ class Sources:
         return AlertsAnswer(alerts.in_order(found))
 
     async def _monitor(self, kind: type[T], path: str) -> T | Trouble | Unknown:
+        return await self._ask(kind, MONITOR, self._settings.monitor_url + path)
+
+    async def _ask(self, kind: type[T], source: str, url: str) -> T | Trouble | Unknown:
         try:
-            raw = await self._json(self._settings.monitor_url + path)
-            found = shape.read(kind, raw)
+            found = shape.read(kind, await self._json(url))
         except _UnknownError:
-            self._requests.labels("monitor", "ok").inc()
+            self._requests.labels(_COUNTED[source], "ok").inc()
             return Unknown()
         except (_TroubleError, shape.FormError) as error:
-            return self._trouble(MONITOR, error)
-        self._requests.labels("monitor", "ok").inc()
+            return self._trouble(source, error)
+        self._requests.labels(_COUNTED[source], "ok").inc()
         return found
 
     def _trouble(self, source: str, error: Exception) -> Trouble:

@@ -4,8 +4,17 @@ Each has a title and a description for those who do not see it; the pages show t
 figures as a table beside it.
 """
 
+from model_console.charts.closing import Closing, closing
 from model_console.charts.cusum import cusum
 from model_console.charts.histogram import histogram
 from model_console.charts.over_time import Baseline, Point, over_time
 
-__all__ = ["Baseline", "Point", "cusum", "histogram", "over_time"]
+__all__ = [
+    "Baseline",
+    "Closing",
+    "Point",
+    "closing",
+    "cusum",
+    "histogram",
+    "over_time",
+]

@@ -94,21 +94,24 @@ def vertical_axis(scale: Scale) -> list[Markup]:
 
 
 def days_axis(days: Sequence[str], places: Sequence[float]) -> list[Markup]:
-    """Return the first and the last day, and what is measured along the axis."""
+    return ends_axis(days[0], days[-1], places, "days with predictions")
+
+
+def ends_axis(
+    first: str, last: str, places: Sequence[float], words: str
+) -> list[Markup]:
+    """Return the first and the last name, and what is measured along the axis."""
     found = [
         element("line", x1=LEFT, x2=RIGHT, y1=BOTTOM, y2=BOTTOM, class_="axis"),
-        element("text", days[0], x=LEFT, y=BOTTOM + 16, class_="tick start"),
+        element("text", first, x=LEFT, y=BOTTOM + 16, class_="tick start"),
     ]
-    if len(days) > 1:
-        found.append(
-            element("text", days[-1], x=RIGHT, y=BOTTOM + 16, class_="tick end")
-        )
+    if len(places) > 1:
+        found.append(element("text", last, x=RIGHT, y=BOTTOM + 16, class_="tick end"))
     found += [
         element("line", x1=x, x2=x, y1=BOTTOM, y2=BOTTOM + 3, class_="axis")
         for x in (places[0], places[-1])
     ]
     middle = (LEFT + RIGHT) / 2
-    words = "days with predictions"
     found.append(element("text", words, x=middle, y=HEIGHT - 4, class_="tick"))
     return found
 
