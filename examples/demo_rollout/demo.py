@@ -20,12 +20,12 @@ from rollout.status import Phase
 from components import naming
 from examples.demo_rollout.callers import Callers
 from examples.demo_rollout.failing_pod import failing
+from examples.demo_rollout.lab_stack import LabStack
 from examples.demo_rollout.stack import (
     MODEL,
     PREFIX,
     SERVER,
     STACK,
-    DemoStack,
     Pair,
     settings,
 )
@@ -71,7 +71,7 @@ def run(console: Console, gateway: str, folder: Path, interval: int) -> list[Res
     gateway: URL of the lab's gateway; folder: for the stack's files; interval: seconds
     between two looks at the counts. Raises OperatorError.
     """
-    stack = DemoStack(folder)
+    stack = LabStack(STACK, folder)
     body = _request()
 
     def callers() -> Callers:
@@ -79,11 +79,11 @@ def run(console: Console, gateway: str, folder: Path, interval: int) -> list[Res
 
     try:
         console.rule("A good revision")
-        stack.up(settings(GOOD, ["monday", "tuesday"], interval))
+        stack.up(**settings(GOOD, ["monday", "tuesday"], interval))
         results = [_roll(console, folder, callers(), GOOD, interval)]
         console.rule("A revision that fails 2 % of its requests")
         names = ["monday", "tuesday", "wednesday"]
-        stack.up(settings(BAD, names, interval))
+        stack.up(**settings(BAD, names, interval))
         results += [_roll(console, folder, callers(), BAD, interval)]
         return results
     finally:

@@ -13,11 +13,12 @@ import yaml
 
 from components import images as references
 from components import naming
+from examples.demo_rollout.lab_stack import SMALL
 from slipway import images
 from slipway.images import registry
 from tests.cluster.conftest import Cluster
 from tests.support.kube import wait_until
-from tests.support.own_stack import SMALL, OwnStack
+from tests.support.own_stack import OwnStack
 
 SPACE, NAME, SERVER = "data-test", "postgres", "scoring"
 PASSWORD = "quite-long-and-made-for-a-test"

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from components.platform import own_ca
+from examples.demo_rollout.lab_stack import SMALL
 from slipway import images
 from slipway.cluster.kube_api import KubeApi
 from slipway.keys import Keys
 from tests.cluster.conftest import Cluster
 from tests.support.kube import wait_until
-from tests.support.own_stack import SMALL, OwnStack
+from tests.support.own_stack import OwnStack
 from tests.support.triton_client import Triton, TritonError
 
 MODEL, SERVER, SECRET = "employment", "called", "called-keys"

@@ -75,8 +75,8 @@ def test_the_old_revision_gives_one_and_the_new_one_gets_its_share(
         lending.stack.up(**settings("first", "second"))
         lending.until(is_at("second", 20), 120, "the step with a lent replica")
         lending.until(test_rollout.counted, 90, "counts of both revisions")
-    assert callers.failed == {}
-    assert set(callers.revisions) == {"first", "second"}
+    assert callers.failures == {}
+    assert set(callers.answers) == {"first", "second"}
     found = wait_until(
         lambda: (
             (both := tuple(replicas(cluster, it) for it in ("first", "second")))

@@ -20,21 +20,21 @@ from rollout.status import OrderKind, Phase
 
 from components import naming
 from examples.demo_rollout import failing_pod
+from examples.demo_rollout.callers import Callers
+from examples.demo_rollout.lab_stack import SMALL
 from slipway import images
 from slipway.engine import stack_api
 from slipway.rollouts.live import Live, State
 from tests.cluster.conftest import Cluster
 from tests.support import oip
 from tests.support.kube import wait_until
-from tests.support.own_stack import SMALL, OwnStack
-from tests.support.versioned import Callers
+from tests.support.own_stack import OwnStack
 
 pytestmark = pytest.mark.calm
 STACK, SERVER, MODEL = "models.rollout", "rolled", "employment"
 PREFIX = "/rolled/v1"
 SCRAPE_SECONDS = 2
 """As the lab's platform has it."""
-MOST = 1_000_000
 
 
 def settings(stable: str, canary: str, names: list[str], **more: Any) -> dict[str, Any]:
@@ -74,7 +74,7 @@ class Rolled:
         self.stack.up(**settings(stable, canary, [*names], **more))
 
     def callers(self) -> Callers:
-        return Callers(self.url, self.body, most=MOST)
+        return Callers(self.url, self.body)
 
     def until(self, wanted: Any, seconds: float, what: str) -> State:
         """The first state that is wanted; told with the last one if there is none."""
@@ -139,8 +139,8 @@ def test_the_first_step_begins_and_both_revisions_are_counted(rolled: Rolled) ->
         found = rolled.until(counted, 90, "counts of both revisions")
     (errors,) = found.look["judgements"] if found.look else [{}]
     assert errors["bad"] == [0, 0], errors
-    assert callers.failed == {}
-    assert set(callers.revisions) == {"first", "second"}
+    assert callers.failures == {}
+    assert set(callers.answers) == {"first", "second"}
 
 
 def test_up_and_a_killed_controller_change_no_weight(rolled: Rolled) -> None:
@@ -157,7 +157,7 @@ def test_up_and_a_killed_controller_change_no_weight(rolled: Rolled) -> None:
         rolled.cluster.kube.rollout(naming.ROLLOUT_CONTROLLER)
         rolled.until(lambda it: it.look is not None, 60, "the controller looks again")
     assert rolled.weight("second") == 50
-    assert callers.failed == {}
+    assert callers.failures == {}
 
 
 def test_without_prometheus_it_holds(rolled: Rolled) -> None:
@@ -188,7 +188,7 @@ def test_other_settings_wait_for_a_person_and_then_it_is_promoted(
         rolled.until(
             lambda it: it.status and it.status.phase is Phase.PROMOTED, 20, "its end"
         )
-    assert callers.failed == {}
+    assert callers.failures == {}
     assert found.route.weights == {"first": 0, "second": 100}
 
 
@@ -210,7 +210,7 @@ def test_a_revision_with_two_percent_errors_is_taken_back(rolled: Rolled) -> Non
     finally:
         rolled.cluster.kube.delete(pod)
     # What failed are the bad pod's own answers.
-    assert set(callers.failed) <= {"500"}, callers.failed
+    assert set(callers.failures) <= {"500"}, callers.failures
     answer = httpx.post(
         rolled.url,
         content=rolled.body,

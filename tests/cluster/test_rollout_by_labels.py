@@ -20,6 +20,7 @@ import yaml
 from rollout.objects import ENTRY_LABEL, Names
 from rollout.status import Phase
 
+from examples.demo_rollout.lab_stack import SMALL
 from slipway import images, stack_files
 from slipway.engine import stack_api
 from slipway.engine.engine import Engine
@@ -29,7 +30,6 @@ from tests.cluster.conftest import Cluster
 from tests.cluster.test_rollout import SCRAPE_SECONDS
 from tests.support import oip
 from tests.support.kube import wait_until
-from tests.support.own_stack import SMALL
 from toolchain import paths
 
 STACK, SERVER, MODEL, PREFIX = "models.lab", "graded", "employment", "/graded/v1"

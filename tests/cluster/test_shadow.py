@@ -79,8 +79,8 @@ def test_copies_are_counted_and_nobody_gets_their_answers(copied: Rolled) -> Non
         found = copied.until(test_rollout.counted, 90, "counts of copies")
         assert found.route.weights == {"first": 100, "second": 0}
         assert found.route.mirrors == {"second": 100}
-    assert callers.failed == {}
-    assert set(callers.revisions) == {"first"}
+    assert callers.failures == {}
+    assert set(callers.answers) == {"first"}
     # Each copy bears the id of its request, and the new revision knows it for a copy.
     copies = wait_until(lambda: arms(copied.cluster, "second"), 15, "copies in the log")
     assert set(copies.values()) == {"shadow"}
@@ -92,8 +92,8 @@ def test_the_first_step_begins_once_they_agree_and_copies_end(copied: Rolled) ->
         found = copied.until(is_at("second", 50), 90, "the first step")
         copied.until(test_rollout.counted, 90, "counts of both revisions")
     assert found.route.mirrors == {}
-    assert callers.failed == {}
-    assert set(callers.revisions) == {"first", "second"}
+    assert callers.failures == {}
+    assert set(callers.answers) == {"first", "second"}
     begun, agreed = copied.live.entries()[:2]
     assert begun["mirrors"] == {"before": 0, "after": 100}
     assert agreed["mirrors"] == {"before": 100, "after": 0}

@@ -15,9 +15,10 @@ from typing import Any
 import httpx
 import pytest
 
+from examples.demo_rollout.lab_stack import SMALL
 from tests.cluster.conftest import Cluster
 from tests.support.kube import wait_until
-from tests.support.own_stack import SMALL, OwnStack
+from tests.support.own_stack import OwnStack
 
 PIECES, IDLE, SHORT = 40, 5, 6
 CODES = ("AGEP", "SCHL", "MAR", "RELP", "DIS", "ESP", "CIT", "MIG", "MIL", "ANC") + (

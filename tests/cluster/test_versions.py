@@ -10,19 +10,13 @@ from typing import Any
 import httpx
 import pytest
 
+from examples.demo_rollout.callers import REVISION, Callers
+from examples.demo_rollout.lab_stack import SMALL
 from slipway import images
 from tests.cluster.conftest import Cluster
 from tests.support import oip
 from tests.support.kube import wait_until
-from tests.support.versioned import (
-    MODEL,
-    NEW,
-    OLD,
-    REVISION,
-    SERVER,
-    Callers,
-    Versioned,
-)
+from tests.support.versioned import MODEL, NEW, OLD, SERVER, Versioned
 
 pytestmark = pytest.mark.calm
 WEIGHTS = {"champion": 70, "challenger": 30}
@@ -39,15 +33,7 @@ SETTINGS: dict[str, Any] = {
         },
         {"prefix": NEW},
     ],
-    # Two cores for everything.
-    "scaling": {"min_replicas": 1, "max_replicas": 1, "accept_single_replica": True},
-    "resources": {
-        "cpu_request_millicores": 50,
-        "cpu_limit_millicores": 1000,
-        "memory_request_mib": 128,
-        "memory_limit_mib": 384,
-    },
-    "prediction_log": {"total_mib": 16, "file_mib": 2},
+    **SMALL,
 }
 TOLD = {
     "deprecation": "@1767225600",
@@ -105,10 +91,10 @@ def ask(gateway: str, path: str, body: bytes, **headers: str) -> httpx.Response:
 def test_a_server_moves_to_revisions_and_fails_no_request(versioned: Versioned) -> None:
     moving = versioned.moving
     assert moving is not None
-    say(f"moved to revisions: answers {dict(moving.revisions)}")
-    assert moving.failed == {}
+    say(f"moved to revisions: answers {dict(moving.answers)}")
+    assert moving.failures == {}
     # By the one server, then by the revisions.
-    assert set(WEIGHTS) < set(moving.revisions)
+    assert set(WEIGHTS) < set(moving.answers)
 
 
 def test_the_header_chooses_the_revision(
@@ -192,13 +178,13 @@ def shares(gateway: str, body: bytes, weights: dict[str, int], requests: int) ->
     with Callers(f"{gateway}{NEW}/infer", body, most=requests) as callers:
         callers.wait()
     took = time.monotonic() - start
-    say(f"{requests} requests in {took:.0f} s: {dict(callers.revisions)}")
-    assert callers.failed == {}
-    assert callers.revisions.total() == requests
+    say(f"{requests} requests in {took:.0f} s: {dict(callers.answers)}")
+    assert callers.failures == {}
+    assert callers.answers.total() == requests
     for name, weight in weights.items():
         share = weight / 100
         sigma = math.sqrt(requests * share * (1 - share))
-        assert abs(callers.revisions[name] - requests * share) <= SIGMAS * sigma
+        assert abs(callers.answers[name] - requests * share) <= SIGMAS * sigma
 
 
 def test_weights_share_the_requests_out(
@@ -219,9 +205,9 @@ def test_other_weights_change_the_route_alone_and_fail_no_request(
     with Callers(f"{gateway}{NEW}/infer", body, most=200_000, callers=2) as callers:
         changes = versioned.up(LATER).changes
         time.sleep(2)
-    say(f"while weights changed: {dict(callers.revisions)}, failed {callers.failed}")
-    assert callers.failed == {}
-    assert callers.revisions.total() > 500
+    say(f"while weights changed: {dict(callers.answers)}, failed {callers.failures}")
+    assert callers.failures == {}
+    assert callers.answers.total() > 500
     assert changes.get("update") == 1, changes
     assert {kind for kind, number in changes.items() if number} == {"same", "update"}
     assert pods(cluster) == before
@@ -235,9 +221,9 @@ def test_a_revision_goes_and_fails_no_request(
     with Callers(f"{gateway}{NEW}/infer", body, most=200_000, callers=2) as callers:
         changes = versioned.up({"champion": 100}).changes
         time.sleep(2)
-    say(f"while a revision went: {dict(callers.revisions)}, failed {callers.failed}")
-    assert callers.failed == {}
-    assert set(callers.revisions) == set(WEIGHTS)
+    say(f"while a revision went: {dict(callers.answers)}, failed {callers.failures}")
+    assert callers.failures == {}
+    assert set(callers.answers) == set(WEIGHTS)
     assert changes.get("delete"), changes
     services = cluster.kube.run("get", "services", "-n", "models", "-o", "name").stdout
     assert f"service/{SERVER}-champion\n" in services

@@ -11,10 +11,11 @@ from typing import Any
 
 import httpx
 
+from examples.demo_rollout.lab_stack import SMALL
 from slipway.engine.results import StackResult
 from tests.cluster.conftest import Cluster
 from tests.support.kube import wait_until
-from tests.support.own_stack import SMALL, OwnStack
+from tests.support.own_stack import OwnStack
 
 STACK = "models.sleepy"
 WAKE_SECONDS = 150
