@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -57,6 +58,9 @@ class Member:
     attributes: Mapping[str, str]
     row: int = 0
     revision: str = "r1"
+
+
+Record = TypeVar("Record", Row, Member)
 
 
 def put_predictions(store: Store, name: str, rows: Sequence[Row], model: str) -> None:
@@ -122,10 +126,8 @@ def put_labels(store: Store, name: str, labels: Sequence[Label], model: str) -> 
         _write(path, columns)
 
 
-def _parts(
-    rows: Sequence[Row] | Sequence[Member], model: str
-) -> dict[Part, list[Row | Member]]:
-    found: dict[Part, list[Row | Member]] = defaultdict(list)
+def _parts(rows: Sequence[Record], model: str) -> dict[Part, list[Record]]:
+    found: dict[Part, list[Record]] = defaultdict(list)
     for it in rows:
         date, hour = it.time.date().isoformat(), f"{it.time.hour:02}"
         found[Part(date, hour, model, it.revision)].append(it)
