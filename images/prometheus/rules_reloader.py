@@ -127,8 +127,11 @@ def wanted(config_maps: list[dict[str, Any]]) -> dict[str, str]:
 def write(path: Path, text: str) -> None:
     """Replaces the file in one step: Prometheus never reads half of one."""
     part = path.with_name(f".{path.name}.part")
-    part.write_text(text)
-    part.replace(path)
+    try:
+        part.write_text(text)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def problem(folder: Path, text: str) -> str:

@@ -63,6 +63,22 @@ def test_files_are_named_after_their_config_map(reloader: ModuleType) -> None:
     assert found == {"a--x.yaml": GOOD, "b--x.yaml": GOOD}
 
 
+def test_a_full_disk_leaves_the_old_file_and_no_other(
+    reloader: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reloader.write(tmp_path / "a.yaml", GOOD)
+
+    def full(path: Path, _: str) -> None:
+        path.touch()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="No space left"):
+        reloader.write(tmp_path / "a.yaml", BETTER)
+    assert [it.name for it in tmp_path.iterdir()] == ["a.yaml"]
+    assert (tmp_path / "a.yaml").read_text() == GOOD
+
+
 def test_a_name_cannot_leave_the_folder(reloader: ModuleType) -> None:
     odd = {"metadata": {"name": "a"}, "data": {"../../etc/x.yaml": GOOD}}
     (name,) = reloader.wanted([odd])

@@ -16,7 +16,6 @@ import logging
 import os
 import shutil
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -160,16 +159,9 @@ class Inbox:
                 )
 
     def _write(self, request: Request) -> None:
-        temporary = self.folder / f"{WRITING}{uuid.uuid4().hex}"
-        try:
-            descriptor = os.open(
-                temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, whole_files.FILE_MODE
-            )
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(request.content())
-            whole_files.put(temporary, self._path(request.id, REQUEST))
-        finally:
-            temporary.unlink(missing_ok=True)
+        with whole_files.temporary(self.folder, WRITING) as written:
+            whole_files.write_new(written, request.content())
+            whole_files.put(written, self._path(request.id, REQUEST))
 
     def _clear(self, name: str) -> None:
         # The request first: it may name a person.

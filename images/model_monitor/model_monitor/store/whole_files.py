@@ -31,9 +31,9 @@ def whole(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def temporary(folder: Path) -> Iterator[Path]:
+def temporary(folder: Path, prefix: str = TEMPORARY) -> Iterator[Path]:
     """Yield a name for a new file; delete what has that name at the end."""
-    path = folder / f"{TEMPORARY}{uuid.uuid4().hex}"
+    path = folder / f"{prefix}{uuid.uuid4().hex}"
     try:
         yield path
     finally:
@@ -55,9 +55,14 @@ def temporary_folder(parent: Path) -> Iterator[Path]:
 def write_whole(path: Path, content: bytes) -> None:
     """Write `content` to `path`, whole or not at all."""
     with whole(path) as written:
-        descriptor = os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+        write_new(written, content)
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Write a file that does not exist yet; `put` makes it last."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
 
 
 def put(written: Path, path: Path) -> None:
