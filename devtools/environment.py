@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
@@ -95,7 +94,7 @@ def main() -> int:
         new = paths.ROOT / ".venv.new"
         new.unlink(missing_ok=True)
         new.symlink_to(target)
-        os.replace(new, link)  # noqa: PTH105
+        new.replace(link)
     return 0
 
 

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from toolchain import whole_files
 from toolchain.errors import OperatorError
 
 SERVICES = "services"
@@ -101,9 +102,8 @@ class Cgroups:
             return None
 
     def write(self, path: Path) -> None:
-        part = path.with_name(path.name + ".part")
-        part.write_text(json.dumps([asdict(entry) for entry in self.hierarchies]))
-        part.replace(path)
+        content = [asdict(entry) for entry in self.hierarchies]
+        whole_files.write(path, json.dumps(content))
 
     def create(self, group: str) -> None:
         """Makes a group in all hierarchies, ready to take processes."""

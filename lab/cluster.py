@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from toolchain import commands, programs
+from toolchain import commands, programs, whole_files
 from toolchain.errors import OperatorError
 
 _POLL_SECONDS = 0.5
@@ -28,10 +28,7 @@ class Cluster:
         """Copies a host's admin kubeconfig, leading to a port on loopback."""
         text = _SERVER.sub(rf"\g<1>https://127.0.0.1:{port}", source.read_text())
         if not self.kubeconfig.is_file() or self.kubeconfig.read_text() != text:
-            part = self.kubeconfig.with_suffix(".part")
-            part.touch(mode=0o600)
-            part.write_text(text)
-            part.replace(self.kubeconfig)
+            whole_files.write(self.kubeconfig, text, 0o600)
 
     def kubectl(self, *words: str, timeout_seconds: float = 10) -> str:
         """Runs kubectl; OperatorError if it fails."""

@@ -14,6 +14,7 @@ from lab.cgroups import Cgroups
 from lab.host_spec import HostSpec
 from lab.network import Network
 from lab.processes import ProcessRecord, alive
+from toolchain import whole_files
 from toolchain.errors import OperatorError
 
 BOOT_SECONDS = 120.0
@@ -90,9 +91,7 @@ class Host:
         return True
 
     def _write(self, spec: HostSpec) -> None:
-        part = self.spec_path.with_suffix(".part")
-        part.write_text(spec.text())
-        part.replace(self.spec_path)
+        whole_files.write(self.spec_path, spec.text())
 
     def wait_until_booted(self) -> None:
         """Waits until systemd has started all units; an error names what failed."""

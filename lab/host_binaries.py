@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from toolchain import builds, packages, paths, programs
+from toolchain import builds, packages, paths, programs, whole_files
 from toolchain.locks import locked
 
 GROUPS = ("kubernetes", "containerd")
@@ -30,16 +30,14 @@ def make(report: builds.Report = lambda *_: None) -> Path:
     with locked(target.parent / "lock"):
         if target.is_dir():
             return target
-        part = target.with_name(target.name + ".part")
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir()
-        for group in groups.values():
-            for name, path in group.files.items():
-                _link(path, part / name)
-        for places in DEBIAN.values():
-            for source, place in places.items():
-                _link(debian / source, part / place)
-        part.rename(target)
+        with whole_files.made(target) as part:
+            part.mkdir()
+            for group in groups.values():
+                for name, path in group.files.items():
+                    _link(path, part / name)
+            for places in DEBIAN.values():
+                for source, place in places.items():
+                    _link(debian / source, part / place)
     return target
 
 

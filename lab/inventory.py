@@ -14,6 +14,7 @@ from lab.settings import (
     LabSettings,
 )
 from lab.ssh import Keys
+from toolchain import whole_files
 
 
 def inventory(settings: LabSettings, keys: Keys) -> dict[str, Any]:
@@ -56,4 +57,4 @@ def write(path: Path, settings: LabSettings, keys: Keys) -> None:
     """Writes it as JSON, which is YAML too."""
     text = json.dumps(inventory(settings, keys), indent=2) + "\n"
     if not path.is_file() or path.read_text() != text:
-        path.write_text(text)
+        whole_files.write(path, text)

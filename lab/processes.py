@@ -13,6 +13,8 @@ import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from toolchain import whole_files
+
 _POLL_SECONDS = 0.02
 
 
@@ -40,9 +42,7 @@ class ProcessRecord:
 
     def write(self, path: Path) -> None:
         """Writes at once or not at all, whatever happens meanwhile."""
-        part = path.with_name(path.name + ".part")
-        part.write_text(json.dumps(asdict(self)))
-        part.replace(path)
+        whole_files.write(path, json.dumps(asdict(self)))
 
     @property
     def is_alive(self) -> bool:

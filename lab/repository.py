@@ -9,13 +9,12 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from lab import rootfs
-from toolchain import commands, packages, paths
+from toolchain import commands, packages, paths, whole_files
 from toolchain.digests import sha256_of
 from toolchain.locks import locked
 
@@ -43,15 +42,12 @@ def make(more: Sequence[str] = ()) -> Path:
     target = folder(more)
     with locked(target.parent / "lock"):
         if not is_made(more):
-            part = target.with_name(target.name + ".part")
-            shutil.rmtree(part, ignore_errors=True)
-            part.mkdir(parents=True)
-            status = rootfs.folder() / "var/lib/dpkg/status"
-            names = [*PACKAGES, *more]
-            packages.download_with_dependencies(names, rootfs.SUITE, status, part)
-            _index(part)
-            shutil.rmtree(target, ignore_errors=True)
-            part.rename(target)
+            with whole_files.made(target) as part:
+                part.mkdir()
+                status = rootfs.folder() / "var/lib/dpkg/status"
+                names = [*PACKAGES, *more]
+                packages.download_with_dependencies(names, rootfs.SUITE, status, part)
+                _index(part)
     return target
 
 

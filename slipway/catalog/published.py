@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway.catalog import describe, writing
-from toolchain import commands, paths
+from toolchain import commands, paths, whole_files
 from toolchain.errors import OperatorError
 from toolchain.locks import locked
 
@@ -91,14 +91,15 @@ def karpenter_module() -> Path:
         return kept
     _folder().mkdir(parents=True, exist_ok=True)
     with locked(_folder() / "lock"), tempfile.TemporaryDirectory() as folder:
-        part = kept.with_suffix(".part")
         prefix = f"{MODULE}@{KARPENTER}/"
-        with zipfile.ZipFile(_module_zip(Path(folder))) as archive:
+        with (
+            zipfile.ZipFile(_module_zip(Path(folder))) as archive,
+            whole_files.made(kept) as part,
+        ):
             for name in (*PRICE_FILES, BANDWIDTH_FILE):
                 target = part / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(archive.read(prefix + name))
-        part.rename(kept)
     return kept
 
 

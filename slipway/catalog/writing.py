@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from toolchain import whole_files
+
 LICENCE = "facts; copies of published data under Apache-2.0"
 
 
@@ -62,7 +64,5 @@ def replace(path: Path, text: str) -> bool:
     """Writes the file if its content changes; whether it did."""
     if path.is_file() and path.read_text() == text:
         return False
-    part = path.with_suffix(".part")
-    part.write_text(text)
-    part.replace(path)
+    whole_files.write(path, text)
     return True

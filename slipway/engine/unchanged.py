@@ -34,7 +34,7 @@ from slipway.rendering.recorder import (
 )
 from slipway.rendering.render import Rendered
 from slipway.waiting import shortened
-from toolchain import paths, programs
+from toolchain import paths, programs, whole_files
 
 FILE = "unchanged.json"
 FORMAT = 1
@@ -168,11 +168,7 @@ def _file(stack: str) -> Path:
 
 
 def _write(file: Path, record: Record) -> None:
-    part = file.with_name(f"{file.name}.{os.getpid()}")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as written:
-        json.dump(asdict(record), written)
-    part.replace(file)
+    whole_files.write(file, json.dumps(asdict(record)), 0o600)
 
 
 def _state(stack: str, root: Path | None) -> StateFile:

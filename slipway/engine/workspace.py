@@ -10,6 +10,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -17,7 +18,7 @@ from components.yaml_text import written
 from slipway import stack_files
 from stacks.files import KEPT_BY_ENGINE
 from stacks.values import is_production
-from toolchain import paths
+from toolchain import paths, whole_files
 from toolchain.errors import WrongInputError
 
 PASSPHRASE_VARIABLES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
@@ -58,16 +59,9 @@ def passphrase_file() -> Path:
     path = paths.state() / "passphrase"
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        part = path.with_name(f"{path.name}.{os.getpid()}")
-        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(32))
-        try:
-            os.link(part, path)  # fails if another run was first, whose file then holds
-        except FileExistsError:
-            pass
-        finally:
-            part.unlink()
+        # If another run was first, its file holds.
+        with suppress(FileExistsError):
+            whole_files.create(path, secrets.token_urlsafe(32), 0o600)
     return path
 
 
@@ -93,8 +87,8 @@ def prepare(stack: str, root: Path | None = None) -> Path:
     _check_secrets(stack, content)
     project = (root or paths.PROJECT) / stack_files.PROJECT_FILE
     # First: a folder that has the stack's file is one that a later run works in.
-    _replace(work / stack_files.PROJECT_FILE, project.read_text())
-    _replace(file, written(content))
+    whole_files.write(work / stack_files.PROJECT_FILE, project.read_text())
+    whole_files.write(file, written(content))
     return work
 
 
@@ -150,9 +144,3 @@ def may_have_pending(stack: str, root: Path | None = None) -> bool:
     if file is None:
         return True
     return file.is_file() and '"pending_operations"' in file.read_text()
-
-
-def _replace(path: Path, text: str) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(text)
-    part.replace(path)

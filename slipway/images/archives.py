@@ -9,7 +9,7 @@ from slipway.images.builders import BUILDAH
 from slipway.images.builds import built
 from slipway.images.errors import ImageError, Report, silent
 from slipway.images.table import select
-from toolchain import paths
+from toolchain import paths, whole_files
 
 REGISTRY_PORT = 5000
 HOST_IMAGES = ("pause",)
@@ -31,11 +31,9 @@ def export_archive(name: str, path: Path, report: Report = silent) -> bool:
     if path.is_file() and marker.is_file() and marker.read_text() == said:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.unlink(missing_ok=True)
     tag = f"{REGISTRY_NAME}:{REGISTRY_PORT}/{image.repository}:{image.tag}"
-    BUILDAH.save(record.id, part, tag)
-    part.rename(path)
+    with whole_files.made(path) as part:
+        BUILDAH.save(record.id, part, tag)
     marker.write_text(said)
     return True
 

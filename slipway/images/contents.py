@@ -22,6 +22,7 @@ from slipway.images.records import Record
 from slipway.images.rootfs import SUITE
 from slipway.images.table import BASE, Image, images
 from slipway.sbom import Part
+from toolchain import whole_files
 
 REQUIREMENTS = "requirements.lock"
 INCOMPLETE = "incomplete"
@@ -50,7 +51,8 @@ def write(image: Image, builder: Builder, pulled: str) -> Path:
     if not file.is_file():
         for old in file.parent.glob(f"{image.name}-{'?' * 16}.cdx.json"):
             old.unlink()
-        records.write_atomically(file, document(image, record, builder, pulled))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        whole_files.write(file, document(image, record, builder, pulled))
     return file
 
 

@@ -20,7 +20,7 @@ import httpx
 from slipway.images import debian_lock
 from slipway.images.debian_lock import SECURITY, Pin
 from slipway.images.errors import ImageError
-from toolchain import commands, packages, paths
+from toolchain import commands, packages, paths, whole_files
 from toolchain.errors import OperatorError
 from toolchain.locks import locked
 from toolchain.mirror import DebianMirror
@@ -222,8 +222,6 @@ def _fetch(places: _Places, pin: Pin, target: Path) -> str:
         elif found != pin.sha256:
             said.append(f"{url}: sha256 {found}, and {pin.sha256} is pinned")
         else:
-            part = target.with_suffix(".part")
-            part.write_bytes(answer.content)
-            part.replace(target)
+            whole_files.write(target, answer.content)
             return ""
     return f"{pin.name} {pin.version}: {'; '.join(said)}"

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from components.images import lock_file
-from slipway.images.records import write_atomically
+from toolchain import whole_files
 
 
 def lock_path() -> Path:
@@ -28,4 +28,5 @@ def write(references: dict[str, str]) -> None:
     text = json.dumps(references, indent=2, sort_keys=True) + "\n"
     path = lock_path()
     if not path.is_file() or path.read_text() != text:
-        write_atomically(path, text)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        whole_files.write(path, text)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
-import shutil
 import subprocess
 import sys
 from importlib.metadata import version
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from slipway.images.errors import ImageError
-from toolchain import paths
+from toolchain import paths, whole_files
 from toolchain.locks import locked
 
 if TYPE_CHECKING:
@@ -66,25 +65,26 @@ def model_folder(name: str) -> Path:
     with locked(root / "lock"):
         if _is_whole(folder):
             return folder
-        part = root / f"{folder.name}.part"
-        log = root / f"{folder.name}.log"
-        with log.open("w") as lines:
-            done = subprocess.run(
-                [sys.executable, "-W", "ignore", "-m", _package(name)]
-                + ["--data", str(downloads()), "--out", str(part)],
-                cwd=paths.ROOT,
-                env={**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": ""},
-                stdout=lines,
-                stderr=subprocess.STDOUT,
-                check=False,
-            )
-        if done.returncode:
-            said = log.read_text().splitlines()[-15:]
-            raise ImageError(f"training of {name} failed ({log}):\n" + "\n".join(said))
-        _sklearn(part).replace(_sklearn(folder))
-        shutil.rmtree(folder, ignore_errors=True)
-        part.rename(folder)
+        with whole_files.made(folder) as part:
+            _train(name, part, root / f"{folder.name}.log")
+            _sklearn(part).replace(_sklearn(folder))
     return folder
+
+
+def _train(name: str, folder: Path, log: Path) -> None:
+    with log.open("w") as lines:
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-m", _package(name)]
+            + ["--data", str(downloads()), "--out", str(folder)],
+            cwd=paths.ROOT,
+            env={**os.environ, "PYTHONHASHSEED": "0", "PYTHONPATH": ""},
+            stdout=lines,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    if done.returncode:
+        said = log.read_text().splitlines()[-15:]
+        raise ImageError(f"training of {name} failed ({log}):\n" + "\n".join(said))
 
 
 def training_log(name: str) -> str:

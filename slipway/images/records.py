@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from slipway.images.builders import Builder
+from toolchain import whole_files
 
 
 @dataclass(frozen=True)
@@ -18,13 +18,6 @@ class Record:
     id: str
     digest: str = ""
     """Of the manifest, as the last push to any registry had it."""
-
-
-def write_atomically(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(text)
-    os.replace(part, path)  # noqa: PTH105 (atomic, and says so)
 
 
 def _path(builder: Builder) -> Path:
@@ -45,4 +38,5 @@ def read(builder: Builder) -> dict[str, Record]:
 def keep(builder: Builder, name: str, record: Record) -> None:
     records = read(builder) | {name: record}
     raw = {name: asdict(record) for name, record in sorted(records.items())}
-    write_atomically(_path(builder), json.dumps(raw, indent=1) + "\n")
+    _path(builder).parent.mkdir(parents=True, exist_ok=True)
+    whole_files.write(_path(builder), json.dumps(raw, indent=1) + "\n")

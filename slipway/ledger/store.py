@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from toolchain import whole_files
 from toolchain.errors import OperatorError, WrongInputError
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -18,7 +17,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 ENTRY_BYTES = 1 << 20
 """The largest file of an entry; more belongs into a file whose digest it gives."""
 _ENTRY = re.compile(r"([0-9]{8})\.json")
-_PART = re.compile(r"\.[0-9]{8}\.[0-9a-f]{16}\.part")
+_PART = re.compile(r"\.[0-9]{8}(\.json)?\.[0-9a-f]{16}\.part")
 
 
 class TakenError(Exception):
@@ -119,19 +118,9 @@ class FolderStore:
     def _create(self, folder: Path, number: int, content: bytes) -> None:
         new = [it for it in (folder, *folder.parents) if not it.exists()]
         folder.mkdir(parents=True, exist_ok=True)
-        part = folder / f".{number:08}.{secrets.token_hex(8)}.part"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        try:
-            with os.fdopen(os.open(part, flags, 0o444), "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.link(part, folder / f"{number:08}.json")
-        finally:
-            with contextlib.suppress(OSError):
-                part.unlink()
-        for changed in (folder, *(it.parent for it in new)):
-            _sync(changed)
+        whole_files.create(folder / f"{number:08}.json", content, 0o444)
+        for made in new:
+            whole_files.sync(made.parent)
 
 
 @contextlib.contextmanager
@@ -152,12 +141,3 @@ def _stored(folder: Path, name: str) -> Stored:
         return Stored(name, 0, b"")
     with (folder / name).open("rb") as file:
         return Stored(name, number, file.read(ENTRY_BYTES + 1))
-
-
-def _sync(folder: Path) -> None:
-    """Make names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

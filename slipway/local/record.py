@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from toolchain import paths
+from toolchain import paths, whole_files
 
 COLD = "cold: programs and images were made"
 NEW_LAB = "warm: everything built, new lab"
@@ -66,9 +66,7 @@ def add(phases: Iterable[tuple[str, float, str]]) -> None:
         seconds={name: round(seconds, 1) for name, seconds, _ in done},
     )
     runs = {kind: asdict(r) for kind, r in load().items()} | {run.kind: asdict(run)}
-    part = file().with_suffix(".part")
-    part.write_text(json.dumps(runs, indent=1, sort_keys=True))
-    part.replace(file())
+    whole_files.write(file(), json.dumps(runs, indent=1, sort_keys=True))
 
 
 def table() -> Table:

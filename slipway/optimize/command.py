@@ -18,6 +18,7 @@ from rich.table import Table
 
 from slipway.ledger.subject import read_manifest
 from slipway.optimize.gpu_jobs import STEPS, stack_lines
+from toolchain import whole_files
 from toolchain.digests import sha256_of
 from toolchain.errors import OperatorError, WrongInputError
 
@@ -272,10 +273,8 @@ def _keep(best: Verdict, original: Original, data: str, target: Path) -> str:
             "accuracy": round(best.accuracy, 4),
         },
     )
-    part = target.with_name(f"{target.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    shutil.copytree(best.folder, part)
-    part.rename(target)
+    with whole_files.made(target, replace=False) as part:
+        shutil.copytree(best.folder, part)
     return revision
 
 

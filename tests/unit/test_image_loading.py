@@ -92,10 +92,9 @@ def fakes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Fake]:
     monkeypatch.setattr(kind, "build", lambda *_: [])
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "docker.images").write_text("slipway/waker:1")
-    records.write_atomically(
-        tmp_path / "slipway/docker/records.json",
-        json.dumps({"waker": {"key": "0" * 64, "id": "slipway/waker:1"}}),
-    )
+    kept = tmp_path / "slipway/docker/records.json"
+    kept.parent.mkdir(parents=True)
+    kept.write_text(json.dumps({"waker": {"key": "0" * 64, "id": "slipway/waker:1"}}))
     return fake_builders.install(
         tmp_path / "bin", monkeypatch, "docker", "kind", clusters=["dev"]
     )
