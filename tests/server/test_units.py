@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from tests.server.conftest import COLUMNS, Tiny
 from tests.server.test_log_policy import KEY, ROWS, manifest_file
 from tests.server.test_prediction_log import records
 from tests.support.model_server import ModelServer, request
+from toolchain import paths
 
 VARIABLE = "MODEL_SERVER_PREDICTION_LOG_UNIT_HEADER"
 
@@ -32,6 +34,24 @@ def test_a_caller_has_one_hash_by_the_key() -> None:
     assert unit({b"x-user-id": b"bob"}) != wanted
     assert unit({}) == unit({b"x-user-id": b""}) == ""
     assert units("", KEY) is None
+
+
+def test_the_how_to_prints_a_callers_hash(tmp_path: Path) -> None:
+    page = (paths.ROOT / "docs/how-to/experiments.md").read_text()
+    section = page.partition("## Erase a caller\n")[2]
+    command = section.partition("```\n")[2].partition("```")[0]
+    (tmp_path / "log.key").write_bytes(KEY)
+    done = subprocess.run(
+        ["bash", "-c", command.replace("VALUE-OF-THE-HEADER", "'å nn'")],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    unit = units("x-user-id", KEY)
+    assert unit is not None
+    assert done.stdout == unit({b"x-user-id": "å nn".encode()}) + "\n"
 
 
 def test_every_row_of_an_answer_has_its_unit_and_an_error_has_none(

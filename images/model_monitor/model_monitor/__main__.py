@@ -81,8 +81,10 @@ def parser() -> argparse.ArgumentParser:
     gone = add(
         "erase", operations.erase, "Erase all rows of one subject; print the receipt."
     )
-    gone.add_argument("field", help='"id", or a feature or protected attribute')
-    gone.add_argument("value", help="as the log has it: of a hashed feature, the hash")
+    gone.add_argument("field", help='"id", "unit", or a feature or attribute')
+    gone.add_argument(
+        "value", help="as the log has it: the hash of a hashed feature or of a unit"
+    )
     gone.add_argument(
         "--key", type=Path, required=True, help="file of the key of the receipt's hash"
     )

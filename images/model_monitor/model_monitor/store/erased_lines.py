@@ -22,6 +22,9 @@ _ROW = re.compile(rb'"row"\s*:\s*(-?\d+)')
 _ROWS = range(-(1 << 31), 1 << 31)
 """That a kept record can have."""
 
+UNIT = "unit"
+"""Field of a record with the hash of the caller whom an experiment assigned."""
+
 Key = tuple[str, int]
 """The id and row of a record."""
 
@@ -143,6 +146,8 @@ class ErasedLines:
             return bool(self._pattern.search(line))
         if self._field == "id":
             return bool(record.get("id") == self._value)
+        if self._field == UNIT and record.get(UNIT) == self._value:
+            return True
         named = (record.get(it) for it in ("features", "attributes"))
         return any(
             isinstance(values, dict)

@@ -22,7 +22,7 @@ from model_monitor.audit.chain import Chain
 from model_monitor.audit.search import has_entry
 from model_monitor.store import names, protected_reads, replacement, whole_files
 from model_monitor.store.database import database, name, text
-from model_monitor.store.erased_lines import ErasedLines, lines_of
+from model_monitor.store.erased_lines import UNIT, ErasedLines, lines_of
 from model_monitor.store.erasure_receipt import (
     Change,
     ErasureJournal,
@@ -57,8 +57,10 @@ def erase(
 ) -> ErasureReceipt:
     """Erase all rows whose `field` has the value, and all that belongs to these rows.
 
-    field: "id", or the name of a feature or protected attribute. value: its canonical
-    text, as the log has it: of a hashed feature, the hash. value_hash: of `hash_of`.
+    field: "id", "unit" (whom an experiment assigned), or the name of a feature or
+    protected attribute. A feature that is named unit is found, too. value: its
+    canonical text, as the log has it: the hash of a hashed feature or of a unit.
+    value_hash: of `hash_of`.
     Predictions, protected attributes and labels of the same id and row go with each
     other. Landed files are read first. Counts of changed cohorts are deleted, so that
     the next cycle computes them anew. After an OSError or duckdb.Error, run it again
@@ -245,8 +247,11 @@ class _Erasure:
     def _find_by_name(
         self, files: Sequence[Path], table: str, field: str, value: str
     ) -> None:
-        """Find rows by a feature or attribute, in those files that have it."""
+        """Find rows by a feature, attribute or `unit`, in those files that have it."""
         columns = self._columns(files)
+        if table == "predictions" and field == UNIT:
+            having = [path for path in files if UNIT in columns[str(path)]]
+            self._find(having, "unit = $value", value)
         prefixes = ("a:",) if table == "protected" else ("t:", "x:")
         for prefix in prefixes:
             column = prefix + field
