@@ -199,10 +199,10 @@ def render(
         )
         for name in one.written_by_others:
             click.echo(
-                f"warning: {name} has the weights that its rollout begins with. "
-                "Applying it again sets a running rollout back, and nothing here tells "
-                "whether a removed revision still gets requests: have your tool ignore "
-                "spec.rules",
+                f"warning: {name} has the weights with which its rollout or "
+                "experiment begins. Applying it again sets a running one back, and "
+                "nothing checks whether a removed revision still gets requests: have "
+                "your tool ignore spec.rules",
                 err=True,
             )
         done = "in plain text" if secrets else "and was left out (--secrets)"

@@ -60,6 +60,11 @@ def plan(experiment: Mapping[str, Any] | None) -> dict[str, str]:
     return {EXPERIMENT_KEY: _text(experiment)} if experiment else {}
 
 
+def setting_of(data: Mapping[str, str]) -> str:
+    """Return the model server's setting that a ConfigMap with this data comes from."""
+    return "experiment" if EXPERIMENT_KEY in data else "rollout"
+
+
 def settings(
     server: str, namespace: str, rollout: RolloutSettings, model: str = ""
 ) -> dict[str, Any]:

@@ -205,5 +205,5 @@ class DeliverySettings(Settings):
         return host.split(".")[1], int(port)
 
     def image_problems(self) -> Iterator[Problem]:
-        """An image that is nowhere; asked only where there is a rollout."""
+        """An image that is nowhere; asked only where weights are moved."""
         yield from image_problems("delivery.image", self.image)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from components import naming
+import json
+
+from components.delivery import rollout_file
 from components.settings import Problem, SettingsError
 from slipway import stack_files
 from slipway.compose import gateway, monitor, monitoring, servers, sleepers, tools
@@ -80,19 +82,20 @@ def translated(
 
 def _require_no_rollout(stack: str, models: Objects) -> None:
     """SettingsError for weights that nobody would move."""
-    problems = [
-        Problem(
-            f"models.{labels['app.kubernetes.io/instance']}.rollout",
-            "set",
-            "Docker Compose has no controller that moves the weights",
-            "remove rollout and give the revisions weights, or run the stack on a "
-            "cluster",
-        )
-        for route in models.kind("HTTPRoute")
-        if (labels := route["metadata"].get("labels", {})).get(
-            "app.kubernetes.io/component"
-        )
-        == naming.TRAFFIC
-    ]
+    problems = []
+    for one in models.kind("ConfigMap"):
+        data = one.get("data") or {}
+        if rollout_file.SETTINGS_KEY in data and rollout_file.PLACES_KEY in data:
+            server = json.loads(data[rollout_file.SETTINGS_KEY])["server"]
+            setting = rollout_file.setting_of(data)
+            problems.append(
+                Problem(
+                    f"models.{server}.{setting}",
+                    "set",
+                    "Docker Compose has no controller that moves the weights",
+                    f"remove {setting} and give the revisions weights, or run the "
+                    "stack on a cluster",
+                )
+            )
     if problems:
         raise SettingsError(stack_files.name(stack), problems)

@@ -1,19 +1,19 @@
-"""Refuses to remove a revision that still gets requests by a rollout's live weights.
+"""Refuses to remove a revision that still gets requests by the live weights.
 
-The stack does not know the weights of a rollout: the controller writes them. Pods that
-go while their revision has weight would fail its requests, so the live route is read. A
-gateway may also refuse a rule that names a Service which is gone, be it with weight 0:
-a route that stays must have let go of it before. And the controller takes over a route
-of which the next pair has all requests, no other one.
+The stack does not know the weights of a rollout or an experiment: the controller writes
+them. Pods that go while their revision has weight would fail its requests, so the live
+route is read. A gateway may also refuse a rule that names a Service which is gone, even
+with weight 0: a route that stays must have let go of it before. And the controller
+takes over a route only if the next pair has all of its requests.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from components import naming, ownership
-from components.delivery.rollout_file import PARTS, PLACES_KEY
+from components.delivery.rollout_file import PARTS, PLACES_KEY, setting_of
 from components.settings import Problem, SettingsError
 from slipway import stack_files
 from slipway.cluster.kube_api import KubeApi, KubeApiError, Object
@@ -100,7 +100,8 @@ def _problems(
         for m in rendered.manifests
         if m["metadata"].get("namespace") == namespace
     }
-    yield from _problems_of_pair(rendered, namespace, server, route)
+    wanted = _wanted(rendered, namespace, server)
+    yield from _problems_of_pair(wanted, server, route)
     stays = ("HTTPRoute", route["metadata"]["name"]) in kept
     for service, weight in sorted(weights(route).items()):
         if ("Service", service) in kept or not (weight or stays):
@@ -110,25 +111,27 @@ def _problems(
             yield Problem(
                 path,
                 "(removed)",
-                f"it gets {weight} % of the requests by the rollout",
+                f"it gets {weight} % of the requests now",
                 f"keep it until it has none: `slipway rollout back {server} --why ...` "
-                "gives all to the revision before, `promote` to the new one",
+                "gives all to the revision before, `promote` to the new one; of an "
+                "experiment, `slipway experiment stop` gives all to the control",
             )
         else:
             yield Problem(
                 path,
                 "(removed)",
-                "the route of the rollout still names it, with weight 0",
-                "keep it and change rollout to the next pair first; remove it once "
-                f"`slipway rollout status {server}` shows that pair",
+                "the route of the weights still names it, with weight 0",
+                f"keep it and change {setting_of(wanted)} to the next pair first; "
+                f"remove it once `slipway rollout status {server}` shows that pair",
             )
 
 
 def _problems_of_pair(
-    rendered: Rendered, namespace: str, server: str, route: Object
+    wanted: Mapping[str, str], server: str, route: Object
 ) -> Iterator[Problem]:
-    """A rollout of two revisions while a third one has requests."""
-    pair = _pair(rendered, namespace, server)
+    """A rollout or experiment of two revisions while a third one has requests."""
+    places = json.loads(wanted.get(PLACES_KEY, "{}"))
+    pair = {it["service"] for it in places.values()}
     rules = route["spec"].get("rules") or ()
     divided = [rule for rule in rules if len(rule.get("backendRefs") or ()) > 1]
     third = {
@@ -139,21 +142,21 @@ def _problems_of_pair(
     if pair and third:
         share = ", ".join(f"{it} {weight} %" for it, weight in sorted(third.items()))
         yield Problem(
-            f"models.{server}.rollout",
+            f"models.{server}.{setting_of(wanted)}",
             " and ".join(sorted(it.removeprefix(f"{server}-") for it in pair)),
-            f"others get requests by the rollout that there is: {share}",
-            "keep its from and to until one of the next pair has all requests: "
-            f"`slipway rollout promote {server} --weight 100 --why ...` or `back`",
+            f"other revisions get requests now: {share}",
+            "keep the setting that runs until a revision of the next pair has all "
+            f"requests: `slipway rollout promote {server} --weight 100 --why ...` or "
+            "`back`; of an experiment, `slipway experiment conclude` or `stop`",
         )
 
 
-def _pair(rendered: Rendered, namespace: str, server: str) -> set[str]:
-    """Services of both revisions of the rollout that is wanted; empty without one."""
+def _wanted(rendered: Rendered, namespace: str, server: str) -> Mapping[str, str]:
+    """What the controller is to read of the server; empty if it is to do nothing."""
     for one in rendered.manifests:
         metadata = one["metadata"]
         place = (one["kind"], metadata.get("namespace"), metadata["name"])
         if place == ("ConfigMap", namespace, f"rollout-{server}"):
-            return {
-                it["service"] for it in json.loads(one["data"][PLACES_KEY]).values()
-            }
-    return set()
+            data: Mapping[str, str] = one["data"]
+            return data
+    return {}

@@ -16,10 +16,13 @@ from components.delivery.experiment_settings import (
 )
 from components.delivery.rollout_file import EXPERIMENT_KEY
 from components.settings import SettingsError, parse
+from slipway.compose.objects import Objects
+from slipway.compose.stack import translated
 from slipway.provider.inputs import ModelServerInputs
 from slipway.rendering.render import Rendered
 from tests.support import platform
 from tests.support import rendered as r
+from tests.support.live_weights import live_route, refused
 from tests.support.routes import Object, named
 
 KEY = "/etc/prediction-log/key"
@@ -173,3 +176,37 @@ def test_programs_in_other_languages_are_refused() -> None:
     (problem,) = caught.value.problems
     assert problem.path == "experiment"
     assert "cannot create the rollout controller" in problem.reason
+
+
+def test_compose_refuses_the_experiment() -> None:
+    with pytest.raises(SettingsError) as caught:
+        translated("models.test", Objects.of(render().manifests), Objects(()))
+    (problem,) = caught.value.problems
+    assert problem.path == "models.employment.experiment"
+    assert problem.fix.startswith("remove experiment and give the revisions weights")
+
+
+def test_an_experiment_begins_once_no_third_revision_has_requests() -> None:
+    three = REVISIONS | {"first": {"model_image": "employment"}}
+    models = {"employment": model() | {"revisions": three}}
+    wanted = r.models(models=models, monitor={"labels_secret": "labels"})
+    (problem,) = refused(wanted, live_route({"first": 40, "champion": 60}))
+    assert problem.path == "models.employment.experiment"
+    assert "first 40 %" in problem.reason
+    assert "`slipway experiment conclude` or `stop`" in problem.fix
+    assert refused(wanted, live_route({"first": 0, "champion": 100})) == []
+
+
+def test_a_revision_with_weight_of_an_experiment_is_not_removed() -> None:
+    alone = {"champion": {"model_image": "employment", "weight": 100}}
+    models = {"employment": model() | {"revisions": alone, "experiment": None}}
+    without = r.models(models=models)
+    (problem,) = refused(without, live_route({"champion": 80, "challenger": 20}))
+    assert problem.path == "models.employment.revisions.challenger"
+    assert "`slipway experiment stop`" in problem.fix
+
+
+def test_a_revision_goes_after_the_experiments_route_has_let_go_of_it() -> None:
+    (problem,) = refused(render(), live_route({"first": 0, "champion": 100}))
+    assert problem.path == "models.employment.revisions.first"
+    assert "change experiment to the next pair" in problem.fix

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 from rollout import objects
 
-from components import naming, ownership
+from components import naming
 from components.observability.prometheus import Prometheus
 from components.observability.settings import PrometheusSettings
 from components.settings import SettingsError
@@ -23,6 +23,7 @@ from slipway.engine.results import EngineError
 from slipway.rendering import render as rendering
 from slipway.rendering.render import Rendered
 from tests.support import rendered as r
+from tests.support.live_weights import live_route, refused
 from tests.support.routes import ROUTES, Object, chosen, named, server
 
 ROLLOUT = {"from": "champion", "to": "challenger"}
@@ -211,76 +212,35 @@ def test_compose_refuses_it(one: Rendered) -> None:
         translated("models.test", Objects.of(one.manifests), Objects(()))
     (problem,) = caught.value.problems
     assert problem.path == "models.employment.rollout"
+    assert problem.fix.startswith("remove rollout and")
 
 
-def live(weights: dict[str, int], stack: str = "models.test") -> Object:
-    return {
-        "metadata": {
-            "name": "employment-traffic",
-            "labels": {
-                naming.STACK_LABEL: ownership.label(stack),
-                "app.kubernetes.io/instance": "employment",
-                "app.kubernetes.io/component": naming.TRAFFIC,
-            },
-        },
-        "spec": {
-            "rules": [
-                {
-                    "backendRefs": [
-                        {"name": f"employment-{name}", "weight": weight}
-                        for name, weight in weights.items()
-                    ]
-                }
-            ]
-        },
-    }
-
-
-def checked(rendered: Rendered, *routes: Object, verb: str = "up") -> list[str]:
-    """Paths of what is refused."""
-    asked = []
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(str(request.url))
-        return httpx.Response(200, json={"items": list(routes)})
-
-    def reach() -> KubeApi:
-        transport = httpx.MockTransport(answer)
-        return KubeApi(httpx.Client(base_url="https://api", transport=transport))
-
-    try:
-        live_weights.before(verb, rendered, reach, lambda _: None)
-    except SettingsError as error:
-        found = error.problems
-    else:
-        found = []
-    assert all("models.test" in url and "traffic" in url for url in asked)
-    assert all("slipway rollout " in one.fix for one in found)
-    return [one.path for one in found]
+def paths_of(rendered: Rendered, *routes: Object, verb: str = "up") -> list[str]:
+    return [one.path for one in refused(rendered, *routes, verb=verb)]
 
 
 def test_a_revision_with_weight_is_not_removed(one: Rendered) -> None:
-    running = live({"champion": 75, "challenger": 25})
-    assert checked(one, running) == []
+    running = live_route({"champion": 75, "challenger": 25})
+    assert paths_of(one, running) == []
     alone = {"champion": {"model_image": "employment", "weight": 100}}
     without = r.models(models={"employment": {"routes": ROUTES, "revisions": alone}})
-    refused = ["models.employment.revisions.challenger"]
-    assert checked(without, running) == refused
-    assert checked(without, running, verb="preview") == refused
-    assert checked(without, live({"champion": 100, "challenger": 0})) == []
-    assert checked(without, live({"champion": 0, "challenger": 100})) == refused
+    wanted = ["models.employment.revisions.challenger"]
+    assert paths_of(without, running) == wanted
+    assert paths_of(without, running, verb="preview") == wanted
+    assert paths_of(without, live_route({"champion": 100, "challenger": 0})) == []
+    assert paths_of(without, live_route({"champion": 0, "challenger": 100})) == wanted
 
 
 def test_a_revision_that_the_route_names_goes_after_the_route_has_let_go_of_it(
     one: Rendered,
 ) -> None:
     """A gateway may refuse rules that name a Service which is not there."""
-    done = live({"first": 0, "champion": 100})
-    assert checked(one, done) == ["models.employment.revisions.first"]
+    done = live_route({"first": 0, "champion": 100})
+    assert paths_of(one, done) == ["models.employment.revisions.first"]
     # The controller has taken the new pair; or the route goes, before the Service.
-    assert checked(one, live({"champion": 100, "challenger": 0})) == []
+    assert paths_of(one, live_route({"champion": 100, "challenger": 0})) == []
     plain = r.models(models={"employment": server()})
-    assert checked(plain, done) == []
+    assert paths_of(plain, done) == []
 
 
 def test_a_pair_begins_once_no_third_revision_has_requests(one: Rendered) -> None:
@@ -288,17 +248,17 @@ def test_a_pair_begins_once_no_third_revision_has_requests(one: Rendered) -> Non
     three = {"champion": {}, "challenger": {}, "first": {}}
     three = {name: {"model_image": "employment"} for name in three}
     next_pair = r.models(models={"employment": with_rollout(revisions=three)})
-    refused = ["models.employment.rollout"]
-    assert checked(next_pair, live({"first": 40, "champion": 60})) == refused
-    assert checked(next_pair, live({"first": 0, "champion": 100})) == []
-    by_name = live({"first": 0, "champion": 100})
+    wanted = ["models.employment.rollout"]
+    assert paths_of(next_pair, live_route({"first": 40, "champion": 60})) == wanted
+    assert paths_of(next_pair, live_route({"first": 0, "champion": 100})) == []
+    by_name = live_route({"first": 0, "champion": 100})
     by_name["spec"]["rules"].append({"backendRefs": [{"name": "employment-first"}]})
-    assert checked(next_pair, by_name) == []
+    assert paths_of(next_pair, by_name) == []
 
 
 def test_a_server_that_goes_as_a_whole_is_not_asked_about(one: Rendered) -> None:
     other = r.models(models={"income": with_rollout(routes=[{"prefix": "/income/v1"}])})
-    assert checked(other, live({"champion": 75, "challenger": 25})) == []
+    assert paths_of(other, live_route({"champion": 75, "challenger": 25})) == []
 
 
 def test_weights_that_cannot_be_read_stop_up_and_not_a_preview(one: Rendered) -> None:

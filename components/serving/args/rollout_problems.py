@@ -65,13 +65,14 @@ def clashes(models: Mapping[str, ServerArgs]) -> Iterator[Problem]:
                 f"the weighted route of {name}, which has revisions, has this name",
                 "rename one of them",
             )
-    rollouts = [name for name, args in models.items() if args.weights_moved]
-    for name in rollouts:
+    moved = {name: args for name, args in models.items() if args.weights_moved}
+    for name, args in moved.items():
         other = f"{name}-status"
-        if other in rollouts:
+        if other in moved:
+            kind = "experiment" if args.experiment else "rollout"
             yield Problem(
                 f"models.{other}",
                 other,
-                f"the status of the rollout of {name} has the name of its settings",
+                f"the status of the {kind} of {name} has the name of its settings",
                 "rename one of them",
             )
