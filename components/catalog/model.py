@@ -24,12 +24,18 @@ class MigProfile:
     @property
     def slices(self) -> int:
         """Slices of compute: 3 of `3g.40gb`."""
-        return int(_MIG.fullmatch(self.name)[1])  # type: ignore[index]
+        return self._number(1)
 
     @property
     def memory_gib(self) -> int:
         """Memory according to the name, in GB: 40 for `3g.40gb`."""
-        return int(_MIG.fullmatch(self.name)[2])  # type: ignore[index]
+        return self._number(2)
+
+    def _number(self, group: int) -> int:
+        found = _MIG.fullmatch(self.name)
+        if found is None:
+            raise ValueError(f"{self.name!r} does not name a MIG profile")
+        return int(found[group])
 
 
 @dataclass(frozen=True)

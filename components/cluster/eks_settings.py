@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from ipaddress import IPv4Network
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, Field
 
@@ -199,7 +199,7 @@ class EksSettings(Settings):
 
     def _addons(self) -> Iterator[Problem]:
         pinned = PINNED.get(self.version, {})
-        for name in AddonName.__args__:  # type: ignore[attr-defined]
+        for name in get_args(AddonName):
             given = self.addons.get(name)
             if name not in pinned and not (given and given.version):
                 yield Problem(

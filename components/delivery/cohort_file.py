@@ -6,7 +6,12 @@ from collections.abc import Iterator
 from math import ceil
 from typing import Any
 
-from components.delivery.cohort_gates import DAY_SECONDS, FairnessGate
+from components.delivery.cohort_gates import (
+    DAY_SECONDS,
+    FairnessGate,
+    QualityGate,
+    ScoresGate,
+)
 from components.delivery.settings import RolloutSettings
 
 
@@ -68,7 +73,10 @@ def _cohorts(rollout: RolloutSettings, model: str, what: str) -> dict[str, Any]:
 
 
 def _gate(
-    name: str, gate: Any, rollout: RolloutSettings, cohorts: dict[str, Any]
+    name: str,
+    gate: QualityGate | FairnessGate | ScoresGate,
+    rollout: RolloutSettings,
+    cohorts: dict[str, Any],
 ) -> dict[str, Any]:
     coverage = rollout.cohorts.min_coverage if cohorts["labels_seconds"] else 0
     return {

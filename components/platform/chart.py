@@ -59,7 +59,8 @@ def template(
 ) -> list[Object]:
     """The chart's objects with those values, in the chart's order, hooks included."""
     encoded = json.dumps(values, sort_keys=True)
-    return json.loads(_template(chart, release, namespace, encoded))  # type: ignore[no-any-return]
+    found: list[Object] = json.loads(_template(chart, release, namespace, encoded))
+    return found
 
 
 @functools.lru_cache(maxsize=32)

@@ -183,7 +183,8 @@ def _documents(file: Path) -> list[Object]:
     encoded = json.dumps(documents).replace(
         f'"namespace": "{_NAMESPACE_OF_MODULE}"', f'"namespace": "{NAMESPACE}"'
     )
-    return json.loads(encoded)  # type: ignore[no-any-return]
+    moved: list[Object] = json.loads(encoded)
+    return moved
 
 
 def _adapted(content: Object, settings: KedaSettings, watched: Sequence[str]) -> Object:

@@ -24,6 +24,7 @@ from toolchain.errors import OperatorError, WrongInputError
 
 if TYPE_CHECKING:
     from slipway.optimize.candidate import Bench, Original, Verdict
+    from slipway.optimize.gate import Purpose
 
 RECIPES = ("tree_masks", "dynamic_int8", "dynamic_int8_per_channel", "static_int8")
 LEAST_PAIRS = 31
@@ -112,7 +113,7 @@ def command(
     label: str,
     groups: Sequence[str],
     recipes: Sequence[str],
-    purpose: Any,
+    purpose: Purpose,
     max_accuracy_loss: float,
     max_group_accuracy_loss: float,
     pairs: int,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from slipway.preview import replacement
 from slipway.preview.difference import Difference, differences, texts
@@ -36,10 +36,12 @@ def stack_report(
         *(_move(stack, *pair) for pair in moved),
         *_changed(stack, pairs),
     ]
-    presence = "both" if base is not None and head is not None else "head"
+    presence: Literal["both", "base", "head"] = "both"
+    if base is None or head is None:
+        presence = "base" if head is None else "head"
     return StackReport(
         stack=stack,
-        presence="base" if head is None else presence,  # type: ignore[arg-type]
+        presence=presence,
         items=tuple(sorted(items, key=lambda item: (item.type, item.name))),
         options_only=sum(_only_options(*pair) for pair in pairs),
     )

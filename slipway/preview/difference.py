@@ -40,11 +40,11 @@ def _of_keys(
 
 
 def _of_lists(before: list[Any], after: list[Any], path: str) -> Iterator[Difference]:
-    named = _by_name(before), _by_name(after)
-    if named[0] is not None and named[1] is not None:
-        yield from _of_keys(*named, path, "{}[{}]")  # type: ignore[arg-type]
-        if list(named[0]) != list(named[1]) and set(named[0]) == set(named[1]):
-            yield Difference(path, list(named[0]), list(named[1]))
+    old_names, new_names = _by_name(before), _by_name(after)
+    if old_names is not None and new_names is not None:
+        yield from _of_keys(old_names, new_names, path, "{}[{}]")
+        if list(old_names) != list(new_names) and set(old_names) == set(new_names):
+            yield Difference(path, list(old_names), list(new_names))
     elif len(before) == len(after):
         for index, (old, new) in enumerate(zip(before, after, strict=True)):
             yield from differences(old, new, f"{path}[{index}]")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -94,8 +94,8 @@ def page(results: Results, revision: Revision, feature: str = "") -> ModelPage:
     )
 
 
-def _names(found: Iterator[object]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(name for it in found for name in it))  # type: ignore[attr-defined]
+def _names(found: Iterator[Iterable[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for it in found for name in it))
 
 
 def _quality(revision: Revision) -> Iterator[MetricChart]:

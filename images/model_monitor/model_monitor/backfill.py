@@ -23,7 +23,7 @@ from model_monitor.audit.search import has_entry
 from model_monitor.column_mapping import ColumnMapping, Columns
 from model_monitor.labels import import_labels
 from model_monitor.store import Limits, Part, Store, whole_files
-from model_monitor.store.database import database, name, text
+from model_monitor.store.database import Connection, database, name, text
 from model_monitor.store.parts import write_parquet
 
 LABELS_ROWS = 250_000
@@ -167,7 +167,7 @@ def _source(
         yield connection, types
 
 
-def _open_csv(connection: Any, path: Path, texts: Collection[str]) -> None:
+def _open_csv(connection: Connection, path: Path, texts: Collection[str]) -> None:
     """Make the relation `source`: columns of nothing but numbers, or true and false.
 
     DuckDB's own guess would take yes and no for true and false. `texts` stay as they
@@ -200,7 +200,7 @@ def _file(path: Path) -> str:
     return text(str(path.absolute()))
 
 
-def _check_rows(connection: Any, columns: Columns, path: Path) -> None:
+def _check_rows(connection: Connection, columns: Columns, path: Path) -> None:
     """Raise BackfillError unless every row has an id and a time."""
     mapping = columns.mapping
     if not mapping.time and not mapping.date:
@@ -228,7 +228,7 @@ def _check_rows(connection: Any, columns: Columns, path: Path) -> None:
 
 
 def _write(
-    store: Store, connection: Any, mapping: ColumnMapping, model: str, stem: str
+    store: Store, connection: Connection, mapping: ColumnMapping, model: str, stem: str
 ) -> tuple[int, int]:
     """Write the files of all parts; return rows and days."""
     parts = connection.execute(

@@ -14,7 +14,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,6 +29,9 @@ from model_server.outputs import Array, Outputs, Results
 from model_server.protocol import Inference
 from model_server.run_time import Pace, RunTime
 from model_server.wording import without_values
+
+if TYPE_CHECKING:
+    from model_server.endpoint import Endpoint
 
 INLINE_SECONDS = 0.002
 
@@ -58,7 +61,7 @@ class Job:
 
     def __init__(  # noqa: PLR0917, keywords only would cost 0.8 us a request
         self,
-        endpoint: Any,
+        endpoint: Endpoint,
         inference: Inference,
         request_id: str,
         respond: Callable[..., None] | None,

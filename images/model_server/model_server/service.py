@@ -304,7 +304,7 @@ class Service:
 
     def _done(self, job: Job, result: Outputs | RequestError) -> None:
         """Answer a job, then count and log it."""
-        endpoint: Endpoint = job.endpoint
+        endpoint = job.endpoint
         request_id = job.request_id
         inference = job.inference
         try:

@@ -21,7 +21,7 @@ import yaml
 
 from model_monitor.config import Model
 from model_monitor.labels.latest import LATEST
-from model_monitor.store.database import database, name, text
+from model_monitor.store.database import Connection, database, name, text
 from model_monitor.store.names import quoted
 from model_monitor.store.store import Store
 
@@ -102,7 +102,7 @@ def _first(values: Iterable[Scalar]) -> Scalar:
 
 
 def _rows(
-    connection: Any, files: Sequence[Path], features: Sequence[str], rows: int
+    connection: Connection, files: Sequence[Path], features: Sequence[str], rows: int
 ) -> tuple[list[tuple[Any, ...]], dict[str, list[int]]]:
     """Return id, row, score, time and values, and where each feature's values are.
 
@@ -133,7 +133,7 @@ select * exclude (place) from (
 
 
 def _labels(
-    connection: Any, files: Sequence[Path]
+    connection: Connection, files: Sequence[Path]
 ) -> dict[tuple[Any, ...], str | None]:
     """Return the labels that hold, by id and row, of the sample."""
     if not files:

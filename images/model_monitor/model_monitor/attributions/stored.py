@@ -150,21 +150,23 @@ def _name(value: object, name: str = "filled") -> str:
 
 def _whole(raw: Values, name: str) -> int:
     value = raw.get(name)
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    if not is_whole or not 0 <= value < MOST_WHOLE:  # type: ignore[operator]
+    if not isinstance(value, int) or isinstance(value, bool):
+        value = -1
+    if not 0 <= value < MOST_WHOLE:
         raise BadAttributionsError(f"{name}: it must be a whole number from 0 on")
-    return int(value)  # type: ignore[arg-type]
+    return value
 
 
 def _number(raw: Values, name: str, *, is_optional: bool = False) -> float | None:
     value = raw.get(name)
     if value is None and is_optional:
         return None
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    try:
-        found = float(value) if is_number else math.nan  # type: ignore[arg-type]
-    except OverflowError:  # A whole number beyond what a double holds.
-        found = math.inf
+    found = math.nan
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            found = float(value)
+        except OverflowError:  # A whole number beyond what a double holds.
+            found = math.inf
     if not math.isfinite(found):
         raise BadAttributionsError(f"{name}: it must be a finite number")
     return found

@@ -13,7 +13,7 @@ from model_monitor.counts.parquet_files import ParquetFiles, read
 from model_monitor.counts.reference import Variable
 from model_monitor.counts.spare_rows import NOT_SPARE, Kept, find_spare
 from model_monitor.labels.latest import LATEST_FIRST
-from model_monitor.store.database import name, text
+from model_monitor.store.database import Connection, name, text
 
 COLUMNS = {
     "id": "varchar",
@@ -48,7 +48,7 @@ class DuckDbEngine:
     row the latest holds (label_time, received, source), and null withdraws it.
     """
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.segments: list[tuple[str, str]] = []
         """Revision and arm, by number."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from model_monitor.store.database import text
+from model_monitor.store.database import Connection, text
 
 CHUNK_ROWS = 250_000
 """Rows of one part, of which a relation may lie in memory."""
@@ -18,7 +17,7 @@ CHUNK_FILES = 200
 class ParquetFiles:
     """What the footers of some files tell, and the parts that queries read."""
 
-    def __init__(self, connection: Any, paths: Sequence[Path]) -> None:
+    def __init__(self, connection: Connection, paths: Sequence[Path]) -> None:
         self.columns: dict[Path, frozenset[str]] = {}
         """By file; files with the same columns share one set."""
         self.rows = 0
@@ -32,7 +31,9 @@ class ParquetFiles:
         """Return the columns that any file of a part has."""
         return frozenset().union(*{self.columns[path] for path in part})
 
-    def _parts(self, connection: Any, paths: Sequence[Path]) -> Iterator[list[Path]]:
+    def _parts(
+        self, connection: Connection, paths: Sequence[Path]
+    ) -> Iterator[list[Path]]:
         part: list[Path] = []
         rows = 0
         known: dict[frozenset[str], frozenset[str]] = {}
@@ -59,7 +60,7 @@ def read(files: Sequence[Path]) -> str:
 
 
 def _footers(
-    connection: Any, files: Sequence[Path]
+    connection: Connection, files: Sequence[Path]
 ) -> dict[Path, tuple[int, frozenset[str]]]:
     """Return the rows and columns of each file, in their order."""
     found = connection.execute(

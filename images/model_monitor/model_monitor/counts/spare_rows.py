@@ -8,9 +8,9 @@ at by their keys.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from model_monitor.counts.parquet_files import ParquetFiles, read
+from model_monitor.store.database import Connection
 
 SLICE_ROWS = 1_000_000
 """Hashes that are grouped at a time."""
@@ -35,7 +35,7 @@ class Kept:
     columns: str
 
 
-def find_spare(connection: Any, files: ParquetFiles, kept: Kept) -> bool:
+def find_spare(connection: Connection, files: ParquetFiles, kept: Kept) -> bool:
     """Make the relation `spare` (filename, file_row_number); tell if it has a row.
 
     After `order`, the name of the file decides, then the place in it.
@@ -62,7 +62,7 @@ insert into spare select filename, file_row_number from (
     return True
 
 
-def _find_twice(connection: Any, files: ParquetFiles, key: str) -> None:
+def _find_twice(connection: Connection, files: ParquetFiles, key: str) -> None:
     """Make the relation `twice` of the hashes that more than one row has."""
     connection.execute("create or replace temp table twice (h ubigint)")
     hashes = [f"select hash({key}) as h from {read(part)}" for part in files.parts]  # noqa: S608
@@ -81,7 +81,7 @@ def _find_twice(connection: Any, files: ParquetFiles, key: str) -> None:
     connection.execute("drop table hashes")
 
 
-def _add_repeated(connection: Any, hashes: str) -> None:
+def _add_repeated(connection: Connection, hashes: str) -> None:
     """Add the hashes of a query that more than one row has.
 
     NumPy sorts them in a third of the time in which DuckDB 1.5.6 groups them.
@@ -95,7 +95,7 @@ def _add_repeated(connection: Any, hashes: str) -> None:
         )
 
 
-def _collect(connection: Any, files: ParquetFiles, kept: Kept) -> None:
+def _collect(connection: Connection, files: ParquetFiles, kept: Kept) -> None:
     """Make the relation `candidates`: the rows whose hash occurs twice."""
     for number, part in enumerate(files.parts):
         select = (

@@ -21,7 +21,7 @@ from model_monitor.experiments.effects import COLUMNS, UnitSums
 from model_monitor.experiments.plan import DAY, Kind, Metric, Plan, Rule, Unit
 from model_monitor.labels.latest import LATEST_FIRST
 from model_monitor.store import Store
-from model_monitor.store.database import database, name, text
+from model_monitor.store.database import Connection, database, name, text
 from model_monitor.store.names import quoted
 
 MEMORY_MIB = 192
@@ -105,7 +105,7 @@ class _Counting:
     `labels` (id, row, label, label_number) and `days` (unit, arm, day, newest, y, m).
     """
 
-    def __init__(self, store: Store, plan: Plan, connection: Any) -> None:
+    def __init__(self, store: Store, plan: Plan, connection: Connection) -> None:
         self._store, self._plan, self._connection = store, plan, connection
 
     def run(self) -> Counted:

@@ -15,7 +15,7 @@ from typing import Any
 from model_monitor.labels.importing import COLUMNS
 from model_monitor.store import quarantine, whole_files
 from model_monitor.store.checks import FIXES
-from model_monitor.store.database import database, text
+from model_monitor.store.database import Connection, database, text
 from model_monitor.store.limits import Limits
 from model_monitor.store.lines import BadLine
 from model_monitor.store.parts import write_parquet
@@ -107,7 +107,7 @@ class _Round:
     def __init__(
         self,
         store: Store,
-        connection: Any,
+        connection: Connection,
         limits: Limits,
         pending: Mapping[Path, _Identity],
     ) -> None:

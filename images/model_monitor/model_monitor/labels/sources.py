@@ -8,12 +8,12 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import duckdb
 
 from model_monitor.store import kinds
-from model_monitor.store.database import database, name, text
+from model_monitor.store.database import Connection, database, name, text
 from model_monitor.store.limits import Limits
 from model_monitor.store.lines import BadLine, Chunk, FileTroubleError, LinesFile
 from model_monitor.store.scalars import is_number
@@ -127,7 +127,7 @@ class ParquetLabels:
             except duckdb.Error:
                 raise FileTroubleError("not_parquet", keeps_lines=False) from None
 
-    def _chunks(self, connection: Any) -> Iterator[Chunk]:
+    def _chunks(self, connection: Connection) -> Iterator[Chunk]:
         file = text(str(self._path.absolute()))
         (rows,) = connection.execute(
             f"select sum(num_rows) from parquet_file_metadata({file})"  # noqa: S608

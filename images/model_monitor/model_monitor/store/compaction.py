@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
@@ -28,7 +27,7 @@ from model_monitor.store import (
     replacement,
     whole_files,
 )
-from model_monitor.store.database import database, text
+from model_monitor.store.database import Connection, database, text
 from model_monitor.store.limits import Limits
 from model_monitor.store.parts import write_parquet
 from model_monitor.store.store import Store
@@ -180,7 +179,7 @@ class Compactor:
         # Files of which a whole look joins none are not tried again.
         return has_more and (bool(groups) or left < self._compaction.most_files)
 
-    def _note(self, connection: Any, paths: Sequence[Path]) -> None:
+    def _note(self, connection: Connection, paths: Sequence[Path]) -> None:
         """Tell the audit chain of protected attributes that are read."""
         store = self._store
         own = [path for path in paths if path.is_relative_to(store.protected)]
@@ -205,7 +204,9 @@ class Compactor:
         if len(group) > 1:
             yield group
 
-    def _write(self, connection: Any, folder: Path, paths: Sequence[Path]) -> None:
+    def _write(
+        self, connection: Connection, folder: Path, paths: Sequence[Path]
+    ) -> None:
         """Write the file that stands for others, and delete them."""
         content = [[path.name, _digest(path)] for path in paths]
         digest = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:32]
@@ -227,7 +228,7 @@ def _is_done(name: str, waiting: Path, received: Path) -> bool:
     return receipt is not None and receipt.is_complete and not is_waiting
 
 
-def _have_like_columns(connection: Any, paths: Sequence[Path]) -> bool:
+def _have_like_columns(connection: Connection, paths: Sequence[Path]) -> bool:
     """Tell whether no two columns differ by the case of letters alone.
 
     DuckDB would make one of them.
@@ -238,7 +239,7 @@ def _have_like_columns(connection: Any, paths: Sequence[Path]) -> bool:
     return len({column.casefold() for (column,) in found}) == len(found)
 
 
-def _rows(connection: Any, paths: Sequence[Path]) -> dict[Path, int]:
+def _rows(connection: Connection, paths: Sequence[Path]) -> dict[Path, int]:
     found = connection.execute(
         f"select file_name, num_rows from parquet_file_metadata({_list(paths)})"  # noqa: S608
     ).fetchall()

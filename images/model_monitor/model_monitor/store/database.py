@@ -6,11 +6,13 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 import duckdb
 
 from model_monitor.store.whole_files import TEMPORARY
+
+Connection: TypeAlias = duckdb.DuckDBPyConnection
 
 MACROS = """
 -- What a JSON string says. `leaf` is JSON text throughout.
@@ -92,7 +94,7 @@ def database(
     file: Path | None = None,
     *,
     reads_records: bool = True,
-) -> Iterator[Any]:
+) -> Iterator[Connection]:
     """Yield a connection to an empty database in memory that may use files of `root`.
 
     One thread: rows keep their order and files their bytes from run to run. file: one

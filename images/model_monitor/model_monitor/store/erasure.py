@@ -21,7 +21,7 @@ from model_monitor.audit.canonical import digest
 from model_monitor.audit.chain import Chain
 from model_monitor.audit.search import has_entry
 from model_monitor.store import names, protected_reads, replacement, whole_files
-from model_monitor.store.database import database, name, text
+from model_monitor.store.database import Connection, database, name, text
 from model_monitor.store.erased_lines import UNIT, ErasedLines, lines_of
 from model_monitor.store.erasure_receipt import (
     Change,
@@ -180,7 +180,7 @@ def _record(
 class _Erasure:
     """One erasure. Table `subject`: id and row of what is to go."""
 
-    def __init__(self, task: _Task, connection: Any) -> None:
+    def __init__(self, task: _Task, connection: Connection) -> None:
         self._store, self._connection = task.store, connection
         self._limits, self._receipt = task.limits, task.receipt
         self._journal = task.journal

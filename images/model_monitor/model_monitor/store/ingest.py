@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from model_monitor.store import kinds, names, quarantine, receipts, whole_files
-from model_monitor.store.database import database
+from model_monitor.store.database import Connection, database
 from model_monitor.store.limits import Limits
 from model_monitor.store.lines import FileTroubleError, LinesFile
 from model_monitor.store.parts import parts_of, write_parts
@@ -125,7 +125,7 @@ class _File:
             path, limits, is_gzip=path.name.endswith(names.COMPRESSED)
         )
 
-    def take(self, connection: Any, result: IngestResult) -> None:
+    def take(self, connection: Connection, result: IngestResult) -> None:
         """Take the file in; after an exception, the database is of no more use."""
         store, name = self._store, self._path.name
         with BadLines(store.quarantine, self._limits.reported_lines) as bad:
@@ -166,7 +166,7 @@ class _File:
             return error
         return None
 
-    def _count(self, connection: Any, kept: int, result: IngestResult) -> None:
+    def _count(self, connection: Connection, kept: int, result: IngestResult) -> None:
         if self._kind.table == "protected":
             result.protected += kept
             return

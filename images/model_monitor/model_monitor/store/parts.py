@@ -6,10 +6,9 @@ import datetime as dt
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from model_monitor.store import whole_files
-from model_monitor.store.database import name, text
+from model_monitor.store.database import Connection, name, text
 from model_monitor.store.kinds import RecordKind
 from model_monitor.store.records import Records
 from model_monitor.store.store import Part, Store
@@ -21,7 +20,7 @@ _PARTS = 50
 """That one statement writes. Beyond 100 DuckDB 1.5.6 closes files and begins others."""
 
 
-def parts_of(connection: Any) -> list[Part]:
+def parts_of(connection: Connection) -> list[Part]:
     """Return the parts of all records, of which there must be one."""
     found = connection.execute(
         """select distinct strftime(time, '%Y-%m-%d'), strftime(time, '%H'), model,
@@ -31,7 +30,11 @@ def parts_of(connection: Any) -> list[Part]:
 
 
 def write_parts(
-    store: Store, connection: Any, kind: RecordKind, records: Records, landed: str
+    store: Store,
+    connection: Connection,
+    kind: RecordKind,
+    records: Records,
+    landed: str,
 ) -> list[Path]:
     """Write all records of a file, at least one; return the paths, one for each part.
 
@@ -67,7 +70,7 @@ def write_parts(
 
 
 def _write(
-    connection: Any, folder: Path, select: str, paths: Mapping[int, Path]
+    connection: Connection, folder: Path, select: str, paths: Mapping[int, Path]
 ) -> None:
     """Write the rows of a query to the file of their `hour`, each whole.
 
@@ -85,7 +88,7 @@ def _write(
             whole_files.put(written, path)
 
 
-def _facts(connection: Any, records: Records) -> dict[Part, Sequence[bool]]:
+def _facts(connection: Connection, records: Records) -> dict[Part, Sequence[bool]]:
     """Return the parts and, for each name, whether it is there and has text."""
     facts = "".join(
         f", bool_or(leaves[{place}] is not null), "
@@ -104,7 +107,7 @@ from (
     return {Part(*row[:4]): row[4:] for row in rows}
 
 
-def write_parquet(connection: Any, select: str, path: Path) -> None:
+def write_parquet(connection: Connection, select: str, path: Path) -> None:
     """Write the rows of a query to a parquet file, whole or not at all."""
     with whole_files.whole(path) as temporary:
         connection.execute(

@@ -11,7 +11,6 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 import duckdb
@@ -19,7 +18,7 @@ import duckdb
 from model_monitor.audit.chain import MONITOR, Chain
 from model_monitor.audit.search import entries
 from model_monitor.store import whole_files
-from model_monitor.store.database import database, text
+from model_monitor.store.database import Connection, database, text
 from model_monitor.store.store import Store
 
 ACTION = "protected_read"
@@ -31,7 +30,7 @@ Rows = dict[str, dict[str, int]]
 """Records of files, by the model and by the day of the predictions."""
 
 
-def found(connection: Any, store: Store, files: Iterable[Path]) -> Rows:
+def found(connection: Connection, store: Store, files: Iterable[Path]) -> Rows:
     """Return how many records some files of `protected/` have; none is read."""
     rows: Rows = defaultdict(lambda: defaultdict(int))
     depth = len(store.protected.parts)
@@ -46,7 +45,7 @@ def found(connection: Any, store: Store, files: Iterable[Path]) -> Rows:
     return {model: dict(days) for model, days in rows.items()}
 
 
-def _counted(connection: Any, files: list[Path]) -> list[tuple[Path, int]]:
+def _counted(connection: Connection, files: list[Path]) -> list[tuple[Path, int]]:
     """Return the number of records of each file; of a damaged one, 0."""
     listed = ", ".join(text(str(it)) for it in files)
     try:

@@ -17,7 +17,7 @@ from typing import Any
 
 import duckdb
 
-from model_monitor.store.database import name
+from model_monitor.store.database import Connection, name
 from model_monitor.store.kinds import RecordKind
 from model_monitor.store.limits import Limits
 from model_monitor.store.lines import BadLine, Chunk
@@ -46,7 +46,7 @@ class Records:
 
     def __init__(
         self,
-        connection: Any,
+        connection: Connection,
         kind: RecordKind,
         limits: Limits,
         now: dt.datetime,

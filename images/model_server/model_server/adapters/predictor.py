@@ -23,7 +23,7 @@ from model_server.endpoint import Endpoint
 from model_server.errors import RequestError
 from model_server.http import JSON, Answer, Fields, Headers
 from model_server.outputs import Array, Outputs
-from model_server.protocol import REQUEST_ID
+from model_server.protocol import REQUEST_ID, Inference
 from model_server.service import Service
 
 Arrays = dict[str, Array]
@@ -233,7 +233,7 @@ class _Ask:
         self._request_id = request_id
         self._endpoint = _find(host.service, model, version)
 
-    def read(self, rows: tensors.Rows) -> Any:
+    def read(self, rows: tensors.Rows) -> Inference:
         """Return the rows as the core has them; an error is counted, then raised."""
         try:
             self._check_id()
@@ -242,7 +242,7 @@ class _Ask:
             self._host.call(self._count, error)
             raise
 
-    def submit(self, inference: Any, future: _Future) -> None:
+    def submit(self, inference: Inference, future: _Future) -> None:
         """Queue the request; the future gets the arrays or the error."""
 
         def done(_job: Job, found: Outputs | RequestError) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from collections.abc import Awaitable, Callable
 
 import uvloop
 from uvicorn.importer import ImportFromStringError, import_from_string
@@ -28,6 +29,9 @@ from model_server.lifecycle import Lifecycle, Server
 from model_server.prediction_log import open_prediction_log, unwritable_log
 from model_server.service import Service
 from model_server.uvicorn_options import uvicorn_config
+
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+"""An application by ASGI."""
 
 logger = logging.getLogger("model_server")
 
@@ -59,7 +63,7 @@ def main(arguments: list[str]) -> int:
         return runner.run(_serve(application, known[0]))
 
 
-async def _serve(application: object, predictor: Predictor) -> int:
+async def _serve(application: Application, predictor: Predictor) -> int:
     config = predictor.config
     try:
         log = open_prediction_log(config)
@@ -90,13 +94,13 @@ class Closing:
     The core's own answers say it already.
     """
 
-    def __init__(self, app: object, service: Service) -> None:
+    def __init__(self, app: Application, service: Service) -> None:
         self._app = app
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not self._service.is_draining:
-            await self._app(scope, receive, send)  # type: ignore[operator]
+            await self._app(scope, receive, send)
             return
 
         async def send_with_close(message: Message) -> None:
@@ -106,7 +110,7 @@ class Closing:
                     message = {**message, "headers": [*headers, CLOSE]}
             await send(message)
 
-        await self._app(scope, receive, send_with_close)  # type: ignore[operator]
+        await self._app(scope, receive, send_with_close)
 
 
 if __name__ == "__main__":
