@@ -47,7 +47,7 @@ ENDPOINT_SERVICES: dict[EndpointService, Facts] = {
     "ecr.api": Facts("Interface", "kubelets that ask for a registry token", True),
     "ecr.dkr": Facts("Interface", "kubelets that pull images", True),
     "sts": Facts(
-        "Interface", "everything that assumes a role or asks for its own identity", True
+        "Interface", "everything that assumes a role or looks up its own identity", True
     ),
     "ec2": Facts("Interface", "vpc-cni, EBS driver, Karpenter, nodes at boot", True),
     "logs": Facts("Interface", "agents that write to CloudWatch", False),
