@@ -367,7 +367,7 @@ def _base_of(host: Host) -> Path:
         return rootfs.folder()
     if not rootfs.is_made(spec.rootfs.name):
         raise OperatorError(
-            f"the disk of {host.name} lies on {spec.rootfs}, which is gone; "
+            f"the disk of {host.name} is based on {spec.rootfs}, which is gone; "
             "`python -m lab wipe`, then `up`, makes new hosts"
         )
     return spec.rootfs

@@ -68,7 +68,7 @@ def _of_rollouts(namespace: str) -> Iterator[Alert]:
         f'max by (target) (rollout_verdict{{{where},verdict="stop"}}) == 1',
         "warning",
         "The rollout of {{ $labels.target }} has stopped at its weights",
-        "It goes on when a person has resumed it.",
+        "It continues once a person has resumed it.",
         STOPPED_SECONDS,
         labels,
     )

@@ -113,7 +113,7 @@ class Metric(Settings):
 
 
 class ExperimentSettings(Settings):
-    """Two revisions share the callers for a time; a metric tells which is better."""
+    """Two revisions share the callers for a time; a metric shows which is better."""
 
     control: RevisionName
     """The revision that the other one is compared with."""
@@ -127,7 +127,7 @@ class ExperimentSettings(Settings):
     metric: Metric
     """What decides."""
     also: Annotated[tuple[Metric, ...], Field(max_length=5)] = ()
-    """Metrics that are shown beside it and decide nothing."""
+    """Metrics that are shown in addition and decide nothing."""
     minimum_effect: Annotated[Decimal, Field(gt=0)]
     """The smallest difference that matters, in the metric's own unit: 0.01 is one point
     of accuracy."""

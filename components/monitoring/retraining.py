@@ -41,7 +41,7 @@ def _url(value: str) -> str:
 
 
 class Retraining(Settings):
-    """Where requests to retrain a model go beside the monitor's store."""
+    """Where requests to retrain a model go in addition to the monitor's store."""
 
     webhook_url: Annotated[str, AfterValidator(_url)] | None = None
     """URL that gets each request by POST (contracts/retraining_request.yaml). The

@@ -33,7 +33,7 @@ HostName = Annotated[str, AfterValidator(_host_name)]
 class ConsoleSettings(Settings):
     """Web pages of figures, alerts, rollouts and the audit trail, for reading alone.
 
-    They ask for no password: whoever reaches the port may read them.
+    They require no password: anyone who can reach the port may read them.
     """
 
     image: str = "model-console"

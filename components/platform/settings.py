@@ -170,10 +170,10 @@ class GatewaySettings(Settings):
     """Whether each request gets the headers x-experiment-salt-0 to -3 with constant
     values, which a model's `experiment.assign_by.salt` chooses from."""
     tls: TlsSettings | None = None
-    """HTTPS beside HTTP, or instead of it (`redirect`)."""
+    """HTTPS in addition to HTTP, or instead of it (`redirect`)."""
     egress_cidrs: tuple[Annotated[str, AfterValidator(_network)], ...] = ()
-    """Networks that proxies may reach on port 443, beside models: where the issuers of
-    tokens publish their keys (a model's `access.jwt.jwks_uri`)."""
+    """Networks that proxies may reach on port 443, in addition to models: where the
+    issuers of tokens publish their keys (a model's `access.jwt.jwks_uri`)."""
 
     def contradictions(self) -> Iterator[Problem]:
         if self.enabled:
@@ -229,9 +229,9 @@ class PlatformSettings(Settings):
     a single proxy, metrics that are lost with a pod or kept for less than 15 days, node
     ports of programs without a password, unverified kubelet certificates."""
     images_lock: str = ""
-    """File in the checkout that says what short names of images stand for, such as
-    stacks/config/images.prod.lock. Empty: the file of whoever runs the command. With
-    production: true, short names need it."""
+    """File in the checkout that resolves short names of images, such as
+    stacks/config/images.prod.lock. Empty: the file of the user who runs the command.
+    With production: true, short names need it."""
     cluster: ClusterAccess = Field(default={}, validate_default=True)
     """Which cluster."""
     namespaces: NamespaceSettings = Field(default={}, validate_default=True)

@@ -43,9 +43,9 @@ class ModelsSettings(Settings):
     """True rejects settings that are unsafe in production: models without access
     control or with a single replica, and a model console that everybody may read."""
     images_lock: str = ""
-    """File in the checkout that says what short names of images stand for, such as
-    stacks/config/images.prod.lock. Empty: the file of whoever runs the command. With
-    production: true, short names need it."""
+    """File in the checkout that resolves short names of images, such as
+    stacks/config/images.prod.lock. Empty: the file of the user who runs the command.
+    With production: true, short names need it."""
     cluster: ClusterAccess = ClusterAccess()
     """Which cluster."""
     platform: ServingPlatform = ServingPlatform()

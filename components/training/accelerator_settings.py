@@ -59,6 +59,6 @@ class Accelerator(GpuNodes):
             yield Problem(
                 "instance_types",
                 list(self.instance_types),
-                "they have different numbers of adapters, and a worker asks for one",
+                "they have different numbers of adapters, and a worker requests one",
                 "give one type, or remove efa",
             )

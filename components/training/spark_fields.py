@@ -154,13 +154,13 @@ class SparkJobFields(Settings):
     """How long a finished run and its driver's log are kept."""
     schedule: Schedule | None = None
     """When runs start by themselves: five fields of cron in UTC, for example
-    "15 2 * * *". A run that is due while the one of the schedule before goes on is left
-    out."""
+    "15 2 * * *". A scheduled run is skipped if the previous one is still in
+    progress."""
     properties: dict[PropertyKey, PropertyValue] = Field(
         default={}, validate_default=True
     )
-    """Properties of Spark beside those that the other settings stand for; each value is
-    text."""
+    """Properties of Spark in addition to those that the other settings set; each value
+    is text."""
     environment: dict[VariableName, VariableValue] = Field(
         default={}, validate_default=True
     )
@@ -168,8 +168,8 @@ class SparkJobFields(Settings):
     accept_plain_text: tuple[VariableName, ...] = ()
     """Variables of `environment` whose values look like secrets and are none."""
     egress: tuple[Egress, ...] = ()
-    """Whom driver and executors may call beside each other, the cluster's DNS, the API
-    server (the driver) and, with a bucket, HTTPS."""
+    """Whom driver and executors may call in addition to each other, the cluster's DNS,
+    the API server (the driver) and, with a bucket, HTTPS."""
     node_selector: dict[LabelKey, NodeValue] = Field(default={}, validate_default=True)
     """Labels that a node must have to take a pod of the job."""
     tolerations: tuple[Taint, ...] = ()

@@ -117,7 +117,7 @@ class SparkJob(Workload):
         )
 
     def _others(self) -> list[Rule]:
-        """Whom driver and executors both may call beside each other."""
+        """Whom driver and executors may both call in addition to each other."""
         args = self._args
         rules = [network.allow_dns(), *self._buckets(args.uses_buckets)]
         return rules + [allowance(one) for one in args.egress]

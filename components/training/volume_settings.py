@@ -92,7 +92,7 @@ class Claim(Settings):
 
 
 class Checkpoint(Claim):
-    """Where the program keeps its state, so that a restart goes on from there.
+    """Where the program keeps its state, so that a restart continues from there.
 
     The program gets the place as SLIPWAY_CHECKPOINT.
     """

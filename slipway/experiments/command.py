@@ -104,7 +104,7 @@ def conclude_command(
 ) -> None:
     """Give all requests to the revision that has won.
 
-    The verdict and its figures stay in the record beside the reason. Remove
+    The record keeps the verdict and its figures together with the reason. Remove
     `experiment` from the settings afterwards.
     """
     found, report, why_not = _read(model, stack)

@@ -121,5 +121,5 @@ def _reference(path: Path, revision: str) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise WrongInputError(f"{path}: cannot be read as JSON ({error})") from None
     if not isinstance(found, dict) or found.get("revision", revision) != revision:
-        raise WrongInputError(f"{path}: is not of {revision}; write it anew")
+        raise WrongInputError(f"{path}: is not of {revision}; write it again")
     return found

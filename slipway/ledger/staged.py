@@ -133,7 +133,7 @@ def _unknown(one: Served, history: History) -> Problem:
         return Problem(
             one.path,
             one.model,
-            "the ledger knows models by their image, and this one has none",
+            "the ledger identifies models by their image, and this one has none",
             "name it in ledger.exempt",
         )
     return Problem(

@@ -46,7 +46,7 @@ LEAST_PAIRS = 31
     "groups",
     multiple=True,
     metavar="NAME",
-    help="A column whose values must each keep their accuracy, beside the protected "
+    help="A column whose values must each keep their accuracy, besides the protected "
     "features of model.yaml; may be given several times.",
 )
 @click.option(

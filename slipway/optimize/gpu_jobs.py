@@ -70,7 +70,7 @@ def _shape(tensor: Mapping[str, Any], rows: int) -> str:
     if min(sizes, default=1) < 1:
         raise WrongInputError(
             f"{name}: has dimensions of no fixed size besides the rows, and a job for "
-            "GPUs is rendered for inputs of fixed sizes alone; write the job by hand"
+            "GPUs is rendered for inputs of fixed sizes alone; write the job yourself"
         )
     return f"{name}:{'x'.join(map(str, (rows, *sizes)))}"
 

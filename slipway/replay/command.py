@@ -38,7 +38,7 @@ CHANGED = 3
 @click.option(
     "--recorded",
     is_flag=True,
-    help="Ask nobody: compare the copied requests that the log has (shadow).",
+    help="Send no requests: compare the copied ones that the log has (shadow).",
 )
 @click.option(
     "--requests",

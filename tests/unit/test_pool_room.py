@@ -126,7 +126,7 @@ def test_each_models_most_replicas_fit_beside_the_others_at_rest() -> None:
     assert found({"a": on_gpus(1, 3), "b": on_gpus(1, 3)}, GPU_POOL) == []
     (problem,) = found({"a": on_gpus(1, 4), "b": on_gpus(1, 3)}, GPU_POOL)
     assert (problem.path, problem.value) == ("models.a.scaling.max_replicas", 4)
-    assert "beside the others at rest take 125 %" in problem.reason
+    assert "with the others at rest take 125 %" in problem.reason
 
 
 def test_a_model_loads_before_its_node_may_be_removed_or_replaced() -> None:

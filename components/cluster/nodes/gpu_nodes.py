@@ -101,7 +101,7 @@ class GpuNodes(Settings):
                     f"{path}.instance_types.{index}",
                     found.name,
                     f"{self.POD} requests {cpu_millicores} millicores and {memory_mib} "
-                    f"MiB, but beside DaemonSets the pods of a node get {most_cpu} and "
+                    f"MiB, but after DaemonSets the pods of a node get {most_cpu} and "
                     f"{most_memory} of its {1000 * found.vcpus} and {found.memory}",
                     "lower the requests in resources, or give a larger type",
                 )

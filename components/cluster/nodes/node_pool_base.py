@@ -27,7 +27,7 @@ class NodePoolBase(Settings):
     """Which kind of pool it is."""
     instance_types: Annotated[tuple[str, ...], Field(min_length=1)]
     """EC2 instance types that the pool may have, the preferred one first; `slipway
-    catalog list` knows them. All have one architecture, and one GPU model or none."""
+    catalog list` lists them. All have one architecture, and one GPU model or none."""
     zones: tuple[Zone, ...] = ()
     """Zones of the nodes; empty: all zones of the network."""
     disk_gib: Annotated[Whole, Field(ge=SMALLEST_DISK_GIB, le=16_384)] = 100

@@ -56,7 +56,7 @@ def _of_type(
             yield Problem(
                 f"{path}.{field}",
                 asked,
-                f"beside DaemonSets the pods of a {t.name} of its pool get "
+                f"after DaemonSets the pods of a {t.name} of its pool get "
                 f"{most}{unit}, so that no such node could run a {what}",
                 f"give at most {max(0, most - more)}, or a pool of larger types",
             )

@@ -81,7 +81,7 @@ def _small(name: str, pool: SystemPool) -> Iterator[Problem]:
                 yield _refused(
                     name,
                     t,
-                    f"{nodes} of them have {max(0, has)} {what} for pods beside "
+                    f"{nodes} of them have {max(0, has)} {what} left after "
                     f"DaemonSets, and {_names()} request {needed}",
                     "give a larger type, or raise min_nodes",
                 )
@@ -112,7 +112,7 @@ def _small_together(pools: Mapping[str, SystemPool]) -> Iterator[Problem]:
             yield Problem(
                 "pools",
                 sorted(pools),
-                f"the system pools have {has} {what} together for pods beside "
+                f"the system pools have {has} {what} together after "
                 f"DaemonSets, and {_names()} request {needed}",
                 "give larger types, or raise min_nodes",
             )

@@ -168,9 +168,9 @@ def _problem(
     return Problem(
         f"models.{name}.rollout.to",
         rollout.to,
-        f"at rest it needs {it.canary * it.replica_gpus} GPUs beside all others, and "
-        f"the pool {pool} has {free} more at its limit: {plan.missing_gpus} GPUs are "
-        "missing, and the rollout would wait for ever",
+        f"at rest it needs {it.canary * it.replica_gpus} GPUs in addition to all "
+        f"others, and the pool {pool} has {free} more at its limit: "
+        f"{plan.missing_gpus} GPUs are missing, and the rollout would wait for ever",
         "; or ".join([*(_fix(way, rollout.from_) for way in plan.ways), _RAISE]),
     )
 

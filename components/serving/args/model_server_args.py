@@ -98,7 +98,7 @@ class ModelServerArgs(Settings):
     rollout controller sets the weights (docs/how-to/rollouts.md)."""
     experiment: ExperimentSettings | None = None
     """Two revisions share the callers for a time, and a metric of the prediction log
-    tells which is better (docs/how-to/experiments.md)."""
+    shows which is better (docs/how-to/experiments.md)."""
     access: Access | None = None
     """Credentials and limits that the gateway enforces; without it, anyone who can
     reach the gateway may call (docs/how-to/gateway-access.md)."""

@@ -41,7 +41,7 @@ def _log(
             f"{path}.total_mib",
             log.total_mib,
             f"with its open files the log takes {asked} MiB of a node's disk; in the "
-            f"pool {name} a {smallest} has {room} MiB for pods beside "
+            f"pool {name} a {smallest} has {room} MiB left for pods after "
             f"{pool.content_gib} GiB of images and weights",
             f"give at most {max(0, room - asked + log.total_mib)}, or raise the pool's "
             "disk_gib",

@@ -174,7 +174,7 @@ def _too_many(
     for it in demands:
         total = at_rest - it.least + it.most
         if total > 1:
-            beside = " beside the others at rest" if len(demands) > 1 else ""
+            beside = " with the others at rest" if len(demands) > 1 else ""
             yield Problem(
                 f"models.{it.model}.scaling.max_replicas",
                 it.replicas,

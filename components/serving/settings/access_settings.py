@@ -142,7 +142,7 @@ class Jwt(Settings):
                 yield Problem(
                     f"jwks.keys.{number}",
                     private,
-                    "these members are private: whoever reads them can issue tokens",
+                    "these members are private: anyone who reads them can issue tokens",
                     "give the public key alone, and replace this one at the issuer",
                 )
 

@@ -19,7 +19,7 @@ def _in_checkout(value: str) -> str:
     path = PurePosixPath(value)
     if path.is_absolute() or ".." in path.parts:
         refuse(
-            "it lies outside of the checkout, where no reviewer sees it",
+            "it is outside of the checkout, where no reviewer sees it",
             "give a path in the checkout, such as ledger or ledger/ci.pub.pem",
         )
     return value

@@ -20,8 +20,8 @@ class Lifecycle(Settings):
     """How a replica starts and how it leaves without losing a request.
 
     A leaving pod goes through preStop, deregistration (the server still answers and
-    asks clients to connect anew), drain (what is in flight is finished) and exit; the
-    grace period must hold all of them, or the kubelet kills the pod before.
+    asks clients to reconnect), drain (requests in flight are finished) and exit. The
+    grace period must cover all of them, or the kubelet kills the pod too early.
     """
 
     startup_seconds: Annotated[Whole, Field(ge=5, le=7200)] = 120

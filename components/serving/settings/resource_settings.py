@@ -1,4 +1,4 @@
-"""What one replica asks for and may use."""
+"""What one replica requests and may use at most."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from components.settings import Problem, Settings
 
 
 class Resources(Settings):
-    """What one replica asks for and may use."""
+    """What one replica requests and may use at most."""
 
     cpu_request_millicores: Annotated[Whole, Field(ge=10, le=512_000)] = 250
     """CPU request of a replica, in thousandths of a core."""

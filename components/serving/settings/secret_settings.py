@@ -14,8 +14,8 @@ from components.settings import ABSENT, Problem, Settings
 class SecretUse(Settings):
     """Entries of one Secret in the models' namespace.
 
-    Nothing here knows their values: a pod names the Secret and the key, and the kubelet
-    puts in what stands there.
+    Their values never appear here: a pod names the Secret and the key, and the kubelet
+    fills in the value.
     """
 
     variables: dict[VariableName, SecretKey] = Field(default={}, validate_default=True)
