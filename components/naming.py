@@ -20,14 +20,14 @@ GATEWAY_TLS_LISTENER = "https"
 MODEL_SERVER = "model-server"
 """app.kubernetes.io/name of every model server, whatever runs in it."""
 MODEL_MONITOR = "model-monitor"
-"""What watches quality, drift and fairness of the models, beside them."""
+"""What watches quality, drift and fairness of the models, in their namespace."""
 MODEL_MONITOR_PORT = 9300
 MODEL_MONITOR_LABELS_PORT = 9301
 """Takes labels and answers nothing else, so that it may be open to many."""
 MODEL_ATTRIBUTIONS = "model-attributions"
 """The daily job that calculates what predictions depend on."""
 MODEL_CONSOLE = "model-console"
-"""Web pages of what the monitor and Alertmanager know, beside the monitor."""
+"""Web pages of the monitor's and Alertmanager's data, next to the monitor."""
 MODEL_CONSOLE_PORT = 9310
 ALERTMANAGER = "alertmanager"
 POLICY_AGENT_PORT = 9477
@@ -37,12 +37,12 @@ TRAINING_JOB = "training-job"
 SPARK_JOB = "spark-job"
 """app.kubernetes.io/name of all that belongs to a Spark job."""
 ROLLOUT_CONTROLLER = "rollout-controller"
-"""What moves the weights of revisions, beside the models."""
+"""What moves the weights of revisions, in the models' namespace."""
 ROLLOUT_CONTROLLER_PORT = 9479
 TRAFFIC = "traffic"
 """app.kubernetes.io/component of the HTTPRoutes that it writes."""
 WAKER = "waker"
-"""What holds the requests of models that sleep, beside the models."""
+"""What holds the requests of models that sleep, in the models' namespace."""
 WAKER_MANAGER = "waker.slipway.dev"
 """By what the waker's EndpointSlices say who manages them (images/waker)."""
 

@@ -1,6 +1,6 @@
 """Makes the Python environment that everything else runs in; standard library only.
 
-The environment lies in the user's cache folder under a key of its lock files, so that
+The environment is in the user's cache folder under a key of its lock files, so that
 a second clone finds it ready; `.venv` in the checkout is a link to it.
 
     python3 -m devtools.environment

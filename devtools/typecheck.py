@@ -1,8 +1,8 @@
 """Runs mypy over the packages and over each program of an image by itself.
 
 An image's program is a package of its own root (it runs alone in its container), so it
-is checked from its own folder. What mypy remembers lies in the user's cache folder, so
-that another clone does not begin anew.
+is checked from its own folder. mypy's cache is in the user's cache folder, so that
+another clone does not start from nothing.
 
     python -m devtools.typecheck
 """

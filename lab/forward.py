@@ -35,7 +35,7 @@ _CHILD_MINIMUM_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Forwards:
-    """The forwards of the lab whose state lies in `folder`."""
+    """The forwards of the lab whose state is in `folder`."""
 
     folder: Path
 

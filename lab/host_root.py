@@ -1,7 +1,7 @@
 """Inside a new host: builds its root file system and hands over to its systemd.
 
 Runs as the first process of the host's namespaces (lab.supervisor made them). What is
-mounted here lies in the host's own mount namespace and ends with it.
+mounted here is in the host's own mount namespace and ends with it.
 """
 
 from __future__ import annotations

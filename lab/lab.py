@@ -72,7 +72,7 @@ class _Phases:
 class Lab:
     """One lab of this machine. Several can be up at once, with other loopback ports.
 
-    All of its state lies in `folder`; whatever of it runs is found there and in its
+    All of its state is in `folder`; what runs of it is found there and in its
     control groups, so that any command can go on after any other was killed.
     """
 

@@ -26,7 +26,7 @@ _INTERFACE_NAME_LIMIT = 15
 
 @dataclass(frozen=True)
 class Network:
-    """The network of the lab whose state lies in `folder`."""
+    """The network of the lab whose state is in `folder`."""
 
     folder: Path
 

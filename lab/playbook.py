@@ -68,7 +68,7 @@ def run(
     inventory: Path,
     each_line: Callable[[str], None] = lambda _: None,
 ) -> PlaybookResult:
-    """Runs a playbook on the lab whose state lies in `folder`; keeps its output there.
+    """Runs a playbook on the lab whose state is in `folder`; keeps its output there.
 
     The run belongs to the lab: `down` ends it should this command have been killed.
     """

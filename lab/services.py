@@ -28,7 +28,7 @@ _POLL_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class Service:
-    """A process of the lab whose state lies in `lab`: `python -m module arguments`.
+    """A process of the lab whose state is in `lab`: `python -m module arguments`.
 
     `folder` takes its files: NAME.json says which process it is, once it is ready.
     """

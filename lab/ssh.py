@@ -15,7 +15,7 @@ HOST_KEY = "etc/ssh/ssh_host_ed25519_key"
 
 @dataclass(frozen=True)
 class Keys:
-    """The keys of the lab whose state lies in `folder`."""
+    """The keys of the lab whose state is in `folder`."""
 
     folder: Path
 

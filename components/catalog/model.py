@@ -1,4 +1,4 @@
-"""What the catalogue tells about instance types, accelerators, versions and prices.
+"""What the catalogue has about instance types, accelerators, versions and prices.
 
 Memory is in MiB, local disks in GB as AWS counts them, bandwidth in Gbit/s, prices in
 US dollars an hour.

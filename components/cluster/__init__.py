@@ -1,1 +1,1 @@
-"""The cluster and all that it stands on in an AWS account."""
+"""The cluster and all that it needs in an AWS account."""

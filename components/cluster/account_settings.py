@@ -1,4 +1,4 @@
-"""Which AWS account and region a cluster stands in, and what its tags say."""
+"""The AWS account and region of a cluster, and its tags."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ DATA_SECONDS = 3600
 REPORTED_SECONDS = 86_400
 TICKS_MISSED = 5
 SLACK_SECONDS = 120
-"""What one tick may take beside its interval."""
+"""What one tick may take in addition to its interval."""
 
 
 def stale_seconds(settings: DeliverySettings) -> int:

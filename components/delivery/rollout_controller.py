@@ -1,4 +1,4 @@
-"""The controller of rollouts, beside the models of a stack."""
+"""The controller of rollouts, in the namespace of a stack's models."""
 
 from __future__ import annotations
 

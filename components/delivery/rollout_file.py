@@ -56,7 +56,7 @@ def files(
 
 
 def plan(experiment: Mapping[str, Any] | None) -> dict[str, str]:
-    """What the ConfigMap has beside `files`, of an experiment."""
+    """What the ConfigMap of an experiment has in addition to `files`."""
     return {EXPERIMENT_KEY: _text(experiment)} if experiment else {}
 
 

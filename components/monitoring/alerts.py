@@ -20,7 +20,7 @@ BEHIND_SECONDS = 900
 """A finished file that waits longer: records come too late, and disks fill."""
 CYCLES_MISSED = 5
 SLACK_SECONDS = 300
-"""What one cycle may take beside its interval."""
+"""What one cycle may take in addition to its interval."""
 ARRIVAL_SECONDS = 600
 """What a record may take until it is seen: file, sending, cycle, scrape."""
 SEEN_WITHIN = "1h"

@@ -1,4 +1,4 @@
-"""What the platform knows of the cluster's nodes, from settings alone.
+"""What the platform's settings state about the cluster's nodes.
 
 The pools are settings of the stack that makes the cluster, so that a preview knows
 them before there is a cluster. Where Terraform or others made it, the platform's own

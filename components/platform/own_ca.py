@@ -1,7 +1,7 @@
 """A certificate authority of our own: for the lab, where no public one would vouch.
 
 Its files lie in the user's state folder, readable by the owner alone, never in the
-checkout: who has `ca.pem` can vouch for any name to whoever trusts the authority.
+checkout: with `ca.pem`, anyone can vouch for any name to all who trust the authority.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Pair:
 
     @property
     def key_pem(self) -> str:
-        """The private key: whoever calls this keeps it secret."""
+        """The private key: the caller keeps it secret."""
         return self.key.private_bytes(
             Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
         ).decode()

@@ -44,7 +44,7 @@ def write(pyproject: Path, version: str, out: Path) -> Path:
 
 
 def asked_for(pyproject: Path) -> list[str]:
-    """Names of the distributions that the project asks for, its extra's too."""
+    """Names of the distributions that the project requires, including its extra."""
     project = tomllib.loads(pyproject.read_text())["project"]
     lines = [*project["dependencies"], *project["optional-dependencies"][EXTRA]]
     return sorted({canonicalize_name(Requirement(line).name) for line in lines})

@@ -14,7 +14,7 @@ def build(sources: Path, out: Path, epoch: int, *, kinds: tuple[str, ...] = ()) 
     """Writes the wheel and the source distribution of `sources` into `out`.
 
     `kinds`: only these, of `wheel` and `sdist`. The wheel is built from the source
-    distribution, so that whoever has the latter can make the former.
+    distribution, so that the former can be built from the latter.
     """
     commands.run(
         [str(own_venv.python(REQUIREMENTS)), "-m", "build", "--no-isolation"]

@@ -66,7 +66,7 @@ class Card:
 def training(part: str = "") -> Any:
     """Return the package that trains the model, or a module of it.
 
-    It knows where the data are.
+    It has the paths of the data.
     """
     package = f"models.{MODEL}.training"
     return importlib.import_module(f"{package}.{part}" if part else package)

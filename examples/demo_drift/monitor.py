@@ -110,7 +110,7 @@ class Monitor:
 
 @contextmanager
 def serving(folder: Path, card: Card) -> Iterator[Monitor]:
-    """Run the monitor while the block runs; all that it keeps lies in `folder`."""
+    """Run the monitor while the block runs; all that it keeps is in `folder`."""
     token = secrets.token_hex(24)
     places = watched.Places(
         store=folder / "store",
@@ -136,7 +136,7 @@ def serving(folder: Path, card: Card) -> Iterator[Monitor]:
 
 
 def _port(log: Path) -> int:
-    """Return the port that it says it listens on; 0 before it has."""
+    """Return the port that it reports to listen on; 0 before it does."""
     for line in log.read_text(errors="replace").splitlines(keepends=True):
         if line.startswith("{") and line.endswith("\n"):
             found: Mapping[str, Any] = json.loads(line)
@@ -148,7 +148,7 @@ def _port(log: Path) -> int:
 def run(config: Path, *words: str) -> str:
     """Run one of the monitor's commands to its end; return what it prints.
 
-    Raises OperatorError with what it says if it fails.
+    Raises OperatorError with its output if it fails.
     """
     done = subprocess.run(
         [*command(), *words],

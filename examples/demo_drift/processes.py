@@ -26,7 +26,7 @@ def running(
     log: Path,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program while the block runs; what it says goes to the file `log`.
+    """Run a program while the block runs; its output goes to the file `log`.
 
     It is in a session of its own: Ctrl-C ends the demo, which then ends it.
     """

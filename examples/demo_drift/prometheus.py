@@ -83,7 +83,7 @@ class Prometheus:
 
 @contextmanager
 def serving(folder: Path, card: Card, monitor_port: int) -> Iterator[Prometheus]:
-    """Run Prometheus while the block runs; all that it keeps lies in `folder`."""
+    """Run Prometheus while the block runs; all that it keeps is in `folder`."""
     program = packages.unpack([PACKAGE], suite=SUITE) / "usr" / "bin" / "prometheus"
     rules, config = folder / "rules.yaml", folder / "prometheus.yaml"
     rules.write_text(watched.rules(card))

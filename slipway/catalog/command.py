@@ -1,4 +1,4 @@
-"""`slipway catalog`: what the catalogue knows, and how to renew it."""
+"""`slipway catalog`: show the catalogue, and renew it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def price_text(name: str, region: str) -> str:
 
 
 def _region(_context: click.Context, _option: click.Parameter, value: str) -> str:
-    """The region, if the catalogue knows its zones or its prices."""
+    """The region, if the catalogue has its zones or its prices."""
     known = {*catalog.regions(), *catalog.priced_regions()}
     if value not in known:
         near = nearest(value, known)

@@ -30,7 +30,7 @@ _ADDRESS = "${SLIPWAY_ADDRESS:-127.0.0.1}"
 
 
 def published(variable: str, default: int, target: int) -> str:
-    """A port on loopback, unless who runs it says otherwise."""
+    """A port on loopback, unless the user sets another."""
     return f"{_ADDRESS}:${{{variable}:-{default}}}:{target}"
 
 
@@ -53,7 +53,7 @@ def add(composition: Composition, objects: Objects, backends: Backends) -> None:
 
 
 def pods() -> Object:
-    """The proxies as Prometheus knows them: labels and annotations of their pods."""
+    """The proxies as Prometheus finds them: labels and annotations of their pods."""
     return {
         "labels": PROXY_LABELS,
         "annotations": naming.scrape_annotations(METRICS_PORT, "/stats/prometheus"),

@@ -1,4 +1,4 @@
-"""The model servers, and what the gateway knows of them."""
+"""The model servers, and the gateway's view of them."""
 
 from __future__ import annotations
 

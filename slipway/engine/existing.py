@@ -115,7 +115,7 @@ def before(
 ) -> None:
     """Does so before `up` or a preview, SettingsError and EngineError if need be.
 
-    A preview goes on where the cluster cannot be asked.
+    A preview continues if the cluster cannot be reached.
     """
     try:
         refuse_foreign(rendered, state, reach, say)

@@ -33,7 +33,7 @@ def before(
 ) -> None:
     """Before `up` or a preview: SettingsError if weights would lose their pods.
 
-    A preview goes on where the cluster cannot be asked.
+    A preview continues if the cluster cannot be reached.
     """
     servers = _servers(rendered)
     if not servers:

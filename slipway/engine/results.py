@@ -1,4 +1,4 @@
-"""What a run of the engine gives back, and how it says that it failed."""
+"""Results and errors of a run of the engine."""
 
 from __future__ import annotations
 

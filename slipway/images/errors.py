@@ -7,7 +7,7 @@ from collections.abc import Callable
 from toolchain.errors import OperatorError
 
 Report = Callable[[str, str], None]
-"""Called with (image, what happens) as work goes on."""
+"""Called with (image, what happens) during the work."""
 
 
 class ImageError(OperatorError):

@@ -39,7 +39,7 @@ class Input(Protocol):
         """What decides the content, without reading large files."""
 
     def version(self) -> str:
-        """The version that a person knows it by."""
+        """The version that people call it by."""
 
     def make(self) -> Path:
         """The file or folder, built or fetched unless it is in the cache."""

@@ -32,7 +32,7 @@ class Registry:
     """A registry as this machine reaches it, and the name that the cluster has for it.
 
     `host` and `cluster_host` are host:port, perhaps with a path as a prefix. Plain
-    HTTP is spoken on loopback, or if `plain_http` asks for it.
+    HTTP is spoken on loopback, or with `plain_http`.
     """
 
     host: str

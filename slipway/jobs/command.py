@@ -29,7 +29,7 @@ class Row:
     started: str
     """RFC 3339; empty if it has not."""
     seconds: int | None
-    """How long it took; None if it goes on."""
+    """How long it took; None while it runs."""
 
 
 def rows(runs: Runs, jobs: list[str]) -> list[Row]:

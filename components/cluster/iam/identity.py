@@ -21,7 +21,7 @@ kubelet's image pulls."""
 
 
 class NodeRole(pulumi.ComponentResource):
-    """The role of every node, whoever starts it.
+    """The role of every node, no matter what starts it.
 
     Creates:
 

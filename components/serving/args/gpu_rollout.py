@@ -1,4 +1,4 @@
-"""Whether a new revision's replicas find GPUs beside those that run, or what to do.
+"""Whether there are GPUs for a new revision's replicas, and what to do if not.
 
 Stable and canary run side by side during a rollout. Where the pool cannot have both at
 rest, the canary's pods would wait for ever and the rollout with them.
