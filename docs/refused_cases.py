@@ -9,14 +9,14 @@ problems it must give, all of them and no others.
 from __future__ import annotations
 
 import copy
+import functools
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from components import yaml_text
 from components.settings import Problem, SettingsError
 from slipway.rendering.render import render
 from toolchain import paths
@@ -59,8 +59,14 @@ def reference(name: str) -> str:
 
 def images() -> dict[str, str]:
     """images.lock once all of images/ is built and these are mirrored."""
+    return {name: reference(name) for name in (*_built(), *MIRRORED)}
+
+
+@functools.cache
+def _built() -> tuple[str, ...]:
+    """The names in the table of images: kept, because every case asks for them."""
     table = tomllib.loads((paths.ROOT / "images" / "images.toml").read_text())
-    return {name: reference(name) for name in (*table["images"], *MIRRORED)}
+    return tuple(table["images"])
 
 
 @dataclass(frozen=True)
@@ -95,13 +101,13 @@ def layer(file: Path) -> str:
 
 def good(file: Path) -> dict[str, Any]:
     """The configuration that the cases change."""
-    found: dict[str, Any] = yaml.safe_load(file.read_text())["good"]
-    return found
+    found: dict[str, Any] = _content(file)["good"]
+    return copy.deepcopy(found)
 
 
 def cases(file: Path) -> Iterator[Case]:
     """The cases of a file."""
-    content = yaml.safe_load(file.read_text())
+    content = _content(file)
     for case in content["cases"]:
         config = _merged(content["good"], case.get("change", {}))
         for path in case.get("drop", []):
@@ -111,8 +117,15 @@ def cases(file: Path) -> Iterator[Case]:
             layer(file),
             case.get("would", ""),
             config,
-            case["problems"],
+            copy.deepcopy(case["problems"]),
         )
+
+
+@functools.cache
+def _content(file: Path) -> dict[str, Any]:
+    """What a file of the corpus says: kept, so nobody may change it."""
+    found: dict[str, Any] = yaml_text.read(file.read_text(), str(file))
+    return found
 
 
 def _merged(base: Any, change: Any) -> Any:
