@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from toolchain import builds, commands, modules, paths, whole_files
+from toolchain import builds, commands, paths, whole_files
 from toolchain.locks import locked
 
 TIMEOUT_SECONDS = 600.0
@@ -77,6 +77,8 @@ def _fetch(group: builds.Group, part: Path) -> None:
 
 
 def _fetch_without_go(group: builds.Group, part: Path) -> None:
+    from toolchain import modules  # an HTTP client, which a rendering has no use for
+
     if reason := _refused.get(group.name):
         raise NoGoError(reason)
     with tempfile.TemporaryDirectory() as cache:
