@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn import metrics
 
 from examples.demo_drift.served import Answer
 
@@ -46,6 +45,8 @@ class Judged:
 
 def quality(judged: Judged) -> dict[str, float]:
     """Return scikit-learn's metrics; the positive class is 1."""
+    from sklearn import metrics  # a second or more, which `--help` need not wait for
+
     true, decided = judged.labels, judged.decisions
     return {
         "accuracy": float(metrics.accuracy_score(true, decided)),

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
 
 from slipway.replay.pairs import Answer, Pair, compare, difference, quantile, share
 
 
 @given(st.integers(1, 5000), st.data())
 def test_the_share_is_wilsons(of: int, data: st.DataObject) -> None:
+    from scipy.stats import binomtest  # a second, if each process collects it
+
     some = data.draw(st.integers(0, of))
     expected = binomtest(some, of).proportion_ci(0.95, method="wilson")
     found = share(some, of)
