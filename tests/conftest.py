@@ -6,6 +6,7 @@ that ran no test, or skipped one, fails the run: a green summary must not hide i
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Mapping
@@ -65,6 +66,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=TIERS,
         help="fail unless this tier ran and skipped nothing",
     )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What collection makes, modules above all, stays: no search for cycles sees it.
+
+    Else each full search of the run goes through it, in forks of the process, too.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import subprocess
 import sys
@@ -102,6 +103,11 @@ def test_who_measures_is_alone_and_is_next(tmp_path: Path) -> None:
     for thread in threads:
         thread.join(10)
     assert seen[2:] == [("calm",), ("late",)]
+
+
+def test_searches_for_cycles_leave_out_what_collection_made() -> None:
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > 10_000
 
 
 def test_a_file_stays_in_one_process() -> None:
