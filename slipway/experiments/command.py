@@ -11,7 +11,7 @@ from rollout.status import OrderKind
 from slipway.cluster.kube_api import KubeApiError
 from slipway.experiments import live as experiments
 from slipway.experiments import show
-from slipway.experiments.live import Experiment, Report
+from slipway.experiments.live import Found, Report
 from slipway.printable import printable
 from slipway.rollouts.command import (
     json_option,
@@ -151,7 +151,7 @@ def _summary(verdict: str, report: Report | None) -> str:
 
 def _read(
     model: str, stack: str, *, reported: bool = True
-) -> tuple[Experiment, Report | None, str]:
+) -> tuple[Found, Report | None, str]:
     """The experiment, and its report or why there is none."""
     with opened(stack, model) as live:
         found = experiments.read(live)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from slipway.experiments.live import Experiment, Report
+from slipway.experiments.live import Found, Report
 from slipway.printable import printable
 
 DAY = 86_400
@@ -20,13 +19,13 @@ VERDICTS = {
 }
 
 
-def plain(found: Experiment, report: Report | None, why_not: str) -> dict[str, Any]:
+def plain(found: Found, report: Report | None, why_not: str) -> dict[str, Any]:
     """As JSON; `report` is null where `unreported` says why."""
     return {
         "experiment": found.plan,
         "started": found.window and found.window.started,
         "ended": found.window and found.window.ended,
-        "ends": found.ends,
+        "ends": found.experiment.ends,
         "runs": found.runs,
         "weights": dict(found.state.route.weights),
         "gates": found.state.look,
@@ -35,14 +34,9 @@ def plain(found: Experiment, report: Report | None, why_not: str) -> dict[str, A
     }
 
 
-def lines(found: Experiment, report: Report | None, why_not: str) -> Iterator[str]:
+def lines(found: Found, report: Report | None, why_not: str) -> Iterator[str]:
     """For people."""
-    plan = found.plan
-    yield (
-        f"{found.state.settings.server}: {plan['treatment']} against "
-        f"{plan['control']} (control), {found.share} % of the {plan['unit']}s, "
-        f"{_times(found)}"
-    )
+    yield found.experiment.headline(found.state.settings.server)
     if found.state.look:
         yield f"  gates: {printable(found.state.look['reason'])}"
     if report is None:
@@ -54,21 +48,6 @@ def lines(found: Experiment, report: Report | None, why_not: str) -> Iterator[st
         yield from (f"  {line}" for line in _table([HEAD, *rows]))
         yield "  * decides; from and to hold at all looks together"
     yield from (f"  {line}" for line in _units(report))
-
-
-def _times(found: Experiment) -> str:
-    window = found.window
-    if window is None:
-        return "not begun"
-    began = _moment(window.started)
-    if window.ended is not None:
-        return f"{began} to {_moment(window.ended)} UTC"
-    ends = f", ends {_moment(found.ends)} UTC" if found.ends else ""
-    return f"since {began} UTC{ends}"
-
-
-def _moment(seconds: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.gmtime(seconds))
 
 
 def _row(metric: dict[str, Any]) -> Iterator[tuple[str, ...]]:

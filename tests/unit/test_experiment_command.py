@@ -17,10 +17,14 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 from model_monitor.experiments import plan as plans
+from rollout import __main__ as program
 from rollout import cluster as controller
+from rollout import decided, page
 from rollout import settings as rollout_settings
 from rollout.cluster import Cluster
 from rollout.protocol import tick
+from rollout.shares import SETTLED_SECONDS
+from rollout.watched import Watched
 
 from components.delivery import rollout_file
 from components.delivery.experiment_settings import ExperimentSettings
@@ -31,7 +35,6 @@ from slipway.cluster.kube_api import KubeApi
 from slipway.cluster.pod_exec import Done
 from slipway.engine import stack_api
 from slipway.experiments import live as experiments
-from slipway.experiments.live import SETTLED_SECONDS, Window, window
 from slipway.rollouts import command as rollouts
 from slipway.rollouts.live import Live
 from tests.support.rollout_api import NAMES, Served, objects, serve
@@ -307,40 +310,58 @@ def test_a_rollout_is_no_experiment(world: World) -> None:
     assert "set experiment" in run("stop", "m", "--why", "x", status=1).output
 
 
-def entry(before: int, after: int, now: int, **changes: Any) -> dict[str, Any]:
-    settings = {"stable": "a", "canary": "b"} | changes
-    return {
-        "settings": settings,
-        "weights": {"before": before, "after": after},
-        "facts": {"now": now, "started": now - 7},
-    }
-
-
-@pytest.mark.parametrize(
-    ("entries", "wanted"),
-    [
-        ([], None),
-        ([entry(0, 50, 10)], Window(70)),
-        ([entry(0, 50, 10), entry(50, 50, 200)], Window(70)),
-        ([entry(0, 50, 10), entry(50, 0, 200)], Window(70, 200)),
-        # Another share moves callers: what was before does not count.
-        ([entry(0, 50, 10), entry(50, 70, 200), entry(70, 50, 300)], Window(360)),
-        ([entry(0, 50, 10), entry(50, 0, 200), entry(0, 100, 300)], Window(70, 200)),
-        # It ended before every proxy had the shares.
-        ([entry(0, 50, 10), entry(50, 0, 20)], Window(70, 70)),
-        # The record of the beginning is gone.
-        ([entry(50, 50, 20)], Window(73)),
-        ([entry(0, 50, 5, canary="c")], None),
-    ],
-)
-def test_the_time_is_that_in_which_the_shares_stood(
-    entries: list[dict[str, Any]], wanted: Window | None
-) -> None:
-    assert window(entries, "a", "b", 50) == wanted
-
-
 def test_the_monitor_reads_the_plan_that_the_stack_writes() -> None:
     times = {"started": 1, "until": 2, "now": 3}
     found = plans.read(json.dumps(EXPERIMENT.plain("m") | times))
     assert (found.model, found.share, found.until) == ("m", 0.5, 2)
     assert found.metrics[0].labels_within_seconds == DAY
+
+
+def told(world: World, watched: Watched) -> Any:
+    """What the controller's page says of the experiment after another look."""
+    assert world.controller
+    program.step(world.controller, watched)
+    found = page.of_one(watched)
+    assert found
+    assert found["rollout"]
+    return found["rollout"]["experiment"]
+
+
+def test_readers_are_told_the_time_that_the_command_counts(world: World) -> None:
+    """Also if it was extended more often than the status keeps decisions."""
+    watched = Watched()
+    assert told(world, watched)["started"] == COUNTED
+    for _ in range(2 * decided.MOST):
+        world.now += DAY
+        run("extend", "m", "--why", "longer")
+        assert told(world, watched)["started"] == COUNTED
+    status = watched.status
+    assert status
+    assert len(status.recent) == decided.MOST
+    for ended in (False, True):
+        found = json.loads(run("status", "m", "--json").output)
+        (headline, *_) = run("status", "m").output.splitlines()
+        experiment = told(world, watched)
+        assert experiment["headline"] == headline
+        assert experiment["uncounted"] == ""
+        for name in ("started", "ended", "ends"):
+            assert experiment[name] == found[name]
+        assert experiment["plan"] == found["experiment"]
+        assert (experiment["ended"] is not None) == ended
+        run("stop", "m", "--why", "enough")
+        world.now += DAY
+
+
+def test_readers_are_told_why_nothing_counts_yet(world: World) -> None:
+    for path in [it for it in world.served.objects if "deployments" in it]:
+        world.served.objects[path]["status"] = {"readyReplicas": 0}
+    watched = Watched()
+    assert "has not got its share" in told(world, watched)["uncounted"]
+    assert told(world, watched)["headline"].endswith(", not begun")
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "{"])
+def test_a_plan_that_is_none_keeps_the_rollout_going(world: World, text: str) -> None:
+    world.served.objects[NAMES.settings]["data"]["experiment.json"] = text
+    assert told(world, Watched()) is None
+    assert world.served.weights() == [50, 50]

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from rollout import decided, record
+from rollout import record
 from rollout.counts import Series
 from rollout.facts import Facts, Ready
 from rollout.protocol import give, tick
@@ -386,27 +386,3 @@ def test_a_pause_decides_nothing_else() -> None:
     assert world.status.weight == 5
     order(world, OrderKind.RESUME)
     assert (world.status.weight, world.route.weights["b"]) == (40, 40)
-
-
-def test_the_status_keeps_the_newest_decisions_and_no_more() -> None:
-    world = World()
-    for number in range(decided.MOST + 3):
-        world.run(tick())
-        why = f"{number} {'x' * 1000}"
-        world.run(give(OrderKind.PROMOTE, who="p", why=why, weight=7 + number))
-    world.run(tick())
-    assert world.status
-    found = world.status.recent
-    ids = [it.id for it in found]
-    newest = sorted(world.ledger, key=lambda it: int(it.rpartition("-")[2]))[::-1]
-    assert ids == newest[: decided.MOST]
-    entry = world.ledger[ids[0]]
-    assert found[0].reason == entry["reason"][: decided.REASON_LETTERS - 1] + "…"
-    assert (found[0].start, found[0].goal) == (18, 19)
-    assert Status.of(json.loads(json.dumps(world.status.plain()))) == world.status
-
-
-def test_a_status_of_before_there_were_decisions_in_it_is_read() -> None:
-    old = Status("g", 3, 7).plain()
-    del old["recent"]
-    assert Status.of(old) == Status("g", 3, 7)

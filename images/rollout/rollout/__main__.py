@@ -41,7 +41,7 @@ def step(cluster: Cluster, watched: Watched) -> None:
 def _tick(cluster: Cluster, watched: Watched) -> None:
     try:
         wait = cluster.run(tick())
-        seen = Known(*cluster.seen) if cluster.seen else None
+        seen = Known(*cluster.seen, cluster.plan) if cluster.seen else None
         found = history.points(seen.settings, cluster.counts or {}) if seen else {}
     except SettingsError as error:
         outcome = Outcome(Verdict.STOP, str(error))

@@ -10,7 +10,7 @@ from typing import Any
 
 from pod_parts.api_client import Api
 from pod_parts.api_server import ApiError, Object
-from rollout import monitor, objects, prometheus, protocol
+from rollout import experiment, monitor, objects, prometheus, protocol
 from rollout.actions import WriteEntry, WriteRoute, WriteStatus
 from rollout.counts import Series
 from rollout.facts import Ready
@@ -46,6 +46,8 @@ class Cluster:
     """As it was read last."""
     seen: tuple[Settings, Route] | None = None
     """As they were read last; None while they cannot be read."""
+    plan: Object | None = None
+    """Of the experiment that the rollout carries out, for readers."""
     counts: Mapping[str, Series] | None = None
     """Of the last look; None if it needed none."""
     _route: Object = field(default_factory=dict)
@@ -80,6 +82,11 @@ class Cluster:
         found = self.api.get(self.names.settings)
         settings, self._places = objects.read_settings(found)
         self._rules = objects.read_rules(found)
+        try:
+            self.plan = experiment.read(found["data"])
+        except ValueError as error:  # no weight depends on it
+            self.plan = None
+            log("no plan of an experiment", "warning", error=str(error))
         return settings
 
     def _read_route(self) -> Route:

@@ -32,6 +32,13 @@ class Decided:
     """The canary's weight after."""
     start_mirror: int = 0
     mirror: int = 0
+    began: int = 0
+    """When the step had begun at which it was decided, in Unix seconds."""
+
+    @property
+    def moves(self) -> bool:
+        """Whether it changed weights or copies."""
+        return (self.start, self.start_mirror) != (self.goal, self.mirror)
 
 
 def of(record: Mapping[str, Any]) -> Decided:
@@ -51,11 +58,20 @@ def of(record: Mapping[str, Any]) -> Decided:
         goal=record["weights"]["after"],
         start_mirror=mirrors.get("before", 0),
         mirror=mirrors.get("after", 0),
+        began=record["facts"]["started"],
     )
 
 
 def with_newest(
     known: Sequence[Decided], record: Mapping[str, Any]
 ) -> tuple[Decided, ...]:
-    """The newest decisions, the newest first."""
-    return (of(record), *known)[:MOST]
+    """The newest decisions, the newest first.
+
+    Where there are too many, the oldest goes that moved nothing: since when the weights
+    stand must be known however often a person has extended an experiment.
+    """
+    found = [of(record), *known]
+    while len(found) > MOST:
+        still = [place for place, it in enumerate(found) if place and not it.moves]
+        del found[still[-1] if still else -1]
+    return tuple(found)

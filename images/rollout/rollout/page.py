@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rollout import record, words
+from rollout import experiment, record, words
 from rollout.history import Point
 from rollout.status import Status
 from rollout.verdict import Outcome
-from rollout.watched import Watched
+from rollout.watched import Known, Watched
 
 Plain = dict[str, Any]
 
@@ -77,6 +77,7 @@ def _rollout(watched: Watched, outcome: Outcome) -> Plain | None:
         else None,
         "order": _order(status),
         "decisions": [asdict(it) for it in status.recent] if status else [],
+        "experiment": _experiment(watched, seen),
         "gates": [
             {
                 "gate": it.gate,
@@ -103,6 +104,28 @@ def _order(status: Status | None) -> Plain | None:
     if is_done and status.standing is None:
         return None
     return asdict(order) | {"is_done": is_done}
+
+
+def _experiment(watched: Watched, seen: Known) -> Plain | None:
+    if seen.plan is None:
+        return None
+    status, now = watched.status, round(watched.ticked)
+    found = experiment.of(
+        seen.plan,
+        status.recent[::-1] if status else (),
+        settings=seen.settings,
+        status=status,
+        route=seen.route,
+        now=now,
+    )
+    return {
+        "plan": dict(found.plan),
+        "headline": found.headline(seen.settings.server),
+        "started": found.window.started if found.window else None,
+        "ended": found.window.ended if found.window else None,
+        "ends": found.ends,
+        "uncounted": found.uncounted(now),
+    }
 
 
 def _points(found: Sequence[Point]) -> list[Plain]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from rollout.history import Point
 from rollout.seen import Route
@@ -18,6 +19,8 @@ class Known:
 
     settings: Settings
     route: Route
+    plan: Mapping[str, Any] | None = None
+    """Of the experiment that the rollout carries out."""
 
 
 @dataclass
