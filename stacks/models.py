@@ -8,6 +8,7 @@ from components import naming
 from components.cluster.existing import cluster_access
 from components.cluster.settings import ClusterSettings
 from components.delivery.rollout_controller import RolloutController
+from components.monitoring import monitor_file
 from components.monitoring.attributions import ModelAttributions
 from components.monitoring.console import ModelConsole
 from components.monitoring.monitor import ModelMonitor
@@ -90,7 +91,7 @@ def _beside_models(chosen: ModelsSettings, cluster: pulumi.ProviderResource) -> 
             moved,
             namespace=chosen.platform.namespace,
             monitoring_namespace=chosen.platform.monitoring_namespace,
-            console=bool(chosen.watched and chosen.monitor.console),
+            readers=_readers_of_rollouts(chosen),
             opts=pulumi.ResourceOptions(providers=[cluster]),
         )
     if watched := chosen.watched:
@@ -127,6 +128,16 @@ def _beside_models(chosen: ModelsSettings, cluster: pulumi.ProviderResource) -> 
             namespace=chosen.platform.monitoring_namespace,
             opts=pulumi.ResourceOptions(providers=[cluster]),
         )
+
+
+def _readers_of_rollouts(chosen: ModelsSettings) -> list[str]:
+    """Programs that ask the rollout controller how the rollouts stand."""
+    found = []
+    if monitor_file.experiments(chosen.watched):
+        found.append(naming.MODEL_MONITOR)
+    if chosen.watched and chosen.monitor.console:
+        found.append(naming.MODEL_CONSOLE)
+    return found
 
 
 def _check_cluster(chosen: ModelsSettings, other: str) -> None:

@@ -32,7 +32,7 @@ class Rollout:
     model: str = ""
     """Its name in model.yaml, if it is not the server's."""
     experiment: Mapping[str, Any] | None = None
-    """The plan of the experiment that this carries out; the controller ignores it."""
+    """The plan of the experiment that this carries out, which readers are told."""
 
 
 class RolloutController(Workload):
@@ -47,7 +47,7 @@ class RolloutController(Workload):
       the controller's
     - Deployment of one pod, NetworkPolicy: in from Prometheus, out to it, to DNS, to
       the API server and, for gates of predictions, to the model monitor
-    - for a model console: a Service, and the way in from it
+    - for readers (model console, model monitor): a Service, and the way in from them
     - ConfigMap `rules-<namespace>-<name>` in the monitoring namespace: alerts
 
     The HTTPRoute `<server>-traffic` is the model server's to create.
@@ -61,13 +61,13 @@ class RolloutController(Workload):
         *,
         namespace: str,
         monitoring_namespace: str = naming.MONITORING_NAMESPACE,
-        console: bool = False,
+        readers: Sequence[str] = (),
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         """`rollouts` by the model server's name.
 
         `monitoring_namespace`: of the Prometheus that scrapes the controller;
-        `console`: whether there is a model console that shows the rollouts.
+        `readers`: programs beside it that ask how the rollouts stand.
         """
         super().__init__(
             "slipway:delivery:RolloutController",
@@ -81,8 +81,8 @@ class RolloutController(Workload):
         self.add_role(list(_rights(self._rollouts)))
         asked, port = settings.prometheus
         callers = [network.in_namespace(monitoring_namespace)]
-        if console:
-            callers.append(network.pods_of(naming.MODEL_CONSOLE))
+        if readers:
+            callers += [network.pods_of(program) for program in readers]
             self.add_service(PORT)
         self.add_network_policy(
             ingress=[network.allow_from(*callers, to=(PORT,))],

@@ -11,7 +11,7 @@ from components.delivery.settings import GateSettings, RolloutSettings
 
 SETTINGS_KEY, PLACES_KEY, RULES_KEY = "settings.json", "places.json", "rules.json"
 EXPERIMENT_KEY = "experiment.json"
-"""What `slipway experiment` reads; the controller does not."""
+"""What `slipway experiment` reads; the controller only tells it to readers."""
 ANSWERS = "envoy_cluster_upstream_rq_xx"
 """By class of the status code. All requests and the failed ones come from this metric:
 if it is gone, both are missing, and no request counts as good."""

@@ -36,8 +36,8 @@ class ModelMonitor(Workload):
       named by its content so that a change starts a new pod, StatefulSet of one pod
       with the models' folders as image volumes, NetworkPolicy: in from model servers,
       Prometheus, the console, the job of attributions and the rollout controller, out
-      to DNS, to the webhook for retraining, if there is one, and to S3 if a model's log
-      is sent there
+      to DNS, to the webhook for retraining, if there is one, to S3 if a model's log is
+      sent there, and to the rollout controller if a model has an experiment
     - Service `model-monitor-labels` on every node, if a port is given: a port of the
       pod that takes labels alone, open to anybody
     - ConfigMap `rules-<namespace>-model-monitor` in the monitoring namespace: alerts
@@ -80,6 +80,10 @@ class ModelMonitor(Workload):
         egress = [network.allow_dns(), *retraining.egress(settings.retraining)]
         if monitor_file.buckets(self._watched):
             egress += network.allow_object_stores()
+        if monitor_file.experiments(self._watched):
+            controller = network.pods_of(naming.ROLLOUT_CONTROLLER)
+            port = naming.ROLLOUT_CONTROLLER_PORT
+            egress.append(network.allow_to(controller, on=(port,)))
         self.add_network_policy(ingress=ingress, egress=egress)
         self.add_service(PORT)
         if settings.node_port:

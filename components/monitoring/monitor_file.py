@@ -42,6 +42,8 @@ class Watched:
     """s3://bucket/prefix of those that send them there."""
     intervals: Mapping[str, Any] | None = None
     """What is counted by interval, for a rollout's gates (components/delivery)."""
+    experiments: tuple[str, ...] = ()
+    """Of the servers, those with an experiment, whose reports are renewed."""
 
 
 def folder(model: str) -> str:
@@ -72,6 +74,11 @@ def buckets(watched: Sequence[Watched]) -> list[str]:
     return sorted({place for one in watched for place in one.buckets})
 
 
+def experiments(watched: Sequence[Watched]) -> list[str]:
+    """Servers whose experiments are reported."""
+    return sorted({server for one in watched for server in one.experiments})
+
+
 def text(settings: MonitorSettings, watched: Sequence[Watched]) -> str:
     """The file: JSON, the same text for the same settings."""
     content: dict[str, Any] = {
@@ -95,4 +102,10 @@ def text(settings: MonitorSettings, watched: Sequence[Watched]) -> str:
     }
     if places := buckets(watched):
         content["buckets"] = places
+    if servers := experiments(watched):
+        address = f"{naming.ROLLOUT_CONTROLLER}:{naming.ROLLOUT_CONTROLLER_PORT}"
+        content["experiments"] = {
+            "controller_url": f"http://{address}",
+            "servers": servers,
+        }
     return json.dumps(content, indent=1, sort_keys=True)

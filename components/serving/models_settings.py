@@ -107,6 +107,7 @@ class ModelsSettings(Settings):
                         tuple(servers),
                         buckets,
                         cohort_problems.intervals(self.models, model),
+                        tuple(it for it in servers if self.models[it].experiment),
                     )
         return list(found.values())
 

@@ -19,11 +19,12 @@ from model_monitor.config import Config, Model, Quality
 from model_monitor.counts.cohort import Cohort
 from model_monitor.counts.counts import Counts
 from model_monitor.counts.reference import Reference, Variable
+from model_monitor.exchange import address
 from model_monitor.figures.results import Results
 from model_monitor.retraining import stored
 from model_monitor.retraining.collector import RetrainingCollector
 from model_monitor.retraining.requests import RetrainingRequests
-from model_monitor.retraining.settings import Retraining, address
+from model_monitor.retraining.settings import Retraining
 from model_monitor.store import Store
 
 from tests.support.contracts import contract

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from model_monitor import config
 from model_monitor.config import Config, Model
+from model_monitor.exchange import address
 from model_monitor.retraining import stored, webhook
 from model_monitor.retraining.requests import RetrainingRequests
-from model_monitor.retraining.settings import Retraining, address
+from model_monitor.retraining.settings import Retraining
 from model_monitor.retraining.stored import State, Stored
 from model_monitor.store import Store
 

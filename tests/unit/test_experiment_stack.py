@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from model_monitor.config_fields import Fields
+from model_monitor.experiments.settings import parse as parse_section
 from rollout import objects
 
 from components.delivery.experiment_settings import (
@@ -210,3 +212,39 @@ def test_a_revision_goes_after_the_experiments_route_has_let_go_of_it() -> None:
     (problem,) = refused(render(), live_route({"first": 0, "champion": 100}))
     assert problem.path == "models.employment.revisions.first"
     assert "change experiment to the next pair" in problem.fix
+
+
+def test_the_monitor_asks_the_controller_for_experiments(one: Rendered) -> None:
+    (config,) = [
+        json.loads(it["data"]["config.json"])
+        for it in one.manifests
+        if it["kind"] == "ConfigMap"
+        and it["metadata"]["name"].startswith("model-monitor-")
+    ]
+    section = config["experiments"]
+    found = parse_section(Fields("experiments", section, []))
+    assert found.servers == ("employment",)
+    assert (found.controller.host, found.controller.port) == (
+        "rollout-controller",
+        9479,
+    )
+    egress = spec(one, "NetworkPolicy", "model-monitor")["egress"]
+    (rule,) = [it for it in egress if it["ports"][0]["port"] == 9479]
+    controller = {"app.kubernetes.io/name": "rollout-controller"}
+    assert rule["to"] == [{"podSelector": {"matchLabels": controller}}]
+    (ingress,) = spec(one, "NetworkPolicy", "rollout-controller")["ingress"]
+    monitor = {"app.kubernetes.io/name": "model-monitor"}
+    assert {"podSelector": {"matchLabels": monitor}} in ingress["from"]
+    (port,) = spec(one, "Service", "rollout-controller")["ports"]
+    assert port["port"] == 9479
+
+
+def test_without_an_experiment_the_monitor_reaches_no_controller() -> None:
+    rollout = model() | {"rollout": {"from": "champion", "to": "challenger"}}
+    del rollout["experiment"]
+    found = r.models(
+        models={"employment": rollout}, monitor={"labels_secret": "labels"}
+    )
+    egress = spec(found, "NetworkPolicy", "model-monitor")["egress"]
+    assert not [it for it in egress if it["ports"][0]["port"] == 9479]
+    assert ("Service", "rollout-controller") not in named(found)

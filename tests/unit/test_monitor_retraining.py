@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from model_monitor import config
-from model_monitor.retraining.settings import address
+from model_monitor.exchange import address
 
 from components.monitoring import alerts, monitor_file, retraining
 from components.monitoring.model_settings import ModelMonitoring

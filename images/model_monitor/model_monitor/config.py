@@ -15,6 +15,8 @@ from model_monitor.attributions.settings import AttributionSettings
 from model_monitor.buckets.address import Address, address
 from model_monitor.config_fields import REQUIRED, Fields, WrongError
 from model_monitor.counts.plan import Task
+from model_monitor.experiments import settings as experiment_settings
+from model_monitor.experiments.settings import Experiments
 from model_monitor.intervals import settings as interval_settings
 from model_monitor.intervals.settings import Intervals
 from model_monitor.retraining import settings as retraining_settings
@@ -158,6 +160,8 @@ class Config:
     retention: Retention = field(default_factory=Retention)
     retraining: Retraining = field(default_factory=Retraining)
     """Of a clock of events, nothing is deleted."""
+    experiments: Experiments | None = None
+    """None: no experiment is reported without being asked for."""
     memory_mib: int = 256
     """Memory of the counting engine; what needs more is written to the store's disk."""
 
@@ -225,6 +229,9 @@ def parse(raw: object, problems: list[str]) -> Config:
         ),
         retention=_retention(top.nested("retention")),
         retraining=retraining_settings.parse(top.nested("retraining")),
+        experiments=experiment_settings.parse(top.nested("experiments"))
+        if top.has("experiments")
+        else None,
         memory_mib=top.whole("memory_mib", default.memory_mib, 64, 2**20),
     )
     tokens.end()

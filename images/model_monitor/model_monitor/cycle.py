@@ -26,6 +26,7 @@ from model_monitor.counts.reference import (
     UnreadableReferenceError,
     read_reference,
 )
+from model_monitor.experiments.stored import ExperimentReports
 from model_monitor.figures.model_evaluator import ModelEvaluator
 from model_monitor.figures.results import Results
 from model_monitor.intervals.figures import IntervalFigures
@@ -110,6 +111,7 @@ class Cycle:
         self._requests = Requests(store, self.limits(), config.retention.receipts_days)
         self._attributions = AttributionEvaluator(config, store)
         self._intervals = IntervalFigures(config, store)
+        self._experiments = ExperimentReports(config, store)
         self._retraining = RetrainingRequests(config, store)
         self._evaluators: dict[str, tuple[Reference, ModelEvaluator]] = {}
         self._written: dict[str, object] = {}
@@ -159,6 +161,7 @@ class Cycle:
         for model in self._config.models:
             self._step()
             self._write(model, references[model.name], heads, result)
+        self._experiments.run(self._step)
         self._retraining.deliver()
         result.seconds = time.monotonic() - started
         return result

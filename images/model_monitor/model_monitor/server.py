@@ -27,6 +27,7 @@ from model_monitor import api
 from model_monitor.attributions import routes as attribution_routes
 from model_monitor.attributions.collector import AttributionsCollector
 from model_monitor.config import Config
+from model_monitor.experiments import routes as experiment_routes
 from model_monitor.figures import results
 from model_monitor.intervals import routes as interval_routes
 from model_monitor.metrics import CycleState, ResultsCollector, Values
@@ -106,6 +107,7 @@ def application(
         *attribution_routes.routes(config, store),
         *api.routes(config, store, state),
         *interval_routes.routes(config, store),
+        *experiment_routes.routes(config, store),
     ]
     return Starlette(
         routes=own + routes(store, settings, counters, limits),

@@ -23,10 +23,10 @@ from dataclasses import replace
 
 from model_monitor.audit import Chain
 from model_monitor.config import Config, Model
+from model_monitor.exchange import Address
 from model_monitor.figures.results import Results, Revision
 from model_monitor.retraining import causes, evidence, stored
 from model_monitor.retraining.causes import Finding
-from model_monitor.retraining.settings import Address
 from model_monitor.retraining.stored import Delivery, State, Stored
 from model_monitor.retraining.webhook import backoff_seconds, post
 from model_monitor.store import Store

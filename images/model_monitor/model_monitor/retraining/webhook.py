@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import re
-import socket
-import ssl
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_monitor.retraining.settings import Address
+from model_monitor.exchange import Address, Patience, exchange
 
 SILENCE_SECONDS = 5.0
 """For which a receiver may say nothing."""
@@ -52,44 +48,13 @@ def post(to: Address, token: Path | None, request_id: str, body: bytes) -> Answe
     try:
         if token:
             headers["Authorization"] = f"Bearer {_read(token)}"
-        status = _exchange(to, headers, body)
+        patience = Patience(SILENCE_SECONDS, ATTEMPT_SECONDS)
+        status, _ = exchange(
+            to, "POST", to.path, headers=headers, body=body, patience=patience
+        )
     except (OSError, ValueError, http.client.HTTPException) as error:
         return Answer(False, str(error) or type(error).__name__)
     return Answer(200 <= status < 300, str(status))
-
-
-def _exchange(to: Address, headers: dict[str, str], body: bytes) -> int:
-    connection = _connection(to)
-    cut = threading.Event()
-    limit = threading.Timer(ATTEMPT_SECONDS, _abort, [connection, cut])
-    limit.daemon = True
-    limit.start()
-    try:
-        connection.request("POST", to.path, body, headers)
-        status = connection.getresponse().status
-        # Headers that were cut off read as if they had ended.
-        if cut.is_set():
-            raise TimeoutError(f"no whole answer within {ATTEMPT_SECONDS:g} s")
-        return status
-    finally:
-        limit.cancel()
-        connection.close()
-
-
-def _connection(to: Address) -> http.client.HTTPConnection:
-    if not to.is_secure:
-        return http.client.HTTPConnection(to.host, to.port, timeout=SILENCE_SECONDS)
-    context = ssl.create_default_context()
-    return http.client.HTTPSConnection(
-        to.host, to.port, timeout=SILENCE_SECONDS, context=context
-    )
-
-
-def _abort(connection: http.client.HTTPConnection, cut: threading.Event) -> None:
-    """End whatever the connection waits for, from another thread."""
-    cut.set()
-    with contextlib.suppress(OSError, AttributeError):
-        socket.socket.shutdown(connection.sock, socket.SHUT_RDWR)
 
 
 def _read(token: Path) -> str:
