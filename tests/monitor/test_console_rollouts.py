@@ -52,7 +52,8 @@ def page(answers: dict[str, Any], path: str = PATH, **changes: Any) -> Any:
 
 
 def facts(found: Any) -> dict[str, str]:
-    return {words(it[0]): words(it[1]) for it in found.iter("div") if it[0].tag == "dt"}
+    pairs = [it for one in found.iter("dl") for it in one]
+    return {words(name): words(value) for name, value in pairs}
 
 
 def test_a_rollout_has_its_stage_its_weights_and_its_gates(

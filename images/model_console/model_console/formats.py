@@ -74,6 +74,11 @@ def date_of(seconds: int | None) -> str | None:
     return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat()
 
 
+def signed(value: float | None) -> str:
+    """Return a difference with its sign."""
+    return NOTHING if value is None else f"{value:+.4f}"
+
+
 def points(share: float | None) -> str:
     """Return a share of 1 in percentage points."""
     return "not known" if share is None else f"{share * 100:.2f}"
@@ -108,6 +113,7 @@ FILTERS = {
     "moment": moment,
     "date_of": date_of,
     "points": points,
+    "signed": signed,
     "short": short,
     "metric": metric,
     "details": details,

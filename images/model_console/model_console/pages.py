@@ -16,7 +16,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from model_console import formats, model_page, rollout_page, verdicts
+from model_console import (
+    experiment_page,
+    formats,
+    model_page,
+    rollout_page,
+    verdicts,
+)
 from model_console.alerts import AlertsAnswer
 from model_console.figures import ModelAnswer, ModelsAnswer, Results, Revision
 from model_console.rollouts import RolloutAnswer, RolloutsAnswer
@@ -147,17 +153,19 @@ class Pages:
             said = f"There is no rollout of “{server}”."
             raise HTTPException(HTTPStatus.NOT_FOUND, said)
         answer = found if isinstance(found, RolloutAnswer) else None
-        page = None
-        if answer and answer.rollout:
-            page = rollout_page.page(answer, answer.rollout)
+        rollout = answer.rollout if answer else None
+        experiment, report = rollout.experiment if rollout else None, None
+        if experiment:
+            report = await self._sources.experiment(server)
         renews = "renew" in request.query_params
         return self._page(
             "rollout",
             server=server,
             answer=answer,
-            page=page,
+            page=rollout_page.page(rollout) if rollout else None,
+            experiment=experiment_page.page(experiment, report) if experiment else None,
             renews=renews and (answer is None or answer.goes_on),
-            **_troubles(found),
+            **_troubles(found, report),
         )
 
     async def alerts(self, _: Request) -> Response:

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from model_console import charts
 from model_console.charts import Closing
-from model_console.rollouts import Decided, Gate, Order, Point, Rollout, RolloutAnswer
+from model_console.rollouts import Decided, Gate, Order, Point, Rollout
 
 RENEW_SECONDS = 15
 """The controller looks as often (`delivery.tick_seconds`)."""
@@ -32,7 +32,6 @@ class GateView:
 class RolloutPage:
     """One rollout."""
 
-    answer: RolloutAnswer
     rollout: Rollout
     gates: tuple[GateView, ...]
 
@@ -58,8 +57,8 @@ class RolloutPage:
         )
 
 
-def page(answer: RolloutAnswer, rollout: Rollout) -> RolloutPage:
-    return RolloutPage(answer, rollout, tuple(_gates(rollout)))
+def page(rollout: Rollout) -> RolloutPage:
+    return RolloutPage(rollout, tuple(_gates(rollout)))
 
 
 def _gates(rollout: Rollout) -> Iterator[GateView]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from model_console.experiments import Experiment
 from model_console.verdicts import BAD, NONE, OK, WARN, Verdict
 
 _VERDICTS = {
@@ -139,6 +140,8 @@ class Rollout:
     order: Order | None
     decisions: tuple[Decided, ...]
     gates: tuple[Gate, ...]
+    experiment: Experiment | None = None
+    """Of an experiment that the rollout carries out."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from prometheus_client import Counter
 
 from model_console import alerts, shape
 from model_console.alerts import Alert, AlertsAnswer
+from model_console.experiments import ReportAnswer
 from model_console.figures import AuditAnswer, ModelAnswer, ModelsAnswer
 from model_console.rollouts import RolloutAnswer, RolloutsAnswer
 from model_console.settings import Settings
@@ -113,6 +114,10 @@ class Sources:
         found: RolloutAnswer | Trouble | Unknown | None
         found = await self._ask(kind, ROLLOUTS, url)
         return found
+
+    async def experiment(self, server: str) -> ReportAnswer | Trouble | Unknown:
+        path = f"/api/v1/experiments/{quote(server, '')}"
+        return await self._monitor(ReportAnswer, path)
 
     async def alerts(self) -> AlertsAnswer | Trouble | NotAsked:
         address = self._settings.alertmanager_url

@@ -32,11 +32,13 @@ def closing(
     *,
     margin: float | None,
     words: str,
+    limit: str = "Tolerated",
 ) -> Markup:
     """Return the chart of at least one look.
 
-    `margin`: what is tolerated, in the figures' own unit; `words`: what is along the
-    axis. What lies outside of the scale is drawn at its edge.
+    `margin`: what decides beside no difference, in the figures' own unit, and `limit`
+    what it is; `words`: what is along the axis. What lies outside of the scale is
+    drawn at its edge.
     """
     scale = _scale(looks, margin)
     places = drawing.across(len(looks))
@@ -62,7 +64,7 @@ def closing(
         parts.append(element("line", x1=x, x2=x, **ends, class_="whisker"))
     y = _place(scale, newest.value)
     parts.append(element("circle", cx=x, cy=y, r=3, class_="dot"))
-    return drawing.chart(key, title, _description(looks, margin), parts)
+    return drawing.chart(key, title, _description(looks, margin, limit), parts)
 
 
 def _is_known(it: Closing) -> bool:
@@ -73,7 +75,7 @@ def _scale(looks: Sequence[Closing], margin: float | None) -> Scale:
     """Around no difference and the newest look, and the others as far as they fit."""
     newest = looks[-1]
     ends = [0.0, newest.value, newest.low or 0.0, newest.high or 0.0, margin or 0.0]
-    most = max(map(abs, ends)) if margin is None else MOST_MARGINS * margin
+    most = 2 * max(map(abs, ends)) if margin is None else MOST_MARGINS * abs(margin)
     low, high = min(ends), max(ends)
     for it in looks:
         for value in (it.value, it.low, it.high):
@@ -96,11 +98,11 @@ def _lines(scale: Scale, margin: float | None) -> Iterator[Markup]:
         yield element("line", **ends, y1=y, y2=y, class_="limit")
 
 
-def _description(looks: Sequence[Closing], margin: float | None) -> str:
+def _description(looks: Sequence[Closing], margin: float | None, limit: str) -> str:
     newest = looks[-1]
     said = f"{len(looks)} looks, {looks[0].name} to {newest.name}."
     interval = "not known"
     if _is_known(newest):
         interval = f"{newest.low:.4g} to {newest.high:.4g}"
     said += f" Newest {newest.value:.4g}, interval {interval}."
-    return said if margin is None else f"{said} Tolerated {margin:.4g}."
+    return said if margin is None else f"{said} {limit} {margin:.4g}."
