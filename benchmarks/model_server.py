@@ -14,7 +14,6 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 
@@ -94,25 +93,11 @@ def _contenders(
     port = free_port()
     ours = stack.enter_context(model_server(models, folder / "log"))
     grpc = stack.enter_context(model_server(models, folder / "log-grpc", port))
-    tensor = {"name": "X", "shape": [1, COLUMNS], "datatype": "FP32"}
-    plain = {"inputs": [{**tensor, "data": [round(float(it), 4) for it in row]}]}
-    body = json.dumps(plain).encode()
-    head = json.dumps(
-        {
-            "inputs": [{**tensor, "parameters": {"binary_data_size": 4 * COLUMNS}}],
-            "parameters": {"binary_data_output": True},
-        }
-    ).encode()
-    binary = {
-        "content-type": "application/octet-stream",
-        "inference-header-content-length": str(len(head)),
-    }
+    body, binary, headers, message = requests_of(row)
     found = [
         Contender("ours, JSON", ours, ours.url, body),
-        Contender("ours, binary", ours, ours.url, head + row.tobytes(), binary),
-        Contender(
-            "ours, gRPC", grpc, f"grpc://127.0.0.1:{port}", _message(tensor, row)
-        ),
+        Contender("ours, binary", ours, ours.url, binary, headers),
+        Contender("ours, gRPC", grpc, f"grpc://127.0.0.1:{port}", message),
     ]
     others: tuple[tuple[str, AbstractContextManager[Running]], ...] = (
         ("FastAPI", fastapi(models)),
@@ -131,14 +116,27 @@ def _contenders(
     return [*found, Contender("static answer", static, static.url, body)]
 
 
-def _message(tensor: Mapping[str, object], row: np.ndarray) -> bytes:
+def requests_of(row: np.ndarray) -> tuple[bytes, bytes, dict[str, str], bytes]:
+    """Return a row as JSON, as raw tensors and their headers, as gRPC's message."""
     sys.path.append(str(ROOT / "images/model_server"))
     from model_server.grpc_messages import message
 
+    tensor = {"name": "X", "shape": [1, COLUMNS], "datatype": "FP32"}
+    plain = {"inputs": [{**tensor, "data": [round(float(it), 4) for it in row]}]}
+    head = json.dumps(
+        {
+            "inputs": [{**tensor, "parameters": {"binary_data_size": 4 * COLUMNS}}],
+            "parameters": {"binary_data_output": True},
+        }
+    ).encode()
+    headers = {
+        "content-type": "application/octet-stream",
+        "inference-header-content-length": str(len(head)),
+    }
     data: bytes = message("ModelInferRequest")(
-        model_name="tiny", inputs=[dict(tensor)], raw_input_contents=[row.tobytes()]
+        model_name="tiny", inputs=[tensor], raw_input_contents=[row.tobytes()]
     ).SerializeToString()
-    return data
+    return json.dumps(plain).encode(), head + row.tobytes(), headers, data
 
 
 def _raw_loop(models: Path, seconds: int) -> float:

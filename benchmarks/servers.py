@@ -103,8 +103,12 @@ def run(
     python: str = sys.executable,
     path: str = "/infer",
     folder: Path = ROOT,
+    speaks_http1: bool = True,
 ) -> Iterator[Running]:
-    """Run a Python program as a server until the block ends."""
+    """Run a Python program as a server until the block ends.
+
+    One that speaks HTTP/2 alone is ready when its port is open.
+    """
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
             ["taskset", "-c", SERVER_CORE, python, *command],
@@ -116,7 +120,7 @@ def run(
         try:
             base = f"http://127.0.0.1:{port}"
             try:
-                _wait(process, base)
+                _wait(process, base, speaks_http1=speaks_http1)
             except RuntimeError as error:
                 said.seek(0)
                 output = said.read().decode(errors="replace").strip()[-SAID_CHARACTERS:]
@@ -131,12 +135,16 @@ def run(
                 process.wait()
 
 
-def _wait(process: subprocess.Popen[bytes], base: str) -> None:
+def _wait(process: subprocess.Popen[bytes], base: str, *, speaks_http1: bool) -> None:
     end = time.monotonic() + START_SECONDS
     while time.monotonic() < end:
         if process.poll() is not None:
             raise RuntimeError(f"the server ended with {process.returncode}")
         try:
+            if not speaks_http1:
+                port = int(base.rpartition(":")[2])
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                return
             with urllib.request.urlopen(f"{base}/readyz", timeout=1):  # noqa: S310
                 return
         except urllib.error.HTTPError as error:

@@ -11,14 +11,12 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 import uvicorn
 import uvloop
-from model_server import grpc_server
 from model_server.lifecycle import Server
 
 from tests.server.conftest import COLUMNS
@@ -231,26 +229,3 @@ def test_a_draining_server_closes_what_it_answers(
             assert answer.startswith(b"HTTP/1.1 200 ")
             assert answer.count(b"connection: close") == 1
             assert time.monotonic() - started < 10
-
-
-@pytest.mark.parametrize(("settling", "left"), [(1.5, 18.5), (25.0, 0.0)])
-def test_the_time_until_calls_are_taken_is_part_of_the_drain(
-    monkeypatch: pytest.MonkeyPatch, settling: float, left: float
-) -> None:
-    """Else gRPC could end after the pod's grace period, and its last calls be lost."""
-    clock, stopped = [100.0], []
-
-    async def are_all_taken(_: float) -> None:
-        clock[0] += settling
-
-    async def stop(seconds: float) -> None:
-        stopped.append(seconds)
-
-    monkeypatch.setattr(
-        grpc_server, "time", SimpleNamespace(monotonic=lambda: clock[0])
-    )
-    server: Any = object.__new__(grpc_server.GrpcServer)
-    server._calls = SimpleNamespace(are_all_taken=are_all_taken)
-    server._server = SimpleNamespace(stop=stop)
-    asyncio.run(server.stop(20))
-    assert stopped == [left]

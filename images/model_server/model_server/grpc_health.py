@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
-from typing import Any
-
-import grpc
-
 from model_server.errors import RequestError
+from model_server.grpc_calls import GrpcCall
 from model_server.grpc_codec import parse
 from model_server.grpc_messages import HEALTH, INFERENCE, message
+from model_server.grpc_status import Status
 from model_server.service import Service
 
 SERVING, NOT_SERVING, SERVICE_UNKNOWN = 1, 2, 3
 INFERENCE_SERVICE = f"{INFERENCE}.GRPCInferenceService"
-WATCH_SECONDS = 0.25
 
 Request = message("HealthCheckRequest", HEALTH)
 Response = message("HealthCheckResponse", HEALTH)
@@ -26,6 +21,8 @@ class Health:
 
     def __init__(self, service: Service) -> None:
         self._service = service
+        self._watched: dict[GrpcCall, tuple[str, int]] = {}
+        """What each watcher asked about, and the status that it was told last."""
 
     def status(self, name: str) -> int:
         """Return the status of a name: empty for the server, else as it is called."""
@@ -34,7 +31,8 @@ class Health:
             return SERVICE_UNKNOWN
         return SERVING if self._service.is_ready else NOT_SERVING
 
-    async def check(self, data: bytes, _: Any) -> bytes:
+    def check(self, call: GrpcCall, data: bytes) -> None:
+        """Answer with the status of a name."""
         name = parse(Request, data).service
         status = self.status(name)
         if status == SERVICE_UNKNOWN:
@@ -42,23 +40,34 @@ class Health:
             raise RequestError(
                 404, "not_found", f"no service {name[:128]!r} here; there is {known}"
             )
-        return _response(status)
+        call.answer(_response(status))
 
-    async def watch(self, data: bytes, context: Any) -> AsyncIterator[bytes]:
-        """Give the status, and again whenever it changes."""
+    def watch(self, call: GrpcCall, data: bytes) -> None:
+        """Tell the status, and again whenever it changes."""
         try:
             name = parse(Request, data).service
         except RequestError as error:
-            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, error.message)
-        last = -1
-        while True:
+            call.end(Status.INVALID_ARGUMENT, error.message)
+            return
+        status = self.status(name)
+        self._watched[call] = name, status
+        call.tell(_response(status), is_first=True)
+
+    def update(self) -> None:
+        """Tell those who watch what has changed; call now and then."""
+        service = self._service
+        is_over = service.is_draining and not service.is_ready
+        for call, (name, last) in list(self._watched.items()):
             status = self.status(name)
+            if call.is_answered:
+                del self._watched[call]
+                continue
             if status != last:
-                yield _response(status)
-                last = status
-            if self._service.is_draining and not self._service.is_ready:
-                return  # or the drain would wait for the watcher
-            await asyncio.sleep(WATCH_SECONDS)
+                self._watched[call] = name, status
+                call.tell(_response(status), is_first=False)
+            if is_over:  # or the drain would wait for the watcher
+                del self._watched[call]
+                call.finish()
 
 
 def _response(status: int) -> bytes:

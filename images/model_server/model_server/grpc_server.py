@@ -9,96 +9,132 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
+import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import Any
-
-# Its C core would write lines of its own beside our JSON lines; what matters of them
-# comes as a status too.
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-
-import grpc
-import grpc.aio
 
 from model_server import __version__, grpc_codec
 from model_server.batching import Job
 from model_server.config import Config
 from model_server.endpoint import Endpoint
 from model_server.errors import RequestError, internal
-from model_server.grpc_calls import Calls
+from model_server.grpc_calls import GrpcCall
 from model_server.grpc_codec import ModelInferRequest, check_id, parse
 from model_server.grpc_health import INFERENCE_SERVICE, Health
 from model_server.grpc_messages import HEALTH, message
-from model_server.grpc_status import metadata_of, status_of
+from model_server.grpc_status import revision_block
+from model_server.http2_connection import Http2Connection
+from model_server.http2_headers import Head, literal
+from model_server.http2_limits import Http2Limits
+from model_server.http2_receiving import Http2Receiving
 from model_server.logs import log_fault
 from model_server.outputs import Outputs
-from model_server.protocol import Inference
 from model_server.service import Service
 
 MAX_STREAMS = 128
-PING_SECONDS = 60
+PING_SECONDS = 60.0
+PING_TIMEOUT_SECONDS = 20.0
 SETTLE_SECONDS = 2.0
-"""How long a stop waits for a moment without new calls."""
+"""How long a stop waits for a client to say that it has heard of it."""
 LEAST_PING_SECONDS = 5.0
 """How far apart a client's pings must be, by the README. The usual 10 s may shrink on
 their way; gRPC's own least is 5 minutes, and 2 hours where no call is under way."""
+CHECK_SECONDS = 0.02
+"""How often a stop looks whether the last connection has ended."""
+BACKLOG = 2048
+TURNS = 5
+"""Of the event loop: accept, make the connection, read; and two to spare."""
+
+Method = Callable[[GrpcCall, bytes], None]
 
 logger = logging.getLogger("model_server.grpc")
-
-
-def is_of_the_server(record: logging.LogRecord) -> bool:
-    """Tell whether a line of gRPC's is about more than a caller who has gone.
-
-    Where a call is given up while its answer is sent, gRPC logs an error with a
-    traceback: a caller could fill the log.
-    """
-    return not record.getMessage().startswith("ExecuteBatchError raised in core")
-
-
-logging.getLogger("grpc._cython.cygrpc").addFilter(is_of_the_server)
 
 
 class GrpcServer:
     """Serves one service's models; make it in the event loop."""
 
     def __init__(self, service: Service, config: Config) -> None:
-        self._service = service
+        self.service = service
+        self.max_body_bytes = config.max_body_bytes
+        self.max_calls = config.grpc_max_calls
+        self.calls = 0
         self._address = (config.host, config.grpc_port)
-        self._calls = Calls(config.request_timeout_seconds)
-        self._server = grpc.aio.server(
-            options=_options(config), maximum_concurrent_rpcs=config.grpc_max_calls
+        self._max_connections = config.max_connections
+        self._connections: set[Http2Connection] = set()
+        self._listener: asyncio.Server | None = None
+        self._limits = Http2Limits(
+            max_body_bytes=config.max_body_bytes,
+            max_header_bytes=config.max_header_bytes,
+            max_streams=MAX_STREAMS,
+            request_timeout_seconds=config.request_timeout_seconds,
+            idle_seconds=config.keepalive_seconds,
+            least_ping_seconds=LEAST_PING_SECONDS,
+            ping_seconds=PING_SECONDS,
+            ping_timeout_seconds=PING_TIMEOUT_SECONDS,
+            settle_seconds=SETTLE_SECONDS,
         )
-        self._server.add_generic_rpc_handlers([_Handlers(self._methods())])
+        self._health = Health(service)
+        self.methods = self._methods()
 
     async def start(self) -> None:
         """Listen; raise `OSError` where that is not possible."""
         host, port = self._address
-        address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        try:
-            self._server.add_insecure_port(address)
-        except RuntimeError as error:
-            raise OSError(str(error)) from None
-        await self._server.start()
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(
+            self._connection, host, port, family=family, backlog=BACKLOG
+        )
 
     async def stop(self, seconds: float) -> None:
         """Take no more calls; cut off those that have not ended after the seconds.
 
-        gRPC cancels the calls that it has received and not yet handed over, so those
-        are taken first, in the same time.
+        Who has connected before is served: it is told to leave, and what it has sent
+        until it heard so is answered.
         """
         end = time.monotonic() + seconds
         if seconds:
-            await self._calls.are_all_taken(min(SETTLE_SECONDS, seconds))
-        await self._server.stop(max(0.0, end - time.monotonic()))
+            for _ in range(TURNS):
+                await asyncio.sleep(0)
+        if self._listener is not None:
+            self._listener.close()
+        while self._connections and (left := end - time.monotonic()) > 0:
+            for connection in list(self._connections):
+                connection.leave()
+            self.check(time.monotonic())
+            await asyncio.sleep(min(CHECK_SECONDS, left))
+        for connection in list(self._connections):
+            connection.abort()
+        await asyncio.sleep(0)
 
     def check(self, now: float) -> None:
-        """End calls whose clients take too long; call now and then."""
-        self._calls.check(now)
+        """End what takes clients too long, and tell watchers; call now and then."""
+        self._health.update()
+        for connection in list(self._connections):
+            connection.check(now)
 
-    def _methods(self) -> dict[str, Any]:
-        health = Health(self._service)
-        one = {
+    def run(self, method: Method, call: GrpcCall, data: bytes) -> None:
+        """Have a method answer a call; what it raises is the answer."""
+        try:
+            method(call, data)
+        except RequestError as error:
+            self.service.count_http_error(error.status)
+            call.fail(error)
+        except Exception as error:  # noqa: BLE001, it is logged
+            log_fault(logger, "a call could not be answered", error)
+            call.fail(internal())
+
+    def _connection(self) -> asyncio.Protocol:
+        if len(self._connections) >= self._max_connections:
+            return _Refused()
+        return Http2Connection(self._limits, self._opened, self._connections)
+
+    def _opened(self, connection: Http2Receiving, number: int, head: Head) -> GrpcCall:
+        return GrpcCall(self, connection, number, head)
+
+    def _methods(self) -> dict[bytes, Method]:
+        health = self._health
+        found: dict[str, Method] = {
             f"/{INFERENCE_SERVICE}/ServerLive": self._server_live,
             f"/{INFERENCE_SERVICE}/ServerReady": self._server_ready,
             f"/{INFERENCE_SERVICE}/ServerMetadata": self._server_metadata,
@@ -106,57 +142,35 @@ class GrpcServer:
             f"/{INFERENCE_SERVICE}/ModelMetadata": self._model_metadata,
             f"/{INFERENCE_SERVICE}/ModelInfer": self._model_infer,
             f"/{HEALTH}.Health/Check": health.check,
+            f"/{HEALTH}.Health/Watch": health.watch,
         }
-        methods = {
-            name: self._calls.handler(self._answering(method))
-            for name, method in one.items()
-        }
-        methods[f"/{HEALTH}.Health/Watch"] = grpc.unary_stream_rpc_method_handler(
-            health.watch
-        )
-        return methods
+        return {path.encode(): method for path, method in found.items()}
 
-    def _answering(self, method: Any) -> Any:
-        """Return a method of which `RequestError` comes as a status."""
+    def _server_live(self, call: GrpcCall, _: bytes) -> None:
+        call.answer(_written("ServerLiveResponse", live=True))
 
-        async def run(data: bytes, context: Any) -> bytes:
-            try:
-                answer: bytes = await method(data, context)
-            except grpc.aio.BaseError:
-                raise
-            except RequestError as error:
-                self._service.count_http_error(error.status)
-                await _abort(context, error)
-            except Exception as error:  # noqa: BLE001, it is logged
-                log_fault(logger, "a call could not be answered", error)
-                await _abort(context, internal())
-            return answer
+    def _server_ready(self, call: GrpcCall, _: bytes) -> None:
+        call.answer(_written("ServerReadyResponse", ready=self.service.is_ready))
 
-        return run
-
-    async def _server_live(self, _: bytes, __: Any) -> bytes:
-        return _written("ServerLiveResponse", live=True)
-
-    async def _server_ready(self, _: bytes, __: Any) -> bytes:
-        return _written("ServerReadyResponse", ready=self._service.is_ready)
-
-    async def _server_metadata(self, _: bytes, __: Any) -> bytes:
-        return _written(
-            "ServerMetadataResponse",
-            name="slipway-model-server",
-            version=__version__,
-            extensions=[],
+    def _server_metadata(self, call: GrpcCall, _: bytes) -> None:
+        call.answer(
+            _written(
+                "ServerMetadataResponse",
+                name="slipway-model-server",
+                version=__version__,
+                extensions=[],
+            )
         )
 
-    async def _model_ready(self, data: bytes, context: Any) -> bytes:
+    def _model_ready(self, call: GrpcCall, data: bytes) -> None:
         asked = parse(message("ModelReadyRequest"), data)
-        if self._service.models_by_path:
-            self._find(asked.name, asked.version, context)
-        return _written("ModelReadyResponse", ready=self._service.is_ready)
+        if self.service.models_by_path:
+            self._find(asked.name, asked.version, call)
+        call.answer(_written("ModelReadyResponse", ready=self.service.is_ready))
 
-    async def _model_metadata(self, data: bytes, context: Any) -> bytes:
+    def _model_metadata(self, call: GrpcCall, data: bytes) -> None:
         asked = parse(message("ModelMetadataRequest"), data)
-        endpoint = self._find(asked.name, asked.version, context)
+        endpoint = self._find(asked.name, asked.version, call)
         content = endpoint.metadata()
         kept: dict[str, Any] = {
             key: content[key] for key in ("name", "versions", "platform")
@@ -171,119 +185,76 @@ class GrpcServer:
                 {"name": it.name, "datatype": it.datatype, "shape": it.shape}
                 for it in tensors
             ]
-        return _written("ModelMetadataResponse", **kept)
+        call.answer(_written("ModelMetadataResponse", **kept))
 
-    def _find(self, name: str, version: str, context: Any) -> Endpoint:
-        if not self._service.models_by_path:
+    def _find(self, name: str, version: str, call: GrpcCall) -> Endpoint:
+        if not self.service.models_by_path:
             raise RequestError(
                 503,
                 "not_ready",
                 "the models are still loading; try again",
                 headers=((b"retry-after", b"1"),),
             )
-        revision = _metadata(context, "x-model-revision")
-        return self._service.models.find(name, version, revision)
+        revision = call.metadata(b"x-model-revision")
+        return self.service.models.find(name, version, revision)
 
-    async def _model_infer(self, data: bytes, context: Any) -> bytes:
-        service = self._service
+    def _model_infer(self, call: GrpcCall, data: bytes) -> None:
+        service = self.service
         started = time.monotonic()
         request = parse(ModelInferRequest, data)
-        endpoint = self._find(request.model_name, request.model_version, context)
+        endpoint = self._find(request.model_name, request.model_version, call)
         request_id = ""
         try:
-            request_id = check_id(_metadata(context, "x-request-id"))
+            request_id = check_id(call.metadata(b"x-request-id"))
+            deadline = call.deadline()
             inference = grpc_codec.read(request, endpoint)
         except RequestError as error:
             request_id = request_id or service.new_id()
             service.count_refused(
                 endpoint, request_id=request_id, started_at=started, error=error
             )
-            await _abort(context, error, request_id)
+            call.fail(error, request_id)
+            return
         request_id = request_id or inference.id or service.new_id()
-        result = await self._submit(endpoint, inference, request_id, started, context)
-        if isinstance(result, RequestError):
-            await _abort(context, result, request_id)
-        context.set_trailing_metadata(
-            (("x-request-id", request_id), ("x-model-revision", endpoint.revision))
-        )
-        return grpc_codec.write(
-            request,
-            endpoint,
-            request_id=inference.id or request_id,
-            inference=inference,
-            outputs=result,
-        )
 
-    async def _submit(
-        self,
-        endpoint: Endpoint,
-        inference: Inference,
-        request_id: str,
-        started: float,
-        context: Any,
-    ) -> Any:
-        """Return the outputs of a request, or its error."""
-        remaining = context.time_remaining()
-        future = asyncio.get_running_loop().create_future()
+        def write(outputs: Outputs) -> None:
+            written = grpc_codec.write(
+                request,
+                endpoint,
+                request_id=inference.id or request_id,
+                inference=inference,
+                outputs=outputs,
+            )
+            name = literal(b"x-request-id", request_id.encode())
+            call.answer(written, revision_block(endpoint.revision) + name)
 
         def done(_: Job, result: Outputs | RequestError) -> None:
-            if not future.done():  # the client may have gone
-                future.set_result(result)
+            if isinstance(result, RequestError):
+                call.fail(result, request_id)
+            elif not call.is_answered:  # the client may have gone
+                try:
+                    write(result)
+                except Exception:
+                    call.fail(internal(), request_id)
+                    raise
 
-        self._service.submit(
+        service.submit(
             endpoint,
             inference=inference,
             request_id=request_id,
             done=done,
             started_at=started,
-            deadline=None if remaining is None else started + remaining,
+            deadline=deadline,
         )
-        return await future
 
 
-class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]
-    """Finds the method of a call."""
+class _Refused(asyncio.Protocol):
+    """A connection beyond the most that may be open: it is closed at once."""
 
-    def __init__(self, methods: dict[str, Any]) -> None:
-        self._methods = methods
-
-    def service(self, handler_call_details: Any) -> Any:
-        return self._methods.get(handler_call_details.method)
-
-
-def _options(config: Config) -> Sequence[tuple[str, int]]:
-    return (
-        ("grpc.max_receive_message_length", config.max_body_bytes),
-        ("grpc.max_send_message_length", -1),
-        ("grpc.max_metadata_size", config.max_header_bytes),
-        ("grpc.absolute_max_metadata_size", config.max_header_bytes),
-        ("grpc.max_concurrent_streams", MAX_STREAMS),
-        # One too many is closed at once; HTTP's connections are counted apart.
-        ("grpc.max_allowed_incoming_connections", config.max_connections),
-        ("grpc.max_connection_idle_ms", int(config.keepalive_seconds) * 1000),
-        ("grpc.keepalive_time_ms", PING_SECONDS * 1000),
-        ("grpc.keepalive_permit_without_calls", 1),
-        (
-            "grpc.http2.min_ping_interval_without_data_ms",
-            int(LEAST_PING_SECONDS * 1000),
-        ),
-        ("grpc.so_reuseport", 0),
-        ("grpc.enable_http_proxy", 0),
-    )
-
-
-def _metadata(context: Any, key: str) -> str:
-    for name, value in context.invocation_metadata() or ():
-        if name == key:
-            return value if isinstance(value, str) else ""
-    return ""
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
 
 
 def _written(kind: str, /, **fields: Any) -> bytes:
     data: bytes = message(kind)(**fields).SerializeToString()
     return data
-
-
-async def _abort(context: Any, error: RequestError, request_id: str = "") -> None:
-    """End a call with an error; this raises always."""
-    await context.abort(status_of(error), error.message, metadata_of(error, request_id))

@@ -1,6 +1,6 @@
 """What libraries write on standard error becomes lines of the log.
 
-onnxruntime, gRPC and glibc write plain text there from C++; in a container's log it
+onnxruntime and glibc write plain text there from C++; in a container's log it
 stands between the JSON lines and breaks whoever reads them.
 """
 
