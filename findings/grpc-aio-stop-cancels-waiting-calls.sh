@@ -10,8 +10,8 @@
 # all but those it has taken. Threads take calls while others work: there all are answered.
 # Versions: grpcio 1.85.1, Python 3.11. Seen 2026-11-30:
 #   asyncio: some of 8 waiting calls CANCELLED; threads: OK 8
-# What follows: before `stop`, wait for a moment in which no call begins
-# (images/model_server/model_server/grpc_calls.py).
+# What follows: a server on grpc.aio waits, before `stop`, for a moment in which no call
+# begins. Ours has HTTP/2 frames of its own since (docs/decisions/0067).
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
