@@ -11,11 +11,12 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from components.settings import Settings
 
 Model = TypeVar("Model", bound=Settings)
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Group:
     """Whether also what the stack has beside its members."""
     parsed: dict[type[Settings], Settings] = field(default_factory=dict)
     """Settings that the run of an earlier group has read, by their class."""
+    common: dict[str, Any] = field(default_factory=dict)
+    """What every member sees of the others, by name, as the run has noted it."""
 
 
 _running: ContextVar[Group | None] = ContextVar("slipway_group", default=None)
@@ -59,6 +62,18 @@ def parsed(model: type[Model], read: Callable[[], Model]) -> Model:
     if not isinstance(found, model):
         found = group.parsed[model] = read()
     return found
+
+
+def common(name: str, value: Value) -> Value:
+    """The value, which every member is given and which depends on the others.
+
+    It is noted: a rendering takes a member for the same as in an earlier rendering if
+    its own settings, those of the stack and these values are
+    (slipway/rendering/pair.py).
+    """
+    if (group := running()) is not None:
+        group.common[name] = value
+    return value
 
 
 @contextmanager

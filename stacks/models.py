@@ -45,7 +45,8 @@ def run() -> None:
                 pulumi.ResourceOptions(providers=[cluster]),
             )
         )
-    prefixes = chosen.prefixes
+    # Beside these, a model sees its own settings and those of the stack, no more.
+    prefixes = groups.common("prefixes", chosen.prefixes)
     servers = {
         name: ModelServer(
             name,

@@ -34,6 +34,7 @@ STACK = "Stack"
 """The kind of a stack itself: its object is the stack's settings."""
 AWS = "aws:"
 _VARIABLE = re.compile(r"\bvariables\.(\w+)")
+_BESIDE = re.compile(r"\b(related|settings)\b")
 _ONLY_IN_CHECK = re.compile(r"\b(related|settings)\.")
 """What a rule sees beside its object, and the API server does not."""
 
@@ -239,6 +240,14 @@ class RuleList(Settings):
             )
             found.setdefault(name, self.variables[name])
         return found
+
+    def beside(self, expression: str) -> frozenset[str]:
+        """What it may look at beside its object, by itself or by its variables.
+
+        `related` and `settings`; a word in a text counts, too.
+        """
+        texts = (expression, *self.variables_of(expression).values())
+        return frozenset(name for text in texts for name in _BESIDE.findall(text))
 
 
 def object_name(kind: str, name: str, namespace: str = "") -> str:

@@ -15,7 +15,8 @@ from slipway.code_hosts import Level
 from slipway.cost.estimate import estimate
 from slipway.cost.gpus import gpus
 from slipway.policy import objects, places
-from slipway.policy.evaluation import Evaluator
+from slipway.policy.evaluation import Evaluator, Seen
+from slipway.policy.known import Known
 from slipway.policy.objects import Judged
 from slipway.rendering.render import images_in_place, render
 from stacks import layers
@@ -130,8 +131,12 @@ def findings(
     production: bool,
     settings: Mapping[str, Any],
     today: date,
+    known: Known | None = None,
 ) -> Iterator[tuple[Rule, Judged, list[str], bool]]:
-    """Rule, object, what is wrong, and whether a waiver holds, where any is wrong."""
+    """Rule, object, what is wrong, and whether a waiver holds, where any is wrong.
+
+    `known`: what these rules have found in this environment; more is added.
+    """
     rules = evaluator.rules
     parameters = rules.parameters_of(environment)
     waivers = rules.waivers_of(environment, today)
@@ -140,8 +145,14 @@ def findings(
         for kind in rule.object_kinds:
             by_kind.setdefault(kind, []).append(rule)
     for one in judged:
+        seen = Seen()
         for rule in by_kind.get(one.kind, ()):
-            found = wrong(evaluator, rule, one, parameters, settings)
+            found = known.get(rule, one) if known else None
+            if found is None:
+                about = evaluator, rule, one, parameters, settings
+                found = wrong(*about, seen=seen)
+                if known:
+                    known.add(rule, one, found)
             if found:
                 yield rule, one, found, one.name in waivers.get(rule.id, ())
 
@@ -152,12 +163,17 @@ def wrong(
     one: Judged,
     parameters: Mapping[str, str],
     settings: Mapping[str, Any],
+    *,
+    seen: Seen | None = None,
 ) -> list[str]:
-    """What is wrong with the object by the rule; nothing where it conforms."""
+    """What is wrong with the object by the rule; nothing where it conforms.
+
+    `seen`: as `Evaluator.wrong` takes it.
+    """
     more: dict[str, Any] = {}
     if not rule.in_cluster:
         more = {"related": one.related, "settings": settings}
-    return evaluator.wrong(rule, one.content, parameters, **more)
+    return evaluator.wrong(rule, one.content, parameters, seen, **more)
 
 
 def in_production(settings: Settings) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +19,18 @@ SEEN = ("object", "params", "variables", "related", "settings")
 
 class ExpressionError(OperatorError):
     """An expression is no CEL, or not of the kind that rules are made of."""
+
+
+@dataclass
+class Seen:
+    """What rules have seen of one object, alone or with what is beside it."""
+
+    variables: dict[tuple[str, bool], Any] = field(default_factory=dict)
+    """Values by name, and whether the object was alone."""
+    activations: dict[tuple[tuple[str, ...], bool], cel.Activation] = field(
+        default_factory=dict
+    )
+    """By the names of the variables in them."""
 
 
 class Evaluator:
@@ -37,6 +50,10 @@ class Evaluator:
                 wrong.append(f"{name}: {error}")
         if wrong:
             raise ExpressionError("policies: no valid CEL:\n" + "\n".join(wrong))
+        self._variables = {
+            rule.id: tuple(rules.variables_of(rule.expression))
+            for rule in rules.rules.values()
+        }
 
     @cached_property
     def _environment(self) -> cel.Env:
@@ -50,25 +67,52 @@ class Evaluator:
         rule: Rule,
         content: Mapping[str, Any],
         parameters: Mapping[str, str],
+        seen: Seen | None = None,
         **more: Any,
     ) -> list[str]:
         """What is wrong with the object by this rule; nothing where it conforms.
 
-        `more`: `related` and `settings`. An expression that fails, as the API server
-        would refuse the object then, is what is wrong.
+        `more`: `related` and `settings`. `seen`: what other rules have seen of this
+        object, with the same parameters, related objects and settings. An expression
+        that fails, as the API server would refuse the object then, is what is wrong.
         """
-        seen: dict[str, Any] = {"object": content, "params": {"data": dict(parameters)}}
-        seen |= {"variables": {}, **more}
-        for name in self.rules.variables_of(rule.expression):
-            found = self._compiled[f"variables.{name}"].eval(data=seen)
-            if found.type() == cel.Type.ERROR:
-                return [_failed(found)]
-            seen["variables"] = {**seen["variables"], name: found.plain_value()}
-        found = self._compiled[rule.id].eval(data=seen)
+        seen = seen or Seen()
+        is_alone = not more
+        given = {"object": content, "params": {"data": dict(parameters)}, **more}
+        names: tuple[str, ...] = ()
+        for name in self._variables[rule.id]:
+            if (name, is_alone) not in seen.variables:
+                activation = self._activation(seen, names, is_alone, given)
+                found = self._compiled[f"variables.{name}"].eval(activation)
+                if found.type() == cel.Type.ERROR:
+                    return [_failed(found)]
+                seen.variables[name, is_alone] = found.plain_value()
+            names = (*names, name)
+        activation = self._activation(seen, names, is_alone, given)
+        found = self._compiled[rule.id].eval(activation)
         values = found.plain_value()
         if found.type() == cel.Type.ERROR or not isinstance(values, list):
             return [_failed(found)]
         return [str(value) for value in values]
+
+    def _activation(
+        self,
+        seen: Seen,
+        names: tuple[str, ...],
+        is_alone: bool,
+        given: Mapping[str, Any],
+    ) -> cel.Activation:
+        """What expressions see that use these variables.
+
+        It keeps what it has translated for CEL, which takes longer than a rule.
+        """
+        found = seen.activations.get((names, is_alone))
+        if found is None:
+            variables = {name: seen.variables[name, is_alone] for name in names}
+            data = {**given, "variables": variables}
+            found = self._environment.Activation(data)
+            seen.activations[names, is_alone] = found
+        return found
 
 
 def _failed(found: cel.Value) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from components.security.rules import AWS, STACK, object_name
 from slipway.policy.owners import SELECTING, TARGETING, Owners
-from slipway.rendering.manifests import is_object, manifest
+from slipway.rendering.manifests import in_order, is_object, manifest
 from slipway.rendering.recorder import Resource
 from slipway.rendering.render import Rendered
 
@@ -47,9 +47,15 @@ class Judged:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-def of_rendered(rendered: Rendered) -> list[Judged]:
-    """All Kubernetes objects and AWS resources of a stack."""
-    found = [*_kubernetes(rendered.manifests), *_aws(rendered.resources)]
+def of_rendered(
+    rendered: Rendered, made: Callable[[Resource], Object] = manifest
+) -> list[Judged]:
+    """All Kubernetes objects and AWS resources of a stack.
+
+    `made`: gives the manifest of a resource.
+    """
+    whole = [made(resource) for resource in in_order(rendered.resources)]
+    found = [*_kubernetes(whole), *_aws(rendered.resources)]
     return sorted(found, key=lambda judged: judged.name)
 
 

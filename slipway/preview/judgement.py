@@ -7,6 +7,7 @@ are data, so the code that compares reads them from each side.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from components.yaml_text import YamlError
 from slipway import stack_settings
 from slipway.policy import check, objects, places
 from slipway.policy.evaluation import Evaluator
+from slipway.policy.known import Known, Manifests
 from slipway.preview.report import RuleChange, RuleResult, Whose
 from slipway.preview.sides import Side
 from slipway.rendering import placeholders
@@ -62,9 +64,10 @@ def judge(
     before = _rules(base, found)
     if before is None:
         return found
-    after = _rules(head, found)
+    after = before if _same_rules(base, head) else _rules(head, found)
+    shared = _Shared()
     judged = [
-        _Judge(side, graph, lock)
+        _Judge(side, graph, lock, shared)
         for side, graph, lock in zip(sides, graphs, locks, strict=True)
     ]
     old, new = ({k: v for s in stacks for k, v in j.open(before, s)} for j in judged)
@@ -99,13 +102,37 @@ def _rules(side: Side, found: Judgement) -> Evaluator | None:
         return None
 
 
+def _same_rules(*sides: Side) -> bool:
+    """Whether they say the same in the same files."""
+    folders = [side.folder / rules.FOLDER for side in sides]
+    texts = [{f.name: f.read_bytes() for f in one.glob("*.yaml")} for one in folders]
+    return texts[0] == texts[1]
+
+
+class _Shared:
+    """What is made and found once for both sides, of resources that are the same."""
+
+    def __init__(self) -> None:
+        self.manifests = Manifests()
+        self.images = functools.cache(placeholders.images)
+        self._known: dict[tuple[int, str], Known] = {}
+
+    def known(self, evaluator: Evaluator, stack: str) -> Known:
+        """What these rules have found in the stack, on whatever side."""
+        key = id(evaluator), stack
+        return self._known.setdefault(key, Known(evaluator.rules))
+
+
 class _Judge:
     """One side, judged by any rules."""
 
-    def __init__(self, side: Side, graph: Graph, lock: Path | None) -> None:
+    def __init__(
+        self, side: Side, graph: Graph, lock: Path | None, shared: _Shared
+    ) -> None:
         self.notes: list[str] = []
+        self._shared = shared
         self._side, self._graph = side, graph
-        self._images: dict[str, str] = _references(side, lock)
+        self._images: dict[str, str] = _references(side, lock, shared)
         self._seen: dict[str, tuple[dict[str, Any], list[objects.Judged]] | None] = {}
 
     def open(
@@ -127,6 +154,7 @@ class _Judge:
             production=production,
             settings=content["settings"],
             today=today(),
+            known=self._shared.known(evaluator, stack),
         ):
             if not waived:
                 result = RuleResult(
@@ -162,10 +190,11 @@ class _Judge:
         production = check.in_production(settings)
         content = check.stack_object(stack, settings, production=production)
         rendered = Rendered(stack, self._graph[stack], {})
-        return content, [objects.of_stack(content), *objects.of_rendered(rendered)]
+        found = objects.of_rendered(rendered, self._shared.manifests.of)
+        return content, [objects.of_stack(content), *found]
 
 
-def _references(side: Side, lock: Path | None) -> dict[str, str]:
+def _references(side: Side, lock: Path | None, shared: _Shared) -> dict[str, str]:
     """Images by name: of the lock file, else placeholders.
 
     Defaults are those of the code that compares, so its names are among them.
@@ -173,7 +202,7 @@ def _references(side: Side, lock: Path | None) -> dict[str, str]:
     if lock is not None:
         found: dict[str, str] = json.loads(lock.read_text())
         return found
-    return placeholders.images(paths.ROOT) | placeholders.images(side.folder)
+    return shared.images(paths.ROOT) | shared.images(side.folder)
 
 
 def _states(old: _Open, new: _Open, own: _Open) -> Iterator[RuleResult]:

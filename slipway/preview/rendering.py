@@ -1,8 +1,10 @@
-"""Both sides rendered, each by its own code in a process of its own.
+"""Both sides rendered, each by its own code, in processes of their own.
 
-The processes get none of the caller's variables, so no token and no kubeconfig, and a
-home folder that is empty and temporary. Only the cache of downloads is the caller's.
-That is no sandbox: who renders code of strangers does so on a machine without secrets.
+Where both have the same code, one process renders the two, and once what did not change
+(docs/decisions/0066-what-did-not-change-is-rendered-once.md). The processes get none of
+the caller's variables, so no token and no kubeconfig, and a home folder that is empty
+and temporary. Only the cache of downloads is the caller's. That is no sandbox: who
+renders code of strangers does so on a machine without secrets.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway.preview import child
+from slipway.preview.likeness import Likeness, likeness
 from slipway.preview.sides import Side
 from slipway.rendering import placeholders
 from slipway.rendering.recorder import Resource
@@ -28,6 +31,8 @@ Graph = Mapping[str, tuple[Resource, ...]]
 """Resources by stack."""
 LIMIT_SECONDS = 300
 """For one side with all its stacks; ten stacks take about 10 s."""
+_TOGETHER = "slipway/rendering/pair.py"
+"""What a side has that can render another one beside itself."""
 NOWHERE = "/nonexistent"
 """The state folder of both sides, so that no path of this machine differs."""
 
@@ -41,12 +46,44 @@ def render(
     locks: Sequence[Path | None],
     work: Path,
 ) -> list[Graph]:
-    """The stacks of each side; all sides at the same time.
+    """The stacks of each side.
 
+    Two sides with the same code are rendered by one process, as far as it can be shown
+    that this changes nothing, and all other sides at the same time. Resources that are
+    the same on two sides are the same objects.
     `locks`: for each side its images.lock, or none for placeholders. `work` is an
     empty folder. RenderError says which stacks of which side failed, and why.
     """
     folders = [work / str(number) for number in range(len(sides))]
+    for folder in folders:
+        (folder / "home").mkdir(parents=True)
+    given = _locks(sides, locks, work)
+    graphs = _together(sides, given, folders) or _apart(sides, given, folders)
+    first, *others = graphs
+    return [first, *(_shared(first, other) for other in others)]
+
+
+def _locks(
+    sides: Sequence[tuple[Side, Sequence[str]]],
+    locks: Sequence[Path | None],
+    work: Path,
+) -> list[Path]:
+    """Lock files; of placeholders one for all sides."""
+    invented = work / "images.lock"
+    if None in locks:
+        names: dict[str, str] = {}
+        for one, _ in sides:
+            names |= placeholders.images(one.folder)
+        invented.write_text(json.dumps(names))
+    return [lock or invented for lock in locks]
+
+
+def _apart(
+    sides: Sequence[tuple[Side, Sequence[str]]],
+    locks: Sequence[Path],
+    folders: Sequence[Path],
+) -> list[Graph]:
+    """Each side by a process of its own."""
     started: list[subprocess.Popen[str]] = []
     try:
         for (one, stacks), lock, folder in zip(sides, locks, folders, strict=True):
@@ -60,20 +97,97 @@ def render(
             _end(process)
 
 
+def _together(
+    sides: Sequence[tuple[Side, Sequence[str]]],
+    locks: Sequence[Path],
+    folders: Sequence[Path],
+) -> list[Graph] | None:
+    """Both sides by one process with the code of the first.
+
+    What of the second cannot be rendered there is rendered by itself. None if that is
+    so of the whole from the beginning.
+    """
+    like = _likeness(sides, locks)
+    if like is None:
+        return None
+    (base, stacks), (head, _) = sides
+    other = folders[0] / "other-side.json"
+    about = {"folder": str(head.folder), "files": sorted(like.same)}
+    about["folders"] = sorted({str(p) for n in like.same for p in Path(n).parents})
+    other.write_text(json.dumps(about))
+    process = _start(base, stacks, locks[0], folders[0], other)
+    try:
+        before = _result(base, process, folders[0], sides=2)
+    finally:
+        _end(process)
+    after = _beside(base, before, folders[0])
+    left = [stack for stack in stacks if stack not in after]
+    if left:
+        (own,) = _apart([(head, left)], locks[1:], folders[1:])
+        after = {**after, **own}
+    return [before, {stack: after[stack] for stack in stacks}]
+
+
+def _likeness(
+    sides: Sequence[tuple[Side, Sequence[str]]], locks: Sequence[Path]
+) -> Likeness | None:
+    if len(sides) != 2 or sides[0][1] != sides[1][1]:
+        return None
+    base, head = (one.folder for one, _ in sides)
+    if not (base / _TOGETHER).is_file() or _content(locks[0]) != _content(locks[1]):
+        return None
+    found = likeness(base, head)
+    return found if found and found.may_render_together else None
+
+
+def _content(lock: Path) -> bytes | None:
+    return lock.read_bytes() if lock.is_file() else None
+
+
+def _beside(base: Side, before: Graph, folder: Path) -> Graph:
+    """What the process of base has rendered of head."""
+    found = _read(base, folder / child.OTHER_GRAPH)
+    known = {name: {r.urn: r for r in some} for name, some in before.items()}
+    return {
+        name: tuple(
+            known[name][one] if isinstance(one, str) else _resource(one)
+            for one in of["resources"]
+        )
+        for name, of in found.items()
+    }
+
+
+def _shared(first: Graph, other: Graph) -> Graph:
+    """The other graph, with the first one's resources where they are the same."""
+    found = {}
+    for stack, resources in other.items():
+        known = {r.urn: r for r in first.get(stack, ())}
+        found[stack] = tuple(_same(known.get(r.urn), r) for r in resources)
+    return found
+
+
+def _same(known: Resource | None, one: Resource) -> Resource:
+    if known is None or known is one or known.digest != one.digest:
+        return one
+    # As text, since 1, 1.0 and True are equal. Keys have another order in each process.
+    texts = (json.dumps(vars(r), sort_keys=True) for r in (known, one))
+    return known if len(set(texts)) == 1 else one
+
+
 def _start(
-    one: Side, stacks: Sequence[str], lock: Path | None, folder: Path
+    one: Side,
+    stacks: Sequence[str],
+    lock: Path,
+    folder: Path,
+    other: Path | None = None,
 ) -> subprocess.Popen[str]:
-    home = folder / "home"
-    home.mkdir(parents=True)
-    if lock is None:
-        lock = folder / "images.lock"
-        lock.write_text(json.dumps(placeholders.images(one.folder)))
+    """`other`: describes a side to be rendered by the same process."""
     return subprocess.Popen(
         # -I: nothing of the caller's PYTHONPATH or of its folder is importable.
         [sys.executable, "-I", "-B", child.__file__]
-        + [str(one.folder), str(folder / "graph.json"), *stacks],
+        + [str(one.folder), str(folder), str(other or ""), *stacks],
         cwd=one.folder,
-        env=_environment(home, lock),
+        env=_environment(folder / "home", lock),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -104,22 +218,32 @@ def _environment(home: Path, lock: Path) -> dict[str, str]:
     }
 
 
-def _result(one: Side, process: subprocess.Popen[str], folder: Path) -> Graph:
+def _result(
+    one: Side, process: subprocess.Popen[str], folder: Path, sides: int = 1
+) -> Graph:
+    limit = LIMIT_SECONDS * sides
     try:
-        _, errors = process.communicate(timeout=LIMIT_SECONDS)
+        _, errors = process.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
-        raise RenderError(f"{one.name}: not rendered in {LIMIT_SECONDS} s") from None
-    file = folder / "graph.json"
+        raise RenderError(f"{one.name}: not rendered in {limit} s") from None
+    file = folder / child.GRAPH
     if process.returncode != 0 or not file.is_file():
         raise RenderError(
             f"{one.name}: the renderer ended with status {process.returncode}:\n"
             + shown(errors[-2000:])
         )
     try:
-        found = json.loads(file.read_text().replace(str(one.folder), "CHECKOUT"))
-        return _graph(one, found)
+        return _graph(one, _read(one, file))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise RenderError(f"{one.name}: the renderer wrote no graph: {error}") from None
+
+
+def _read(one: Side, file: Path) -> dict[str, Any]:
+    """What a renderer wrote; both sides have one name for their folder."""
+    found: dict[str, Any] = json.loads(
+        file.read_text().replace(str(one.folder), "CHECKOUT")
+    )
+    return found
 
 
 def _graph(one: Side, found: dict[str, Any]) -> Graph:

@@ -9,7 +9,8 @@ rendered side by side where there are several cores
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from slipway.rendering import processes
@@ -25,7 +26,8 @@ LEAST = 2 * SIZE
 _WHOLE = ("adopt",)
 """Settings that are checked against all that the program declares."""
 
-Run = Callable[[Group], Recording]
+Run = Callable[[Group | None], Recording]
+"""Runs the program for a group, or for the whole stack."""
 
 
 def groups(stack: str, config: Mapping[str, str]) -> list[Group]:
@@ -33,21 +35,32 @@ def groups(stack: str, config: Mapping[str, str]) -> list[Group]:
 
     Empty if the stack is to be rendered as a whole. All share what the first parses.
     """
-    names = _members(stack, config)
-    if len(names) < LEAST or any(f"{OURS}:{one}" in config for one in _WHOLE):
+    names = list(members(stack, config))
+    if len(names) < LEAST:
         return []
     rest = Group(rest=True)
+    return [rest, *of(names, rest)]
+
+
+def of(names: Sequence[str], rest: Group) -> list[Group]:
+    """Groups of these members, with the settings that the run of `rest` parses."""
     batches = (names[at : at + SIZE] for at in range(0, len(names), SIZE))
-    return [rest, *(Group(frozenset(some), parsed=rest.parsed) for some in batches)]
+    return [Group(frozenset(some), parsed=rest.parsed) for some in batches]
 
 
-def _members(stack: str, config: Mapping[str, str]) -> list[str]:
+def members(stack: str, config: Mapping[str, str]) -> dict[str, Any]:
+    """Settings of the members by name, as they are in the stack's file.
+
+    Empty if the stack cannot be divided.
+    """
     setting = layers.of(stack).members
+    if not setting or any(f"{OURS}:{one}" in config for one in _WHOLE):
+        return {}
     try:
-        found = json.loads(config.get(f"{OURS}:{setting}", "")) if setting else None
+        found = json.loads(config.get(f"{OURS}:{setting}", ""))
     except ValueError:
-        return []
-    return list(found) if isinstance(found, dict) else []
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def recorded(run: Run, groups: Sequence[Group]) -> Recording:
@@ -61,11 +74,20 @@ def recorded(run: Run, groups: Sequence[Group]) -> Recording:
     # First and in this process: most errors are found in it, and forks have what it
     # has parsed.
     beside = run(rest)
+    return merged(chain(each(run, others), [beside]))
+
+
+def each(run: Run, groups: Sequence[Group]) -> Iterable[Recording]:
+    """What each group registers."""
+    return (found for _, found in processes.each(run, groups))
+
+
+def merged(parts: Iterable[Recording]) -> Recording:
+    """What they have registered, as if one run had; ValueError as in `recorded`."""
     whole = Recording()
     known: dict[str, str] = {}
-    for _, found in processes.each(run, others):
+    for found in parts:
         _add(found, whole, known)
-    _add(beside, whole, known)
     return whole
 
 

@@ -6,6 +6,7 @@ a new build of an image does not. `--images` gives the real ones.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from pathlib import Path
@@ -23,14 +24,20 @@ def images(checkout: Path) -> dict[str, str]:
     """
     names: set[str] = set()
     for file in sorted((checkout / "components").rglob("*.py")):
-        names.update(_QUOTED.findall(file.read_text()))
+        names.update(_quoted(file.read_text()))
     for file in sorted((checkout / "stacks" / "config").glob("*.yaml")):
         names.update(_PLAIN.findall(file.read_text()))
-        names.update(_QUOTED.findall(file.read_text()))
+        names.update(_quoted(file.read_text()))
     table = checkout / "images" / "images.toml"
     if table.is_file():
         names.update(_TABLE.findall(table.read_text()))
     return {name: _reference(name) for name in sorted(names)}
+
+
+@functools.lru_cache(maxsize=1024)
+def _quoted(text: str) -> tuple[str, ...]:
+    """Names in the text; of most files, two checkouts have the same."""
+    return tuple(_QUOTED.findall(text))
 
 
 def _reference(name: str) -> str:

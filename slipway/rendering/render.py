@@ -216,9 +216,27 @@ def render(
         if config is None
         else stack_files.encoded(config, stack_files.name(stack_name))
     )
+    run = runs(stack_name, values, program, look_up=look_up)
+    divided = [] if program or look_up else grouped.groups(stack_name, values)
+    with images_in_place(images):
+        return rendered(stack_name, _in_groups(run, divided) or run(None))
+
+
+def runs(
+    stack_name: str,
+    values: dict[str, str],
+    program: layers.Program | None = None,
+    *,
+    look_up: bool = False,
+) -> grouped.Run:
+    """What runs the stack's program with this configuration, for a group or as a whole.
+
+    `values`: by full key, as `stack_files.program_config` gives them; all else as in
+    `render`.
+    """
     run = program or layers.program(stack_name)
 
-    def recorded(group: Group | None = None) -> Recording:
+    def recorded(group: Group | None) -> Recording:
         found = Recording()
         looking = nullcontext() if look_up else lookups.none()
 
@@ -229,9 +247,11 @@ def render(
         program_run.alone(call)
         return found
 
-    divided = [] if program or look_up else grouped.groups(stack_name, values)
-    with images_in_place(images):
-        recording = _in_groups(recorded, divided) or recorded()
+    return recorded
+
+
+def rendered(stack_name: str, recording: Recording) -> Rendered:
+    """A recording in the form in which it is shown, compared and written."""
     return Rendered(
         stack=stack_name,
         resources=tuple(sorted(recording.resources, key=lambda r: r.urn)),

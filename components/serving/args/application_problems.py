@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from components import variable_problems
 from components.security import secret_shapes
 from components.serving.args.server_args import ServerArgs
-from components.serving.settings import secret_files
+from components.serving.settings import secret_folders
 from components.setting_secrets import NOT_SHOWN
 from components.settings import Problem
 
@@ -63,7 +63,7 @@ def _files(args: ServerArgs) -> Iterator[Problem]:
             )
     taken = args.runtime.mount_points()
     for file, path in places.items():
-        if reason := _hides(secret_files.root(file, places), taken):
+        if reason := _hides(secret_folders.root(file, places), taken):
             yield Problem(
                 path,
                 file,

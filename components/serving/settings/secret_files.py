@@ -2,31 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from pulumi_kubernetes.core import v1 as core
 
+from components.serving.settings.secret_folders import root
 from components.serving.settings.secret_settings import SecretUse
 
 MODE = 0o440
 """Owner root, group the pod's own (fsGroup): its programs read, nobody else does."""
 
 Pair = tuple[core.VolumeArgs, core.VolumeMountArgs]
-
-
-def folder(file: str) -> str:
-    """The folder of a file."""
-    return file.rpartition("/")[0]
-
-
-def root(file: str, files: Iterable[str]) -> str:
-    """The folder whose volume holds the file: the topmost that holds one of `files`.
-
-    A volume cannot be mounted inside another that is read-only, so that a folder below
-    one with files of its own is a part of that one's volume.
-    """
-    above = {folder(f) for f in files if f"{folder(file)}/".startswith(f"{folder(f)}/")}
-    return min(above, key=len)
 
 
 def of(secrets: Mapping[str, SecretUse], names: Mapping[str, str]) -> list[Pair]:
