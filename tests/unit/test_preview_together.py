@@ -1,0 +1,174 @@
+"""Both sides of a comparison by one process, where it proves that this is right."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from slipway.preview import child, rendering
+from slipway.preview.likeness import likeness
+from slipway.preview.rendering import Graph, RenderError
+from slipway.preview.sides import Side
+from stacks import files
+from tests.support.rendered import IMAGES
+from toolchain import paths
+
+STACK, OTHER = "models.mine", "platform.mine"
+SOURCES = ("components", "slipway", "stacks", "toolchain", "images", "Pulumi.yaml")
+LOCK = "docs/mine.lock"
+MODEL = """config:
+  slipway:images_lock: docs/mine.lock
+  slipway:models:
+    one: {model_image: employment, route: {prefix: /one/v1}}
+    two: {model_image: employment, route: {prefix: /two/v1}}
+"""
+MORE = "/two/v1}, environment: {A: b}"
+Edit = Callable[[Path], None]
+
+
+def replaced(name: str, before: str, after: str) -> Edit:
+    """An edit of a file."""
+
+    def edit(checkout: Path) -> None:
+        file = checkout / name
+        text = file.read_text()
+        assert before in text
+        file.write_text(text.replace(before, after))
+
+    return edit
+
+
+def added(name: str) -> Edit:
+    """A new file."""
+    return lambda checkout: Path(checkout, name).write_text("[]\n") and None
+
+
+@pytest.fixture
+def sides(tmp_path: Path) -> list[Path]:
+    """Two checkouts with two models, whose stack names a lock file among documents."""
+    without = shutil.ignore_patterns("__pycache__")
+    for side in ("base", "head"):
+        root = tmp_path / side
+        (root / "docs").mkdir(parents=True)
+        for name in SOURCES:
+            source = paths.ROOT / name
+            if source.is_dir():
+                shutil.copytree(source, root / name, ignore=without)
+            else:
+                shutil.copy(source, root)
+        (root / LOCK).write_text(json.dumps(IMAGES))
+        (root / "docs" / "unread.md").write_text("nothing\n")
+        files.path(STACK, root).write_text(MODEL)
+    return [tmp_path / "base", tmp_path / "head"]
+
+
+class Started:
+    """The processes that were started, by side."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.sides: list[str] = []
+        before = rendering._start
+
+        def start(one: Side, *words: Any) -> Any:
+            self.sides.append(one.name)
+            return before(one, *words)
+
+        monkeypatch.setattr(rendering, "_start", start)
+
+
+def rendered(folders: Sequence[Path], work: Path) -> list[Graph]:
+    """Graphs of both; what each is by itself must be the same."""
+    pairs = [(Side(one.name, one), [STACK]) for one in folders]
+    work.mkdir()
+    return rendering.render(pairs, [None, None], work)
+
+
+@pytest.mark.parametrize(
+    ("edit", "started"),
+    [
+        (replaced(files.name(STACK), "/two/v1}", MORE), ["base"]),
+        (replaced("docs/unread.md", "nothing", "something"), ["base"]),
+        (replaced(LOCK, IMAGES["employment"][-9:], "123456789"), ["base", "head"]),
+        (replaced("components/naming.py", "model-monitor", "m"), ["base", "head"]),
+        (added("images/more.json"), ["base", "head"]),
+    ],
+    ids=["a model", "a document", "a file that a setting names", "code", "a new file"],
+)
+def test_sides_are_what_each_is_by_itself(
+    edit: Edit,
+    started: list[str],
+    sides: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    edit(sides[1])
+    seen = Started(monkeypatch)
+    together = rendered(sides, tmp_path / "together")
+    assert seen.sides == started
+    monkeypatch.setattr(rendering, "_likeness", lambda *_: None)
+    assert together == rendered(sides, tmp_path / "apart")
+
+
+def test_an_error_of_head_is_that_of_head(
+    sides: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replaced(files.name(STACK), "/two/v1}", "/one/v1}")(sides[1])
+    texts = []
+    for name in ("together", "apart"):
+        with pytest.raises(RenderError, match="head") as error:
+            rendered(sides, tmp_path / name)
+        texts.append(str(error.value))
+        monkeypatch.setattr(rendering, "_likeness", lambda *_: None)
+    assert texts[0] == texts[1]
+
+
+def test_what_git_ignores_is_no_difference(tmp_path: Path) -> None:
+    for side in ("base", "head"):
+        (tmp_path / side / "stacks").mkdir(parents=True)
+        (tmp_path / side / "stacks" / "a.py").write_text("x = 1\n")
+    base, head = tmp_path / "base", tmp_path / "head"
+    for name in (".venv/b", "stacks/__pycache__/a.pyc", "rendered/c", ".git"):
+        (base / name).parent.mkdir(exist_ok=True)
+        (base / name).write_text("1")
+    found = likeness(base, head)
+    assert found is not None
+    assert (found.same, found.differing) == ({"stacks/a.py"}, frozenset())
+    (head / "stacks" / "rendered").write_text("1")
+    assert likeness(base, head) is None
+
+
+def test_a_link_says_nothing(tmp_path: Path) -> None:
+    for side in ("base", "head"):
+        (tmp_path / side).mkdir()
+        (tmp_path / side / "link").symlink_to("elsewhere")
+    assert likeness(tmp_path / "base", tmp_path / "head") is None
+
+
+@pytest.mark.parametrize(
+    ("event", "what", "noted"),
+    [
+        ("open", "{root}/stacks/same.py", False),
+        ("open", "{root}/stacks/__pycache__/same.cpython-311.pyc", False),
+        ("open", "{root}/stacks/__pycache__/other.cpython-311.pyc", True),
+        ("open", "{root}/stacks/../other.py", True),
+        ("open", "/elsewhere/other.py", False),
+        ("open", 3, False),
+        ("os.listdir", "{root}/stacks", False),
+        ("os.scandir", "{root}/rendered", True),
+        ("subprocess.Popen", ["helm", "{root}/charts"], True),
+        ("subprocess.Popen", ["helm", "/elsewhere"], False),
+    ],
+)
+def test_what_is_looked_at_is_noted(
+    event: str, what: Any, noted: bool, tmp_path: Path
+) -> None:
+    seen = child.Seen(tmp_path, tmp_path, "/head", ["stacks/same.py"], ["stacks"])
+    words = what if isinstance(what, list) else [what]
+    given = [w.format(root=tmp_path) if isinstance(w, str) else w for w in words]
+    seen.hear(event, ("helm", given) if isinstance(what, list) else (given[0],))
+    assert seen.others is noted
