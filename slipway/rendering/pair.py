@@ -3,7 +3,7 @@
 A member of the stack, such as a model, is declared from its own settings, from those of
 the stack and from what the program has noted as common to all members. Where all of
 that is the same, the member is rendered once, for both
-(docs/decisions/0066-what-did-not-change-is-rendered-once.md).
+(docs/decisions/0068-what-did-not-change-is-rendered-once.md).
 """
 
 from __future__ import annotations
