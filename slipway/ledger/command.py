@@ -16,10 +16,15 @@ from slipway.ledger import chain, keys, writing
 from slipway.ledger.canonical import canonical
 from slipway.ledger.card_command import card
 from slipway.ledger.entry import Entry, Head
-from slipway.ledger.options import FILE, ledger_option, model_argument
+from slipway.ledger.mlflow_command import mlflow
+from slipway.ledger.options import (
+    FILE,
+    ledger_option,
+    model_argument,
+    require_entries,
+)
 from slipway.ledger.store import Store, checked_name
 from slipway.printable import printable
-from toolchain.errors import OperatorError
 
 
 @click.group(name="ledger")
@@ -27,7 +32,7 @@ def command() -> None:
     """Model versions: register, stage, retire; history, verification, model cards."""
 
 
-for subcommand in (card, *writing.COMMANDS):
+for subcommand in (card, mlflow, *writing.COMMANDS):
     command.add_command(subcommand)
 
 
@@ -65,7 +70,7 @@ def history(ctx: click.Context, model: str, ledger: Store, as_json: bool) -> Non
     the entries before the break are printed.
     """
     found = chain.read(ledger, checked_name(model))
-    _required(bool(found.entries or found.broken), ledger, model)
+    require_entries(bool(found.entries or found.broken), ledger, model)
     for entry in found.entries:
         click.echo(canonical(entry.content()) if as_json else _line(entry))
     if found.broken:
@@ -107,7 +112,7 @@ def verify(
     if known and len(names) != 1:
         raise click.UsageError("--anchor is of one model: name it")
     trusted = keys.load_trusted(trust or [keys.public_file(keys.default_key())])
-    _required(bool(names), ledger, "any model")
+    require_entries(bool(names), ledger, "any model")
     found = [chain.read(ledger, it, trusted=trusted, anchor=known) for it in names]
     for one in found:
         _verdict(one, ledger)
@@ -123,14 +128,6 @@ def _anchor(text: str | None) -> Head | None:
             param_hint="--anchor",
         )
     return Head.of(text)
-
-
-def _required(holds: bool, ledger: Store, model: str) -> None:
-    if not holds:
-        raise OperatorError(
-            f"{ledger}: there are no entries of {model}; give the right --ledger, or "
-            "register a revision first"
-        )
 
 
 def _verdict(found: chain.Chain, ledger: Store) -> None:

@@ -8,6 +8,7 @@ import click
 
 from slipway.ledger.store import FolderStore, Store
 from toolchain import paths
+from toolchain.errors import OperatorError
 
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 model_argument = click.argument("model", metavar="NAME")
@@ -16,6 +17,15 @@ model_argument = click.argument("model", metavar="NAME")
 def default_ledger() -> Path:
     """The user's own ledger."""
     return paths.state() / "ledger"
+
+
+def require_entries(holds: bool, ledger: Store, model: str) -> None:
+    """OperatorError unless the ledger has entries of the model."""
+    if not holds:
+        raise OperatorError(
+            f"{ledger}: there are no entries of {model}; give the right --ledger, or "
+            "register a revision first"
+        )
 
 
 class _Store(click.ParamType[Store]):

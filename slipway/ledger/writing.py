@@ -54,25 +54,27 @@ def _adds(command: Callable[..., Done]) -> Callable[..., None]:
     """Give a command the options of all that add an entry, a ledger and a word."""
 
     @functools.wraps(command)
-    def run(
-        *,
-        ledger: Store,
-        key: Path | None,
-        by: str | None,
-        approvals: Sequence[str],
-        evidence: Sequence[Path],
-        why: str,
-        **rest: Any,
-    ) -> None:
-        signer = keys.load_private(key or keys.default_key())
-        by = by or f"{getpass.getuser()}@{platform.node()}"
-        word = Word(by, why, approvals, subject.evidence(evidence))
-        _print_result(command(Ledger(ledger, signer), word, **rest))
+    def run(*, ledger: Store, key: Path | None, **given: Any) -> None:
+        writer = Ledger(ledger, keys.load_private(key or keys.default_key()))
+        said = {it: given.pop(it) for it in ("by", "why", "approvals", "evidence")}
+        print_result(command(writer, word(**said), **given))
 
-    added: Callable[..., None] = run
+    return with_options(run)
+
+
+def with_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with the options of all that add an entry."""
     for option in reversed(OPTIONS):
-        added = option(added)
-    return added
+        command = option(command)
+    return command
+
+
+def word(
+    by: str | None, why: str, approvals: Sequence[str], evidence: Sequence[Path]
+) -> Word:
+    """What the options say; the author is USER@HOST unless `by` names another."""
+    by = by or f"{getpass.getuser()}@{platform.node()}"
+    return Word(by, why, approvals, subject.evidence(evidence))
 
 
 @click.command()
@@ -145,7 +147,7 @@ def move(ledger: Ledger, word: Word, model: str, revision: str, state: str) -> D
 COMMANDS = (register, stage, move, retire)
 
 
-def _print_result(done: Done) -> None:
+def print_result(done: Done) -> None:
     entry = done.entry
     already = "" if done.is_new else "already "
     details = entry.details
