@@ -64,11 +64,11 @@ class Bearer(httpx.Auth):
 class MlflowServer:
     """The registry at an address, with the credentials of the environment."""
 
-    def __init__(self, address: str, *, timeout: float = TIMEOUT_SECONDS) -> None:
+    def __init__(self, address: str, *, timeout: float | None = None) -> None:
         self.address = checked_address(address)
         self._client = httpx.Client(
             base_url=self.address + API,
-            timeout=timeout,
+            timeout=timeout or TIMEOUT_SECONDS,
             auth=credentials(),
             # A proxy of the environment must not see requests to loopback.
             trust_env=not _is_loopback(self.address),
