@@ -70,7 +70,8 @@ def configure(level: str) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
     # Whatever a client can provoke is counted, not logged.
-    logging.getLogger("uvicorn").setLevel(logging.ERROR)
+    for name in ("uvicorn", "django.request"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def log_fault(
