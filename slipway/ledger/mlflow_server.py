@@ -175,7 +175,7 @@ def checked_address(address: str) -> str:
         url = httpx.URL("")
     if url.scheme not in ("http", "https") or not url.host or url.query:
         raise WrongInputError(
-            f"--server: {printable(url.copy_with(userinfo=b''))!r} is not the address "
+            f"--server: {printable(address.rpartition('@')[2])!r} is not the address "
             "of an MLflow server; give https://HOST[:PORT][/PATH]"
         )
     if url.userinfo:

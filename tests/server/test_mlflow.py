@@ -45,7 +45,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The server with a model of three versions, and users by their permission."""
     folder, port = tmp_path_factory.mktemp("mlflow"), free_port()
     store = f"sqlite:///{folder}/mlflow.db"
-    command = [own_venv.python(REQUIREMENTS), "-m", "mlflow", "server"]
+    command = [str(own_venv.python(REQUIREMENTS)), "-m", "mlflow", "server"]
     command += ["--app-name", "basic-auth", "--workers", "1"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
     command += ["--backend-store-uri", store, "--registry-store-uri", store]
