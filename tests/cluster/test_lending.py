@@ -70,7 +70,8 @@ def test_the_old_revision_gives_one_and_the_new_one_gets_its_share(
     lending: Rolled,
 ) -> None:
     cluster = lending.cluster
-    assert replicas(cluster, "first") == REPLICAS
+    # The autoscaler adds them, after the stack is up with one.
+    wait_until(lambda: replicas(cluster, "first") == REPLICAS, 120, "three replicas")
     with lending.callers() as callers:
         lending.stack.up(**settings("first", "second"))
         lending.until(is_at("second", 20), 120, "the step with a lent replica")

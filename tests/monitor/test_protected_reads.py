@@ -18,7 +18,8 @@ from model_monitor.store.protected_reads import FairnessReads
 from tests.support.monitor_records import land, protected
 from tests.support.monitor_requests import MEMBER, config, filled, write_log
 
-NOON = dt.datetime(2026, 11, 29, 12, tzinfo=dt.UTC)
+NOON = dt.datetime.now(dt.UTC).replace(hour=12, minute=0) + dt.timedelta(days=1)
+"""Of tomorrow: the times in a chain never go back, and taking a log in adds entries."""
 
 
 def entries(store: Store) -> list[dict[str, Any]]:
