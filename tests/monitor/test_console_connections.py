@@ -125,7 +125,7 @@ def test_a_head_that_never_ends_is_given_up(
 
 def test_a_page_that_nobody_takes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "HEAD_SECONDS", 0.2)
-    monkeypatch.setattr(connections, "ANSWER_SECONDS", 0.6)
+    monkeypatch.setattr(connections, "ANSWER_SECONDS", 3.0)
     monkeypatch.setattr(connections, "MOST", 1)
     refused = counted(monkeypatch)
 
@@ -140,7 +140,7 @@ def test_a_page_that_nobody_takes_is_given_up(monkeypatch: pytest.MonkeyPatch) -
                 assert await more.is_ended()
             assert len(refused) == 1
             assert await is_answered(probes, b"/healthz")
-            await asyncio.sleep(0.6)
+            await asyncio.sleep(3.0)
             async with Caller(pages) as again:
                 again.say(GET % b"/" + b"\r\n")
                 assert b" 200 " in await again.head()
