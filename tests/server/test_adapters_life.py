@@ -8,9 +8,11 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from model_server.pages import Pages
 
 from tests.server.conftest import COLUMNS, write_slow_model
 from tests.server.test_drain import Callers, wait_for_message
@@ -73,6 +75,22 @@ def test_not_ready_until_the_model_is_loaded_and_warm(
         assert set(seen) == {(503, "loading"), (200, "")}
         assert seen == sorted(seen, reverse=True)
         assert app.metrics()["model_ready"] == 1
+
+
+def test_a_prediction_that_models_overtake_is_asked_to_come_again() -> None:
+    """Its path had no model when its way was chosen, and has one on that way."""
+    service = SimpleNamespace(
+        models_by_path={"/infer": object()},
+        new_id=lambda: "1",
+        count_http_error=lambda _: None,
+        is_draining=False,
+    )
+    status, headers, body = Pages(cast("Any", service)).answer("POST", "/infer", {})
+    assert status == 503
+    assert json.loads(body)["code"] == "not_ready"
+    assert (b"retry-after", b"1") in headers
+    status, headers, _ = Pages(cast("Any", service)).answer("GET", "/infer", {})
+    assert (status, (b"allow", b"POST") in headers) == (405, True)
 
 
 def test_requests_of_many_threads_are_batched(

@@ -76,6 +76,9 @@ class Pages:
         allow = "GET, HEAD"
         if make is None:
             if path in self._service.models_by_path:
+                if method == "POST":
+                    # The models have come since its way was chosen, in another thread.
+                    raise _still_loading()
                 allow = "POST"
             else:
                 make = self._of_model(path, fields)
