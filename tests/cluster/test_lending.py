@@ -9,15 +9,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from rollout.objects import ENTRY_LABEL, Names
 
-from slipway.engine import stack_api
-from slipway.rollouts.live import Live
 from tests.cluster import test_rollout
 from tests.cluster.conftest import Cluster
-from tests.cluster.test_rollout import STACK, Rolled, is_at
+from tests.cluster.test_rollout import Rolled, is_at
 from tests.support.kube import wait_until
-from tests.support.own_stack import OwnStack
 
 SERVER, PREFIX = "lending", "/lending/v1"
 REPLICAS = 3
@@ -48,16 +44,8 @@ def lending(
     cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Rolled]:
     root = tmp_path_factory.mktemp("lending")
-    stack = OwnStack(STACK, root)
-    # Records stay in a cluster when the stack goes: those of an earlier run of these.
-    chosen = ("-n", "models", "-l", f"{ENTRY_LABEL}={SERVER}")
-    cluster.kube.run("delete", "configmap", *chosen)
-    try:
-        stack.up(**settings("first"))
-        with stack_api.of_stack(STACK, root) as api:
-            yield Rolled(cluster, stack, Live(api, Names("models", SERVER)), PREFIX)
-    finally:
-        stack.down()
+    with test_rollout.rolled_out(cluster, root, settings("first"), PREFIX) as found:
+        yield found
 
 
 def replicas(cluster: Cluster, revision: str) -> int:

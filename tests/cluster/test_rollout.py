@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -94,22 +95,31 @@ class Rolled:
         return self.live.state().route.weights.get(canary, 0)
 
 
+@contextmanager
+def rolled_out(
+    cluster: Cluster, root: Path, content: dict[str, Any], prefix: str = PREFIX
+) -> Iterator[Rolled]:
+    """The stack with these settings, which have one server, for a while."""
+    stack, (server,) = OwnStack(STACK, root), content["models"]
+    # Records stay in a cluster when the stack goes: those of an earlier run of these.
+    chosen = ("-n", "models", "-l", f"{ENTRY_LABEL}={server}")
+    cluster.kube.run("delete", "configmap", *chosen)
+    try:
+        stack.up(**content)
+        with stack_api.of_stack(STACK, root) as api:
+            yield Rolled(cluster, stack, Live(api, Names("models", server)), prefix)
+    finally:
+        stack.down()
+
+
 @pytest.fixture(scope="module")
 def rolled(
     cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Rolled]:
-    root = tmp_path_factory.mktemp("rolled")
-    stack = OwnStack(STACK, root)
-    # Records stay in a cluster when the stack goes: those of an earlier run of these.
-    chosen = ("-n", "models", "-l", f"{ENTRY_LABEL}={SERVER}")
-    cluster.kube.run("delete", "configmap", *chosen)
-    try:
-        # So many intervals that nothing is decided until the settings change.
-        stack.up(**settings("first", "second", ["first", "second"], min_intervals=300))
-        with stack_api.of_stack(STACK, root) as api:
-            yield Rolled(cluster, stack, Live(api, Names("models", SERVER)))
-    finally:
-        stack.down()
+    # So many intervals that nothing is decided until the settings change.
+    content = settings("first", "second", ["first", "second"], min_intervals=300)
+    with rolled_out(cluster, tmp_path_factory.mktemp("rolled"), content) as found:
+        yield found
 
 
 def is_at(canary: str, weight: int) -> Any:

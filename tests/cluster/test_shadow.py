@@ -11,15 +11,11 @@ from typing import Any
 
 import pytest
 from rollout.mirror import SHADOW
-from rollout.objects import ENTRY_LABEL, Names
 
-from slipway.engine import stack_api
-from slipway.rollouts.live import Live
 from tests.cluster import test_rollout
 from tests.cluster.conftest import Cluster
-from tests.cluster.test_rollout import STACK, Rolled, is_at
+from tests.cluster.test_rollout import Rolled, is_at
 from tests.support.kube import wait_until
-from tests.support.own_stack import OwnStack
 
 SERVER, PREFIX = "copied", "/copied/v1"
 READ = (
@@ -46,16 +42,8 @@ def copied(
     cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Rolled]:
     root = tmp_path_factory.mktemp("copied")
-    stack = OwnStack(STACK, root)
-    # Records stay in a cluster when the stack goes: those of an earlier run of these.
-    chosen = ("-n", "models", "-l", f"{ENTRY_LABEL}={SERVER}")
-    cluster.kube.run("delete", "configmap", *chosen)
-    try:
-        stack.up(**settings())
-        with stack_api.of_stack(STACK, root) as api:
-            yield Rolled(cluster, stack, Live(api, Names("models", SERVER)), PREFIX)
-    finally:
-        stack.down()
+    with test_rollout.rolled_out(cluster, root, settings(), PREFIX) as found:
+        yield found
 
 
 def arms(cluster: Cluster, revision: str) -> dict[str, str]:
