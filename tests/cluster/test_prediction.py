@@ -86,6 +86,25 @@ def test_a_caller_mistake_is_reported_clearly(cluster: Cluster) -> None:
     assert "none" in unknown.json()["error"]
 
 
+def logged(cluster: Cluster, selector: str) -> list[str]:
+    """Lines of the prediction log that the ready pods of a selector still have."""
+    # Base images have no shell: python, which runs the server, reads the files.
+    script = (
+        "import pathlib\n"
+        "folder = pathlib.Path('/var/log/predictions')\n"
+        "for file in folder.glob('predictions-*.jsonl*'):\n"
+        "  print(file.read_text(), end='')"
+    )
+    found: list[str] = []
+    for pod in cluster.kube.ready_pods(selector):
+        name = pod["metadata"]["name"]
+        said = cluster.kube.run(
+            "exec", "-n", "models", name, "--", "python3", "-c", script
+        )
+        found += said.stdout.splitlines()
+    return found
+
+
 def test_each_prediction_is_logged_once(cluster: Cluster) -> None:
     rows, _ = images.real_rows("employment", 1)
     identity = "cluster-test-log-7"
@@ -97,21 +116,8 @@ def test_each_prediction_is_logged_once(cluster: Cluster) -> None:
     ).raise_for_status()
 
     def records() -> list[str]:
-        found: list[str] = []
-        for pod in cluster.kube.ready_pods("app.kubernetes.io/instance=employment"):
-            name = pod["metadata"]["name"]
-            # Base images have no shell: python, which runs the server, reads the files.
-            script = (
-                "import pathlib\n"
-                "folder = pathlib.Path('/var/log/predictions')\n"
-                "for file in folder.glob('predictions-*.jsonl*'):\n"
-                "  print(file.read_text(), end='')"
-            )
-            said = cluster.kube.run(
-                "exec", "-n", "models", name, "--", "python3", "-c", script
-            )
-            found += [line for line in said.stdout.splitlines() if identity in line]
-        return found
+        found = logged(cluster, "app.kubernetes.io/instance=employment")
+        return [line for line in found if identity in line]
 
     lines = wait_until(records, 15, f"a prediction record of {identity}")
     assert len(lines) == 1

@@ -14,15 +14,11 @@ from rollout.mirror import SHADOW
 
 from tests.cluster import test_rollout
 from tests.cluster.conftest import Cluster
+from tests.cluster.test_prediction import logged
 from tests.cluster.test_rollout import Rolled, is_at
 from tests.support.kube import wait_until
 
 SERVER, PREFIX = "copied", "/copied/v1"
-READ = (
-    "import pathlib\n"
-    "for file in pathlib.Path('/var/log/predictions').glob('predictions-*.jsonl*'):\n"
-    "  print(file.read_text(), end='')"
-)
 
 
 def settings() -> dict[str, Any]:
@@ -48,17 +44,11 @@ def copied(
 
 def arms(cluster: Cluster, revision: str) -> dict[str, str]:
     """Arm by id of what a revision's pods have logged."""
-    found: dict[str, str] = {}
     spec = cluster.kube.get("deployment", f"{SERVER}-{revision}")["spec"]
     labels = spec["selector"]["matchLabels"]
     selector = ",".join(f"{key}={value}" for key, value in labels.items())
-    for pod in cluster.kube.ready_pods(selector):
-        name = pod["metadata"]["name"]
-        command = ("exec", "-n", "models", name, "--", "python3", "-c", READ)
-        for line in cluster.kube.run(*command).stdout.splitlines():
-            record = json.loads(line)
-            found[record["id"]] = record.get("arm", "")
-    return found
+    records = map(json.loads, logged(cluster, selector))
+    return {record["id"]: record.get("arm", "") for record in records}
 
 
 def test_copies_are_counted_and_nobody_gets_their_answers(copied: Rolled) -> None:
