@@ -2,6 +2,7 @@
 
 A tier that cannot run here says why. With `--require TIER` (as .ci/run asks) a tier
 that ran no test, or skipped one, fails the run: a green summary must not hide it.
+Tests with the marker `optional` may be skipped: they run where somebody asks for them.
 """
 
 from __future__ import annotations
@@ -166,20 +167,28 @@ def _reports(
                 yield (name, outcome, report)
 
 
-def _summary(stats: dict[str, list[pytest.TestReport]]) -> dict[str, dict[str, float]]:
+def summary(stats: dict[str, list[pytest.TestReport]]) -> dict[str, dict[str, float]]:
+    """Per tier, how many tests did what, and the seconds they took."""
     counts: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for tier, outcome, report in _reports(stats):
         if outcome:
             counts[tier]["failed" if outcome == "error" else outcome] += 1
+            counts[tier]["missing"] += outcome == "skipped" and not is_optional(report)
         counts[tier]["seconds"] += getattr(report, "duration", 0.0)
     return counts
 
 
-def _unmet(required: list[str], counts: dict[str, dict[str, float]]) -> list[str]:
+def is_optional(report: pytest.TestReport) -> bool:
+    """Whether a tier is whole without this test."""
+    return "optional" in report.keywords
+
+
+def unmet(required: list[str], counts: dict[str, dict[str, float]]) -> list[str]:
+    """The required tiers that ran no test, or left out one that is not optional."""
     return [
         tier
         for tier in required
-        if not counts[tier]["passed"] or counts[tier]["skipped"]
+        if not counts[tier]["passed"] or counts[tier]["missing"]
     ]
 
 
@@ -190,7 +199,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if (
         session.exitstatus == 0
         and reporter
-        and _unmet(required, _summary(reporter.stats))
+        and unmet(required, summary(reporter.stats))
     ):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -211,7 +220,7 @@ def line_of(tier: str, tally: Mapping[str, float]) -> str:
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
-    counts = _summary(terminalreporter.stats)
+    counts = summary(terminalreporter.stats)
     terminalreporter.section("tiers")
     for tier in TIERS:
         line = line_of(tier, counts[tier])
@@ -222,5 +231,5 @@ def pytest_terminal_summary(
             and isinstance(report.longrepr, tuple)
         }
         terminalreporter.write_line(line + "".join(f"\n{'':10}{r}" for r in reasons))
-    for tier in _unmet(config.getoption("--require"), counts):
+    for tier in unmet(config.getoption("--require"), counts):
         terminalreporter.write_line(f"error: tier {tier} was required and is not whole")

@@ -48,9 +48,12 @@ WORDS += ["1_000", "5d", "5f", "0x1p3", "+nan", "--1", "٣"]
 EDGES = tuple(np.sort(np.random.default_rng(9).random(40)).tolist())
 """With so many digits that DuckDB takes decimals of seven of them for neighbours."""
 
-pytestmark = pytest.mark.skipif(
-    bool(spark_engine.reason_to_skip()), reason=spark_engine.reason_to_skip() or "-"
-)
+pytestmark = [
+    pytest.mark.optional,
+    pytest.mark.skipif(
+        bool(spark_engine.reason_to_skip()), reason=spark_engine.reason_to_skip() or "-"
+    ),
+]
 
 
 @pytest.fixture(scope="module")

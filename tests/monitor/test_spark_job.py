@@ -25,9 +25,12 @@ from tests.support import spark_engine, spark_logs, spark_pods
 from tests.support.rendered import reference
 from toolchain import own_venv, paths
 
-pytestmark = pytest.mark.skipif(
-    bool(spark_engine.reason_to_skip()), reason=spark_engine.reason_to_skip() or "-"
-)
+pytestmark = [
+    pytest.mark.optional,
+    pytest.mark.skipif(
+        bool(spark_engine.reason_to_skip()), reason=spark_engine.reason_to_skip() or "-"
+    ),
+]
 PROGRAM = paths.ROOT / "images" / "monitor_spark" / "count_log.py"
 SMALL_JAVA = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1"
 SECONDS = 540

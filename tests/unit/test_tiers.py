@@ -9,8 +9,11 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Literal
 
-from tests.conftest import BUDGETS, TIERS, line_of, process_of
+import pytest
+
+from tests.conftest import BUDGETS, TIERS, line_of, process_of, summary, unmet
 from tests.support.turns import turn
 from toolchain import paths
 
@@ -49,6 +52,31 @@ def test_each_tier_has_a_budget_beside_what_it_took() -> None:
     late = line_of("unit", {"failed": 2, "seconds": budget + 1})
     assert late.endswith(f"{budget + 1:.1f} s of {budget} s, over its budget")
     assert line_of("cluster", {}) == "cluster   not run"
+
+
+def report_of(outcome: Literal["passed", "skipped"], *marks: str) -> pytest.TestReport:
+    return pytest.TestReport(
+        nodeid="tests/cluster/test_it.py::test_it",
+        location=("tests/cluster/test_it.py", 1, "test_it"),
+        keywords=dict.fromkeys(marks, 1),
+        outcome=outcome,
+        longrepr=None,
+        when="call",
+    )
+
+
+def test_a_required_tier_is_whole_without_what_is_optional() -> None:
+    def missing(*skipped: pytest.TestReport) -> list[str]:
+        stats = {"passed": [report_of("passed")], "skipped": list(skipped)}
+        return unmet(["cluster"], summary(stats))
+
+    assert missing() == []
+    assert missing(report_of("skipped", "optional")) == []
+    assert missing(report_of("skipped", "optional"), report_of("skipped")) == [
+        "cluster"
+    ]
+    only_optional = {"skipped": [report_of("skipped", "optional")]}
+    assert unmet(["cluster"], summary(only_optional)) == ["cluster"]
 
 
 def test_what_shares_a_lab_is_never_spread() -> None:
