@@ -39,6 +39,8 @@ BUDGETS = {
 }
 """Seconds that a tier's tests may take in `.ci/run` on two calm cores, all processes
 together. Two run at a time, so that the sum is twice the 36 minutes of the clock."""
+LONGEST = 8
+"""Files that the summary names for a tier over its budget."""
 TIERS = tuple(BUDGETS)
 """From free to real; run in this order, so that cheap failures show first."""
 LONG = ("cluster", "policy", "property")
@@ -178,6 +180,17 @@ def summary(stats: dict[str, list[pytest.TestReport]]) -> dict[str, dict[str, fl
     return counts
 
 
+def longest(stats: dict[str, list[pytest.TestReport]], tier: str) -> str:
+    """The files of a tier that took the most seconds, set-up included."""
+    seconds: dict[str, float] = defaultdict(float)
+    for name, _, report in _reports(stats):
+        if name == tier:
+            file = report.nodeid.partition("::")[0].rpartition("/")[2]
+            seconds[file] += getattr(report, "duration", 0.0)
+    first = sorted(seconds, key=seconds.__getitem__, reverse=True)[:LONGEST]
+    return "longest: " + ", ".join(f"{file} {seconds[file]:.0f} s" for file in first)
+
+
 def is_optional(report: pytest.TestReport) -> bool:
     """Whether a tier is whole without this test."""
     return "optional" in report.keywords
@@ -224,6 +237,8 @@ def pytest_terminal_summary(
     terminalreporter.section("tiers")
     for tier in TIERS:
         line = line_of(tier, counts[tier])
+        if counts[tier]["seconds"] > BUDGETS[tier]:
+            line += f"\n{'':10}{longest(terminalreporter.stats, tier)}"
         reasons = {
             str(report.longrepr[2]).removeprefix("Skipped: ")
             for name, outcome, report in _reports(terminalreporter.stats)

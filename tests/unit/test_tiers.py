@@ -13,7 +13,7 @@ from typing import Literal
 
 import pytest
 
-from tests.conftest import BUDGETS, TIERS, line_of, process_of, summary, unmet
+from tests.conftest import BUDGETS, TIERS, line_of, longest, process_of, summary, unmet
 from tests.support.turns import turn
 from toolchain import paths
 
@@ -54,14 +54,34 @@ def test_each_tier_has_a_budget_beside_what_it_took() -> None:
     assert line_of("cluster", {}) == "cluster   not run"
 
 
-def report_of(outcome: Literal["passed", "skipped"], *marks: str) -> pytest.TestReport:
+def report_of(
+    outcome: Literal["passed", "skipped"],
+    *marks: str,
+    file: str = "tests/cluster/test_it.py",
+    seconds: float = 0,
+) -> pytest.TestReport:
     return pytest.TestReport(
-        nodeid="tests/cluster/test_it.py::test_it",
-        location=("tests/cluster/test_it.py", 1, "test_it"),
+        nodeid=f"{file}::test_it",
+        location=(file, 1, "test_it"),
         keywords=dict.fromkeys(marks, 1),
         outcome=outcome,
         longrepr=None,
         when="call",
+        duration=seconds,
+    )
+
+
+def test_a_tier_names_its_longest_files() -> None:
+    """What to look at where the tier is over its budget."""
+    took = {
+        "tests/unit/test_a.py": 2,
+        "tests/unit/test_b.py": 3,
+        "tests/golden/c.py": 9,
+    }
+    reports = [report_of("passed", file=file, seconds=took[file]) for file in took]
+    reports.append(report_of("passed", file="tests/unit/test_a.py", seconds=2.4))
+    assert longest({"passed": reports}, "unit") == (
+        "longest: test_a.py 4 s, test_b.py 3 s"
     )
 
 
