@@ -6,6 +6,7 @@ https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-pol
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
@@ -29,12 +30,8 @@ _WAIVED = (
     "? object.metadata.namespace + '/' : '') + object.metadata.?name.orValue('')) "
     "in params.?data[?'{key}'].orValue('').split(' ')"
 )
-_CHANGED = (
-    "request.operation != 'UPDATE' || !has(object.spec) "
-    "|| object.spec != oldObject.spec"
-)
-"""False where an update leaves the spec as it is: controllers must be able to remove
-finalizers and write annotations of objects that are older than a rule."""
+_WHOLE = re.compile(r"\bobject\b(?!\.)")
+_FIELD = re.compile(r"\bobject\.\??(?:metadata\.\??)?\w+")
 _CONTROLLERS = {
     ("Job", "batch/v1", "CronJob"): (
         "system:serviceaccount:kube-system:cronjob-controller",
@@ -66,6 +63,23 @@ _NOT_CONTROLLED = "!({})".format(
 """A controller's objects are judged by their owners: a Job by its CronJob. KEDA must be
 able to make the HorizontalPodAutoscaler of a model that sleeps. Anybody may write an
 owner into an object; only a controller is its user."""
+
+
+def _changed(rules: RuleList, expression: str) -> str:
+    """CEL: whether an update changes a field that a rule reads; empty for any update.
+
+    All else is let through: controllers must be able to remove finalizers and write
+    annotations of objects that are older than the rule, or these could not be deleted.
+    """
+    texts = (expression, *rules.variables_of(expression).values())
+    read = {one.replace("?", "") for text in texts for one in _FIELD.findall(text)}
+    if not read or any(_WHOLE.search(text) for text in texts):
+        return ""
+    conditions = ["request.operation != 'UPDATE'"]
+    for new in sorted(read):
+        old = new.replace("object", "oldObject", 1)
+        conditions.append(f"has({new}) != has({old}) || (has({new}) && {new} != {old})")
+    return " || ".join(conditions)
 
 
 class Admission(pulumi.ComponentResource):
@@ -170,8 +184,8 @@ def policy_of(rule: Rule, rules: RuleList, *, refuses: bool) -> dict[str, Any]:
         ],
     }
     conditions = {"not-controlled": _NOT_CONTROLLED}
-    if "object.metadata" not in rule.expression:
-        conditions["spec-changed"] = _CHANGED
+    if changed := _changed(rules, rule.expression):
+        conditions["changed"] = changed
     spec["match_conditions"] = [
         {"name": n, "expression": e} for n, e in conditions.items()
     ]

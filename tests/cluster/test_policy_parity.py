@@ -1,167 +1,173 @@
 """The API server judges by the rules of policies/ as `slipway check` does.
 
-Each object of the corpus is created as a dry run with all admission policies in force:
-its warnings must be what the rules say in Python, word for word. About a minute.
+Each object of the corpus is created, and changed from bad to good and back, with all
+admission policies in force: what the API server says must be what the rules say in
+Python, word for word. First it warns, then it refuses, as in production. Nearly all
+requests are dry runs. tests/policy/test_parity.py has the same without a cluster.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
-from typing import Any
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 import pytest
 
-from components.security import rules
-from slipway.policy.evaluation import Evaluator
-from slipway.rendering.render import render
 from tests.cluster.conftest import Cluster
 from tests.cluster.test_node_pools_admitted import Definitions
-from tests.policy.corpus import NAME, PARAMETERS, Object, changed, workload
-from tests.policy.corpus_objects import KUBERNETES
+from tests.policy import parity
+from tests.policy.corpus import Object, changed, workload
+from tests.policy.parity import SPACE
+from tests.support import dry_run
+from tests.support.dry_run import DryRuns
 from tests.support.kube import Kube, wait_until
-from tests.support.rendered import IMAGES
 
-SPACE = "policy-parity"
-STACK = "platform.parity"
-LISTED = rules.load()
-EVALUATOR = Evaluator(LISTED)
-WARNING = re.compile(
-    r"ValidatingAdmissionPolicy 'slipway-([\w-]+)' with binding '[^']*': (.*)"
-)
-OFF = {"enabled": False}
-MONITORING = ("prometheus", "alertmanager", "alert_recorder")
-BAD = workload(
-    container={"image": "registry.example.com/server:1"}, spec={"replicas": 0}
-)
+NO_PODS: Object = {
+    "apiVersion": "v1",
+    "kind": "ResourceQuota",
+    "metadata": {"name": "no-pods", "namespace": SPACE},
+    "spec": {"hard": {"pods": "0"}},
+}
+"""What is kept for a while runs nothing on the lab's two cores."""
+BAD = workload(container=parity.WITHOUT_DIGEST, spec={"replicas": 0})
+OLD = parity.named(parity.placed(BAD), "older")
 RULE = "images-by-digest"
 
 
-def admission(*, warn_only: bool) -> list[Object]:
-    """What the platform makes for the namespace of these tests, in production."""
-    rendered = render(
-        STACK,
-        config={
-            "production": True,
-            "cluster": {"kubeconfig": "lab"},
-            "namespaces": {"models": [SPACE]},
-            "admission": {"enabled": True, "warn_only": warn_only},
-            **dict.fromkeys(("metrics_server", "envoy_gateway", "gateway"), OFF),
-            "monitoring": dict.fromkeys(MONITORING, OFF),
-        },
-        images=IMAGES,
-    )
-    label = "app.kubernetes.io/component"
-    return [
-        m
-        for m in rendered.manifests
-        if m["metadata"].get("labels", {}).get(label) == "admission"
-    ]
+@dataclass
+class Judge:
+    """The API server, and how the policies that it has judge."""
 
+    kube: Kube
+    server: DryRuns
+    _refuses: bool | None = None
+    _waived: dict[str, list[str]] = field(default_factory=dict)
 
-def with_parameters(objects: list[Object], **waived: str) -> list[Object]:
-    """The same with the corpus' parameters, and waivers by rule."""
-    data = {**PARAMETERS, **{f"waived.{rule}": text for rule, text in waived.items()}}
-    return [{**m, "data": data} if m["kind"] == "ConfigMap" else m for m in objects]
+    def warn(self) -> DryRuns:
+        return self._set(refuse=False, waived={})
+
+    def refuse(self, waived: dict[str, list[str]] | None = None) -> DryRuns:
+        return self._set(refuse=True, waived=waived or {})
+
+    def _set(self, *, refuse: bool, waived: dict[str, list[str]]) -> DryRuns:
+        """Applies what is not as it is to be, and waits until the API server follows.
+
+        It takes a second or two to compile policies.
+        """
+        if self._refuses is not refuse:
+            self.kube.apply(*parity.judging(refuse=refuse))
+            self._waived = {}
+        if self._waived != waived:
+            self.kube.apply(parity.parameters(waived))
+        self._refuses, self._waived = refuse, waived
+        with suppress(AssertionError):  # it does not say which
+            wait_until(lambda: not self._behind(), 60, "policies")
+        assert self._behind() == []
+        return self.server
+
+    def _behind(self) -> list[str]:
+        """Rules whose bad object is not warned of, refused or taken as it is to be.
+
+        What is said then is left to the tests.
+        """
+        found = []
+        for case in parity.CASES:
+            content = parity.placed(case.bad)
+            left = {
+                rule
+                for rule in parity.said(content)
+                if parity.name(content) not in self._waived.get(rule, ())
+            }
+            answer = self.server.create(content)
+            if self._refuses and left & parity.ERRORS:
+                is_followed = bool(answer.refusal)
+            else:
+                is_followed = not answer.error and answer.warnings.keys() == left
+            if not is_followed:
+                found.append(case.rule)
+        return found
 
 
 @pytest.fixture(scope="module")
-def kube(cluster: Cluster) -> Iterator[Kube]:
-    """The cluster with all policies, which warn; all of it goes again."""
+def judge(cluster: Cluster) -> Iterator[Judge]:
+    """The cluster with all policies; all of it goes again."""
     yield from judging(cluster.kube)
 
 
-def judging(kube: Kube) -> Iterator[Kube]:
+def judging(kube: Kube) -> Iterator[Judge]:
     definitions = Definitions(kube)
     definitions.add()
     space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SPACE}}
-    made = [space, *with_parameters(admission(warn_only=True))]
-    kube.apply(*made)
+    kube.apply(space, NO_PODS)
     try:
-        # The API server takes a second or two to compile what it is given.
-        wait_until(lambda: seen(kube, BAD).keys() == said(BAD).keys(), 60, "policies")
-        yield kube
+        with dry_run.of(kube) as server:
+            yield Judge(kube, server)
     finally:
-        kube.delete(*made)
+        # The policies first, so that none of them is about what goes after them.
+        kube.delete(*parity.judging(refuse=True))
+        kube.delete(*parity.kept_outside(), space)
         definitions.remove()
 
 
-def placed(content: Object) -> Object:
-    """The object in the namespace of these tests."""
-    if "namespace" not in content["metadata"]:
-        return content
-    return changed(content, {"metadata": {"namespace": SPACE}})
-
-
-def seen(kube: Kube, content: Object) -> dict[str, str]:
-    """What the API server warns of, by rule."""
-    arguments = ("create", "--dry-run=server", "--validate=strict", "-f", "-")
-    done = kube.run(*arguments, text=json.dumps(placed(content)), check=False)
-    assert done.returncode == 0, (content, done.stderr)
-    return dict(match.groups() for match in WARNING.finditer(done.stderr))
-
-
-def said(content: Object) -> dict[str, str]:
-    """What the rules say in Python, as the policies' messages have it."""
-    found = {}
-    for rule in LISTED.rules.values():
-        if not (rule.in_cluster and content["kind"] in rule.object_kinds):
-            continue
-        wrong = ", ".join(EVALUATOR.wrong(rule, placed(content), PARAMETERS))
-        if wrong:
-            found[rule.id] = f"{rule.id}: {rule.message}: {wrong}. {rule.fix}"
-    return found
-
-
-def objects() -> dict[str, Object]:
-    """Every object of the corpus that a rule of the cluster is about, once."""
-    found = {}
-    for case in KUBERNETES:
-        if LISTED.rules[case.rule].in_cluster:
-            for content in (case.good, case.bad):
-                found.setdefault(json.dumps(content, sort_keys=True), content)
-    return found
-
-
-def test_the_api_server_says_what_check_says(kube: Kube) -> None:
-    apart: list[Any] = []
-    refused = set()
-    for content in objects().values():
-        expected, got = said(content), seen(kube, content)
-        refused |= got.keys()
-        if expected != got:
-            apart.append((content["kind"], expected, got))
+def test_of_new_objects_the_api_server_says_what_check_says(judge: Judge) -> None:
+    apart, reached = parity.creations(judge.warn())
     assert apart == []
-    assert refused == {rule.id for rule in LISTED.rules.values() if rule.in_cluster}
+    assert reached == parity.IN_CLUSTER
 
 
-def test_in_production_an_error_is_refused_until_it_is_waived(kube: Kube) -> None:
-    bad = placed(BAD)
-    kube.apply(bad)  # older than the rule: it warns only, as yet
-    name = f"slipway-{RULE}"
-    strict = [m for m in admission(warn_only=False) if m["metadata"]["name"] == name]
-    kube.apply(*strict)
-    wait_until(lambda: refusal(kube, bad), 60, "the policy refuses")
-    assert "runs registry.example.com/server:1" in refusal(kube, bad)
-    # What a controller makes is judged by what it is made from; whoever says that a
-    # controller made it is judged.
-    assert RULE in refusal(kube, owned(bad, "v1", "ConfigMap"))
-    job = placed(workload("Job", container={"image": "registry.example.com/server:1"}))
+def test_of_changed_objects_the_api_server_says_what_check_says(judge: Judge) -> None:
+    apart, reached, own = parity.updates(judge.warn())
+    assert apart == []
+    assert reached == parity.IN_CLUSTER - own
+
+
+@pytest.fixture(scope="module")
+def older(judge: Judge) -> Judge:
+    """The API server refuses; objects that are against it are older than that."""
+    lenient = judge.warn()
+    for content in (*(parity.kept(c.bad) for c in parity.old_objects()), OLD):
+        parity.keep(lenient, content)
+    return judge
+
+
+def test_what_is_older_than_a_rule_can_be_worked_on(older: Judge) -> None:
+    assert parity.refused_updates(older.refuse()) == []
+
+
+def test_kubectl_shows_a_refusal_until_there_is_a_waiver(older: Judge) -> None:
+    older.refuse()
+    about = (f"deployment/{OLD['metadata']['name']}", "-n", SPACE)
+    change = ("patch", *about, "-p", json.dumps({"spec": {"minReadySeconds": 9}}))
+    older.kube.run("annotate", *about, "a=b")
+    refused = older.kube.run(*change, check=False)
+    assert refused.returncode
+    assert parity.said(OLD)[RULE] in refused.stderr
+    older.refuse({RULE: [f"Deployment/{SPACE}/other", parity.name(OLD)]})
+    older.kube.run(*change)
+
+
+def test_errors_are_refused_in_production_unless_waived(judge: Judge) -> None:
+    apart, reached = parity.refused_creations(judge.refuse())
+    assert apart == []
+    waived = parity.waivers()
+    apart, others = parity.waived_creations(judge.refuse(waived), waived)
+    assert apart == []
+    assert reached | others == parity.ERRORS
+
+
+def test_only_a_controller_makes_what_its_owner_is_judged_for(judge: Judge) -> None:
+    judge.refuse()
+    # Whoever says that a controller made it is judged.
+    assert RULE in refusal(judge.kube, owned(BAD, "v1", "ConfigMap"))
+    job = workload("Job", container=parity.WITHOUT_DIGEST)
     of_a_cron_job = owned(job, "batch/v1", "CronJob")
-    assert RULE in refusal(kube, of_a_cron_job)
+    assert RULE in refusal(judge.kube, of_a_cron_job)
     controller = ("--as", "system:serviceaccount:kube-system:cronjob-controller")
-    assert "ValidatingAdmissionPolicy" not in refusal(kube, of_a_cron_job, *controller)
-    assert RULE in refusal(kube, job, *controller)
-    # Whoever changes no field of its spec is let through: finalizers, annotations.
-    kube.run("annotate", f"deployment/{NAME}", "a=b", "-n", SPACE)
-    scale = ("patch", f"deployment/{NAME}", "-n", SPACE, "-p")
-    change = json.dumps({"spec": {"minReadySeconds": 9}})
-    assert RULE in kube.run(*scale, change, check=False).stderr
-    waived = {RULE: f"Deployment/{SPACE}/{NAME} Deployment/{SPACE}/other"}
-    kube.apply(*with_parameters(admission(warn_only=True), **waived)[:1])
-    wait_until(lambda: not refusal(kube, bad), 60, "the waiver holds")
-    kube.run(*scale, change)
+    by_controller = refusal(judge.kube, of_a_cron_job, *controller)
+    assert "ValidatingAdmissionPolicy" not in by_controller
+    assert RULE in refusal(judge.kube, job, *controller)
 
 
 def owned(content: Object, version: str, kind: str) -> Object:
@@ -174,9 +180,7 @@ def owned(content: Object, version: str, kind: str) -> Object:
 
 def refusal(kube: Kube, content: Object, *user: str) -> str:
     """Why a dry run is refused; empty if it is not."""
-    arguments = ("create" if user else "apply", "--dry-run=server", "-f", "-", *user)
-    is_deployment = content["kind"] == "Deployment"
-    change = {"spec": {"minReadySeconds": 7}} if is_deployment else {}
-    fresh = changed(content, change)
-    done = kube.run(*arguments, text=json.dumps(fresh), check=False)
+    arguments = ("create", "--dry-run=server", "-f", "-", *user)
+    text = json.dumps(parity.placed(content))
+    done = kube.run(*arguments, text=text, check=False)
     return done.stderr if done.returncode else ""

@@ -207,6 +207,14 @@ AVAILABILITY = [
         ),
     ),
     container_case("drain-before-the-end", lifecycle=None),
+    Case(
+        "drain-before-the-end",
+        workload(
+            container={"lifecycle": None},
+            meta={"labels": {"app.kubernetes.io/name": "other"}},
+        ),
+        workload(container={"lifecycle": None}),
+    ),
     pod_case("grace-is-bounded", terminationGracePeriodSeconds=7200),
     Case(
         "rollout-keeps-capacity",

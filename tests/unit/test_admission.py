@@ -143,27 +143,66 @@ def judged(
     strict: list[Object], made: Object, old: Object | None, request: Object
 ) -> bool:
     """What the condition of the policies says, as the API server would see it."""
-    (condition,) = of(strict, POLICY)["namespaces-are-restricted"]["spec"][
-        "matchConditions"
-    ]
+    conditions = of(strict, POLICY)["images-by-digest"]["spec"]["matchConditions"]
+    found = {
+        one["name"]: condition(one["expression"], made, old, request)
+        for one in conditions
+    }
+    return found["not-controlled"]
+
+
+def condition(text: str, made: Object, old: Object | None, request: Object) -> bool:
     names = ("object", "oldObject", "request")
     environment = cel.NewEnv(
         variables=dict.fromkeys(names, cel.Type.DYN),
         extensions=[ext_optional.ExtOptional()],
     )
     seen = {"object": made, "oldObject": old, "request": request}
-    found = environment.compile(condition["expression"]).eval(data=seen)
+    found = environment.compile(text).eval(data=seen)
     assert isinstance(found.plain_value(), bool), found.plain_value()
     return bool(found.plain_value())
 
 
-def test_an_update_of_metadata_alone_is_let_through(strict: list[Object]) -> None:
-    policies = of(strict, POLICY)
-    _, condition = policies["images-by-digest"]["spec"]["matchConditions"]
-    assert "oldObject.spec" in condition["expression"]
-    # What a rule says of labels would else not hold for updates of labels.
-    (only,) = policies["namespaces-are-restricted"]["spec"]["matchConditions"]
-    assert only["name"] == "not-controlled"
+NAMED = {"name": "example", "namespace": "models"}
+SHOP = {**NAMED, "labels": {"team": "shop"}}
+
+
+@pytest.mark.parametrize(
+    ("rule", "old", "new", "is_judged"),
+    [
+        ("images-by-digest", {"spec": {"a": 1}}, {"spec": {"a": 2}}, True),
+        ("images-by-digest", {"spec": {}}, {"spec": {}, "metadata": SHOP}, False),
+        # This one reads labels beside the spec, all of it by optional fields.
+        ("drain-before-the-end", {"spec": {}}, {"spec": {}, "metadata": SHOP}, True),
+        ("drain-before-the-end", {"spec": {}}, {"spec": {}, "status": {}}, False),
+        ("namespaces-are-restricted", {}, {"metadata": SHOP}, True),
+        ("namespaces-are-restricted", {}, {"spec": {}}, False),
+        ("rights-without-wildcards", {"rules": []}, {}, True),
+        ("rights-without-wildcards", {}, {"metadata": SHOP}, False),
+        # Its text has the name, which no update changes.
+        ("routes-have-time-limits", {}, {"metadata": SHOP}, False),
+    ],
+)
+def test_an_update_is_judged_if_it_changes_what_the_rule_reads(
+    rule: str, old: Object, new: Object, *, is_judged: bool, strict: list[Object]
+) -> None:
+    (text,) = (
+        one["expression"]
+        for one in of(strict, POLICY)[rule]["spec"]["matchConditions"]
+        if one["name"] == "changed"
+    )
+    before, after = {"metadata": NAMED, **old}, {"metadata": NAMED, **new}
+    update = {"operation": "UPDATE"}
+    assert condition(text, after, before, update) is is_judged
+    assert condition(text, after, None, {"operation": "CREATE"})
+    assert not condition(text, after, after, update)
+
+
+def test_a_rule_that_reads_the_object_as_a_whole_is_judged_by_at_any_update() -> None:
+    rule = LISTED.rules["images-by-digest"]
+    whole = rule.model_copy(update={"expression": "size(object) > 9 ? ['big'] : []"})
+    spec = admission.policy_of(whole, LISTED, refuses=True)["spec"]
+    assert [one["name"] for one in spec["match_conditions"]] == ["not-controlled"]
 
 
 def test_waivers_and_parameters_are_in_one_config_map(strict: list[Object]) -> None:
