@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from tests.cluster.conftest import Cluster
 from tests.support.kube import wait_until
 from toolchain import paths
 
+RECORDER = "slipway-monitoring/alert-recorder"
 SLIPWAY = Path(sys.executable).with_name("slipway")
 
 
@@ -118,15 +120,39 @@ def test_a_second_up_changes_nothing(cluster: Cluster) -> None:
         assert {k for k, n in changes.items() if n} == {"same"}, changes
 
 
-def test_what_others_changed_is_put_right_if_asked(cluster: Cluster) -> None:
+def drift(folder: Path, *stacks: str) -> tuple[int, dict[str, Any], str]:
+    """Exit status, and the report as data and as text."""
+    process = slipway("drift", *stacks, "--out", str(folder))
+    said, _ = process.communicate(timeout=300)
+    assert process.returncode in (0, 1, 2), said
+    report = json.loads((folder / "drift.json").read_text())
+    return process.returncode, report, (folder / "drift.md").read_text()
+
+
+def test_what_others_changed_is_drift_and_put_right_if_asked(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    status, report, _ = drift(tmp_path, "platform.lab")
+    assert (status, report["stacks"][0]["items"]) == (0, []), report
     recorder = ("deployment/alert-recorder", "-n", "slipway-monitoring")
     cluster.kube.run("scale", *recorder, "--replicas=0")
+    status, report, text = drift(tmp_path, "platform.lab")
+    assert status == 1, text
+    (item,) = report["stacks"][0]["items"]
+    assert (item["action"], item["name"]) == ("changed", RECORDER)
+    assert item["changes"] == [{"path": "spec.replicas", "before": "1", "after": "0"}]
+    assert f"`{RECORDER}`" in text
     assert "update" not in Engine().up("platform.lab").changes
     changes = Engine().up("platform.lab", refresh=True).changes
     assert changes.pop("update") == 1
     assert set(changes) <= {"same"}
     found = cluster.kube.get("deployment", "alert-recorder", "slipway-monitoring")
     assert found["spec"]["replicas"] == 1
+    status, report, _ = drift(tmp_path, "platform.lab", "jobs.gpu")
+    assert status == 2
+    found, without_state = report["stacks"]
+    assert (found["items"], found["error"]) == ([], "")
+    assert "has no state of it" in without_state["error"]
 
 
 def without_engine(stack: str, console: Console) -> dict[str, int]:
