@@ -34,6 +34,8 @@ POLICY_AGENT_PORT = 9477
 """Metrics of our enforcement of network policies, on the hosts' network."""
 TRAINING_JOB = "training-job"
 """app.kubernetes.io/name of all that belongs to a training job."""
+PREEMPTIBLE = "slipway-preemptible"
+"""PriorityClass of training jobs that lend their GPUs; the platform makes it."""
 SPARK_JOB = "spark-job"
 """app.kubernetes.io/name of all that belongs to a Spark job."""
 ROLLOUT_CONTROLLER = "rollout-controller"

@@ -22,6 +22,7 @@ from components.platform.keda import Keda, KedaDefinitions
 from components.platform.metrics_server import MetricsServer
 from components.platform.namespaces import Namespaces
 from components.platform.policy_agent import PolicyAgent
+from components.platform.preemptible_jobs import PreemptibleJobs
 from components.platform.settings import PlatformSettings
 from components.security.admission import Admission
 from stacks import config, files, layers, nodes
@@ -39,6 +40,8 @@ def run() -> None:
         PolicyAgent("policy-agent", settings.policy_agent, place.options)
     if settings.metrics_server.enabled:
         MetricsServer("metrics-server", settings.metrics_server, place.options)
+    if settings.preemptible_jobs.enabled:
+        PreemptibleJobs("preemptible-jobs", place.options)
     namespaces = Namespaces(
         "namespaces", settings.namespaces, place.options, keda=settings.keda.enabled
     )

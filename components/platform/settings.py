@@ -120,6 +120,13 @@ class MetricsServerSettings(PartSettings):
     """Interval between queries of the kubelets; 10 is the minimum."""
 
 
+class PreemptibleJobsSettings(Settings):
+    """The PriorityClass of training jobs with `preemptible`."""
+
+    enabled: bool = True
+    """False where the cluster has a PriorityClass `slipway-preemptible`."""
+
+
 class GatewayApiSettings(Settings):
     """The CRDs of Gateway API and of Envoy Gateway, one set by the same publisher."""
 
@@ -242,6 +249,8 @@ class PlatformSettings(Settings):
     """Agent that enforces network policies."""
     metrics_server: MetricsServerSettings = Field(default={}, validate_default=True)
     """Resource metrics."""
+    preemptible_jobs: PreemptibleJobsSettings = Field(default={}, validate_default=True)
+    """Training jobs that model servers may evict."""
     gateway_api: GatewayApiSettings = Field(default={}, validate_default=True)
     """CRDs of routes."""
     envoy_gateway: EnvoyGatewaySettings = Field(default={}, validate_default=True)

@@ -121,7 +121,11 @@ class JobFields(Settings):
     do not count. Each run finds the checkpoint of the previous one, so a finished
     program must start from scratch itself."""
     checkpoint: Checkpoint | None = None
-    """Storage of the program's state; required for restarts."""
+    """Storage of the program's state; required for restarts, and for `preemptible`."""
+    preemptible: bool = False
+    """Whether pods without a PriorityClass, such as those of model servers, may evict
+    the worker where they find no room. It goes on from its checkpoint once there is
+    room again (docs/how-to/scarce-gpus.md). The platform makes the PriorityClass."""
     data: Data | None = None
     """Training data."""
     result: Result | None = None

@@ -19,6 +19,7 @@ TORCHRUN = ("torchrun", "accelerate", "deepspeed")
 def problems(job: JobFields) -> Iterator[Problem]:
     """All of it; paths are relative to the job's settings."""
     yield from _restarts(job)
+    yield from _preemptible(job)
     yield from _times(job)
     yield from _gang(job)
     yield from _torch(job)
@@ -61,6 +62,34 @@ def _restarts(job: JobFields) -> Iterator[Problem]:
             "while a pod is replaced, torchrun of the other workers uses up several "
             "restarts, and would fail",
             f"give at least {LEAST_WORKER_RESTARTS}, for example 10",
+        )
+
+
+def _preemptible(job: JobFields) -> Iterator[Problem]:
+    """Work that an eviction would lose; workers that would wait for one evicted."""
+    if not job.preemptible:
+        return
+    if not job.checkpoint:
+        yield Problem(
+            "preemptible",
+            True,
+            "without a checkpoint each eviction would lose the whole run",
+            "set checkpoint, or remove preemptible",
+        )
+    if job.nodes > 1:
+        yield Problem(
+            "preemptible",
+            True,
+            f"a model server evicts one of the {job.nodes} workers, and the others "
+            "would keep their GPUs while they wait for it",
+            "set nodes: 1, or remove preemptible",
+        )
+    if job.accelerator and not job.accelerator.pool:
+        yield Problem(
+            "accelerator.pool",
+            ABSENT,
+            "nobody can tell which rollout could have the worker's GPUs",
+            "name the pool, or remove preemptible",
         )
 
 

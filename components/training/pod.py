@@ -8,6 +8,7 @@ from typing import Any
 from pulumi_kubernetes.core import v1 as core
 from pulumi_kubernetes.meta import v1 as meta
 
+from components import naming
 from components.security import pod_defaults
 from components.serving.pods import pod_environment
 from components.serving.settings import secret_files
@@ -31,6 +32,8 @@ def of(name: str, job: JobFields, selector: Mapping[str, str]) -> core.PodSpecAr
     mounts = [mount for _, mount in pairs] + [mount for _, mount in secrets]
     volumes = [volume for volume, _ in pairs] + [volume for volume, _ in secrets]
     more = _placement(job, selector)
+    if job.preemptible:
+        more["priority_class_name"] = naming.PREEMPTIBLE
     if job.nodes > 1:
         volumes.append(gang.volume(name))
         more["init_containers"] = gang.containers(job, name)

@@ -42,6 +42,7 @@ LEFT_OUT: Mapping[str, str] = {
     "slipway:platform:KedaDefinitions": "keda.enabled",
     "slipway:platform:MetricsServer": "metrics_server.enabled",
     "slipway:platform:PolicyAgent": "policy_agent.enabled",
+    "slipway:platform:PreemptibleJobs": "preemptible_jobs.enabled",
     "slipway:platform:StorageClass": "storage_class.enabled",
 }
 """The setting that leaves a component out, by the component's type."""

@@ -33,6 +33,12 @@ JOBS: dict[str, dict[str, Any]] = {
         "environment": {"EPOCHS": "3", "PRICE": "$(5)"},
         "secrets": {"tokens": {"variables": {"TOKEN": "token"}}},
     },
+    "preemptible": {
+        **GANG,
+        "accelerator": {"pool": "l40s", "instance_types": ["g6e.2xlarge"]},
+        "checkpoint": {"bucket": "s3://example/net"},
+        "preemptible": True,
+    },
     "torch": {
         **GANG,
         "framework": "torch",

@@ -20,6 +20,7 @@ from tests.support.rendered import IMAGES
 CPU_MILLICORES = 800
 """All of the platform's requests in the lab; the models need the rest of two cores."""
 NONE = {
+    "preemptible_jobs": {"enabled": False},
     "metrics_server": {"enabled": False},
     "gateway_api": {"enabled": False},
     "envoy_gateway": {"enabled": False},
@@ -43,6 +44,14 @@ def envoy_proxy() -> dict[str, Any]:
     found = platform.only(platform.lab(), "EnvoyProxy", "slipway")
     spec: dict[str, Any] = found["spec"]
     return spec
+
+
+def test_preemptible_jobs_are_evicted_by_pods_without_a_class() -> None:
+    """Those have priority 0. Below -10 the Cluster Autoscaler would add no node."""
+    found = platform.only(platform.lab(), "PriorityClass", naming.PREEMPTIBLE)
+    assert found["value"] == -10
+    assert found["preemptionPolicy"] == "Never"
+    assert not found.get("globalDefault")
 
 
 def test_own_namespaces_are_restricted_and_deny_by_default() -> None:
