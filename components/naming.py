@@ -64,6 +64,8 @@ STACK_LABEL = "slipway.dev/stack"
 """On every object: the stack that made it, and whose destroy deletes it."""
 SETTINGS_ANNOTATION = "slipway.dev/settings"
 """On the template of a job's runs: a digest of the job's settings."""
+EVICTABLE_ANNOTATION = "slipway.dev/evictable-jobs"
+"""On what a rollout is told: JSON of the training jobs that it may evict."""
 RULES_LABEL = "slipway.dev/prometheus-rules"
 """On a ConfigMap in the monitoring namespace, "true": Prometheus loads its files."""
 

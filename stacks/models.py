@@ -6,7 +6,6 @@ import pulumi
 
 from components import naming
 from components.cluster.existing import cluster_access
-from components.cluster.settings import ClusterSettings
 from components.delivery.rollout_controller import RolloutController
 from components.monitoring import monitor_file
 from components.monitoring.attributions import ModelAttributions
@@ -15,7 +14,6 @@ from components.monitoring.monitor import ModelMonitor
 from components.observability.dashboards.config_maps import Dashboards
 from components.ownership import Ownership
 from components.serving import dashboards
-from components.serving.args import cluster_checks
 from components.serving.args.model_server_args import ModelServerArgs
 from components.serving.args.parts import parts
 from components.serving.model_server import ModelServer
@@ -23,16 +21,14 @@ from components.serving.models_settings import ModelsSettings
 from components.serving.rollouts import rollouts
 from components.serving.routes import waker
 from components.serving.routes.client_keys import ClientKeys
-from components.settings import SettingsError
-from stacks import config, files, groups
+from stacks import config, files, groups, neighbours
 
 
 def run() -> None:
     """Declares every model server of the stack."""
     chosen = config.settings(ModelsSettings)
     rest = groups.rest()
-    if rest and chosen.cluster.stack and cluster_checks.asked(chosen.models):
-        _check_cluster(chosen, chosen.cluster.stack)
+    evictable = neighbours.check(chosen, pulumi.get_stack()) if rest else {}
     owned = Ownership(pulumi.get_stack(), chosen.adopt)
     cluster = cluster_access.provider(chosen.cluster)
     keys: list[pulumi.Resource] = []
@@ -59,7 +55,7 @@ def run() -> None:
         for name in groups.members(chosen.models)
     }
     if rest:
-        _beside_models(chosen, cluster)
+        _beside_models(chosen, evictable, cluster)
         owned.require_declared(files.name(pulumi.get_stack()))
     pulumi.export("paths", {name: server.path for name, server in servers.items()})
     pulumi.export("versions", {n: server.version for n, server in servers.items()})
@@ -69,7 +65,11 @@ def _asks_for_keys(args: ModelServerArgs) -> bool:
     return bool(args.access and args.access.api_keys)
 
 
-def _beside_models(chosen: ModelsSettings, cluster: pulumi.ProviderResource) -> None:
+def _beside_models(
+    chosen: ModelsSettings,
+    evictable: neighbours.Evictable,
+    cluster: pulumi.ProviderResource,
+) -> None:
     """What all models of the stack share."""
     if sleepers := waker.sleepers(chosen.models):
         waker.Waker(
@@ -84,7 +84,7 @@ def _beside_models(chosen: ModelsSettings, cluster: pulumi.ProviderResource) -> 
                 for part in parts(name, args)
             ],
         )
-    moved = rollouts(chosen.models)
+    moved = rollouts(chosen.models, evictable)
     if moved:
         RolloutController(
             naming.ROLLOUT_CONTROLLER,
@@ -139,12 +139,3 @@ def _readers_of_rollouts(chosen: ModelsSettings) -> list[str]:
     if chosen.watched and chosen.monitor.console:
         found.append(naming.MODEL_CONSOLE)
     return found
-
-
-def _check_cluster(chosen: ModelsSettings, other: str) -> None:
-    """What the models count on against the stack that makes the cluster."""
-    stack = pulumi.get_stack()
-    cluster = config.of_other_stack(other, ClusterSettings, stack)
-    namespace = chosen.platform.namespace
-    if problems := list(cluster_checks.problems(chosen.models, namespace, cluster)):
-        raise SettingsError(files.name(stack), problems)

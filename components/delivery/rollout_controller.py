@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import pulumi_kubernetes as kubernetes
 
 from components import images, naming
 from components.delivery import alerts, rollout_file
+from components.delivery.pool_job import PoolJob
 from components.delivery.settings import DeliverySettings, RolloutSettings
 from components.security import api_access, network, pod_defaults
 from components.workload import Workload, http_probe
@@ -33,6 +35,8 @@ class Rollout:
     """Its name in model.yaml, if it is not the server's."""
     experiment: Mapping[str, Any] | None = None
     """The plan of the experiment that this carries out, which readers are told."""
+    evictable: Sequence[PoolJob] = ()
+    """Training jobs that its new revision's pods may evict."""
 
 
 class RolloutController(Workload):
@@ -127,7 +131,9 @@ class RolloutController(Workload):
         )
         kubernetes.core.v1.ConfigMap(
             f"{self.name}-{server}-settings",
-            metadata=self.metadata(f"rollout-{server}"),
+            metadata=self.metadata(
+                f"rollout-{server}", **self._evictable(server, rollout)
+            ),
             data=files | rollout_file.plan(rollout.experiment),
             opts=self.options(),
         )
@@ -137,6 +143,21 @@ class RolloutController(Workload):
             # What it has come to is the controller's; a new apply does not reset it.
             opts=self.options(ignore_changes=["data"]),
         )
+
+    def _evictable(self, server: str, rollout: Rollout) -> dict[str, Any]:
+        """Metadata that says which jobs may be evicted; a warning for each of them."""
+        for job in rollout.evictable:
+            pulumi.log.warn(
+                f"{server}: {rollout.settings.to} may evict the job {job.full_name} "
+                f"({job.gpus} GPUs): {job.checkpoint_seconds} s of its work may be "
+                "lost, and it waits until there is room again",
+                self,
+            )
+        if not rollout.evictable:
+            return {}
+        jobs = [job.plain() for job in rollout.evictable]
+        text = json.dumps(jobs, sort_keys=True)
+        return {"annotations": {naming.EVICTABLE_ANNOTATION: text}}
 
     def _rules(self, monitoring_namespace: str, ready: pulumi.Resource) -> None:
         text = alerts.rule_file(self.namespace, self._settings)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from components import naming
+from components.delivery.borrow_settings import BorrowSettings
 from components.delivery.cohort_gates import (
     CohortSettings,
     FairnessGate,
@@ -114,6 +115,9 @@ class RolloutSettings(Settings):
     lend: LendSettings | None = None
     """Replicas of the old revision that the new one has meanwhile, where GPUs are
     scarce (docs/how-to/scarce-gpus.md)."""
+    borrow: BorrowSettings | None = None
+    """Training jobs whose GPUs the new revision may have, where GPUs are scarce
+    (docs/how-to/scarce-gpus.md)."""
     interval_seconds: Annotated[Whole, Field(ge=10, le=3600)] = 30
     """Length of the intervals in which requests are counted; at least twice the scrape
     interval."""
@@ -148,6 +152,13 @@ class RolloutSettings(Settings):
                 self.to,
                 "it is the revision that serves the requests already",
                 "name another revision of the model",
+            )
+        if self.lend and self.borrow:
+            yield Problem(
+                "borrow",
+                {stack: list(names) for stack, names in self.borrow.jobs.items()},
+                "with lend the rollout needs no GPU more, so it would borrow none",
+                "remove one of the two",
             )
         yield from self._rows_problem()
 

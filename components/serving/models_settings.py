@@ -191,6 +191,14 @@ class ModelsSettings(Settings):
         yield from cohort_problems.problems(self.models, self.watched, self.monitor)
         yield from experiment_problems.clashes(self.models)
         yield from experiment_problems.uncounted(self.models, self.monitor)
+        for name, args in self.models.items():
+            if args.rollout and args.rollout.borrow and not self.cluster.stack:
+                yield Problem(
+                    f"models.{name}.rollout.borrow",
+                    sorted(args.rollout.borrow.jobs),
+                    "without cluster.stack neither the pool nor its jobs are known",
+                    "set cluster.stack, or remove borrow",
+                )
         least = 2 * self.platform.scrape_interval_seconds
         for name, rollout in found.items():
             if rollout and rollout.interval_seconds < least:

@@ -9,6 +9,7 @@ from slipway import stack_files
 from slipway.preview import (
     bill,
     changes,
+    evictions,
     judgement,
     pods,
     rendering,
@@ -92,6 +93,12 @@ def of_graphs(
         stacks=tuple(r for r in reports if r.items or r.options_only),
         restarts=tuple(x for one in both for x in _restarts(*one)),
         traffic=tuple(x for r, a, b in both for x in traffic.moved(r.stack, a, b)),
+        evictions=tuple(
+            x
+            for name in names
+            if name in after
+            for x in evictions.added(name, before.get(name, ()), after[name])
+        ),
         bills=tuple(bill.bills(names, base.folder, head.folder)),
         secrets=tuple(secret_values.changed(names, base.folder, head.folder)),
         notes=(*_notes(base, head, reports), *judged.notes),

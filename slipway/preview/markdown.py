@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from slipway.preview.report import (
     Bill,
+    Eviction,
     Item,
     Money,
     PathChange,
@@ -70,6 +71,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _items("Deleted", report.of("deleted"))
     yield from _restarts(report.restarts)
     yield from _traffic(report.traffic)
+    yield from _evictions(report.evictions)
     yield from _bills(report.bills)
     yield from _rules(report)
     if report.secrets:
@@ -203,6 +205,18 @@ def _traffic(shares: Sequence[Share]) -> Iterator[str]:
         cells = [one.stack, one.route, one.rule, one.backend]
         numbers = [_percent(one.before), _percent(one.after)]
         yield "| " + " | ".join([*(code(cell) for cell in cells), *numbers]) + " |"
+
+
+def _evictions(found: Sequence[Eviction]) -> Iterator[str]:
+    if not found:
+        return
+    yield from title("Jobs that may be evicted")
+    yield "| stack | for | job | GPUs | work lost, at most | time to end |"
+    yield "|---|---|---|---|---|---|"
+    for one in found:
+        cells = [code(one.stack), code(one.rollout), code(one.job), str(one.gpus)]
+        cells += [f"{one.lost_seconds} s", f"{one.stop_seconds} s"]
+        yield "| " + " | ".join(cells) + " |"
 
 
 def _percent(share: float | None) -> str:

@@ -80,6 +80,23 @@ class Share:
 
 
 @dataclass(frozen=True)
+class Eviction:
+    """A training job that a rollout may evict after the change."""
+
+    stack: str
+    rollout: str
+    """`namespace/name` of what the rollout is told."""
+    job: str
+    """With its stack, as in jobs.prod/tuning."""
+    gpus: int
+    """All that the job has."""
+    lost_seconds: int
+    """Work since its last checkpoint, at most."""
+    stop_seconds: int
+    """Time that it gets to end."""
+
+
+@dataclass(frozen=True)
 class Money:
     """US dollars a month of 730 hours on demand; None: not known."""
 
@@ -208,6 +225,8 @@ class Report:
     rule_changes: tuple[RuleChange, ...] = ()
     previews: tuple[Previewed, ...] = ()
     """Stacks that the engine previewed; empty without --preview."""
+    evictions: tuple[Eviction, ...] = ()
+    """Those that were not possible before, or not in this way."""
 
     @property
     def items(self) -> tuple[Item, ...]:

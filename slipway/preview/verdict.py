@@ -63,6 +63,9 @@ def _attention(report: Report) -> Iterator[str]:
     if report.traffic:
         routes = {(share.stack, share.route) for share in report.traffic}
         yield f"moves traffic of {_count(routes, 'route')}"
+    if report.evictions:
+        jobs = {one.job for one in report.evictions}
+        yield f"lets a rollout evict {_count(jobs, 'training job')}"
     if broken := report.rules_of("new", "warning"):
         yield f"breaks rules in {_count(broken, 'place')}, as warnings"
     if report.secrets:

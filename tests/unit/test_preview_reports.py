@@ -48,6 +48,21 @@ def revisions(*weights: int, arm: str = "canary") -> Any:
     return put("models", "employment", value=model)
 
 
+def reranker(**rollout: Any) -> Any:
+    """Two revisions on GPUs, of which one takes over from the other."""
+    found = {name: {"model_image": "reranker-onnx"} for name in ("old", "new")}
+    found["new"]["arm"] = "canary"
+    moved = {"from": "old", "to": "new", "steps": [{"weight": 20}]} | rollout
+    return both(
+        put("models", "reranker", "model_image", value=None),
+        put("models", "reranker", "revisions", value=found),
+        put("models", "reranker", "rollout", value=moved),
+    )
+
+
+BORROWED = {"jobs": {"jobs.gpu": ["reranker-tuning"]}}
+
+
 def keys(text: str) -> Any:
     access = {"api_keys": {"secret": SECRET}}
     value = {SECRET: {"alice": {"secure": text}}}
@@ -91,6 +106,7 @@ CHANGES = {
     ),
     "weight": Change(DEV, revisions(50, 50), revisions(90, 10)),
     "revision-added": Change(DEV, revisions(90, 10), revisions(100)),
+    "gpus-borrowed": Change(GPU, reranker(borrow=BORROWED), reranker()),
     "resource-limits": Change(
         LAB, put("models", "employment", "resources", "cpu_limit_millicores", value=700)
     ),

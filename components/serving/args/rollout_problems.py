@@ -37,6 +37,14 @@ def problems(args: ServerArgs) -> Iterator[Problem]:
             )
     yield from shadow_problems.problems(args)
     yield from lending.problems(args)
+    gpus = args.runtime.accelerators
+    if rollout.borrow and not (gpus and gpus.pool):
+        yield Problem(
+            "rollout.borrow",
+            {stack: list(names) for stack, names in rollout.borrow.jobs.items()},
+            "the model names no pool, so nobody knows whose GPUs it could have",
+            "set runtime.gpus.pool, or remove borrow",
+        )
     if not args.api_versions:
         yield Problem(
             "rollout",
