@@ -1,19 +1,22 @@
-"""The layer `jobs`: work that is run and ends, in a cluster with its platform."""
+"""The layer `jobs`: work that is run and ends, in a cluster or in EMR Serverless."""
 
 from __future__ import annotations
 
 import pulumi
 
 from components.cluster.existing import cluster_access
+from components.cluster.iam.arns import Arns
 from components.cluster.settings import ClusterSettings
 from components.ownership import Ownership
 from components.settings import SettingsError
 from components.training import pool_problems, spark_pool_problems
 from components.training.claims import Claims
+from components.training.emr_application import EmrServerless
 from components.training.settings import JobsSettings
 from components.training.spark_job import SparkJob
 from components.training.training_job import TrainingJob
 from stacks import config, files
+from stacks.account import Place, provider
 
 
 def run() -> None:
@@ -25,6 +28,18 @@ def run() -> None:
     if chosen.cluster.stack and asked:
         _check_cluster(chosen, chosen.cluster.stack)
     owned = Ownership(pulumi.get_stack(), chosen.adopt)
+    if chosen.jobs:
+        _in_cluster(chosen)
+    if chosen.emr and chosen.account:
+        arns = Arns(chosen.account.id, chosen.account.region)
+        place = Place(arns, provider(chosen.account, pulumi.get_stack()))
+        EmrServerless("emr", chosen.emr, arns=arns, opts=place.after())
+    owned.require_declared(files.name(pulumi.get_stack()))
+    pulumi.export("jobs", chosen.job_names)
+
+
+def _in_cluster(chosen: JobsSettings) -> None:
+    """The jobs of the cluster, and the claims that they share."""
     cluster = cluster_access.provider(chosen.cluster)
     options = pulumi.ResourceOptions(providers=[cluster])
     if chosen.made_claims:
@@ -33,8 +48,6 @@ def run() -> None:
         TrainingJob(name, args, namespace=chosen.namespace, opts=options)
     for name, spark in chosen.spark.items():
         SparkJob(name, spark, namespace=chosen.namespace, opts=options)
-    owned.require_declared(files.name(pulumi.get_stack()))
-    pulumi.export("jobs", list(chosen.jobs))
 
 
 def _check_cluster(chosen: JobsSettings, other: str) -> None:

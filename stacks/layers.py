@@ -54,6 +54,10 @@ class Layer:
         return found
 
 
+_OF_ACCOUNT = {
+    "aws:region": "account.region",
+    "aws:allowedAccountIds": "account.id",
+}
 _OF_CLUSTER = {
     "kubernetes:context": "cluster.context",
     "kubernetes:kubeconfig": "cluster.kubeconfig",
@@ -64,10 +68,7 @@ TABLE = (
         settings_name="components.cluster.settings:ClusterSettings",
         program_name="stacks.cluster:run",
         in_cluster=False,
-        equal={
-            "aws:region": "account.region",
-            "aws:allowedAccountIds": "account.id",
-        },
+        equal=_OF_ACCOUNT,
     ),
     Layer(
         name="platform",
@@ -86,7 +87,7 @@ TABLE = (
         name="jobs",
         settings_name="components.training.settings:JobsSettings",
         program_name="stacks.jobs:run",
-        equal=_OF_CLUSTER,
+        equal={**_OF_CLUSTER, **_OF_ACCOUNT},
     ),
 )
 """In the order in which an environment is made."""
@@ -96,6 +97,8 @@ IN_CLUSTER = tuple(layer.name for layer in TABLE if layer.in_cluster)
 """The layers whose resources live in the cluster and are gone with it."""
 CLUSTER = "cluster"
 """The layer that makes the cluster itself; an environment may bring its own instead."""
+JOBS = "jobs"
+"""The layer whose stacks may have resources in AWS beside those in a cluster."""
 
 
 def split(stack: str) -> tuple[str, str]:

@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from pydantic import Field
 
 from components import naming, reserved_names
+from components.cluster.account_settings import AccountSettings
 from components.cluster.existing.cluster_access import ClusterAccess
 from components.ownership import AdoptedObject
 from components.setting_types import ModelName, Namespace
 from components.settings import ABSENT, Problem, Settings
+from components.training import emr_problems
+from components.training.emr_settings import EmrArgs
 from components.training.spark_settings import SparkJobArgs
 from components.training.training_settings import TrainingJobArgs
 from components.training.volume_settings import Claim
@@ -30,14 +33,23 @@ class JobsSettings(Settings):
     """Training jobs by name."""
     spark: dict[ModelName, SparkJobArgs] = Field(default={}, validate_default=True)
     """Spark jobs by name."""
+    account: AccountSettings | None = None
+    """The AWS account and region of `emr`, which needs it."""
+    emr: EmrArgs | None = None
+    """An application of EMR Serverless with Spark jobs, which need no cluster."""
     adopt: tuple[AdoptedObject, ...] = ()
     """Existing objects to adopt, as Kind/name or Kind/namespace/name: their declared
     fields are changed, and `destroy` keeps them."""
 
     @property
     def jobs(self) -> dict[str, TrainingJobArgs | SparkJobArgs]:
-        """All jobs by name."""
+        """All jobs in the cluster, by name."""
         return {**self.training, **self.spark}
+
+    @property
+    def job_names(self) -> list[str]:
+        """Names of all jobs, those of EMR Serverless among them."""
+        return [*self.jobs, *(self.emr.jobs if self.emr else ())]
 
     @property
     def _placed(self) -> dict[str, TrainingJobArgs | SparkJobArgs]:
@@ -70,12 +82,13 @@ class JobsSettings(Settings):
         yield from self._claims()
         yield from self._folders()
         yield from self._native()
+        yield from self._emr()
 
     def _names(self) -> Iterator[Problem]:
         """No job at all; jobs whose objects have the names of others."""
-        if not self.jobs:
+        if not self.job_names:
             yield Problem(
-                "training", ABSENT, "there is no job", "give training, or spark"
+                "training", ABSENT, "there is no job", "give training, spark, or emr"
             )
         for name in sorted({*self.training} & {*self.spark}):
             yield Problem(
@@ -147,3 +160,32 @@ class JobsSettings(Settings):
                     "alpha features",
                     "set gang: kueue, or remove it",
                 )
+
+    def _emr(self) -> Iterator[Problem]:
+        """An account without use, or none; two jobs of one name."""
+        if not self.emr:
+            if self.account:
+                yield Problem(
+                    "account",
+                    self.account.id,
+                    "only jobs of EMR Serverless are made in an account",
+                    "give emr, or remove it",
+                )
+            return
+        for name in sorted({*self.jobs} & {*self.emr.jobs}):
+            yield Problem(
+                f"emr.jobs.{name}",
+                name,
+                "another job of this stack has this name, and `slipway run` knows a "
+                "job by it",
+                "rename one of the two",
+            )
+        if self.account:
+            yield from emr_problems.of_account(self.emr, self.account)
+        else:
+            yield Problem(
+                "account",
+                ABSENT,
+                "EMR Serverless is in an AWS account, and none is given",
+                "give account.id and account.region",
+            )

@@ -64,6 +64,7 @@ def _value(text: str) -> str:
 
 PropertyKey = Annotated[str, AfterValidator(_key)]
 PropertyValue = Annotated[str, AfterValidator(_value)]
+ClassName = Annotated[str, AfterValidator(_class)]
 Argument = Annotated[str, Field(min_length=1)]
 
 
@@ -118,7 +119,7 @@ class SparkJobFields(Settings):
     """Image of driver and executors: `spark`, or one that starts from it."""
     main: Annotated[str, AfterValidator(_main)]
     """The program in the image: a Python file, or a jar."""
-    main_class: Annotated[str, AfterValidator(_class)] | None = None
+    main_class: ClassName | None = None
     """Class of the jar whose main method is called."""
     arguments: tuple[Argument, ...] = ()
     """Arguments of the program."""

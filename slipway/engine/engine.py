@@ -45,7 +45,7 @@ from slipway.engine.steps import Steps
 from slipway.ledger import staged
 from slipway.progress import EngineProgress
 from slipway.rendering import render
-from slipway.rendering.recorder import KUBERNETES
+from slipway.rendering.recorder import AWS, KUBERNETES
 from slipway.waiting import Waiting
 from stacks import layers
 
@@ -222,7 +222,8 @@ class Engine:
     def forget(self, environment: str) -> None:
         """Removes the state of `<layer>.<environment>` stacks whose cluster is gone.
 
-        Never the layer `cluster`'s own: it says what there is in a cloud account.
+        Never the layer `cluster`'s own: it says what there is in a cloud account. Nor
+        that of a stack with resources there, which are not gone with the cluster.
         """
         names = [
             f"{layer}.{environment}"
@@ -234,6 +235,9 @@ class Engine:
             kept = Engine(self.console, self.programs, workspace.folder(stack))
             self._clear_locks(stack)
             session = kept._open(stack)
+            if any(one["type"].startswith(AWS) for one in session.resources()):
+                self._say(f"{stack} is kept, as it has resources in AWS")
+                continue
             session.stack.workspace.remove_stack(stack, force=True)
             shutil.rmtree(session.work)
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from slipway import progress
-from slipway.account import CannotAskError
+from slipway.account import CannotAskError, Client, session_clients
 from slipway.cluster import target
 from slipway.cluster.kube_api import KubeApi, KubeApiError
 from slipway.cluster.target import Target
 from slipway.engine import engine as engines
 from slipway.engine.results import EngineError, StackResult
-from slipway.teardown import leftovers
+from slipway.teardown import applications, leftovers
 from slipway.teardown.aws import Found
 from slipway.teardown.drain import Drain
 from slipway.teardown.leftovers import LeftoverError
@@ -43,17 +43,22 @@ class Destroyer:
         delete_volumes: bool = False,
         found: Callable[[Target], Found] = Found,
         reach: Reach = reach,
+        clients: Callable[[str], Callable[[str], Client]] = session_clients,
     ) -> None:
+        """`clients`: of a region, by the name of a service."""
         self._engine = engine or engines.Engine()
         self._delete_volumes = delete_volumes
-        self._found, self._reach = found, reach
+        self._found, self._reach, self._clients = found, reach, clients
 
     def destroy(self, stack: str) -> StackResult:
         """Deletes all of the stack, and what the cluster's controllers made.
 
         ProtectedError before anything is touched; LeftoverError if something is left.
         """
-        if layers.split(stack)[0] != layers.CLUSTER:
+        layer, _ = layers.split(stack)
+        if layer == layers.JOBS:
+            self._stop_applications(stack)
+        if layer != layers.CLUSTER:
             return self._engine.destroy(stack)
         resources = self._engine.resources(stack)
         refuse_protected(stack, resources)
@@ -82,6 +87,20 @@ class Destroyer:
             result = self._engine.destroy(stack)
         self._look_for_leftovers(stack, found)
         return result
+
+    def _stop_applications(self, stack: str) -> None:
+        """Of EMR Serverless, before anything else: AWS deletes none that has started.
+
+        ProtectedError if the log bucket is to be kept.
+        """
+        resources = self._engine.resources(stack)
+        refuse_protected(stack, resources)
+        waiting = Waiting(lambda text: self._say(stack, text))
+        try:
+            for one in applications.of(resources):
+                applications.stop(one, self._clients(one.region), waiting)
+        except CannotAskError as error:
+            raise EngineError(stack, "destroy", [("", str(error))]) from None
 
     def _check_account(self, stack: str, cluster: Target, found: Found) -> None:
         """EngineError with credentials of another account, or none."""

@@ -14,6 +14,7 @@ SETTINGS: Mapping[str, str] = {
     "slipway:cluster:Eks": "cluster.deletion_protection",
     "slipway:cluster:ModelStorage": "storage.protect",
     "slipway:cluster:Network": "storage.protect",
+    "slipway:training:EmrServerless": "emr.logs.protect",
 }
 """The setting that protects what a component makes, by the component's type."""
 

@@ -48,6 +48,25 @@ def test_what_is_said_to_be_forgotten_is_forgotten(account: Account) -> None:
         assert own.keys() & kept.keys() == set(), "an emulator has learnt of these"
 
 
+def test_what_is_said_to_be_forgotten_of_emr_is(account: Account) -> None:
+    emr = account.client("emr-serverless")
+    sent: dict[str, Any] = {
+        "architecture": "ARM64",
+        "imageConfiguration": {
+            "imageUri": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/c:1"
+        },
+        "monitoringConfiguration": {
+            "managedPersistenceMonitoringConfiguration": {"enabled": False}
+        },
+    }
+    assert set(sent) == set(FORGOTTEN["emr-serverless:CreateApplication"])
+    made = emr.create_application(
+        name="a", releaseLabel="emr-7.13.0", type="SPARK", **sent
+    )
+    kept = emr.get_application(applicationId=made["applicationId"])["application"]
+    assert sent.keys() & kept.keys() == set(), "the emulator has learnt of these"
+
+
 def test_a_call_that_is_not_on_the_list_cannot_be_skipped(account: Account) -> None:
     with pytest.raises(NotImplementedError, match="not_judged"):
         account.unjudged("eks", "DeleteCluster", name="c")

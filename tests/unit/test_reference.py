@@ -103,6 +103,7 @@ def test_every_number_has_bounds_and_a_unit_or_is_a_count(
         "units",
         "salt",
         "cores",
+        "vcpus",
         "retries",
     )
     assert name.endswith((*units, *counts)), f"{name}: put its unit into its name"

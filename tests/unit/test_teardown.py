@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
 from rich.console import Console
 
+from slipway import waiting
 from slipway.account import CannotAskError
 from slipway.cluster import target
 from slipway.cluster.kube_api import KubeApi, KubeApiError
@@ -22,6 +24,7 @@ from slipway.teardown.leftovers import Leftover, LeftoverError
 from slipway.teardown.protection import ProtectedError, protected
 from stacks import files
 from tests.support.fake_cluster import FakeCluster
+from tests.support.stubbed import Stubbed
 from toolchain.errors import FAILED, INTERRUPTED, WRONG
 
 ACCOUNT = "111122223333"
@@ -272,3 +275,114 @@ def test_the_target_is_what_the_state_says() -> None:
         "serving", ACCOUNT, "us-east-1", "https://api", "Q0E=", "vpc-1"
     )
     assert target.of_state([vpc]) is None
+
+
+# Applications of EMR Serverless
+
+
+JOBS = "jobs.emr"
+APPLICATION = resource(
+    "aws:emrserverless/application:Application",
+    "emr",
+    "slipway:training:EmrServerless$",
+    id="00fkht2eodujab09",
+    outputs={
+        "name": "analytics",
+        "arn": f"arn:aws:emr-serverless:eu-central-1:{ACCOUNT}:/applications/00fkht",
+    },
+)
+
+
+def emr_state(state: str) -> dict[str, Any]:
+    told = {
+        "applicationId": "00fkht2eodujab09",
+        "arn": APPLICATION["outputs"]["arn"],
+        "releaseLabel": "emr-7.13.0",
+        "type": "Spark",
+        "state": state,
+        "createdAt": 0,
+        "updatedAt": 0,
+    }
+    return {"application": told}
+
+
+def destroyed(world: World, aws: Stubbed) -> Any:
+    asked: list[str] = []
+
+    def clients(region: str) -> Any:
+        asked.append(region)
+        return aws.client
+
+    made = Destroyer(cast("Engine", world.engine), clients=clients)
+    found = made.destroy(JOBS)
+    assert asked == ["eu-central-1"]
+    return found
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    monkeypatch.setattr(waiting, "POLL_SECONDS", 0)
+
+
+def test_an_application_is_stopped_before_it_is_deleted(
+    monkeypatch: pytest.MonkeyPatch, quick: None
+) -> None:
+    world, aws = World(monkeypatch, APPLICATION), Stubbed()
+    for state in ("STARTED", "STOPPING", "STOPPED"):
+        aws.says("emr-serverless", "get_application", emr_state(state))
+        if state == "STARTED":
+            aws.says("emr-serverless", "list_job_runs", {"jobRuns": []})
+            aws.says("emr-serverless", "stop_application", {})
+    destroyed(world, aws)
+    aws.all_asked()
+    assert world.done == ["destroy"]
+    assert "waiting for 1 applications that stop: analytics" in world.engine.said
+
+
+def test_an_application_that_does_not_run_is_left_to_the_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, aws = World(monkeypatch, APPLICATION), Stubbed()
+    aws.says("emr-serverless", "get_application", emr_state("CREATED"))
+    destroyed(world, aws)
+    assert world.done == ["destroy"]
+
+
+def test_an_application_that_is_gone_is_left_to_the_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, aws = World(monkeypatch, APPLICATION), Stubbed()
+    aws.refuses("emr-serverless", "get_application", "ResourceNotFoundException")
+    destroyed(world, aws)
+    assert world.done == ["destroy"]
+
+
+def test_runs_that_go_on_are_not_ended_by_a_destroy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, aws = World(monkeypatch, APPLICATION), Stubbed()
+    aws.says("emr-serverless", "get_application", emr_state("STARTED"))
+    aws.says(
+        "emr-serverless",
+        "list_job_runs",
+        {
+            "jobRuns": [
+                {
+                    "applicationId": "00fkht2eodujab09",
+                    "id": "00fkhtrun0000001",
+                    "arn": f"{APPLICATION['outputs']['arn']}/jobruns/1",
+                    "createdBy": f"arn:aws:iam::{ACCOUNT}:role/me",
+                    "createdAt": 0,
+                    "updatedAt": 0,
+                    "executionRole": f"arn:aws:iam::{ACCOUNT}:role/analytics-emr-it",
+                    "state": "RUNNING",
+                    "stateDetails": "-",
+                    "releaseLabel": "emr-7.13.0",
+                }
+            ]
+        },
+    )
+    with pytest.raises(EngineError, match="runs that go on: 00fkhtrun0000001"):
+        destroyed(world, aws)
+    assert world.done == []

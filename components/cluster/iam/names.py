@@ -34,6 +34,11 @@ def pod_role(cluster: str, namespace: str, service_account: str) -> str:
     return _short(f"{cluster}-{namespace}-{service_account}", LONGEST_ROLE_NAME)
 
 
+def emr_role(application: str, job: str) -> str:
+    """The role of one job of EMR Serverless."""
+    return _short(f"{application}-emr-{job}", LONGEST_ROLE_NAME)
+
+
 def interruption_queue(cluster: str) -> str:
     """The queue with EC2's interruption events, which Karpenter listens to."""
     return cluster

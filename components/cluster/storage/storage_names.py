@@ -56,6 +56,16 @@ def container_log_group(cluster: str, kind: str) -> str:
     return f"/aws/containerinsights/{cluster}/{kind}"
 
 
+def emr_log_bucket(application: str, arns: Arns) -> str:
+    """Name of the bucket with the logs of an application of EMR Serverless."""
+    return bucket(application, "emr-logs", arns)
+
+
+def emr_log_key_alias(application: str) -> str:
+    """Alias of that bucket's key."""
+    return f"alias/{application}-emr-logs"
+
+
 def problems(cluster: str, arns: Arns, path: str = "cluster.name") -> Iterator[Problem]:
     """A cluster's name from which some bucket's would be too long; at `path`."""
     longest = max(len(bucket("", purpose, arns)) for purpose in BUCKETS)

@@ -7,6 +7,8 @@ CALLS = {
     "eks:UntagResource": "the same",
     "eks:UpdateClusterVersion": "neither emulator has it",
     "eks:UpdateNodegroupVersion": "neither emulator has it",
+    "emr-serverless:TagResource": "moto has tags of an application from its making on",
+    "emr-serverless:UntagResource": "the same",
 }
 """Calls that reach no emulator and are only held against botocore's model."""
 
@@ -18,8 +20,13 @@ FORGOTTEN = {
         "zonalShiftConfig",
     ),
     "eks:CreateNodegroup": ("nodeRepairConfig", "updateConfig"),
+    "emr-serverless:CreateApplication": (
+        "architecture",
+        "imageConfiguration",
+        "monitoringConfiguration",
+    ),
 }
-"""Parameters that both emulators take and forget: tests look at what was sent."""
+"""Parameters that emulators take and forget: tests look at what was sent."""
 
 BLIND = {
     "ec2:CreateLaunchTemplate": "data is kept as given: no image, no reservation, no "
@@ -29,6 +36,7 @@ BLIND = {
     "eks:CreateAddon": "whether the version exists, and what its schema makes of the "
     "configuration",
     "eks:CreateNodegroup": "whether the release exists, and whether its nodes join",
+    "emr-serverless:StartJobRun": "nothing is run: each run has succeeded at once",
     "iam:CreateRole": "what a policy allows: every caller may do everything",
     "kms:CreateKey": "whether a key's policy lets its users in, but for the logs'",
     "s3:PutBucketPolicy": "what it denies; only the access log's target is looked at",

@@ -46,6 +46,12 @@ def _targets(aws: Account) -> list[str]:
     ]
 
 
+def _applications(aws: Account) -> list[str]:
+    """Applications of EMR Serverless that are not deleted; deleted ones stay listed."""
+    found = aws.client("emr-serverless").list_applications()["applications"]
+    return [one["name"] for one in found if one["state"] != "TERMINATED"]
+
+
 def _policies(aws: Account) -> list[str]:
     found = aws.client("iam").list_policies(Scope="Local")["Policies"]
     return [policy["PolicyName"] for policy in found]
@@ -110,6 +116,7 @@ KINDS: dict[str, Kind] = {
     "repositories": _listed(
         "ecr", "describe_repositories", "repositories", "repositoryName"
     ),
+    "applications": _applications,
     "queues": lambda aws: list(aws.client("sqs").list_queues().get("QueueUrls", [])),
     "clusters": lambda aws: list(aws.client("eks").list_clusters()["clusters"]),
     "clusters of ministack": lambda aws: list(

@@ -7,6 +7,7 @@ from tests.support.aws import (
     ecr,
     eks,
     eks_access,
+    emr,
     firewall,
     iam,
     kms,
@@ -63,6 +64,7 @@ HANDLERS: dict[str, Handler] = {
         s3.Logging(),
         ecr.Repository(),
         ecr.LifecyclePolicy(),
+        emr.Application(),
         sqs.Queue(),
         sqs.QueuePolicy(),
     )

@@ -80,7 +80,12 @@ class World:
         def found(cluster: Target) -> Found:
             return Found(cluster, self.account.client)
 
-        taker = Destroyer(self.engine, found=found, reach=unreachable)
+        taker = Destroyer(
+            self.engine,
+            found=found,
+            reach=unreachable,
+            clients=lambda _: self.account.client,
+        )
         return taker.destroy(self.stack)
 
     def sent(self, operation: str) -> list[dict[str, Any]]:
