@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 
 import click
 from click.core import ParameterSource
 from rich.console import Console
 from rich.table import Table
 
+from components.training.settings import JobsSettings
+from slipway import stack_settings
 from slipway.cluster.kube_api import Object
-from slipway.jobs import showing, state
+from slipway.jobs import emr_command, emr_runs, showing, state
+from slipway.jobs.emr_runs import EmrRuns
+from slipway.jobs.row import Row
 from slipway.jobs.runs import ENDED, Runs, condition, job_of
 from slipway.logs.line import moment
 from slipway.printable import printable
 
 NONE = "-"
-
-
-@dataclass(frozen=True)
-class Row:
-    """A run, or a job that has none."""
-
-    job: str
-    run: str
-    state: str
-    started: str
-    """RFC 3339; empty if it has not."""
-    seconds: int | None
-    """How long it took; None while it runs."""
 
 
 def rows(runs: Runs, jobs: list[str]) -> list[Row]:
@@ -70,8 +60,7 @@ def command(ctx: click.Context, *, stack: str, as_json: bool) -> None:
     if ctx.invoked_subcommand:
         _refuse_lost(ctx)
         return
-    with showing.opened(stack) as (settings, runs):
-        found = rows(runs, list(settings.jobs))
+    found = _all(stack)
     if as_json:
         for row in found:
             click.echo(json.dumps(vars(row)))
@@ -82,6 +71,26 @@ def command(ctx: click.Context, *, stack: str, as_json: bool) -> None:
         words = (row.job, row.run or NONE, row.state, row.started or NONE, took)
         table.add_row(*map(printable, words))
     Console().print(table)
+
+
+def _all(stack: str) -> list[Row]:
+    """Of the cluster, if jobs run in it, and of EMR Serverless, if jobs run there."""
+    settings, found = stack_settings.load(stack, JobsSettings), []
+    if settings.jobs:
+        with showing.opened(stack) as (_, runs):
+            found += rows(runs, list(settings.jobs))
+    if settings.emr:
+        runs_of_emr = emr_runs.opened(stack, settings)
+        found += emr_command.rows(runs_of_emr, list(settings.emr.jobs))
+    return found
+
+
+def _emr(stack: str, run: str) -> EmrRuns | None:
+    """Runs of EMR Serverless, if this is the id of one."""
+    if not emr_runs.is_emr(run):
+        return None
+    settings = stack_settings.load(stack, JobsSettings)
+    return emr_runs.opened(stack, settings) if settings.emr else None
 
 
 def _refuse_lost(ctx: click.Context) -> None:
@@ -98,8 +107,10 @@ def follow_command(ctx: click.Context, run: str, *, stack: str) -> None:
     """Show the logs and the state of RUN from its start until it ends.
 
     The exit status is the run's, as of `slipway run --wait`. Ctrl-C does not stop the
-    run.
+    run. Of a run of EMR Serverless its states are shown, and where its logs are.
     """
+    if of_emr := _emr(stack, run):
+        ctx.exit(emr_command.follow(of_emr, run, stack))
     with showing.opened(stack) as (_, runs):
         ctx.exit(showing.follow(runs, run, stack))
 
@@ -108,7 +119,14 @@ def follow_command(ctx: click.Context, run: str, *, stack: str) -> None:
 @click.argument("run", metavar="RUN")
 @showing.stack_option
 def stop_command(run: str, *, stack: str) -> None:
-    """Delete RUN and its pods; the next run continues from its checkpoint."""
+    """Delete RUN and its pods; the next run continues from its checkpoint.
+
+    A run of EMR Serverless is cancelled, and its logs stay.
+    """
+    if of_emr := _emr(stack, run):
+        of_emr.cancel(run)
+        showing.say(f"{run} is being cancelled.")
+        return
     with showing.opened(stack) as (_, runs):
         runs.stop(run)
     showing.say(f"{run} is being deleted, with its pods and their logs.")

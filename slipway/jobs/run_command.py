@@ -8,8 +8,9 @@ from components import naming
 from components.training.job_fields import JobFields
 from components.training.settings import JobsSettings
 from components.training.spark_fields import SparkJobFields
+from slipway import stack_settings
 from slipway.cluster.kube_api import KubeApiError, Object
-from slipway.jobs import memory, preflight, showing
+from slipway.jobs import emr_command, memory, preflight, showing
 from slipway.jobs.runs import RunError, Runs, condition
 from toolchain.errors import INTERRUPTED
 
@@ -36,9 +37,16 @@ def command(ctx: click.Context, job: str, *, stack: str, wait: bool) -> None:
     With framework torch, a failed worker's status is 1, because torchrun's is. A run
     that ran out of memory is followed by one with more, if the job has `retry_with`.
     Ctrl-C does not stop the run.
+
+    A job of EMR Serverless runs there. With --wait its states are shown, and the exit
+    status is 0, 124 if it exceeded its deadline, or 1.
     """
+    chosen = stack_settings.load(stack, JobsSettings)
+    if chosen.emr and job in chosen.emr.jobs:
+        ctx.exit(emr_command.run(chosen, job, stack, wait=wait))
+    _refuse_unknown(chosen, job, stack)
     with showing.opened(stack) as (settings, runs):
-        args = _args(settings, job, stack)
+        args = settings.jobs[job]
         template = _template(runs, job, stack)
         _refuse(runs, job, args, stack)
         _notes(args, template, stack, wait=wait)
@@ -63,12 +71,10 @@ Args = JobFields | SparkJobFields
 """The settings of any kind of job."""
 
 
-def _args(settings: JobsSettings, job: str, stack: str) -> Args:
-    args = settings.jobs.get(job)
-    if args is None:
-        known = ", ".join(settings.jobs)
+def _refuse_unknown(settings: JobsSettings, job: str, stack: str) -> None:
+    if job not in settings.jobs:
+        known = ", ".join(settings.job_names)
         raise click.ClickException(f"{stack} has no job {job}; it has: {known}")
-    return args
 
 
 def _template(runs: Runs, job: str, stack: str) -> Object:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 import click
 
@@ -11,7 +12,7 @@ from components.training.settings import JobsSettings
 from slipway import printable, stack_settings
 from slipway.cluster.kube_api import KubeApiError
 from slipway.engine import stack_api
-from slipway.jobs.following import Following
+from slipway.jobs.following import Event, Following
 from slipway.jobs.runs import Runs
 from slipway.jobs.state import State
 from slipway.logs.line import Line
@@ -21,6 +22,15 @@ STACK = "jobs.lab"
 stack_option = click.option(
     "--stack", default=STACK, show_default=True, metavar="STACK"
 )
+
+
+class Followed(Protocol):
+    """A run; iterating gives what happens, and ends when the run has ended."""
+
+    end: State | None
+    """The last state, once the run has ended."""
+
+    def __iter__(self) -> Iterator[Event]: ...
 
 
 @contextmanager
@@ -35,11 +45,15 @@ def opened(stack: str) -> Iterator[tuple[JobsSettings, Runs]]:
 
 
 def follow(runs: Runs, run: str, stack: str) -> int:
+    """Shows a run in the cluster until it has ended; its exit status."""
+    return shown(Following(runs, run), run, stack)
+
+
+def shown(following: Followed, run: str, stack: str) -> int:
     """Shows a run until it has ended; its exit status.
 
     An interrupt does not stop the run; the command to follow it again is printed.
     """
-    following = Following(runs, run)
     try:
         for event in following:
             _show(run, event)

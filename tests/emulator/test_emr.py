@@ -12,7 +12,12 @@ from typing import Any
 
 import pytest
 
+from components.settings import parse
+from components.training.settings import JobsSettings
+from slipway.engine import sessions
 from slipway.engine.results import EngineError
+from slipway.jobs import emr_command, emr_runs
+from slipway.jobs.emr_runs import EmrRuns
 from slipway.rendering.render import render
 from slipway.stack_files import load
 from slipway.teardown.protection import ProtectedError
@@ -42,6 +47,14 @@ def application(stack: World) -> dict[str, Any]:
     (only,) = found["applications"]
     told: dict[str, Any] = emr.get_application(applicationId=only["id"])["application"]
     return told
+
+
+def runs(stack: World, monkeypatch: pytest.MonkeyPatch) -> EmrRuns:
+    """As the commands have them, with the engine's own state."""
+    state = stack.engine.resources(STACK)
+    monkeypatch.setattr(sessions, "resources", lambda _: state)
+    chosen = parse(JobsSettings, stack.settings, "the stack's file")
+    return emr_runs.opened(STACK, chosen, lambda _: stack.account.client)
 
 
 def test_a_first_up_makes_all_that_is_declared(
@@ -87,6 +100,22 @@ def test_a_role_is_for_this_application_alone(stack: World) -> None:
         role = iam.get_role(RoleName=f"analytics-emr-{job}")["Role"]
         trust = json.dumps(role["AssumeRolePolicyDocument"])
         assert application(stack)["arn"] in trust
+
+
+def test_a_run_is_started_listed_and_followed(
+    stack: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = runs(stack, monkeypatch)
+    made = found.start("counts")
+    assert found.get(made)["executionRole"].endswith(":role/analytics-emr-counts")
+    (row, other) = emr_command.rows(found, ["counts", "words"])
+    assert (row.job, row.run, row.state) == ("counts", made, "succeeded")
+    assert other.state == "has not run"
+    assert found.active("counts") == []
+    following = emr_command.EmrFollowing(found, made)
+    assert [event.text for event in following] == ["succeeded"]  # type: ignore[union-attr]
+    assert following.end is not None
+    assert following.end.exit_status == 0
 
 
 def test_a_change_needs_no_other_application(stack: World) -> None:
