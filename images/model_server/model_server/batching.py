@@ -24,10 +24,11 @@ from model_server.errors import RequestError, deadline_exceeded, invalid, overlo
 from model_server.finite import refuse_non_finite
 from model_server.logs import log_fault
 from model_server.metrics import Histogram, ModelMetrics
-from model_server.model import Model, RefusedValuesError
+from model_server.model import Model
 from model_server.outputs import Array, Outputs, Results
 from model_server.protocol import Inference
 from model_server.run_time import Pace, RunTime
+from model_server.runner import RefusedValuesError
 from model_server.wording import without_values
 
 if TYPE_CHECKING:

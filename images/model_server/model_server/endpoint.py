@@ -9,11 +9,12 @@ from model_server.batching import Batcher
 from model_server.binary import BinaryWriter, RawReader
 from model_server.config import Config
 from model_server.errors import RequestError
+from model_server.formats import FORMATS, SAVED_MODEL
 from model_server.hash_key import read_hash_key
 from model_server.http import JSON, Fields, Headers
 from model_server.manifest import Manifest
 from model_server.metrics import ModelMetrics
-from model_server.model import RUNTIME
+from model_server.predict import PredictReader
 from model_server.preparation import Prepared
 from model_server.protocol import Reader, Writer
 from model_server.records import RecordForm
@@ -32,7 +33,7 @@ class Endpoint:
         config: Config,
         *,
         revision: str,
-        runtime: str = RUNTIME,
+        runtime: str = "",
     ) -> None:
         manifest = prepared.model.manifest
         self.manifest = manifest
@@ -43,7 +44,12 @@ class Endpoint:
         self.metrics = metrics_of(manifest, config, revision, runtime)
         self.metrics.evaluator = self.evaluator
         self.max_request_rows = config.max_request_rows
-        self.reader = Reader(manifest, config.max_request_rows)
+        self.reader: Reader | PredictReader = Reader(manifest, config.max_request_rows)
+        self.predict_reader = (
+            PredictReader(manifest, config.max_request_rows)
+            if manifest.format == SAVED_MODEL
+            else None
+        )
         self.raw_reader = RawReader(manifest, config.max_request_rows)
         self.writer = Writer(manifest)
         self.binary_writer = BinaryWriter(manifest)
@@ -102,7 +108,29 @@ class Endpoint:
             return same
         if (revision := fields.get(b"x-model-revision")) is None:
             return self
-        return self.of_revision(revision.decode("latin-1"))
+        found = self.of_revision(revision.decode("latin-1"))
+        return found.predicting() if self.is_predict else found
+
+    @property
+    def is_predict(self) -> bool:
+        """Whether its requests are TensorFlow Serving's."""
+        return self.reader is self.predict_reader
+
+    def predicting(self) -> Endpoint:
+        """Return the same endpoint for requests of TensorFlow Serving's REST.
+
+        Raises 404 where the model has none: it is no SavedModel.
+        """
+        if self.predict_reader is None:
+            raise RequestError(
+                404,
+                "not_found",
+                f"{self.manifest.name} {self.manifest.version} is no SavedModel; its "
+                f"path is {self.path}/infer",
+            )
+        same = copy.copy(self)
+        same.reader = self.predict_reader
+        return same
 
     def pinned(self) -> Endpoint:
         """Return the same endpoint as one from which no revision picks another."""
@@ -119,7 +147,7 @@ class Endpoint:
         return {
             "name": self.manifest.name,
             "versions": self.versions,
-            "platform": "onnxruntime_onnx",
+            "platform": FORMATS[self.manifest.format].platform,
             "inputs": [tensor.metadata() for tensor in self.manifest.inputs],
             "outputs": [tensor.metadata() for tensor in self.manifest.outputs],
             "parameters": {
@@ -133,12 +161,12 @@ class Endpoint:
 def metrics_of(
     manifest: Manifest, config: Config, revision: str, runtime: str
 ) -> ModelMetrics:
-    """Return new counters of a model."""
+    """Return new counters of a model; `runtime` is the server's, if it has one."""
     return ModelMetrics(
         {
             "model": manifest.name,
             "revision": revision,
-            "runtime": runtime,
+            "runtime": runtime or FORMATS[manifest.format].runtime,
             "namespace": config.namespace,
             "arm": config.arm,
         },

@@ -72,6 +72,10 @@ class RequestError(Exception):
             content["request_id"] = request_id
         return orjson.dumps(content)
 
+    def plain_body(self) -> bytes:
+        """Return the answer in TensorFlow Serving's form, which has the text alone."""
+        return orjson.dumps({"error": self.message})
+
 
 def invalid(path: str, message: str) -> RequestError:
     """Return the error of a body that is JSON but not a request of this model."""

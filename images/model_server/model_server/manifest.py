@@ -12,6 +12,7 @@ import yaml
 
 from model_server import manifest_keys
 from model_server.feature_names import feature_names
+from model_server.formats import DEFAULT_SIGNATURE, FORMATS, ONNX, SAVED_MODEL
 from model_server.log_policy import LogPolicy
 from model_server.manifest_log import read_log_policy
 from model_server.manifest_tensors import read_tensors
@@ -52,6 +53,10 @@ class Manifest:
     """Rows to warm up with, by the input's name; empty: rows of zeros."""
     log: LogPolicy = field(default_factory=LogPolicy)
     """What the prediction log keeps of the features; by default nothing."""
+    format: str = ONNX
+    """What the model is: a key of `FORMATS`."""
+    signature: str = ""
+    """Of a SavedModel: the signature that is served."""
 
     @property
     def feature_names(self) -> list[tuple[str, ...]]:
@@ -107,6 +112,7 @@ class _Parser:
         outputs = self._tensors("outputs")
         names = {tensor.name for tensor in outputs}
         features = self._features(inputs)
+        kind = self._format()
         return Manifest(
             name=self._text("name", NAME),
             version=self._text("version", NAME),
@@ -122,7 +128,35 @@ class _Parser:
             log=read_log_policy(
                 self.content.get("log", {}), inputs, features, self.problems
             ),
+            format=kind,
+            signature=self._signature(kind),
         )
+
+    def _format(self) -> str:
+        value = self.content.get("format", ONNX)
+        if value in FORMATS:
+            return str(value)
+        known = " or ".join(FORMATS)
+        self.problems.append(f"format: {value!r} must be {known}; default: {ONNX}")
+        return ONNX
+
+    def _signature(self, kind: str) -> str:
+        value = self.content.get("signature")
+        if kind != SAVED_MODEL:
+            if value is not None:
+                self.problems.append(
+                    f"signature: a model of the format {kind} has none; remove it, or "
+                    f"say format: {SAVED_MODEL}"
+                )
+            return ""
+        if value is None:
+            return DEFAULT_SIGNATURE
+        if not isinstance(value, str) or not value:
+            self.problems.append(
+                f"signature: {value!r} must be the name of one of the SavedModel's "
+                f"signatures; default: {DEFAULT_SIGNATURE}"
+            )
+        return str(value)
 
     def _rows_are_dependent(self) -> bool:
         value = self.content.get("rows", "independent")

@@ -17,6 +17,8 @@ SERVED = {
     "digests",
     "rows",
     "warm_up",
+    "format",
+    "signature",
 }
 """What the server reads."""
 DESCRIBING = {

@@ -1,4 +1,4 @@
-"""One model: its manifest, its ONNX session, its runs."""
+"""One model: its manifest, what evaluates it, its runs."""
 
 from __future__ import annotations
 
@@ -12,17 +12,14 @@ from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
 from model_server.buffers import Buffer
 from model_server.datatypes import BY_ONNX_TYPE
+from model_server.declared import Found, check_tensors
+from model_server.formats import FORMATS, SAVED_MODEL
 from model_server.manifest import Manifest, ModelError, read_manifest
 from model_server.model_files import GRAPH, check_files
 from model_server.outputs import Array
-from model_server.runner import Run, runner
+from model_server.runner import RefusedValuesError, Run, runner
+from model_server.saved_model import load_saved_model
 from model_server.tensor import FREE, Tensor
-
-RUNTIME = "onnxruntime"
-
-
-class RefusedValuesError(Exception):
-    """The model takes no such values, an id beyond its table for instance."""
 
 
 class Model:
@@ -31,14 +28,11 @@ class Model:
     `folder` is where it lies, `evaluator` the name of what computes its answers.
     """
 
-    def __init__(
-        self, manifest: Manifest, session: onnxruntime.InferenceSession, folder: Path
-    ) -> None:
+    def __init__(self, manifest: Manifest, run: Run, folder: Path) -> None:
         self.manifest = manifest
-        self.session = session
         self.folder = folder
-        self._run = runner(manifest, session)
-        self.evaluator = RUNTIME
+        self._run = run
+        self.evaluator = FORMATS[manifest.format].runtime
 
     def run(self, buffers: Sequence[Buffer]) -> list[Array]:
         """Run the model once: one buffer of row-major values for each input.
@@ -97,6 +91,13 @@ def load_models(folder: Path, threads: int) -> list[Model]:
 def load_model(folder: Path, threads: int) -> Model:
     """Load one model folder; raise `ModelError` with every problem found."""
     manifest = read_manifest(folder / "model.yaml")
+    if manifest.format == SAVED_MODEL:
+        run = load_saved_model(folder, manifest, threads)
+        return Model(manifest, run, folder)
+    return _load_onnx(folder, manifest, threads)
+
+
+def _load_onnx(folder: Path, manifest: Manifest, threads: int) -> Model:
     unreadable = ""
     try:
         check_files(folder, manifest.digests)
@@ -105,13 +106,11 @@ def load_model(folder: Path, threads: int) -> Model:
     session = _session(folder / GRAPH, threads)
     if unreadable:
         raise ModelError([f"{folder / GRAPH}: is no whole ONNX graph: {unreadable}"])
-    problems = _differences(
-        "input", manifest.inputs, session.get_inputs()
-    ) + _differences("output", manifest.outputs, session.get_outputs())
-    if problems:
-        raise ModelError([f"{folder}: {problem}" for problem in problems])
-    inputs = _with_dimensions(manifest.inputs, session.get_inputs())
-    return Model(replace(manifest, inputs=inputs), session, folder)
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    check_tensors(folder, manifest, _found(inputs), _found(outputs), "the graph")
+    named = _with_dimensions(manifest.inputs, inputs)
+    manifest = replace(manifest, inputs=named)
+    return Model(manifest, runner(manifest, session), folder)
 
 
 def _session(file: Path, threads: int) -> onnxruntime.InferenceSession:
@@ -130,57 +129,21 @@ def _session(file: Path, threads: int) -> onnxruntime.InferenceSession:
         raise ModelError([f"{file}: onnxruntime refuses it: {error}"]) from error
 
 
-def _differences(
-    kind: str, declared: tuple[Tensor, ...], nodes: list[onnxruntime.NodeArg]
-) -> list[str]:
-    """Return how the tensors of model.yaml differ from the graph's."""
-    found = []
-    graph = {node.name: node for node in nodes}
-    names = [tensor.name for tensor in declared]
-    if kind == "input" and set(names) != set(graph):
-        found.append(
-            f"model.yaml names the inputs {', '.join(names)}, the graph "
-            f"{', '.join(graph)}"
+def _found(nodes: list[onnxruntime.NodeArg]) -> list[Found]:
+    return [
+        Found(
+            node.name,
+            _protocol_name(node.type),
+            f"{node.type} (export without a zipmap)",
+            node.shape,
         )
-    for tensor in declared:
-        node = graph.get(tensor.name)
-        if node is None:
-            if kind == "output":
-                found.append(f"output {tensor.name}: the graph has {', '.join(graph)}")
-            continue
-        datatype = _protocol_name(node.type)
-        if datatype != tensor.datatype:
-            found.append(
-                f"{kind} {tensor.name}: model.yaml says {tensor.datatype}, the graph "
-                f"{datatype or node.type + ' (export without a zipmap)'}"
-            )
-        if not _shapes_agree(tensor.shape, node.shape, is_output=kind == "output"):
-            found.append(
-                f"{kind} {tensor.name}: model.yaml says the shape "
-                f"{list(tensor.shape)}, the graph {node.shape}"
-            )
-    return found
+        for node in nodes
+    ]
 
 
 def _protocol_name(onnx_type: str) -> str:
     datatype = BY_ONNX_TYPE.get(onnx_type)
     return datatype.name if datatype else ""
-
-
-def _shapes_agree(
-    declared: tuple[int, ...], graph: list[int | str | None], *, is_output: bool
-) -> bool:
-    """Tell whether shapes agree; the graph has names or None where it is dynamic.
-
-    Exporters (onnxmltools 1.16 of LightGBM) write a 1 in the first place of an output
-    that has as many rows as the input; the warm-up sees what really comes out.
-    """
-    if is_output and graph[:1] == [1]:
-        graph = [None, *graph[1:]]
-    return len(declared) == len(graph) and all(
-        not isinstance(given, int) or given <= 0 or given == size
-        for size, given in zip(declared, graph, strict=True)
-    )
 
 
 def _reason(error: Exception) -> str:

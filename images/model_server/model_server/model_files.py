@@ -6,10 +6,14 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
+from model_server.formats import FORMATS, ONNX, SAVED_MODEL
 from model_server.manifest import ModelError
 from model_server.onnx_files import external_files
 
-GRAPH = "model.onnx"
+GRAPH = FORMATS[ONNX].file
+SAVED_GRAPH = FORMATS[SAVED_MODEL].file
+SAVED_FOLDERS = ("variables", "assets")
+"""Where a SavedModel has its weights, and the files that its graph reads."""
 _PREFIX = "sha256:"
 
 
@@ -31,17 +35,41 @@ def check_files(folder: Path, digests: Mapping[str, str]) -> None:
         unreadable = error  # its digest, if listed, tells more
     except OSError as error:
         raise ModelError([f"{graph}: {error.strerror}"]) from error
+    _check(folder, GRAPH, external, digests)
+    if unreadable:
+        raise unreadable
+
+
+def check_saved_model_files(folder: Path, digests: Mapping[str, str]) -> None:
+    """Check the same of a SavedModel: all files of its variables and assets are read.
+
+    Raises `ModelError`.
+    """
+    _check(folder, SAVED_GRAPH, saved_model_files(folder), digests)
+
+
+def saved_model_files(folder: Path) -> set[str]:
+    """Return the files that a SavedModel reads beside its graph."""
+    return {
+        file.relative_to(folder).as_posix()
+        for name in SAVED_FOLDERS
+        for file in (folder / name).rglob("*")
+        if not file.is_dir()
+    }
+
+
+def _check(
+    folder: Path, graph: str, external: set[str], digests: Mapping[str, str]
+) -> None:
     digests = {_plain(name): digest for name, digest in digests.items()}
     listed = {name for name in digests if _is_file(folder, name)}
     problems = [
         f"{folder}: {problem}"
-        for name in [GRAPH, *sorted((external | listed) - {GRAPH})]
+        for name in [graph, *sorted((external | listed) - {graph})]
         for problem in _problems(folder, name, digests, is_external=name in external)
     ]
     if problems:
         raise ModelError(problems)
-    if unreadable:
-        raise unreadable
 
 
 def _problems(
@@ -51,7 +79,7 @@ def _problems(
         problem = "is outside the model folder, from which nothing is read"
         return [f"{name!r} {problem}; put the file into the folder"]
     try:
-        digest = _digest(folder / name)
+        digest = digest_of(folder / name)
     except OSError as error:
         reader = "the graph reads its weights from it; " if is_external else ""
         return [f"{name}: {reader}{error.strerror}"]
@@ -92,6 +120,7 @@ def _is_file(folder: Path, name: str) -> bool:
     return _is_inside(folder, name) and (folder / name).is_file()
 
 
-def _digest(file: Path) -> str:
+def digest_of(file: Path) -> str:
+    """Return a file's digest as model.yaml lists it; it is read in pieces."""
     with file.open("rb") as stream:
         return _PREFIX + hashlib.file_digest(stream, "sha256").hexdigest()

@@ -126,9 +126,26 @@ class Models:
         for endpoint in self:
             # A path that names a version leaves a header nothing to choose.
             paths[f"{endpoint.path}/infer"] = endpoint.pinned()
+        paths |= self._predict_paths()
         if default in self._defaults:
             paths["/infer"] = self._defaults[default]
         return paths
+
+    @property
+    def has_saved_models(self) -> bool:
+        return any(endpoint.predict_reader for endpoint in self)
+
+    def _predict_paths(self) -> dict[str, Endpoint]:
+        """Return the same for requests of TensorFlow Serving's REST."""
+        found = {}
+        for name, endpoint in self._defaults.items():
+            if endpoint.predict_reader:
+                found[f"/v1/models/{name}:predict"] = endpoint.predicting()
+        for endpoint in self:
+            if endpoint.predict_reader:
+                path = endpoint.path.replace("/v2/", "/v1/", 1)
+                found[f"{path}:predict"] = endpoint.pinned().predicting()
+        return found
 
     def find(self, name: str, version: str = "", revision: str = "") -> Endpoint:
         """Return the endpoint; raise 404 naming what is known if there is none."""

@@ -62,6 +62,8 @@ def document(
     for path, endpoint in paths.items():
         if (endpoint.manifest.name, endpoint.manifest.version) not in names:
             continue
+        if endpoint.is_predict:
+            continue  # TensorFlow Serving's, which its own pages describe
         found[path] = {"post": _inference(path, endpoint)}
         model = path.removesuffix("/infer")
         if model:

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from model_server import __version__, openapi
+from model_server import __version__, openapi, predict_pages
 from model_server.compression import LEAST_BYTES, accepted, encode
 from model_server.endpoint import Endpoint
 from model_server.errors import RequestError
@@ -57,7 +57,9 @@ class Pages:
             page = self._find(method, path, fields)
         except RequestError as error:
             request_id = request_id or service.new_id()
-            page = Page(error.status, error.body(request_id))
+            is_plain = path.startswith(predict_pages.PREFIX)
+            body = error.plain_body() if is_plain else error.body(request_id)
+            page = Page(error.status, body)
             headers += error.headers
             service.count_http_error(error.status)
         headers.append(page.content_type)
@@ -95,8 +97,11 @@ class Pages:
         """Return what makes a page of a model, or raise why there is none."""
         service = self._service
         match = MODEL_PATH.fullmatch(path)
-        if not service.models_by_path and (match or path == "/infer"):
+        is_predict = path.startswith(predict_pages.PREFIX)
+        if not service.models_by_path and (match or is_predict or path == "/infer"):
             raise _still_loading()
+        if is_predict and service.models.has_saved_models:
+            return self._of_saved_model(path, fields)
         if path == "/infer":
             raise RequestError(
                 404,
@@ -120,6 +125,27 @@ class Pages:
         raise RequestError(
             404, "not_found", f"nothing at {path[:128]!r}; GET /v2 lists what is here"
         )
+
+    def _of_saved_model(self, path: str, fields: Fields) -> Callable[[], Page]:
+        """Return what makes a page of TensorFlow Serving's REST."""
+        match = predict_pages.PATH.fullmatch(path)
+        if match is None:
+            raise RequestError(
+                404,
+                "not_found",
+                f"nothing at {path[:128]!r}; of TensorFlow Serving's REST there are "
+                "MODEL:predict, MODEL/versions/VERSION:predict, and GET for both "
+                "without :predict, also with /metadata",
+            )
+        name, version, rest = match.groups("")
+        endpoint = self._service.models.find(name, version).of_request(fields)
+        endpoint.predicting()
+        if rest:
+            return lambda: Page(200, orjson.dumps(predict_pages.metadata(endpoint)))
+        is_ready = self._service.is_ready
+        versions = endpoint.by_revision.values()
+        state = predict_pages.status(versions, is_ready=is_ready)
+        return lambda: Page(200, orjson.dumps(state))
 
     def _live(self) -> Page:
         return Page(200, b'{"live":true}')

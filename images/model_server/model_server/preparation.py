@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from model_server.examples import read_examples, score
+from model_server.formats import ONNX
 from model_server.independence import examine
 from model_server.manifest import Manifest, ModelError, ModelFolderError
 from model_server.model import Model
@@ -64,7 +65,9 @@ def prepare(
     examples = read_examples(model.folder, manifest)
     known = [*given, *(examples.rows if examples else [])]
     not_trees = f"MODEL_SERVER_EVALUATOR is {evaluator}"
-    if evaluator == "auto":
+    if manifest.format != ONNX:
+        not_trees = f"the format is {manifest.format}"
+    elif evaluator == "auto":
         not_trees = evaluate_trees(model, known)
     rows: Sequence[Row] = [zero_row(model)]
     what = "zeros"

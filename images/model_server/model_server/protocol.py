@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
@@ -35,9 +35,13 @@ class Inference:
     for all outputs) and in `binary`: those that HTTP answers as raw bytes.
     `timeout_seconds` is how long the client waits, if the request has it.
     `unit` is the hash of the caller that an experiment assigned, if the log keeps it.
+    `write`, if given, makes the body of the answer in another protocol.
     """
 
-    __slots__ = ("binary", "buffers", "id", "rows", "timeout_seconds", "unit", "wanted")
+    __slots__ = (
+        *("binary", "buffers", "id", "rows", "timeout_seconds", "unit", "wanted"),
+        "write",
+    )
 
     def __init__(
         self,
@@ -56,6 +60,7 @@ class Inference:
         self.wanted = wanted
         self.timeout_seconds = timeout_seconds
         self.unit = ""
+        self.write: Callable[[Outputs], bytes] | None = None
 
     def deadline(self, started_at: float, other: float | None) -> float | None:
         """Return the earlier of the transport's deadline and the request's own."""

@@ -16,6 +16,11 @@ from model_server.outputs import Array
 
 Run = Callable[[Sequence[Buffer]], list[Array]]
 
+
+class RefusedValuesError(Exception):
+    """The model takes no such values, an id beyond its table for instance."""
+
+
 _ONNX_BFLOAT16 = 16
 _SILENT = 4
 """Of onnxruntime's levels: its errors come as exceptions, which say the same."""

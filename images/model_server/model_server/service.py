@@ -37,7 +37,7 @@ from model_server.http import (
 from model_server.loaded_log import log_loaded
 from model_server.logs import log_fault
 from model_server.manifest import ModelError
-from model_server.model import RUNTIME, load_models
+from model_server.model import load_models
 from model_server.models import Models, newest
 from model_server.outputs import Outputs
 from model_server.prediction_log import PredictionLog, without_hash_key
@@ -55,7 +55,7 @@ class Service:
     """State and behaviour of one server process."""
 
     def __init__(
-        self, config: Config, log: PredictionLog | None, runtime: str = RUNTIME
+        self, config: Config, log: PredictionLog | None, runtime: str = ""
     ) -> None:
         self.config = config
         self.log = log
@@ -175,7 +175,7 @@ class Service:
                 endpoint = endpoint.of_request(fields)
             if b"x-request-timeout-ms" in fields:
                 deadline = deadline_of(fields, started)
-            if fields.get(b"content-type") != JSON[1]:
+            if fields.get(b"content-type") != JSON[1] and not endpoint.is_predict:
                 check_media_type(fields)
             inference = self._read(endpoint, fields, body)
         except RequestError as error:
@@ -319,7 +319,8 @@ class Service:
             else:
                 name = request_id.encode()
                 shown = inference.id.encode() if inference.id else name
-                body = endpoint.writer.write(
+                body = inference.write and inference.write(result)
+                body = body or endpoint.writer.write(
                     shown, inference.rows, inference.wanted, result
                 )
                 if job.respond_text is not None and not self.is_draining:
@@ -353,7 +354,8 @@ class Service:
         error: RequestError,
         respond: Respond,
     ) -> None:
-        body = error.body(request_id)
+        is_plain = endpoint.is_predict
+        body = error.plain_body() if is_plain else error.body(request_id)
         headers = self._headers(endpoint, request_id, body)
         headers += [item for item in error.headers if item not in headers]
         respond(error.status, headers, body)

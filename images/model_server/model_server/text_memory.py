@@ -1,4 +1,4 @@
-"""Whether a container's memory suffices for the largest body with text inputs.
+"""Whether a container's memory suffices for the largest body that is read at once.
 
 Numbers are read in blocks (large_body.py). Each text is an object of 50 bytes and more
 until onnxruntime has it, and settings of a stack do not know which models have some.
