@@ -18,8 +18,8 @@ READY = ".ready"
 def python(requirements: Path) -> Path:
     """The interpreter with exactly these requirements; installs on the first call.
 
-    `requirements-<tool>.txt` lists all packages, as pip freeze does; the `.lock` file
-    beside it has the hashes of their files.
+    `requirements-<tool>.txt`, or an image's `requirements.txt`, lists all packages, as
+    pip freeze does; the `.lock` file beside it has the hashes of their files.
     """
     lock, target = requirements.with_suffix(".lock"), _target(requirements)
     interpreter, ready = target / "bin" / "python", target / READY
@@ -46,5 +46,7 @@ def is_here(requirements: Path) -> bool:
 def _target(requirements: Path) -> Path:
     lock = requirements.with_suffix(".lock")
     tool = requirements.stem.removeprefix("requirements-")
+    if requirements.stem == "requirements":  # of an image
+        tool = requirements.parent.name
     key = hashlib.sha256(sys.version.encode() + lock.read_bytes())
     return paths.cache() / f"venv-{tool}" / key.hexdigest()[:16]

@@ -26,6 +26,8 @@ class ModelServer:
     Settings are the environment variables without their prefix.
     """
 
+    start_seconds = START_SECONDS
+
     def __init__(self, models: Path, log: Path, **settings: object) -> None:
         values: dict[str, object] = {
             "MODELS": models,
@@ -128,7 +130,7 @@ class ModelServer:
         return int(text.split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
     def _wait(self) -> None:
-        end = time.monotonic() + START_SECONDS
+        end = time.monotonic() + self.start_seconds
         while time.monotonic() < end:
             if self.process.poll() is not None:
                 raise RuntimeError(f"the server ended: {self.output.read_text()}")
