@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from components.serving.models_settings import ModelsSettings
-from components.serving.runtimes import onnx, ours
+from components.serving.runtimes import ours, own_server
 from components.settings import SettingsError, parse
 from slipway import stack_schema
 from tests.support import applications, pod_security, schemas
@@ -58,8 +58,9 @@ def resources(draw: Draw) -> Config:
 def hold_bodies(args: Config) -> None:
     """Gives the replica the memory that reading its largest body takes."""
     body_kib = args.get("requests", {}).get("max_body_kib", 1024)
-    times = ours.MEMORY_PER_BODY + onnx.GRPC_SHARES
-    needed = ours.SERVER_MIB + math.ceil(times * body_kib / 1024)
+    memory = ours.OWN_MEMORY
+    times = memory.per_body + own_server.GRPC_SHARES
+    needed = memory.server_mib + math.ceil(times * body_kib / 1024)
     if args.get("resources", {}).get("memory_limit_mib", 512) < needed:
         args["resources"] = args.get("resources", {}) | {"memory_limit_mib": needed}
 

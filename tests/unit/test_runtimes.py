@@ -21,8 +21,10 @@ from toolchain import paths
 PAGE = (paths.ROOT / "docs" / "how-to" / "runtimes.md").read_text()
 KINDS = {get_args(k.model_fields["kind"].annotation)[0]: k for k in runtimes.ALL}
 GPU = {"instance_types": ["g6e.xlarge"]}
+ROOM = {"memory_request_mib": 768, "memory_limit_mib": 1024}
 LEAST: dict[str, dict[str, Any]] = {
     "onnx": {},
+    "savedmodel": {"image": "model-server-tensorflow", "resources": ROOM},
     "fastapi": {"image": "example-fastapi"},
     "flask": {"image": "example-flask"},
     "django": {"image": "example-django"},
@@ -127,7 +129,7 @@ def test_it_stops_only_after_it_was_left(kind: str) -> None:
     """Whatever the server does at SIGTERM, all of it fits into the grace period."""
     found, facts = one(kind), KINDS[kind].FACTS
     slept = container(found)["lifecycle"]["preStop"]["sleep"]["seconds"]
-    if kind in ("onnx", "fastapi", "flask", "django"):
+    if kind in ("onnx", "savedmodel", "fastapi", "flask", "django"):
         assert slept == 5  # and two more seconds of its own
     elif kind == "tensorflow_serving":
         assert slept == 5 + 2 + 20  # it finishes nothing after SIGTERM

@@ -12,12 +12,14 @@ from components.serving.runtimes.django import Django
 from components.serving.runtimes.fastapi import FastApi
 from components.serving.runtimes.flask import Flask
 from components.serving.runtimes.onnx import Onnx
+from components.serving.runtimes.savedmodel import SavedModel
 from components.serving.runtimes.tensorflow_serving import TensorFlowServing
 from components.serving.runtimes.triton import Triton
 from components.serving.runtimes.vllm import Vllm
 
 ALL: tuple[type[Runtime], ...] = (
     Onnx,
+    SavedModel,
     FastApi,
     Flask,
     Django,
@@ -27,7 +29,7 @@ ALL: tuple[type[Runtime], ...] = (
 )
 
 AnyRuntime = Annotated[
-    Onnx | FastApi | Flask | Django | TensorFlowServing | Triton | Vllm,
+    Onnx | SavedModel | FastApi | Flask | Django | TensorFlowServing | Triton | Vllm,
     Field(discriminator="kind"),
 ]
 """A runtime, told by its `kind`."""
@@ -40,6 +42,7 @@ __all__ = [
     "Flask",
     "Onnx",
     "Runtime",
+    "SavedModel",
     "TensorFlowServing",
     "Triton",
     "Vllm",

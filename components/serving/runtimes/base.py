@@ -36,6 +36,8 @@ class Runtime(Settings):
     """What runs the model; `FACTS` is what is known of it without any setting."""
 
     FACTS: ClassVar[Facts]
+    IMAGE_FIX: ClassVar[str] = ""
+    """What to do where the image is left out, if that is known."""
     kind: str
     """Which server it is."""
 
@@ -110,7 +112,7 @@ class Runtime(Settings):
                 "image",
                 ABSENT,
                 f"the default image is Slipway's own server, not {self.kind}",
-                f"give the image of your {self.kind} server",
+                self.IMAGE_FIX or f"give the image of your {self.kind} server",
             )
         for given, taken in (
             ("requests", self.FACTS.bounds_requests),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from components.serving.runtimes.base import MODELS_FOLDER, Program, Runtime
 from components.serving.runtimes.facts import Facts
@@ -16,13 +17,22 @@ PREDICTION_LOG_FOLDER = "/var/log/predictions"
 PREFIX = "MODEL_SERVER_"
 _MIB = 2**20
 
-SERVER_MIB = 80
-"""Resident memory of the server with a model of a few KiB, measured (2026-11-29)."""
-MEMORY_PER_BODY = 5
-"""What reading a JSON body takes, in times its size, itself included. Numbers are read
-in blocks: at most 4.2 times, of one-digit values that are 8 bytes each for the model,
-measured on bodies of 8 to 57 MiB (2026-11-30). Texts take up to 26 times; a stack does
-not know which models take some, so the server refuses to start without that room."""
+
+@dataclass(frozen=True)
+class Memory:
+    """What a server takes of its container's memory."""
+
+    server_mib: int
+    """Resident before the first request, with a model of a few KiB."""
+    per_body: int
+    """What reading a JSON body takes, in times its size, itself included."""
+
+
+OWN_MEMORY = Memory(server_mib=80, per_body=5)
+"""Measured (2026-11-29 and 30). Numbers are read in blocks: at most 4.2 times, of
+one-digit values that are 8 bytes each for the model, on bodies of 8 to 57 MiB. Texts
+take up to 26 times; a stack does not know which models take some, so the server refuses
+to start without that room."""
 SHARES = 2
 """Memory beside these is divided: bodies that are being received, and values that wait
 for the model. Each must hold the largest body."""
@@ -52,8 +62,10 @@ ADAPTER = replace(
 class Ours(Runtime):
     """Set by environment variables (images/model_server/README.md)."""
 
+    MEMORY: ClassVar[Memory] = OWN_MEMORY
+
     def program(self, model: str, args: ReplicaArgs) -> Program:
-        found = environment(model, args)
+        found = environment(model, args, self.MEMORY)
         if self.grpc_port:
             found["GRPC_PORT"] = str(self.grpc_port)
         return Program(
@@ -71,19 +83,19 @@ class Ours(Runtime):
         return super().mount_points() | {PREDICTION_LOG_FOLDER}
 
 
-def spare_kib(args: ReplicaArgs) -> int:
+def spare_kib(args: ReplicaArgs, memory: Memory) -> int:
     """Memory beside the server's own and the body that is being read."""
-    kib = (args.resources.memory_limit_mib - SERVER_MIB) * 1024
-    return kib - MEMORY_PER_BODY * args.requests.max_body_kib
+    kib = (args.resources.memory_limit_mib - memory.server_mib) * 1024
+    return kib - memory.per_body * args.requests.max_body_kib
 
 
-def buffered_kib(args: ReplicaArgs, shares: int = SHARES) -> int:
+def buffered_kib(args: ReplicaArgs, memory: Memory, shares: int = SHARES) -> int:
     """Bodies that are received at the same time, and as much again that waits."""
-    most = min(spare_kib(args) // shares, BUFFERED_MIB * 1024)
+    most = min(spare_kib(args, memory) // shares, BUFFERED_MIB * 1024)
     return max(args.requests.max_body_kib, most)
 
 
-def environment(model: str, args: ReplicaArgs) -> dict[str, str]:
+def environment(model: str, args: ReplicaArgs, memory: Memory) -> dict[str, str]:
     """The server's settings without the prefix."""
     found = {
         "MODELS": MODELS_FOLDER,
@@ -94,7 +106,7 @@ def environment(model: str, args: ReplicaArgs) -> dict[str, str]:
         "DRAIN_SECONDS": str(args.lifecycle.drain_seconds),
         "REQUEST_TIMEOUT_SECONDS": str(args.lifecycle.longest_request_seconds),
         "MAX_BODY_BYTES": str(args.requests.max_body_kib * 1024),
-        "MAX_BUFFERED_BYTES": str(buffered_kib(args) * 1024),
+        "MAX_BUFFERED_BYTES": str(buffered_kib(args, memory) * 1024),
         "MAX_REQUEST_ROWS": str(args.requests.max_request_rows),
         "MAX_BATCH_ROWS": str(args.requests.max_batch_rows),
         "MAX_QUEUE_ROWS": str(args.requests.max_queue_rows),
