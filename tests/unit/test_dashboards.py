@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import shutil
@@ -104,6 +105,7 @@ def of_waker() -> set[str]:
     return set(re.findall(r"`(waker_\w+)", page))
 
 
+@functools.cache
 def known() -> set[str]:
     """All series that something of ours has, or a program that we install."""
     dcgm = (*dcgm_exporter.COUNTERS, *dcgm_exporter.PROFILING)
