@@ -1,1 +1,1 @@
-"""Rollouts of new revisions: their settings, and the controller that decides."""
+"""Rollouts of new revisions: their settings, and the controller that runs them."""

@@ -15,22 +15,22 @@ from components.observability.alert import rule_file as group_file
 
 DOWN_SECONDS = 120
 STOPPED_SECONDS = 300
-"""A pair or its settings may change in two steps of one deployment."""
+"""A revision pair or its settings may change in two steps of one deployment."""
 DATA_SECONDS = 3600
-"""For so long missing data are a gap."""
+"""Missing data count as a gap for this long."""
 REPORTED_SECONDS = 86_400
 TICKS_MISSED = 5
 SLACK_SECONDS = 120
-"""What one tick may take in addition to its interval."""
+"""Time that one tick may take in addition to its interval."""
 
 
 def stale_seconds(settings: DeliverySettings) -> int:
-    """Age of the last tick at which nobody decides any more."""
+    """Return the age of the last tick, in seconds, at which ticking has stopped."""
     return TICKS_MISSED * settings.tick_seconds + SLACK_SECONDS
 
 
 def alerts(namespace: str, settings: DeliverySettings) -> Iterator[Alert]:
-    """Of the controller and of all of its rollouts, by the label `target`."""
+    """Return the alerts on the controller and on all its rollouts (label `target`)."""
     yield from _of_controller(namespace, settings)
     yield from _of_rollouts(namespace)
 
@@ -99,6 +99,6 @@ def _of_rollouts(namespace: str) -> Iterator[Alert]:
 
 
 def rule_file(namespace: str, settings: DeliverySettings) -> str:
-    """The alerts as a Prometheus rule file (YAML)."""
+    """Return the alerts as a Prometheus rule file (YAML)."""
     group = f"{namespace}/{naming.ROLLOUT_CONTROLLER}"
     return group_file(group, alerts(namespace, settings), settings.runbooks)

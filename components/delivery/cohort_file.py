@@ -1,4 +1,4 @@
-"""What the controller and the monitor read of gates that compare cohorts."""
+"""What the controller and the monitor read about gates that compare cohorts."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from components.delivery.settings import RolloutSettings
 
 
 def gates(rollout: RolloutSettings, model: str) -> Iterator[dict[str, Any]]:
-    """The gates as images/rollout/rollout/settings.py reads them.
+    """Return the gates in the form of images/rollout/rollout/settings.py.
 
-    `model`: its name in model.yaml, by which the monitor knows it.
+    `model`: the model's name in model.yaml, by which the monitor knows it.
     """
     chosen = rollout.gates
     if chosen.quality:
@@ -46,13 +46,13 @@ def _of_groups(
 
 
 def intervals(rollout: RolloutSettings) -> dict[str, Any] | None:
-    """The model's section `intervals` in the monitor's file; None: needs none."""
+    """Return the model's section `intervals` of the monitor's file, if it needs one."""
     if not rollout.gates.cohorts:
         return None
     fairness = rollout.gates.fairness
     return {
         "seconds": rollout.cohorts.interval_seconds,
-        # The first day and the last one are begun.
+        # The first and the last day are partial.
         "days": ceil(rollout.deadline_hours * 3600 / DAY_SECONDS) + 1,
         "groups": {fairness.attribute: [*fairness.groups]} if fairness else {},
     }

@@ -1,4 +1,4 @@
-"""What can be chosen about an A/B experiment of two revisions."""
+"""Settings of an A/B experiment with two revisions."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from components.setting_types import Decimal, Whole
 from components.settings import ABSENT, Problem, Settings, refuse
 
 SALTS = 4
-"""Headers that the gateway sets for salts; each salt is a choice of some of them."""
+"""Headers that the gateway sets for salts; each salt selects some of them."""
 MOST_SALT = 2**SALTS - 1
 MOST_DAYS = 30
 """The rollout controller's longest deadline."""
 FULL = 99
-"""A weight that the controller gives only at a person's word, so it never goes on from
-the experiment's share by itself."""
+"""A weight that needs a person's approval, so the controller never continues from the
+experiment's share by itself."""
 LABELLED = ("accuracy", "label_mean", "absolute_error")
 _HEADER = re.compile(r"[a-z0-9][a-z0-9-]{0,99}")
 _SHARES = ("accuracy", "positive_rate")
 
 
 def salt_header(number: int) -> str:
-    """Name of a header that the gateway sets to a constant value of its own."""
+    """Return the name of a header that the gateway sets to a constant value."""
     return f"x-experiment-salt-{number}"
 
 
@@ -47,37 +47,38 @@ def _header(name: str) -> str:
 
 
 class Assignment(Settings):
-    """How a caller is assigned to a revision: by the gateway's hash of a header."""
+    """How callers are assigned to a revision: by the gateway's hash of a header."""
 
     header: Annotated[str, AfterValidator(_header)]
-    """Header that names the caller, in lower case. Requests without it do not count.
-    Without a salt they are drawn at random; with one they all get the same revision and
-    replica."""
+    """Header that identifies the caller, in lower case. Requests without it do not
+    count. Without a salt they are assigned at random; with one they all go to the same
+    revision and replica."""
     salt: Annotated[Whole, Field(ge=0, le=MOST_SALT)] = 0
-    """Which of the gateway's salts is hashed with the header, so that experiments
-    divide callers independently. 0: none; others need `gateway.experiment_salts` in the
+    """Salt that the gateway hashes together with the header, so that experiments divide
+    callers independently. 0: none. Other salts need `gateway.experiment_salts` in the
     platform stack, and callers that always send the header."""
 
 
 class Metric(Settings):
-    """What is compared: a mean over rows of the prediction log."""
+    """A compared metric: a mean over rows of the prediction log."""
 
     kind: Literal[
         "accuracy", "label_mean", "absolute_error", "positive_rate", "score_mean"
     ]
-    """accuracy: decision equals label; label_mean: the label as a number;
-    absolute_error: distance of decision and label; positive_rate: the decision is
-    `positive`; score_mean: the score."""
+    """accuracy: the decision equals the label; label_mean: the label as a number;
+    absolute_error: the distance between decision and label; positive_rate: the decision
+    is `positive`; score_mean: the score."""
     better: Literal["higher", "lower"] | None = None
-    """Which direction is an improvement; lower for absolute_error, else higher."""
+    """Direction of an improvement; default: lower for absolute_error, otherwise
+    higher."""
     positive: Annotated[str, Field(max_length=100)] = ""
-    """The decision that positive_rate counts."""
+    """Decision that positive_rate counts."""
     labels_within_hours: Annotated[Decimal | None, Field(gt=0, le=720)] = None
-    """A label counts if it became known so soon after its prediction, and a prediction
-    counts once this time is over. Required with labels."""
+    """Maximum time from a prediction to its label, in hours. A prediction counts once
+    this time has passed. Required with labels."""
 
     def contradictions(self) -> Iterator[Problem]:
-        """Settings that this kind needs or does not read."""
+        """Report settings that this kind requires or does not use."""
         if self.kind in LABELLED and self.labels_within_hours is None:
             yield Problem(
                 "labels_within_hours",
@@ -102,7 +103,7 @@ class Metric(Settings):
             )
 
     def plain(self) -> dict[str, Any]:
-        """As the monitor's program reads it (model_monitor/experiments/plan.py)."""
+        """Return what the monitor reads (model_monitor/experiments/plan.py)."""
         usual = "lower" if self.kind == "absolute_error" else "higher"
         return {
             "kind": self.kind,
@@ -116,58 +117,61 @@ class ExperimentSettings(Settings):
     """Two revisions share the callers for a time; a metric shows which is better."""
 
     control: RevisionName
-    """The revision that the other one is compared with."""
+    """Revision that the other one is compared with."""
     shares: dict[RevisionName, Annotated[Whole, Field(ge=10, le=90)]]
-    """Percent of the callers, of the control and of one other revision."""
+    """Percent of the callers for the control and for one other revision."""
     assign_by: Assignment | None = None
-    """How callers stay on a revision. Without it each request is drawn at random."""
+    """How callers stay on a revision. Without it each request is assigned at random."""
     unit: Literal["caller", "request"]
-    """What is counted once, which is what was assigned: caller with `assign_by`, else
-    request."""
+    """Unit of the analysis, which must be the unit of assignment: caller with
+    `assign_by`, otherwise request."""
     metric: Metric
-    """What decides."""
+    """Metric that decides the experiment."""
     also: Annotated[tuple[Metric, ...], Field(max_length=5)] = ()
-    """Metrics that are shown in addition and decide nothing."""
+    """Additional metrics that are reported and decide nothing."""
     minimum_effect: Annotated[Decimal, Field(gt=0)]
-    """The smallest difference that matters, in the metric's own unit: 0.01 is one point
-    of accuracy."""
+    """Smallest difference that matters, in the metric's unit: 0.01 is one point of
+    accuracy."""
     rule: Literal["always_valid", "group_sequential"]
-    """always_valid: results may be looked at and acted on at any time.
-    group_sequential: a look each day until `planned_units`; needs fewer units."""
+    """always_valid: results may be read and acted on at any time. group_sequential: one
+    analysis each day until `planned_units`; needs fewer units."""
     spending: Literal["obrien_fleming", "pocock"] | None = None
-    """Of group_sequential: how early the error may be spent; obrien_fleming unless
-    given."""
+    """With group_sequential: how early the error may be spent; default:
+    obrien_fleming."""
     planned_units: Annotated[Whole | None, Field(ge=100)] = None
     """Units of both revisions after which a group-sequential experiment ends."""
     alpha: Annotated[Decimal, Field(gt=0, le=0.2)] = 0.05
-    """Chance to find a difference between equal revisions, at all looks together."""
+    """Probability of finding a difference between equal revisions, over all
+    analyses."""
     power: Annotated[Decimal, Field(ge=0.5, lt=1)] = 0.8
-    """Chance to find `minimum_effect`, from which the report says how many units are
-    needed."""
+    """Probability of finding `minimum_effect`. The report derives the number of
+    required units from it."""
     least_units: Annotated[Whole, Field(ge=20, le=1_000_000)] = 100
-    """Units of each revision before a look decides."""
+    """Minimum units of each revision before an analysis decides."""
     covariate_days: Annotated[Whole, Field(ge=0, le=60)] = 0
-    """Days before the start of which the control's mean score of each caller is used to
-    lower the variance (CUPED); 0: none."""
+    """Days before the start whose mean score of each caller under the control reduces
+    the variance (CUPED); 0: none."""
     days: Annotated[Whole, Field(ge=1, le=MOST_DAYS)]
-    """After so many days the control gets all requests, unless it was concluded."""
+    """Days after which the control gets all requests, unless the experiment was
+    concluded."""
     gates: Gates = Gates()
-    """Harm at the gateway that ends the experiment at once (docs/rollout-gates.md)."""
+    """Harm at the gateway that ends the experiment immediately
+    (docs/rollout-gates.md)."""
     interval_seconds: Annotated[Whole, Field(ge=10, le=3600)] = 300
     """Length of the gates' intervals."""
 
     @property
     def treatment(self) -> str:
-        """The other revision; the control's name if there is none."""
+        """Return the other revision; the control's name if there is none."""
         return next((it for it in self.shares if it != self.control), self.control)
 
     def places(self) -> list[tuple[str, Metric]]:
-        """All metrics with their paths; the one that decides is first."""
+        """Return all metrics with their paths; the deciding one is first."""
         also = ((f"also.{number}", it) for number, it in enumerate(self.also))
         return [("metric", self.metric), *also]
 
     def contradictions(self) -> Iterator[Problem]:
-        """Shares that are no division; units that were not assigned; endless looks."""
+        """Report invalid shares, units that are not assigned, and endless analyses."""
         found = [*self._shares(), *self._units(), *self._ends(), *self._gates()]
         yield from found
         if not found:
@@ -258,7 +262,7 @@ class ExperimentSettings(Settings):
                 )
 
     def _gates(self) -> Iterator[Problem]:
-        """Gates that read the monitor, which would wait for its counts without end."""
+        """Report gates that read the monitor: they would wait forever for it."""
         for name in self.gates.cohorts:
             yield Problem(
                 f"gates.{name}",
@@ -281,11 +285,11 @@ class ExperimentSettings(Settings):
             )
 
     def as_rollout(self) -> RolloutSettings:
-        """What the rollout controller does for it (docs/decisions/0061).
+        """Return the rollout that carries out the experiment (docs/decisions/0061).
 
-        It gives the treatment its share once it has enough replicas, holds it there,
-        and gives all requests to the control for harm or at the end of the days. From
-        the share on it waits for a person's word.
+        The treatment gets its share once it has enough replicas. The controller then
+        holds the share, and gives all requests to the control for harm or at the end of
+        the days. Beyond the share, it waits for a person's approval.
         """
         return RolloutSettings.model_validate(
             {
@@ -298,13 +302,13 @@ class ExperimentSettings(Settings):
                 "interval_seconds": self.interval_seconds,
                 "deadline_hours": self.days * 24,
                 "gates": self.gates.model_dump(),
-                # Heavy callers make the share of the requests differ.
+                # Callers with many requests change the share of the requests.
                 "sample_ratio": self.assign_by is None,
             }
         )
 
     def hashed(self) -> list[str]:
-        """Headers that the gateway hashes, the caller's first; none without them."""
+        """Return the headers that the gateway hashes, the caller's first, if any."""
         if self.assign_by is None:
             return []
         salt = self.assign_by.salt
@@ -312,7 +316,7 @@ class ExperimentSettings(Settings):
         return [self.assign_by.header, *chosen]
 
     def plain(self, model: str) -> dict[str, Any]:
-        """The plan, without its times, as `slipway experiment` hands it on."""
+        """Return the plan without its times, as `slipway experiment` passes it on."""
         return {
             "model": model,
             "control": self.control,

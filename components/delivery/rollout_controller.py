@@ -1,4 +1,4 @@
-"""The controller of rollouts, in the namespace of a stack's models."""
+"""The rollout controller, in the namespace of a stack's models."""
 
 from __future__ import annotations
 
@@ -18,43 +18,43 @@ from components.security import api_access, network, pod_defaults
 from components.workload import Workload, http_probe
 
 PORT = naming.ROLLOUT_CONTROLLER_PORT
-"""Probes, metrics, and how each rollout stands."""
+"""Port of the probes, the metrics and the state of each rollout."""
 _MONITOR = f"http://{naming.MODEL_MONITOR}:{naming.MODEL_MONITOR_PORT}"
 
 
 @dataclass(frozen=True)
 class Rollout:
-    """One server's rollout."""
+    """The rollout of one server."""
 
     settings: RolloutSettings
     places: Mapping[str, str]
-    """Name of the Service, and of the Deployment, by revision."""
+    """Names of the Service and of the Deployment, by revision."""
     rules: Sequence[Mapping[str, Any]]
-    """Of the weighted route, with any weights."""
+    """Rules of the weighted route, with any weights."""
     model: str = ""
-    """Its name in model.yaml, if it is not the server's."""
+    """The model's name in model.yaml, if it differs from the server's."""
     experiment: Mapping[str, Any] | None = None
-    """The plan of the experiment that this carries out, which readers are told."""
+    """Plan of the experiment that this rollout carries out; readers get it."""
     evictable: Sequence[PoolJob] = ()
     """Training jobs that its new revision's pods may evict."""
 
 
 class RolloutController(Workload):
-    """The program that moves weights (images/rollout).
+    """The program that changes the weights of routes (images/rollout).
 
     Creates, in the models' namespace:
 
-    - ServiceAccount and its rights there, by name: read what a rollout is told, write
-      its status and its weighted route, read the revisions' Deployments. It may create
-      ConfigMaps, which is how it adds to the ledger; it can read or change no other.
-    - for each rollout two ConfigMaps: what it is told, and its status, whose data are
-      the controller's
-    - Deployment of one pod, NetworkPolicy: in from Prometheus, out to it, to DNS, to
-      the API server and, for gates of predictions, to the model monitor
-    - for readers (model console, model monitor): a Service, and the way in from them
+    - ServiceAccount with permissions there, by name: read a rollout's configuration,
+      write its status and its weighted route, read the revisions' Deployments. It may
+      create ConfigMaps, to add to the ledger; it can read or change no others.
+    - two ConfigMaps for each rollout: its configuration, and its status, whose data the
+      controller owns
+    - Deployment of one pod, NetworkPolicy: ingress from Prometheus; egress to it, to
+      DNS, to the API server and, for gates of predictions, to the model monitor
+    - for readers (model console, model monitor): a Service, and ingress from them
     - ConfigMap `rules-<namespace>-<name>` in the monitoring namespace: alerts
 
-    The HTTPRoute `<server>-traffic` is the model server's to create.
+    The model server's component creates the HTTPRoute `<server>-traffic`.
     """
 
     def __init__(
@@ -68,10 +68,10 @@ class RolloutController(Workload):
         readers: Sequence[str] = (),
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """`rollouts` by the model server's name.
+        """Create the controller of `rollouts`, keyed by the model server's name.
 
-        `monitoring_namespace`: of the Prometheus that scrapes the controller;
-        `readers`: programs beside it that ask how the rollouts stand.
+        `monitoring_namespace`: of the Prometheus that scrapes the controller.
+        `readers`: programs beside it that query the state of the rollouts.
         """
         super().__init__(
             "slipway:delivery:RolloutController",
@@ -108,7 +108,7 @@ class RolloutController(Workload):
         return any(it.settings.gates.cohorts for it in self._rollouts.values())
 
     def _models(self) -> list[dict[str, str]]:
-        """The models' names, where any differs from its server's."""
+        """Return the models' names, where any differs from its server's."""
         found = [it.model or name for name, it in self._rollouts.items()]
         if found == [*self._rollouts]:
             return []
@@ -140,7 +140,7 @@ class RolloutController(Workload):
         kubernetes.core.v1.ConfigMap(
             f"{self.name}-{server}-status",
             metadata=self.metadata(f"rollout-{server}-status"),
-            # What it has come to is the controller's; a new apply does not reset it.
+            # The controller owns the progress; another apply does not reset it.
             opts=self.options(ignore_changes=["data"]),
         )
 
@@ -169,7 +169,7 @@ class RolloutController(Workload):
                 "labels": {**self.labels, naming.RULES_LABEL: "true"},
             },
             data={f"{self.namespace}.{self.name}.yaml": text},
-            # After the pod: else its first start would be reported as an outage.
+            # After the pod: otherwise its first start would be reported as an outage.
             opts=self.options(depends_on=[ready]),
         )
 
@@ -180,7 +180,7 @@ class RolloutController(Workload):
             spec={
                 "replicas": 1,
                 "selector": {"matchLabels": self.selector},
-                # Two at once do no harm, only work twice.
+                # Two at once do no harm and only repeat the same work.
                 "strategy": {
                     "type": "RollingUpdate",
                     "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
@@ -231,7 +231,7 @@ class RolloutController(Workload):
 
 
 def _rights(rollouts: Mapping[str, Rollout]) -> Iterator[dict[str, Any]]:
-    """No right names a resource without the names of its objects, but to create one."""
+    """Permissions name their objects, except for the permission to create."""
     status = [f"rollout-{server}-status" for server in rollouts]
     deployments = {
         rollout.places[revision]

@@ -1,4 +1,4 @@
-"""What the controller reads of one rollout (images/rollout/rollout/settings.py)."""
+"""What the controller reads about one rollout (images/rollout/rollout/settings.py)."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from components.delivery.settings import GateSettings, RolloutSettings
 
 SETTINGS_KEY, PLACES_KEY, RULES_KEY = "settings.json", "places.json", "rules.json"
 EXPERIMENT_KEY = "experiment.json"
-"""What `slipway experiment` reads; the controller only tells it to readers."""
+"""Read by `slipway experiment`; the controller only passes it to readers."""
 ANSWERS = "envoy_cluster_upstream_rq_xx"
 """By class of the status code. All requests and the failed ones come from this metric:
-if it is gone, both are missing, and no request counts as good."""
+if it is missing, both are missing, and no request counts as good."""
 SHADOW_HEADER = "x-model-shadow"
-"""Request header that names the revision which gets copies. The controller sets it
-(images/rollout/rollout/mirror.py), and no caller's reaches a model server."""
+"""Request header that names the revision that gets copies. The controller sets it
+(images/rollout/rollout/mirror.py). Model servers never get a caller's value."""
 PARTS = 10_000
-"""The weight of one percent in the rules that the controller writes
+"""Weight of one percent in the rules that the controller writes
 (images/rollout/rollout/objects.py)."""
 TIME = "envoy_cluster_upstream_rq_time_bucket"
 
 
 def traffic_route(server: str) -> str:
-    """Name of the HTTPRoute with the weighted rules; stable is its first backend."""
+    """Return the name of the HTTPRoute with the weighted rules; stable comes first."""
     return f"{server}-traffic"
 
 
@@ -38,10 +38,10 @@ def files(
     *,
     model: str = "",
 ) -> dict[str, str]:
-    """Content of the ConfigMap.
+    """Return the data of the ConfigMap.
 
-    `places`: Service and Deployment by revision; `rules`: of the weighted route, whose
-    weights the controller puts in; `model`: its name in model.yaml.
+    `places`: Service and Deployment by revision. `rules`: of the weighted route; the
+    controller sets their weights. `model`: its name in model.yaml.
     """
     named = {
         revision: {"service": places[revision], "deployment": places[revision]}
@@ -56,7 +56,7 @@ def files(
 
 
 def plan(experiment: Mapping[str, Any] | None) -> dict[str, str]:
-    """What the ConfigMap of an experiment has in addition to `files`."""
+    """Return what the ConfigMap of an experiment has in addition to `files`."""
     return {EXPERIMENT_KEY: _text(experiment)} if experiment else {}
 
 
@@ -68,9 +68,9 @@ def setting_of(data: Mapping[str, str]) -> str:
 def settings(
     server: str, namespace: str, rollout: RolloutSettings, model: str = ""
 ) -> dict[str, Any]:
-    """The settings; fractions as texts, since the ledger's JSON has none."""
-    # Stable is the first backend of each rule and the canary the second. A copy goes
-    # to a cluster that is named after the rule and the filter's place.
+    """Return the settings; fractions are texts, because the ledger's JSON has none."""
+    # Stable is the first backend of each rule and the canary the second. A copy goes to
+    # a cluster that is named after the rule and the filter's index.
     canary = "(/backend/1|-mirror-[0-9]+)" if rollout.shadow else "/backend/1"
     ends = {"stable": "/backend/0", "canary": canary}
 
@@ -109,7 +109,7 @@ def settings(
 
 
 def _cluster(server: str, namespace: str, end: str) -> str:
-    """Envoy's clusters with that end of their names, in all rules of the route."""
+    """Match Envoy's clusters with this suffix, in all rules of the route."""
     route = f"httproute/{namespace}/{traffic_route(server)}"
     return f'envoy_cluster_name=~"{route}/rule/[0-9]+{end}"'
 
