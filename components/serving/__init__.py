@@ -1,1 +1,1 @@
-"""Model servers: the workload, who may reach it, how it scales, what is alerted."""
+"""Model servers: workload, network access, scaling and alerts."""

@@ -16,7 +16,7 @@ from components.serving.settings.alert_settings import Alerts
 
 
 def server_limits(alerts: Alerts) -> ServerLimits:
-    """What the alerts about one model server go by, as ratios and seconds."""
+    """Return the thresholds of one model server's alerts, as ratios and seconds."""
     return ServerLimits(
         error_ratio=alerts.error_percent / 100,
         p99_seconds=alerts.p99_milliseconds / 1000,
@@ -26,7 +26,7 @@ def server_limits(alerts: Alerts) -> ServerLimits:
 
 
 def model_limits(monitor: ModelMonitoring) -> ModelLimits:
-    """What the monitor's decisions about one model go by."""
+    """Return the thresholds of the monitor's decisions about one model."""
     fairness = monitor.fairness
     return ModelLimits(
         coverage_ratio=monitor.min_coverage,

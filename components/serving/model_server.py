@@ -28,33 +28,34 @@ from components.setting_types import ModelName
 
 
 class ModelServer(pulumi.ComponentResource):
-    """A model behind one port, by the contract of every model server.
+    """A model behind one port, with the contract of all model servers.
 
-    Creates, all in the models' namespace but the last:
+    Creates, in the models' namespace except for the last:
 
-    - ServiceAccount `<name>` that no pod gets a token of
-    - NetworkPolicy `<name>`: in from the gateway and Prometheus, out to DNS and to whom
-      `egress` names, no more
+    - ServiceAccount `<name>`, whose token no pod gets
+    - NetworkPolicy `<name>`: ingress only from the gateway and Prometheus, egress only
+      to DNS and to the targets of `egress`
     - ExternalSecret `<name>-<secret>` for each of `secrets` that has `aws`
     - Revision `<name>`: pods, their Service, budget and autoscaler
     - HTTPRoute `<name>`, if the arguments have a route, and the HTTPRouteFilters
-      `<name>-unknown-...`: what the gateway answers where nothing is
+      `<name>-unknown-...`: the gateway's responses for unknown paths
     - HTTPRoute `<name>-traffic`, with a rollout or an experiment: the rules by weight,
       which the rollout controller changes from then on
     - GRPCRoute `<name>`, if the arguments have `grpc_route`
     - BackendTrafficPolicy `<name>` of these routes
-    - SecurityPolicy `<name>`, if the arguments have `access` that asks who calls, and
+    - SecurityPolicy `<name>`, if the arguments have `access` with credentials, and
       ConfigMap `<name>-jwks`, if they have an issuer's keys
     - ConfigMap `rules-<namespace>-<name>` in the monitoring namespace: recording rules
       and alerts
 
-    With `revisions` there is a Revision `<name>-<revision>` for each; the rest is
-    shared, and one HTTPRoute alone knows their weights.
+    With `revisions`, each has a Revision `<name>-<revision>`. All other objects are
+    shared, and only one HTTPRoute has the weights.
 
     `name` is the model's name in its model.yaml; `known_prefixes` are the API versions
-    of all models of the stack, which a 404 names beside the own ones; `needs` is what
-    its access policies read and others create: the Secrets with callers' keys. Raises
-    pydantic's ValidationError if it is no name that Kubernetes takes. The outputs:
+    of all models of the stack, which a 404 lists beside the model's own; `needs` are
+    the objects that its access policies read and others create: the Secrets with
+    callers' keys. Raises pydantic's ValidationError if Kubernetes would reject the
+    name. The outputs:
     `service` (its name), `path` (the newest public prefix or nothing) and `version`
     (first digits of the model's digest); of revisions, `service` is the first and
     `version` names all.
@@ -99,7 +100,7 @@ class ModelServer(pulumi.ComponentResource):
             self._made["Service", part.name] = revision.service
             deployments.append(revision.deployment)
         self._add_routes(deployments, known_prefixes, needs)
-        # After the pods: else a first start would be reported as an outage.
+        # After the pods: otherwise a first start would be reported as an outage.
         self._rules(deployments)
         first = self._parts[0]
         self.service = pulumi.Output.from_input(first.name)
@@ -182,7 +183,7 @@ class ModelServer(pulumi.ComponentResource):
         if self._args.grpc_route:
             filters |= route.unknown_revision(self._model, self._parts)
         self._route_filters(filters)
-        # Policies before routes: no request passes before its caller is checked.
+        # Policies before routes: no request passes without a check of its caller.
         before = [*pods, *self._access_policies(self._args.access, needs)]
         about = self._model, self._args, self._parts, self._platform
         if self._args.weights_moved:

@@ -83,7 +83,7 @@ class ModelsSettings(Settings):
 
     @property
     def watched(self) -> list[Watched]:
-        """The models that the monitor watches: of several servers, the first's."""
+        """Return the models that the monitor watches; of servers, the first's."""
         found: dict[str, Watched] = {}
         for server, args in self.models.items():
             model = args.served(server)
@@ -112,7 +112,7 @@ class ModelsSettings(Settings):
         return list(found.values())
 
     def contradictions(self) -> Iterator[Problem]:
-        """Paths and names that two models claim; what the cluster does not have."""
+        """Report names that two models claim, and parts that the cluster lacks."""
         yield from self._without_keda()
         yield from self._keys()
         yield from self._sleepers()
@@ -137,7 +137,7 @@ class ModelsSettings(Settings):
             yield from self.ledger.unknown(self.models)
 
     def _names(self) -> Iterator[Problem]:
-        """Names that something else in the namespace has, or another model."""
+        """Report names that another model or another object in the namespace has."""
         made = {f"models.{name}": name for name in self.models}
         for name, args in self.models.items():
             for part in parts(name, args):
@@ -161,7 +161,7 @@ class ModelsSettings(Settings):
             )
 
     def _keys(self) -> Iterator[Problem]:
-        """Keys that open nothing, or are none."""
+        """Report keys that open nothing, or that are invalid."""
         yield from weak_keys(self.client_keys)
         accesses = [args.access for args in self.models.values() if args.access]
         asked = {access.api_keys.secret for access in accesses if access.api_keys}
@@ -177,13 +177,13 @@ class ModelsSettings(Settings):
                 )
 
     def _sleepers(self) -> Iterator[Problem]:
-        """Nobody who could wake them."""
+        """Report models that scale to zero without a waker."""
         if not any(args.scaling.idle for args in self.models.values()):
             return
         yield from waker_problems(self.waker)
 
     def _rollouts(self) -> Iterator[Problem]:
-        """No controller; names that two objects would have; intervals too short."""
+        """Report a missing controller, duplicate names, and short intervals."""
         found = {n: it.weights_moved for n, it in self.models.items()}
         if any(found.values()):
             yield from self.delivery.image_problems()
@@ -213,7 +213,7 @@ class ModelsSettings(Settings):
                 )
 
     def _unwatched(self) -> Iterator[Problem]:
-        """Records that nobody takes; two opinions about one model."""
+        """Report uncollected records, and conflicting settings of a model."""
         sent = [
             name
             for name, args in self.models.items()
@@ -253,14 +253,14 @@ class ModelsSettings(Settings):
                 )
 
     def _windows(self) -> Iterator[Problem]:
-        """Rates over fewer scrapes than they need."""
+        """Report rates with fewer scrapes than they need."""
         scrape = self.platform.scrape_interval_seconds
         for name, args in self.models.items():
             for problem in window_problems(args, scrape):
                 yield replace(problem, path=f"models.{name}.{problem.path}")
 
     def _without_keda(self) -> Iterator[Problem]:
-        """Models and revisions that scale by a metric that nothing provides."""
+        """Report models and revisions that scale by a metric without a source."""
         for name, args in self.models.items():
             places = {"": args.scaling}
             for revision, own in args.revisions.items():

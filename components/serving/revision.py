@@ -1,4 +1,4 @@
-"""One revision of a model: its pods, how they are reached, scaled and kept."""
+"""One revision of a model: its pods, Service, scaling and disruption budget."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from components.serving.routes import service
 from components.serving.settings.serving_platform import ServingPlatform
 
 DEPLOY_SECONDS = 300
-"""Beyond the load of one replica: what a rolling update of a few may take."""
+"""Seconds beyond the load time of one replica, for a rolling update of several."""
 
 
 class Revision(pulumi.ComponentResource):
-    """What a model server has once for each revision, and once without revisions.
+    """The objects that a model server has once per revision.
 
     Creates, all in the models' namespace, named after the server or, with `revisions`,
     `<server>-<revision>`:
 
-    - Service: port 80; the port of gRPC, if it is asked for
-    - ConfigMap `<name>-<digest>`, if the runtime reads files: its configuration
+    - Service: port 80; the gRPC port, if it is enabled
+    - ConfigMap `<name>-<digest>` with the runtime's configuration, if it reads files
     - Deployment: restricted pods, the model as an image volume, drained on stop; its
       replicas belong to the autoscaler
     - PodDisruptionBudget
@@ -36,7 +36,7 @@ class Revision(pulumi.ComponentResource):
       which KEDA makes the HorizontalPodAutoscaler `keda-hpa-<name>`
 
     `before` is what pods need before they start, such as their account. The parent is
-    the ModelServer, whose own children these objects were once (`aliases`).
+    the ModelServer, which was the parent of these objects before (`aliases`).
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Revision(pulumi.ComponentResource):
         part = self._part
         seconds = part.args.ready_seconds + DEPLOY_SECONDS
         limits = pulumi.CustomTimeouts(create=f"{seconds}s", update=f"{seconds}s")
-        # Whoever takes over a Deployment that has replicas must not reset them:
+        # The new owner of a Deployment that has replicas must not reset them:
         # https://github.com/pulumi/pulumi-kubernetes/issues/2491
         files = self._files(depends_on)
         autoscaled = pulumi.ResourceOptions(
@@ -114,7 +114,7 @@ class Revision(pulumi.ComponentResource):
         return deployment
 
     def _files(self, depends_on: list[pulumi.Resource]) -> str:
-        """Name of the ConfigMap with the runtime's files; empty if it has none."""
+        """Return the name of the runtime's ConfigMap; empty if it has no files."""
         part = self._part
         found = part.args.runtime.files(part.args.served(part.server))
         if not found:

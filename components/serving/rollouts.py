@@ -16,7 +16,7 @@ def rollouts(
     models: Mapping[str, ModelServerArgs],
     evictable: Mapping[str, Sequence[PoolJob]] | None = None,
 ) -> dict[str, Rollout]:
-    """By server, those with a rollout; `evictable`: the jobs that each may evict."""
+    """Return the rollouts by server; `evictable`: the jobs that each may evict."""
     jobs = evictable or {}
     return {
         name: _rollout(name, args, moved, jobs.get(name, ()))

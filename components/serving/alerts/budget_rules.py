@@ -14,12 +14,12 @@ BY = "server, namespace"
 SHORT_OF = {"1h": "5m", "6h": "30m", "1d": "2h", "3d": "6h"}
 """The short window of each long one."""
 QUICK = {"1h": 14.4, "6h": 6.0}
-"""Times the allowed rate, by long window: 2 % of a month's budget in an hour, or 5 % in
-six."""
+"""Multiples of the allowed rate, by long window: 2 % of a month's budget in an hour, or
+5 % in six."""
 SLOW = {"1d": 3.0, "3d": 1.0}
 """10 % of a month's budget in a day, or in three."""
 LONGEST_HOURS = 72
-"""What Prometheus must keep."""
+"""Time for which Prometheus must keep samples."""
 
 
 def ratio(window: str) -> str:
@@ -42,7 +42,7 @@ def _share(selector: str, window: str) -> str:
 
 
 def alerts(name: str, selector: str, availability_percent: float) -> list[Alert]:
-    """The alerts of one model server that is to answer so many percent of requests."""
+    """Return the alerts of a model server with this objective, in percent."""
     allowed = 1 - availability_percent / 100
     goal = f"{availability_percent:g} %"
     return [

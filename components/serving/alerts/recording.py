@@ -1,8 +1,8 @@
-"""Recording rules: every server's figures by the common names, and their aggregates.
+"""Recording rules: every server's metrics under the common names, and aggregates.
 
 Our server and the adapters use the common names themselves; a rule that records them
-again would count twice. For the others the first rules of the group translate, each
-replica by itself, so that dashboards and alerts need not know which server it is.
+again would count twice. For other servers, the first rules of the group translate the
+metrics of each replica separately, so dashboards and alerts need not know the server.
 https://prometheus.io/docs/prometheus/latest/configuration/recording_rules/
 """
 
@@ -31,15 +31,15 @@ class Source:
 
     selector: str
     labels: Mapping[str, str]
-    """Model, runtime and arm, which servers of others do not say."""
+    """Model, runtime and arm, which third-party servers do not report."""
 
 
 def rules(
     metrics: RuntimeMetrics, selector: str, window: str, sources: Iterable[Source]
 ) -> list[Rule]:
-    """The rules of one server in the order in which they build on each other.
+    """Return the rules of one server, in the order in which they build on each other.
 
-    `sources`: the server's parts, which `selector` chooses together.
+    `sources`: the server's parts, which `selector` selects together.
     """
     found: list[Rule] = []
     for source in [] if metrics.native else sources:
@@ -63,7 +63,7 @@ def _translation(metrics: RuntimeMetrics, source: Source) -> Iterator[Rule]:
     labels, selector = source.labels, source.selector
     counters = {
         "model_requests_total": (metrics.requests, labels),
-        # Only what is the server's fault is counted, whatever it calls the reason.
+        # Only the server's faults count, whatever reason it reports.
         "model_errors_total": (metrics.errors, {**labels, "status": "5xx"}),
         "model_inflight": (metrics.inflight, labels),
     }
@@ -85,9 +85,9 @@ def _translation(metrics: RuntimeMetrics, source: Source) -> Iterator[Rule]:
 
 
 def _calculated(metrics: RuntimeMetrics, source: Source, window: str) -> Iterator[Rule]:
-    """Aggregates of what no series of a replica can stand for.
+    """Aggregates that no series of a replica can provide.
 
-    Of summaries the worst replica's percentile: percentiles cannot be added up.
+    Of summaries, the worst replica's percentile: percentiles cannot be added up.
     """
     chosen = source.selector
     for name, timing in _timings(metrics):
@@ -116,7 +116,7 @@ def _scale(timing: Timing) -> str:
 
 
 def _aggregates(metrics: RuntimeMetrics, selector: str, window: str) -> Iterator[Rule]:
-    """What alerts and dashboards look at: by server and revision, over its replicas."""
+    """Aggregates for alerts and dashboards, by server and revision."""
 
     def rate(metric: str, more: str = "") -> str:
         return f"sum by ({BY}) (rate({metric}{{{selector}{more}}}[{window}]))"

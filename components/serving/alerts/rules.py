@@ -27,7 +27,7 @@ def alerts(
     *,
     asleep: str = "",
 ) -> list[Alert]:
-    """The alerts that the server has the figures for; each has its runbook.
+    """Return the alerts for which the server has metrics; each has its runbook.
 
     `asleep`: series that is 1 while the model has no replicas, on purpose.
     """
@@ -113,17 +113,17 @@ def alerts(
 
 
 def _silent(selector: str, seconds: int) -> str:
-    """No request, by series that are as old as that: else nobody was looking."""
+    """No request, based on series that are old enough to show it."""
     requests = f"model_requests_total{{{selector}}}"
     before = f"sum({requests} offset {seconds}s) >= 0"
     return f"sum(increase({requests}[{seconds}s])) == 0 and {before}"
 
 
 def selector(name: str, namespace: str, revision: str = "") -> str:
-    """What chooses the series of one model server, or of one of its revisions.
+    """Return the label selector of one model server, or of one of its revisions.
 
-    Not the model's name: several servers may serve one model. Prometheus gives `server`
-    to what it scrapes (components/observability/scrape.py).
+    Not by the model's name: several servers may serve one model. Prometheus sets
+    `server` on the series that it scrapes (components/observability/scrape.py).
     """
     chosen = f'server="{name}",namespace="{namespace}"'
     return f'{chosen},revision="{revision}"' if revision else chosen
@@ -132,7 +132,7 @@ def selector(name: str, namespace: str, revision: str = "") -> str:
 def revision_alerts(
     name: str, selector: str, revision: str, metrics: RuntimeMetrics = COMMON
 ) -> list[Alert]:
-    """The alert of one revision among several: others being ready does not help."""
+    """The alert of one revision among several: ready ones do not silence it."""
     ready = recording.expression(metrics.ready, selector)
     return [
         Alert(
@@ -147,7 +147,7 @@ def revision_alerts(
 
 
 def scaling_alerts(name: str, selector: str, window: str) -> list[Alert]:
-    """The alerts of a model that scales by its requests in flight."""
+    """The alerts of a model that scales by its in-flight requests."""
     refused = f'keda_scaler_detail_errors_total{{scaledObject="{name}"}}'
     return [
         Alert(
@@ -162,8 +162,8 @@ def scaling_alerts(name: str, selector: str, window: str) -> list[Alert]:
 
 
 def idle_alerts(name: str, target: str, window: str) -> list[Alert]:
-    """The alerts of a model that may sleep, told by its waker."""
-    # A body that does not arrive is its sender's affair.
+    """The alerts of a model that may scale to zero, from its waker's metrics."""
+    # The sender is responsible for a body that does not arrive.
     chosen = f'{target},reason!="body"'
     refused = f"sum(increase(waker_refused_total{{{chosen}}}[{window}]))"
     return [

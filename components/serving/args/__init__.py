@@ -1,1 +1,1 @@
-"""The whole of a model server's arguments, and the checks across its parts."""
+"""All arguments of a model server, and the checks across its parts."""

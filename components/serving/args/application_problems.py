@@ -1,7 +1,7 @@
-"""What is wrong among the settings of an application, or between them and its server's.
+"""Check the settings of an application, also against those of its server.
 
-A pod has one set of variables and one tree of files: whoever sets a name that another
-has set would override it in silence.
+A pod has one set of variables and one tree of files. A name that is set twice would be
+overridden silently.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _HIDING = re.compile(
     r"run|sbin|srv|sys|usr(/(bin|lib(64)?|local(/(bin|lib))?|sbin|share))?|"
     r"var(/(cache|lib|log|run|spool))?)"
 )
-"""Folders that images fill: a volume there would hide what a program needs."""
+"""Folders that images fill: a volume there would hide files that a program needs."""
 _KERNELS = ("/proc/", "/sys/", "/dev/", "/bin/", "/lib/", "/sbin/", "/usr/bin/")
 _TOKENS = ("/run/secrets/", "/var/run/secrets/")
 _ROLES = "eks.amazonaws.com", "kubernetes.io"
 
 
 def problems(args: ServerArgs) -> Iterator[Problem]:
-    """All of it; paths are relative to the model server's settings."""
+    """Report all problems; paths are relative to the model server's settings."""
     yield from secret_shapes.problems(
         args.environment, args.accept_plain_text, "Deployment"
     )
@@ -44,7 +44,7 @@ def problems(args: ServerArgs) -> Iterator[Problem]:
 
 
 def _files(args: ServerArgs) -> Iterator[Problem]:
-    """Files in each other's way, or in the way of what is mounted already."""
+    """Report files that collide with each other or with existing mounts."""
     places: dict[str, str] = {}
     for secret in sorted(args.secrets):
         for file in sorted(args.secrets[secret].files):
@@ -91,7 +91,7 @@ def _hides(folder: str, taken: frozenset[str]) -> str:
 
 
 def _placement(args: ServerArgs) -> Iterator[Problem]:
-    """A label that the GPUs' pool chooses already."""
+    """Report a label that the GPUs' pool already selects."""
     gpus = args.runtime.accelerators
     for key, value in gpus.node_selector.items() if gpus else ():
         if key in args.node_selector:
@@ -104,7 +104,7 @@ def _placement(args: ServerArgs) -> Iterator[Problem]:
 
 
 def _twice(args: ServerArgs) -> Iterator[Problem]:
-    """An allowance that stands there already."""
+    """Report an allowance that exists already."""
     for index, one in enumerate(args.egress):
         if one in args.egress[:index]:
             yield Problem(

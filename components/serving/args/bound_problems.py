@@ -1,4 +1,4 @@
-"""Targets and thresholds that nothing can reach: they would never act."""
+"""Check for targets and thresholds that cannot be reached and would never act."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from components.serving.args.server_args import ServerArgs
 from components.settings import Problem
 
 TOLERANCE_PERCENT = 10
-"""The autoscaler does nothing while a figure is less than this above its target.
+"""The autoscaler does nothing while a metric exceeds its target by less than this.
 https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#algorithm-details"""
 _FULL = 100 + TOLERANCE_PERCENT
 
@@ -22,7 +22,7 @@ def problems(args: ServerArgs) -> Iterator[Problem]:
 
 
 def window_problems(args: ServerArgs, scrape_seconds: int) -> Iterator[Problem]:
-    """Spans of rates that hold too few scrapes: alerts would come and go, or never."""
+    """Report rate windows with too few scrapes: alerts would flap or never fire."""
     window, least = args.alerts.window_seconds, LEAST_SCRAPES * scrape_seconds
     if window < least:
         yield Problem(
@@ -78,7 +78,7 @@ def _retries(args: ServerArgs) -> Iterator[Problem]:
 
 
 def _latency(args: ServerArgs) -> Iterator[Problem]:
-    """Percentiles above what the gateway lets a request take, or a bucket can show."""
+    """Report percentiles above the gateway's timeout or the largest bucket."""
     longest = args.lifecycle.longest_request_seconds
     metrics = args.runtime.metrics
     for name, figure in (

@@ -1,4 +1,4 @@
-"""Whether the cluster's stack has what model servers count on: pools and roles."""
+"""Check that the cluster's stack has the pools and roles that model servers need."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from components.settings import Problem
 
 
 def asked(models: Mapping[str, ModelServerArgs]) -> bool:
-    """Whether any of the models names a pool, or a role by its service account."""
+    """Return whether any model names a pool, or a role by its service account."""
     return gpu_pools.asked(models) or any(
         pool_nodes.POOL_LABEL in args.node_selector
         or args.service_account.pod_identity
@@ -24,14 +24,14 @@ def asked(models: Mapping[str, ModelServerArgs]) -> bool:
 
 
 def _is_read_from_bucket(args: ModelServerArgs) -> bool:
-    """Whether the monitor needs a role for the model's log."""
+    """Return whether the monitor needs a role to read the model's log."""
     return bool(args.monitor and args.prediction_log.sink != MONITOR)
 
 
 def problems(
     models: Mapping[str, ModelServerArgs], namespace: str, cluster: ClusterSettings
 ) -> Iterator[Problem]:
-    """What is wrong between the models of a stack and the stack of its cluster."""
+    """Report mismatches between the models' stack and the stack of its cluster."""
     yield from gpu_pools.problems(models, cluster.pools)
     yield from gpu_rollout.problems(models, cluster.pools)
     running = gpu_rollout.without_canaries(models, cluster.pools)
@@ -50,7 +50,7 @@ def problems(
 def _pool(
     path: str, args: ModelServerArgs, cluster: ClusterSettings
 ) -> Iterator[Problem]:
-    """A pool that is not there, or whose nodes would take no replica."""
+    """Report a missing pool, or one whose nodes accept no replica."""
     name = args.node_selector.get(pool_nodes.POOL_LABEL)
     if name is None:
         return
@@ -70,7 +70,7 @@ def _pool(
 def _role(
     path: str, value: object, account: str, namespace: str, cluster: ClusterSettings
 ) -> Iterator[Problem]:
-    """No role for a service account: a server's, or the monitor's, by its name."""
+    """Report a service account (a server's or the monitor's) without its role."""
     accounts = {(i.namespace, i.service_account) for i in cluster.identities.values()}
     if (namespace, account) not in accounts:
         reads = "" if path.endswith("pod_identity") else ", prediction_logs: read"

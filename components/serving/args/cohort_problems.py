@@ -1,4 +1,4 @@
-"""Gates of a rollout that could never decide: no monitor, no labels, no time."""
+"""Check for rollout gates that could never decide: no monitor, no labels, no time."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from components.serving.args.model_server_args import ModelServerArgs
 from components.settings import ABSENT, Problem
 
 SHIPPED_HOURS = 300 / 3600
-"""As images/rollout waits for the log (rollout/cohorts.py)."""
+"""Time until the log is shipped; images/rollout waits as long (rollout/cohorts.py)."""
 
 
 def intervals(models: Mapping[str, ModelServerArgs], model: str) -> Any:
-    """What the monitor counts by interval of a model; None: nothing."""
+    """Return the monitor's interval counts of a model; None if it needs none."""
     wanted = (
         cohort_file.intervals(args.rollout)
         for name, args in models.items()
@@ -31,7 +31,7 @@ def problems(
     watched: list[Watched],
     monitor: MonitorSettings,
 ) -> Iterator[Problem]:
-    """Of all models with a rollout."""
+    """Report the problems of all models with a rollout."""
     known = {one.model: one for one in watched}
     for name, args in models.items():
         rollout = args.rollout
@@ -124,7 +124,7 @@ def _of_labels(
 
 
 def _too_short(path: str, rollout: RolloutSettings) -> Iterator[Problem]:
-    """A deadline before which not even an equal revision could pass all steps."""
+    """Report a deadline that even an equal revision could not meet."""
     labels = rollout.cohorts.labels_within_hours if rollout.gates.by_labels else None
     interval = rollout.cohorts.interval_seconds / 3600
     least = (rollout.min_intervals + 1) * interval + max(labels or 0, SHIPPED_HOURS)

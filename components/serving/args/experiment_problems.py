@@ -1,4 +1,4 @@
-"""Experiments that cannot begin, be counted, or be told from another one."""
+"""Check for experiments that cannot begin, be counted, or be told apart."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HASH_KEY = "MODEL_SERVER_PREDICTION_LOG_HASH_KEY_FILE"
 
 
 def problems(args: ServerArgs) -> Iterator[Problem]:
-    """What of the server's other settings an experiment contradicts."""
+    """Report conflicts of an experiment with the server's other settings."""
     experiment = args.experiment
     if experiment is None:
         return
@@ -66,7 +66,7 @@ def _revisions(args: ServerArgs, experiment: ExperimentSettings) -> Iterator[Pro
 
 
 def _log(args: ServerArgs, experiment: ExperimentSettings) -> Iterator[Problem]:
-    """Records that nobody takes, or in which callers cannot be told apart."""
+    """Report records that nobody collects, or that cannot distinguish callers."""
     if args.monitor is None:
         yield Problem(
             "monitor",
@@ -97,7 +97,7 @@ def _log(args: ServerArgs, experiment: ExperimentSettings) -> Iterator[Problem]:
 def uncounted(
     models: Mapping[str, ServerArgs], monitor: MonitorSettings
 ) -> Iterator[Problem]:
-    """Experiments whose labels the monitor does not take, or keeps too short."""
+    """Report experiments whose labels the monitor lacks or keeps too briefly."""
     for name, args in models.items():
         if not args.experiment or not args.monitor:
             continue
@@ -137,7 +137,7 @@ def _retention(
 
 
 def clashes(models: Mapping[str, ServerArgs]) -> Iterator[Problem]:
-    """Two experiments that would assign the same callers to both treatments."""
+    """Report two experiments that would assign the same callers to both treatments."""
     first: dict[tuple[str, ...], str] = {}
     for name, args in models.items():
         hashed = tuple(args.experiment.hashed()) if args.experiment else ()

@@ -1,4 +1,4 @@
-"""ExternalSecrets: what the External Secrets Operator makes Secrets of."""
+"""ExternalSecrets, from which the External Secrets Operator creates Secrets."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from components.settings import Problem
 
 API_VERSION, KIND = "external-secrets.io/v1", "ExternalSecret"
 WAIT = {"pulumi.com/waitFor": "condition=Ready"}
-"""So that `up` names the secret that cannot be read, not the pods that wait for it."""
+"""So that `up` names the unreadable secret, not the pods that wait for it."""
 
 
 def name(server: str, secret: str, use: SecretUse) -> str:
-    """The Secret in the cluster: each server fills its own."""
+    """Return the name of the Secret in the cluster: each server fills its own."""
     return f"{server}-{secret}" if use.aws else secret
 
 
@@ -39,7 +39,7 @@ def resources(
     labels: Mapping[str, str],
     opts: pulumi.ResourceOptions,
 ) -> list[pulumi.Resource]:
-    """All of a server's, declared."""
+    """Declare all ExternalSecrets of a server."""
     return [
         CustomResource(
             f"{found}-external",
@@ -64,7 +64,7 @@ def _spec(target: str, use: SecretUse) -> dict[str, Any]:
     return {
         "refreshInterval": f"{aws.refresh_minutes}m",
         "secretStoreRef": {"kind": aws.store_kind, "name": aws.store},
-        # Kept if the secret is deleted in AWS: pods that start then still do.
+        # Kept if the secret is deleted in AWS, so that later pods can still start.
         "target": {
             "name": target,
             "creationPolicy": "Owner",
@@ -84,7 +84,7 @@ def _remote(secret: str, key: str, form: str) -> dict[str, str]:
 def clashes(
     models: Mapping[str, ServerArgs], others: Iterable[str]
 ) -> Iterator[Problem]:
-    """Secrets that two would fill; `others`: those that have an owner already."""
+    """Report Secrets that two would fill; `others`: those that have an owner."""
     owners = dict.fromkeys(others, "it holds clients' API keys")
     for server, args in sorted(models.items()):
         for secret, use in sorted(args.secrets.items()):

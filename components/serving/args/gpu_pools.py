@@ -1,4 +1,4 @@
-"""Whether models that ask for GPUs name pools that the cluster has, as it has them."""
+"""Check that the pools of models with GPUs exist in the cluster and match."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from components.settings import Problem
 
 
 def asked(models: Mapping[str, ModelServerArgs]) -> bool:
-    """Whether any of the models names a pool."""
+    """Return whether any of the models names a pool."""
     accelerators = (args.runtime.accelerators for args in models.values())
     return any(gpus and gpus.pool for gpus in accelerators)
 
@@ -20,7 +20,7 @@ def asked(models: Mapping[str, ModelServerArgs]) -> bool:
 def problems(
     models: Mapping[str, ModelServerArgs], pools: Mapping[str, NodePoolBase]
 ) -> Iterator[Problem]:
-    """What is wrong between the models of a stack and the pools of its cluster."""
+    """Report mismatches between the models' stack and the pools of its cluster."""
     for name, args in models.items():
         gpus = args.runtime.accelerators
         if gpus and gpus.pool:

@@ -1,7 +1,7 @@
-"""Whether there are GPUs for a new revision's replicas, and what to do if not.
+"""Check for enough GPUs for a new revision's replicas, and find alternatives.
 
-Stable and canary run side by side during a rollout. Where the pool cannot have both at
-rest, the canary's pods would wait for ever and the rollout with them.
+Stable and canary run side by side during a rollout. If the pool cannot run both, the
+canary's pods and the rollout wait forever.
 """
 
 from __future__ import annotations
@@ -23,48 +23,48 @@ Pools = Mapping[str, NodePoolBase]
 
 
 class Way(StrEnum):
-    """How a revision can be compared where GPUs are scarce, the best first."""
+    """How a revision can be compared with scarce GPUs, the best first."""
 
     SURGE = "surge"
-    """Beside the old one, with GPUs of its own."""
+    """Beside the old one, with separate GPUs."""
     LEND = "lend"
     """With replicas of the old one."""
     REPLAY = "replay"
-    """Offline, on the GPUs of one replica, without requests of callers."""
+    """Offline, on the GPUs of one replica, without callers' requests."""
     RECREATE = "recreate"
-    """In its place, in a stated window."""
+    """In place of the old one, in an announced window."""
 
 
 @dataclass(frozen=True)
 class Situation:
-    """A rollout and the room that there is for it."""
+    """A rollout and the pool's free capacity for it."""
 
     replicas: int
-    """Of the old revision, at rest."""
+    """Replicas of the old revision at rest."""
     canary: int
-    """Of the new one, at rest."""
+    """Replicas of the new one at rest."""
     replica_gpus: int
     free_replicas: int
-    """For which the pool has GPUs beside everything else at rest."""
+    """Replicas for which the pool has GPUs, beside everything else at rest."""
     is_lent: bool = False
-    """Whether the old revision lends the replicas already."""
+    """Whether the old revision already lends the replicas."""
     peak: float | None = None
-    """Requests per second when there are the most; None: not known."""
+    """Peak requests per second; None: unknown."""
     by_replica: float | None = None
-    """Requests per second that a replica answers; None: not known."""
+    """Requests per second of one replica; None: unknown."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What can be done; `ways` are empty where nothing can."""
+    """Possible alternatives; `ways` is empty if there are none."""
 
     ways: tuple[Way, ...]
     missing_gpus: int
-    """For both revisions side by side."""
+    """GPUs for both revisions side by side."""
 
 
 def choose(it: Situation) -> Plan:
-    """The ways that are possible, the best first."""
+    """Return the possible ways, the best first."""
     missing = max(0, it.canary - it.free_replicas) * it.replica_gpus
     if not missing:
         return Plan((Way.SURGE,), 0)
@@ -77,14 +77,14 @@ def choose(it: Situation) -> Plan:
 
 
 def _bears(it: Situation) -> bool:
-    """Whether all replicas but one bear the peak, as far as that is known."""
+    """Return whether all replicas but one can carry the peak, as far as known."""
     if it.peak is None or it.by_replica is None:
         return True
     return it.peak <= (it.replicas - 1) * it.by_replica
 
 
 def problems(models: Models, pools: Pools) -> Iterator[Problem]:
-    """Rollouts that would wait for GPUs for ever."""
+    """Report rollouts that would wait forever for GPUs."""
     for name, (pool, situation) in situations(models, pools).items():
         plan = choose(situation)
         if plan.missing_gpus:
@@ -92,7 +92,7 @@ def problems(models: Models, pools: Pools) -> Iterator[Problem]:
 
 
 def situations(models: Models, pools: Pools) -> dict[str, tuple[str, Situation]]:
-    """By model, the pool and the situation of rollouts on GPUs."""
+    """Return the pool and the situation of rollouts on GPUs, by model."""
     found = {}
     for name, args in models.items():
         pool = pool_room.pool_of(args) or ""
@@ -104,9 +104,9 @@ def situations(models: Models, pools: Pools) -> dict[str, tuple[str, Situation]]
 
 
 def without_canaries(models: Models, pools: Pools) -> dict[str, ModelServerArgs]:
-    """The models, without the new revisions for which there are no GPUs.
+    """Return the models without the new revisions for which there are no GPUs.
 
-    What is said of those needs not be said of the pool again.
+    This avoids a second report about the same pool.
     """
     found = dict(models)
     for name, (_, situation) in situations(models, pools).items():
@@ -124,9 +124,9 @@ def _without_canary(args: ModelServerArgs) -> ModelServerArgs:
 def _situation(
     name: str, args: ModelServerArgs, models: Models, pool: NodePoolBase
 ) -> Situation | None:
-    """None where nothing is known of the pool, or the old revisions alone are too many.
+    """Return None if the pool is unknown, or if it cannot hold the old revisions.
 
-    That is the pool's problem, with or without a rollout.
+    The latter is a problem of the pool, with or without a rollout.
     """
     rollout, gpus = args.rollout, args.runtime.accelerators
     assert rollout

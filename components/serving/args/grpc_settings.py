@@ -1,4 +1,4 @@
-"""What speaks against a public way for gRPC."""
+"""Check the public gRPC route of a model server."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from components.serving.settings.versions import MOST_RULES
 from components.settings import Problem
 
 MOST_REVISIONS = MOST_RULES - 2
-"""A rule of the GRPCRoute for each by name, one for unknown names, one by weight."""
+"""Rules of the GRPCRoute: one per revision name, one for unknown names, one by
+weight."""
 
 
 def grpc_problems(args: ServerArgs) -> Iterator[Problem]:
-    """A way to a server that speaks no gRPC; more revisions than a route holds."""
+    """Report a server without gRPC, and more revisions than a route can hold."""
     if not args.grpc_route:
         return
     kind, facts = args.runtime.kind, args.runtime.FACTS

@@ -1,4 +1,4 @@
-"""What cannot scale to zero, and wake budgets that callers never get."""
+"""Check for models that cannot scale to zero, and for useless wake budgets."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from components.serving.args.server_args import ServerArgs
 from components.settings import Problem
 
 HEAD_KIB = 64
-"""Of a request's line and headers, which the gateway lets through up to 60 KiB."""
+"""Size of a request's line and headers; the gateway accepts up to 60 KiB."""
 
 
 def problems(args: ServerArgs) -> Iterator[Problem]:
-    """What cannot sleep, and budgets that callers never get."""
+    """Report obstacles to scaling to zero, and limits that requests would exceed."""
     idle = args.scaling.idle
     if idle is None:
         return

@@ -1,4 +1,4 @@
-"""A rollout with the replicas that there are: the old revision lends some to the new.
+"""A rollout within the existing replicas: the old revision lends some to the new one.
 
 While it lends, neither autoscaler changes its number: together they have the old
 revision's replicas at rest.
@@ -16,16 +16,16 @@ from components.serving.settings.scaling_settings import Scaling
 from components.settings import ABSENT, Problem
 
 LEAST_REPLICAS = 3
-"""With two, the one that is left would have twice its load."""
+"""With two replicas, the remaining one would get twice its load."""
 PATH = "rollout.lend.replicas"
 
 
 def scaling(
     own: Scaling, lender: Scaling, rollout: RolloutSettings, revision: str
 ) -> Scaling:
-    """A revision's replicas while the old one lends some; else its own.
+    """Return a revision's replicas while the old one lends some; otherwise its own.
 
-    `lender`: of the old revision.
+    `lender`: replicas of the old revision.
     """
     if rollout.lend is None:
         return own
@@ -48,7 +48,7 @@ def _fixed(own: Scaling, replicas: int) -> Scaling:
 
 
 def problems(args: ServerArgs) -> Iterator[Problem]:
-    """Too few replicas to lend one; more load than those have that are left."""
+    """Report too few replicas to lend one, or too much load for the remaining ones."""
     rollout = args.rollout
     if rollout is None or rollout.lend is None or rollout.from_ not in args.revisions:
         return
@@ -88,7 +88,7 @@ def _overloads(
     rollout: RolloutSettings, lend: LendSettings, replicas: int, by_replica: float
 ) -> Iterator[Problem]:
     peak, left = lend.peak_requests_per_second, replicas - lend.replicas
-    # It lends one after the other, each once the canary has the share of those before.
+    # It lends them in turn, each once the canary has the share of those before.
     share = 1 - (lend.replicas - 1) / replicas
     if peak * share > left * by_replica:
         yield Problem(
@@ -115,9 +115,9 @@ def _overloads(
 
 
 def allowed(rollout: RolloutSettings, left: int, lent: int) -> list[int]:
-    """Weights that the controller gives to so many replicas of the canary.
+    """Return the weights that the controller gives to this many canary replicas.
 
-    It asks for the weight's share of the old revision's ready replicas
+    It requires the weight's share of the old revision's ready replicas
     (images/rollout/rollout/verdict.py).
     """
     weights = [*(step.weight for step in rollout.steps), 100]

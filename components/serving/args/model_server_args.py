@@ -1,4 +1,4 @@
-"""What can be said about a model server; every default is safe for production."""
+"""Settings of a model server; every default is safe for production."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ _OF_REVISION = ("model_image", "image", "scaling", "resources", "arm")
 
 
 class ModelServerArgs(Settings):
-    """A model server: which model, how it is reached, scaled, drained and watched."""
+    """A model server: its model, routes, scaling, drain and monitoring."""
 
     model_image: ImageReference | None = None
     """Image that holds the model's folder, mounted read-only. Required, except with
@@ -146,7 +146,7 @@ class ModelServerArgs(Settings):
         return self.model or server
 
     def public_paths(self, server: str) -> tuple[str, ...]:
-        """What of the server the gateway lets through."""
+        """Return the server's paths that the gateway lets through."""
         return self.runtime.public_paths(self.served(server))
 
     def secret_names(self, server: str) -> dict[str, str]:
@@ -158,14 +158,14 @@ class ModelServerArgs(Settings):
 
     @property
     def weights_moved(self) -> RolloutSettings | None:
-        """What the rollout controller does with the weights; None: settings do."""
+        """Return how a rollout changes the weights; None: settings hold them."""
         if self.experiment:
             return self.experiment.as_rollout()
         return self.rollout
 
     @property
     def unit_header(self) -> str:
-        """The header that names an experiment's callers; empty without one."""
+        """Return the header that identifies an experiment's callers, if any."""
         found = self.experiment and self.experiment.assign_by
         return found.header if found else ""
 
@@ -181,11 +181,11 @@ class ModelServerArgs(Settings):
 
     @property
     def api_versions(self) -> tuple[Route, ...]:
-        """The public paths, by whichever setting they are given."""
+        """Return the public paths, from whichever setting has them."""
         return (self.route,) if self.route else self.routes
 
     def claims(self, owner: str = "", path: str = "") -> list[Claim]:
-        """The public paths with the places of their settings below `path`."""
+        """Return the public paths with the locations of their settings below `path`."""
         if self.route:
             return [Claim(f"{path}route", owner, self.route)]
         return [
@@ -194,7 +194,7 @@ class ModelServerArgs(Settings):
         ]
 
     def of(self, revision: str) -> ModelServerArgs:
-        """The settings of one revision, as if it were the server's only one."""
+        """Return the settings of one revision, as if it were the server's only one."""
         own = self.revisions[revision]
         said = {name: getattr(own, name) for name in _OF_REVISION}
         said = {name: value for name, value in said.items() if value is not None}
@@ -211,13 +211,13 @@ class ModelServerArgs(Settings):
         )
 
     def weight_of(self, revision: str) -> int:
-        """Percent of the requests; with a rollout as it begins."""
+        """Return the percentage of requests; with a rollout, the initial one."""
         if moved := self.weights_moved:
             return WHOLE if revision == moved.from_ else 0
         return self.revisions[revision].weight or 0
 
     def contradictions(self) -> Iterator[Problem]:
-        """What no pods could be made of, or no route; bounds out of reach."""
+        """Report settings that give no pods or no route, and unreachable bounds."""
         yield from self._models()
         yield from self._routes()
         yield from grpc_problems(self)
@@ -236,7 +236,7 @@ class ModelServerArgs(Settings):
                     yield replace(problem, path=f"revisions.{name}.{problem.path}")
 
     def _unwatched(self) -> Iterator[Problem]:
-        """A monitor of records that nobody sends it; a sink of records nobody makes."""
+        """Report a monitor without records, and a sink without a source."""
         logs = self.runtime.FACTS.logs_predictions
         if self.prediction_log.sink and not logs:
             yield Problem(
@@ -255,7 +255,7 @@ class ModelServerArgs(Settings):
             )
 
     def _models(self) -> Iterator[Problem]:
-        """No model, or one beside those of the revisions."""
+        """Report a missing model, or one beside those of the revisions."""
         streamed = bool(self.runtime.weights)
         if not self.revisions and self.model_image is None and not streamed:
             yield Problem(
@@ -274,7 +274,7 @@ class ModelServerArgs(Settings):
             )
 
     def _routes(self) -> Iterator[Problem]:
-        """Two ways of saying one thing; paths that overlap; more than a route holds."""
+        """Report duplicate settings, overlapping paths, and too many rules."""
         if self.route and self.routes:
             yield Problem(
                 "routes",
@@ -317,6 +317,6 @@ class ModelServerArgs(Settings):
             )
 
     def _bounds(self) -> Iterator[Problem]:
-        """What the server cannot do; targets and thresholds out of reach."""
+        """Report unsupported settings, and targets out of reach."""
         yield from self.runtime.problems(self)
         yield from bound_problems.problems(self)

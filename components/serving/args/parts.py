@@ -1,4 +1,4 @@
-"""What a model server is made of: one Deployment, or one for each revision."""
+"""The parts of a model server: one Deployment, or one for each revision."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Part:
 
     @property
     def selector(self) -> dict[str, str]:
-        """What chooses its pods and no other's."""
+        """Return the labels that select its pods and no others."""
         common = naming.selector(PROGRAM, instance=self.server)
         return {**common, **self.own_labels}
 
@@ -67,7 +67,7 @@ def parts(server: str, args: ModelServerArgs) -> tuple[Part, ...]:
 
 
 def clashes(models: dict[str, ModelServerArgs]) -> dict[tuple[str, str], str]:
-    """Parts whose objects would have the names of an earlier server's, by whose."""
+    """Report parts whose objects would have the names of another server's."""
     owners: dict[str, str] = {}
     found = {}
     for server, args in sorted(

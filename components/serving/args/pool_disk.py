@@ -1,4 +1,4 @@
-"""Whether the disks of the pools that models name have room for prediction logs."""
+"""Check that the disks of the models' pools have room for prediction logs."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from components.settings import Problem
 def problems(
     models: Mapping[str, ModelServerArgs], pools: Mapping[str, NodePoolBase]
 ) -> Iterator[Problem]:
-    """Prediction logs for which a node of the pool has no room.
+    """Report prediction logs that do not fit on a node of the pool.
 
-    One replica a node is counted: how many land on one is the scheduler's to say.
+    The check counts one replica per node: the scheduler decides how many share one.
     """
     for name, args in models.items():
         chosen = pool_room.pool_of(args)

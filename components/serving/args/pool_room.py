@@ -1,7 +1,7 @@
-"""Whether the pools that models name have room for their replicas.
+"""Check that the models' pools have room for their replicas.
 
-A lower bound of what replicas take: of the pool's types the one that holds most of
-them, without the gaps that scheduling leaves. What is refused could never run.
+The check uses a lower bound: the pool's type that holds the most replicas, without the
+gaps that scheduling leaves. Whatever it rejects could never run.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ Pools = Mapping[str, NodePoolBase]
 
 @dataclass(frozen=True)
 class Demand:
-    """What a model takes of its pool, in shares of all that the pool may become."""
+    """A model's demand on its pool, in shares of the pool's maximum size."""
 
     model: str
     least: Fraction
-    """Replicas at rest, and those for which room is kept."""
+    """Replicas at rest, and reserved ones."""
     most: Fraction
-    """As many replicas as the autoscaler may make."""
+    """Maximum replicas of the autoscaler."""
     replicas: int
-    """The most replicas."""
+    """Maximum number of replicas."""
 
 
 def pool_of(args: ModelServerArgs) -> str | None:
@@ -65,7 +65,7 @@ def problems(models: Mapping[str, ModelServerArgs], pools: Pools) -> Iterator[Pr
 
 
 def requests(args: ModelServerArgs) -> tuple[int, int]:
-    """Millicores and MiB that a replica's pod requests, with what ships its log."""
+    """Millicores and MiB that a replica's pod requests, with its log shipper."""
     asked = args.resources
     ships = args.prediction_log.is_shipped
     return (
@@ -89,7 +89,7 @@ def replicas_per_node(args: ModelServerArgs, t: InstanceType) -> int:
 def _too_large(
     model: str, args: ModelServerArgs, pool: NodePoolBase
 ) -> Iterator[Problem]:
-    """Requests of a replica beyond a node's; of those with GPUs the runtime says it."""
+    """Report a replica that exceeds a node; the runtime reports those with GPUs."""
     if args.runtime.accelerators:
         return
     asked = args.resources
@@ -107,7 +107,7 @@ def _too_large(
 def _too_slow(
     model: str, args: ModelServerArgs, name: str, pool: ElasticPool
 ) -> Iterator[Problem]:
-    """Nodes that are removed, or replaced for their age, while a model still loads."""
+    """Report nodes that are removed or replaced for age while a model still loads."""
     load = args.lifecycle.startup_seconds
     path = f"models.{model}.lifecycle.startup_seconds"
     if load > pool.model_load_seconds:
@@ -131,7 +131,7 @@ def _too_slow(
 
 
 def demand(model: str, args: ModelServerArgs, pool: NodePoolBase) -> Demand | None:
-    """What the model takes; None where no node of the pool holds a replica."""
+    """Return the model's demand; None if no node of the pool holds a replica."""
     every = parts(model, args)
     shares = [share(part.args, pool) for part in every]
     if None in shares:
@@ -148,7 +148,7 @@ def demand(model: str, args: ModelServerArgs, pool: NodePoolBase) -> Demand | No
 
 
 def share(args: ModelServerArgs, pool: NodePoolBase) -> Fraction | None:
-    """What one replica takes of the pool; None where none of its nodes holds one."""
+    """Return the pool's share of one replica; None if none of its nodes holds one."""
     room = max(
         it.nodes_max * replicas_per_node(args, catalog.instance_type(it.instance_type))
         for it in pool_reach.reach(pool)

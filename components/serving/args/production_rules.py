@@ -1,4 +1,4 @@
-"""What models must have once production depends on them (`production: true`)."""
+"""Requirements for models in production (`production: true`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def problems(
     *,
     gateway_is_internal: bool,
 ) -> Iterator[Problem]:
-    """Where the models and their monitor fall short of production."""
+    """Report where the models and their monitor do not meet the requirements."""
     for name, args in models.items():
         if not gateway_is_internal and (args.api_versions or args.grpc_route):
             yield from _open(f"models.{name}.", args)
@@ -49,7 +49,7 @@ def _single(path: str, args: ModelServerArgs) -> Iterator[Problem]:
 
 
 def _console(monitor: MonitorSettings) -> Iterator[Problem]:
-    """Pages that ask for no password, on every node's address."""
+    """Report console pages without a password on every node's address."""
     if monitor.console and monitor.console.node_port:
         yield Problem(
             "monitor.console.node_port",

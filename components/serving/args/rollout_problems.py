@@ -1,4 +1,4 @@
-"""Weights of revisions: given, or moved by a rollout."""
+"""Check the weights of revisions: fixed, or set by a rollout."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from components.settings import Problem
 
 
 def problems(args: ServerArgs) -> Iterator[Problem]:
-    """Weights that do not add up; a rollout that cannot begin, or be seen."""
+    """Report wrong sums of weights, and rollouts that cannot begin or be measured."""
     rollout = args.rollout
     if rollout is None:
         if args.experiment is None:
@@ -62,10 +62,10 @@ def problems(args: ServerArgs) -> Iterator[Problem]:
 
 
 def clashes(models: Mapping[str, ServerArgs]) -> Iterator[Problem]:
-    """Objects of a rollout that would have the names of another server's."""
+    """Report objects of a rollout that would have the names of another server's."""
     for name, args in models.items():
         other = rollout_file.traffic_route(name)
-        # Its policies name that route before a rollout and after one, too.
+        # Its policies target that route before and after a rollout, too.
         if args.revisions and other in models:
             yield Problem(
                 f"models.{other}",

@@ -1,4 +1,4 @@
-"""What the checks between a model server's settings read."""
+"""The interface that the checks across a model server's settings use."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from components.serving.settings.versions import Route
 
 
 class ServerArgs(ReplicaArgs, Protocol):
-    """The settings that checks in files of their own look at."""
+    """The settings that checks in separate modules read."""
 
     @property
     def runtime(self) -> AnyRuntime: ...

@@ -1,4 +1,4 @@
-"""Copies that the new revision cannot answer, or that must not be answered."""
+"""Check for copies that the new revision cannot, or must not, answer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PERCENT = "rollout.shadow.percent"
 
 
 def problems(args: ServerArgs) -> Iterator[Problem]:
-    """More copies than the replicas answer; requests with effects of their own."""
+    """Report more copies than replicas can answer, and requests with side effects."""
     rollout = args.rollout
     if rollout is None or rollout.shadow is None:
         return
@@ -49,7 +49,7 @@ def _effects(args: ServerArgs, shadow: ShadowSettings) -> Iterator[Problem]:
 def _load(
     shadow: ShadowSettings, scaling: Scaling, name: str, more: str
 ) -> Iterator[Problem]:
-    """`scaling`: of the revision while it gets copies; `more`: what to raise."""
+    """`scaling`: of the revision while it gets copies; `more`: the setting to raise."""
     by_replica = shadow.replica_requests_per_second or scaling.rate_per_replica
     if by_replica is None:
         yield Problem(

@@ -1,8 +1,8 @@
-"""Servers whose answers come in pieces: their limits are asked for, never assumed.
+"""Servers that stream responses: their limits must be set, never assumed.
 
-The gateway's time limit is for the whole answer. It ends one that still flows, and its
-caller sees status 200 and an answer that stops: nothing counts it as failed but the
-gateway's own figures. So where answers stream, no default says how long one may be.
+The gateway's timeout is for the whole response. If it cuts off a running stream, the
+caller sees status 200 and a truncated response, and only the gateway's own metrics
+count a failure. Streaming servers therefore have no default limit.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from components.settings import ABSENT, Problem
 
 
 def streams(args: ServerArgs) -> bool:
-    """Whether answers come in pieces: by the runtime's nature, or as the user says."""
+    """Return whether responses are streamed, by the runtime or by the settings."""
     return args.runtime.FACTS.streams or args.lifecycle.stream_idle_seconds is not None
 
 
 def problems(args: ServerArgs) -> Iterator[Problem]:
-    """Limits of a server that streams which nobody has thought of."""
+    """Report missing limits of a streaming server."""
     if not streams(args):
         return
     yield from _lifecycle(args)

@@ -1,1 +1,1 @@
-"""What runs: the Deployment, its volumes and environment, scaling, network policy."""
+"""The pods: Deployment, volumes and environment, scaling, network policy."""

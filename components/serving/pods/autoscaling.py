@@ -1,7 +1,8 @@
-"""How many replicas there are, by which signal, and how many may be taken away.
+"""Number of replicas: the scaling signal, and the limit on evictions.
 
-By CPU an HorizontalPodAutoscaler of ours; by requests in flight a ScaledObject, of
-which KEDA makes one. Both go up at once and down one by one after the load stayed low.
+With CPU, our own HorizontalPodAutoscaler; with in-flight requests, a ScaledObject, from
+which KEDA creates one. Both add replicas immediately and remove them one at a time
+after the load has stayed low.
 """
 
 from __future__ import annotations
@@ -22,20 +23,20 @@ SCALE_DOWN_PERIOD_SECONDS = 30
 UP = (("Percent", 100), ("Pods", 2))
 DOWN = (("Pods", 1),)
 POLLING_SECONDS = 5
-"""How often KEDA asks Prometheus of itself; the autoscaler's own questions, every
-15 s unless the control plane says otherwise, are passed on at once."""
+"""How often KEDA itself queries Prometheus. Queries of the autoscaler, every 15 s
+unless the control plane is configured otherwise, are passed on immediately."""
 FAILURES = 3
-"""Failed questions in a row after which KEDA answers by the fallback."""
+"""Failed queries in a row after which KEDA uses the fallback."""
 HOLD_SECONDS = 20
-"""A replica that Prometheus could not scrape counts as before for so long."""
+"""How long the last sample of a replica counts if Prometheus cannot scrape it."""
 
 RATE_SECONDS = 40
-"""Two samples of each replica are within it, at the usual 15 s from one to the next."""
+"""Contains two samples of each replica, at the usual interval of 15 s."""
 RATE_STEP_SECONDS = 5
 
 REQUESTS = "model_requests_total"
 INFLIGHT = "model_inflight"
-"""Each replica's own series; a rule records it for servers that call it otherwise."""
+"""Each replica's own series; a rule records it for servers with another name for it."""
 SCALED_OBJECT = ("keda.sh/v1alpha1", "ScaledObject")
 """API version and kind."""
 
@@ -43,7 +44,7 @@ SCALED_OBJECT = ("keda.sh/v1alpha1", "ScaledObject")
 def autoscaler_spec(
     deployment: str, scaling: Scaling
 ) -> autoscaling.HorizontalPodAutoscalerSpecArgs:
-    """By CPU."""
+    """Return the spec of an autoscaler by CPU."""
     return autoscaling.HorizontalPodAutoscalerSpecArgs(
         scale_target_ref=autoscaling.CrossVersionObjectReferenceArgs(
             api_version="apps/v1", kind="Deployment", name=deployment
@@ -52,7 +53,8 @@ def autoscaler_spec(
         max_replicas=scaling.max_replicas,
         metrics=[
             autoscaling.MetricSpecArgs(
-                # The server's alone: a sidecar's use says nothing of the load.
+                # The server's container only: a sidecar's CPU does not reflect the
+                # load.
                 type="ContainerResource",
                 container_resource=autoscaling.ContainerResourceMetricSourceArgs(
                     container=CONTAINER,
@@ -88,22 +90,22 @@ def _rules(
 
 
 def inflight_query(selector: str) -> str:
-    """Requests in flight in all replicas of the server that `selector` chooses.
+    """Query the in-flight requests of all replicas that `selector` selects.
 
-    One number, or nothing where there is no such series, which is not zero. What was
-    last seen of a replica stays in the sum for a while, so that one failed scrape does
+    The result is one number, or nothing if there is no such series, which is not zero.
+    The last sample of a replica stays in the sum for a while, so one failed scrape does
     not look like less load.
     """
     return f"sum(last_over_time({INFLIGHT}{{{selector}}}[{HOLD_SECONDS}s]))"
 
 
 def rate_query(selector: str) -> str:
-    """Requests per second of all replicas: the most that was seen since the last look.
+    """Query the highest request rate per second of all replicas since the last query.
 
-    A peak between two looks counts. A replica that is gone does not, though its last
-    samples are still there: what was its load is now that of the others. Some servers
-    have no such series before their first request; zero is what they say then, if they
-    are scraped at all.
+    A peak between two queries counts. A removed replica does not count, although its
+    last samples still exist: the other replicas now have its load. Some servers have no
+    such series before their first request; they count as zero if they are scraped at
+    all.
     """
     series = f"{REQUESTS}{{{selector}}}"
     rate = f"sum(irate({series}[{RATE_SECONDS}s]) and {series})"
@@ -120,12 +122,11 @@ def scaled_object_spec(
     *,
     more: Sequence[tuple[str, float]] = (),
 ) -> dict[str, Any]:
-    """By requests in flight, and by their rate where what a replica bears is given.
+    """Return the spec of a ScaledObject by in-flight requests and, if set, by rate.
 
-    `selector`: chooses the server's series. `more`: further queries and what of each is
-    held per replica. Whichever asks for the most replicas decides.
-
-    ValueError without KEDA: what the layer's settings refuse with path and fix.
+    `selector`: selects the server's series. `more`: further queries with their target
+    per replica. The query that requires the most replicas decides. ValueError without
+    KEDA, which the layer's settings reject with path and fix.
     """
     if keda is None or scaling.inflight_per_replica is None:
         raise ValueError(
@@ -147,7 +148,7 @@ def scaled_object_spec(
         "fallback": {
             "failureThreshold": FAILURES,
             "replicas": scaling.fallback_replicas or scaling.min_replicas,
-            # Blind, it never takes a replica away.
+            # Without a signal, it never removes a replica.
             "behavior": "currentReplicasIfHigher",
         },
         "advanced": {
@@ -177,7 +178,7 @@ def _trigger(prometheus: str, query: str, per_replica: float) -> dict[str, Any]:
             "serverAddress": prometheus,
             "query": query,
             "threshold": f"{per_replica:g}",
-            # No answer is a failure, not a load of zero.
+            # No response is a failure, not zero load.
             "ignoreNullValues": "false",
         },
     }
@@ -199,7 +200,7 @@ def _plain_rules(
 def disruption_spec(
     selector: Mapping[str, str], scaling: Scaling
 ) -> policy.PodDisruptionBudgetSpecArgs:
-    """Evictions take away few at a time; a pod that is not ready holds up no drain."""
+    """Limit concurrent evictions; pods that are not ready do not block a drain."""
     return policy.PodDisruptionBudgetSpecArgs(
         selector=meta.LabelSelectorArgs(match_labels=dict(selector)),
         max_unavailable=scaling.max_unavailable,

@@ -1,7 +1,7 @@
 """The sidecar that sends finished files of the prediction log to a sink.
 
-A native sidecar: it starts before the server and ends after it, so that the file which
-the server finishes at its end is sent as well.
+It is a native sidecar: it starts before the server and ends after it, so it also sends
+the file that the server finishes at shutdown.
 https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/
 """
 
@@ -21,20 +21,20 @@ from components.serving.settings.request_settings import (
 
 CONTAINER = "log-shipper"
 PORT = 9102
-"""Metrics and probes."""
+"""Port of metrics and probes."""
 DRAIN_SECONDS = 10
-"""What it may take to send what is left, after the server has ended."""
+"""Time to send the remaining files after the server has ended."""
 VOLUME = "predictions"
 ANNOTATION = "slipway.dev/log-shipper-port"
-"""On a pod: Prometheus scrapes the sidecar at this port, beside the server."""
+"""Pod annotation: Prometheus scrapes the sidecar at this port, beside the server."""
 
 
 MONITOR_ADDRESS = f"http://{naming.MODEL_MONITOR}:{naming.MODEL_MONITOR_PORT}"
-"""Where the monitor of the same namespace takes files."""
+"""URL at which the monitor of the same namespace receives files."""
 
 
 def container(log: PredictionLog) -> core.ContainerArgs:
-    """The sidecar; `log.sink` must be given."""
+    """Return the sidecar's container; `log.sink` must be set."""
     assert log.sink
     sink = MONITOR_ADDRESS if log.sink == MONITOR else log.sink
     variables = {

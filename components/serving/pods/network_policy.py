@@ -1,4 +1,4 @@
-"""Who may talk to a model server, and to whom it may talk: deny, but for these."""
+"""Allowed connections from and to a model server; all others are denied."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from components.serving.settings.egress_settings import Egress
 from components.serving.settings.request_settings import MONITOR
 from components.serving.settings.serving_platform import ServingPlatform
 
-"""Set by the API server on each namespace, so that nobody else can claim a name."""
+"""The API server sets it on each namespace, so no other namespace can use the name."""
 DNS_LABELS = {"k8s-app": "kube-dns"}
-"""Of the pods of the cluster's DNS."""
+"""Labels of the pods of the cluster's DNS."""
 _DNS_PORT = 53
 
 _WAKER = networking.NetworkPolicyPeerArgs(
@@ -44,16 +44,16 @@ def policy_spec(
     pod_identity: bool = False,
     log_sink: str | None = None,
 ) -> networking.NetworkPolicySpecArgs:
-    """In: the gateway and Prometheus, to the server's ports. Out: the cluster's DNS.
+    """Return the policy: ingress from gateway and Prometheus, egress to the DNS.
 
-    With `sleeps` in from the waker, too. With `streams` out also to any HTTPS server,
-    since an object store has no fixed address, and to the node's agent that gives pods
-    their roles; with `pod_identity` to that agent. With `egress` out to whom it names.
+    `sleeps` adds ingress from the waker. `streams` adds egress to any HTTPS server,
+    because an object store has no fixed address, and to the node's agent that provides
+    the pods' roles; `pod_identity` adds egress to that agent only. `egress` adds its
+    own targets. `log_sink`: destination of the prediction log. Its sidecar is scraped,
+    and sends to the monitor or, as with `streams`, to an object store.
 
-    Both directions are named in `policy_types`, so that all else is refused; a node's
-    kubelet, which runs the probes, is let in by every network plugin. `log_sink`: where
-    the prediction log goes; its sidecar is scraped, and sends to the monitor or, as
-    with `streams`, to an object store.
+    `policy_types` has both directions, so all other traffic is denied. Every network
+    plugin admits a node's kubelet, which runs the probes.
     """
     streams = streams or bool(log_sink and log_sink != MONITOR)
     return networking.NetworkPolicySpecArgs(
@@ -123,7 +123,7 @@ def _to_block(
 
 
 def allowance(egress: Egress) -> networking.NetworkPolicyEgressRuleArgs:
-    """One entry of the settings as a rule."""
+    """Return one entry of the settings as a rule."""
     if egress.cidr:
         block = networking.IPBlockArgs(
             cidr=egress.cidr, except_=egress.exceptions or None

@@ -1,4 +1,4 @@
-"""The variables of a model server's container: its own, the settings', from Secrets."""
+"""Variables of a model server's container: its own, the settings', from Secrets."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from components.serving.settings.secret_settings import SecretUse
 
 
 def literal(value: str) -> str:
-    """A value that Kubernetes hands over as it stands here.
+    """Escape a value so that Kubernetes passes it unchanged.
 
-    It replaces `$(NAME)` by a variable, and `$$` by `$`.
+    Kubernetes replaces `$(NAME)` by a variable, and `$$` by `$`.
     https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/
     """
     return value.replace("$", "$$") if "$(" in value or "$$" in value else value
@@ -26,7 +26,7 @@ def variables(
     secrets: Mapping[str, SecretUse],
     names: Mapping[str, str],
 ) -> list[core.EnvVarArgs]:
-    """All of them, each once; `names`: the Secret in the cluster, by the settings'."""
+    """Return all variables, each once; `names`: Secrets in the cluster by setting."""
     values = dict(program.environment)
     if revision and program.revision_variable:
         values[program.revision_variable] = revision
@@ -39,7 +39,7 @@ def variables(
         found.append(
             core.EnvVarArgs(name=program.namespace_variable, value_from=source)
         )
-    # Sorted: the engine hands mappings over sorted, `slipway render` as they stand.
+    # Sorted: the engine passes mappings sorted, `slipway render` in their given order.
     found += [
         core.EnvVarArgs(name=key, value=literal(value))
         for key, value in sorted(environment.items())

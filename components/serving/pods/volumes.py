@@ -1,4 +1,4 @@
-"""What a model server's pod mounts: the model, generated files, places to write."""
+"""Mounts of a model server's pod: the model, generated files, writable folders."""
 
 from __future__ import annotations
 
@@ -60,16 +60,16 @@ def of(
 
 
 def files_name(server: str, files: Mapping[str, str]) -> str:
-    """Name of the ConfigMap of these files: others have another.
+    """Return the name of the ConfigMap of these files, based on their content.
 
-    So that a pod of an older revision that starts again finds its own.
+    A pod of an older revision that restarts thus finds its own files.
     """
     digest = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
     return f"{server}-{digest[:8]}"
 
 
 def key(path: str) -> str:
-    """Key of a file in the ConfigMap."""
+    """Return the key of a file in the ConfigMap."""
     return path.rpartition("/")[2]
 
 

@@ -25,7 +25,7 @@ REVISIONS_KEPT = 5
 
 
 def ports(runtime: Runtime) -> dict[str, int]:
-    """The ports that others reach, by name."""
+    """Return the named ports that others connect to."""
     found = {PORT_NAME: runtime.FACTS.http}
     if runtime.grpc_port:
         found[GRPC_NAME] = runtime.grpc_port
@@ -35,7 +35,7 @@ def ports(runtime: Runtime) -> dict[str, int]:
 
 
 def _probe(path: str, *, period: int, failures: int) -> core.ProbeArgs:
-    # Five seconds: a replica at its CPU limit answers late, and is not to be punished.
+    # Five seconds: a replica at its CPU limit responds late and must not be restarted.
     return core.ProbeArgs(
         http_get=core.HTTPGetActionArgs(path=path, port=PORT_NAME, scheme="HTTP"),
         period_seconds=period,
@@ -45,7 +45,7 @@ def _probe(path: str, *, period: int, failures: int) -> core.ProbeArgs:
 
 
 def _probes(model: str, args: ModelServerArgs) -> dict[str, core.ProbeArgs]:
-    """Liveness waits for the model to be loaded; a slow load is no crash."""
+    """Return the probes: liveness starts once the model is loaded, however slow."""
     facts = args.runtime.FACTS
     ready, live = facts.ready.format(model=model), facts.live.format(model=model)
     startup_seconds = args.lifecycle.startup_seconds
@@ -57,10 +57,10 @@ def _probes(model: str, args: ModelServerArgs) -> dict[str, core.ProbeArgs]:
 
 
 def pre_stop_seconds(args: ModelServerArgs) -> int:
-    """The kubelet's wait before SIGTERM, which also stands in for the server's own.
+    """Return the kubelet's wait before SIGTERM, including the server's own waits.
 
-    A server that stops at once at SIGTERM has its deregistration before it; one that
-    finishes nothing after it, also its drain.
+    For a server that stops immediately at SIGTERM, it includes deregistration; for one
+    that does not finish requests after it, also the drain.
     """
     facts, lifecycle = args.runtime.FACTS, args.lifecycle
     found = lifecycle.pre_stop_seconds
@@ -74,7 +74,7 @@ def pre_stop_seconds(args: ModelServerArgs) -> int:
 def _resources(args: ModelServerArgs) -> core.ResourceRequirementsArgs:
     found = pod_defaults.resources(**args.resources.model_dump())
     if gpus := args.runtime.accelerators:
-        # Of what cannot be shared, requests and limits are the same.
+        # Requests and limits of resources that cannot be shared are equal.
         count = {RESOURCE: str(gpus.replica_gpus)}
         return core.ResourceRequirementsArgs(
             requests={**_mapping(found.requests), **count},
@@ -90,11 +90,11 @@ def _mapping(values: Any) -> dict[str, str]:
 def _placement(
     selector: Mapping[str, str], instance_types: Sequence[str]
 ) -> dict[str, Any]:
-    """Apart from each other where there is room: over nodes and over zones.
+    """Spread replicas over nodes and zones where possible.
 
-    `instance_types`: the only ones that nodes may be of; empty for all.
-    `pod-template-hash`: each revision is spread by itself, else a rolling update
-    balances old and new together and leaves the new ones on one node.
+    `instance_types`: the only node types allowed; empty for all. `pod-template-hash`:
+    each revision is spread separately. Otherwise a rolling update balances old and new
+    pods together and leaves the new ones on one node.
     """
     match = meta.LabelSelectorArgs(match_labels=dict(selector))
     keys = ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
@@ -176,7 +176,7 @@ def _container(
 
 
 def _strategy(args: ModelServerArgs) -> apps.DeploymentStrategyArgs:
-    """No old pod goes before a new one is ready, but where that would wait for ever."""
+    """Old pods wait for ready new ones, except where that would take forever."""
     gpus = args.runtime.accelerators
     surge, unavailable = gpus.surge if gpus else (1, 0)
     return apps.DeploymentStrategyArgs(
@@ -196,10 +196,10 @@ def deployment_spec(
     revision: str = "",
     files: str = "",
 ) -> apps.DeploymentSpecArgs:
-    """The Deployment's spec. `replicas` is left out: it is the autoscaler's.
+    """Return the Deployment's spec, without `replicas`, which the autoscaler owns.
 
-    `revision`: the name that the server reports, if it has one by the settings;
-    `files`: the ConfigMap with the runtime's files, if it has some.
+    `revision`: the name that the server reports, if the settings name one. `files`: the
+    ConfigMap with the runtime's files, if any.
     """
     model, facts = args.served(name), args.runtime.FACTS
     secrets = args.secret_names(name)

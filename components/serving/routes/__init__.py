@@ -1,1 +1,1 @@
-"""How requests reach the pods: routes, retries, access, the waker of idle models."""
+"""How requests reach the pods: routes, retries, access control and the waker."""

@@ -11,15 +11,15 @@ from components.serving.settings.access_settings import SECONDS, Access, Jwt, Ra
 
 API_VERSION = "gateway.envoyproxy.io/v1alpha1"
 CLIENT_HEADER = "x-client-id"
-"""Says to the model server and to the gateway's access log whose key it was. Where a
-key is asked for, the gateway overwrites what a client wrote into it."""
+"""Header that names the client to the model server and to the gateway's access log.
+Where a key is required, the gateway overwrites the client's own value."""
 SUBJECT_HEADER = "x-client-subject"
-"""The same of a token. Another header, as Envoy removes the ones that come from tokens
-from all requests of a listener, even where keys are asked for:
+"""The same for a token. It is a separate header, because Envoy removes headers that
+come from tokens from all requests of a listener, even where keys are required:
 https://github.com/envoyproxy/envoy/pull/46586"""
 PROVIDER = "issuer"
 JWKS_KEY = "jwks"
-"""The key of a ConfigMap that Envoy Gateway takes a JSON Web Key Set from."""
+"""Key of the ConfigMap from which Envoy Gateway reads a JSON Web Key Set."""
 ANY_ADDRESS = ("0.0.0.0/0", "::/0")
 BEARER = {"name": "Authorization", "valuePrefix": "Bearer "}
 UNITS = {"second": "Second", "minute": "Minute", "hour": "Hour"}
@@ -36,20 +36,20 @@ class Policy:
 
 
 def jwks_name(route: str) -> str:
-    """The ConfigMap with the issuer's public keys."""
+    """Return the name of the ConfigMap with the issuer's public keys."""
     return f"{route}-jwks"
 
 
 def jwks_data(jwt: Jwt) -> dict[str, str]:
-    """Content of that ConfigMap."""
+    """Return the data of that ConfigMap."""
     return {JWKS_KEY: json.dumps(jwt.jwks, sort_keys=True)}
 
 
 def request_filters(access: Access | None) -> list[Object]:
-    """What is taken off a request after it was checked.
+    """Return the filters that remove credentials from a request after the check.
 
-    Whoever has the caller's token can call, as the caller, whatever else trusts its
-    issuer. Envoy removes an API key by itself (`sanitize`); a token it passes on.
+    The holder of a caller's token can call everything else that trusts its issuer as
+    that caller. Envoy removes an API key by itself (`sanitize`) but passes a token on.
     """
     if access is None or access.jwt is None or access.jwt.forward_token:
         return []
@@ -60,10 +60,10 @@ def request_filters(access: Access | None) -> list[Object]:
 def policies(
     server: str, access: Access | None, traffic: Object, *, route: str = ""
 ) -> Iterator[Policy]:
-    """What stands before the HTTPRoute; a policy that is wrong closes it, with 500.
+    """Return the policies of the HTTPRoute; an invalid policy closes it with 500.
 
-    `traffic`: what else its one BackendTrafficPolicy says, for a second would be void.
-    `route`: the HTTPRoute, if it has not the server's name.
+    `traffic`: the rest of its single BackendTrafficPolicy, because a second one would
+    have no effect. `route`: the HTTPRoute, if it has not the server's name.
     """
     name = route or server
     targets = [
@@ -91,7 +91,7 @@ def _identity(route: str, access: Access) -> Object:
                 "credentialRefs": [
                     {"group": "", "kind": "Secret", "name": keys.secret}
                 ],
-                # Only from a header: addresses stand in logs.
+                # Only from a header: addresses appear in logs.
                 "extractFrom": [{"headers": [keys.header]}],
                 "forwardClientIDHeader": CLIENT_HEADER,
                 "sanitize": True,
@@ -104,7 +104,7 @@ def _identity(route: str, access: Access) -> Object:
         "issuer": jwt.issuer,
         "audiences": list(jwt.audiences),
         "claimToHeaders": [{"claim": jwt.client_claim, "header": SUBJECT_HEADER}],
-        # Envoy would look for one in the address too, which logs hold.
+        # Envoy would also look for one in the URL, which logs contain.
         "extractFrom": {"headers": [BEARER]},
     }
     if jwt.jwks_uri:
@@ -128,12 +128,12 @@ def _rates(access: Access) -> Object:
             for value in ANY_ADDRESS
         ]
     if total:
-        # With a selector that all requests match: a rule without one counts only those
-        # that no other rule does.
+        # With a selector that matches all requests: a rule without one counts only
+        # requests that no other rule matches.
         everything = {"path": {"type": "PathPrefix", "value": "/"}}
         rules.append(_rule(total, everything))
     elif each:
-        # A token without the claim: all of its like share one client's rate.
+        # Tokens without the claim share one client's rate.
         rules.append(_rule(each))
     return {"rateLimit": {"local": {"rules": rules}}} if rules else {}
 
@@ -150,7 +150,7 @@ def _body(access: Access) -> Object:
 
 
 def _answers(access: Access) -> Iterator[Object]:
-    """The gateway's refusals, in the form that the model server gives its own."""
+    """The gateway's error responses, in the format of the model server's own."""
     if access.api_keys:
         header = access.api_keys.header
         yield _answer(401, "unauthorized", f"no key in {header}, or an unknown one")
@@ -195,7 +195,7 @@ def _answer(
         response["header"] = {"set": listed}
     return {
         "match": {"statusCodes": [{"type": "Value", "value": status}]},
-        # The model server's own answers stay as they are.
+        # The model server's own responses stay unchanged.
         "source": "Local",
         "response": response,
     }

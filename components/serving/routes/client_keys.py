@@ -27,7 +27,7 @@ class ClientKeys(pulumi.ComponentResource):
         namespace: str,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        """`keys`: by client, by the Secret's name."""
+        """Create the Secrets; `keys`: by client, by the Secret's name."""
         super().__init__("slipway:serving:ClientKeys", name, None, opts)
         for secret, clients in keys.items():
             kubernetes.core.v1.Secret(

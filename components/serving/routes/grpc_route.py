@@ -1,7 +1,7 @@
-"""The public way to a model over gRPC: a GRPCRoute at the gateway that HTTP has, too.
+"""The public gRPC route of a model: a GRPCRoute at the gateway that HTTP also uses.
 
-gRPC's paths name service and method and nothing else, the same for all models; so
-callers name the server in a header, as they name a revision
+gRPC paths contain only service and method, which are the same for all models. Callers
+therefore name the server in a header, as they name a revision
 (docs/decisions/0029-grpc-at-the-gateway.md).
 """
 
@@ -32,11 +32,11 @@ Object = dict[str, Any]
 def route_spec(
     server: str, args: ModelServerArgs, parts: Sequence[Part], platform: ServingPlatform
 ) -> Object:
-    """Public methods go to the server that the header names, unchanged.
+    """Return the spec that routes public methods to the server that the header names.
 
-    Each revision by its name, all others by weight: of matches with equal methods the
-    one with more headers decides, then exact ones come before patterns. What stays
-    comes first, as in the HTTPRoute.
+    Requests are unchanged. Each revision has a rule by name; all others are by weight.
+    Of matches with equal methods, the one with more headers wins, then exact ones
+    precede patterns. Permanent rules come first, as in the HTTPRoute.
     """
     methods = args.runtime.FACTS.grpc_public
     named = [_header(MODEL_HEADER, server)]
@@ -88,10 +88,10 @@ def _method(path: str) -> Object:
 def guarded(
     policies: Iterable[Policy], server: str, args: ModelServerArgs
 ) -> Iterator[Policy]:
-    """The policies of the server's HTTPRoute for its GRPCRoute as well.
+    """Apply the policies of the server's HTTPRoute to its GRPCRoute as well.
 
     A GRPCRoute has no timeouts of its own, and Envoy would end calls after 15 s. The
-    HTTPRoute's rules say the same, and theirs come first.
+    HTTPRoute's rules set the same timeouts and take precedence.
     """
     target = {
         "group": API_VERSION.partition("/")[0],

@@ -1,9 +1,9 @@
-"""What a route names: it must be there before the route, and go after it.
+"""Objects that a route refers to: they must be created before it and deleted after.
 
-A gateway answers 500 to every request of a rule that names a Service, or an answer of
-its own, that does not exist, be it one share of several or a mirror that nobody waits
-for. So a route depends on all that it names, read from the route itself: the engine
-makes what is depended on first, and removes it last.
+A gateway returns 500 for every request of a rule that refers to a missing Service or
+filter, even for one share of several, or for a mirror whose response nobody waits for.
+A route therefore depends on all its references, which are read from the route itself.
+The engine creates dependencies first and deletes them last.
 https://gateway-api.sigs.k8s.io/reference/spec/#backendref
 """
 
@@ -18,14 +18,14 @@ Thing = TypeVar("Thing")
 
 
 def named(route: Mapping[str, Any]) -> set[Named]:
-    """Backends, mirrors and filters of an HTTPRoute's or GRPCRoute's spec."""
+    """Return backends, mirrors and filters of an HTTPRoute's or GRPCRoute's spec."""
     return {found for rule in route.get("rules", []) for found in _of_rule(rule)}
 
 
 def needed(route: Mapping[str, Any], made: Mapping[Named, Thing]) -> list[Thing]:
-    """What of `made` the route depends on.
+    """Return the objects of `made` that the route depends on.
 
-    Raises LookupError if the route names something that nothing has made.
+    Raises LookupError if the route refers to an object that is not in `made`.
     """
     wanted = sorted(named(route))
     if missing := [name for name in wanted if name not in made]:

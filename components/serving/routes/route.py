@@ -1,7 +1,7 @@
-"""The public way to a model: an HTTPRoute at the gateway, and what it answers itself.
+"""The public route of a model: an HTTPRoute, and the gateway's own responses.
 
-What is public, which revision answers and which versions there are stands here alone:
-to change a weight is to change the HTTPRoute and nothing else.
+Only this module defines public paths, the weights of revisions and the API versions. A
+change of a weight changes the HTTPRoute and nothing else.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ API_VERSION = "gateway.networking.k8s.io/v1"
 KIND = "HTTPRoute"
 FILTER_API_VERSION = "gateway.envoyproxy.io/v1alpha1"
 FILTER_KIND = "HTTPRouteFilter"
-"""Envoy Gateway's own: an answer of its own to what no model is to see."""
+"""Envoy Gateway's filter with a direct response, for requests that reach no model."""
 REVISION_HEADER = "x-model-revision"
 SERVICE_PORT = 80
 
@@ -78,7 +78,7 @@ def traffic_spec(
 def traffic_rules(
     server: str, args: ModelServerArgs, parts: Sequence[Part]
 ) -> list[Object]:
-    """What the controller makes the rules from; it changes the weights alone."""
+    """Return the rules that the controller starts from; it changes only the weights."""
     arms = _stable_first(args, parts)[:2]
     rules = [
         rule for group in _groups(args) for rule in _shared(server, group, args, arms)
@@ -96,22 +96,22 @@ def traffic_rules(
 
 
 def traffic_name(server: str) -> str:
-    """Name of the route of a rollout."""
+    """Return the name of the HTTPRoute of a rollout."""
     return rollout_file.traffic_route(server)
 
 
 def _groups(args: ModelServerArgs) -> list[list[Route]]:
-    """API versions with the same headers; the oldest goes first, and is the last."""
+    """Group API versions by equal headers; the oldest comes first."""
     lasting = [route for route in args.api_versions if not route.headers]
     ending = [route for route in args.api_versions if route.headers]
     return [group for group in (lasting, *([x] for x in reversed(ending))) if group]
 
 
 def _stable_first(args: ModelServerArgs, parts: Sequence[Part]) -> list[Part]:
-    """Of a rollout stable, the canary, then the rest; else all as they are.
+    """Put stable first, then the canary, during a rollout; otherwise keep the order.
 
-    The first rule of the server's own route then leads to stable: at the moment at
-    which a rollout takes its weighted rules away, Envoy may still send theirs there.
+    The first rule of the server's own route then routes to stable: when a rollout takes
+    its weighted rules away, Envoy may still send their requests there for a moment.
     """
     moved = args.weights_moved
     if not moved:
@@ -141,9 +141,9 @@ def parents(platform: ServingPlatform) -> list[Object]:
 def filter_specs(
     server: str, args: ModelServerArgs, parts: Sequence[Part], known: Iterable[str]
 ) -> dict[str, Object]:
-    """What the rules refer to: HTTPRouteFilters by name.
+    """Return the HTTPRouteFilters of the rules, by name.
 
-    `known`: prefixes of all models of the stack; those beside this one's are named too.
+    `known`: prefixes of all models of the stack, which are listed beside this one's.
     """
     routes = args.api_versions
     own = [route.prefix for route in routes]
@@ -179,7 +179,7 @@ def filter_specs(
 
 
 def unknown_revision(server: str, parts: Sequence[Part]) -> dict[str, Object]:
-    """By name, the HTTPRouteFilter for a revision that is not there."""
+    """Return the HTTPRouteFilter for an unknown revision, by name."""
     if not _has_revisions(parts):
         return {}
     answer = _answer(
@@ -197,7 +197,7 @@ def _has_revisions(parts: Sequence[Part]) -> bool:
 def _shared(
     server: str, group: Sequence[Route], args: ModelServerArgs, parts: Sequence[Part]
 ) -> list[Object]:
-    """The rules of API versions with the same headers, for all revisions by weight."""
+    """Rules of API versions with the same headers, for all revisions by weight."""
     paths = args.public_paths(server)
     rest = {"backendRefs": _backends(parts), "timeouts": _timeouts(args)}
     filters = [*request_filters(args.access), *_deprecation_headers(group[0])]
@@ -210,8 +210,8 @@ def _shared(
             }
             for path in paths
         ]
-    # A rule per path and revision would soon be more than a route holds, and the
-    # standard's rewrite takes one path a rule: so Envoy Gateway's, by a pattern.
+    # A rule per path and revision would soon exceed what a route can hold, and the
+    # standard's rewrite takes one path per rule. So this uses Envoy Gateway's pattern.
     filters = without_header([extension(f"{server}-{PREFIX}"), *filters])
     return [{"matches": _public(group, paths), "filters": filters, **rest}]
 
@@ -238,7 +238,7 @@ def _timeouts(args: ModelServerArgs) -> Object:
 def _refusals(
     server: str, args: ModelServerArgs, parts: Sequence[Part]
 ) -> list[Object]:
-    """Rules for what is unknown, each with the gateway's own answer."""
+    """Rules for unknown requests, each with the gateway's own response."""
     routes = args.api_versions
     rules = []
     if _has_revisions(parts):
@@ -314,7 +314,7 @@ def extension(name: str) -> Object:
 
 
 def _answer(code: str, error: str, known: list[str]) -> Object:
-    """404 as the model server itself would say it, with what there is instead."""
+    """A 404 in the model server's format, with the known alternatives."""
     text = f"{error}; there is {', '.join(known)}"
     body = json.dumps({"error": text, "code": code, "known": known})
     return {

@@ -1,7 +1,7 @@
-"""The header by which a copied request is known: no caller's reaches a model server.
+"""The header that marks a copied request; callers' values never reach a model server.
 
-A model server writes requests with it to the log as copies, which count for nothing
-(contracts/prediction_record.yaml). A caller could hide requests by it.
+A model server logs requests with it as copies, which do not count
+(contracts/prediction_record.yaml). A caller could otherwise hide requests.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Object = dict[str, Any]
 
 
 def without_header(filters: Sequence[Object]) -> list[Object]:
-    """A rule's filters, of which one takes the header off requests.
+    """Return a rule's filters with one that removes the header from requests.
 
     A rule can have one filter of that kind.
     """

@@ -1,7 +1,7 @@
-"""What the gateway does when a replica is not there: it asks another one.
+"""How the gateway handles a lost replica: it retries on another one.
 
-A node that dies says nothing: connections to it hang, and Kubernetes takes most of a
-minute to call its pods gone. Until then the proxies find out by themselves
+A node that fails sends no message: connections to it hang, and Kubernetes takes most of
+a minute to mark its pods as gone. Until then the proxies detect it themselves
 (docs/decisions/0028-a-lost-node-loses-no-request.md).
 """
 
@@ -12,25 +12,25 @@ from typing import Any
 from components.serving.args.model_server_args import ModelServerArgs
 
 CONNECT_TIMEOUT = "1s"
-"""The kernel of a host that lives takes a connection at once, however busy it is."""
+"""The kernel of a running host accepts a connection immediately, however busy it is."""
 TRIGGERS = ("connect-failure", "refused-stream", "reset")
-"""Never a status: a server's own 503 says that it is busy, and would be multiplied."""
+"""Never a status: a server's own 503 means overload, and retries would multiply it."""
 EJECTION: dict[str, Any] = {
-    # Two requests that found nobody; what a server answers itself never counts.
+    # Two failed connections; the server's own responses never count.
     "splitExternalLocalOriginErrors": True,
     "consecutiveLocalOriginFailures": 2,
     "consecutive5XxErrors": 0,
     "consecutiveGatewayErrors": 0,
     "interval": "1s",
     "baseEjectionTime": "10s",
-    # Never more than half: where most are ill, it may be the proxy that is.
+    # Never more than half: if most fail, the proxy itself may be the cause.
     "maxEjectionPercent": 50,
 }
 BREAKER: dict[str, Any] = {
-    # What waits for a lost host fails in one moment, and is asked again in that moment:
-    # a budget in percent of what is under way then refuses most of it (measured).
+    # Requests to a lost host fail at the same moment and are retried at that moment. A
+    # budget in percent of active requests then rejects most of them (measured).
     "maxParallelRetries": 4096,
-    # 3 s of 1000 requests a second that wait for nobody; servers bound their own load.
+    # 3 s of 1000 requests a second to a lost host; servers limit their own load.
     "maxConnections": 4096,
     "maxParallelRequests": 4096,
     "maxPendingRequests": 4096,
@@ -40,10 +40,10 @@ Object = dict[str, Any]
 
 
 def traffic(args: ModelServerArgs) -> Object:
-    """The part of a route's BackendTrafficPolicy that meets the loss of replicas.
+    """Return the part of a BackendTrafficPolicy that handles the loss of replicas.
 
-    And an answer that stands still, where answers come in pieces: a node that dies in
-    the midst of one says nothing either.
+    It also ends streamed responses that stall: a node that fails during one sends no
+    message either.
     """
     retries = args.requests.retries
     timeout: Object = {"tcp": {"connectTimeout": CONNECT_TIMEOUT}}
@@ -53,7 +53,7 @@ def traffic(args: ModelServerArgs) -> Object:
         **_kept_callers(args),
         "timeout": timeout,
         "healthCheck": {"passive": EJECTION},
-        # A connection that waits for its next request is found dead, too.
+        # This also detects idle connections that are dead.
         "tcpKeepalive": {"idleTime": "5s", "interval": "1s", "probes": 3},
         "circuitBreaker": BREAKER,
     }
@@ -73,10 +73,10 @@ def traffic(args: ModelServerArgs) -> Object:
 
 
 def _kept_callers(args: ModelServerArgs) -> Object:
-    """The load balancer that keeps an experiment's callers on their revision.
+    """Return the load balancer that keeps an experiment's callers on their revision.
 
-    Where each backend has a filter, as in the weighted rules, Envoy Gateway draws
-    between them by the hash, too (release 1.9.0, envoyproxy/gateway#9629).
+    If each backend has a filter, as in the weighted rules, Envoy Gateway also chooses
+    between backends by the hash (release 1.9.0, envoyproxy/gateway#9629).
     """
     hashed = args.experiment.hashed() if args.experiment else []
     if not hashed:

@@ -1,4 +1,4 @@
-"""The waker of a models stack: holds requests of models that sleep, and wakes them."""
+"""The waker of a models stack: holds requests of idle models and scales them up."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ from components.serving.settings.serving_platform import ServingPlatform
 from components.workload import Workload, http_probe
 
 PORT = 9478
-"""Probes and metrics."""
+"""Port of probes and metrics."""
 FIRST_MODEL_PORT = 20000
-"""Each model has a port of the waker, as a request does not tell which model it is for
+"""Each model has a port of the waker, because a request no longer identifies its model
 once the gateway has changed its path."""
 SETTLE_SECONDS = 10
-"""What it goes on to answer after it took itself out of the endpoints."""
+"""Time for which the waker still responds after it has left the endpoints."""
 OWN_MIB = 128
-"""Memory of the program itself, and of connections that hold no request."""
+"""Memory of the program itself, and of connections without a request."""
 REQUEST_KIB = 16
-"""Of a held request beside its head and body: 14 KiB measured of 1,000 (2026-11-30)."""
+"""Memory of a held request beside its head and body: 14 KiB, measured with 1,000
+(2026-11-30)."""
 CONFIG = "/etc/waker"
 FILE = "models.json"
 
 
 def sleepers(models: Mapping[str, ModelServerArgs]) -> dict[str, ModelServerArgs]:
-    """The models that may sleep."""
+    """Return the models that may scale to zero."""
     return {name: args for name, args in models.items() if args.scaling.idle}
 
 
@@ -62,10 +63,10 @@ class Waker(Workload):
         *,
         deployments: Sequence[str],
     ) -> None:
-        """`models`: those that may sleep.
+        """Create the waker; `models`: those that may scale to zero.
 
-        `deployments`: of all models of the stack, since one that slept and may not any
-        more has to be woken.
+        `deployments`: of all models of the stack, because a model at zero that may no
+        longer scale to zero has to be scaled up.
         """
         super().__init__(
             "slipway:serving:Waker",
@@ -96,7 +97,7 @@ class Waker(Workload):
         self.register_outputs({})
 
     def _file(self) -> str:
-        """What the program reads (images/waker/waker/settings.py)."""
+        """The program's configuration (images/waker/waker/settings.py)."""
         found = []
         for name, args in self._models.items():
             idle, facts = args.scaling.idle, args.runtime.FACTS
@@ -154,7 +155,7 @@ class Waker(Workload):
             spec={
                 "replicas": settings.replicas,
                 "selector": {"matchLabels": self.selector},
-                # A new one covers the models that sleep before an old one goes.
+                # A new pod serves the idle models before an old one stops.
                 "strategy": {
                     "type": "RollingUpdate",
                     "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
@@ -212,7 +213,7 @@ class Waker(Workload):
             },
             "resources": {
                 "requests": {"cpu": "20m", "memory": "64Mi"},
-                # Of heads and bodies as much again for what is on its way.
+                # The same amount again for heads and bodies in transit.
                 "limits": {"cpu": "1", "memory": f"{memory_mib}Mi"},
             },
             "readinessProbe": http_probe("/readyz", "http", seconds=2),

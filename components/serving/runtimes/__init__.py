@@ -1,4 +1,4 @@
-"""What can run a model: one file each, with its settings and what is known of it.
+"""Runtimes of models: one module each, with its settings and its known properties.
 
 runtime: {kind: triton, backend: onnxruntime}
 """
@@ -32,7 +32,7 @@ AnyRuntime = Annotated[
     Onnx | SavedModel | FastApi | Flask | Django | TensorFlowServing | Triton | Vllm,
     Field(discriminator="kind"),
 ]
-"""A runtime, told by its `kind`."""
+"""A runtime, identified by its `kind`."""
 
 __all__ = [
     "ALL",

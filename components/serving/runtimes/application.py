@@ -10,7 +10,7 @@ from components.setting_types import PathPrefix
 
 
 class Application(Ours):
-    """Its own image, which mounts the contract by one line; same variables."""
+    """The team's own image, which mounts the contract in one line; same variables."""
 
     FACTS: ClassVar[Facts] = ADAPTER
     paths: tuple[PathPrefix, ...] = ()

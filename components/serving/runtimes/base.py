@@ -1,4 +1,4 @@
-"""What every runtime says of its pods."""
+"""The interface of all runtimes."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from components.settings import ABSENT, Problem, Settings
 
 MODELS_FOLDER = "/models"
 FILES_FOLDER = "/etc/model-server"
-"""Where the generated configuration of a server lies, unless it says otherwise."""
+"""Folder of a server's generated configuration, unless the runtime overrides it."""
 SCRATCH_FOLDER = "/tmp"  # noqa: S108 the pod's own
 SHARED_MEMORY_FOLDER = "/dev/shm"  # noqa: S108 the pod's own
 
 
 @dataclass(frozen=True)
 class Program:
-    """What runs in the container; empty parts leave the image's own."""
+    """The container's program; empty parts keep the image's own."""
 
     command: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     namespace_variable: str = ""
-    """Variable that is given the pod's namespace."""
+    """Variable for the pod's namespace."""
     revision_variable: str = ""
-    """Variable that is given the revision's name, where it has one."""
+    """Variable for the revision's name, if it has one."""
 
 
 class Runtime(Settings):
-    """What runs the model; `FACTS` is what is known of it without any setting."""
+    """A runtime; `FACTS` has the properties that hold for all settings."""
 
     FACTS: ClassVar[Facts]
     IMAGE_FIX: ClassVar[str] = ""
@@ -50,63 +50,63 @@ class Runtime(Settings):
         return f"{MODELS_FOLDER}/{model}"
 
     def files(self, model: str) -> dict[str, str]:  # noqa: ARG002 others' interface
-        """Generated configuration: content by absolute path."""
+        """Return the generated configuration: content by absolute path."""
         return {}
 
     def own_variables(self, args: ReplicaArgs) -> frozenset[str]:
-        """Variables that settings set: also those that these leave out."""
+        """Return the variables that settings control, including those left out now."""
         program = self.program("", args)
         others = {program.namespace_variable, program.revision_variable}
         return frozenset({*program.environment, *others} - {""})
 
     def mount_points(self) -> frozenset[str]:
-        """Folders and files of the container that are volumes, or may be."""
+        """Return files and folders of the container that are, or may be, volumes."""
         folders = (MODELS_FOLDER, SCRATCH_FOLDER, SHARED_MEMORY_FOLDER)
         return frozenset({*folders, *self.files("")})
 
     def public_paths(self, model: str) -> tuple[str, ...]:
-        """What of the server the gateway lets through."""
+        """Return the server's paths that the gateway lets through."""
         return tuple(path.format(model=model) for path in self.FACTS.public)
 
     @property
     def metrics(self) -> RuntimeMetrics:
-        """What the server measures with these settings."""
+        """Return the server's metrics with these settings."""
         return self.FACTS.metrics
 
     @property
     def grpc_port(self) -> int | None:
-        """The port of gRPC, if it is to be opened."""
+        """Return the gRPC port, if gRPC is enabled."""
         return self.FACTS.grpc if getattr(self, "grpc", False) else None
 
     @property
     def accelerators(self) -> Gpus | None:
-        """The GPUs of a replica."""
+        """Return the GPUs of a replica."""
         return None
 
     @property
     def shared_memory_mib(self) -> int:
-        """Size of /dev/shm; 0: the container's own 64 MiB."""
+        """Return the size of /dev/shm; 0: the container's own 64 MiB."""
         return 0
 
     @property
     def pull_seconds(self) -> int:
-        """What pulling the model takes longer than images do, in seconds."""
+        """Return the seconds for pulling the model, beyond those for images."""
         return 0
 
     @property
     def weights(self) -> str:
-        """Where weights are streamed from, if they are not in the model's image."""
+        """Return where weights are streamed from, if not from the model's image."""
         return ""
 
     def scaling_triggers(
         self,
         selector: str,  # noqa: ARG002 others' interface
     ) -> list[tuple[str, float]]:
-        """Queries that the autoscaler holds per replica, besides requests in flight."""
+        """Return more queries with per-replica targets, beside in-flight requests."""
         return []
 
     def problems(self, args: ReplicaArgs) -> Iterator[Problem]:
-        """What the server cannot do with these arguments."""
+        """Report settings that the server does not support."""
         if "image" not in args.model_fields_set and self.kind != "onnx":
             yield Problem(
                 "image",

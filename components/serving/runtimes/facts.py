@@ -1,4 +1,4 @@
-"""What is known of a kind of server before any model is given to it."""
+"""Known properties of a kind of server, whatever its model."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ OPEN_INFERENCE = "inference.GRPCInferenceService"
 
 @dataclass(frozen=True)
 class Facts:
-    """Ports, paths, manners, figures. `{model}` in a path: the model's name."""
+    """Ports, paths, behaviour and limits. `{model}` in a path: the model's name."""
 
     http: int
     """Port of requests and probes."""
     ready: str
-    """Path that answers 200 once the model is loaded."""
+    """Path that returns 200 once the model is loaded."""
     live: str
     public: tuple[str, ...]
     """Paths that the gateway lets through; all others stay inside the cluster."""
@@ -25,27 +25,28 @@ class Facts:
     metrics_port: int
     metrics_path: str = "/metrics"
     grpc: int | None = None
-    """Port of gRPC, where the server has it and the settings ask for it."""
+    """gRPC port, if the server has one and the settings enable it."""
     grpc_public: tuple[str, ...] = ()
     """Methods of gRPC, `<service>/<method>`, that the gateway lets through."""
     streams: bool = False
-    """Whether answers come in pieces, for as long as the model has something to say."""
+    """Whether responses may be streamed, for as long as the model generates."""
     deregisters: bool = False
-    """Whether it goes on to answer for a while after SIGTERM."""
+    """Whether it still responds for a while after SIGTERM."""
     drains: bool = True
-    """Whether it finishes what is in flight after SIGTERM."""
+    """Whether it finishes in-flight requests after SIGTERM."""
     bounds_requests: bool = False
-    """Whether it takes the settings `requests`."""
+    """Whether it supports the settings `requests`."""
     logs_predictions: bool = False
     """Whether it writes the prediction log."""
     scratch_mib: int = 16
     """Size of /tmp."""
     runs_here: bool = False
-    """Whether the lab runs it; else it is rendered, and tested against its schemas."""
+    """Whether the lab runs it; otherwise it is rendered and tested against its
+    schemas."""
     cannot: tuple[str, ...] = ()
-    """What it cannot do, in the words of docs/how-to/runtimes.md."""
+    """Unsupported features, as listed in docs/how-to/runtimes.md."""
 
 
 def methods(service: str, *names: str) -> tuple[str, ...]:
-    """Methods of one service as `Facts.grpc_public` has them."""
+    """Return the methods of one service in the form of `Facts.grpc_public`."""
     return tuple(f"{service}/{name}" for name in names)

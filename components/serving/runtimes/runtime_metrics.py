@@ -1,4 +1,4 @@
-"""What a server measures of itself, as expressions for the common figures.
+"""A server's own metrics, as expressions for the common metrics.
 
 `$s` in an expression stands for the selector of the server's series.
 """
@@ -19,10 +19,10 @@ class Timing:
     series: str
     kind: Literal["histogram", "summary"] = "histogram"
     per_second: int = 1
-    """How many of the server's units are a second."""
+    """Number of the server's units in a second."""
     last_bucket_seconds: float | None = None
-    """The largest bound of its buckets but +Inf: no quantile is ever above it. None
-    where it is not known, or far beyond what settings can ask for."""
+    """Largest finite bound of its buckets: no quantile exceeds it. None if it is
+    unknown, or far above any possible setting."""
 
     @property
     def has_buckets(self) -> bool:
@@ -32,19 +32,19 @@ class Timing:
 
 @dataclass(frozen=True)
 class RuntimeMetrics:
-    """The common figures in a server's own words; what it does not say: `absent`.
+    """The common metrics as a server's expressions; those it lacks are in `absent`.
 
-    Nothing is made up for a missing figure: its rule and its alert are left out.
+    Nothing replaces a missing metric: its rule and its alert are left out.
     """
 
     ready: str
-    """Series that is 1 for a replica that answers."""
+    """Series that is 1 for a replica that responds."""
     requests: str = ""
-    """Counter of requests, those that failed too."""
+    """Counter of requests, including failed ones."""
     errors: str = ""
-    """Counter of requests that failed by the server's fault."""
+    """Counter of requests that failed through the server's fault."""
     inflight: str = ""
-    """Gauge of requests inside the server, waiting ones too."""
+    """Gauge of requests inside the server, including waiting ones."""
     saturation: str = ""
     """Gauge from 0 to 1: how much of a replica's capacity is in use."""
     latency: Timing | None = None
@@ -52,15 +52,15 @@ class RuntimeMetrics:
     started: str = ""
     """Time at which the server's process started, in seconds."""
     prediction_log: bool = False
-    """Whether it counts records of the prediction log that it lost."""
+    """Whether it counts lost records of the prediction log."""
     native: bool = False
-    """Whether it uses the common names itself, so that nothing is translated."""
+    """Whether it uses the common names itself, so nothing is translated."""
     absent: Mapping[str, str] = field(default_factory=dict)
-    """Common figures that it does not have, and why."""
+    """Common metrics that it does not have, with the reasons."""
 
 
 LAST_BUCKET_SECONDS = 120.0
-"""Of our server's histograms of times (images/model_server)."""
+"""Last finite bucket of our server's histograms of times (images/model_server)."""
 COMMON = RuntimeMetrics(
     ready="model_ready{$s}",
     requests="model_requests_total{$s}",

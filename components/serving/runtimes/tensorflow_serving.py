@@ -1,9 +1,9 @@
 """TensorFlow Serving: rendered and checked against its protobufs, not run here.
 
-Its model versions are numbers of folders. Exactly one is pinned, so that an upload is
-no release. Labels of versions are not used: they do not work over REST, and one that is
-set before its version is loaded ends the server. Which version answers is the route's
-business. https://github.com/tensorflow/serving/issues/1555
+Its model versions are numbered folders. Exactly one is pinned, so that an upload is not
+a release. Labels of versions are not used: they do not work over REST, and setting one
+before its version is loaded ends the server. The route selects the version.
+https://github.com/tensorflow/serving/issues/1555
 """
 
 from __future__ import annotations
@@ -68,11 +68,11 @@ METRICS = RuntimeMetrics(
 FACTS = Facts(
     http=REST_PORT,
     grpc=GRPC_PORT,
-    # REST listens only once the pinned version is loaded, or the server has ended.
+    # REST starts only once the pinned version is loaded, or the server has ended.
     ready="/v1/models/{model}",
     live="/v1/models/{model}",
     # The version is a part of the last step of a path (`m:predict`), so no prefix of
-    # whole steps is narrower; nothing below it changes the server.
+    # whole steps is narrower. No path below it changes the server.
     public=("/v1/models",),
     # Not tensorflow.serving.ModelService, which loads models.
     grpc_public=methods(
@@ -132,7 +132,7 @@ class TensorFlowServing(Runtime):
 
     @property
     def metrics(self) -> RuntimeMetrics:
-        # It measures the wait of batches alone.
+        # It measures only the wait of batches.
         return METRICS if self.batching else replace(METRICS, queue=None)
 
     def model_folder(self, model: str) -> str:
@@ -161,14 +161,14 @@ class TensorFlowServing(Runtime):
             "rest_api_timeout_in_ms": milliseconds,
             "model_config_file": f"{FILES_FOLDER}/models.config",
             "monitoring_config_file": f"{FILES_FOLDER}/monitoring.config",
-            # Looked at once: what appears in the folder later is not loaded.
+            # Read once: folders that appear later are not loaded.
             "file_system_poll_wait_seconds": 0,
         }
         if self.batching:
             flags["enable_batching"] = "true"
             flags["batching_parameters_file"] = f"{FILES_FOLDER}/batching.config"
         return Program(
-            # Not the image's shell script, which would hide how the server ended.
+            # Not the image's shell script, which would hide the server's exit status.
             command=(BINARY,),
             arguments=tuple(f"--{name}={value}" for name, value in flags.items()),
             environment={"TF_CPP_MIN_LOG_LEVEL": _LOG_LEVELS[args.log_level]},

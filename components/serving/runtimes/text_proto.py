@@ -1,7 +1,7 @@
-"""Messages as protobuf's text, which TensorFlow Serving and Triton read.
+"""Messages in protobuf's text format, which TensorFlow Serving and Triton read.
 
-Tests parse what comes out with the servers' own definitions. Mappings are messages,
-lists repeat a field, `Name` is a value of an enumeration.
+Tests parse the result with the servers' own definitions. Mappings are messages, lists
+repeat a field, `Name` is a value of an enumeration.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Name(str):
 
 
 def text(message: Mapping[str, Any]) -> str:
-    """The message, a field a line."""
+    """Return the message as text, one field per line."""
     return "".join(f"{line}\n" for line in _lines(message, ""))
 
 
@@ -39,5 +39,5 @@ def _scalar(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, Name) or not isinstance(value, str):
         return str(value)
-    # Names and paths from checked settings: JSON's escapes are protobuf's too.
+    # Names and paths from checked settings: JSON's escapes are also protobuf's.
     return json.dumps(value)

@@ -1,7 +1,7 @@
 """NVIDIA Triton: rendered and checked against its protobufs, not run here.
 
-Its models are controlled explicitly: the one that is named at the start is loaded, and
-what would load others at run time is not public.
+It uses explicit model control: it loads only the model that is named at the start, and
+the methods that load others at run time are not public.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from components.settings import ABSENT, Problem
 HTTP_PORT, GRPC_PORT, METRICS_PORT = 8000, 8001, 8002
 BINARY = "/opt/tritonserver/bin/tritonserver"
 PYTHON_SHARED_MIB = 256
-"""The Python backend passes tensors through /dev/shm, which it lets grow.
+"""The Python backend passes tensors through /dev/shm, which it may enlarge.
 https://github.com/triton-inference-server/python_backend#customization"""
 NAMES_ITS_TENSORS = ("onnxruntime", "openvino", "python", "tensorrt")
-"""Backends whose models say their inputs and outputs themselves.
+"""Backends whose models declare their inputs and outputs themselves.
 https://github.com/triton-inference-server/server/blob/main/docs/user_guide/model_configuration.md"""
 
 METRICS = RuntimeMetrics(
     ready="up{$s}",
     requests='{__name__=~"nv_inference_request_success|nv_inference_request_failure",$s}',
-    # Who goes away before the answer is not failed by the server.
+    # A client that disconnects before the response is not the server's failure.
     errors='nv_inference_request_failure{$s,reason!="CANCELED"}',
     latency=Timing("nv_inference_request_summary_us", "summary", MICROSECONDS),
     queue=Timing("nv_inference_queue_summary_us", "summary", MICROSECONDS),
@@ -55,9 +55,9 @@ FACTS = Facts(
     grpc=GRPC_PORT,
     ready="/v2/health/ready",
     live="/v2/health/live",
-    # Not /v2 whole: /v2/repository loads models, and trace/setting writes files.
+    # Not all of /v2: /v2/repository loads models, and trace/setting writes files.
     public=("/v2/models/{model}/infer", "/v2/models/{model}/ready", "/v2/health"),
-    # The service has the same in it; a stream would outlast what ends a request.
+    # The gRPC service has the same methods; a stream would exceed every request limit.
     grpc_public=methods(
         OPEN_INFERENCE, "ModelInfer", "ModelReady", "ServerLive", "ServerReady"
     ),
@@ -107,7 +107,7 @@ class Triton(Runtime):
     """GPUs of a replica; none: CPU only."""
 
     def contradictions(self) -> Iterator[Problem]:
-        """What Triton would refuse when it loads the model."""
+        """Report settings that Triton would reject when it loads the model."""
         if self.backend not in NAMES_ITS_TENSORS:
             for name in ("inputs", "outputs"):
                 if not getattr(self, name):
@@ -143,7 +143,7 @@ class Triton(Runtime):
             )
 
     def _twice(self) -> Iterator[Problem]:
-        """Two tensors of one name: a request could give one of them only."""
+        """Report two tensors of one name: a request could contain only one of them."""
         for kind in ("inputs", "outputs"):
             seen: set[str] = set()
             for index, tensor in enumerate(getattr(self, kind)):
@@ -198,7 +198,7 @@ class Triton(Runtime):
             "http-port": HTTP_PORT,
             "grpc-port": GRPC_PORT,
             "metrics-port": METRICS_PORT,
-            # Off by default, and the only percentiles that it has.
+            # Off by default, and its only percentiles.
             "metrics-config": "summary_latencies=true",
         }
         logged = [f"--log-{what}" for what in _LOGGED[args.log_level]]

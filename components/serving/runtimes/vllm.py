@@ -1,8 +1,8 @@
 """vLLM for large language models: rendered, planned by the catalogue, not run here.
 
-Names of flags and metrics are those of one release, read in its wheel on PyPI
-(vllm 0.33.0, 2026-11): they change between releases, and a series that is gone would
-leave an autoscaler and alerts blind.
+Names of flags and metrics are those of one release, read in its wheel on PyPI (vllm
+0.33.0, 2026-11). They change between releases, and autoscaler and alerts would not work
+without their series.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PORT = 8000
 KV_CACHE = "vllm:kv_cache_usage_perc"
 RUNNING, WAITING = "vllm:num_requests_running", "vllm:num_requests_waiting"
 SHARED_MIB = 2048
-"""Its workers talk through /dev/shm; more with tensor parallelism.
+"""Its workers communicate through /dev/shm; more with tensor parallelism.
 https://docs.vllm.ai/en/latest/deployment/docker.html"""
 
 METRICS = RuntimeMetrics(
@@ -45,7 +45,7 @@ FACTS = Facts(
     http=PORT,
     ready="/health",
     live="/health",
-    # Not /v1 whole: adapters are loaded below it, where that is switched on.
+    # Not all of /v1: adapters are loaded below it, if that is enabled.
     public=(
         "/v1/chat/completions",
         "/v1/completions",
@@ -98,7 +98,7 @@ class Vllm(Runtime):
     flight, with `scaling.signal: inflight`."""
 
     def contradictions(self) -> Iterator[Problem]:
-        """Weights that the GPUs have no room for."""
+        """Report weights that do not fit on the GPUs."""
         yield from vllm_plan.problems(
             self.gpus,
             weights_gib=vllm_plan.weights_gib(self.parameters_billions, self.dtype),
@@ -128,7 +128,7 @@ class Vllm(Runtime):
         return self.weights_url or ""
 
     def scaling_triggers(self, selector: str) -> list[tuple[str, float]]:
-        # A sum that the autoscaler divides by replicas: the average of their shares.
+        # A sum, which the autoscaler divides by replicas: the average of their shares.
         return [(f"sum({KV_CACHE}{{{selector}}})", self.kv_cache_percent / 100)]
 
     def program(self, model: str, args: ReplicaArgs) -> Program:
@@ -151,7 +151,7 @@ class Vllm(Runtime):
             command=("vllm", "serve", self.weights_url or self.model_folder(model)),
             arguments=tuple(f"--{name}={value}" for name, value in flags.items()),
             environment={
-                # The root is read-only, and nothing is fetched that was not asked for.
+                # The root is read-only, and nothing is downloaded without a request.
                 "HOME": "/tmp",  # noqa: S108 the pod's own
                 "HF_HUB_OFFLINE": "1",
                 # Caches are named after the user, who has no entry in the image.

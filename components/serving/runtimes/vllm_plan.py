@@ -1,4 +1,4 @@
-"""Whether a language model's weights fit into the GPUs that it is given."""
+"""Check that a language model's weights fit on its GPUs."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ BYTES: dict[Weights, float] = {
     "int8": 1,
     "int4": 0.5,
 }
-"""Of a parameter. Scales of quantized weights come on top, some percent."""
+"""Bytes of a parameter. Scales of quantized weights add some percent."""
 COMPUTED_IN = ("float32", "bfloat16", "float16")
 """Options of the engine; it reads the quantization of weights from the model's
 files."""
 LEAST_CAPABILITY: dict[Weights, tuple[int, int]] = {"bfloat16": (8, 0)}
-"""Compute capability from which GPUs have the type; vLLM ends at its start below it.
+"""Compute capability from which GPUs support the type; below it, vLLM fails at start.
 https://docs.nvidia.com/cuda/cuda-c-programming-guide/#compute-capabilities"""
 LEAST_CACHE_PERCENT = 10
-"""Of the share that the engine may take: with less it starts, if at all, with a cache
-for a request or two, and queues all others."""
+"""Percent of the engine's share. With less, if it starts at all, its cache holds only a
+request or two and all others are queued."""
 SECONDS_PER_GIB = 8
-"""Reading weights from a gp3 volume: 125 MiB/s, what one has without extra.
+"""Reading weights from a gp3 volume: 125 MiB/s, the rate without extra cost.
 https://docs.aws.amazon.com/ebs/latest/userguide/general-purpose.html"""
 ENGINE_SECONDS = 180
-"""Compiling and capturing graphs of the model, once its weights are there."""
+"""Compiling and capturing graphs of the model, after its weights are loaded."""
 _GIB = 2**30
 _MIB_PER_GIB = 1024
 
@@ -43,7 +43,7 @@ def weights_gib(parameters_billions: float, dtype: Weights) -> float:
 def problems(
     gpus: LlmGpus, *, weights_gib: float, memory_percent: int
 ) -> Iterator[Problem]:
-    """Types whose GPUs have no room for their part of the weights and a cache."""
+    """Report types whose GPUs cannot hold their part of the weights and a cache."""
     part = weights_gib / gpus.replica_gpus
     for index, found in enumerate(gpus.types):
         if not found.gpu:
@@ -63,7 +63,7 @@ def problems(
 
 
 def unsupported(gpus: LlmGpus, dtype: Weights) -> Iterator[Problem]:
-    """Types whose GPUs cannot compute in the type of the weights."""
+    """Report types whose GPUs cannot compute in the type of the weights."""
     least = LEAST_CAPABILITY.get(dtype, (0, 0))
     for index, found in enumerate(gpus.types):
         if not found.gpu:
@@ -81,7 +81,7 @@ def unsupported(gpus: LlmGpus, dtype: Weights) -> Iterator[Problem]:
 
 
 def _needed(weights_gib: float, room: float) -> int:
-    """GPUs of this room, as the powers of two that attention heads divide by."""
+    """Return the GPUs of this size, a power of two because of attention heads."""
     count = 1
     while weights_gib / count > room:
         count *= 2

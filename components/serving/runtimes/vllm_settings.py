@@ -1,4 +1,4 @@
-"""Parts of vLLM's settings: how a model is cut, and where weights come from."""
+"""Parts of vLLM's settings: how a model is sharded, and the source of its weights."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from components.setting_types import Whole
 from components.settings import Problem, refuse
 
 Weights = Literal["float32", "bfloat16", "float16", "fp8", "int8", "int4"]
-"""What a parameter is stored as."""
+"""Storage type of a parameter."""
 _ADDRESS = re.compile(r"(s3|gs|az)://[a-z0-9][a-z0-9.-]{1,61}(/[\w.+=-]+)+/?")
 
 
 def address(text: str) -> str:
-    """A folder of an object store that the streamer knows."""
+    """Check a folder of an object store that the streamer supports."""
     if not _ADDRESS.fullmatch(text):
         refuse(
             "not an object store folder that vLLM can stream from",
@@ -39,7 +39,7 @@ class LlmGpus(Gpus):
     """Groups of GPUs that hold the layers one after the other."""
 
     def contradictions(self) -> Iterator[Problem]:
-        """GPUs that no part of the model is given to, or parts without a GPU."""
+        """Report GPUs without a part of the model, or parts without a GPU."""
         yield from super().contradictions()
         product = self.tensor_parallel_gpus * self.pipeline_parallel_stages
         if product != self.replica_gpus:
