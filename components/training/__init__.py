@@ -1,1 +1,1 @@
-"""Batch work in a cluster: distributed training, without an operator installed."""
+"""Batch jobs in a cluster: distributed training without an operator."""

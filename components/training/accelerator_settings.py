@@ -13,12 +13,12 @@ from components.settings import Problem
 
 EFA_RESOURCE = "vpc.amazonaws.com/efa"
 HUGE_PAGES, HUGE_PAGES_MIB = "hugepages-2Mi", 5120
-"""What EFA's user-space library takes of the pages that its driver sets aside.
+"""Memory that EFA's user-space library uses of the huge pages that its driver reserves.
 https://docs.aws.amazon.com/eks/latest/userguide/node-efa.html"""
 
 
 class Accelerator(GpuNodes):
-    """Whole GPUs of NVIDIA's for each worker, and the adapters between their nodes."""
+    """Whole NVIDIA GPUs for each worker, and the adapters between their nodes."""
 
     POD: ClassVar[str] = "a worker"
     worker_gpus: Annotated[Whole, Field(ge=1, le=16)] = 1
@@ -42,7 +42,7 @@ class Accelerator(GpuNodes):
         return found
 
     def contradictions(self) -> Iterator[Problem]:
-        """Types without adapters, or with different numbers of them."""
+        """Report types without adapters, or with different numbers of them."""
         wrong = list(super().contradictions())
         yield from wrong
         if not self.efa or wrong:

@@ -1,4 +1,4 @@
-"""The volumes that jobs of a stack share: made once, kept when the stack goes."""
+"""Volumes that a stack's jobs share: created once, kept when the stack is destroyed."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Claims(pulumi.ComponentResource):
                     "name": claim,
                     "namespace": namespace,
                     "labels": naming.labels(claim, component="training"),
-                    # A class may bind at the first pod: that of a run.
+                    # A class may bind at the first pod, which is a run's.
                     "annotations": naming.SKIP_AWAIT,
                 },
                 spec=_spec(settings),

@@ -23,9 +23,9 @@ PORTS: dict[Framework, int] = {
     "jax": 1234,
     "command": 29500,
 }
-"""Where the worker of index 0 is asked for by the others."""
+"""Port of the worker of index 0, to which the others connect, by framework."""
 INTERFACE = "eth0"
-"""A pod's own: gloo would otherwise choose by the host's name."""
+"""The pod's own interface: gloo would otherwise select one by the host's name."""
 
 
 def worker(index: int | str, service: str) -> str:
@@ -47,7 +47,7 @@ def variables(
     restarts: int,
     threads: int,
 ) -> list[Variable]:
-    """All that a framework needs to know, and the gang in our own names.
+    """Return the framework's variables, and the gang's under our own names.
 
     `processes`: of one worker; `restarts`: those of torchrun; `threads`: of a process.
     """
@@ -71,12 +71,12 @@ def variables(
 
 
 def of_run() -> Variable:
-    """The run's name, of which the workers' names are made."""
+    """Return the run's name, from which the workers' names are derived."""
     return _of_label(RUN, JOB_NAME_LABEL)
 
 
 def own_names(framework: Framework) -> frozenset[str]:
-    """Variables that are set here: a job must not set them too."""
+    """Return the variables that are set here and that a job must not set too."""
     made = variables(
         framework,
         "",
@@ -91,10 +91,10 @@ def own_names(framework: Framework) -> frozenset[str]:
 def _torch(
     service: str, nodes: int, processes: int, restarts: int
 ) -> Iterator[Variable]:
-    """PET_*: what torchrun takes its options from.
+    """PET_*: the options of torchrun.
 
-    Static rendezvous: with c10d both agents failed when a whole pod was lost, and the
-    store's host is elected by comparing names (pytorch#80772).
+    Static rendezvous: with c10d, both agents failed when a whole pod was lost, and the
+    store's host is chosen by comparing names (pytorch#80772).
     """
     yield _plain("PET_NNODES", nodes)
     yield _plain("PET_NPROC_PER_NODE", processes)
@@ -108,7 +108,7 @@ def _torch(
 
 
 def _tensorflow(service: str, nodes: int) -> Iterator[Variable]:
-    """TF_CONFIG: the cluster, and the place in it.
+    """TF_CONFIG: the cluster, and this worker's place in it.
 
     https://www.tensorflow.org/guide/distributed_training#set_up_tf_config_environment_variable
     """
@@ -117,12 +117,12 @@ def _tensorflow(service: str, nodes: int) -> Iterator[Variable]:
     cluster = json.dumps({"worker": workers})
     task = f'{{"type": "worker", "index": $({RANK})}}'
     yield _plain("TF_CONFIG", f'{{"cluster": {cluster}, "task": {task}}}')
-    # Else a peer that is not there yet is an error at once.
+    # Otherwise a peer that has not started yet is an immediate error.
     yield _plain("GRPC_FAIL_FAST", "use_caller")
 
 
 def _jax(service: str, nodes: int) -> Iterator[Variable]:
-    """What the program gives to jax.distributed.initialize.
+    """Variables that the program passes to jax.distributed.initialize.
 
     https://docs.jax.dev/en/latest/multi_process.html
     """

@@ -1,8 +1,8 @@
-"""What makes a gang start whole or not at all, with nothing installed in the cluster.
+"""Start a gang as a whole or not at all, with nothing installed in the cluster.
 
-A sidecar of each worker answers its peers; another container waits until all of them
-do. Both run once the image, the data and the volumes of their pod are there, so a
-worker that never starts is noticed, whatever the reason.
+A sidecar of each worker responds to its peers, and another container waits until all of
+them respond. Both start once the image, the data and the volumes of their pod are
+available. A worker that never starts is therefore detected, for whatever reason.
 """
 
 from __future__ import annotations
@@ -22,10 +22,11 @@ PORT = 29399
 """Not 29400: torchrun's own rendezvous (c10d) listens there."""
 VOLUME, FOLDER = "gang", "/etc/slipway-gang"
 BAD_CONFIGURATION = 78
-"""EX_CONFIG of sysexits.h: a program that cannot work with what it was given. With
-torch nobody sees it, as torchrun ends with 1 whatever its program ended with."""
+"""EX_CONFIG of sysexits.h: a program that cannot use its configuration. With torch, it
+has no effect, because torchrun ends with 1 whatever its program's status."""
 KILLED = 137
-"""Of a container that was killed, for its memory too: 128 and SIGKILL."""
+"""Status of a container that was killed, for example for its memory: 128 and
+SIGKILL."""
 KUEUE_QUEUE = "kueue.x-k8s.io/queue-name"
 """https://kueue.sigs.k8s.io/docs/tasks/run/jobs/"""
 SMALL = {
@@ -62,7 +63,7 @@ def _container(
     return pod_defaults.container(
         name,
         job.image,
-        # Isolated: what lies in the image's working folder is not imported.
+        # Isolated: files in the image's working folder are not imported.
         command=[job.interpreter, "-I", "-u", f"{FOLDER}/{SCRIPT.name}", *words],
         resources=pod_defaults.resources(**SMALL),
         termination_message_policy="FallbackToLogsOnError",
@@ -92,7 +93,7 @@ def job_spec(job: JobFields, template: dict[str, Any]) -> dict[str, Any]:
         "maxFailedIndexes": 0,
         "activeDeadlineSeconds": job.deadline_seconds,
         "ttlSecondsAfterFinished": job.keep_seconds,
-        # A second pod of an index beside the first is refused by frameworks.
+        # Frameworks reject a second pod of an index beside the first.
         "podReplacementPolicy": "Failed",
         "podFailurePolicy": {"rules": _failure_rules(job)},
         **suspended,
@@ -101,7 +102,7 @@ def job_spec(job: JobFields, template: dict[str, Any]) -> dict[str, Any]:
 
 
 def _failure_rules(job: JobFields) -> list[dict[str, Any]]:
-    """What ends a run at once, and what does not count as a failure."""
+    """Rules for what ends a run immediately, and what does not count as a failure."""
     last = [_fails(WORKER, BAD_CONFIGURATION)]
     if job.nodes > 1:
         last.insert(0, _fails(WAIT, TIMED_OUT))

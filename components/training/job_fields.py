@@ -1,4 +1,4 @@
-"""What can be said about a training job: its fields and what follows from them."""
+"""Settings of a training job, and values derived from them."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ def _interpreter(text: str) -> str:
 
 
 Word = Annotated[str, Field(min_length=1)]
-"""A word of a command."""
+"""One word of a command."""
 
 
 class Restarts(Settings):
-    """What is started again, and how often; each time from the checkpoint."""
+    """Restarts: what, and how often; each continues from the checkpoint."""
 
     worker_restarts: Annotated[Whole, Field(ge=0, le=1000)] = 0
     """Restarts of a worker's processes in its pod, by torchrun."""
@@ -55,9 +55,9 @@ class Restarts(Settings):
 
 
 class RetryWith(Settings):
-    """What a run has more of than the one before, whose workers ran out of memory.
+    """More memory for the next run after workers ran out of it.
 
-    `slipway run --wait` starts it. Nobody does for runs that a schedule starts.
+    `slipway run --wait` starts that run. Nothing does for scheduled runs.
     """
 
     memory_factor: Annotated[Decimal, Field(gt=1, le=8)] = 1.5
@@ -66,13 +66,16 @@ class RetryWith(Settings):
     """Largest memory limit of a worker, in MiB; a run that had it is not retried."""
 
     def most_request_mib(self, first: Resources) -> int:
-        """What a worker requests that may use the most: both grow alike, whole MiB."""
+        """Return the request, in MiB, of a worker with the maximum limit.
+
+        Both grow by the same factor.
+        """
         most = self.most_memory_mib * first.memory_request_mib
         return -(-most // first.memory_limit_mib)
 
 
 class JobFields(Settings):
-    """A gang of workers that train together: made by the stack, started by a run."""
+    """A gang of workers that train together: created by the stack, started by a run."""
 
     framework: Framework = "command"
     """How the workers find each other: by torchrun, by TF_CONFIG, by
@@ -154,31 +157,31 @@ class JobFields(Settings):
 
     @property
     def digest(self) -> str:
-        """Tells these settings from others, whatever else can be set."""
+        """Return a digest of these settings, including those of subclasses."""
         said = self.model_dump_json(exclude_defaults=True)
         return hashlib.sha256(said.encode()).hexdigest()[:12]
 
     @property
     def processes(self) -> int:
-        """Of one worker."""
+        """Return the number of processes of one worker."""
         if self.processes_per_node is not None:
             return self.processes_per_node
         return self.accelerator.worker_gpus if self.accelerator else 1
 
     @property
     def claims(self) -> dict[str, Claim]:
-        """The places by the setting that names them."""
+        """Return the claims by the setting that names them."""
         given = {"checkpoint": self.checkpoint, "result": self.result}
         return {name: place for name, place in given.items() if place}
 
     @property
     def uses_buckets(self) -> bool:
-        """Whether the program reads or writes a bucket."""
+        """Return whether the program reads or writes a bucket."""
         places = (*self.claims.values(), self.data)
         return any(place and place.bucket for place in places)
 
     @property
     def own_variables(self) -> frozenset[str]:
-        """Variables that are set for the program."""
+        """Return the variables that are set for the program."""
         places = {f"SLIPWAY_{name}" for name in OWN}
         return frozenset({*frameworks.own_names(self.framework), *places, HOME})

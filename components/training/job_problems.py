@@ -1,4 +1,4 @@
-"""What cannot work among the settings of one training job."""
+"""Check for conflicts among the settings of one training job."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from components.settings import ABSENT, Problem
 from components.training.job_fields import JobFields
 
 LEAST_WORKER_RESTARTS = 5
-"""While a pod is replaced, torchrun of the others tries to connect and restarts its
-processes: three times in the pod's 80 s when it was tried (2026-11-28, torch 2.15)."""
+"""While a pod is replaced, torchrun of the other workers tries to connect and restarts
+its processes: three times in the pod's 80 s when tested (2026-11-28, torch 2.15)."""
 TORCHRUN = ("torchrun", "accelerate", "deepspeed")
 
 
 def problems(job: JobFields) -> Iterator[Problem]:
-    """All of it; paths are relative to the job's settings."""
+    """Report all problems; paths are relative to the job's settings."""
     yield from _restarts(job)
     yield from _preemptible(job)
     yield from _times(job)
@@ -38,7 +38,7 @@ def problems(job: JobFields) -> Iterator[Problem]:
 
 
 def _restarts(job: JobFields) -> Iterator[Problem]:
-    """Work that would begin anew each time; restarts that nobody makes."""
+    """Report work that would restart from scratch each time, and useless restarts."""
     again = job.restarts
     if (again.worker_restarts or again.gang_restarts) and not job.checkpoint:
         yield Problem(
@@ -94,7 +94,7 @@ def _preemptible(job: JobFields) -> Iterator[Problem]:
 
 
 def _times(job: JobFields) -> Iterator[Problem]:
-    """A run that ends before it begins."""
+    """Report a run that ends before it begins."""
     wait = job.start_timeout_seconds
     if job.nodes > 1 and job.deadline_seconds <= wait:
         yield Problem(
@@ -107,7 +107,7 @@ def _times(job: JobFields) -> Iterator[Problem]:
 
 
 def _gang(job: JobFields) -> Iterator[Problem]:
-    """A gang of one; a queue that nobody reads, or none to wait in."""
+    """Report a gang of one, a queue that nothing reads, and a missing queue."""
     if job.gang == "native" and job.nodes == 1:
         yield Problem(
             "gang",
@@ -132,7 +132,7 @@ def _gang(job: JobFields) -> Iterator[Problem]:
 
 
 def _torch(job: JobFields) -> Iterator[Problem]:
-    """What only torchrun reads; torchrun in torchrun; processes without a GPU."""
+    """Report settings only for torchrun, nested torchrun, processes without a GPU."""
     given = job.processes_per_node
     if job.framework != "torch":
         if given is not None:
@@ -162,7 +162,7 @@ def _torch(job: JobFields) -> Iterator[Problem]:
 
 
 def _volumes(job: JobFields) -> Iterator[Problem]:
-    """Claims that one node holds while others need them; two opinions about one."""
+    """Report claims of one node that others need, and conflicting claims."""
     for name, place in job.claims.items():
         if job.nodes > 1 and place.claim and not place.many_nodes:
             yield Problem(
@@ -188,7 +188,7 @@ def _volumes(job: JobFields) -> Iterator[Problem]:
 
 
 def _memory(job: JobFields) -> Iterator[Problem]:
-    """Files in memory that the worker's memory has no room for."""
+    """Report files in memory that exceed the worker's memory."""
     most = job.resources.memory_limit_mib
     if job.shared_memory_mib >= most:
         yield Problem(
@@ -200,7 +200,7 @@ def _memory(job: JobFields) -> Iterator[Problem]:
 
 
 def _retry(job: JobFields) -> Iterator[Problem]:
-    """A retry with no more than before; one that no node of the types could hold."""
+    """Report a retry without more memory, or with more than any node has."""
     if not job.retry_with:
         return
     asked, most = job.resources, job.retry_with.most_memory_mib
@@ -233,7 +233,7 @@ def _retry(job: JobFields) -> Iterator[Problem]:
 
 
 def _nodes(job: JobFields) -> Iterator[Problem]:
-    """Types without room; a label that the pool chooses already."""
+    """Report types without capacity, and a label that the pool already selects."""
     if not job.accelerator:
         return
     asked = job.resources
@@ -253,7 +253,7 @@ def _nodes(job: JobFields) -> Iterator[Problem]:
 
 
 def _secrets(job: JobFields) -> Iterator[Problem]:
-    """Secrets that something else would have to make."""
+    """Report Secrets that nothing would create."""
     for name, use in sorted(job.secrets.items()):
         if use.aws:
             yield Problem(

@@ -19,14 +19,14 @@ from components.training.volume_settings import Claim
 SCRATCH, SHARED_MEMORY = "/tmp", "/dev/shm"  # noqa: S108 the pod's own
 DATA = "/data"
 PLACES = {"checkpoint": "/checkpoint", "result": "/result"}
-"""Where the claims are mounted."""
+"""Mount paths of the claims."""
 INSTANCE_TYPE_LABEL = "node.kubernetes.io/instance-type"
 HOST = "kubernetes.io/hostname"
 Pairs = list[tuple[dict[str, Any], dict[str, Any]]]
 
 
 def of(name: str, job: JobFields, selector: Mapping[str, str]) -> core.PodSpecArgs:
-    """The pod of a job of this name; `selector`: labels of the gang's pods."""
+    """Return the pod of a job of this name; `selector`: labels of the gang's pods."""
     pairs = _volumes(job)
     secrets = secret_files.of(job.secrets, {one: one for one in job.secrets})
     mounts = [mount for _, mount in pairs] + [mount for _, mount in secrets]
@@ -64,7 +64,7 @@ def _resources(job: JobFields) -> core.ResourceRequirementsArgs:
     found = pod_defaults.resources(**job.resources.model_dump())
     if not job.accelerator:
         return found
-    # Of what cannot be shared, requests and limits are the same.
+    # Requests and limits of resources that cannot be shared are equal.
     devices = job.accelerator.devices
     return core.ResourceRequirementsArgs(
         requests={**_mapping(found.requests), **devices},
@@ -77,7 +77,7 @@ def _mapping(values: Any) -> dict[str, str]:
 
 
 def variables(name: str, job: JobFields) -> list[dict[str, Any]]:
-    """All of them, each once; what others refer to comes first."""
+    """Return all variables, each once; those that others refer to come first."""
     cores = job.resources.cpu_limit_millicores // 1000
     found = frameworks.variables(
         job.framework,
@@ -100,7 +100,7 @@ def variables(name: str, job: JobFields) -> list[dict[str, Any]]:
 
 
 def _places(name: str, job: JobFields) -> dict[str, str]:
-    """Where data, checkpoint and result are, as variables."""
+    """Return the places of data, checkpoint and result as variables."""
     found: dict[str, str] = {}
     if job.data:
         found["SLIPWAY_DATA"] = job.data.bucket or DATA
@@ -114,7 +114,7 @@ def _places(name: str, job: JobFields) -> dict[str, str]:
 
 
 def _volumes(job: JobFields) -> Pairs:
-    """Volumes of the pod, and where they are mounted."""
+    """Return the volumes of the pod and their mounts."""
     pairs = [
         _empty("tmp", SCRATCH, job.scratch_mib),
         _empty("shm", SHARED_MEMORY, job.shared_memory_mib, medium="Memory"),
@@ -141,7 +141,7 @@ def _claimed(setting: str, place: Claim) -> Any:
 
 
 def _placement(job: JobFields, selector: Mapping[str, str]) -> dict[str, Any]:
-    """Nodes of the pool, one worker each where there are GPUs; else spread."""
+    """Select nodes of the pool, with one worker each for GPUs; otherwise spread."""
     gpus = job.accelerator
     own = [taint.toleration for taint in job.tolerations]
     chosen = {**job.node_selector, **(gpus.node_selector if gpus else {})}

@@ -1,4 +1,4 @@
-"""Whether the cluster's stack has the pools that jobs count on, as they do."""
+"""Check that the cluster's stack has the pools that jobs need."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Jobs = Mapping[str, TrainingJobArgs]
 
 
 def asked(jobs: Jobs) -> bool:
-    """Whether any of the jobs names a pool, or a role by its service account."""
+    """Return whether any job names a pool, or a role by its service account."""
     return any(
         _pool_of(job)[1] or job.service_account.pod_identity for job in jobs.values()
     )
 
 
 def problems(jobs: Jobs, namespace: str, cluster: ClusterSettings) -> Iterator[Problem]:
-    """What is wrong between the jobs of a stack and the stack of its cluster."""
+    """Report mismatches between the jobs' stack and the stack of its cluster."""
     accounts = {(i.namespace, i.service_account) for i in cluster.identities.values()}
     for name, job in jobs.items():
         path, wanted = _pool_of(job)
@@ -41,7 +41,7 @@ def problems(jobs: Jobs, namespace: str, cluster: ClusterSettings) -> Iterator[P
 
 
 def _pool_of(job: TrainingJobArgs) -> tuple[str, str | None]:
-    """The setting that names the pool, and its value."""
+    """Return the setting that names the pool, and its value."""
     if job.accelerator and job.accelerator.pool:
         return "accelerator.pool", job.accelerator.pool
     label = pool_nodes.POOL_LABEL
@@ -77,7 +77,7 @@ def _pool(
 
 
 def _room(place: str, job: TrainingJobArgs, pool: NodePoolBase) -> Iterator[Problem]:
-    """Workers that no node of a type could run: at first, or with the most memory."""
+    """Report workers that no node can run, initially or with maximum memory."""
     asked, path = job.resources, f"{place}.resources"
     cpu = asked.cpu_request_millicores
     first = list(
@@ -100,7 +100,7 @@ def _room(place: str, job: TrainingJobArgs, pool: NodePoolBase) -> Iterator[Prob
 def gpu_problems(
     path: str, asked: Accelerator, pool: NodePoolBase
 ) -> Iterator[Problem]:
-    """Shared GPUs, types that nobody checked, adapters that nodes do not get."""
+    """Report shared GPUs, unchecked types, and adapters that nodes lack."""
     yield from asked.pool_problems(path, pool)
     if asked.efa and not pool_nodes.efa(pool):
         yield Problem(
@@ -112,7 +112,7 @@ def gpu_problems(
 
 
 def _size(path: str, name: str, nodes: int, pool: NodePoolBase) -> Iterator[Problem]:
-    """More workers than the pool may have nodes, each of which takes one."""
+    """Report more workers than the pool may have nodes; each takes one."""
     most = max(one.nodes_max for one in reach(pool))
     if nodes > most:
         yield Problem(

@@ -1,4 +1,4 @@
-"""The CronJob with the template of a job's runs; it starts those of a schedule."""
+"""The CronJob with the template of a job's runs; it also starts scheduled runs."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 NEVER = "0 0 31 2 *"
-"""A day that does not come: the template of a job without a schedule."""
+"""A date that never occurs: the template of a job without a schedule."""
 START_LATE_SECONDS = 300
-"""So late a scheduled run still starts: an API server may be away for a while."""
+"""Maximum delay of a scheduled run: an API server may be unavailable for a while."""
 RUNS_KEPT = 100
-"""By the CronJob; `keep_seconds` deletes them before."""
+"""Limit of the CronJob; `keep_seconds` deletes runs earlier."""
 
 
 def cron_job_spec(
@@ -24,7 +24,7 @@ def cron_job_spec(
         "schedule": schedule or NEVER,
         "timeZone": "Etc/UTC",
         "suspend": schedule is None,
-        # Else what was due before the schedule was given starts at once.
+        # Otherwise runs that were due before the schedule was set start immediately.
         "startingDeadlineSeconds": START_LATE_SECONDS,
         "concurrencyPolicy": "Forbid",
         "successfulJobsHistoryLimit": RUNS_KEPT,

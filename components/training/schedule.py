@@ -1,6 +1,6 @@
-"""Schedules as the CronJob controller reads them, so that none is refused by it.
+"""Schedules by the CronJob controller's rules, so that it rejects none of them.
 
-Five fields, each of values, ranges and steps: what ParseStandard takes, without its
+Five fields, each of values, ranges and steps: what ParseStandard accepts, without its
 @-words. https://github.com/robfig/cron/blob/v3.0.1/parser.go
 """
 
@@ -28,7 +28,7 @@ class Field:
     """Words for the values, from `least` on; case does not matter."""
 
     def takes(self, text: str) -> bool:
-        """Whether all parts of a list are values, ranges or steps of this field."""
+        """Return whether all parts of a list are values, ranges or steps of it."""
         return all(map(self._takes, text.split(",")))
 
     def _takes(self, part: str) -> bool:
@@ -43,7 +43,7 @@ class Field:
         return step is None or int(step) > 0
 
     def _value(self, word: str) -> int | None:
-        """None if the field has no such value."""
+        """Return the value; None if the field has no such value."""
         if word.lower() in self.names:
             return self.least + self.names.index(word.lower())
         value = int(word) if word.isdigit() else -1

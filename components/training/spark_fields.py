@@ -1,4 +1,4 @@
-"""What can be said about a Spark job: its fields and what follows from them."""
+"""Settings of a Spark job, and values derived from them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from components.training.schedule import Schedule
 from components.training.volume_settings import Claim, Data
 
 DRIVER, EXECUTOR = "driver", "executor"
-"""Containers, and values of the label `spark-role`."""
+"""Container names, and values of the label `spark-role`."""
 STORAGE, EVENT_LOG, DATA = "/storage", "/event-log", "/data"
-"""Where the volumes are mounted, in driver and executors alike."""
+"""Mount paths of the volumes, in driver and executors."""
 LEAST_GRACE_SECONDS, MOST_GRACE_SECONDS = 45, 120
-"""An executor that was to leave took 32 s for its tasks and blocks (2026-11-28, Spark
-4.3.0); EC2 announces the end of a spot instance 120 s before.
+"""An executor that was asked to leave took 32 s for its tasks and blocks (2026-11-28,
+Spark 4.3.0). EC2 announces the end of a spot instance 120 s before.
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/spot-instance-termination-notices.html"""
 _MAIN = re.compile(r"(/[A-Za-z0-9._-]+)+\.(py|jar)")
 _CLASS = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
@@ -69,22 +69,22 @@ Argument = Annotated[str, Field(min_length=1)]
 
 
 class SparkPod(Settings):
-    """CPU, memory and place of the driver, or of each executor."""
+    """CPU, memory and node pool of the driver, or of each executor."""
 
     cores: Annotated[Whole, Field(ge=1, le=64)] = 1
-    """Whole cores that it may use; an executor runs so many tasks at a time."""
+    """Number of whole cores; an executor runs as many tasks at a time."""
     cpu_request_millicores: Annotated[Whole | None, Field(ge=10, le=64_000)] = None
-    """CPU set aside, in thousandths of a core; default: all its cores."""
+    """CPU request, in thousandths of a core; default: all its cores."""
     memory_mib: Annotated[Whole, Field(ge=512, le=4_194_304)] = 1536
-    """Memory of the pod, in MiB, set aside and not to be exceeded: Java's heap and
+    """Memory request and limit of the pod, in MiB: Java's heap and
     `memory_overhead_mib`."""
     memory_overhead_mib: Annotated[Whole, Field(ge=256, le=1_048_576)] = 512
-    """The part of `memory_mib` that is not Java's heap: Java's own memory and Python's
+    """Part of `memory_mib` outside Java's heap: Java's own memory and Python's
     processes."""
     scratch_mib: Annotated[Whole, Field(ge=256, le=1_048_576)] = 4096
-    """Size of /tmp, in MiB, where Spark writes what it shuffles and spills."""
+    """Size of /tmp, in MiB, where Spark writes shuffled and spilled data."""
     pool: DnsLabel | None = None
-    """Node pool of the cluster stack that it runs on; default: any."""
+    """Node pool of the cluster stack to run on; default: any."""
 
     @property
     def heap_mib(self) -> int:
@@ -93,22 +93,22 @@ class SparkPod(Settings):
 
     @property
     def request_millicores(self) -> int:
-        """CPU set aside, in thousandths of a core."""
+        """CPU request, in thousandths of a core."""
         return self.cpu_request_millicores or self.cores * 1000
 
 
 class Executors(SparkPod):
-    """The executors, each a pod that the driver makes."""
+    """The executors, each a pod that the driver creates."""
 
     instances: Annotated[Whole, Field(ge=1, le=1000)] = 2
-    """Executors at the start, and the least of them."""
+    """Initial and minimum number of executors."""
     max_instances: Annotated[Whole | None, Field(ge=1, le=1000)] = None
-    """The most of them: Spark makes more while tasks wait, and ends idle ones. Default:
-    as many as at the start."""
+    """Maximum number of executors: Spark adds executors while tasks wait, and ends idle
+    ones. Default: the initial number."""
 
     @property
     def most(self) -> int:
-        """The most executors that there may be at one time."""
+        """Return the maximum number of executors at one time."""
         return self.max_instances or self.instances
 
 
@@ -116,7 +116,7 @@ class SparkJobFields(Settings):
     """A Spark application: its driver is the pod of a Job, in client mode."""
 
     image: ImageReference
-    """Image of driver and executors: `spark`, or one that starts from it."""
+    """Image of driver and executors: `spark`, or one that is based on it."""
     main: Annotated[str, AfterValidator(_main)]
     """The program in the image: a Python file, or a jar."""
     main_class: ClassName | None = None
@@ -128,80 +128,79 @@ class SparkJobFields(Settings):
     executors: Executors = Executors()
     """The executors."""
     storage: Claim | None = None
-    """What the program reads and writes: a claim, mounted at /storage in driver and
-    executors. The program gets the folder as SLIPWAY_STORAGE. A bucket needs an image
-    with hadoop-aws."""
+    """Storage that the program reads and writes: a claim, mounted at /storage in driver
+    and executors. The program gets the folder as SLIPWAY_STORAGE. A bucket needs an
+    image with hadoop-aws."""
     data: Data | None = None
-    """What else it reads: an image, mounted read-only at /data, or a bucket. The
-    program gets the place as SLIPWAY_DATA."""
+    """Additional input: an image, mounted read-only at /data, or a bucket. The program
+    gets the place as SLIPWAY_DATA."""
     event_log: Claim | None = None
-    """Where Spark writes what happened in each run, for the history server. A bucket
-    needs an image with hadoop-aws."""
+    """Storage to which Spark writes the events of each run, for the history server. A
+    bucket needs an image with hadoop-aws."""
     history_server: bool = False
-    """Whether a history server shows the event log, at port 18080 of a pod that
-    only `kubectl port-forward` can reach."""
+    """Whether a history server shows the event log, at port 18080 of a pod that only
+    `kubectl port-forward` can reach."""
     decommission_seconds: Annotated[
         Whole | None, Field(ge=LEAST_GRACE_SECONDS, le=MOST_GRACE_SECONDS)
     ] = None
-    """Time that an executor has to end its tasks and to hand over its blocks before its
-    node goes, at most the notice of a spot instance; default: none, and what it had is
-    computed again."""
+    """Time for an executor to finish its tasks and to pass on its blocks before its
+    node is removed; at most the notice of a spot instance. Default: none, and its
+    results are computed again."""
     retries: Annotated[Whole, Field(ge=0, le=100)] = 0
-    """Times that the driver is started again after a failure, each time from the
-    beginning. A driver that an eviction or a lost node takes does not count."""
+    """Number of driver restarts after failures, each from the beginning. A driver lost
+    through an eviction or a lost node does not count."""
     deadline_seconds: Annotated[Whole, Field(ge=60, le=31_536_000)] = 86_400
-    """Longest time of a run, retries and waiting for nodes among it."""
+    """Longest time of a run, including retries and waiting for nodes."""
     keep_seconds: Annotated[Whole, Field(ge=60, le=31_536_000)] = 604_800
     """How long a finished run and its driver's log are kept."""
     schedule: Schedule | None = None
-    """When runs start by themselves: five fields of cron in UTC, for example
-    "15 2 * * *". A scheduled run is skipped if the previous one is still in
-    progress."""
+    """When runs start: a cron schedule of five fields in UTC, for example "15 2 * * *".
+    A scheduled run is skipped if the previous one is still in progress."""
     properties: dict[PropertyKey, PropertyValue] = Field(
         default={}, validate_default=True
     )
-    """Properties of Spark in addition to those that the other settings set; each value
+    """Spark properties in addition to those that the other settings control; each value
     is text."""
     environment: dict[VariableName, VariableValue] = Field(
         default={}, validate_default=True
     )
-    """Variables of driver and executors; each value is text."""
+    """Environment variables of driver and executors; each value is text."""
     accept_plain_text: tuple[VariableName, ...] = ()
-    """Variables of `environment` whose values look like secrets and are none."""
+    """Variables of `environment` whose values look like secrets but are not."""
     egress: tuple[Egress, ...] = ()
-    """Whom driver and executors may call in addition to each other, the cluster's DNS,
-    the API server (the driver) and, with a bucket, HTTPS."""
+    """Destinations that driver and executors may reach besides each other, the
+    cluster's DNS, the API server (the driver) and, with a bucket, HTTPS."""
     node_selector: dict[LabelKey, NodeValue] = Field(default={}, validate_default=True)
-    """Labels that a node must have to take a pod of the job."""
+    """Labels that a node of the job's pods must have."""
     tolerations: tuple[Taint, ...] = ()
-    """Taints of your own that a node may have and still take one."""
+    """Taints that the job's pods tolerate."""
     service_account: ServiceAccount = ServiceAccount()
-    """Who driver and executors are to their cloud."""
+    """The identity of driver and executors in the cloud."""
 
     @property
     def digest(self) -> str:
-        """Tells these settings from others, whatever else can be set."""
+        """Return a digest of these settings, including those of subclasses."""
         said = self.model_dump_json(exclude_defaults=True)
         return hashlib.sha256(said.encode()).hexdigest()[:12]
 
     @property
     def claims(self) -> dict[str, Claim]:
-        """The places by the setting that names them."""
+        """Return the claims by the setting that names them."""
         given = {"storage": self.storage, "event_log": self.event_log}
         return {name: place for name, place in given.items() if place}
 
     @property
     def uses_buckets(self) -> bool:
-        """Whether driver and executors read or write a bucket."""
+        """Return whether driver and executors read or write a bucket."""
         places = (*self.claims.values(), self.data)
         return any(place and place.bucket for place in places)
 
     def other_names(self, name: str) -> tuple[str, ...]:
-        """Names that objects of the job have beside its own."""
+        """Return the names of the job's objects other than its own name."""
         history = (f"{name}-history",) if self.history_server else ()
         return (f"{name}-executor", *history)
 
     @property
     def pods(self) -> dict[str, SparkPod]:
-        """Driver and executors by their settings."""
+        """Return the driver's and the executors' settings by name."""
         return {"driver": self.driver, "executors": self.executors}

@@ -1,4 +1,4 @@
-"""One Spark job: all that a run of it needs, and the template of its runs."""
+"""One Spark job: all objects that a run needs, and the template of its runs."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from components.workload import Workload
 DRIVERS_RIGHTS = (
     *("create", "delete", "deletecollection", "get", "list", "patch", "watch"),
 )
-"""Verbs on pods that a driver in client mode uses: it makes, watches, marks and deletes
-its executors. https://spark.apache.org/docs/latest/running-on-kubernetes.html#rbac"""
+"""Verbs on pods that a driver in client mode uses: it creates, watches, labels and
+deletes its executors.
+https://spark.apache.org/docs/latest/running-on-kubernetes.html#rbac"""
 
 
 class SparkJob(Workload):
@@ -87,7 +88,7 @@ class SparkJob(Workload):
         )
 
     def _peer(self, role: str) -> Rule:
-        """A peer: pods of this job and role."""
+        """Return a peer: pods of this job and role."""
         labels = spark_pod.selector(self.selector, role)
         return {"podSelector": {"matchLabels": labels}}
 
@@ -117,7 +118,7 @@ class SparkJob(Workload):
         )
 
     def _others(self) -> list[Rule]:
-        """Whom driver and executors may both call in addition to each other."""
+        """Return the peers that driver and executors may both connect to."""
         args = self._args
         rules = [network.allow_dns(), *self._buckets(args.uses_buckets)]
         return rules + [allowance(one) for one in args.egress]
@@ -199,7 +200,7 @@ class SparkJob(Workload):
 
 
 def job_spec(args: SparkJobArgs, template: dict[str, Any]) -> dict[str, Any]:
-    """The Job: one driver, which is replaced once it is gone.
+    """Return the Job with one driver, which is replaced once it is gone.
 
     Two drivers at a time would write the same results.
     """

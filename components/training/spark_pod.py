@@ -1,4 +1,4 @@
-"""The pods of a Spark job: the driver's, the template of executors, the history's."""
+"""The pods of a Spark job: driver, template of executors, history server."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from components.training.spark_fields import (
 from components.workload import http_probe
 
 ROLE = "spark-role"
-"""The label by which Spark itself tells driver and executors apart."""
+"""Label by which Spark itself distinguishes driver and executors."""
 HISTORY = "history"
 SCRATCH_VOLUME = "spark-local-dir-1"
-"""Spark takes volumes whose names begin so for its local folders; without one it adds
-an emptyDir without a size, at the same path as ours, which the API server refuses.
+"""Spark uses volumes with this name prefix as its local folders. Without one, it adds
+an emptyDir without a size at the same path as ours, which the API server rejects.
 https://spark.apache.org/docs/latest/running-on-kubernetes.html#local-storage"""
 MOUNTS = {"storage": STORAGE, "event_log": EVENT_LOG}
 STOP_SECONDS = 30
-"""The driver's time to end its executors."""
+"""Seconds for the driver to end its executors."""
 HISTORY_MEMORY_MIB, HISTORY_HEAP_MIB = 896, 512
 OWN_VARIABLES = frozenset(
     (
@@ -77,10 +77,10 @@ def driver(name: str, job: SparkJobFields) -> core.PodSpecArgs:
 
 
 def template(name: str, job: SparkJobFields, labels: Labels) -> str:
-    """What Spark makes each executor's pod of, as JSON.
+    """Return the template from which Spark creates each executor's pod, as JSON.
 
-    Spark itself adds the name, the owner, CPU, memory, ports and variables of its own.
-    It is text of a ConfigMap, so it is a manifest and not Pulumi's arguments.
+    Spark itself adds name, owner, CPU, memory, ports and its own variables. The
+    template is text in a ConfigMap, so it is a manifest and not Pulumi's arguments.
     """
     volumes, mounts = _volumes(job, job.executors)
     disk = pod_defaults.disk(pod_defaults.folders_mib(volumes))
@@ -122,7 +122,7 @@ def template(name: str, job: SparkJobFields, labels: Labels) -> str:
 
 
 def history(name: str, job: SparkJobFields) -> core.PodSpecArgs:
-    """The pod of the history server, which reads the event log alone."""
+    """Return the pod of the history server, which only reads the event log."""
     event_log = {"event_log": job.event_log} if job.event_log else {}
     volumes, mounts = _claims(event_log)
     scratch, scratch_mount = _scratch(1024)
@@ -164,7 +164,7 @@ def history(name: str, job: SparkJobFields) -> core.PodSpecArgs:
 
 
 def executor_account(name: str) -> str:
-    """The service account of executors and history server: one without rights."""
+    """Return the service account without permissions, of executors and history."""
     return f"{name}-executor"
 
 
@@ -200,7 +200,7 @@ def _of_driver(name: str, job: SparkJobFields) -> list[Manifest]:
 
 
 def _event_log(name: str, job: SparkJobFields) -> list[Manifest]:
-    """The folder on a claim, which Spark does not make by itself."""
+    """Return the folder on a claim, which Spark does not create by itself."""
     if not job.event_log or not job.event_log.claim:
         return []
     folder = spark_properties.event_log(name, job).removeprefix("file:")
@@ -213,7 +213,7 @@ def _of_pod(name: str, path: str) -> Manifest:
 
 
 def _variables(name: str, job: SparkJobFields) -> list[Manifest]:
-    """Of the program, in driver and executors."""
+    """Return the program's variables, in driver and executors."""
     found = {"HOME": spark_properties.SCRATCH}
     if job.storage:
         found["SLIPWAY_STORAGE"] = spark_properties.storage(name, job)
@@ -234,7 +234,7 @@ def _resources(pod: SparkPod) -> dict[str, dict[str, str]]:
 
 
 def _volumes(job: SparkJobFields, pod: SparkPod) -> tuple[list[Any], list[Any]]:
-    """Scratch, data and claims, and where they are mounted."""
+    """Return scratch, data and claim volumes, and their mounts."""
     volumes, mounts = _claims(job.claims)
     scratch, scratch_mount = _scratch(pod.scratch_mib)
     volumes.insert(0, scratch)
@@ -253,7 +253,7 @@ def _scratch(mib: int) -> tuple[Manifest, Manifest]:
 
 
 def _claims(places: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
-    """Each claim is one volume, wherever it is mounted."""
+    """Return each claim as one volume, even if it is mounted several times."""
     names: dict[str, str] = {}
     mounts: list[Any] = []
     for setting, place in places.items():

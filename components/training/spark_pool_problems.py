@@ -1,4 +1,4 @@
-"""Whether the cluster's stack has the pools that Spark jobs count on, as they do."""
+"""Check that the cluster's stack has the pools that Spark jobs need."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Jobs = Mapping[str, SparkJobArgs]
 
 
 def asked(jobs: Jobs) -> bool:
-    """Whether any of the jobs names a pool, or a role by its service account."""
+    """Return whether any job names a pool, or a role by its service account."""
     return any(
         job.service_account.pod_identity
         or any(_pool_of(job, name, pod)[1] for name, pod in job.pods.items())
@@ -27,7 +27,7 @@ def asked(jobs: Jobs) -> bool:
 
 
 def problems(jobs: Jobs, namespace: str, cluster: ClusterSettings) -> Iterator[Problem]:
-    """What is wrong between the Spark jobs of a stack and the stack of its cluster."""
+    """Report mismatches between the Spark jobs' stack and the stack of its cluster."""
     accounts = {(i.namespace, i.service_account) for i in cluster.identities.values()}
     for name, job in jobs.items():
         for setting, pod in job.pods.items():
@@ -54,7 +54,7 @@ def problems(jobs: Jobs, namespace: str, cluster: ClusterSettings) -> Iterator[P
 
 
 def _pool_of(job: SparkJobArgs, setting: str, pod: SparkPod) -> tuple[str, str | None]:
-    """The setting that names the pool, and its value."""
+    """Return the setting that names the pool, and its value."""
     if pod.pool:
         return f"{setting}.pool", pod.pool
     label = pool_nodes.POOL_LABEL
@@ -73,7 +73,7 @@ def _unknown(path: str, name: str, pools: Mapping[str, NodePoolBase]) -> Problem
 def _taints(
     path: str, name: str, job: SparkJobArgs, pool: NodePoolBase
 ) -> Iterator[Problem]:
-    """Taints of a pool that the job's pods do not tolerate."""
+    """Report taints of a pool that the job's pods do not tolerate."""
     tolerated = [taint.toleration for taint in job.tolerations]
     yield from gpu_nodes.taint_problems(path, name, pool, tolerated, "its pods")
 
@@ -81,12 +81,12 @@ def _taints(
 def _room(
     place: str, name: str, pod: SparkPod, pool: NodePoolBase
 ) -> Iterator[Problem]:
-    """Pods that fit no node of their pool, more of them than it takes."""
+    """Report pods that fit on no node of their pool, and too many of them."""
     what = "Spark executor" if isinstance(pod, Executors) else "Spark driver"
     asked = pod.request_millicores, pod.memory_mib
     room = list(pod_room.problems(place, pool, asked, what=what))
     for found in room:
-        # The pod's memory is set aside whole, by one setting.
+        # Request and limit of the pod's memory are one setting.
         path = found.path.replace("memory_request_mib", "memory_mib")
         yield Problem(path, found.value, found.reason, found.fix)
     if isinstance(pod, Executors) and not room:
@@ -96,7 +96,7 @@ def _room(
 def _number(
     place: str, name: str, own: Executors, pool: NodePoolBase
 ) -> Iterator[Problem]:
-    """More executors than all nodes of the pool have room for."""
+    """Report more executors than fit on all nodes of the pool."""
     most = max(one.nodes_max * _fitting(one.instance_type, own) for one in reach(pool))
     if own.most > most:
         setting = "max_instances" if own.max_instances else "instances"
@@ -110,7 +110,7 @@ def _number(
 
 
 def _fitting(instance_type: str, own: Executors) -> int:
-    """Executors that one node of the type has room for."""
+    """Return the number of executors that fit on one node of the type."""
     found = catalog.instance_type(instance_type)
     by_cpu = node_capacity.pod_cpu_millicores(found) // own.request_millicores
     return min(by_cpu, node_capacity.pod_memory_mib(found) // own.memory_mib)

@@ -1,4 +1,4 @@
-"""What cannot work among the settings of one Spark job."""
+"""Check for conflicts among the settings of one Spark job."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from components.training import spark_pod, spark_properties
 from components.training.spark_fields import SparkJobFields
 
 LEAST_HEAP_MIB = 512
-"""Spark refuses to start with less than 450 MiB, of which Java reports less than it was
-given. https://spark.apache.org/docs/latest/tuning.html#memory-management-overview"""
+"""Spark refuses to start with less than 450 MiB, and Java reports less memory than it
+was given.
+https://spark.apache.org/docs/latest/tuning.html#memory-management-overview"""
 
 
 def problems(job: SparkJobFields) -> Iterator[Problem]:
-    """All of it; paths are relative to the job's settings."""
+    """Report all problems; paths are relative to the job's settings."""
     yield from _program(job)
     yield from _pods(job)
     yield from _volumes(job)
@@ -31,7 +32,7 @@ def problems(job: SparkJobFields) -> Iterator[Problem]:
 
 
 def _program(job: SparkJobFields) -> Iterator[Problem]:
-    """A jar without a class, a class without a jar."""
+    """Report a jar without a class, or a class without a jar."""
     is_jar = job.main.endswith(".jar")
     if is_jar and not job.main_class:
         yield Problem(
@@ -50,7 +51,7 @@ def _program(job: SparkJobFields) -> Iterator[Problem]:
 
 
 def _pods(job: SparkJobFields) -> Iterator[Problem]:
-    """Heaps that Spark refuses, requests over limits, bounds in the wrong order."""
+    """Report heaps that Spark rejects, requests over limits, and reversed bounds."""
     for name, pod in job.pods.items():
         if pod.heap_mib < LEAST_HEAP_MIB:
             yield Problem(
@@ -86,7 +87,7 @@ def _pods(job: SparkJobFields) -> Iterator[Problem]:
 
 
 def _volumes(job: SparkJobFields) -> Iterator[Problem]:
-    """Claims that one node holds while driver and executors are on several."""
+    """Report claims of one node while driver and executors run on several."""
     needing = {"storage": "driver and executors"}
     if job.history_server:
         needing["event_log"] = "driver and history server"
@@ -113,7 +114,7 @@ def _history(job: SparkJobFields) -> Iterator[Problem]:
 
 
 def _properties(job: SparkJobFields) -> Iterator[Problem]:
-    """Properties that a setting stands for; values that look like secrets."""
+    """Report properties that a setting controls, and values that look like secrets."""
     for key, value in sorted(job.properties.items()):
         why = secret_shapes.found(key.replace(".", "_"), value)
         if instead := spark_properties.owned(key):

@@ -1,4 +1,4 @@
-"""The properties of a Spark job, and which of them are not the user's to set."""
+"""The properties of a Spark job, and those that users cannot set."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from components.training.spark_fields import (
 
 FOLDER = "/etc/slipway-spark"
 PROPERTIES, TEMPLATE = "spark.properties", "executor.json"
-"""Files of the job's ConfigMap, which is mounted there."""
+"""Files of the job's ConfigMap, which is mounted at FOLDER."""
 HISTORY_PROPERTIES = "history.properties"
 DRIVER_PORT, BLOCK_PORT, PAGES_PORT, HISTORY_PORT = 7078, 7079, 4040, 18080
-"""Executors call the driver at the first; all of them fetch blocks of each other at the
-second; the driver's own pages; those of the history server."""
+"""Ports, in order: the driver's, to which executors connect; the block manager's, which
+all of them use; the driver's web UI; the history server's."""
 SCRATCH = "/tmp"  # noqa: S108 the pod's own
 DECOMMISSION = "/app/decommission"
 API_SERVER = "k8s://https://kubernetes.default.svc"
@@ -52,11 +52,11 @@ OWNED = {
     "spark.submit.": "the driver runs in client mode",
     "spark.ui.port": "its port is fixed",
 }
-"""Properties by name, or by what their names begin with, and what to do instead."""
+"""Reserved properties, by name or by prefix, with the alternative."""
 
 
 def owned(key: str) -> str | None:
-    """What to do instead of setting this property; None: it can be set."""
+    """Return the alternative to setting this property; None: it can be set."""
     for name, instead in OWNED.items():
         if key == name or key.startswith(name if name.endswith(".") else f"{name}."):
             return instead
@@ -66,7 +66,7 @@ def owned(key: str) -> str | None:
 
 
 def of(name: str, namespace: str, job: SparkJobFields) -> dict[str, str]:
-    """All properties of the job; those of a pod are added by its entry point."""
+    """Return all properties of the job; the entry point adds those of a pod."""
     return {
         **USUAL,
         **_network(),
@@ -106,10 +106,10 @@ def _network() -> dict[str, str]:
 
 USUAL = {
     "spark.log.level": "WARN",
-    # By default in the working folder, which is read-only.
+    # The default is the working folder, which is read-only.
     "spark.sql.warehouse.dir": f"{SCRATCH}/spark-warehouse",
 }
-"""Properties that the job's own may replace."""
+"""Properties that the job's own may override."""
 
 
 def _driver(name: str, namespace: str, job: SparkJobFields) -> dict[str, str]:
@@ -119,8 +119,8 @@ def _driver(name: str, namespace: str, job: SparkJobFields) -> dict[str, str]:
         "spark.submit.deployMode": "client",
         "spark.driver.memory": f"{job.driver.heap_mib}m",
         "spark.kubernetes.namespace": namespace,
-        # The driver has no other rights than to pods: it makes no ConfigMaps, claims
-        # and Services, and so has none to delete.
+        # The driver has permissions only for pods. It creates no ConfigMaps, claims and
+        # Services, and so has none to delete.
         "spark.kubernetes.executor.disableConfigMap": "true",
         "spark.kubernetes.driver.ownPersistentVolumeClaim": "false",
         "spark.kubernetes.driver.reusePersistentVolumeClaim": "false",
@@ -192,7 +192,7 @@ def history(name: str, job: SparkJobFields) -> dict[str, str]:
 
 
 def event_log(name: str, job: SparkJobFields) -> str:
-    """Address of the folder with the event logs."""
+    """Return the address of the folder with the event logs."""
     assert job.event_log
     if job.event_log.bucket:
         return _s3a(job.event_log.bucket)
@@ -200,7 +200,7 @@ def event_log(name: str, job: SparkJobFields) -> str:
 
 
 def storage(name: str, job: SparkJobFields) -> str:
-    """What the program gets as SLIPWAY_STORAGE."""
+    """Return the program's SLIPWAY_STORAGE."""
     assert job.storage
     return (
         _s3a(job.storage.bucket)
@@ -210,11 +210,11 @@ def storage(name: str, job: SparkJobFields) -> str:
 
 
 def data(job: SparkJobFields) -> str:
-    """What the program gets as SLIPWAY_DATA."""
+    """Return the program's SLIPWAY_DATA."""
     assert job.data
     return _s3a(job.data.bucket) if job.data.bucket else DATA
 
 
 def _s3a(bucket: str) -> str:
-    """Hadoop's name for the address of a bucket."""
+    """Return Hadoop's form of a bucket's address."""
     return bucket.replace("s3://", "s3a://", 1)

@@ -1,4 +1,4 @@
-"""The settings of a Spark job, which are the arguments of its component."""
+"""Settings of a Spark job, which are the arguments of its component."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from components.training.spark_fields import SparkJobFields
 
 
 class SparkJobArgs(SparkJobFields):
-    """A Spark application: made by the stack, started by a run."""
+    """A Spark application: created by the stack, started by a run."""
 
     def contradictions(self) -> Iterator[Problem]:
-        """What would not start, would have no effect, or would lose its data."""
+        """Report settings that prevent a start, have no effect, or lose data."""
         yield from spark_problems.problems(self)

@@ -1,4 +1,4 @@
-"""One training job: all that a run of it needs, and the template of its runs."""
+"""One training job: all objects that a run needs, and the template of its runs."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class TrainingJob(Workload):
 
     @property
     def _gang(self) -> Rule:
-        """A peer: the job's own pods."""
+        """Return a peer: the job's own pods."""
         return {"podSelector": {"matchLabels": self.selector}}
 
     def _egress(self) -> list[Rule]:
@@ -77,11 +77,11 @@ class TrainingJob(Workload):
     def _service(self) -> None:
         kubernetes.core.v1.Service(
             f"{self.name}-service",
-            # There are no pods before a run, for which the engine would wait.
+            # There are no pods before a run, so the engine would wait for them.
             metadata=self.metadata(annotations=naming.SKIP_AWAIT),
             spec={
                 "clusterIP": "None",
-                # Workers look for each other before they are ready.
+                # Workers resolve each other's names before they are ready.
                 "publishNotReadyAddresses": True,
                 "selector": self.selector,
             },

@@ -1,4 +1,4 @@
-"""The settings of a training job, which are the arguments of its component."""
+"""Settings of a training job, which are the arguments of its component."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from components.training.job_fields import JobFields
 
 
 class TrainingJobArgs(JobFields):
-    """A gang of workers that train together: made by the stack, started by a run."""
+    """A gang of workers that train together: created by the stack, started by a run."""
 
     def contradictions(self) -> Iterator[Problem]:
-        """What no gang could be made of, or would not end as it is meant to."""
+        """Report settings with which no gang can start, or end as intended."""
         yield from job_problems.problems(self)

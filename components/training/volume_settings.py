@@ -1,4 +1,4 @@
-"""Where a job's data come from, and where checkpoints and results go."""
+"""Sources of a job's data, and storage of checkpoints and results."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ class Claim(Settings):
 
     @property
     def access_mode(self) -> str:
-        """Of the claim."""
+        """Return the access mode of the claim."""
         return "ReadWriteMany" if self.many_nodes else "ReadWriteOnce"
 
     def contradictions(self) -> Iterator[Problem]:
-        """No place, or two; settings of a claim where there is none."""
+        """Report no place or two, and settings of a claim without a claim."""
         if not self.claim and not self.bucket:
             yield Problem(
                 "claim", ABSENT, "no storage is given", "give claim, or bucket"
@@ -92,7 +92,7 @@ class Claim(Settings):
 
 
 class Checkpoint(Claim):
-    """Where the program keeps its state, so that a restart continues from there.
+    """Storage of the program's state, so that a restart continues from there.
 
     The program gets the place as SLIPWAY_CHECKPOINT.
     """
@@ -103,14 +103,14 @@ class Checkpoint(Claim):
 
 
 class Result(Claim):
-    """Where the program puts the finished model: a model folder.
+    """Destination of the finished model: a model folder.
 
     The program gets the place as SLIPWAY_RESULT.
     """
 
 
 class Data(Settings):
-    """What is trained on: an image or a bucket. The program gets it as SLIPWAY_DATA."""
+    """Training data: an image or a bucket. The program gets it as SLIPWAY_DATA."""
 
     image: ImageReference | None = None
     """Image whose files are mounted read-only as /data."""
@@ -118,7 +118,7 @@ class Data(Settings):
     """Instead of an image: s3://bucket/prefix, which the program itself reads."""
 
     def contradictions(self) -> Iterator[Problem]:
-        """No source, or two."""
+        """Report no source, or two."""
         if bool(self.image) == bool(self.bucket):
             yield Problem(
                 "image",
