@@ -1,4 +1,4 @@
-"""AWS's API as the doctor asks it: reading only, impatient, clear in its errors.
+"""AWS's API for the doctor: read-only calls with short limits and clear errors.
 
 Credentials are the usual ones (AWS_PROFILE, environment, SSO, instance role).
 """
@@ -21,13 +21,13 @@ from slipway.redaction import redact
 LONGEST_WHY = 300
 CONNECT_SECONDS, READ_SECONDS, ATTEMPTS = 4, 15, 2
 READING = ("describe_", "get_", "list_", "simulate_", "head_")
-"""What a call of the doctor's begins with."""
+"""Prefixes of the calls that the doctor may make."""
 _DENIED = re.compile(r"AccessDenied|UnauthorizedOperation|NotAuthorized|AuthFailure")
 _EXPIRED = re.compile(r"ExpiredToken|InvalidClientTokenId|UnrecognizedClient|Signature")
 _THROTTLED = re.compile(r"Throttl|TooManyRequests|RequestLimitExceeded")
 
 Client = Any
-"""A client of boto3; which service's is known only by its name."""
+"""A client of boto3; its service is known only by name."""
 logger = logging.getLogger("slipway.doctor")
 
 
@@ -40,15 +40,15 @@ class CannotAskError(Exception):
 
 
 def _short(text: str) -> str:
-    """One line: what is not AWS may answer with a whole page."""
+    """Shorten to one line: an address that is not AWS may return a whole page."""
     line = " ".join(text.split())
     return line if len(line) <= LONGEST_WHY else f"{line[:LONGEST_WHY]} ..."
 
 
 class Account:
-    """One account and region, asked through one client per service.
+    """One account and region, queried through one client per service.
 
-    `client` makes the client of a service: tests give stubbed ones.
+    `client` creates the client of a service: tests pass stubbed ones.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Account:
         self._clients: dict[str, Client] = {}
 
     def ask(self, service: str, call: str, **parameters: Any) -> dict[str, Any]:
-        """The answer to one reading call; CannotAskError if there is none."""
+        """Return the result of one read-only call; CannotAskError if there is none."""
         if not call.startswith(READING):
             raise ValueError(f"{service}.{call} may change something")
         with AwsCall(service, call):
@@ -85,7 +85,7 @@ class Account:
 
 
 def session_clients(region: str) -> Callable[[str], Client]:
-    """Makes clients of the caller's own credentials, with short limits."""
+    """Return a function that creates clients with the caller's credentials."""
     config = Config(
         connect_timeout=CONNECT_SECONDS,
         read_timeout=READ_SECONDS,
@@ -101,7 +101,7 @@ def session_clients(region: str) -> Callable[[str], Client]:
 
 
 class AwsCall:
-    """Turns boto3's errors into CannotAskError, and logs each call."""
+    """Convert boto3's errors to CannotAskError, and log each call."""
 
     def __init__(self, service: str, call: str) -> None:
         self.what = f"{service} {call}"
@@ -120,7 +120,7 @@ class AwsCall:
 
 
 def of_answer(what: str, response: Mapping[str, Any]) -> CannotAskError:
-    """What an error of AWS's means."""
+    """Return the meaning of an error that AWS returned."""
     code = str(response.get("Error", {}).get("Code", ""))
     said = str(response.get("Error", {}).get("Message", "")) or code
     if _DENIED.search(code):
@@ -141,7 +141,7 @@ def of_answer(what: str, response: Mapping[str, Any]) -> CannotAskError:
 
 
 def of_library(what: str, error: Exception) -> CannotAskError:
-    """What an error before any answer means."""
+    """Return the meaning of an error before any response."""
     sign_in = "set AWS_PROFILE, or sign in: aws sso login"
     for kinds, why, fix in _BEFORE:
         if isinstance(error, kinds):

@@ -253,7 +253,7 @@ def _run(
     quiet: bool = False,
     **options: bool,
 ) -> list[StackResult]:
-    """Runs the verb on each stack in turn; ends with a summary, unless quiet."""
+    """Run the verb on each stack in turn; end with a summary, unless quiet."""
     from slipway.engine import summary
 
     names = list(dict.fromkeys(stacks))
@@ -278,7 +278,7 @@ def _run(
 
 
 def check_all(check: Callable[[str], object], names: Iterable[str]) -> None:
-    """Finds what is wrong with any of the stacks before the first is touched."""
+    """Check all stacks before the first one is changed."""
     from components.settings import SettingsError
 
     wrong: list[SettingsError] = []

@@ -27,7 +27,7 @@ _GITLAB_SEVERITY = {"error": "major", "warning": "minor"}
 
 @dataclass(frozen=True)
 class About:
-    """What a rule is about, the same for all its findings."""
+    """Properties of a rule, the same for all its findings."""
 
     id: str
     title: str
@@ -43,14 +43,14 @@ class Annotation:
     level: Level
     text: str
     file: str
-    """Relative to the checkout's root."""
+    """Path relative to the checkout's root."""
     line: int
     subject: str
-    """What the finding is about; with the rule it tells findings apart."""
+    """Subject of the finding; with the rule, it identifies the finding."""
 
     @property
     def fingerprint(self) -> str:
-        """The same in each run, whatever line it stands on."""
+        """Return the same text in each run, whatever the finding's line."""
         key = f"{self.rule}\n{self.subject}\n{self.file}"
         return hashlib.sha256(key.encode()).hexdigest()
 

@@ -17,5 +17,5 @@ def printable(text: object) -> str:
 
 
 def lines(text: str) -> str:
-    """The same for text of several lines, which stay lines."""
+    """Return the same for text of several lines, which stay separate."""
     return "\n".join(printable(line) for line in text.split("\n"))

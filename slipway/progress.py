@@ -89,9 +89,9 @@ class EngineProgress:
     console: Console
     stack: str
     doing: str
-    """What the run does, for the reader: `updating`, `previewing`."""
+    """Verb of the run for the reader: `updating`, `previewing`."""
     expected: int | None = None
-    """How many resources the stack has, if known."""
+    """Number of the stack's resources, if known."""
     steps: list[Step] = field(default_factory=list)
     errors: list[tuple[str, str]] = field(default_factory=list)
     """Resource (or nothing) and what went wrong."""

@@ -21,9 +21,9 @@ if TYPE_CHECKING:  # the library takes 0.3 s, and most commands do not need it
     from cyclonedx.model.component import Component
 
 PREDICATE_TYPE = "https://cyclonedx.org/bom"
-"""By which an in-toto statement says that it holds such a document."""
+"""Type of an in-toto statement with such a document."""
 PREFIX = "slipway:"
-"""Of the names of properties, for what CycloneDX has no place."""
+"""Prefix of property names, for data without a field in CycloneDX."""
 _NAMESPACE = uuid.UUID("7a1f4f3e-5f0c-4b0e-9a43-3c0f8b1d6f52")
 
 Kind = Literal["application", "container", "file", "library", "machine-learning-model"]
@@ -40,13 +40,13 @@ class Part:
     `golang` and `oci` make one."""
     kind: Kind = "library"
     sha256: str = ""
-    """Of the file that it came in, in hexadecimal digits."""
+    """Digest of its file, in hexadecimal digits."""
     properties: Mapping[str, str] = field(default_factory=dict)
     """More about it, by name without `PREFIX`."""
 
     @property
     def reference(self) -> str:
-        """By which the document names it; equal for equal parts of one kind."""
+        """Return its reference in the document; equal for equal parts of one kind."""
         return self.purl or f"{self.kind}:{self.name}@{self.version}".rstrip("@")
 
 

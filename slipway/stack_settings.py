@@ -21,7 +21,7 @@ def load(stack: str, model: type[Model], root: Path | None = None) -> Model:
 
 
 def cluster(stack: str, root: Path | None = None) -> ClusterAccess:
-    """Which cluster the stack works in, by its file; SettingsError as `load` has it."""
+    """Return the cluster of the stack, by its file; SettingsError as in `load`."""
     layer = layers.of(stack)
     if not layer.in_cluster:
         problem = Problem(

@@ -13,7 +13,7 @@ SHOWN = 4
 
 @dataclass
 class Waiting:
-    """How to wait and whom to tell; tests give their own clock."""
+    """How to wait and report; tests pass their own clock."""
 
     say: Callable[[str], None]
     now: Callable[[], float] = time.monotonic
@@ -22,9 +22,9 @@ class Waiting:
     def until_gone(
         self, what: str, remaining: Callable[[], list[str]], seconds: float
     ) -> list[str]:
-        """What is left of `remaining` when it is empty or the bound is reached.
+        """Return the rest of `remaining` when it is empty or the time is over.
 
-        Told each time that the number changes.
+        `say` is called each time that the number changes.
         """
         end, before = self.now() + seconds, -1
         while left := remaining():

@@ -1,7 +1,7 @@
-"""`slipway audit`: whether an audit chain is as it was written.
+"""`slipway audit`: verify that an audit chain is unchanged.
 
-The chain is verified here, by the monitor's own code from this checkout: whoever can
-change the chain in a pod may have changed the program there as well.
+The chain is verified here, by the monitor's own code from this checkout. Anyone who can
+change the chain in a pod may also have changed the program there.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ COPY = ("python3", "-m", "model_monitor.audit", "copy", CHAIN)
 
 
 def checked_anchor(_context: object, _option: object, text: str | None) -> str | None:
-    """NUMBER:HASH, as an earlier run printed it."""
+    """Parse NUMBER:HASH, as an earlier run printed it."""
     if text is not None and not re.fullmatch(r"[1-9][0-9]*:[0-9a-f]{64}", text):
         raise click.BadParameter(
             f"{text!r} is not NUMBER:HASH: give what an earlier run printed as newest"
@@ -139,6 +139,6 @@ def _verify(path: Path, anchor: str | None) -> int:
         errors="replace",
         check=False,
     )
-    # It tells of what was read in a pod.
+    # The text may contain data that was read in a pod.
     click.echo(lines(run.stdout), nl=False, err=bool(run.returncode))
     return run.returncode

@@ -1,8 +1,8 @@
-"""How much load one server sustains: its highest rate of quick, good answers.
+"""The load that one server sustains: its highest rate of fast, correct responses.
 
-Rates are doubled until one is too much, then the gap is halved. Each step is an
-open-loop run; a rate is too much if it was so twice. A step in which the generator
-itself was late twice ends the search, for it says nothing about the server.
+The rate is doubled until it is too high, then the gap is halved. Each step is an
+open-loop run; a rate is too high if it failed twice. If the generator itself was late
+twice in a step, the search ends, because the step says nothing about the server.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from slipway.bench.report import Report
 from slipway.bench.usage import Used
 
 LATE_SHARE = 0.2
-"""Of the latency aimed at: a generator that is later than that at p99 blurs it."""
+"""Share of the target latency: a generator that is later than this at p99 blurs it."""
 HEADROOM = 0.7
-"""Share of the highest good rate that replicas are to be held at: the rest is for the
-time that a new replica takes, and for one that is lost."""
+"""Share of the highest good rate that replicas should have. The rest covers the start
+of a new replica and the loss of one."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """One rate, asked for so long, and what became of it."""
+    """A run at one rate, and its result."""
 
     rate: float
     report: Report
     used: Used | None = None
-    """What the server used meanwhile, if it reports that."""
+    """The server's resource use during the run, if it reports that."""
     problem: str = ""
-    """Why the rate is too much; empty if the rate is sustained."""
+    """Why the rate is too high; empty if the server sustains it."""
 
     def as_data(self) -> dict[str, Any]:
         return {
@@ -46,7 +46,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a search may do, and what a good step is."""
+    """Limits of a search, and conditions of a good step."""
 
     p99_seconds: float = 0.25
     step_seconds: float = 5.0
@@ -54,39 +54,39 @@ class Limits:
     first_rate: float = 10.0
     highest_rate: float = 2000.0
     refinements: int = 4
-    """How often the gap between sustained and excessive rates is halved."""
+    """Number of times that the gap between sustained and excessive rates is halved."""
     pause_seconds: float = 1.0
-    """Between steps, so that one's backlog is not the next one's."""
+    """Pause between steps, so that one's backlog does not affect the next."""
 
 
 @dataclass
 class Capacity:
-    """Steps in the order in which they were made, and how the search ended."""
+    """Steps in the order in which they ran, and the end of the search."""
 
     steps: list[Step] = field(default_factory=list)
     ended: str = ""
-    """Why it ended before its aim; empty if it did not."""
+    """Why the search ended early; empty if it did not."""
     held: Step | None = None
     """A last run at HEADROOM of the highest sustained rate: the size of replicas."""
 
     @property
     def best(self) -> Step | None:
-        """The step of the highest sustained rate."""
+        """Return the step with the highest sustained rate."""
         sustained = [s for s in self.steps if not s.problem and not s.report.invalid]
         return max(sustained, key=lambda step: step.rate, default=None)
 
     @property
     def least_refused(self) -> float:
-        """The lowest rate that was too much; infinite if none was."""
+        """Return the lowest rate that was too high; infinite without one."""
         return min((s.rate for s in self.steps if s.problem), default=math.inf)
 
 
 Measure = Callable[[float, float], Step]
-"""Makes one step of (rate, seconds)."""
+"""Runs one step of (rate, seconds)."""
 
 
 def judge(report: Report, p99_seconds: float) -> str:
-    """Why a rate is too much; empty if the rate is sustained."""
+    """Return why a rate is too high; empty if the server sustains it."""
     if report.failed:
         worst = max(report.failed, key=lambda name: report.failed[name])
         number = sum(report.failed.values())
@@ -106,7 +106,7 @@ def search(
     now: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Capacity:
-    """Fills `found` step by step, so that an interrupted search leaves what it has."""
+    """Add steps to `found` as they end, so an interrupted search keeps them."""
     end = now() + limits.total_seconds
 
     def step(rate: float) -> Step | None:
@@ -115,7 +115,7 @@ def search(
             return None
         made = measure(rate, limits.step_seconds)
         if made.problem or made.report.invalid:
-            # Once more: what happened may have been the machine's, and have passed.
+            # Once more: the cause may have been the machine's, and temporary.
             sleep(limits.pause_seconds)
             if now() + limits.step_seconds <= end:
                 made = measure(rate, limits.step_seconds)
@@ -139,7 +139,7 @@ def search(
 
 
 def _next(found: Capacity, limits: Limits) -> float | None:
-    """The rate to try next, or None where the answer is known."""
+    """Return the next rate to try; None if the result is known."""
     best = found.best.rate if found.best else 0.0
     refused = found.least_refused
     if math.isinf(refused):
@@ -151,7 +151,7 @@ def _next(found: Capacity, limits: Limits) -> float | None:
         return min(2 * best, limits.highest_rate)
     too_much = [step for step in found.steps if step.problem]
     if best == 0.0:
-        # Not even the first: down until a rate is sustained, or none can be.
+        # Even the first rate failed: go down until one is sustained, or none can be.
         return refused / 4 if len(too_much) < 4 else None
     tried = sum(1 for step in found.steps if best <= step.rate or step.problem)
     if tried > limits.refinements + 1 or refused / best < 1.05:

@@ -163,7 +163,7 @@ def model_command(
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not name.strip():
-        # Not shown: it may be a key that was given without its name.
+        # Not shown: it may be a key without its name.
         raise SubjectError("not a valid header: give --header 'NAME: VALUE'")
     return name.strip(), value.strip()
 
@@ -189,7 +189,7 @@ def _subject(
 def measure(
     target: Subject, rate: float, seconds: float, limits: Limits, console: Console
 ) -> Step:
-    """One open-loop run, with what the replicas used in it."""
+    """Do one open-loop run, and measure the replicas' resource use."""
     bounds = open_loop.Bounds(
         timeout_seconds=max(2.0, 8 * limits.p99_seconds),
         late_seconds=LATE_SHARE * limits.p99_seconds,
@@ -214,7 +214,7 @@ def measure(
 
 
 def as_data(target: Subject, found: Capacity) -> dict[str, Any]:
-    """The whole result as JSON has it."""
+    """Return the whole result in its JSON form."""
     best = found.best
     per_replica = recommend.rate_per_replica(found, target.replicas)
     return {
@@ -276,7 +276,7 @@ def _row(step: Step) -> tuple[str, ...]:
 
 
 def prometheus_of(stack: str, given: str) -> str:
-    """The address of a stack's Prometheus: the given one, or the lab's."""
+    """Return the address of a stack's Prometheus: the given one, or the lab's."""
     if given:
         return given
     from lab.settings import LabSettings

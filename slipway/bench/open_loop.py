@@ -58,13 +58,13 @@ __all__ = [
 ]
 
 SWEEP_SECONDS = 0.05
-"""How often requests are looked for that have waited too long."""
+"""Interval of the check for requests that have timed out."""
 
 STOP_SECONDS = 0.1
-"""How long a stop may go unnoticed."""
+"""Longest time until a stop takes effect."""
 
 Judge = Callable[[int, int, bytes], str]
-"""Names the outcome of (number of the request, status, body)."""
+"""Returns the outcome for (number of the request, status, body)."""
 
 
 def _by_status(_number: int, status: int, _body: bytes) -> str:
@@ -77,7 +77,7 @@ def constant(rate: float, seconds: float) -> Iterator[float]:
 
 
 def varying(rate_at: Callable[[float], float], seconds: float) -> Iterator[float]:
-    """As many requests per second as `rate_at` says for each moment; above 0."""
+    """`rate_at` returns the requests per second at each time; above 0."""
     now = 0.0
     while now < seconds:
         yield now
@@ -94,12 +94,12 @@ def sine(low: float, high: float, period: float, seconds: float) -> Iterator[flo
 
 @dataclass(frozen=True)
 class Bounds:
-    """What no run exceeds."""
+    """Limits of every run."""
 
     requests: int = 1_000_000
     connections: int = 256
     timeout_seconds: float = 20.0
-    """From the time a request was meant to be sent to the end of its answer."""
+    """From the intended start of a request to the end of its response."""
     late_seconds: float = 0.010
     """A run is not valid if 1 % of requests were started later than this."""
 
@@ -143,7 +143,7 @@ class OpenLoop:
         self._stopping = True
 
     async def run(self) -> Report:
-        """Runs to the end of the schedule, or until `stop` is called."""
+        """Run to the end of the schedule, or until `stop` is called."""
         self._loop = asyncio.get_running_loop()
         host, port = self._target.address
         found = await self._loop.getaddrinfo(host, port, proto=6)
@@ -171,14 +171,14 @@ class OpenLoop:
     async def _send_all(self) -> None:
         for number, offset in enumerate(self._schedule):
             meant = self._start + offset
-            # An Event with a time limit would cost as much as the request itself.
+            # An Event with a timeout would cost as much as the request itself.
             while (wait := meant - self._loop.time()) > 0 and not self._stopping:  # noqa: ASYNC110
                 await asyncio.sleep(min(wait, STOP_SECONDS))
             if self._stopping:
                 self.report.stopped = True
                 return
             self._begin(_Request(number, meant))
-            if number % 16 == 15:  # late: let answers be read in between
+            if number % 16 == 15:  # late: read responses in between
                 await asyncio.sleep(0)
 
     def _begin(self, request: _Request) -> None:
@@ -205,7 +205,7 @@ class OpenLoop:
         connection.send(self._payloads[request.number % len(self._payloads)])
 
     async def _dial(self) -> None:
-        """Opens one more connection, for whoever waits longest."""
+        """Open one more connection, for the request that has waited longest."""
         try:
             async with asyncio.timeout(self._bounds.timeout_seconds):
                 _, connection = await self._loop.create_connection(
@@ -263,7 +263,7 @@ class OpenLoop:
             self._over.set()
 
     async def _sweep(self) -> None:
-        """Ends requests that have waited too long, and forgets those that are over."""
+        """End requests that have timed out, and forget those that are complete."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             oldest = self._loop.time() - self._bounds.timeout_seconds
@@ -279,7 +279,7 @@ class OpenLoop:
 
 
 class _PreciseSelector(selectors.EpollSelector):
-    """Keeps time to microseconds; epoll's own timeouts are whole milliseconds."""
+    """Times out to the microsecond; epoll's own timeouts are whole milliseconds."""
 
     def select(
         self, timeout: float | None = None
@@ -291,7 +291,7 @@ class _PreciseSelector(selectors.EpollSelector):
 
 
 def event_loop() -> asyncio.AbstractEventLoop:
-    """A loop that wakes on time."""
+    """Return an event loop that wakes on time."""
     return asyncio.SelectorEventLoop(_PreciseSelector())
 
 
@@ -301,13 +301,13 @@ def run(
     bounds: Bounds | None = None,
     judge: Judge | None = None,
 ) -> Report:
-    """One run in this thread, to its end."""
+    """Do one run in this thread, to its end."""
     with asyncio.Runner(loop_factory=event_loop) as runner:
         return runner.run(OpenLoop(target, schedule, bounds, judge).run())
 
 
 class Background:
-    """A run in a thread of its own; leaving the block stops it and waits for it."""
+    """A run in a separate thread; leaving the block stops it and waits for it."""
 
     def __init__(
         self,
@@ -326,7 +326,7 @@ class Background:
 
     @property
     def is_running(self) -> bool:
-        """Whether the schedule has not come to its end."""
+        """Return whether the schedule has not ended yet."""
         return self._thread.is_alive()
 
     def __enter__(self) -> Self:
@@ -343,7 +343,7 @@ class Background:
         self.wait()
 
     def wait(self) -> Report:
-        """Waits for the schedule's end; raises what ended the run early."""
+        """Wait for the schedule's end; raise the error that ended the run early."""
         self._thread.join()
         if self._error is not None:
             raise self._error

@@ -1,4 +1,4 @@
-"""From what was measured to the lines of a stack file."""
+"""Convert measurements to lines of a stack file."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from components.yaml_text import written
 from slipway.bench.capacity import Capacity
 
 MEMORY_REQUEST, MEMORY_LIMIT = 1.2, 1.5
-"""Of the most that was used: requests for what is sure, limits for what may come."""
+"""Multiples of the measured maximum: smaller for requests, larger for limits."""
 CPU_LIMIT = 1.5
-"""Of what the highest rate used: a start and a burst need more than the average."""
+"""Multiple of the CPU at the highest rate: a start and a burst need more."""
 CPU_STEP_MILLICORES, MEMORY_STEP_MIB = 10, 16
 SMALLEST_MEMORY_MIB = 64
 SMALLEST_CPU_LIMIT = 200
-"""In millicores; with less a start takes minutes, and each burst is throttled."""
+"""In millicores; with less, a start takes minutes and each burst is throttled."""
 
 
 def recommendation(found: Capacity, replicas: int) -> dict[str, Any]:
@@ -28,10 +28,10 @@ def recommendation(found: Capacity, replicas: int) -> dict[str, Any]:
     if held is None or best is None or held.problem or held.report.invalid:
         return {}
     if any(step.report.invalid for step in found.steps):
-        return {}  # the end was the generator's, not the server's
+        return {}  # the generator ended the run, not the server
     if held.used and held.used.inflight:
         inflight = held.used.inflight
-    else:  # Little's law over all, the way there included
+    else:  # Little's law over the whole path, including the network
         latencies = held.report.latencies
         mean = sum(latencies) / len(latencies)
         inflight = held.rate * mean / replicas
@@ -57,7 +57,7 @@ def recommendation(found: Capacity, replicas: int) -> dict[str, Any]:
 
 
 def rate_per_replica(found: Capacity, replicas: int) -> float | None:
-    """Requests per second that a replica is to be held at."""
+    """Return the target requests per second of a replica."""
     return found.held.rate / replicas if found.held else None
 
 
@@ -70,5 +70,5 @@ def _up(value: float, step: int) -> int:
 
 
 def snippet(settings: dict[str, Any]) -> str:
-    """The settings as lines for `models.<name>` of a stack file."""
+    """Return the settings as lines for `models.<name>` of a stack file."""
     return written(settings)

@@ -1,4 +1,4 @@
-"""What an open-loop run met, and whether the generator itself kept up."""
+"""The results of an open-loop run, and whether the generator itself kept up."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ class Report:
     """Counts, latencies and lateness in seconds; grows while a run lasts."""
 
     sent: int = 0
-    """Requests whose time had come."""
+    """Requests that were due."""
     outcomes: Counter[str] = field(default_factory=Counter)
-    """How many ended how: statuses, or names of errors."""
+    """Number of requests by outcome: statuses, or names of errors."""
     latencies: array[float] = field(default_factory=lambda: array("d"))
-    """Of good answers, from the time meant for sending to the end of the answer."""
+    """Of good responses, from the intended start to the end of the response."""
     lateness: array[float] = field(default_factory=lambda: array("d"))
-    """How late the generator was at each arrival."""
+    """Lateness of the generator at each arrival."""
     failures: list[tuple[float, str]] = field(default_factory=list)
     """(seconds after the start, outcome) of the first failed ones."""
     seconds: float = 0.0
-    """The whole run, with the wait for the last answers."""
+    """The whole run, including the wait for the last responses."""
     stopped: bool = False
     """Whether it ended before its schedule."""
     late_limit_seconds: float = 0.010
     last_good: float = 0.0
-    """Seconds after the start at which the last good answer was there."""
+    """Seconds from the start to the last good response."""
 
     def begun(self, late: float) -> None:
         self.sent += 1
@@ -50,12 +50,12 @@ class Report:
 
     @property
     def failed(self) -> dict[str, int]:
-        """Outcomes that do not start with "2", counted."""
+        """Count the outcomes that do not start with "2"."""
         return {k: n for k, n in self.outcomes.items() if not k.startswith("2")}
 
     @property
     def goodput(self) -> float:
-        """Good answers per second."""
+        """Return good responses per second."""
         return self.good / self.last_good if self.last_good else 0.0
 
     @property
@@ -64,7 +64,7 @@ class Report:
 
     @property
     def invalid(self) -> str:
-        """Why the run says nothing about the server; empty if it is valid."""
+        """Return why the run says nothing about the server; empty if it is valid."""
         if not self.sent or self.late_p99 <= self.late_limit_seconds:
             return ""
         return (
@@ -73,7 +73,7 @@ class Report:
         )
 
     def percentile(self, share: float) -> float:
-        """Latency that this share of good answers did not exceed; NaN without any."""
+        """Return the latency percentile of good responses; NaN without any."""
         return percentile(self.latencies, share)
 
     def as_data(self) -> dict[str, Any]:
@@ -94,7 +94,7 @@ class Report:
 
 
 def percentile(values: array[float], share: float) -> float:
-    """The smallest of the values that `share` of them do not exceed; NaN of none."""
+    """Return the smallest value that `share` of them do not exceed; NaN of none."""
     if not values:
         return float("nan")
     ordered = sorted(values)

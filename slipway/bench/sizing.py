@@ -1,7 +1,7 @@
-"""Whether replicas have the right size, by their use over days.
+"""Check the size of replicas by their resource use over days.
 
-Prometheus keeps what kubelets say of each container. A request should be what is used
-nearly always (95th percentile), a memory limit what was ever used and some more.
+Prometheus stores what kubelets report for each container. A request should equal what
+is nearly always used (95th percentile). A memory limit should exceed the maximum.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ TIMEOUT_SECONDS = 60.0
 WINDOW, RESOLUTION = "5m", "1m"
 SHARE = 0.95
 TOO_MUCH = 2.0
-"""A request of more than so many times what is right is said to be too large."""
+"""Factor from which a request counts as too large."""
 LEAST_HOURS = 1.0
 FITS, RAISE, LOWER, UNKNOWN = "fits", "raise it", "lower it", "no data"
 FITTING = (FITS, UNKNOWN)
 
 Query = Callable[[str], float | None]
-"""Answers an expression with its one number, or None."""
+"""Evaluates an expression to its one number, or None."""
 
 
 class PrometheusError(Exception):
-    """Prometheus could not be asked; the text says why."""
+    """Prometheus cannot be queried; the text says why."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One setting of one model or revision, and what it had better be."""
+    """One setting of one model or revision, and a better value."""
 
     model: str
     setting: str
@@ -58,7 +58,7 @@ class Finding:
 
 
 def of_stack(stack: str, prometheus: str, hours: int) -> list[Finding]:
-    """All models of the stack, each revision by itself."""
+    """Return all models of the stack, each revision separately."""
     settings = stack_settings.load(stack, ModelsSettings)
     namespace = settings.platform.namespace
     with httpx.Client(base_url=prometheus, timeout=TIMEOUT_SECONDS) as client:
@@ -76,7 +76,7 @@ def of_stack(stack: str, prometheus: str, hours: int) -> list[Finding]:
 def compare(
     name: str, namespace: str, resources: Resources, query: Query, hours: int
 ) -> list[Finding]:
-    """The three settings that follow from use; the CPU limit is left to the owner."""
+    """Compare three settings with the use; the owner decides on the CPU limit."""
     pods = f'namespace="{namespace}",pod=~"{name}-[a-z0-9]+-[a-z0-9]{{5}}"'
     chosen = f'{pods},container="{CONTAINER}"'
     span = f"[{hours}h:{RESOLUTION}]"
@@ -123,7 +123,7 @@ def _finding(
     if used is None:
         return Finding(model, setting, current, None, None, UNKNOWN)
     right = better(used)
-    # What was used is the line that must not be crossed; `right` has room above it.
+    # The used amount must be available; `right` adds a margin.
     short = current < used if setting.endswith("millicores") else current < 1.1 * used
     verdict = RAISE if short else LOWER if current > TOO_MUCH * right else FITS
     return Finding(model, setting, current, used, right, verdict)

@@ -1,4 +1,4 @@
-"""Who is measured: any URL, or a model server of a stack with its replicas."""
+"""The target of a measurement: any URL, or a stack's model server with its replicas."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ _SEED = 7
 
 
 class SubjectError(Exception):
-    """There is nothing to measure, or it cannot be asked; the text says what to do."""
+    """No target, or it cannot be reached; the text says what to do."""
 
 
 class ReplicasChangedError(Exception):
-    """The autoscaler did what it is for while one replica was to be measured."""
+    """The autoscaler changed the number of replicas while one was to be measured."""
 
 
 @dataclass(frozen=True)
 class Asking:
-    """What every request carries."""
+    """The content of every request."""
 
     body: Path | None = None
-    """File with a body; else one row is made up."""
+    """File with a body; by default one row is generated."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """Further headers, such as a key."""
 
@@ -48,18 +48,18 @@ class Asking:
 
 @dataclass(frozen=True)
 class Subject:
-    """What requests go to, and how what it uses is read; closed by a `with`."""
+    """Target of the requests, and the source of its metrics; closed by a `with`."""
 
     url: str
     body: bytes
     readings: Callable[[], Sequence[Reading]]
-    """One per replica, in a fixed order; empty where nothing can be read."""
+    """One function per replica, in a fixed order; empty without metrics."""
     replicas: int
     count: Callable[[], int] | None = None
-    """How many replicas there are now; None where nobody can tell."""
+    """Returns the current number of replicas; None if it is unknown."""
     headers: Mapping[str, str] = field(default_factory=dict)
     close: Callable[[], object] = lambda: None
-    """Ends the connections that `readings` and `count` use."""
+    """Closes the connections that `readings` and `count` use."""
 
     def __enter__(self) -> Self:
         return self
@@ -68,7 +68,7 @@ class Subject:
         self.close()
 
     def check(self) -> None:
-        """Raises ReplicasChangedError if there are no longer as many as at first."""
+        """Raise ReplicasChangedError if the number of replicas has changed."""
         now = self.count() if self.count else self.replicas
         if now != self.replicas:
             raise ReplicasChangedError(
@@ -159,7 +159,7 @@ def of_stack(
 
 
 def ready_pods(api: KubeApi, namespace: str, name: str) -> list[str]:
-    """API paths of the server's ready pods, by name."""
+    """Return the API paths of the server's ready pods, by name."""
     chosen = f"labelSelector=app.kubernetes.io/instance%3D{name}"
     base = f"/api/v1/namespaces/{namespace}/pods"
     return [

@@ -1,4 +1,4 @@
-"""What a server says of itself on /metrics: processor, memory, requests in flight."""
+"""A server's own metrics of CPU, memory and in-flight requests."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from prometheus_client.parser import text_string_to_metric_families
 CPU = "process_cpu_seconds_total"
 MEMORY = "process_resident_memory_bytes"
 IN_FLIGHT_SECONDS = "model_latency_seconds_sum"
-"""Grows by one per second and request in flight (Little's law)."""
+"""Grows by one per second and in-flight request (Little's law)."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One replica's figures at one moment."""
+    """One replica's values at one point in time."""
 
     cpu_seconds: float
     memory_bytes: float
@@ -25,13 +25,13 @@ class Reading:
 
 @dataclass(frozen=True)
 class Used:
-    """What replicas used in one step, each on average."""
+    """Average resource use of the replicas in one step."""
 
     cpu_cores: float
     memory_mib: float
-    """The most of any replica."""
+    """Maximum of any replica."""
     inflight: float
-    """Requests in flight in a replica, on average over the step."""
+    """Average in-flight requests of a replica over the step."""
 
     def as_data(self) -> dict[str, Any]:
         return {
@@ -42,7 +42,7 @@ class Used:
 
 
 def read(text: str) -> Reading | None:
-    """The figures of a page of metrics; None if it lacks CPU or memory, or is none."""
+    """Parse a page of metrics; None without CPU or memory, or if it is malformed."""
     sums: dict[str, float] = {}
     try:
         for family in text_string_to_metric_families(text):
@@ -58,13 +58,13 @@ def read(text: str) -> Reading | None:
 def between(
     before: Sequence[Reading], after: Sequence[Reading], seconds: float
 ) -> Used | None:
-    """What was used from the first readings to the second; None if pods changed."""
+    """Return the use between two readings; None if pods changed."""
     if not before or len(before) != len(after) or seconds <= 0:
         return None
     pairs = list(zip(before, after, strict=True))
     cpu = sum(b.cpu_seconds - a.cpu_seconds for a, b in pairs)
     waited = sum(b.latency_seconds - a.latency_seconds for a, b in pairs)
-    if cpu < 0 or waited < 0:  # one started anew
+    if cpu < 0 or waited < 0:  # a replica restarted
         return None
     return Used(
         cpu / seconds / len(pairs),

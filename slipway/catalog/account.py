@@ -22,7 +22,7 @@ from slipway.catalog import describe, published, writing
 from toolchain.errors import OperatorError
 
 PRICING_REGION = "us-east-1"
-"""Price lists of all regions are served there."""
+"""Region whose API has the price lists of all regions."""
 SOURCE = "account"
 CLIENT = Config(connect_timeout=5, read_timeout=30, retries={"max_attempts": 4})
 ON_DEMAND = {
@@ -32,19 +32,19 @@ ON_DEMAND = {
     "capacitystatus": "Used",
     "marketoption": "OnDemand",
 }
-"""What GetProducts is asked for: plain Linux on shared hosts, capacity in use."""
+"""Filters of GetProducts: plain Linux on shared hosts, capacity in use."""
 
 Report = Callable[[str], None]
 Client = Callable[[str, str], Any]
-"""Makes a client of a service in a region."""
+"""Creates a client of a service in a region."""
 
 
 class RefreshError(OperatorError):
-    """AWS did not answer; nothing was written."""
+    """AWS did not respond; nothing was written."""
 
 
 def client(service: str, region: str) -> Any:
-    """A boto3 client that gives up in reasonable time."""
+    """Return a boto3 client with short timeouts."""
     return boto3.client(service, region_name=region, config=CLIENT)  # type: ignore[call-overload]
 
 
@@ -55,7 +55,7 @@ def refresh(
     clients: Client = client,
     today: date | None = None,
 ) -> dict[str, str]:
-    """Text of the renewed data files by name; RefreshError if AWS does not answer."""
+    """Return the renewed data files by name; RefreshError without a response of AWS."""
     day = (today or datetime.now(UTC).date()).isoformat()
     try:
         return _refresh(regions, report, clients, day)
@@ -157,7 +157,7 @@ def cluster_versions(eks: Any) -> dict[str, dict[str, date]]:
     """Ends of support by Kubernetes version."""
     found = {}
     token: dict[str, str] = {}
-    for _ in range(20):  # pages; a version a quarter makes one or two
+    for _ in range(20):  # pages; with a version per quarter, there are one or two
         answer = eks.describe_cluster_versions(includeAll=True, **token)
         for version in answer["clusterVersions"]:
             found[version["clusterVersion"]] = {
@@ -171,7 +171,7 @@ def cluster_versions(eks: Any) -> dict[str, dict[str, date]]:
 
 
 def _day(moment: datetime) -> date:
-    """The calendar's day: midnight in UTC, which boto3 tells in local time."""
+    """Return the calendar's day: midnight in UTC, which boto3 returns in local time."""
     return moment.astimezone(UTC).date()
 
 

@@ -39,13 +39,13 @@ Raw = Mapping[str, Any]
 
 
 def kept(raw: Raw) -> bool:
-    """Whether the catalogue has a place for the type."""
+    """Return whether the catalogue includes the type."""
     family = raw["InstanceType"].partition(".")[0]
     return family in GENERAL or bool(raw.get("GpuInfo") or raw.get("NeuronInfo"))
 
 
 def described(raw: Raw) -> dict[str, Any]:
-    """The catalogue's line for one type; fields that say no are left out."""
+    """Return the catalogue's line for one type, without fields that are false."""
     network = raw["NetworkInfo"]
     cards = sorted(network["NetworkCards"], key=lambda card: card["NetworkCardIndex"])
     main = cards[network.get("DefaultNetworkCardIndex", 0)]

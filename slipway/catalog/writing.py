@@ -1,4 +1,4 @@
-"""Writes the catalogue's data files: sorted, a line an entry, so that changes show."""
+"""Write the catalogue's data files: sorted, one line per entry, for readable diffs."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def prices(regions: Mapping[str, Any], source: str, date: str) -> str:
 
 
 def replace(path: Path, text: str) -> bool:
-    """Writes the file if its content changes; whether it did."""
+    """Write the file if its content has changed; return whether it did."""
     if path.is_file() and path.read_text() == text:
         return False
     whole_files.write(path, text)

@@ -1,1 +1,1 @@
-"""The cluster that a stack works on, as its API server answers."""
+"""The cluster that a stack uses, through its API server."""

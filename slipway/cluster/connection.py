@@ -25,7 +25,7 @@ from components.cluster.existing.kubeconfig_files import Access, KubeconfigError
 
 TIMEOUT = httpx.Timeout(20, connect=5)
 TOKEN_SECONDS = 600
-"""Age at which a token is made anew; EKS takes them for 15 minutes.
+"""Age at which a token is renewed; EKS accepts them for 15 minutes.
 https://github.com/kubernetes-sigs/aws-iam-authenticator#api-authorization-from-outside-a-cluster"""
 EXEC_SECONDS = 30
 EXEC_GROUP = "client.authentication.k8s.io/"
@@ -33,7 +33,7 @@ _LONGEST = 300
 
 
 class Bearer(httpx.Auth):
-    """A token that is made anew before it expires, or when the server refuses it."""
+    """A token that is renewed before it expires, or when the server rejects it."""
 
     def __init__(self, make: Callable[[], str], token: str = "") -> None:
         self._make, self._token, self._made = make, token, time.monotonic()
@@ -57,7 +57,7 @@ class Bearer(httpx.Auth):
 
 @dataclass(frozen=True)
 class _Credential:
-    """What a program of `exec` gave."""
+    """The output of an `exec` program."""
 
     token: str = ""
     certificate: str = ""
@@ -95,9 +95,9 @@ def client(access: Access) -> httpx.Client:
 
 
 def require_usable(access: Access) -> None:
-    """KubeconfigError if a certificate or the `exec` program is not there.
+    """Raise KubeconfigError if a certificate or the `exec` program is missing.
 
-    Nothing is run and nobody is asked.
+    Runs nothing and sends no request.
     """
     _tls(access, _Credential())
     if access.user.exec:
@@ -139,7 +139,7 @@ def _tls(access: Access, given: _Credential) -> ssl.SSLContext:
         if not certificate:
             certificate, key = _client_certificate(access.user, access.user_folder)
         if certificate:
-            with tempfile.NamedTemporaryFile("w") as file:  # its owner alone reads it
+            with tempfile.NamedTemporaryFile("w") as file:  # only its owner can read it
                 file.write(f"{certificate}\n{key}")
                 file.flush()
                 context.load_cert_chain(file.name)
@@ -159,7 +159,7 @@ def _client_certificate(user: User, folder: Path) -> tuple[str, str]:
 
 
 def _pem(folder: Path, path: str, data: str, name: str) -> str:
-    """PEM text; what stands in the kubeconfig comes before a file."""
+    """Return PEM text; data in the kubeconfig takes precedence over a file."""
     if not data:
         return _read(folder, path, name) if path else ""
     try:
@@ -183,7 +183,7 @@ def _read(folder: Path, path: str, name: str) -> str:
 
 
 def _program(run: Exec, folder: Path) -> str:
-    """The program's path; one with a slash starts at the kubeconfig's folder."""
+    """Return the program's path; one with a slash is relative to the kubeconfig."""
     if not run.api_version.startswith(EXEC_GROUP):
         raise KubeconfigError(
             f"exec's apiVersion is {run.api_version or 'not given'}",

@@ -23,20 +23,20 @@ from slipway.cluster.kube_api import KubeApi, KubeApiError, Object
 from slipway.rendering.recorder import MARK
 
 TOGETHER = 8
-"""Requests at a time."""
+"""Concurrent requests."""
 SECONDS = 10.0
-"""So long requests are sent; those that are under way then have their own bound."""
+"""Seconds in which requests are sent; those in flight then have their own timeout."""
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Key = tuple[str, str, str, str]
-"""What makes an object one: version, kind, namespace, name."""
+"""Identity of an object: version, kind, namespace, name."""
 _DASHED = "x-kubernetes-"
-"""Begin of names that the provider writes with underscores in the state, and the API
+"""Prefix of names that the provider writes with underscores in the state, and the API
 with dashes."""
 
 NOT_READY = "is not ready"
-"""End of the difference of a workload that is being rolled out or has lost pods."""
+"""Suffix of the difference of a workload that is being rolled out or has lost pods."""
 
 
 @dataclass(frozen=True)
@@ -44,21 +44,21 @@ class Recorded:
     """An object of the cluster as the engine's state has it."""
 
     version: str
-    """API group and version, as the API's paths have them."""
+    """API group and version, in the form of the API's paths."""
     kind: str
     namespace: str
     name: str
     uid: str
     resource_version: str
     declared: Mapping[str, Any]
-    """What the program gave of it; marks of the engine stand for secret values."""
+    """The program's input; the engine's placeholders replace secret values."""
     ignored: frozenset[str]
     """Paths in it whose changes the program ignores, such as spec.replicas."""
     has_secrets: bool
 
     @classmethod
     def of(cls, resource: Mapping[str, Any]) -> Self:
-        """A resource of the state; KeyError if the state says too little of it."""
+        """Parse a resource of the state; KeyError if a field is missing."""
         outputs = resource["outputs"]
         metadata = outputs["metadata"]
         return cls(
@@ -83,14 +83,14 @@ class Recorded:
 
     @property
     def root(self) -> str:
-        """Path of the version of its API group."""
+        """Return the path of the version of its API group."""
         return (
             f"/apis/{self.version}" if "/" in self.version else f"/api/{self.version}"
         )
 
     @property
     def is_labelled(self) -> bool:
-        """Whether it has the label of its stack; adopted objects do not."""
+        """Return whether it has its stack's label; adopted objects do not."""
         metadata = self.declared.get("metadata") or {}
         return naming.STACK_LABEL in (metadata.get("labels") or {})
 
@@ -129,7 +129,7 @@ def differences(
 
 
 def are_unready(found: Sequence[str]) -> bool:
-    """Whether these differences are of workloads alone that are still starting."""
+    """Return whether all differences are workloads that are still starting."""
     return all(text.endswith(NOT_READY) for text in found)
 
 
@@ -175,7 +175,7 @@ def _other_spelling(key: str) -> str:
 
 
 class _Asked:
-    """Requests to one API server, several at a time, until a point in time."""
+    """Concurrent requests to one API server, until a deadline."""
 
     def __init__(self, api: KubeApi, now: Callable[[], float]) -> None:
         self._api, self._now, self._end = api, now, now() + SECONDS
@@ -183,7 +183,7 @@ class _Asked:
     def each(
         self, function: Callable[[Item], Result], items: Iterable[Item]
     ) -> list[Result]:
-        """What the function makes of each; KubeApiError when it is too late."""
+        """Return the function's result for each; KubeApiError after the deadline."""
 
         def in_time(item: Item) -> Result:
             if self._now() > self._end:
@@ -194,7 +194,7 @@ class _Asked:
             return list(pool.map(in_time, items))
 
     def paths(self, objects: Sequence[Recorded]) -> dict[Key, str]:
-        """The API's paths of objects; KubeApiError if it does not know a kind."""
+        """Return the API's paths of objects; KubeApiError for an unknown kind."""
         roots = sorted({one.root for one in objects})
         served = dict(zip(roots, self.each(self._api.kinds, roots), strict=True))
         found = {}

@@ -1,7 +1,7 @@
-"""Kubernetes' API by plain requests: what draining and the doctor need of it.
+"""Kubernetes' API over plain HTTP, for draining and the doctor.
 
-Neither `kubectl` nor `aws` has to be installed. A cluster is reached by a kubeconfig,
-or, on EKS, with a token that is signed here with the caller's AWS credentials.
+It needs neither `kubectl` nor `aws`. A cluster is reached by a kubeconfig or, on EKS,
+with a token that is signed here with the caller's AWS credentials.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ Object = dict[str, Any]
 
 
 class KubeApiError(Exception):
-    """The API server did not do what was asked, or does not answer."""
+    """The API server rejected the request or does not respond."""
 
 
 class NoAnswerError(KubeApiError):
-    """No answer, or a server's failure: what was asked for may be done all the same."""
+    """No response, or a server error: the request may still have taken effect."""
 
 
 class ForbiddenError(KubeApiError):
-    """The caller has no right to it."""
+    """The caller lacks the permission."""
 
 
 class ConflictError(KubeApiError):
-    """Somebody else was first."""
+    """Another client's change came first."""
 
 
 class KubeApi:
@@ -106,7 +106,7 @@ class KubeApi:
             raise KubeApiError(str(error)) from None
 
     def answers(self) -> str:
-        """Empty if the API server answers, else why not."""
+        """Return an empty text if the API server responds, otherwise the reason."""
         try:
             self._do("GET", "/version")
         except KubeApiError as error:
@@ -114,7 +114,7 @@ class KubeApi:
         return ""
 
     def items(self, path: str) -> list[Object]:
-        """Objects of a list; empty where the cluster does not know the kind."""
+        """Return the objects of a list; empty if the cluster does not know the kind."""
         response = self._do("GET", path)
         return list(response.json().get("items") or ()) if response.is_success else []
 
@@ -137,17 +137,17 @@ class KubeApi:
         }
 
     def get(self, path: str) -> Object | None:
-        """An object; None if it is not there."""
+        """Return an object; None if it does not exist."""
         response = self._do("GET", path)
         return response.json() if response.is_success else None
 
     def metadata(self, path: str) -> Object | None:
-        """An object without its content; None if it is not there."""
+        """Return an object without its content; None if it does not exist."""
         response = self._do("GET", path, accept=METADATA)
         return response.json() if response.is_success else None
 
     def text(self, path: str) -> str:
-        """What a pod or a subresource says; KubeApiError if it is not there."""
+        """Return a pod's or a subresource's text; KubeApiError if it does not exist."""
         response = self._do("GET", path)
         if not response.is_success:
             raise KubeApiError(f"GET {path}: {response.status_code}")
@@ -181,7 +181,7 @@ class KubeApi:
         except RuntimeError:
             if not self._client.is_closed:
                 raise
-            # By another thread, such as that of a command that was interrupted.
+            # By another thread, such as that of an interrupted command.
             raise KubeApiError("the connections to the API server are closed") from None
 
     def delete(self, path: str, *, owned_first: bool = False) -> None:
@@ -210,7 +210,7 @@ class KubeApi:
             return False
 
     def user(self) -> str:
-        """Whom the API server takes the caller for; empty if it does not say."""
+        """Return the user name that the API server sees; empty if it is unknown."""
         kind = {
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "SelfSubjectReview",
@@ -221,7 +221,7 @@ class KubeApi:
         return str(info.get("username", ""))
 
     def create(self, path: str, content: Object) -> None:
-        """Makes an object in a list; KubeApiError if there is no such list."""
+        """Create an object in a list; KubeApiError if there is no such list."""
         if not self._do("POST", path, content).is_success:
             raise KubeApiError(f"POST {path}: the cluster has no such path")
 
@@ -239,7 +239,7 @@ class KubeApi:
         except httpx.HTTPError as error:
             text = f"the API server does not answer ({error})"
             raise NoAnswerError(text) from None
-        except KubeconfigError as error:  # a token that could not be made anew
+        except KubeconfigError as error:  # a token that could not be renewed
             raise KubeApiError(str(error)) from None
         if response.is_error and response.status_code != httpx.codes.NOT_FOUND:
             raise _refused(verb, path, response)
@@ -258,7 +258,7 @@ def _refused(verb: str, path: str, response: httpx.Response) -> KubeApiError:
 
 
 def _message(response: httpx.Response) -> str:
-    """What the API server says of an error: its status' message, or all of it."""
+    """Return the API server's error message: that of its status, or the whole body."""
     try:
         return str(response.json()["message"])[:300]
     except (ValueError, KeyError, TypeError):
@@ -272,7 +272,7 @@ def eks_token(name: str, region: str, role: str | None = None) -> str:
 
     https://github.com/kubernetes-sigs/aws-iam-authenticator#api-authorization-from-outside-a-cluster
     """
-    # Not above: a quarter of a second, for clusters on EKS alone.
+    # Not at the top: the import takes a quarter of a second and only EKS needs it.
     import boto3
     from botocore.signers import RequestSigner
 

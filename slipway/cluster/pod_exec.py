@@ -22,14 +22,14 @@ import httpx
 from slipway.cluster.kube_api import KubeApi, KubeApiError
 
 PROTOCOLS = ("v5.channel.k8s.io", "v4.channel.k8s.io")
-"""The first since Kubernetes 1.30, the other in all before."""
+"""The first is for Kubernetes 1.30 and later, the other for earlier versions."""
 SILENCE_SECONDS = 120.0
-"""The longest pause between two pieces of the program's output."""
+"""Longest pause between two pieces of the program's output."""
 READ_BYTES = 65_536
 MESSAGE_BYTES = 1 << 24
-"""A message that is longer is no output of a container."""
+"""A longer message is not a container's output."""
 _STDOUT, _STDERR, _STATUS = 1, 2, 3
-"""The first byte of a message."""
+"""First byte of a message, its channel."""
 _CONTINUED, _CLOSE, _PING, _PONG = 0, 8, 9, 10
 _FINAL, _MASKED = 0x80, 0x80
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -38,7 +38,7 @@ _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
 @dataclass(frozen=True)
 class Done:
-    """What a program printed, and how it ended."""
+    """A program's output and exit status."""
 
     status: int
     output: bytes
@@ -113,7 +113,7 @@ def _exit_status(text: bytes, place: str) -> int:
 
 
 def _messages(stream: Any) -> Iterator[bytes]:
-    """Messages until the server closes; EOFError if it ends within one."""
+    """Yield messages until the server closes; EOFError if it ends within one."""
     reader = _Reader(stream)
     message = b""
     while True:
@@ -138,7 +138,7 @@ def _messages(stream: Any) -> Iterator[bytes]:
 
 
 def _send(stream: Any, operation: int, content: bytes) -> None:
-    """Sends a short frame; a client's are masked."""
+    """Send a short frame; a client's frames are masked."""
     mask = os.urandom(4)
     masked = bytes(byte ^ mask[at % 4] for at, byte in enumerate(content))
     head = bytes((_FINAL | operation, _MASKED | len(content)))
@@ -146,7 +146,7 @@ def _send(stream: Any, operation: int, content: bytes) -> None:
 
 
 class _Reader:
-    """Takes exact numbers of bytes from a stream."""
+    """Reads exact numbers of bytes from a stream."""
 
     def __init__(self, stream: Any) -> None:
         self._stream, self._held = stream, bytearray()

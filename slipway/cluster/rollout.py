@@ -1,6 +1,6 @@
-"""Whether an object says that its pods, or its address, are there.
+"""Whether an object reports that its pods, or its address, are available.
 
-The engine's refresh waits for the kinds in `SETTLED` and no others (`awaitRead` in
+The engine's refresh waits only for the kinds in `SETTLED` (`awaitRead` in
 pkg/await/awaiters.go of pulumi-kubernetes 4.25). The rules are those of `kubectl
 rollout status` (pkg/polymorphichelpers/rollout_status.go of k8s.io/kubectl).
 """
@@ -16,7 +16,7 @@ APPS = "apps"
 
 
 def settled(live: Object) -> bool:
-    """False if it is not, or if the object alone cannot tell."""
+    """Return False if it is not ready, or if the object alone cannot show it."""
     group = str(live["apiVersion"]).rpartition("/")[0]
     judge = SETTLED.get((group, str(live["kind"])))
     if judge is None:

@@ -1,4 +1,4 @@
-"""What must be there of a stack's cluster before the engine works on the stack."""
+"""Requirements on a stack's cluster before the engine runs."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from slipway.rendering.recorder import KUBERNETES_PROVIDER
 from slipway.rendering.render import Rendered
 
 NO_STACK = "no stack named"
-"""What Pulumi's CLI says of a stack that its backend does not know."""
+"""Message of Pulumi's CLI about a stack that its backend does not know."""
 
 
 def require_kubeconfig(stack: str, rendered: Rendered) -> None:
-    """SettingsError if a kubeconfig that is used cannot serve: nothing is asked of it.
+    """Raise SettingsError for an unusable kubeconfig, without a request.
 
-    The provider would take a path that is not there for the kubeconfig's content, and
-    would go without the credentials that it does not find.
+    The provider would treat a missing path as the kubeconfig's content, and would send
+    no credentials if it finds none.
     """
     problems = [
         Problem(f"cluster.{error.setting}", value, error.reason, error.fix)
@@ -47,13 +47,13 @@ def require_kubeconfig(stack: str, rendered: Rendered) -> None:
 def _kubeconfig_errors(
     inputs: Mapping[str, Any],
 ) -> Iterator[tuple[str, KubeconfigError]]:
-    """What is wrong with the kubeconfig of a provider, each with the value shown."""
+    """Return the errors in a provider's kubeconfig, each with the value shown."""
     path, context = str(inputs.get("kubeconfig") or ""), inputs.get("context")
     files = [Path(path)] if path else ambient()
     if path.startswith("{"):
-        return  # content that we made, of a cluster's outputs
+        return  # generated from a cluster's outputs
     if not path and not any(file.exists() for file in files):
-        return  # in a pod the provider has the pod's own account
+        return  # in a pod, the provider uses the pod's service account
     try:
         access = Kubeconfig.of_files(files).access(context)
         connection.require_usable(access)
@@ -76,8 +76,8 @@ def _kubeconfig_errors(
 def _not_for_the_provider(
     path: str, files: list[Path], access: Access
 ) -> Iterator[str]:
-    """Relative paths that the provider does not take as kubectl would."""
-    if path:  # it reads the file and forgets where it lay
+    """Return relative paths that the provider resolves in another way than kubectl."""
+    if path:  # it reads the file but not relative to its folder
         for name, relative in access.relative_paths():
             yield f"its {name} is the relative path {relative}"
     for file in files:
@@ -88,12 +88,12 @@ def _not_for_the_provider(
 def unmade(
     stacks: Iterable[str], workspace: Workspace, environment: Mapping[str, str]
 ) -> frozenset[str]:
-    """Those of the stacks that have no outputs yet."""
+    """Return the stacks that have no outputs yet."""
     return frozenset(s for s in stacks if not _has_outputs(s, workspace, environment))
 
 
 def require_made(stack: str, missing: Collection[str]) -> None:
-    """SettingsError if a stack that `stack` reads is yet to be made."""
+    """Raise SettingsError if `stack` reads a stack that has not been deployed."""
     problems = [
         Problem(
             path="cluster.stack",
@@ -110,7 +110,7 @@ def require_made(stack: str, missing: Collection[str]) -> None:
 def _has_outputs(
     stack: str, workspace: Workspace, environment: Mapping[str, str]
 ) -> bool:
-    # Not workspace.stack_outputs(): that one asks for the secrets in plain text.
+    # Not workspace.stack_outputs(): it requests the secrets in plain text.
     try:
         found = workspace.pulumi_command.run(
             ["stack", "output", "--json", "--stack", stack],

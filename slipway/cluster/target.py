@@ -1,4 +1,4 @@
-"""The cluster that a stack made: from its state, or from its file if that is empty."""
+"""The cluster of a stack: from its state, or from its file if the state is empty."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ CLUSTER, VPC, PROVIDER = (
     "pulumi:providers:aws",
 )
 OF_FILE = (("cluster", "name"), ("account", "id"), ("account", "region"))
-"""Settings that say what the first fields of a Target say."""
+"""Settings for the first fields of a Target."""
 State = Iterable[dict[str, Any]]
-"""Resources as the engine's state has them."""
+"""Resources in the form of the engine's state."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """What is to be emptied."""
+    """The cluster to drain."""
 
     name: str
-    """Name of the EKS cluster; tags have it."""
+    """Name of the EKS cluster, which tags contain."""
     account: str
     region: str
     endpoint: str = ""
-    """Of the API server; empty: there is no control plane (any more)."""
+    """Address of the API server; empty without a control plane."""
     authority: str = ""
     """PEM, base64."""
     vpc: str = ""
 
 
 def find(stack: str, resources: State) -> Target | None:
-    """The target of the stack; None where nothing says which it is."""
+    """Return the target of the stack; None if it cannot be determined."""
     return of_state(resources) or of_file(stack)
 
 
 def of_state(resources: State) -> Target | None:
-    """The cluster that the engine remembers."""
+    """Return the cluster from the engine's state."""
     by_type = {one["type"]: one.get("outputs") or {} for one in resources}
     cluster = by_type.get(CLUSTER)
     if not cluster or not cluster.get("arn"):
@@ -59,9 +59,9 @@ def of_state(resources: State) -> Target | None:
 
 
 def of_file(stack: str) -> Target | None:
-    """What the stack's file says, for runs after the cluster itself is gone.
+    """Return the cluster from the stack's file, after the cluster itself is gone.
 
-    Its settings are not checked: a destroy has to work with those that are refused.
+    Its settings are not checked: a destroy has to work with rejected settings.
     """
     try:
         given = config.unchecked(stack)
@@ -72,7 +72,7 @@ def of_file(stack: str) -> Target | None:
 
 
 def _text(given: Any, *path: str) -> str:
-    """What stands there in plain text or as a number; empty if it is neither."""
+    """Return plain text, or a number as text; otherwise an empty text."""
     for name in path:
         given = given.get(name) if isinstance(given, Mapping) else None
     return str(given) if isinstance(given, str | int) else ""

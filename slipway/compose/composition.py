@@ -1,4 +1,4 @@
-"""What is written: compose.yaml and the files beside it."""
+"""The output: compose.yaml and the files beside it."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ _SERVICE_KEYS = (
     "logging",
     "labels",
 )
-"""The order in which a person reads them."""
+"""Order of the keys for readers."""
 
 
 @dataclass
 class Composition:
-    """A Compose project in the making."""
+    """A Compose project under construction."""
 
     stack: str
     services: dict[str, dict[str, Any]] = field(default_factory=dict)
     volumes: dict[str, dict[str, Any]] = field(default_factory=dict)
     networks: dict[str, dict[str, Any]] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
-    """Content of configuration files by their path beside compose.yaml."""
+    """Content of configuration files, by path relative to compose.yaml."""
     secrets: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """Secret and key by the variable of .env that stands for it."""
+    """Secret and key, by the variable of .env for it."""
     limits: list[str] = field(default_factory=list)
-    """What the cluster does and Compose does not, a line each."""
+    """Differences from the cluster, one line each."""
 
     gpus: int = 0
-    """How many GPUs of the machine are given away."""
+    """Number of the machine's GPUs that are assigned."""
 
     def take_gpus(self, count: int) -> list[str]:
         """Indices of GPUs that no other service has."""
@@ -67,7 +67,7 @@ class Composition:
         return self.stack.replace(".", "-")
 
     def add(self, name: str, service: dict[str, Any]) -> None:
-        """Adds a service; two of one name are refused."""
+        """Add a service; a duplicate name is rejected."""
         if name in self.services:
             raise SettingsError(
                 self.stack,
@@ -85,7 +85,7 @@ class Composition:
         self.services[name] = {k: service[k] for k in _SERVICE_KEYS if service.get(k)}
 
     def add_remark(self, line: str) -> None:
-        """Says once what is different here."""
+        """Add a remark about a difference, once."""
         if line not in self.limits:
             self.limits.append(line)
 

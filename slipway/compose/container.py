@@ -37,14 +37,14 @@ def escaped(value: str) -> str:
 
 @dataclass
 class Container:
-    """One workload's container on its way to be a service of `composition`."""
+    """The container of one workload, to become a service of `composition`."""
 
     composition: Composition
     objects: Objects
     workload: Object
     container: Object
     data: dict[str, str] = field(default_factory=dict)
-    """Files by mount point that take the place of a volume: folder beside the file."""
+    """Files by mount point that replace a volume: folder beside the file."""
     _depends_on: Service = field(default_factory=dict)
     _mounts: list[Service] = field(default_factory=list)
     _tmpfs: list[str] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Container:
         return name_of(self.workload)
 
     def service(self, replicas: int = 1) -> Service:
-        """The service; what it needs beside it is added to the composition."""
+        """Return the service; its dependencies are added to the composition."""
         container = self.container
         self._check()
         context = {
@@ -148,7 +148,7 @@ class Container:
         return found
 
     def _as_the_program_gets_it(self, name: str, value: str) -> str:
-        """What Kubernetes makes of a value: `$$` is `$`, `$(NAME)` a variable."""
+        """Return a value as Kubernetes passes it: `$$` is `$`, `$(NAME)` a variable."""
         if _REFERENCE.search(value.replace("$$", "")):
             raise self._refuse(
                 f"env {name}",
@@ -215,7 +215,7 @@ class Container:
         self._bind(name, target)
 
     def _add_secret(self, source: Object, target: str) -> None:
-        """Files of a Secret, each a file of the machine's by itself."""
+        """Add the files of a Secret, each a separate file of the machine."""
         if set(source) != {"secret"}:
             raise self._refuse(
                 "volumes", source, "`slipway compose` does not support it", _BY_HAND

@@ -22,8 +22,8 @@ _TYPE = "type.googleapis.com/envoy.extensions."
 _FILTERS = "filters.http."
 _ADMIN = "admin"
 RETRY = {
-    # No endpoint slice says that a container leaves: who is refused or cut off before
-    # an answer began asks another replica.
+    # No endpoint slice shows that a container leaves: requests that are refused or cut
+    # off before the response begins are retried on another replica.
     "retry_on": "connect-failure,refused-stream,reset-before-request",
     "num_retries": 2,
     **ANOTHER_HOST,
@@ -35,7 +35,7 @@ EJECTION = {
     "split_external_local_origin_errors": True,
     "consecutive_local_origin_failure": 1,
     "enforcing_consecutive_local_origin_failure": 100,
-    # What a server answers itself is for its callers: overload is no fault.
+    # The server's own responses are for its callers: overload is not a failure.
     "enforcing_consecutive_5xx": 0,
     "enforcing_consecutive_gateway_failure": 0,
     "enforcing_success_rate": 0,
@@ -116,7 +116,7 @@ def _listener(
     max_connections: int | None,
     request_timeout: str | None,
 ) -> Envoy:
-    # The prefix that the platform's alerts look for.
+    # The prefix that the platform's alerts query.
     prefix = f"http-{PROXY_PORT}"
     manager = _manager(
         prefix,
@@ -176,7 +176,7 @@ def _metrics_listener() -> Envoy:
 
 
 def _ready_listener() -> Envoy:
-    """Answers /ready as long as the proxy works; for the container's own check."""
+    """Respond to /ready as long as the proxy works; for the container's own check."""
     check = _typed(
         f"envoy.{_FILTERS}health_check",
         f"{_FILTERS}health_check.v3.HealthCheck",
@@ -209,7 +209,7 @@ def _admin_cluster() -> Envoy:
 def _cluster(backend: Backend) -> Envoy:
     found: Envoy = {
         "name": backend.cluster,
-        # Docker's own name server answers with every replica that runs.
+        # Docker's own name server returns every running replica.
         "cluster_type": _typed(
             "envoy.cluster.dns",
             "clusters.dns.v3.DnsCluster",
@@ -217,7 +217,7 @@ def _cluster(backend: Backend) -> Envoy:
             dns_refresh_rate="1s",
             dns_failure_refresh_rate={"base_interval": "1s", "max_interval": "2s"},
         ),
-        # The kernel takes connections however busy a server is: who is silent is gone.
+        # The kernel accepts connections however busy a server is: silence means gone.
         "connect_timeout": "0.5s",
         "per_connection_buffer_limit_bytes": BUFFER_BYTES,
         "lb_policy": "LEAST_REQUEST",
@@ -240,7 +240,8 @@ def _cluster(backend: Backend) -> Envoy:
                 "unhealthy_threshold": 2,
                 "healthy_threshold": 1,
                 "http_health_check": {
-                    # Else the cluster's name, which no web framework takes for a host.
+                    # Otherwise the cluster's name, which no web framework accepts as a
+                    # host.
                     "host": backend.hosts[0],
                     "path": backend.health_path,
                 },

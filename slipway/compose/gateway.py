@@ -22,7 +22,7 @@ FOLDER = "gateway"
 CONFIG = "/etc/envoy"
 USER = "65532:65532"
 OUTSIDE = reach.OUTSIDE
-"""The network with a way out, which published ports need."""
+"""The network with a route out, which published ports need."""
 DRAIN_SECONDS = 10
 PORT_VARIABLE = "SLIPWAY_PORT"
 DEFAULT_PORT = 8080
@@ -79,7 +79,7 @@ def _proxy(stack: str, objects: Objects) -> Object:
 
 
 def _check_listeners(composition: Composition, objects: Objects) -> None:
-    """Plain HTTP is what is published, on loopback: it must be what the stack lets."""
+    """Only plain HTTP is published, on loopback: the stack must allow it."""
     for one in objects.kind("Gateway"):
         listeners = one["spec"]["listeners"]
         plain = [

@@ -34,7 +34,7 @@ PORTS = {
     "alertmanager": ("SLIPWAY_ALERTMANAGER_PORT", 9093),
     "alert-recorder": ("SLIPWAY_ALERTS_PORT", 9095),
 }
-"""Of the services that `--monitoring` publishes, as in the lab."""
+"""Ports of the services that `--monitoring` publishes, as in the lab."""
 _META = "__meta_kubernetes_"
 
 
@@ -102,7 +102,7 @@ def add(
 
 
 def _calls_out(composition: Composition, name: str) -> bool:
-    """Whether a service posts alerts to an address that is no service's."""
+    """Return whether a service posts alerts to an address outside the project."""
     text = composition.files.get(f"{name}/{alertmanager.CONFIG_FILE}", "{}")
     receivers = read(text, "alertmanager.yaml").get("receivers", [])
     hooks = [hook for one in receivers for hook in one.get("webhook_configs", [])]

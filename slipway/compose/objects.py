@@ -1,4 +1,4 @@
-"""The Kubernetes objects that are translated, and how a problem with one is said."""
+"""The Kubernetes objects to translate, and errors about them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Objects:
         return None
 
     def selected(self, service: Object) -> list[Object]:
-        """The Deployments and StatefulSets whose pods a Service leads to."""
+        """Return the Deployments and StatefulSets whose pods a Service selects."""
         wanted = service["spec"].get("selector") or {}
         return [
             workload
@@ -44,7 +44,7 @@ class Objects:
         ]
 
     def services_of(self, workload: Object) -> list[Object]:
-        """The Services that lead to a workload's pods."""
+        """Return the Services that select a workload's pods."""
         return [s for s in self.kind("Service") if workload in self.selected(s)]
 
 

@@ -1,7 +1,7 @@
-"""Whom a model server may call: its network policy, as networks that it is in.
+"""Allowed connections of a model server: its network policy as Docker networks.
 
-A network lets through all ports and both ways, so that this is wider than the policy;
-each place where it is gets a line in the notes.
+A network allows all ports in both directions, so it is wider than the policy. Each
+place where it is gets a line in the notes.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from slipway.compose.objects import (
 )
 
 OUTSIDE = "outside"
-"""The network with a way out, which published ports need."""
+"""The network with a route out, which published ports need."""
 
 
 def network(name: str) -> str:
-    """A network for one model server and those who call it."""
+    """Return the network of one model server and its callers."""
     return f"model-{name}"
 
 
 def add(
     composition: Composition, objects: Objects, workload: Object, service: Object
 ) -> None:
-    """Adds the service to the networks of all whom it may call."""
+    """Add the service to the networks of all its allowed targets."""
     for peer in _peers(objects, workload):
         if "ipBlock" in peer:
             _outside(composition, workload, service, peer["ipBlock"])
@@ -73,7 +73,7 @@ def _outside(
         return
     composition.networks.setdefault(OUTSIDE, {})
     service["networks"][OUTSIDE] = {}
-    # Names outside are asked for outside.
+    # Names outside are resolved outside.
     service["dns"] = None
     composition.add_remark(
         f"{name} may call {cidr}, and so everything that the machine reaches, on "

@@ -1,7 +1,7 @@
-"""Values of Secrets: who runs the project puts them beside it; nothing here has them.
+"""Values of Secrets: the user puts them beside the project; Slipway has none.
 
-A variable's value comes from .env, which Compose reads by itself; a file's from the
-folder `secrets`. Both stay where they are when the project is written anew.
+A variable's value comes from .env, which Compose reads by itself, and a file's value
+from the folder `secrets`. Both are kept when the project is written again.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ FOLDER = "secrets"
 
 
 def variable(composition: Composition, workload: Object, secret: str, key: str) -> str:
-    """What Compose replaces by the value; it refuses to start without one."""
+    """Return Compose's reference to the value; it refuses to start without one."""
     name = re.sub(r"[^A-Z0-9]", "_", f"SECRET_{secret}_{key}".upper())
     if composition.secrets.setdefault(name, (secret, key)) != (secret, key):
         other = "/".join(composition.secrets[name])
@@ -37,7 +37,7 @@ def variable(composition: Composition, workload: Object, secret: str, key: str) 
 def file(
     composition: Composition, workload: Object, secret: str, key: str, target: str
 ) -> dict[str, Any]:
-    """A mount of the file that who runs the project puts there."""
+    """Mount the file that the user puts there."""
     source = f"{FOLDER}/{secret}/{key}"
     composition.add_remark(
         f"{name_of(workload)} needs the key {key} of the Secret {secret}: put it into "

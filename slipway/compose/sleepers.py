@@ -1,4 +1,4 @@
-"""Models that may sleep on a cluster: here they do not, and nothing waits for them."""
+"""Models that may scale to zero on a cluster: here they always run."""
 
 from __future__ import annotations
 
@@ -45,5 +45,5 @@ def _without_its_alerts(one: Object) -> Object:
 
 
 def _about_sleep(rule: Object) -> bool:
-    """Not where sleep only excuses something: what is absent excuses nothing."""
+    """Return whether an alert is about sleep, and not only excused by it."""
     return _SERIES in rule["expr"] and " unless " not in rule["expr"]

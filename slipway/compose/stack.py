@@ -25,7 +25,7 @@ Prometheus can be reached from each of them, on every port.
 The prediction log is kept in memory and is lost with its container; its size is \
 added to the service's memory.
 """.splitlines()
-"""What is different whatever the stack says."""
+"""Differences that apply to every stack."""
 
 
 def compose(
@@ -81,7 +81,7 @@ def translated(
 
 
 def _require_no_rollout(stack: str, models: Objects) -> None:
-    """SettingsError for weights that nobody would move."""
+    """Raise SettingsError for weights that no controller would change."""
     problems = []
     for one in models.kind("ConfigMap"):
         data = one.get("data") or {}

@@ -1,4 +1,4 @@
-"""Traffic policies as Envoy's own fields: each leaf is written, told or refused.
+"""Traffic policies as Envoy's fields: each leaf is written, reported or rejected.
 
 https://gateway.envoyproxy.io/docs/api/extension_types/#backendtrafficpolicyspec
 """
@@ -40,7 +40,7 @@ _WRITTEN = {
     "retry.perRetry.backOff.baseInterval": _DURATION,
     "retry.perRetry.backOff.maxInterval": _DURATION,
 }
-"""Leaves of a BackendTrafficPolicy that are written for Envoy, and what they are."""
+"""Leaves of a BackendTrafficPolicy that are written for Envoy, with their meaning."""
 _TOLD = {
     _PASSIVE + "splitExternalLocalOriginErrors": _ANY,
     _PASSIVE + "consecutiveLocalOriginFailures": _ANY,
@@ -84,7 +84,7 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def check(composition: Composition, objects: Objects) -> None:
-    """Refuses what is not translated, and adds a remark for each difference."""
+    """Reject untranslated leaves, and add a remark for each difference."""
     for policy in objects.kind("SecurityPolicy", "EnvoyExtensionPolicy"):
         raise _refused(policy, "spec", sorted(policy["spec"]))
     for policy in objects.kind("BackendTrafficPolicy"):
@@ -162,7 +162,7 @@ def _targets(composition: Composition, objects: Objects, policy: Object) -> None
 
 
 def of(objects: Objects, route: Object) -> Object:
-    """Spec of the BackendTrafficPolicy of a route; empty if there is none."""
+    """Return the spec of a route's BackendTrafficPolicy; empty if there is none."""
     own = {"kind": route["kind"], "name": name_of(route)}
     for policy in objects.kind("BackendTrafficPolicy"):
         spec: Object = policy["spec"]
@@ -196,7 +196,7 @@ def retries(spec: Object, predicate: Envoy) -> Envoy:
 
 
 def cluster(spec: Object) -> Envoy:
-    """Fields of the clusters that a route of this policy leads to."""
+    """Return the fields of the clusters of a route with this policy."""
     found: Envoy = {}
     if limit := spec.get("timeout", {}).get("tcp", {}).get("connectTimeout"):
         found["connect_timeout"] = durations.envoy(limit)

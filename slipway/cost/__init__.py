@@ -1,1 +1,1 @@
-"""`slipway cost`: what a cluster's settings may cost, floor and ceiling."""
+"""`slipway cost`: the minimum and maximum cost of a cluster's settings."""

@@ -32,11 +32,11 @@ FIXED = Path(__file__).with_name("fixed_prices.yaml")
 
 @dataclass(frozen=True)
 class Amount:
-    """US dollars an hour, and what could not be counted in."""
+    """US dollars an hour, and the items without a price."""
 
     usd_per_hour: float = 0.0
     unknown: tuple[str, ...] = ()
-    """What has no known price: the amount is then a least."""
+    """Items without a known price: the amount is then a minimum."""
 
     def __add__(self, other: Amount) -> Amount:
         unknown = dict.fromkeys((*self.unknown, *other.unknown))
@@ -44,7 +44,7 @@ class Amount:
 
     @property
     def usd_per_month(self) -> float:
-        """Of 730 hours."""
+        """US dollars for 730 hours."""
         return self.usd_per_hour * HOURS_PER_MONTH
 
 
@@ -61,27 +61,27 @@ class Line:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a stack costs."""
+    """The costs of a stack."""
 
     stack: str
     region: str
     lines: tuple[Line, ...]
     sources: tuple[tuple[str, date], ...]
-    """Where the prices are from, and their dates."""
+    """Sources of the prices, with their dates."""
 
     @property
     def floor(self) -> Amount:
-        """What always runs."""
+        """Return the cost of what always runs."""
         return total(line.floor for line in self.lines)
 
     @property
     def ceiling(self) -> Amount:
-        """What the limits admit."""
+        """Return the cost at the limits."""
         return total(line.ceiling for line in self.lines)
 
 
 def total(amounts: Iterable[Amount]) -> Amount:
-    """Their sum, with all that is unknown in any."""
+    """Return their sum, with all unknown items."""
     result = Amount()
     for amount in amounts:
         result += amount
@@ -160,10 +160,10 @@ def _fixed_prices() -> dict[str, Any]:
 
 
 def _fixed(settings: ClusterSettings, region: str) -> Iterator[Line]:
-    """The control plane, the ways out and the endpoints."""
+    """Control plane, NAT gateways and endpoints."""
     cluster, network = settings.cluster, settings.network
     supported = catalog.kubernetes_version(cluster.version).standard_until
-    # Billed from the beginning of the calendar's day.
+    # Billed from the beginning of the calendar day.
     paid = kubernetes_support.today() >= supported
     plane = "control_plane_extended" if paid else "control_plane"
     kind = "extended support" if paid else "standard support"

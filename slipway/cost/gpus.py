@@ -1,4 +1,4 @@
-"""How many GPUs a pool of nodes has, and may have."""
+"""Number of GPUs that a node pool has, and may have."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from components.cluster.nodes.pool_reach import reach
 
 
 def gpus(pool: NodePoolBase) -> tuple[int, int]:
-    """Always there, and at most; a pool mixes its types within its limits."""
+    """Return the permanent and the maximum number; a pool mixes types within limits."""
     found = [
         (r, node_capacity.devices(catalog.instance_type(r.instance_type)))
         for r in reach(pool)

@@ -1,1 +1,1 @@
-"""Looks at what a stack will need, or has, and changes nothing."""
+"""Checks what a stack will need, or has; changes nothing."""

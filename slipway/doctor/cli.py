@@ -1,4 +1,4 @@
-"""`slipway doctor STACK`: what an apply would run into, before it."""
+"""`slipway doctor STACK`: problems that an apply would have."""
 
 from __future__ import annotations
 

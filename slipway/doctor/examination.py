@@ -1,4 +1,4 @@
-"""Asks all checks about one stack; one that cannot be asked is unknown, never good."""
+"""Runs all checks for one stack; a check that fails gives unknown, never good."""
 
 from __future__ import annotations
 

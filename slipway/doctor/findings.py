@@ -1,4 +1,4 @@
-"""What the doctor found: one finding per thing that was looked at."""
+"""The doctor's findings, one for each checked item."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ GOOD, PROBLEMS, COULD_NOT_CHECK = 0, 1, 2
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """One checked item."""
 
     check: str
-    """Which check says it, for example `vcpu-quotas`."""
+    """Name of the check, for example `vcpu-quotas`."""
     status: Status
-    """`unknown`: it could not be looked at. Never good by default."""
+    """`unknown`: the item could not be checked. Never good by default."""
     subject: str
-    """What was looked at, for example `pools.gpu` or `eu-central-1`."""
+    """The checked item, for example `pools.gpu` or `eu-central-1`."""
     detail: str
-    """What was seen."""
+    """The observation."""
     fix: str = ""
-    """What to do about it; empty where it is good."""
+    """The fix; empty if the item is good."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Report:
         return COULD_NOT_CHECK if self.counts["unknown"] else GOOD
 
     def as_json(self) -> dict[str, Any]:
-        """As docs/reference/doctor.schema.json describes it; no secrets in it."""
+        """Return JSON by docs/reference/doctor.schema.json; it contains no secrets."""
         return {
             "schema_version": SCHEMA_VERSION,
             "stack": self.stack,
@@ -71,6 +71,6 @@ def _clean(finding: Finding) -> dict[str, str]:
 
 
 def worst(findings: Sequence[Finding]) -> list[Finding]:
-    """Problems first, then what could not be looked at, then the rest."""
+    """Return problems first, then unchecked items, then the rest."""
     order: dict[Status, int] = {"problem": 0, "unknown": 1, "good": 2}
     return sorted(findings, key=lambda finding: order[finding.status])

@@ -1,8 +1,8 @@
-"""Why pods stay pending: each NodePool's reason, for a cluster with Karpenter.
+"""Why pods stay pending: each NodePool's reason, in a cluster with Karpenter.
 
-Karpenter tells each pod one event that joins all pools in one long line; the scheduler
-speaks of the nodes that exist. Here the pools that could launch a node are asked one by
-one, and each refusal has its fix. What DaemonSets take of a node is not counted.
+Karpenter gives each pod one event that joins all pools in one long line, and the
+scheduler only reports on existing nodes. This module checks each pool that could launch
+a node, and each reason has its fix. What DaemonSets take of a node is not counted.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from slipway.doctor.quantity import Resources
 from slipway.doctor.selection import PoolNodes, Requirement
 
 Object = Mapping[str, Any]
-"""An object of Kubernetes as its API gives it in JSON."""
+"""A Kubernetes object in its JSON form."""
 
 
 @dataclass(frozen=True)
 class NodeSize:
-    """What a node of an instance type has."""
+    """Resources of a node of one instance type."""
 
     capacity: Resources
-    """What is installed; Karpenter counts it against a pool's limits."""
+    """Installed resources; Karpenter counts them against a pool's limits."""
     allocatable: Resources
-    """What of it pods may ask for."""
+    """Part of it that pods may request."""
 
 
 SizeOf = Callable[[str], NodeSize | None]
-"""The size of an instance type by its name; None where it is not known."""
+"""Returns an instance type's size by its name; None if it is unknown."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why one pool launches no node for a pod, and what would change that."""
+    """Why one pool launches no node for a pod, and the fix."""
 
     pool: str
     reason: str
@@ -54,12 +54,12 @@ class PendingPods:
     example: str
     """Name of one of them."""
     asks: str
-    """What each asks for."""
+    """Requests of each pod."""
     refusals: tuple[Refusal, ...]
     served_by: tuple[str, ...]
-    """Pools that refuse nothing: a node is on its way, or the cloud had none."""
+    """Pools without a reason: a node is starting, or the cloud had none."""
     scheduler: str
-    """What the scheduler says of the nodes that exist."""
+    """The scheduler's message about the existing nodes."""
 
     @property
     def is_served(self) -> bool:
@@ -106,7 +106,7 @@ def _waits(pod: Object) -> bool:
 
 
 def _overlaid(pool: Object, size_of: SizeOf, overlays: Iterable[Object]) -> SizeOf:
-    """Sizes in this pool: slices and time slices of GPUs come from NodeOverlays."""
+    """Return the pool's sizes: NodeOverlays define slices and time slices of GPUs."""
 
     def overlaid(name: str) -> NodeSize | None:
         size = size_of(name)
@@ -177,7 +177,7 @@ def requests(pod: Object) -> dict[str, Decimal]:
 
 def _requests_of(container: Object) -> dict[str, Decimal]:
     asked = container.get("resources") or {}
-    # The API server fills in requests where only limits are given.
+    # The API server fills in requests where only limits are set.
     return quantity.resources({**asked.get("limits", {}), **asked.get("requests", {})})
 
 
@@ -203,7 +203,7 @@ def _refusals(
     if all(unmet):
         for asked in min(unmet, key=len):
             yield Refusal(nodes.name, *_unmet_label(nodes, asked))
-        return  # The pod is not meant for this pool: its sizes would only be noise.
+        return  # The pod is not meant for this pool: its sizes would be irrelevant.
     yield from _too_small(nodes, pool, pod, asks, size_of)
 
 
@@ -219,11 +219,11 @@ def _unmet_label(nodes: PoolNodes, asked: Requirement) -> tuple[str, str]:
 def _too_small(
     nodes: PoolNodes, pool: Object, pod: Object, asks: Resources, size_of: SizeOf
 ) -> Iterator[Refusal]:
-    """Refusals for want of a type that is large enough, or of room in the limits."""
+    """Return the reasons: no type is large enough, or the limits are too low."""
     names = _types(nodes, pod)
     sizes = {name: size for name in names if (size := size_of(name))}
     if not sizes or len(sizes) < len(names):
-        return  # Any type, or one we know nothing of, might do.
+        return  # Any type, or an unknown one, might fit.
     fitting = {n: s for n, s in sizes.items() if not _excess(asks, s.allocatable)}
     if not fitting:
         yield _no_type(nodes, asks, sizes)
@@ -234,7 +234,7 @@ def _too_small(
     closed = {n: _excess(_counted(s), left, only=limits) for n, s in fitting.items()}
     if all(closed.values()):
         name, over = min(closed.items(), key=lambda item: len(item[1]))
-        # Limits of CPU and memory follow from that of the devices, or of the nodes.
+        # Limits of CPU and memory follow from that of the devices or nodes.
         which = next((n for n in over if "/" in n or n == "nodes"), over[0])
         wanted = quantity.show(which, _counted(fitting[name])[which])
         of = f"{quantity.show(which, limits[which])}, of which "
@@ -291,7 +291,7 @@ def _no_type(
 def _excess(
     asks: Resources, has: Resources, only: Iterable[str] | None = None
 ) -> list[str]:
-    """Resources of which more is asked than there is."""
+    """Return the resources whose requests exceed the available amount."""
     names = asks if only is None else only
     zero = Decimal(0)
     return [n for n in names if asks.get(n, zero) > has.get(n, zero)]

@@ -1,4 +1,4 @@
-"""What a cluster's stack is going to need of its account, out of its settings."""
+"""What a cluster's stack needs of its account, derived from its settings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Registered:
 
 @dataclass(frozen=True)
 class Plan:
-    """The parts of a stack's settings that an account decides about."""
+    """The parts of a stack's settings that depend on the account."""
 
     stack: str
     account: str

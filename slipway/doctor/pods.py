@@ -16,7 +16,7 @@ NODE_OVERLAYS = "/apis/karpenter.sh/v1alpha1/nodeoverlays"
 
 
 def examine(stack: str) -> Report:
-    """A finding for each group of pods that wait for the same reasons."""
+    """Return a finding for each group of pods with the same reasons."""
     try:
         with stack_api.of_stack(stack) as api:
             findings = list(check(api))
@@ -27,7 +27,7 @@ def examine(stack: str) -> Report:
 
 
 def check(api: KubeApi) -> Iterator[Finding]:
-    """What the cluster says of its pods, and its pools of themselves."""
+    """Read the cluster's pods and pools, and check them."""
     pools, overlays = api.items(NODE_POOLS), api.items(NODE_OVERLAYS)
     waiting = explain(api.items(PODS), pools, node_size.of_type, overlays)
     for one in waiting:

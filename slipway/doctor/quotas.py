@@ -5,13 +5,13 @@ from __future__ import annotations
 from slipway.account import Account, CannotAskError
 
 NOT_APPLIED = "NoSuchResourceException"
-"""The account never had this quota changed: AWS's default holds."""
+"""The account never changed this quota: AWS's default applies."""
 
 
 def value(account: Account, service: str, code: str) -> float:
-    """The account's quota, or AWS's default where it has none of its own.
+    """Return the account's quota, or AWS's default if the account has none.
 
-    CannotAskError where neither can be read.
+    CannotAskError if neither can be read.
     """
     asked = {"ServiceCode": service, "QuotaCode": code}
     try:
@@ -24,7 +24,7 @@ def value(account: Account, service: str, code: str) -> float:
 
 
 def raise_it(service: str, code: str, wanted: int) -> str:
-    """What to do about one that is too small."""
+    """Return the fix for a quota that is too small."""
     return (
         "lower the pools' limits, or request more: aws service-quotas "
         f"request-service-quota-increase --service-code {service} --quota-code {code} "

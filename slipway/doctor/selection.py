@@ -1,4 +1,4 @@
-"""What a pod asks of its node, against what the nodes of a NodePool will be like."""
+"""Compares a pod's node requirements with the nodes of a NodePool."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WELL_KNOWN = (
     "karpenter.sh/capacity-type",
     "karpenter.sh/nodepool",
 )
-"""Labels that a node has even if its pool does not declare them."""
+"""Labels that every node has, even if its pool does not declare them."""
 WELL_KNOWN_PREFIX = "karpenter.k8s.aws/"
 
 
@@ -34,7 +34,7 @@ class Requirement:
         return cls(expression["key"], expression["operator"], values)
 
     def admits(self, value: str | None) -> bool:
-        """Whether a node fits whose label has this value; None: it lacks the label."""
+        """Return whether a node with this label value fits; None: without the label."""
         if self.operator in ("Gt", "Lt"):
             if value is None:
                 return False
@@ -60,7 +60,7 @@ class Requirement:
 
 @dataclass(frozen=True)
 class PoolNodes:
-    """What a NodePool (karpenter.sh/v1) says of the nodes that it will launch."""
+    """What a NodePool (karpenter.sh/v1) declares about its nodes."""
 
     name: str
     labels: Mapping[str, str]
@@ -81,7 +81,7 @@ class PoolNodes:
         )
 
     def values(self, key: str) -> tuple[str, ...] | None:
-        """Values that its nodes' label may have; None: any, empty: they lack it."""
+        """Return possible values of its nodes' label; None: any, empty: no label."""
         if key in self.labels:
             return (self.labels[key],)
         own = [r for r in self.requirements if r.key == key]
@@ -92,14 +92,14 @@ class PoolNodes:
         return tuple(v for v in listed if all(r.admits(v) for r in own))
 
     def meets(self, asked: Requirement) -> bool:
-        """Whether some node of it may meet what is asked."""
+        """Return whether any of its nodes may meet the requirements."""
         values = self.values(asked.key)
         if values is None:
             return True
         return any(asked.admits(value) for value in values or (None,))
 
     def untolerated(self, tolerations: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-        """Taints that keep a pod with these tolerations away."""
+        """Return the taints that keep out a pod with these tolerations."""
         known = list(tolerations)
         for taint in self.taints:
             hard = taint["effect"] in ("NoSchedule", "NoExecute")
@@ -119,7 +119,7 @@ def _tolerates(toleration: Mapping[str, Any], taint: Mapping[str, str]) -> bool:
 
 
 def alternatives(pod: Mapping[str, Any]) -> list[tuple[Requirement, ...]]:
-    """What the pod asks of a node's labels: one of these must be met as a whole."""
+    """Return alternative label requirements: all of one must be met."""
     spec = pod["spec"]
     chosen = tuple(
         Requirement(key, "In", (value,))

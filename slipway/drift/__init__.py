@@ -1,1 +1,1 @@
-"""What in a cluster or an account is no longer as the engine's state has it."""
+"""Differences between a cluster or account and the engine's state."""

@@ -14,7 +14,7 @@ Read = Callable[[str], Reading]
 
 
 def check(stacks: Sequence[str], read: Read) -> DriftReport:
-    """The report on the stacks; an interruption ends it with its error."""
+    """Return the report on the stacks; an interruption ends it with its error."""
     checked: list[StackDrift] = []
     notes: list[str] = []
     for stack in stacks:

@@ -1,4 +1,4 @@
-"""`slipway drift`: what is no longer as the engine's state has it."""
+"""`slipway drift`: differences from the engine's state."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""What the engine read of a resource, as an item of the report.
+"""A resource that the engine has read, as an item of the report.
 
-The engine says which properties have drifted: it asks the provider what an update of
-the unchanged program would change. The values are those of its state and those it read.
+The engine names the drifted properties: it asks the provider what an update of the
+unchanged program would change. The values are those of the state and those that it
+read.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _PART = re.compile(r'\["((?:[^"\\]|\\.)*)"\]|\[(\d+)\]|\.?([^.\[\]]+)')
 
 
 def item(stack: str, step: StepEventMetadata) -> Item | None:
-    """What has drifted of the resource; None if nothing has."""
+    """Return the resource's drift; None without drift."""
     verdict = steps.VERDICTS[step.op.value]
     old = step.old or steps.known(step)
     before = steps.resource(old)
@@ -58,7 +59,7 @@ def item(stack: str, step: StepEventMetadata) -> Item | None:
 
 
 def _reason(replaced: list[str], *, hidden: bool) -> str:
-    """What an update does to make the resource as declared again, if not in place."""
+    """Return how an update restores the resource, if not in place."""
     if not replaced:
         return ""
     what = "its secret values" if hidden else ", ".join(replaced)
@@ -78,10 +79,10 @@ def _redacted(found: Difference) -> Difference:
 def _differences(
     step: StepEventMetadata, old: StepEventStateMetadata, new: StepEventStateMetadata
 ) -> Iterator[Difference]:
-    """The deepest places at or below the paths that the provider names.
+    """Return the deepest differences at or below the paths that the provider names.
 
-    Each in the first pair of values that differs: what was declared is an input; what
-    else the provider compares is an output.
+    Each is from the first pair of values that differs: declared values are inputs, and
+    the provider also compares outputs.
     """
     inputs = [secret_values.hidden(of.inputs) for of in (old, new)]
     outputs = [secret_values.hidden(of.outputs) for of in (old, new)]
@@ -104,13 +105,13 @@ def _keys(path: str) -> Iterator[str | int]:
 
 
 def _joined(keys: list[str | int]) -> str:
-    """As paths of `slipway compare` are written."""
+    """Return the path in the form of `slipway compare`."""
     text = "".join(f"[{k}]" if isinstance(k, int) else f".{k}" for k in keys)
     return text.removeprefix(".")
 
 
 def _value(properties: Any, keys: list[str | int]) -> Any:
-    """What stands there; None if nothing does."""
+    """Return the value there; None without one."""
     found = properties
     for key in keys:
         try:

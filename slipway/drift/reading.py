@@ -25,15 +25,15 @@ VERB = "drift"
 
 @dataclass(frozen=True)
 class Reading:
-    """What the engine read."""
+    """The result of a read by the engine."""
 
     steps: tuple[StepEventMetadata, ...]
-    """One for each resource; its operation would make the state as the resource is."""
+    """One per resource; its operation would make the state match the resource."""
     warnings: tuple[str, ...]
 
 
 def read(stack: str, console: Console, root: Path | None = None) -> Reading:
-    """Reads all resources of the stack's state; EngineError if one cannot be read."""
+    """Read all resources of the stack's state; EngineError if one cannot be read."""
     steps = Steps()
     follow = EngineProgress(console, stack, progress.REFRESHING)
 
@@ -58,14 +58,14 @@ def read(stack: str, console: Console, root: Path | None = None) -> Reading:
                 seconds=follow.seconds,
                 interrupted=signals.received,
             ) from None
-    if signals.received:  # too late for this stack, in time for those after it
+    if signals.received:  # too late for this stack, but not for the next ones
         done = [("", "this stack was read when the request to stop arrived")]
         raise EngineError(stack, VERB, done, seconds=follow.seconds, interrupted=True)
     return Reading(tuple(steps.of_providers), tuple(dict.fromkeys(follow.warnings)))
 
 
 def _open(stack: str, console: Console, root: Path | None) -> Session:
-    """The stack as it is, with the provider that its state needs."""
+    """Return the existing stack, with the provider that its state needs."""
     with progress.packages(console) as report:
 
         def say(text: str) -> None:

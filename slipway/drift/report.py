@@ -1,6 +1,6 @@
-"""What has drifted, as data: docs/reference/drift.schema.json.
+"""The drift as data: docs/reference/drift.schema.json.
 
-Items are those of `slipway compare`, with the state before and what is there after.
+Items are those of `slipway compare`; before: the state, after: the actual resource.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class StackDrift:
-    """What has drifted of one stack."""
+    """The drift of one stack."""
 
     stack: str
     resources: int
-    """Those that were read: all of the state that a provider makes."""
+    """Number of resources read: all of the state that have a provider."""
     items: tuple[Item, ...] = ()
-    """`changed`: it has other values than the state. `deleted`: it is not there."""
+    """`changed`: its values differ from the state. `deleted`: it no longer exists."""
     error: str = ""
     """Why it could not be checked; empty if it was."""
 
 
 @dataclass(frozen=True)
 class DriftReport:
-    """All stacks that were asked for."""
+    """All requested stacks."""
 
     stacks: tuple[StackDrift, ...]
     notes: tuple[str, ...] = ()
 
     @property
     def items(self) -> tuple[Item, ...]:
-        """What has drifted of all stacks."""
+        """Return the drift of all stacks."""
         return tuple(item for stack in self.stacks for item in stack.items)
 
     @property
@@ -45,17 +45,17 @@ class DriftReport:
         return tuple(stack for stack in self.stacks if stack.error)
 
     def of(self, action: str) -> tuple[Item, ...]:
-        """Items of this action."""
+        """Return the items with this action."""
         return tuple(item for item in self.items if item.action == action)
 
     @property
     def changed(self) -> bool:
-        """Whether anything has drifted."""
+        """Return whether there is any drift."""
         return bool(self.items)
 
     @property
     def level(self) -> Level:
-        """`danger` if something is gone, `attention` for all else that was found."""
+        """Return `danger` if something was deleted, `attention` for all other drift."""
         if self.of("deleted"):
             return "danger"
         return "attention" if self.items or self.unchecked else "nothing"

@@ -1,7 +1,7 @@
-"""Values of resources that look like secrets: compared, and not shown.
+"""Values of resources that look like secrets: compared but not shown.
 
-A ConfigMap's key or a variable in the cluster may hold a password that nobody marked
-as a secret. What such a value is called is known only where its resource is whole.
+A ConfigMap's key or a variable in the cluster may hold a password that nobody marked as
+a secret. The name of such a value is known only in the whole resource.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from slipway.redaction import REDACTED
 
 @dataclass(frozen=True)
 class Hidden:
-    """A text that differs from others by its content and shows none of it."""
+    """A text that compares by its content and shows none of it."""
 
     text: str = field(repr=False)
 
@@ -40,7 +40,7 @@ def hidden(value: Any, name: str = "") -> Any:
 
 
 def shown(value: Any) -> Any:
-    """The value with REDACTED in the place of each text that is Hidden."""
+    """Return the value with REDACTED in place of each Hidden text."""
     if isinstance(value, dict):
         return {key: shown(one) for key, one in value.items()}
     if isinstance(value, list):

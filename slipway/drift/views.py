@@ -29,18 +29,18 @@ RULES = {
 
 
 def sarif(report: DriftReport) -> str:
-    """SARIF 2.1.0."""
+    """Return SARIF 2.1.0."""
     log = code_hosts.sarif("slipway drift", RULES.values(), _annotations(report))
     return json.dumps(log, indent=2) + "\n"
 
 
 def gitlab(report: DriftReport) -> str:
-    """GitLab's Code Quality report."""
+    """Return GitLab's Code Quality report."""
     return code_hosts.gitlab(_annotations(report))
 
 
 def github(report: DriftReport) -> str:
-    """Workflow commands of GitHub Actions."""
+    """Return workflow commands of GitHub Actions."""
     return code_hosts.github(_annotations(report))
 
 
@@ -70,4 +70,4 @@ FILES: dict[str, Callable[[DriftReport], str]] = {
     "drift.gitlab.json": gitlab,
     "drift.github.txt": github,
 }
-"""What `--out` writes beside JSON and Markdown."""
+"""Files that `--out` writes beside JSON and Markdown."""

@@ -1,1 +1,1 @@
-"""Stacks run on Pulumi's engine: state, locks, signals, and what a run says."""
+"""Runs of stacks on Pulumi's engine: state, locks, signals and output."""

@@ -1,4 +1,4 @@
-"""Files of a file backend that an engine left half-written when it was killed."""
+"""Files of a file backend that a killed engine left incomplete."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Refuses to take over what exists already and is not the stack's own.
+"""Reject objects that already exist and are not the stack's own.
 
-Server-side apply adopts without a word, and `destroy` would then delete what others
-made (docs/decisions/0038). So the API is asked for every object that the stack would
-create and its state does not know. Only metadata is read, so no Secret's content.
+Server-side apply adopts them silently, and `destroy` would then delete what others
+created (docs/decisions/0038). So this queries the API for every object that the stack
+would create and its state does not contain. It reads only metadata, so no Secret's
+content.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ from slipway.rendering.render import Rendered
 from slipway.waiting import shortened
 
 TOGETHER = 8
-"""Requests at a time."""
+"""Concurrent requests."""
 PROVIDER = "pulumi-kubernetes"
-"""How the names of the provider's field managers begin."""
+"""Prefix of the provider's field managers."""
 
 LEFT_OUT: Mapping[str, str] = {
     "slipway:observability:AlertRecorder": "monitoring.alert_recorder.enabled",
@@ -45,23 +46,23 @@ LEFT_OUT: Mapping[str, str] = {
     "slipway:platform:PreemptibleJobs": "preemptible_jobs.enabled",
     "slipway:platform:StorageClass": "storage_class.enabled",
 }
-"""The setting that leaves a component out, by the component's type."""
+"""The setting that omits a component, by the component's type."""
 RENAMED: Mapping[str, str] = {
     "slipway:platform:Namespaces": "namespaces.models",
     "slipway:platform:NodePools": "node_pools",
     "slipway:serving:ClientKeys": "client_keys",
     "slipway:serving:ModelServer": "models",
 }
-"""The setting that gives what a component makes its name."""
+"""The setting that names a component's objects."""
 _FIXED = {
     naming.GATEWAY_NAMESPACE,
     naming.KEDA_NAMESPACE,
     naming.MONITORING_NAMESPACE,
 }
-"""Namespaces that no setting gives another name."""
+"""Namespaces that no setting can rename."""
 
 Key = tuple[str, str, str]
-"""What makes an object one: API group, kind, and namespace/name."""
+"""Identity of an object: API group, kind, and namespace/name."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Wanted:
 
     resource: Resource
     version: str
-    """Group and version, as the API's paths have them."""
+    """Group and version, in the form of the API's paths."""
     kind: str
     namespace: str
     name: str
@@ -114,7 +115,7 @@ def before(
     reach: Callable[[], KubeApi],
     say: Callable[[str], None],
 ) -> None:
-    """Does so before `up` or a preview, SettingsError and EngineError if need be.
+    """Run this check before `up` or a preview; SettingsError and EngineError.
 
     A preview continues if the cluster cannot be reached.
     """
@@ -122,13 +123,13 @@ def before(
         refuse_foreign(rendered, state, reach, say)
     except KubeApiError as error:
         text = f"existing objects could not be checked: {error}"
-        if verb == "up":  # else what others made might be taken over unseen
+        if verb == "up":  # otherwise others' objects might be adopted unnoticed
             raise EngineError(rendered.stack, verb, [("", text)]) from None
         say(f"{rendered.stack}: {text}")
 
 
 def look(api: KubeApi, asked: Iterable[Wanted]) -> list[tuple[Wanted, Answer]]:
-    """Those of the objects that are there, or may not be read."""
+    """Return those of the objects that exist, or may not be read."""
     found = paths(api, asked := list(asked))
 
     def one(wanted: Wanted) -> Answer | None:
@@ -165,7 +166,7 @@ def paths(api: KubeApi, asked: Iterable[Wanted]) -> dict[Key, str]:
 def refuse(
     stack: str, found: Iterable[tuple[Wanted, Answer]], say: Callable[[str], None]
 ) -> None:
-    """SettingsError if there are any without the stack's label."""
+    """Raise SettingsError if any lacks the stack's label."""
     problems, own = [], []
     for wanted, answer in found:
         if isinstance(answer, ForbiddenError):
@@ -182,12 +183,12 @@ def refuse(
 
 
 def owned(rendered: Rendered) -> list[Wanted]:
-    """All objects that would be the stack's own."""
+    """Return all objects that would be the stack's own."""
     return [wanted for wanted in every(rendered) if _marked(wanted.resource)]
 
 
 def every(rendered: Rendered) -> list[Wanted]:
-    """All objects of the stack but those that the provider names."""
+    """Return all objects of the stack except those that the provider names."""
     found = map(_wanted, filter(manifests.is_object, rendered.resources))
     return [wanted for wanted in found if wanted]
 
@@ -209,7 +210,7 @@ def applied_by_pulumi(found: Answer) -> bool:
 
 
 def managers(found: Object) -> list[str]:
-    """Who wrote the object, but for its status, each once, the first one first."""
+    """Return who wrote the object (except its status), each once, in order."""
     fields = found["metadata"].get("managedFields") or []
     fields = sorted(fields, key=lambda field: str(field.get("time", "")))
     names = [str(f.get("manager") or "") for f in fields if not f.get("subresource")]
@@ -227,7 +228,7 @@ def _unknown(rendered: Rendered, state: Mapping[str, Any]) -> list[Wanted]:
 
 
 def _wanted(resource: Resource) -> Wanted | None:
-    """None for what the provider names, or changes in part."""
+    """Return None for objects that the provider names or changes in part."""
     content = manifests.manifest(resource)
     metadata = content.get("metadata") or {}
     if resource.type.endswith("Patch") or not metadata.get("name"):
@@ -242,7 +243,7 @@ def _wanted(resource: Resource) -> Wanted | None:
 
 
 def _marked(resource: Resource) -> bool:
-    """False for what is adopted."""
+    """Return False for adopted objects."""
     metadata = resource.inputs.get("metadata") or {}
     return naming.STACK_LABEL in (metadata.get("labels") or {})
 
@@ -297,7 +298,7 @@ def _foreign(stack: str, wanted: Wanted, found: Object) -> Problem:
 
 
 def _elsewhere(wanted: Wanted) -> str:
-    """How to make the object not at all, or by another name, by its component."""
+    """Return how to omit or rename the object, by its component."""
     fixed = (wanted.namespace or wanted.name) in _FIXED
     for type_ in reversed(wanted.resource.urn.split("::")[2].split("$")):
         if type_ in LEFT_OUT:

@@ -1,4 +1,4 @@
-"""Stops the engine with care when this run is asked to stop."""
+"""Stops the engine safely when this run is asked to stop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from slipway.progress import say
 
 @dataclass
 class Interrupts:
-    """Whether this run was asked to stop."""
+    """Records whether this run was asked to stop."""
 
     received: bool = False
 

@@ -72,7 +72,7 @@ def weights(route: Object) -> dict[str, int]:
 
 
 def _servers(rendered: Rendered) -> set[tuple[str, str]]:
-    """Namespace and name of the servers that have named revisions."""
+    """Return namespace and name of the servers with named revisions."""
     return {
         (m["metadata"]["namespace"], m["metadata"]["labels"][INSTANCE])
         for m in rendered.manifests
@@ -94,7 +94,7 @@ def _problems(
 ) -> Iterator[Problem]:
     server = route["metadata"]["labels"][INSTANCE]
     if (namespace, server) not in servers:
-        return  # the whole server goes, or all of its revisions
+        return  # the whole server is removed, or all of its revisions
     kept = {
         (m["kind"], m["metadata"]["name"])
         for m in rendered.manifests
@@ -129,7 +129,7 @@ def _problems(
 def _problems_of_pair(
     wanted: Mapping[str, str], server: str, route: Object
 ) -> Iterator[Problem]:
-    """A rollout or experiment of two revisions while a third one has requests."""
+    """Report a rollout or experiment of two revisions while a third has requests."""
     places = json.loads(wanted.get(PLACES_KEY, "{}"))
     pair = {it["service"] for it in places.values()}
     rules = route["spec"].get("rules") or ()
@@ -152,7 +152,7 @@ def _problems_of_pair(
 
 
 def _wanted(rendered: Rendered, namespace: str, server: str) -> Mapping[str, str]:
-    """What the controller is to read of the server; empty if it is to do nothing."""
+    """Return the controller's configuration of the server; empty without one."""
     for one in rendered.manifests:
         metadata = one["metadata"]
         place = (one["kind"], metadata.get("namespace"), metadata["name"])

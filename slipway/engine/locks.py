@@ -16,24 +16,24 @@ from pathlib import Path
 from slipway.engine import processes
 
 ORPHAN_PATIENCE_SECONDS = 30.0
-"""How long the engine of a killed `slipway` may take to finish what is in flight."""
+"""Seconds that the engine of a killed `slipway` may take for operations in flight."""
 
 CLOCK_SLACK_SECONDS = 2.0
 ENDING_SECONDS = 10.0
-"""What the kernel may take to end an engine that has noticed its end."""
+"""Seconds that the kernel may take to end an engine that is exiting."""
 
 
 class LockedError(Exception):
-    """Somebody else is changing the stack."""
+    """Another run is changing the stack."""
 
 
 def folder(backend: Path, project: str, stack: str) -> Path:
-    """Where the file backend keeps the locks of a stack."""
+    """Return the folder of the file backend's locks of a stack."""
     return backend / ".pulumi" / "locks" / "organization" / project / stack
 
 
 def are_there(backend: Path, project: str, stack: str) -> bool:
-    """Whether anybody holds the stack, or held it and was killed."""
+    """Return whether a live or killed run holds the stack's lock."""
     return any(folder(backend, project, stack).glob("*.json"))
 
 
@@ -48,7 +48,7 @@ def clear_stale(
     for file in sorted(folder(backend, project, stack).glob("*.json")):
         try:
             content = json.loads(file.read_text())
-        except FileNotFoundError:  # released in this moment
+        except FileNotFoundError:  # released at this moment
             continue
         except json.JSONDecodeError:
             content = {}
@@ -56,7 +56,7 @@ def clear_stale(
         since = str(content.get("timestamp", "an unknown time"))
         if host and host != socket.gethostname():
             raise LockedError(_held(stack, content, since, file))
-        # Twice: of an engine that ends meanwhile nobody can tell who started it.
+        # Twice: while an engine exits, nobody can tell who started it.
         if _is_of_another_run(pid, since) and _is_of_another_run(pid, since):
             raise LockedError(_held(stack, content, since, file))
         if _lives(pid, since):
@@ -80,7 +80,7 @@ def _lives(pid: int, since: str) -> bool:
         locked = datetime.fromisoformat(since).timestamp()
     except ValueError:
         return processes.name(pid).startswith("pulumi")
-    # Started after the lock was taken: another process that got the same number.
+    # Started after the lock was taken: another process with the same number.
     return started <= locked + CLOCK_SLACK_SECONDS and processes.name(pid) == "pulumi"
 
 

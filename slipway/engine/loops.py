@@ -17,12 +17,12 @@ PATIENCE_SECONDS = 5.0
 
 @dataclass
 class Loops:
-    """The loops of the programs that were run."""
+    """The event loops of the programs that ran."""
 
     _found: list[asyncio.AbstractEventLoop] = field(default_factory=list)
 
     def watched(self, program: layers.Program) -> layers.Program:
-        """The program, which notes its loop."""
+        """Wrap the program so that its loop is recorded."""
 
         def run() -> None:
             self._found.append(asyncio.get_running_loop())

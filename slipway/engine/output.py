@@ -1,4 +1,4 @@
-"""What the engine says of a run, as a result and its errors have it."""
+"""The engine's output of a run, as a result or an error."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def once(errors: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def error_text(error: CommandError) -> str:
-    """What the CLI said, from its error on."""
+    """Return the CLI's output, from its error on."""
     text = clean(str(error))
     _, found, rest = text.rpartition("stderr:")
     lines = [line for line in (rest if found else text).splitlines() if line.strip()]

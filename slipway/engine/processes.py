@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 RUN_VARIABLE = "SLIPWAY_RUN"
-"""In the environment of each engine: who started it, as `<pid>:<start>`."""
+"""Variable in each engine's environment with its parent, as `<pid>:<start>`."""
 
 
 def start_ticks(pid: int) -> int | None:
@@ -20,7 +20,7 @@ def start_ticks(pid: int) -> int | None:
         text = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
-    fields = text.rpartition(")")[2].split()  # the name before it may hold anything
+    fields = text.rpartition(")")[2].split()  # the name may contain anything
     return None if fields[0] in "ZX" else int(fields[19])
 
 
@@ -42,12 +42,12 @@ def name(pid: int) -> str:
 
 
 def own_mark() -> str:
-    """What engines started by this process carry in RUN_VARIABLE."""
+    """Return the RUN_VARIABLE of engines that this process starts."""
     return f"{os.getpid()}:{start_ticks(os.getpid())}"
 
 
 def _environment(pid: int) -> bytes | None:
-    """A process' variables as the kernel shows them; None if it does not show them."""
+    """Return a process' variables according to the kernel; None if it hides them."""
     try:
         return Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
@@ -68,7 +68,7 @@ def await_ending(pid: int, seconds: float) -> None:
 
 
 def is_orphan(pid: int) -> bool:
-    """Whether a Slipway that no longer lives started this process."""
+    """Return whether a Slipway that has exited started this process."""
     environment = _environment(pid) or b""
     prefix = f"{RUN_VARIABLE}=".encode()
     for entry in environment.split(b"\0"):
@@ -90,12 +90,12 @@ def children(program: str) -> list[int]:
 
 
 def interrupt(pid: int) -> None:
-    """Asks a process to stop, as Ctrl-C does."""
+    """Ask a process to stop, as Ctrl-C does."""
     os.kill(pid, signal.SIGINT)
 
 
 def end(pid: int, patience_seconds: float) -> None:
-    """Ends a process: asks it to stop, and kills it when it has not in that time."""
+    """Ask a process to stop, and kill it if it has not in that time."""
     ticks = start_ticks(pid)
     if ticks is None:
         return

@@ -33,7 +33,7 @@ Say = Callable[[str], None]
 
 
 class PulumiCliError(OperatorError):
-    """The engine could not be found nor got; the text says what was tried."""
+    """The engine could neither be found nor installed; the text lists the attempts."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,13 @@ class PulumiCli:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What each run of the CLI needs in its environment."""
+        """Return the environment variables of each run of the CLI."""
         offline = self.source is Source.BUILD
         return {
             "PULUMI_HOME": str(self.home),
             "PULUMI_SKIP_UPDATE_CHECK": "true",
-            # A machine that cannot reach the publisher reaches no plugins either:
-            # without these, each run would wait for an answer that does not come.
+            # A machine that cannot reach the publisher cannot reach plugins either:
+            # without these, each run would wait for a response that never comes.
             **(
                 {
                     "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
@@ -69,7 +69,7 @@ class PulumiCli:
         }
 
     def run(self, *arguments: str, timeout: float | None = None) -> str:
-        """Standard output of the CLI; PulumiCliError with its error text."""
+        """Return the standard output of the CLI; PulumiCliError with its error text."""
         environment = os.environ | self.environment
         done = subprocess.run(
             [self.command.command, "--non-interactive", *arguments],
@@ -88,12 +88,12 @@ class PulumiCli:
 
 
 def sdk_version() -> VersionInfo:
-    """Version of the Python SDK; the CLI's must go with it."""
+    """Return the version of the Python SDK, which the CLI's must match."""
     return VersionInfo.parse(metadata.version("pulumi"))
 
 
 def home() -> Path:
-    """PULUMI_HOME as set by the user, else a folder of ours in the cache."""
+    """Return the user's PULUMI_HOME, otherwise a folder in the cache."""
     given = os.environ.get("PULUMI_HOME")
     if given:
         return Path(given)
@@ -119,7 +119,7 @@ def _without_logs(folder: Path) -> None:
 
 
 def _ignore(*_: Any) -> None:
-    """Reports nothing."""
+    """Report nothing."""
 
 
 def _get(group: str, say: Say, report: builds.Report) -> programs.Programs:
@@ -162,7 +162,7 @@ def provider_version() -> str:
 
 
 def plugin(cli: PulumiCli) -> Path:
-    """Where the Kubernetes provider lies when it is installed."""
+    """Return the path of the installed Kubernetes provider."""
     folder = f"resource-kubernetes-v{provider_version()}"
     return cli.home / "plugins" / folder / "pulumi-resource-kubernetes"
 
@@ -170,7 +170,7 @@ def plugin(cli: PulumiCli) -> Path:
 def ensure_kubernetes(
     cli: PulumiCli, say: Say = _ignore, report: builds.Report = _ignore
 ) -> None:
-    """Installs the Kubernetes provider into PULUMI_HOME unless it is there."""
+    """Install the Kubernetes provider into PULUMI_HOME if it is missing."""
     if plugin(cli).is_file():
         return
     group = builds.group(PROVIDER)
@@ -195,7 +195,7 @@ def slipway_version() -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions by name; nothing is downloaded or built to find them."""
+    """Return versions by name, without a download or a build."""
     shown = "none yet: the first use gets it"
     if found := programs.find(CLI):
         cli = _cli(found)

@@ -1,6 +1,6 @@
-"""What `pulumi up` asks of the cluster before the program declares anything.
+"""The query that `pulumi up` sends to the cluster before the program declares objects.
 
-A program does not know its stack's state, so fewer cases are distinguished here than by
+A program does not know its stack's state, so this distinguishes fewer cases than
 `slipway up`: see `refuse_foreign`.
 """
 

@@ -21,16 +21,15 @@ from slipway.rendering.render import Rendered
 from slipway.waiting import Waiting, shortened
 
 SECONDS = 90.0
-"""Bound of the wait for all objects of a stack together."""
+"""Seconds to wait for all objects of a stack together."""
 SETTLED_SECONDS = 15.0
-"""So long the same refusals have stood when they are taken for the last word; a
-controller that has just seen half of the objects refuses what it accepts a moment
-later."""
+"""Seconds after which unchanged refusals count as final. A controller that has just
+seen half of the objects rejects what it accepts a moment later."""
 TOLD_SECONDS = 5.0
-"""So long a warning has stood where nothing else is missing."""
+"""Seconds for which a warning must last if nothing else is missing."""
 POLL_SECONDS = 1.0
 UNFINISHED = frozenset({"AddressNotAssigned", "NoResources", "Pending", "Unknown"})
-"""Reasons of a condition that does not hold yet: the controller is still at work, for
+"""Reasons of a condition that does not hold yet: the controller is still working, for
 example because the proxy's pods start. Values of GatewayConditionReason in
 https://gateway-api.sigs.k8s.io/reference/spec"""
 
@@ -40,15 +39,15 @@ ENVOY = "gateway.envoyproxy.io"
 
 @dataclass(frozen=True)
 class Expected:
-    """What a controller is to say of a kind of object."""
+    """The conditions that a controller should set on a kind of object."""
 
     lists: str = ""
     """Field of the status with an entry for each parent (`parents`, `ancestors`); empty
-    where the conditions are the object's own."""
+    if the conditions are the object's own."""
     true: tuple[str, ...] = ("Accepted",)
     """Conditions that must be true before the object can be used."""
     warnings: tuple[tuple[str, str], ...] = ()
-    """Conditions, each with the status that is worth a warning."""
+    """Conditions, each with the status that causes a warning."""
     parts: str = ""
     """Field of the status with parts whose False conditions are reported."""
 
@@ -86,13 +85,13 @@ https://keda.sh/docs/latest/reference/scaledobject-spec"""
 
 @dataclass
 class Seen:
-    """What is missing of a stack's objects, and what is worth a warning."""
+    """The missing conditions of a stack's objects, and the warnings."""
 
     missing: list[str] = field(default_factory=list)
     refused: bool = True
-    """Whether everything missing is a refusal, and not a controller yet to speak."""
+    """Whether all missing conditions are refusals, and none is unset."""
     hopeless: bool = False
-    """Whether no wait can help: what a route names does not exist."""
+    """Whether waiting is useless: a reference of the route does not exist."""
     warnings: list[str] = field(default_factory=list)
 
 
@@ -150,7 +149,7 @@ def _look(api: KubeApi, wanted: list[Wanted], paths: dict[Key, str]) -> Seen:
             continue
         expected = EXPECTED[_kind(one)]
         missing = list(_missing(found, expected))
-        # A controller says nothing of a route to a Gateway that it does not know.
+        # A controller sets no condition on a route to an unknown Gateway.
         gone = list(_gone(api, found)) if missing else []
         seen.hopeless = seen.hopeless or bool(gone)
         seen.refused = seen.refused and all(refusal for _, refusal in missing)
@@ -172,7 +171,7 @@ def _missing(found: Object, expected: Expected) -> Iterator[tuple[str, bool]]:
             [_problem(entry, kind, found) for kind in expected.true]
             for entry in entries
         ]
-        # Of several controllers one that takes it is enough.
+        # Of several controllers, one that accepts it is enough.
         best = min(problems, key=lambda each: len([p for p in each if p]))
         for problem in filter(None, best):
             text, refusal = problem
@@ -180,7 +179,7 @@ def _missing(found: Object, expected: Expected) -> Iterator[tuple[str, bool]]:
 
 
 def _entries(found: Object, expected: Expected) -> Iterator[tuple[str, list[Object]]]:
-    """Of each parent: how a text names it, and what controllers say of it."""
+    """Yield each parent's description, and its conditions."""
     status = found.get("status") or {}
     if not expected.lists:
         yield "", [status]
@@ -224,7 +223,7 @@ def _problem(entry: Object, kind: str, found: Object) -> tuple[str, bool] | None
 
 
 def _condition(entry: Object, kind: str, found: Object) -> Object | None:
-    """The condition, unless it is about an earlier generation of the object."""
+    """Return the condition, unless it is about an earlier generation of the object."""
     generation = found["metadata"].get("generation", 0)
     for one in entry.get("conditions") or ():
         if one.get("type") == kind:
@@ -255,10 +254,10 @@ def _warnings(found: Object, expected: Expected) -> Iterator[str]:
 
 
 def _gone(api: KubeApi, found: Object) -> Iterator[str]:
-    """Gateways that a route names and that do not exist."""
+    """Return the Gateways that a route names and that do not exist."""
     for parent in (found.get("spec") or {}).get("parentRefs") or ():
         kind, namespace, name, _, _ = _identity(parent, found)
         path = f"/apis/{GATEWAY}/v1/namespaces/{namespace}/gateways/{name}"
-        with suppress(ForbiddenError):  # it may be there
+        with suppress(ForbiddenError):  # it may exist
             if kind == "Gateway" and api.metadata(path) is None:
                 yield f"there is no {_shown(parent, found)}"

@@ -25,24 +25,24 @@ _MANAGER = "__fieldManager"
 
 @dataclass
 class Recovered:
-    """A state without pending operations, and what became of each."""
+    """A state without pending operations, and the result of each operation."""
 
     state: dict[str, Any]
     adopted: list[str] = field(default_factory=list)
-    """Objects whose creation was interrupted; a refresh says whether they exist."""
+    """Objects whose creation was interrupted; a refresh shows whether they exist."""
     repeated: list[str] = field(default_factory=list)
-    """Updates and deletions that the next run does again."""
+    """Updates and deletions that the next run repeats."""
     unknown: list[str] = field(default_factory=list)
-    """Creations whose result nobody can know but the provider's own tools."""
+    """Creations whose result only the provider's own tools can show."""
 
 
 def pending(state: dict[str, Any]) -> list[dict[str, Any]]:
-    """The operations that were begun and never ended."""
+    """Return the operations that began and never ended."""
     return list((state.get("deployment") or {}).get("pending_operations") or [])
 
 
 def recover(state: dict[str, Any]) -> Recovered:
-    """The state of an interrupted run made whole; `state` itself is not changed."""
+    """Return a complete copy of an interrupted run's state."""
     deployment = dict(state.get("deployment") or {})
     resources = list(deployment.get("resources") or [])
     deployment.pop("pending_operations", None)
@@ -96,7 +96,7 @@ def with_real_managers(state: dict[str, Any]) -> tuple[dict[str, Any], bool]:
 
 
 def _managers(outputs: dict[str, Any]) -> list[str]:
-    """Managers of the provider's kind that applied the object."""
+    """Return the managers of the provider's kind that applied the object."""
     if _MANAGER not in outputs:
         return []
     metadata = outputs.get("metadata")
@@ -110,7 +110,7 @@ def _managers(outputs: dict[str, Any]) -> list[str]:
 
 
 def report(recovered: Recovered, say: Callable[[str], None]) -> None:
-    """Tells the reader what an earlier run left and what is done about it."""
+    """Report what an earlier run left, and the next steps."""
     if recovered.adopted:
         say(
             "An earlier run was killed while creating "

@@ -50,25 +50,25 @@ HINTS = {
     "field conflict detected": _ELSEWHERE,
     r'[a-z] "[^"]+" not found': _DRIFTED,
 }
-"""Patterns of an engine's error and what they mean for the reader."""
+"""Patterns of an engine's error, with their meaning."""
 
 
 @dataclass(frozen=True)
 class StackResult:
-    """What one run did to one stack."""
+    """The result of one run on one stack."""
 
     stack: str
     verb: str
     """`up`, `preview`, `refresh` or `destroy`."""
     changes: dict[str, int]
-    """Resources by create, update, replace, delete and same; only what is not 0."""
+    """Resources by create, update, replace, delete and same, without zeros."""
     seconds: float
     outputs: dict[str, Any] = field(default_factory=dict)
     """Stack outputs; secret ones are replaced by `[secret]`."""
     steps: tuple[Step, ...] = ()
     warnings: tuple[str, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
-    """Of a preview: what would become of each resource that a provider makes."""
+    """For a preview: the change of each resource that has a provider."""
 
     @property
     def changed(self) -> bool:
@@ -76,7 +76,7 @@ class StackResult:
 
 
 class EngineError(OperatorError):
-    """A run failed: what went wrong, what is left, and how to go on."""
+    """A failed run: the error, what is left, and how to continue."""
 
     def __init__(
         self,
@@ -121,5 +121,5 @@ class EngineError(OperatorError):
 
 
 def describe(changes: dict[str, int]) -> str:
-    """Counts as words, such as `3 created, 1 updated`."""
+    """Return counts as text, such as `3 created, 1 updated`."""
     return ", ".join(f"{changes[k]} {WORDS[k]}" for k in COUNTED if changes.get(k))

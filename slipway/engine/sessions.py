@@ -20,8 +20,8 @@ STRICT = {
     "PULUMI_K8S_DELETE_UNREACHABLE": "false",
     "PULUMI_K8S_SKIP_UPDATE_UNREACHABLE": "false",
 }
-"""So that the Kubernetes provider takes objects of a cluster that does not answer
-neither for deleted nor for unchanged."""
+"""Keeps the Kubernetes provider from treating objects of an unreachable cluster as
+deleted or as unchanged."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Session:
     name: str
     stack: auto.Stack
     work: Path
-    """The folder that the engine runs in."""
+    """The engine's working folder."""
     environment: dict[str, str]
 
     def _run(self, *arguments: str) -> str:
@@ -43,13 +43,13 @@ class Session:
         return str(done.stdout)
 
     def state(self) -> dict[str, Any]:
-        """The state as the engine exports it; secrets stay encrypted."""
+        """Return the state as the engine exports it; secrets stay encrypted."""
         # Not Stack.export_stack(): that one requests the secrets in plain text.
         state: dict[str, Any] = json.loads(self._run("stack", "export"))
         return state
 
     def replace_state(self, state: dict[str, Any]) -> None:
-        """Puts a state in place of the recorded one."""
+        """Replace the recorded state."""
         with tempfile.NamedTemporaryFile("w", dir=self.work, suffix=".json") as file:
             json.dump(state, file)
             file.flush()
@@ -66,7 +66,7 @@ class Session:
         return any(resource["type"].startswith(kinds) for resource in self.resources())
 
     def refresh(self) -> None:
-        """Reads the real resources into the state; reports nothing."""
+        """Read the real resources into the state, without a report."""
         self.stack.refresh(suppress_outputs=True, show_secrets=False)
 
 

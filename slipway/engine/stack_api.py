@@ -17,12 +17,12 @@ from slipway.waiting import Waiting
 
 NAMESPACES = "/api/v1/namespaces"
 NAMESPACE_SECONDS = 300.0
-"""Bound of the wait for deletions that an earlier run began: the grace period of a
-model's pods is the longest part."""
+"""Seconds to wait for deletions of an earlier run: mostly the grace period of a model's
+pods."""
 
 
 def of_stack(stack: str, root: Path | None = None) -> KubeApi:
-    """The cluster that the stack works on; KubeApiError if it cannot be found."""
+    """Return the API of the stack's cluster; KubeApiError if it cannot be found."""
     access = stack_settings.cluster(stack, root)
     if access.stack:
         cluster = target.of_state(sessions.resources(access.stack))
@@ -50,14 +50,14 @@ def of_stack(stack: str, root: Path | None = None) -> KubeApi:
 
 
 def namespaces(rendered: Rendered) -> frozenset[str]:
-    """Those that the stack makes, or makes something in."""
+    """Return the namespaces that the stack creates, or creates objects in."""
     objects = [(m["kind"], m["metadata"]) for m in rendered.manifests]
     made = {metadata["name"] for kind, metadata in objects if kind == "Namespace"}
     return frozenset(made | {m["namespace"] for _, m in objects if "namespace" in m})
 
 
 def going(api: KubeApi, wanted: Collection[str]) -> list[Object]:
-    """Namespaces among `wanted` that are being deleted: nothing can be made there."""
+    """Return the namespaces that are being deleted, where nothing can be created."""
     return [
         found
         for found in api.items(NAMESPACES)

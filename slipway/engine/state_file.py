@@ -21,7 +21,7 @@ VERSION = 3
 
 @dataclass(frozen=True)
 class StateFile:
-    """What the file held when it was read; secret values stay encrypted."""
+    """Content of the file when it was read; secret values stay encrypted."""
 
     digest: str
     """SHA-256 of the file: the engine writes it at the end of each run."""
@@ -41,7 +41,7 @@ class StateFile:
 
 
 def read(path: Path) -> StateFile:
-    """Reads a stack's file; OSError, ValueError or LookupError if it cannot be read."""
+    """Read a stack's file; OSError, ValueError or LookupError if it cannot be read."""
     content = path.read_bytes()
     state = json.loads(content)
     if state["version"] != VERSION:

@@ -1,8 +1,8 @@
-"""What the engine does, or would do, with each resource, as its events have it.
+"""The engine's steps on each resource, actual or planned, from its events.
 
 The engine writes `[secret]` in place of values that are marked as secret
-(`BlindingCrypter`, pulumi 3.259). An output that a provider makes of one may lack the
-mark, so values of a resource are for showing only if none of them has one.
+(`BlindingCrypter`, pulumi 3.259). An output that a provider derives from one may lack
+the mark, so a resource's values are shown only if none of them is secret.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ VERDICTS = {
     "update": "changed",
     "replace": "replaced",
 }
-"""The engine's operations by what becomes of the resource; all others are parts of one
-of these, or read only."""
+"""The engine's operations, by the effect on the resource; all others are parts of one
+of these, or only read."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the engine would do with one resource; no values."""
+    """The engine's planned change of one resource; no values."""
 
     type: str
     name: str
-    """`namespace/name` in a cluster, else the resource's name in its stack."""
+    """`namespace/name` in a cluster, otherwise the resource's name in its stack."""
     verdict: str
     """`created`, `deleted`, `changed` or `replaced`."""
     paths: tuple[str, ...] = ()
     """Properties that differ."""
     replacing: tuple[str, ...] = ()
-    """Those that make the provider replace the resource."""
+    """Properties that make the provider replace the resource."""
 
 
 class Steps:
@@ -58,7 +58,7 @@ class Steps:
         self._lock = threading.Lock()
 
     def on_event(self, event: EngineEvent) -> None:
-        """Takes one event; called from other threads."""
+        """Process one event; called from other threads."""
         done = event.res_outputs_event
         if done is not None and done.metadata.op.value in VERDICTS:
             with self._lock:
@@ -66,14 +66,14 @@ class Steps:
 
     @property
     def of_providers(self) -> list[StepEventMetadata]:
-        """Steps of resources that a provider makes, by URN."""
+        """Return the steps of resources with a provider, by URN."""
         with self._lock:
             found = sorted(self._found.items())
         return [step for _, step in found if is_made(step)]
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """What becomes of each resource that does not stay as it is."""
+        """Return the planned changes, without unchanged resources."""
         found = (_verdict(step) for step in self.of_providers)
         return tuple(one for one in found if one.verdict != NOTHING)
 
@@ -89,19 +89,19 @@ def _verdict(step: StepEventMetadata) -> Verdict:
 
 
 def is_made(step: StepEventMetadata) -> bool:
-    """Whether a provider makes it: no component, and nothing of the engine's own."""
+    """Return whether it has a provider: no component, no resource of the engine."""
     return bool(known(step).custom) and not step.type.startswith("pulumi:")
 
 
 def known(step: StepEventMetadata) -> StepEventStateMetadata:
-    """The resource after the step, or before it if it is deleted."""
+    """Return the resource after the step, or before it if it is deleted."""
     found = step.new or step.old
     assert found is not None, "each step has a state"
     return found
 
 
 def resource(state: StepEventStateMetadata) -> Resource:
-    """A resource as a rendering would have it."""
+    """Return a resource in the form of a rendering."""
     return Resource(
         urn=state.urn,
         type=state.type,
@@ -115,17 +115,17 @@ def resource(state: StepEventStateMetadata) -> Resource:
 
 
 def holds_secrets(properties: Mapping[str, Any] | None) -> bool:
-    """Whether the engine marked a value in them as secret."""
+    """Return whether the engine marked one of the values as secret."""
     return f'"{MARK}"' in json.dumps(properties)
 
 
 def paths(step: StepEventMetadata) -> list[str]:
-    """Properties that differ: exact paths if the provider tells them, else names."""
+    """Return the properties that differ: exact paths if the provider reports them."""
     return sorted(step.detailed_diff or step.diffs or ())
 
 
 def replacing(step: StepEventMetadata) -> list[str]:
-    """Those of the paths for which the provider replaces the resource."""
+    """Return the paths for which the provider replaces the resource."""
     exact = (step.detailed_diff or {}).items()
     found = [path for path, one in exact if one.diff_kind.value.endswith("-replace")]
     return sorted(found or step.keys or ())

@@ -1,4 +1,4 @@
-"""What the command prints about runs of the engine: each in turn, then one table."""
+"""The command's output about engine runs: each in turn, then one table."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def table(
     not_reached: Sequence[str] = (),
     console: Console | None = None,
 ) -> None:
-    """One line per stack, what became of its resources, and how long it took."""
+    """Print one line per stack: its changes, and how long it took."""
     console = console or Console()
     counted = {kind: _word(verb, kind) for kind in COUNTED}
     lines = Table("stack", box=box.SIMPLE_HEAD)

@@ -38,12 +38,12 @@ from toolchain import paths, programs, whole_files
 
 FILE = "unchanged.json"
 FORMAT = 1
-"""Part of every record; raise it when what is compared changes."""
+"""Part of every record; raise it when the comparison changes."""
 ROLLOUT_SECONDS = 60.0
 API_SECONDS = 15.0
 PAUSE_SECONDS = 0.5
 OF_PROVIDER = "PULUMI_K8S_"
-"""Begin of variables that change what the Kubernetes provider does."""
+"""Prefix of variables that change the Kubernetes provider's behaviour."""
 
 
 class UncertainError(Exception):
@@ -52,28 +52,28 @@ class UncertainError(Exception):
 
 @dataclass(frozen=True)
 class Record:
-    """Digests of what the last run that ended well depended on and left behind."""
+    """Digests of the inputs and results of the last successful run."""
 
     engine: str
-    """Of the CLI, the provider, the SDK, and variables that change what they do."""
+    """Of the CLI, the provider, the SDK, and variables that change their behaviour."""
     program: str
-    """Of all that the program asks for, and of the files with its settings."""
+    """Of all requests of the program, and of the files with its settings."""
     state: str
     """Of the backend's file."""
 
 
 @dataclass(frozen=True)
 class Unchanged:
-    """A stack of which the engine would find everything as declared."""
+    """A stack in which the engine would change nothing."""
 
     count: int
-    """Its resources, as the engine counts them."""
+    """Number of its resources, as the engine counts them."""
     outputs: dict[str, Any]
-    """As `StackResult.outputs`."""
+    """Same as `StackResult.outputs`."""
 
 
 def is_recorded(stack: str) -> bool:
-    """Whether there is a record to look at."""
+    """Return whether there is a record to compare."""
     return _file(stack).is_file()
 
 
@@ -153,7 +153,7 @@ def _differences(
 
 @contextmanager
 def _known() -> Iterator[None]:
-    """What cannot be read, or is not as expected, is uncertain, too."""
+    """An unreadable or unexpected record is also uncertain."""
     try:
         yield
     except (KubeApiError, SettingsError, OSError) as error:
@@ -172,19 +172,19 @@ def _write(file: Path, record: Record) -> None:
 
 
 def _state(stack: str, root: Path | None) -> StateFile:
-    """What the file backend has, if nobody is changing it."""
+    """Return the file backend's state, if no run is changing it."""
     backend, file = workspace.backend_folder(), workspace.state_file(stack, root)
     if backend is None or file is None:
         raise UncertainError("the state is not in a folder")
     state = state_file.read(file)
-    # After it was read: whoever takes the lock now has not written yet.
+    # Read afterwards: a run that takes the lock now has not written yet.
     if locks.are_there(backend, stack_files.project_name(root), stack):
         raise UncertainError("another run holds the stack, or was killed")
     return state
 
 
 def _require_comparable(rendered: Rendered, state: StateFile) -> None:
-    """UncertainError if the rendering and the objects do not tell everything."""
+    """Raise UncertainError if rendering and objects are not sufficient."""
     if not state.is_whole:
         raise UncertainError("the last run left something unfinished")
     made = {r["urn"]: r for r in state.resources if r["type"] != STACK_TYPE}
@@ -196,16 +196,16 @@ def _require_comparable(rendered: Rendered, state: StateFile) -> None:
 
 
 def _require_as_declared(resource: Resource, made: Mapping[str, Any]) -> None:
-    """UncertainError if the engine was asked for, or was given, something else."""
+    """Raise UncertainError if the engine's requests or results were different."""
     if not manifests.is_object(resource):
-        # As another stack's outputs are, of which a rendering has placeholders.
+        # For example another stack's outputs, for which a rendering has placeholders.
         raise UncertainError(f"{resource.urn} is no object of Kubernetes")
-    # Outputs that only the cluster knows are other inputs than those of the rendering.
-    # What it ignores, a refresh has read from the cluster.
+    # Outputs that only the cluster knows differ from the rendering's inputs.
+    # A refresh has read ignored fields from the cluster.
     ignored = frozenset(resource.ignore_changes)
     for path in drift.differing(made["inputs"], resource.inputs, ignored):
         raise UncertainError(f"{resource.urn}: the engine has another {path}")
-    # A value that the API server writes in another way is an update at every run.
+    # A value that the API server normalizes is an update at every run.
     one = drift.Recorded.of(made)
     if not one.has_secrets:
         for path in drift.differing(made["outputs"], one.declared, one.ignored):

@@ -1,7 +1,7 @@
-"""Where the engine works: state, passphrase, and a copy of the project's files.
+"""The engine's workspace: state, passphrase, and a copy of the project's files.
 
-The engine writes into the folder it works in (a stack file gets its `encryptionsalt`),
-so it works on copies in the user's state folder and the checkout is never changed.
+The engine writes to its working folder (a stack file gets its `encryptionsalt`), so it
+works on copies in the user's state folder and the checkout is never changed.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PASSPHRASE_VARIABLES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FI
 
 
 def backend_url() -> str:
-    """The user's backend, else a folder in the state folder."""
+    """Return the user's backend, otherwise a folder in the state folder."""
     return os.environ.get("PULUMI_BACKEND_URL") or f"file://{_own_backend()}"
 
 
@@ -42,7 +42,7 @@ def backend_folder() -> Path | None:
 
 
 def environment() -> dict[str, str]:
-    """Backend and passphrase for the engine's environment; no secret is among them."""
+    """Return backend and passphrase for the engine's environment, without secrets."""
     values = {"PULUMI_BACKEND_URL": backend_url()}
     if backend := backend_folder():
         backend.mkdir(parents=True, exist_ok=True)
@@ -59,14 +59,14 @@ def passphrase_file() -> Path:
     path = paths.state() / "passphrase"
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
-        # If another run was first, its file holds.
+        # If another run was first, its file is used.
         with suppress(FileExistsError):
             whole_files.create(path, secrets.token_urlsafe(32), 0o600)
     return path
 
 
 def folder(stack: str) -> Path:
-    """Where the engine works on a stack; each backend has a folder of its own."""
+    """Return the engine's folder for a stack; each backend has a separate one."""
     backend = hashlib.sha256(backend_url().encode()).hexdigest()[:8]
     return paths.state() / "pulumi-work" / backend / stack
 
@@ -86,18 +86,18 @@ def prepare(stack: str, root: Path | None = None) -> Path:
         content |= {key: before[key] for key in KEPT_BY_ENGINE if key in before}
     _check_secrets(stack, content)
     project = (root or paths.PROJECT) / stack_files.PROJECT_FILE
-    # First: a folder that has the stack's file is one that a later run works in.
+    # First: a folder with the stack's file is one that a later run works in.
     whole_files.write(work / stack_files.PROJECT_FILE, project.read_text())
     whole_files.write(file, written(content))
     return work
 
 
 def _check_secrets(stack: str, content: Mapping[str, object]) -> None:
-    """Refuses state for many that only this machine's own passphrase decrypts."""
+    """Reject shared state that only this machine's own passphrase decrypts."""
     if any(variable in os.environ for variable in PASSPHRASE_VARIABLES):
         return
     url = urlparse(backend_url())
-    # A service encrypts by itself.
+    # A service does its own encryption.
     if content.get("secretsprovider") or url.scheme in ("http", "https"):
         return
     if url.scheme != "file":
@@ -118,7 +118,7 @@ def _check_secrets(stack: str, content: Mapping[str, object]) -> None:
 
 
 def _is_production(content: Mapping[str, object]) -> bool:
-    """Whether the stack's settings of any layer set it."""
+    """Return whether the settings of the stack's layer set it."""
     config = content.get("config")
     if not isinstance(config, Mapping):
         return False
@@ -130,7 +130,7 @@ def _is_production(content: Mapping[str, object]) -> bool:
 
 
 def state_file(stack: str, root: Path | None = None) -> Path | None:
-    """Where a file backend keeps a stack's state; None for any other kind."""
+    """Return a file backend's state file of a stack; None for any other kind."""
     backend = backend_folder()
     if backend is None:
         return None
@@ -139,7 +139,7 @@ def state_file(stack: str, root: Path | None = None) -> Path | None:
 
 
 def may_have_pending(stack: str, root: Path | None = None) -> bool:
-    """False only where a look at a file backend, the quicker way, rules it out."""
+    """Return False only if a look at a file backend, the faster way, rules it out."""
     file = state_file(stack, root)
     if file is None:
         return True

@@ -1,4 +1,4 @@
-"""`slipway experiment`: what an experiment says, and orders that end or extend it."""
+"""`slipway experiment`: an experiment's report, and orders that end or extend it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from slipway.rollouts.command import (
 )
 
 FOR_CONTROL = ("worse", "no_difference")
-"""Verdicts that let the control win."""
+"""Verdicts in favour of the control."""
 
 
 @click.group(name="experiment")
@@ -129,12 +129,12 @@ def conclude_command(
 
 
 def _weight(kind: OrderKind) -> int:
-    """Percent of the requests that the treatment gets."""
+    """Return the treatment's percentage of the requests."""
     return 100 if kind is OrderKind.PROMOTE else 0
 
 
 def _summary(verdict: str, report: Report | None) -> str:
-    """The evidence in the words of the record."""
+    """Return the evidence as text for the record."""
     looks = report["metrics"][0]["looks"] if report else []
     if not report or not looks:
         return f"experiment: {verdict}"
@@ -152,7 +152,7 @@ def _summary(verdict: str, report: Report | None) -> str:
 def _read(
     model: str, stack: str, *, reported: bool = True
 ) -> tuple[Found, Report | None, str]:
-    """The experiment, and its report or why there is none."""
+    """Read the experiment, and its report or why there is none."""
     with opened(stack, model) as live:
         found = experiments.read(live)
         if not reported:

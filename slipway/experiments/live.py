@@ -1,4 +1,4 @@
-"""One experiment in the cluster: its plan, since when it runs, and its report."""
+"""One experiment in the cluster: its plan, its start, and its report."""
 
 from __future__ import annotations
 
@@ -27,31 +27,31 @@ class NoExperimentError(KubeApiError):
 
 @dataclass(frozen=True)
 class Found:
-    """What the cluster has of an experiment at one moment."""
+    """The cluster's state of an experiment at one time."""
 
     experiment: Experiment
     state: State
-    """Of the rollout that carries it out."""
+    """State of the rollout that carries it out."""
     now: int
 
     @property
     def plan(self) -> dict[str, Any]:
-        """As the stack wrote it, without times."""
+        """Return the plan that the stack wrote, without times."""
         return dict(self.experiment.plan)
 
     @property
     def window(self) -> Window | None:
-        """None: the treatment has not got its share yet."""
+        """Return the period of the shares; None before the treatment gets its share."""
         return self.experiment.window
 
     @property
     def runs(self) -> bool:
-        """Whether the treatment has its share now."""
+        """Return whether the treatment has its share now."""
         return self.experiment.runs
 
 
 def read(live: Live) -> Found:
-    """The experiment; NoExperimentError if there is none."""
+    """Return the experiment; NoExperimentError if there is none."""
     state = live.state()
     told = live.api.get(live.names.settings) or {}
     plan = experiment.read(told.get("data") or {})
@@ -74,7 +74,7 @@ def read(live: Live) -> Found:
 
 
 def report(live: Live, of: Found) -> Report:
-    """The report, made in the monitor's pod; KubeApiError says why there is none."""
+    """Return the report of the monitor's pod; KubeApiError says why there is none."""
     if why_not := of.experiment.uncounted(of.now):
         raise KubeApiError(why_not)
     assert of.window

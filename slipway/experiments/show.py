@@ -20,7 +20,7 @@ VERDICTS = {
 
 
 def plain(found: Found, report: Report | None, why_not: str) -> dict[str, Any]:
-    """As JSON; `report` is null where `unreported` says why."""
+    """Return JSON data; `report` is null if `unreported` says why."""
     return {
         "experiment": found.plan,
         "started": found.window and found.window.started,
@@ -35,7 +35,7 @@ def plain(found: Found, report: Report | None, why_not: str) -> dict[str, Any]:
 
 
 def lines(found: Found, report: Report | None, why_not: str) -> Iterator[str]:
-    """For people."""
+    """Return lines for people."""
     yield found.experiment.headline(found.state.settings.server)
     if found.state.look:
         yield f"  gates: {printable(found.state.look['reason'])}"
@@ -51,7 +51,7 @@ def lines(found: Found, report: Report | None, why_not: str) -> Iterator[str]:
 
 
 def _row(metric: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    """Of the newest look, if there is one."""
+    """Return the row of the newest analysis, if there is one."""
     name = f"{'* ' if metric['decides'] else ''}{printable(metric['name'])}"
     if not metric["looks"]:
         yield (name, *["-"] * (len(HEAD) - 1))

@@ -27,7 +27,7 @@ KINDS = {provenance.PROVENANCE: "provenance", sbom.PREDICATE_TYPE: "SBOM"}
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the registry and the trusted keys say of one image of a lock file."""
+    """The result of verifying one image of a lock file."""
 
     name: str
     reference: str
@@ -36,9 +36,9 @@ class Verdict:
     reason: str
     """Why not."""
     attested: tuple[str, ...]
-    """What is attested by a trusted key: provenance, SBOM."""
+    """Documents that a trusted key attests: provenance, SBOM."""
     commit: str = ""
-    """Of the checkout that it was built from."""
+    """Revision of the checkout that it was built from."""
 
     @property
     def is_good(self) -> bool:

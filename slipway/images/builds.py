@@ -33,11 +33,11 @@ FORMAT = "1"
 
 @dataclass(frozen=True)
 class Means:
-    """What images are built with, and what they start from."""
+    """The builder and the base of images."""
 
     builder: Builder = BUILDAH
     base: str = ""
-    """As in `BASE_VARIABLE`, which it overrides."""
+    """Same as `BASE_VARIABLE`, which it overrides."""
 
     @property
     def asked_base(self) -> str:
@@ -200,7 +200,7 @@ def _with_bases(chosen: Iterable[Image]) -> list[Image]:
 def _stands(image: Image, means: Means) -> bool:
     """True if the storage has the image as it would be built now, or a pulled base."""
     if image.name == BASE:
-        # Whether the base is pulled is decided under the lock.
+        # The decision about pulling the base is made under the lock.
         return True
     known = records.read(means.builder)
     one, base = known.get(image.name), known.get(image.base)

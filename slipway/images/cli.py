@@ -80,7 +80,7 @@ _lock_option = click.option(
 
 
 def _means(builder: str | None, base: str, default: str, console: Console) -> Means:
-    """What was asked for; with nothing asked for, the lab's builder is not tried."""
+    """Return the requested builder; by default without trying the lab's."""
     wanted = builder or default
     if wanted == BUILDAH.name and builder is None:
         return Means(BUILDAH, base)
@@ -257,7 +257,7 @@ def list_command() -> None:
 
 
 def _records(builder: Builder) -> dict[str, Record]:
-    """What a builder holds; nothing while it does not work."""
+    """Return a builder's images; none while it does not work."""
     try:
         return records.read(builder)
     except BuilderError:

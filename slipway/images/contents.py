@@ -31,7 +31,7 @@ _PIN = re.compile(r"^([A-Za-z0-9_.-]+)==([^ ;\\]+)", re.MULTILINE)
 
 
 def path(builder: Builder, name: str, record: Record) -> Path:
-    """Where the document of a built image lies."""
+    """Return the path of a built image's document."""
     return builder.home / "sbom" / f"{name}-{record.key[:16]}.cdx.json"
 
 

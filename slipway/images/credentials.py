@@ -56,7 +56,7 @@ def _in(config: dict[str, Any], host: str) -> tuple[str, str] | None:
 
 
 def _of_helper(helper: str, host: str) -> tuple[str, str] | None:
-    """What `docker-credential-HELPER get` says; None if it knows nothing."""
+    """Return the output of `docker-credential-HELPER get`; None without an entry."""
     try:
         done = subprocess.run(
             [f"docker-credential-{helper}", "get"],

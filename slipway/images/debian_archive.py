@@ -109,7 +109,7 @@ def _ask_for(places: _Places, pin: Pin, day: str, found: Missing) -> None:
     snapshot = places.ask("HEAD", at_snapshot)
     if _status(snapshot) == httpx.codes.OK:
         return
-    # Where there is no way to the snapshot, the mirror is all there is.
+    # Without access to the snapshot, only the mirror remains.
     neither = _status(snapshot) in _GONE or isinstance(snapshot, _NoWay)
     if _status(mirror) in _GONE and neither:
         found.gone.append(pin.name)

@@ -22,7 +22,7 @@ from toolchain import downloads, paths
 FILE = paths.ROOT / "images" / "debian.lock"
 RENEW = "run `slipway images renew`, which writes it"
 SECURITY = "pool/updates/"
-"""What paths in the security archive start with."""
+"""Prefix of paths in the security archive."""
 HEAD = "# Debian packages in our images, by `slipway images renew`.\n# Newest on "
 
 
@@ -34,11 +34,11 @@ class Pin:
     version: str
     sha256: str
     path: str
-    """In Debian's archive, or its security archive."""
+    """Path in Debian's archive, or its security archive."""
 
     @property
     def name_and_version(self) -> str:
-        """As apt names one version of a package."""
+        """Return one version of a package in apt's form."""
         return f"{self.name}={self.version}"
 
     def __str__(self) -> str:

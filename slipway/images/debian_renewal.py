@@ -61,7 +61,7 @@ def gone(report: Report) -> debian_archive.Missing:
 
 
 def changes(before: Lock, after: Lock) -> dict[str, list[str]]:
-    """What differs, by section."""
+    """Return the differences by section."""
     found = {}
     for heading, pins in after.items():
         old = {pin.name: pin.version for pin in before.get(heading, ())}

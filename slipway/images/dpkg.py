@@ -1,4 +1,4 @@
-"""What a Debian system has installed, from dpkg's own list.
+"""The installed packages of a Debian system, from dpkg's own list.
 
 The format: https://man7.org/linux/man-pages/man5/deb-control.5.html; each package is a
 block of `Field: value` lines.

@@ -1,4 +1,4 @@
-"""Which images this machine cannot make, found before anything is built."""
+"""Finds images that this machine cannot build, before any build."""
 
 from __future__ import annotations
 

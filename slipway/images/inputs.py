@@ -1,4 +1,4 @@
-"""What is put beside a Containerfile before the build: programs, packages, models."""
+"""Files for a Containerfile's build: programs, packages, models."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Input(Protocol):
     """One file or folder from outside the image's own folder."""
 
     def identity(self) -> str:
-        """What decides the content, without reading large files."""
+        """Return what determines the content, without reading large files."""
 
     def version(self) -> str:
         """The version that people call it by."""
@@ -45,10 +45,10 @@ class Input(Protocol):
         """The file or folder, built or fetched unless it is in the cache."""
 
     def obstacle(self) -> str:
-        """What this machine lacks to make it; empty where nothing is known to be."""
+        """Return what this machine lacks to create it; empty if nothing is known."""
 
     def parts(self) -> list[Part]:
-        """What it brings into the image, for the bill of materials."""
+        """Return its parts for the image's bill of materials."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class Debian:
 
     @property
     def is_here(self) -> bool:
-        """Whether the package is in the cache."""
+        """Return whether the package is in the cache."""
         return packages.is_here([self.pin.name_and_version], self.suite)
 
     def identity(self) -> str:

@@ -10,7 +10,7 @@ from toolchain import whole_files
 
 
 def lock_path() -> Path:
-    """Where the lock lies; the stacks read it from there."""
+    """Return the path of the lock, from which the stacks read it."""
     return lock_file()
 
 

@@ -37,7 +37,7 @@ def _package(name: str) -> str:
 
 
 def downloads() -> Path:
-    """Where training data lie; each file is checked by its digest when read."""
+    """Return the folder of training data; each file's digest is checked on reading."""
     return paths.cache() / "data"
 
 
@@ -88,7 +88,7 @@ def _train(name: str, folder: Path, log: Path) -> None:
 
 
 def training_log(name: str) -> str:
-    """What the training printed: its steps and a table of metrics by year."""
+    """Return the training's output: its steps and a table of metrics by year."""
     folder = model_folder(name)
     return folder.with_name(f"{folder.name}.log").read_text()
 

@@ -44,7 +44,7 @@ def subject(repository: str, digest: str) -> Object:
 
 
 def predicate(image: Image, record: Record, builder: str, document: str) -> Object:
-    """How the image was built; `document` is its bill of materials."""
+    """Return how the image was built; `document` is its bill of materials."""
     commit, changed = revision()
     source = [{"uri": "git", "digest": {"gitCommit": commit}}] if commit else []
     return {
@@ -86,7 +86,7 @@ def _git(*words: str) -> str:
 
 
 def _dependencies(document: str) -> list[Object]:
-    """What went in and has an address and a sha256."""
+    """Return the inputs that have an address and a sha256."""
     found = []
     for part in sbom.parts(document):
         for digest in part.get("hashes", []):

@@ -1,4 +1,4 @@
-"""What was built from what: kept per builder, so that nothing is built twice."""
+"""Records of the inputs of each build, per builder, so that nothing is built twice."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Record:
     key: str
     id: str
     digest: str = ""
-    """Of the manifest, as the last push to any registry had it."""
+    """Digest of the manifest at the last push to any registry."""
 
 
 def _path(builder: Builder) -> Path:

@@ -25,7 +25,7 @@ _LARGEST_BYTES = 64 * 2**20
 
 
 def descriptor(content: bytes, media_type: str) -> dict[str, Any]:
-    """How a manifest names a blob."""
+    """Return a manifest's reference to a blob."""
     digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
     return {"mediaType": media_type, "digest": digest, "size": len(content)}
 

@@ -48,7 +48,7 @@ HOOKS = (
        "$1"/etc/machine-id "$1"/var/lib/dbus/machine-id""",
     # Nobody logs in here: no file keeps setuid or setgid.
     """find "$1/usr" -xdev -type f -perm /6000 -exec chmod a-s {} +""",
-    # Where the packages came from is a folder of the machine that built it.
+    # The source of the packages is a folder of the build machine.
     f"""rm -rf "$1"/etc/apt/sources.list.d/*
         printf '%s' '{SOURCES}' > "$1"/etc/apt/sources.list""",
 )
@@ -75,7 +75,7 @@ def path(wanted: Sequence[str]) -> Path:
 
 
 def obstacle(wanted: Sequence[str]) -> str:
-    """What this machine lacks to make it, or nothing."""
+    """Return what this machine lacks to create it; empty if nothing is missing."""
     if path(wanted).is_file() or shutil.which("mmdebstrap"):
         return ""
     return "it is made by mmdebstrap, which is not on PATH (apt-get install mmdebstrap)"

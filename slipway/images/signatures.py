@@ -37,7 +37,7 @@ SIGNATURES, ATTESTATIONS = "sig", "att"
 
 @dataclass(frozen=True)
 class Found:
-    """What a trusted key says of an image."""
+    """The trusted signatures of an image."""
 
     key: str
     """Id of the key; empty: no trusted key has signed."""
@@ -76,7 +76,7 @@ def sign(
 def verified(
     repository: Repository, digest: str, trusted: Mapping[str, Ed25519PublicKey]
 ) -> Found:
-    """What trusted keys say of the image with that digest."""
+    """Return the trusted signatures of the image with that digest."""
     key, reason = "", "it has no signature"
     for payload, layer in _layers(repository, tag(digest, SIGNATURES)):
         signer = _signer(payload, layer, trusted)

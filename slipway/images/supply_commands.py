@@ -168,7 +168,7 @@ def renew_command(if_gone: bool) -> None:
 
 
 def _any_gone(report: Report) -> bool:
-    """Whether pinned packages are gone; says what was found."""
+    """Return whether pinned packages are missing, and print the findings."""
     found = debian_renewal.gone(report)
     for line in found.unknown:
         click.echo(f"not known whether it can be had: {line}")

@@ -34,10 +34,10 @@ class Image:
     folder: Path
     """Containerfile and the program that runs in the image."""
     on_demand: bool = False
-    """Whether it is built only where it is named: it takes long and few want it."""
+    """Whether it is built only if it is named: it takes long and few need it."""
     lab: bool = False
     """Whether only the lab, Compose and examples use it: a push to another registry
-    leaves it out unless it is named."""
+    omits it unless it is named."""
 
     @property
     def repository(self) -> str:
@@ -46,7 +46,7 @@ class Image:
     def files(self) -> dict[str, Path]:
         """The folder's own files that the build sees, by their path in it."""
         if any(isinstance(source, Model) for source in self.inputs.values()):
-            # What trains a model is not in its image.
+            # Training packages are not in the image.
             return {CONTAINERFILE: self.folder / CONTAINERFILE}
         found = {
             str(path.relative_to(self.folder)): path
@@ -77,7 +77,7 @@ def _raw() -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class BaseSource:
-    """Where the base image comes from: a public one, or Debian packages of a suite."""
+    """The source of the base image: a public one, or Debian packages of a suite."""
 
     public: str
     suite: str

@@ -47,7 +47,7 @@ class Affected:
 
 @dataclass(frozen=True)
 class Scan:
-    """What was found, and how many packages were asked about and not."""
+    """Findings, and the numbers of scanned and skipped packages."""
 
     affected: list[Affected]
     asked: int

@@ -20,7 +20,7 @@ POLL_SECONDS = 1.0
 SILENCE_SECONDS = 60.0
 """An API server that does not answer for so long ends the following, not the run."""
 REST_SECONDS = 10.0
-"""How long the logs' next line is waited for once the run has ended."""
+"""Seconds to wait for the logs' next line once the run has ended."""
 MOST_WORKERS = 16
 """Workers whose logs are followed: those of the lowest indexes."""
 Event = Line | State | KubeApiError
@@ -86,7 +86,7 @@ class Following:
         return thread
 
     def _lines(self, seconds: float) -> Iterator[Line | KubeApiError]:
-        """What arrives within the time."""
+        """Yield the lines that arrive within the time."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             try:
@@ -95,7 +95,7 @@ class Following:
                 return
 
     def _rest(self) -> Iterator[Line | KubeApiError]:
-        """What is still on its way when the run has ended."""
+        """Yield the lines still in transit when the run has ended."""
         heard = time.monotonic()
         while (left := self._unread()) or not self._arrived.empty():
             for one in self._lines(0.1):

@@ -17,7 +17,7 @@ MIB = 2**20
 
 
 def ran_out(pods: Sequence[Object]) -> bool:
-    """Whether a worker of these pods was killed for its memory."""
+    """Return whether a worker of these pods was killed for its memory."""
     return any(
         one["name"] == WORKER and _reason(one) == OUT_OF_MEMORY
         for pod in pods

@@ -1,4 +1,4 @@
-"""What a run needs of its cluster, asked before it is made."""
+"""A run's requirements on its cluster, checked before it is created."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MANY = "ReadWriteMany"
 def problems(
     api: KubeApi, namespace: str, job: JobFields | SparkJobFields
 ) -> Iterator[str]:
-    """What is missing, each with what to do."""
+    """Return the missing requirements, each with the fix."""
     if isinstance(job, JobFields):
         yield from _gang(api, namespace, job)
         several = f"{job.nodes} workers" if job.nodes > 1 else ""
@@ -27,13 +27,13 @@ def problems(
         several = "pods of a driver and executors"
     for setting, place in job.claims.items():
         if place.claim:
-            # Of the event log one node may be enough, which the settings know.
+            # One node may be enough for the event log; only the settings know.
             needed = several if place.many_nodes else ""
             yield from _claim(api, namespace, setting, place.claim, needed)
 
 
 def _gang(api: KubeApi, namespace: str, job: JobFields) -> Iterator[str]:
-    """What starts all workers or none."""
+    """Check the gang scheduling."""
     if job.gang == "native" and "PodGroup" not in api.kinds(GANGS):
         yield (
             "gang: native needs scheduling.k8s.io/v1alpha2, which this cluster does "

@@ -20,7 +20,7 @@ _PROGRAMS = (naming.SPARK_JOB, naming.TRAINING_JOB)
 INSTANCE = "app.kubernetes.io/instance"
 RUN_LABEL = "batch.kubernetes.io/job-name"
 MANUAL = "cronjob.kubernetes.io/instantiate"
-"""What `kubectl create job --from=cronjob/...` writes too."""
+"""Annotation that `kubectl create job --from=cronjob/...` also sets."""
 _ALPHABET = string.ascii_lowercase + string.digits
 _DIGITS = 5
 ENDED = ("Complete", "Failed")
@@ -45,7 +45,7 @@ def job_of(run: Object) -> str:
 
 
 def program_of(run: Object) -> str:
-    """Which kind of job it is a run of."""
+    """Return the kind of the run's job."""
     return str(run["metadata"].get("labels", {}).get(_PROGRAM, ""))
 
 
@@ -70,7 +70,7 @@ class Runs:
         return self.api.items(f"{self._path(form)}?{query}")
 
     def template(self, job: str) -> Object | None:
-        """What the stack made for the job; None: nothing yet."""
+        """Return the stack's object for the job; None without one."""
         return self.api.get(self._path(CRON_JOBS, job))
 
     def all(self, job: str = "") -> list[Object]:
@@ -130,7 +130,7 @@ class Runs:
                 "namespace": self.namespace,
                 "labels": known.get("labels") or {},
                 "annotations": {**(known.get("annotations") or {}), MANUAL: "manual"},
-                # So that it goes with the job.
+                # So that it is deleted with the job.
                 "ownerReferences": [
                     {
                         "apiVersion": "batch/v1",

@@ -1,4 +1,4 @@
-"""What the commands about runs have in common: options, and a run shown to its end."""
+"""Common parts of the commands about runs: options, and following a run to its end."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ def shown(following: Followed, run: str, stack: str) -> int:
 
 
 def how_to_follow(run: str, stack: str) -> str:
-    """In words."""
+    """Return the command to follow the run."""
     return f"To follow it: slipway jobs follow {run} --stack {stack}"
 
 
 def say(text: object) -> None:
-    """To standard error: standard output has the workers' lines alone."""
+    """Print to standard error: standard output has only the workers' lines."""
     click.echo(printable.lines(str(text)), err=True)
 
 

@@ -1,4 +1,4 @@
-"""What a run does now, in words, and the exit status that it ended with."""
+"""The state of a run as text, and the exit status of an ended run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from slipway.cluster.kube_api import Object
 from slipway.jobs.runs import ENDED, condition, program_of
 
 DEADLINE = 124
-"""As of timeout(1): the run was ended for its length."""
+"""Same as timeout(1): the run exceeded its time."""
 INDEX = "batch.kubernetes.io/job-completion-index"
 _USUAL = ("PodInitializing", "ContainerCreating", "")
 _LONGEST = 300
@@ -27,14 +27,14 @@ class State:
     word: str
     """waiting, starting, running, succeeded or failed."""
     details: tuple[str, ...] = ()
-    """What else there is to say, each a line."""
+    """Further messages, one per line."""
     exit_status: int | None = None
     """Of a run that has ended: 0, or that of the worker that failed first; of framework
     torch that is torchrun's, which is 1."""
 
     @property
     def text(self) -> str:
-        """All of it, in lines."""
+        """Return all of it as lines."""
         return "\n  ".join((self.word, *self.details))
 
 
@@ -69,21 +69,21 @@ def _going(run: Object, pods: Sequence[Object]) -> State:
 
 
 def _newest(pods: Sequence[Object]) -> list[Object]:
-    """Of each index the pod that was made last."""
+    """Return the newest pod of each index."""
     in_order = sorted(pods, key=lambda pod: pod["metadata"]["creationTimestamp"])
     found = {pod["metadata"].get("labels", {}).get(INDEX): pod for pod in in_order}
     return list(found.values())
 
 
 def statuses(pod: Object) -> Iterator[Object]:
-    """Of all containers."""
+    """Return the statuses of all containers."""
     status = pod.get("status", {})
     yield from status.get("initContainerStatuses") or ()
     yield from status.get("containerStatuses") or ()
 
 
 def _is_running(pod: Object) -> bool:
-    """Whether the worker itself runs: its peers were there."""
+    """Return whether the worker itself runs, after its peers were ready."""
     main = pod.get("status", {}).get("containerStatuses") or ()
     return any("running" in one.get("state", {}) for one in main)
 
@@ -129,7 +129,7 @@ def _cause(container: Object, code: int) -> str:
 
 
 def _is_driver(container: Object) -> bool:
-    """Whether it is the driver of a Spark job."""
+    """Return whether it is the driver of a Spark job."""
     return bool(container["name"] == DRIVER)
 
 

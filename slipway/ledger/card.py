@@ -21,7 +21,7 @@ NOT_STATED = "not stated"
 
 @dataclass(frozen=True)
 class Card:
-    """What is known of one revision; what nobody has stated is not in it."""
+    """The known facts about one revision; unstated ones are missing."""
 
     model: str
     revision: str
@@ -34,7 +34,7 @@ class Card:
     reference: dict[str, Any]
     """reference.json; empty without one."""
     entries: list[Entry]
-    """Of this revision; empty if the ledger has none."""
+    """Entries of this revision; empty if the ledger has none."""
     registered: Revision | None
 
     @property
@@ -43,7 +43,7 @@ class Card:
         return subject.derivation(self.manifest)
 
     def missing(self) -> list[str]:
-        """What production asks for and nobody has stated."""
+        """Return the facts that production requires and nobody has stated."""
         found = list(card_fields.missing(self.stated))
         if not self.figures:
             found.append("metrics: not stated; write them in model.yaml or --figures")

@@ -1,7 +1,7 @@
-"""What a model card states, where from, and which item of Annex IV asks for it.
+"""Fields of a model card, their sources, and the items of Annex IV.
 
 Annex IV of Regulation (EU) 2024/1689 (the AI Act) lists the technical documentation of
-a high-risk system. The table helps to fill it in; it is no legal advice.
+a high-risk system. The table helps to fill it in; it is not legal advice.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Field:
     """The item of Annex IV."""
     kind: str = TEXT
     required: bool = False
-    """Whether `--check prod` asks for it."""
+    """Whether `--check prod` requires it."""
     at_top: bool = False
 
     @property

@@ -30,7 +30,7 @@ class Break:
 
 @dataclass(frozen=True)
 class Chain:
-    """What is intact of a chain: all, or what stands before the break."""
+    """The intact part of a chain: all, or the entries before the break."""
 
     model: str
     entries: tuple[Entry, ...]

@@ -175,7 +175,7 @@ def _pedigree(card: Card) -> Object:
 
 
 def _hashes(card: Card) -> list[Object]:
-    """Of the graph; other files are properties."""
+    """Return the hashes of the graph; other files are properties."""
     graph = card.files.get("model.onnx")
     return [{"alg": "SHA-256", "content": graph}] if graph else []
 

@@ -32,7 +32,7 @@ class Head:
 
 @dataclass(frozen=True)
 class Entry:
-    """What was done, by whom and when; `time` is RFC 3339 in UTC with microseconds."""
+    """An action, its author and time; `time` is RFC 3339 in UTC with microseconds."""
 
     sequence: int
     time: str
@@ -83,7 +83,7 @@ class Entry:
         return asdict(self)
 
     def is_whole(self) -> bool:
-        """Whether the hash is that of the rest."""
+        """Return whether the hash matches the rest."""
         rest = {name: it for name, it in self.content().items() if name != "hash"}
         return self.hash == digest(rest)
 

@@ -60,7 +60,7 @@ def _entry(statement: Mapping[str, Any]) -> tuple[Entry, list[dict[str, Any]]]:
 
 
 def subjects(subject: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What the statement is about: the image and the files, with their digests."""
+    """Return the statement's subjects: the image and the files, with their digests."""
     named = {it["path"]: it["sha256"] for it in subject.get("files", [])}
     if image := subject.get("image"):
         name, _, sha256 = image.rpartition("sha256:")

@@ -42,7 +42,7 @@ def of_manifest(metrics: object) -> list[Figure]:
 
 
 def of_derivation(derived: object) -> list[Figure]:
-    """What a gate measured of a model beside the one that it was made from."""
+    """Return a gate's measurements of a model beside its original."""
     checks = derived.get("checks") if isinstance(derived, Mapping) else None
     return [
         Figure(

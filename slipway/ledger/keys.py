@@ -34,7 +34,7 @@ def default_key() -> Path:
 
 
 def public_file(key: Path) -> Path:
-    """Where the public half of a key lies: beside it."""
+    """Return the path of a key's public half, in the same folder."""
     return key.with_suffix(".pub.pem")
 
 

@@ -29,7 +29,7 @@ ATTEMPTS = 20
 
 @dataclass(frozen=True)
 class Word:
-    """By whose word and why, and on what grounds."""
+    """Author, reason and evidence of an entry."""
 
     actor: str
     reason: str = ""

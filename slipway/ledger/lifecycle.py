@@ -17,7 +17,7 @@ TRANSITIONS: dict[str, tuple[str, ...]] = {
     SERVING: (STAGED, RETIRED),
     RETIRED: (),
 }
-"""Where a revision may go from each state. Back is always to `staged`: the revision
+"""Allowed transitions from each state. The way back is always to `staged`: the revision
 stays deployable, which a stack that still names it needs."""
 STATES = tuple(TRANSITIONS)
 ACTIONS = {
@@ -28,7 +28,7 @@ ACTIONS = {
     SERVING: "serving_started",
     RETIRED: "revision_retired",
 }
-"""What an entry's `action` is when the revision comes into a state."""
+"""An entry's `action` when the revision enters a state."""
 TAKEN_BACK = "revision_taken_back"
 """The same for `staged` from shadow, canary or serving."""
 _FIXES = {
@@ -45,7 +45,7 @@ class Revision:
     name: str
     state: str
     subject: dict[str, Any]
-    """What it was registered with: image, files, digests; never changes."""
+    """Registered data: image, files, digests; never changes."""
     registered: str
     """Hash of the entry that registered it."""
     newest: Entry

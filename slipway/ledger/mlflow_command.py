@@ -229,7 +229,7 @@ def _history(ledger: Store, model: str) -> History:
 
 
 def _goes_on(changes: int, question: str, dry_run: bool, yes: bool) -> bool:
-    """Whether to carry out a plan that has been printed."""
+    """Return whether to carry out a plan that has been printed."""
     if not changes:
         _say("nothing to change")
         return False

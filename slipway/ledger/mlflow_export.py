@@ -1,4 +1,4 @@
-"""What the ledger's states make of a model's aliases in MLflow."""
+"""Exports the ledger's states to a model's aliases in MLflow."""
 
 from __future__ import annotations
 

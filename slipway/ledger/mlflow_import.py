@@ -1,4 +1,4 @@
-"""What a model's aliases in MLflow make of the ledger's states."""
+"""Imports a model's aliases in MLflow into the ledger's states."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Move:
     revision: str
     state: str
     source: str
-    """What MLflow says, for the entry's reason."""
+    """MLflow's data for the entry's reason."""
     line: str
     """For people."""
     passed: Sequence[str] = ()

@@ -1,7 +1,7 @@
-"""Which version of a model in MLflow is which revision of the ledger.
+"""Matches versions of a model in MLflow with revisions of the ledger.
 
-By tags of the model version: `slipway.digest` holds the digest that the revision was
-registered with. `slipway.revision` holds its name, and decides where several revisions
+It uses tags of the model version. `slipway.digest` holds the digest that the revision
+was registered with. `slipway.revision` holds its name, and decides if several revisions
 were registered with one digest.
 """
 

@@ -27,7 +27,7 @@ ANSWER_BYTES = 64 << 20
 PAGE_VERSIONS = 1000
 PAGES = 100
 SAID_CHARACTERS = 300
-"""Of the server's own words in an error."""
+"""Length of the server's own text in an error."""
 NAME, PASSWORD, TOKEN = (
     "MLFLOW_TRACKING_USERNAME",
     "MLFLOW_TRACKING_PASSWORD",
@@ -204,7 +204,7 @@ def _is_loopback(address: str) -> bool:
 
 
 def _refusal(answer: httpx.Response, text: bytes) -> str:
-    """What the server says, and the fix."""
+    """Return the server's error, and the fix."""
     status, given = answer.status_code, _json(text) or {}
     code = str(given.get("error_code", ""))
     said = str(given.get("message", "")) or text.decode(errors="replace")

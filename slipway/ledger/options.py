@@ -1,4 +1,4 @@
-"""What several commands of the ledger take."""
+"""Options that several commands of the ledger share."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Whether the revisions that a stack serves may be served, by the ledger.
+"""Checks in the ledger whether the revisions of a stack may be served.
 
-Asked by `slipway up` and `slipway preview` before the first resource. What the ledger
-says of a revision is believed if the chain is whole and signed by a trusted key.
+`slipway up` and `slipway preview` run the check before the first resource. The ledger's
+data about a revision count if the chain is intact and signed by a trusted key.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class Served:
     """One revision that a stack serves."""
 
     path: str
-    """Of its setting."""
+    """Path of its setting."""
     model: str
-    """In model.yaml, and so in the ledger."""
+    """Name in model.yaml, and thus in the ledger."""
     revision: str
-    """By the settings; empty where the server has no named revisions."""
+    """Name in the settings; empty if the server has no named revisions."""
     image: str
     """Reference with its digest; empty where the model is no image."""
 
@@ -71,7 +71,7 @@ def before(stack: str, checkout: Path | None) -> None:
 
 
 def _image_lock(chosen: ModelsSettings, root: Path) -> images.Lock:
-    """As stacks/image_lock.py has it for the stack's program."""
+    """Return the stack's image lock, as stacks/image_lock.py does for its program."""
     file = root / chosen.images_lock if chosen.images_lock else None
     return images.Lock(file, must_be_named=chosen.production)
 
@@ -79,7 +79,7 @@ def _image_lock(chosen: ModelsSettings, root: Path) -> images.Lock:
 def problems(
     served: list[Served], histories: Mapping[str, History], *, is_required: bool
 ) -> Iterator[Problem]:
-    """What of the served revisions the ledger does not have, or has otherwise."""
+    """Report served revisions that the ledger lacks, or has with other data."""
     for one in served:
         history = histories[one.model]
         found = _find(history, one)

@@ -1,4 +1,4 @@
-"""Where entries are kept: one file per entry, which is only ever created."""
+"""Storage of entries: one file per entry, which is only ever created."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Stored:
 
     name: str
     number: int
-    """Of the entry; 0 if the name is not one of an entry."""
+    """Return the entry's number; 0 if the name is not an entry's."""
     content: bytes
     fault: str = ""
     """Why it is no version of an entry, if the store knows."""
@@ -49,7 +49,7 @@ class Store(Protocol):
         """Store an entry durably, or raise TakenError if the number is taken."""
 
     def place(self, model: str, name: str) -> str:
-        """Where a file is, for people."""
+        """Return a file's location for people."""
 
 
 def entry_number(name: str) -> int:

@@ -1,4 +1,4 @@
-"""What a revision is registered with: digests of its image, files, code and data."""
+"""Registered data of a revision: digests of its image, files, code and data."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from toolchain.errors import WrongInputError
 
 MANIFEST = "model.yaml"
 REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
-"""As the model server reads it from model.yaml."""
+"""Same as the model server reads from model.yaml."""
 _IMAGE = re.compile(r"(?:[^\s@]+@)?sha256:[0-9a-f]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
 class Given:
-    """What the command line says of a revision; `folder` is a model folder."""
+    """Command-line data of a revision; `folder` is a model folder."""
 
     model: str
     revision: str = ""

@@ -72,7 +72,7 @@ def with_options(command: Callable[..., None]) -> Callable[..., None]:
 def word(
     by: str | None, why: str, approvals: Sequence[str], evidence: Sequence[Path]
 ) -> Word:
-    """What the options say; the author is USER@HOST unless `by` names another."""
+    """Return the options' author and reason; the default author is USER@HOST."""
     by = by or f"{getpass.getuser()}@{platform.node()}"
     return Word(by, why, approvals, subject.evidence(evidence))
 

@@ -35,7 +35,7 @@ READY_TIMEOUT_SECONDS = 120.0
 
 @dataclass
 class Phases:
-    """What `up` has done so far: seconds and whether anything changed, by phase."""
+    """The phases of `up` so far: seconds and changes, by phase."""
 
     console: Console
     done: list[tuple[str, float, str]] = field(default_factory=list)
@@ -61,7 +61,7 @@ class Phases:
 
     @property
     def said(self) -> dict[str, str]:
-        """What each phase changed, by its name."""
+        """Return the changes of each phase, by its name."""
         return {name: said for name, _, said in self.done}
 
     @property
@@ -76,7 +76,7 @@ def get_programs(say: Callable[[str], None]) -> dict[str, programs.Programs]:
 
 
 def _got(found: Iterable[programs.Programs]) -> str:
-    """What was got and did not stand, by its source; nothing if all stood."""
+    """Return the newly obtained programs, by source; empty if all existed."""
     by_source: dict[programs.Source, list[str]] = {}
     for one in found:
         if one.seconds:

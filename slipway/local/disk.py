@@ -1,4 +1,4 @@
-"""What the project keeps on this machine's disk, and what may be deleted of it."""
+"""The project's files on this machine's disk, and which may be deleted."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DELETING = {
     LAB: "`slipway local down --wipe`",
     STATE: "never by hand: stacks in real clusters may be in it",
 }
-"""What deletes it, where that is not `AGAIN`."""
+"""Command that deletes it, if that is not `AGAIN`."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def kept() -> list[Kept]:
 
 
 def table() -> Table:
-    """What is kept, for a person."""
+    """Return the table of files for a person."""
     shown = Table("what", "GB", "where", "to delete it", title="What is kept on disk")
     found = kept()
     for one in found:

@@ -32,7 +32,7 @@ class Run:
 
 
 def file() -> Path:
-    """Where the latest run of each kind is kept."""
+    """Return the file with the latest run of each kind."""
     return paths.state() / "local-runs.json"
 
 

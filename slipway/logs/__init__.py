@@ -1,1 +1,1 @@
-"""What a model's pods wrote, and one request followed by its id."""
+"""The logs of a model's pods, and of one request by its id."""

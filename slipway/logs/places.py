@@ -1,4 +1,4 @@
-"""Which containers may have written about a model."""
+"""The containers that may have logged about a model."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Place:
     pod: str
     container: str
     has_previous: bool
-    """Whether it was restarted: the log of the run before is there too."""
+    """Whether it was restarted: the log of the previous run exists too."""
 
     @property
     def path(self) -> str:
-        """Of its log, in the API."""
+        """Return the API path of its log."""
         return f"{PODS.format(namespace=self.namespace)}/{self.pod}/log"
 
 

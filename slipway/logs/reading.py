@@ -22,7 +22,7 @@ Wanted = Callable[[Line], bool]
 
 @dataclass(frozen=True)
 class Span:
-    """Which part of each container's log."""
+    """The requested part of each container's log."""
 
     since_seconds: int | None = None
     """Written at most this long ago; None: since the container's start."""

@@ -19,7 +19,7 @@ PROGRAM = ("python3", "-m", "model_monitor")
 
 @dataclass(frozen=True)
 class Records:
-    """What the monitor said."""
+    """The monitor's response."""
 
     lines: tuple[Line, ...] = ()
     rows: int = 0
@@ -27,7 +27,7 @@ class Records:
     waiting: tuple[str, ...] = ()
     """Files with the id that came and are not read yet."""
     searched: str = ""
-    """Where the monitor looked, in words."""
+    """Where the monitor searched, as text."""
 
 
 def find(

@@ -35,21 +35,21 @@ Weigh = Callable[[Path, str], float]
 
 @dataclass(frozen=True)
 class Bench:
-    """How candidates are measured, and what they must hold."""
+    """Measurement of candidates, and their limits."""
 
     config: Config
     limits: Limits = field(default_factory=Limits)
     purpose: Purpose = "speed"
     pairs: int = 31
     dependent_rows: bool = False
-    """Whether a request's rows may be answered together, apart from all others."""
+    """Whether a request's rows may run together, apart from all others."""
     stopwatch: Stopwatch = latency.cpu_seconds
     weigh: Weigh = memory.resident_mib
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a recipe: checks, or why it cannot be tried."""
+    """The result of a recipe: checks, or why it cannot be tried."""
 
     recipe: Recipe
     checks: list[Check]
@@ -63,7 +63,7 @@ class Verdict:
 
     @property
     def merit(self) -> float:
-        """By which candidates that pass are ordered."""
+        """Return the sort key of candidates that pass."""
         speeds = [it.interval for it in self.checks if it.measure == "speed"]
         return float(np.prod([it.value for it in speeds if it]))
 
@@ -168,7 +168,7 @@ def _timed(inputs: Sequence[NDArray[Any]], size: int) -> list[Batch]:
 
 
 def _notes(original: Original, candidate: Prepared) -> Iterator[Check]:
-    """What it costs that the rows of different requests share no run."""
+    """Return the cost of separate runs for the rows of different requests."""
     if not candidate.runs_apart or original.served.runs_apart:
         return
     bench, rows, model = original.bench, original.rows, candidate.model

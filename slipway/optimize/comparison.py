@@ -32,16 +32,16 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What differs between the answers of two models, run in one manner."""
+    """Differences between the results of two models, run in the same manner."""
 
     changes: Mapping[str, Change]
     """By part: all rows, and each protected group as NAME=VALUE."""
     accuracy: float
-    """Of the second model, on all rows."""
+    """Accuracy of the second model, on all rows."""
     labels_changed: float
     """The share of rows."""
     stability_index: float | None
-    """Of the output's columns the largest; None where the model gives no score."""
+    """Largest of the output's columns; None if the model gives no score."""
     difference: float | None
     """The largest of any row's score."""
 

@@ -14,7 +14,7 @@ Purpose = Literal["speed", "size"]
 
 @dataclass(frozen=True)
 class Limits:
-    """What is required; shares, ratios and differences, none of them in percent."""
+    """The limits; shares, ratios and differences, none of them in percent."""
 
     accuracy_loss: float = 0.002
     """The most that accuracy may fall: the interval's lower end counts."""
@@ -33,7 +33,7 @@ class Limits:
     memory: float = 1.05
     """Of the process. The tables of 100 trees and their comparison take 2 %."""
     size: float = 0.5
-    """Of the weights, where a smaller model is wanted."""
+    """Of the weights, if a smaller model is wanted."""
 
 
 @dataclass(frozen=True)
@@ -46,19 +46,19 @@ class Check:
     limit: str = ""
     passed: bool | None = None
     manner: str = ""
-    """In which rows were run when the figure was worst; empty where it is one."""
+    """How rows were run when the value was worst; empty if there is one way."""
     interval: Interval | None = None
     """The figure, where others may want it as a number."""
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was measured of a candidate beside the model that it was made from."""
+    """Measurements of a candidate beside its original."""
 
     answers: Mapping[str, Comparison]
     """By the manner in which rows were run."""
     speeds: Mapping[int, Interval]
-    """How many times as fast, by rows of a run."""
+    """Speed ratio, by rows of a run."""
     memory_mib: tuple[float, float]
     size_bytes: tuple[int, int]
     notes: tuple[Check, ...] = field(default=())
@@ -84,7 +84,7 @@ def passes(checks: list[Check]) -> bool:
 
 
 def _accuracies(answers: Mapping[str, Comparison], limits: Limits) -> Iterator[Check]:
-    """Of each part of the rows, in the manner in which it is worst."""
+    """Return the accuracy of each part of the rows, in the worst manner."""
     first = next(iter(answers.values()))
     for part in first.changes:
         manner, change = min(

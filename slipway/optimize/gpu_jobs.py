@@ -30,11 +30,11 @@ STEPS = {
         for mode in ("int8", "fp8")
     },
 }
-"""By the recipe's name, what changes the graph; an engine is made of it then."""
+"""Changes of the graph, by recipe name; an engine is then built from it."""
 
 
 ROWS = {"min": 1, "opt": 64, "max": 256}
-"""Of a run. Without shapes, trtexec builds an engine for runs of one row alone."""
+"""Shapes of a run. Without them, trtexec builds an engine only for runs of one row."""
 
 
 def job(model: str, recipe: str, inputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""How much faster a model is than another, timed by turns.
+"""Speed ratio of two models, timed in turn.
 
-Timed one after the other, the same variant came out at 0.65 and at 1.15 times the
-speed within minutes, as the machine's speed changes. Pairs share each moment.
+Timed one after the other, the same variant had 0.65 and 1.15 times the speed within
+minutes, because the machine's speed changes. The runs of a pair share each moment.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Stopwatch = Callable[[Run, Sequence[Batch]], float]
 
 
 def cpu_seconds(run: Run, batches: Sequence[Batch]) -> float:
-    """Of this thread alone: what the machine does meanwhile for others is left out."""
+    """Return the CPU seconds of this thread only, without the machine's other work."""
     started = time.thread_time()
     for batch in batches:
         run(batch)
@@ -35,7 +35,7 @@ def cpu_seconds(run: Run, batches: Sequence[Batch]) -> float:
 
 
 def seconds(run: Run, batches: Sequence[Batch]) -> float:
-    """By the clock, for models that run in several threads."""
+    """Return wall-clock seconds, for models that run in several threads."""
     started = time.perf_counter()
     for batch in batches:
         run(batch)

@@ -1,4 +1,4 @@
-"""How much memory a process takes that serves a model: a process of its own each time.
+"""Memory of a process that serves a model: a separate process each time.
 
 python -m slipway.optimize.memory FOLDER EVALUATOR
 """

@@ -1,4 +1,4 @@
-"""What can be tried with a model: tables of its trees, or weights of 8 bits."""
+"""Recipes for a model: tables of its trees, or weights of 8 bits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from onnxruntime.quantization import (
 )
 
 EXAMPLE_TOLERANCE = 1e-3
-"""Of a quantized model's examples: processors with other instructions sum otherwise."""
+"""Tolerance of a quantized model's examples: sums differ with the processor's
+instructions."""
 PRODUCTS = ("MatMul", "Gemm")
 CONVOLUTION = "Conv"
 TYPES = {"DefaultTensorType": onnx.TensorProto.FLOAT}
@@ -33,7 +34,7 @@ class NotApplicableError(Exception):
 
 @dataclass(frozen=True)
 class Source:
-    """What a candidate is made from: a graph, and rows by the input's name."""
+    """The source of a candidate: a graph, and rows by the input's name."""
 
     graph: Path
     calibration: Mapping[str, NDArray[Any]]
@@ -41,18 +42,18 @@ class Source:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a candidate is made."""
+    """How to create a candidate."""
 
     name: str
     summary: str
     make: Callable[[Source, Path], None]
     """Writes the candidate's graph, or raises NotApplicableError."""
     changes_answers: bool = True
-    """Whether answers may differ by more than rounding."""
+    """Whether results may differ by more than rounding."""
 
 
 def has_trees(graph: Path) -> bool:
-    """Whether there is anything that tables could be made of."""
+    """Return whether there are trees to convert to tables."""
     return any(it.startswith("TreeEnsemble") for it in _operators(graph))
 
 

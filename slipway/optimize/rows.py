@@ -19,7 +19,8 @@ TABLES = {".parquet": "read_parquet", ".csv": "read_csv"}
 ARRAYS = ".npz"
 CALIBRATION_ROWS = 512
 MOST_VALUES = 50
-"""Of a protected attribute: each is a part of the rows that is judged by itself."""
+"""Maximum values of a protected attribute: each is a part of the rows that is tested
+separately."""
 SEED = 20261130
 Columns = Mapping[str, NDArray[Any]]
 
@@ -29,10 +30,10 @@ class Rows:
     """Rows as the model takes them, with the truth."""
 
     inputs: tuple[NDArray[Any], ...]
-    """Of each input of the manifest, rows first."""
+    """Values of each input of the manifest, rows first."""
     labels: NDArray[Any]
     groups: Mapping[str, NDArray[Any]]
-    """Of each protected attribute the value of each row, as text."""
+    """Values of each protected attribute for each row, as text."""
 
     def chosen(self, places: NDArray[np.int64]) -> Rows:
         return Rows(
@@ -199,7 +200,7 @@ def _arrays(columns: Columns, manifest: Manifest) -> list[NDArray[Any] | str]:
 
 
 def _is_kind(array: NDArray[Any], tensor: Tensor) -> bool:
-    """Whether the values are numbers, and whole where the input's are."""
+    """Return whether the values are numbers, and whole if the input's are."""
     floating = DATATYPES[tensor.datatype].is_floating
     return array.dtype.kind in ("biuf" if floating else "biu")
 

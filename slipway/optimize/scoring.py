@@ -25,7 +25,7 @@ LOUDNESS = 1000
 
 @dataclass(frozen=True)
 class Answers:
-    """Of each row: the decision, and a score in each of the output's columns."""
+    """For each row: the decision, and a score in each of the output's columns."""
 
     decisions: NDArray[Any]
     scores: NDArray[np.float64] | None

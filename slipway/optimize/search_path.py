@@ -1,4 +1,4 @@
-"""Where Python finds the model server and its extension for trees."""
+"""Python's search path for the model server and its extension for trees."""
 
 from __future__ import annotations
 

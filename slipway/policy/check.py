@@ -30,7 +30,7 @@ class Finding:
     rule: Rule
     object: str
     wrong: tuple[str, ...]
-    """What is wrong, as the rule's expression says it."""
+    """The violations that the rule's expression returned."""
     level: Level
     """`error` in production, if the rule is one of errors."""
     file: str
@@ -39,13 +39,13 @@ class Finding:
 
     @property
     def text(self) -> str:
-        """What is wrong, in one line."""
+        """Return the violations in one line."""
         return f"{self.rule.message}: {', '.join(self.wrong)}"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found in a stack."""
+    """The findings in a stack."""
 
     stack: str
     production: bool
@@ -166,7 +166,7 @@ def wrong(
     *,
     seen: Seen | None = None,
 ) -> list[str]:
-    """What is wrong with the object by the rule; nothing where it conforms.
+    """Return the object's violations of the rule; empty if it conforms.
 
     `seen`: as `Evaluator.wrong` takes it.
     """
@@ -177,7 +177,7 @@ def wrong(
 
 
 def in_production(settings: Settings) -> bool:
-    """Whether production depends on the stack, as its settings say."""
+    """Return whether the stack's settings declare it production."""
     account = getattr(settings, "account", None)
     return bool(getattr(account or settings, "production", False))
 

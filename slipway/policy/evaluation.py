@@ -14,7 +14,7 @@ from components.security.rules import Rule, RuleList
 from toolchain.errors import OperatorError
 
 SEEN = ("object", "params", "variables", "related", "settings")
-"""What expressions see; the API server knows the first three."""
+"""Variables of expressions; the API server knows the first three."""
 
 
 class ExpressionError(OperatorError):
@@ -23,7 +23,7 @@ class ExpressionError(OperatorError):
 
 @dataclass
 class Seen:
-    """What rules have seen of one object, alone or with what is beside it."""
+    """Values that rules have computed for one object, alone or with related ones."""
 
     variables: dict[tuple[str, bool], Any] = field(default_factory=dict)
     """Values by name, and whether the object was alone."""

@@ -1,4 +1,4 @@
-"""What rules have found about objects, so that none is judged twice."""
+"""Caches findings about objects, so that none is evaluated twice."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Known:
         self._held: list[Judged] = []  # else another object might get its identity
 
     def get(self, rule: Rule, one: Judged) -> list[str] | None:
-        """What is wrong by this rule; None if it has to be judged."""
+        """Return the violations of this rule; None if it has to be evaluated."""
         key = self._key(rule, one)
         return self._found.get(key) if key else None
 

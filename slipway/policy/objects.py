@@ -1,4 +1,4 @@
-"""What rules look at: the objects of a rendered stack, and what belongs to each."""
+"""The input of rules: the objects of a rendered stack, and their relations."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Judged:
 
     kind: str
     name: str
-    """As waivers and reports have it: Kind/namespace/name."""
+    """Name in waivers and reports: Kind/namespace/name."""
     content: Object
     related: Related = field(default_factory=dict)
     """Other objects by kind: those that select, target or are part of it."""
@@ -60,7 +60,7 @@ def of_rendered(
 
 
 def of_resources(resources: Iterable[Resource]) -> list[Judged]:
-    """The same of resources that another than a rendering has collected."""
+    """Return the same for resources that did not come from a rendering."""
     ours = tuple(resources)
     whole = [{"metadata": {}, **manifest(r)} for r in ours if is_object(r)]
     return [*_kubernetes(whole), *_aws(ours)]

@@ -1,7 +1,6 @@
-"""Which Kubernetes objects select, target or govern another one.
+"""Finds Kubernetes objects that select, target or govern another one.
 
-Found by what they name, so that the time grows with the number of objects and not with
-its square.
+It uses the names in them, so the time grows linearly with the number of objects.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Where in a stack's file a finding belongs: the nearest setting that names the object.
+"""Locates a finding in a stack's file: the nearest setting that names the object.
 
-Rendered objects do not say which setting they come from. The line is that of the first
-key with the object's name (of the model, the pool, the identity), else the first.
+Rendered objects do not name their settings. The line is that of the first key with the
+object's name (of the model, the pool, the identity), otherwise the first.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
         return proto.RemediateResponse()
 
     def Analyze(self, request: Any, _: Any) -> Any:  # noqa: N802
-        """What the rules say of a resource's inputs, before it is made."""
+        """Evaluate rules on a resource's inputs, before it is created."""
         if not self._judge.sees(resources.kind(request.type)):
             return proto.AnalyzeResponse()
         one = resources.seen(request)
@@ -102,7 +102,7 @@ class Analyzer(analyzer_pb2_grpc.AnalyzerServicer):
         return self._response(self._judge.stack(every))
 
     def Cancel(self, request: Any, _: Any) -> Any:  # noqa: ARG002, N802
-        """Nothing goes on between two calls."""
+        """Do nothing: no work is in progress between two calls."""
         return empty_pb2.Empty()
 
     def _begin(self, where: StackContext) -> None:

@@ -1,4 +1,4 @@
-"""What the rules say of resources that the engine asks about."""
+"""Evaluates the rules for resources that the engine sends."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NO_SETTINGS = "the stack is none of Slipway's layers and has no settings"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one rule says of one object."""
+    """One rule's result for one object."""
 
     rule: Rule
     urn: str = ""
@@ -54,11 +54,11 @@ class Judge:
         return kind in self._kinds or kind.rpartition(":")[2] in RELATED
 
     def resource(self, one: Seen) -> Iterator[Outcome]:
-        """By the rules that need nothing but the resource."""
+        """Evaluate the rules that need only the resource."""
         yield from self._outcomes([one], self.of_resources)
 
     def stack(self, every: Sequence[Seen]) -> Iterator[Outcome]:
-        """By the rules that need other resources or settings beside it."""
+        """Evaluate the rules that need other resources or settings beside it."""
         yield from self._outcomes(every, self.of_stack)
         if self._where.stack is not None:
             one = objects.of_stack(dict(self._where.stack))

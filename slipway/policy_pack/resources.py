@@ -55,14 +55,14 @@ class Seen:
 
 
 def kind(type_: str) -> str:
-    """What rules call resources of a type of Pulumi."""
+    """Return the rules' name for resources of a type of Pulumi."""
     if not type_.startswith(KUBERNETES):
         return type_
     return type_.rpartition(":")[2].removesuffix(PATCH)
 
 
 def seen(request: Any) -> Seen:
-    """What an AnalyzeRequest holds."""
+    """Return the content of an AnalyzeRequest."""
     inputs, has_secrets = values(request.properties)
     resource = Resource(
         urn=request.urn,

@@ -1,4 +1,4 @@
-"""What rules depend on beside the resources: environment, production, settings."""
+"""Inputs of rules beside the resources: environment, production, settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class StackContext:
     """The stack that the engine works on."""
 
     environment: str
-    """By which parameters and waivers are chosen."""
+    """Selects parameters and waivers."""
     production: bool
     stack: Mapping[str, Any] | None = None
     """The stack itself as rules see it; None where it is none of a layer."""
@@ -52,7 +52,7 @@ def of(project: str, stack: str, config: Mapping[str, str]) -> StackContext:
 
 
 def _settings(project: str, stack: str) -> Settings | None:
-    """None where the stack has no file, or settings that its program will refuse."""
+    """Return None without a stack file, or with settings that its program rejects."""
     if stack not in stack_files.known() or project != stack_files.project_name():
         return None
     places = dict.fromkeys((paths.ROOT, paths.PROJECT))

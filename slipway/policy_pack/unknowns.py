@@ -1,8 +1,8 @@
 """Whether a rule's verdict may depend on a value that is not known yet.
 
-A preview sends what other resources will give as unknown. CEL has no such value here,
-so a rule is compared by its text with the paths that are unknown. A rule that may read
-one of them is not evaluated; `up` asks again once the value is there.
+A preview sends unknown values for other resources' outputs. CEL has no such value here,
+so a rule's text is compared with the unknown paths. A rule that may read one of them is
+not evaluated; `up` evaluates it once the value is known.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from components.security.rules import Rule, RuleList
 Path = tuple[str, ...]
 """Keys from the object or its inputs to a value."""
 ITEM = "[]"
-"""In a path: any place in a list."""
+"""In a path: any index of a list."""
 DOCUMENTS = "policies"
 """Where rules find documents of inputs such as `policy` (slipway/policy/objects.py)."""
 _WORD = re.compile(r"\w+")
@@ -33,7 +33,7 @@ _CALLED = r"\b{}\b\s*\.\s*\??\w+\s*\("
 
 @dataclass(frozen=True)
 class Text:
-    """What a rule is made of."""
+    """The texts of a rule."""
 
     expression: str
     variables: Sequence[str] = ()
@@ -51,7 +51,7 @@ def text_of(rules: RuleList, rule: Rule) -> Text:
 
 
 def reads(text: Text, path: Path) -> bool:
-    """Whether the rule may read the value at the path; true in doubt."""
+    """Return whether the rule may read the value at the path; true if uncertain."""
     *above, leaf = (key for key in path if key != ITEM)
     words = {word for one in text.all for word in _WORD.findall(one)}
     if leaf in words or ("policy" in leaf.lower() and DOCUMENTS in words):
@@ -60,12 +60,12 @@ def reads(text: Text, path: Path) -> bool:
         return True
     if not above or not any(_found(_CALLED, above[-1], one) for one in text.all):
         return False
-    # Of the items of a list a macro reads fields, whose names are words of the text.
+    # A macro reads fields of a list's items, whose names are words of the text.
     return path[-2] != ITEM or _takes_items(text)
 
 
 def _takes_whole(text: Text, key: str) -> bool:
-    """Whether the value of the key is compared or handed to a function as it is."""
+    """Return whether the key's value is compared or passed to a function unchanged."""
     if _VARIABLE.search(text.expression) or _found(_WHOLE, key, text.expression):
         return True
     texts = (_HAS.sub("", one) for one in text.variables)
@@ -73,7 +73,7 @@ def _takes_whole(text: Text, key: str) -> bool:
 
 
 def _takes_items(text: Text) -> bool:
-    """Whether a macro uses an item of its list as it is."""
+    """Return whether a macro uses an item of its list unchanged."""
     for one in text.all:
         bodies = _MACRO.sub("", one)
         if any(_found(_WHOLE, name, bodies) for name in _MACRO.findall(one)):

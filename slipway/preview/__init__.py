@@ -1,1 +1,1 @@
-"""What a change does to stacks, found by comparing two renderings."""
+"""The effect of a change on stacks, found by comparing two renderings."""

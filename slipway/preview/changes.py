@@ -22,7 +22,7 @@ _MEANING = ("Namespace", "ValidatingAdmissionPolicyBinding")
 def stack_report(
     stack: str, base: Sequence[Resource] | None, head: Sequence[Resource] | None
 ) -> StackReport:
-    """What happens to the resources of one stack; None: the side has no such stack."""
+    """Compare the resources of one stack; None: the side has no such stack."""
     before, after = _own(base or ()), _own(head or ())
     both = sorted(before.keys() & after.keys())  # a set has another order each time
     pairs = [(before[urn], after[urn]) for urn in both]
@@ -53,7 +53,7 @@ def _own(resources: Iterable[Resource]) -> dict[str, Resource]:
 
 
 def _is_made(resource: Resource) -> bool:
-    """Whether a provider makes it; the engine alone knows others."""
+    """Return whether it has a provider; only the engine knows others."""
     return not resource.type.startswith("pulumi:")
 
 
@@ -69,7 +69,7 @@ def _identity(resource: Resource) -> tuple[str, ...]:
 
 
 def single(stack: str, resource: Resource, action: Any) -> Item:
-    """What happens to the resource as a whole."""
+    """Compare the resource as a whole."""
     return Item(
         stack=stack,
         type=resource.type,
@@ -92,12 +92,12 @@ def _move(stack: str, before: Resource, after: Resource) -> Item:
 
 
 def is_same(before: Resource, after: Resource) -> bool:
-    """Whether both ask the engine for the same; an older side tells no digests."""
+    """Return whether both request the same; an older side has no digests."""
     return bool(before.digest) and before.digest == after.digest
 
 
 def of_inputs(before: Resource, after: Resource) -> list[Difference]:
-    """Where the inputs differ, without what the stack leaves to others."""
+    """Return the differences of inputs, without fields that others own."""
     if is_same(before, after):
         return []
     ignored = set(after.ignore_changes) & set(before.ignore_changes)
@@ -192,7 +192,7 @@ def _is_for(path: str, cause: Resource) -> bool:
 
 
 def _identifiers(resource: Resource) -> tuple[str, str]:
-    """What stands for it in a rendering (slipway/rendering/recorder.py)."""
+    """Return its placeholders in a rendering (slipway/rendering/recorder.py)."""
     service = resource.type.removeprefix(AWS).partition("/")[0]
     return f"{resource.name}-id", f"arn:aws:{service}:::{resource.name}"
 

@@ -83,7 +83,7 @@ def _rendered(render: Callable[[str], Any], stack: str) -> dict[str, Any]:
 
 
 def _written(resources: Any, known: Any = ()) -> dict[str, Any]:
-    """As JSON; a resource that is one of `known`, as its URN."""
+    """Return JSON; a resource of `known` as its URN."""
     there = {id(resource) for resource in known}
     return {
         "resources": [
@@ -118,7 +118,7 @@ class Seen:
         self._notes = os.open(out / "notes", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """What Python tells of each file that is opened and of each program."""
+        """Receive Python's audit events of opened files and started programs."""
         if event in _READS:
             path = arguments[0] if arguments[0] is not None else "."
             if not isinstance(path, int):
@@ -145,7 +145,7 @@ class Seen:
 
     @property
     def others(self) -> bool:
-        """Whether anything was looked at that is not known to be the same."""
+        """Return whether a file was read that is not known to be the same."""
         return os.fstat(self._notes).st_size > 0
 
     @contextmanager

@@ -124,7 +124,7 @@ def _restarts(
 
 
 def _notes(base: Side, head: Side, reports: Sequence[StackReport]) -> Iterator[str]:
-    """What a reader could misunderstand."""
+    """Notes against misunderstandings."""
     for report in reports:
         if report.presence == "base":
             yield (

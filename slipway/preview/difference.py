@@ -1,4 +1,4 @@
-"""Where two values differ, by path."""
+"""Differences between two values, by path."""
 
 from __future__ import annotations
 

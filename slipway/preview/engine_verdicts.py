@@ -32,7 +32,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True)
 class Seen:
-    """What the engine would do with a resource."""
+    """The engine's planned change of a resource."""
 
     verdict: Rendered
     paths: tuple[str, ...] = ()
@@ -44,7 +44,7 @@ _NOTHING = Seen("nothing")
 
 
 def load(files: Iterable[Path], stacks: Sequence[str]) -> dict[str, Seens]:
-    """What `slipway preview --json` wrote, by stack.
+    """Read the output of `slipway preview --json`, by stack.
 
     WrongInputError for a file of another form, and for stacks that are not compared.
     """

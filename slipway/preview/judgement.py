@@ -1,8 +1,8 @@
-"""What the rules say of both sides, and what a change does to the rules themselves.
+"""The findings of both sides, and a change's effect on the rules themselves.
 
-Base's rules judge both sides: a pull request cannot soften them for itself. Where head
-has other rules, head is judged by these as well, and both verdicts are shown. Rules
-are data, so the code that compares reads them from each side.
+Base's rules apply to both sides: a pull request cannot weaken them for itself. If head
+has other rules, they are also applied to head, and both results are shown. Rules are
+data, so the code that compares reads them from each side.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def today() -> date:
 
 @dataclass
 class Judgement:
-    """What was found."""
+    """The findings."""
 
     results: list[RuleResult] = field(default_factory=list)
     changes: list[RuleChange] = field(default_factory=list)
@@ -103,14 +103,14 @@ def _rules(side: Side, found: Judgement) -> Evaluator | None:
 
 
 def _same_rules(*sides: Side) -> bool:
-    """Whether they say the same in the same files."""
+    """Return whether the rules are the same, in the same files."""
     folders = [side.folder / rules.FOLDER for side in sides]
     texts = [{f.name: f.read_bytes() for f in one.glob("*.yaml")} for one in folders]
     return texts[0] == texts[1]
 
 
 class _Shared:
-    """What is made and found once for both sides, of resources that are the same."""
+    """Objects and findings that both sides share, for unchanged resources."""
 
     def __init__(self) -> None:
         self.manifests = Manifests()
@@ -118,7 +118,7 @@ class _Shared:
         self._known: dict[tuple[int, str], Known] = {}
 
     def known(self, evaluator: Evaluator, stack: str) -> Known:
-        """What these rules have found in the stack, on whatever side."""
+        """Return these rules' findings in the stack, on either side."""
         key = id(evaluator), stack
         return self._known.setdefault(key, Known(evaluator.rules))
 
@@ -138,7 +138,7 @@ class _Judge:
     def open(
         self, evaluator: Evaluator, stack: str
     ) -> Iterator[tuple[_Key, RuleResult]]:
-        """What the rules find in the stack, without what has a waiver."""
+        """Return the findings in the stack that have no waiver."""
         if stack not in self._seen:
             self._seen[stack] = self._objects(stack)
         seen = self._seen[stack]
@@ -219,7 +219,7 @@ def _states(old: _Open, new: _Open, own: _Open) -> Iterator[RuleResult]:
 
 
 def _since(old: RuleResult | None, one: RuleResult) -> RuleResult:
-    """As new: all of it, or what is wrong beside what was before."""
+    """Mark what is new: all of it, or the violations that were not there before."""
     if old is None:
         return replace(one, state="new")
     more = tuple(it for it in one.wrong if it not in old.wrong)

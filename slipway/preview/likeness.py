@@ -1,4 +1,4 @@
-"""What is the same in two checkouts, as far as a rendering could see it."""
+"""The parts of two checkouts that are the same, as far as a rendering can see."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LEFT_OUT = (
 )
 """Names of what tools keep in a checkout, wherever it lies."""
 LEFT_OUT_ON_TOP = ("images.lock", "rendered", "dist")
-"""What git ignores in the checkout's own folder."""
+"""Names that git ignores in the checkout's own folder."""
 LEFT_OUT_ENDINGS = (".pyc", ".pyo", ".pyd", ".egg-info")
 _NO_CODE = ("docs", "tests", "benchmarks", ".ci", ".github")
 """Folders that no rendering reads, unless a setting names a file of theirs."""

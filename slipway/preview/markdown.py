@@ -87,7 +87,7 @@ def _lines(report: Report) -> Iterator[str]:
 
 
 def _previews(previews: Sequence[Previewed]) -> Iterator[str]:
-    """How far the engine's preview agrees with the renderings, and where not."""
+    """Show where the engine's preview agrees with the renderings, and where not."""
     for one in previews:
         decided = f", decided about {one.decided}" if one.decided else ""
         yield (
@@ -135,7 +135,7 @@ def _items(heading: str, items: Sequence[Item]) -> Iterator[str]:
 
 
 def _unprotected(report: Report) -> Iterator[str]:
-    """What holds data, and the number of all others."""
+    """Show unprotected resources with data, and the number of all others."""
     found = [item for item in report.items if item.protection == "removed"]
     if found:
         yield from title("Protection removed")
@@ -250,7 +250,7 @@ def _usd(floor: Money | None, ceiling: Money | None) -> str:
 
 
 def _rules(report: Report) -> Iterator[str]:
-    """What rules are broken anew, the number of all others, and changes of rules."""
+    """Show newly violated rules, the number of all others, and changes of rules."""
     if report.rules_of("new") or report.rules_of("gone"):
         yield from title("Rules")
         for level in ("error", "warning"):

@@ -32,7 +32,7 @@ Graph = Mapping[str, tuple[Resource, ...]]
 LIMIT_SECONDS = 300
 """For one side with all its stacks; ten stacks take about 10 s."""
 _TOGETHER = "slipway/rendering/pair.py"
-"""What a side has that can render another one beside itself."""
+"""File of a side that supports rendering another one beside itself."""
 NOWHERE = "/nonexistent"
 """The state folder of both sides, so that no path of this machine differs."""
 
@@ -145,7 +145,7 @@ def _content(lock: Path) -> bytes | None:
 
 
 def _beside(base: Side, before: Graph, folder: Path) -> Graph:
-    """What the process of base has rendered of head."""
+    """Return the part of head that base's process has rendered."""
     found = _read(base, folder / child.OTHER_GRAPH)
     known = {name: {r.urn: r for r in some} for name, some in before.items()}
     return {
@@ -169,7 +169,7 @@ def _shared(first: Graph, other: Graph) -> Graph:
 def _same(known: Resource | None, one: Resource) -> Resource:
     if known is None or known is one or known.digest != one.digest:
         return one
-    # As text, since 1, 1.0 and True are equal. Keys have another order in each process.
+    # As text, because 1, 1.0 and True are equal. Keys may have another order.
     texts = (json.dumps(vars(r), sort_keys=True) for r in (known, one))
     return known if len(set(texts)) == 1 else one
 
@@ -239,7 +239,7 @@ def _result(
 
 
 def _read(one: Side, file: Path) -> dict[str, Any]:
-    """What a renderer wrote; both sides have one name for their folder."""
+    """Read a renderer's output; both sides use the same name for their folder."""
     found: dict[str, Any] = json.loads(
         file.read_text().replace(str(one.folder), "CHECKOUT")
     )

@@ -1,7 +1,7 @@
 """Whether a provider replaces a resource for a change, as far as that is known.
 
-The engine asks the provider. Here a table with source and date answers
-(replacement.yaml), without any program; what it does not hold is said to be unknown.
+The engine asks the provider. Here a table with source and date (replacement.yaml)
+answers without any program; other cases are reported as unknown.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Certainty = Literal["replaced", "unknown", "updated"]
 
 @dataclass(frozen=True)
 class Judgement:
-    """What becomes of a resource, and the paths that decide it."""
+    """The result for a resource, and the paths that decide it."""
 
     certainty: Certainty
     paths: tuple[str, ...] = ()
@@ -37,7 +37,7 @@ def table() -> dict[str, Any]:
 
 
 def judge(before: Resource, after: Resource, paths: Sequence[str]) -> Judgement:
-    """Whether the provider replaces the resource when these paths change."""
+    """Determine whether the provider replaces the resource when these paths change."""
     replacing, updating = _known(before, after)
     replaced = tuple(path for path in paths if covered(path, replacing))
     if replaced:
@@ -79,7 +79,7 @@ def _kind(resource: Resource) -> str:
 
 
 def covered(path: str, known: Iterable[str]) -> bool:
-    """Whether the path is one of those known, lies below one, or holds one."""
+    """Return whether the path is a known one, is below one, or contains one."""
     parts = path.replace("[", ".[").split(".")
     return any(
         all(a == b for a, b in zip(parts, other.split("."), strict=False))
@@ -88,7 +88,7 @@ def covered(path: str, known: Iterable[str]) -> bool:
 
 
 def holds_data(resource: Resource) -> bool:
-    """Whether more is lost with the resource than its definition."""
+    """Return whether deleting the resource loses more than its definition."""
     templates = (resource.inputs.get("spec") or {}) if _is_set(resource) else {}
     return resource.type in table()["holds_data"] or bool(
         templates.get("volumeClaimTemplates")

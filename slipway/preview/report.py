@@ -1,4 +1,4 @@
-"""What a change does to stacks, as data: docs/reference/compare.schema.json."""
+"""The effect of a change on stacks, as data: docs/reference/compare.schema.json."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class PathChange:
 
 @dataclass(frozen=True)
 class Item:
-    """What happens to one resource."""
+    """The change of one resource."""
 
     stack: str
     type: str
@@ -35,13 +35,13 @@ class Item:
     reason: str = ""
     changes: tuple[PathChange, ...] = ()
     secret: bool = False
-    """Whether it holds secret values; its changes are then not listed."""
+    """Whether it has secret values; its changes are then not listed."""
     labels_only: bool = False
     holds_data: bool = False
     protection: Literal["", "removed", "added", "kept"] = ""
     """Whether the engine refuses to delete it; empty: it is not protected."""
     retained: bool = False
-    """Whether it stays when its resource is deleted."""
+    """Whether it is kept when its resource is deleted."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,8 @@ class Restart:
     """Before the change; none: as many as there are nodes for it."""
     replicas_max: int | None
     strategy: str
-    """Of the update; `Recreate` and `Replaced` stop all pods before new ones start."""
+    """Strategy of the update; `Recreate` and `Replaced` stop all pods before new ones
+    start."""
     surge: str
     """Pods beyond the wanted number while it updates: a number or a percentage."""
     unavailable: str
@@ -72,7 +73,7 @@ class Share:
     stack: str
     route: str
     rule: str
-    """What the rule matches."""
+    """Match of the rule."""
     backend: str
     before: float | None
     """None: the rule has no such backend."""
@@ -102,16 +103,16 @@ class Money:
 
     usd_per_month: float | None
     at_least: bool
-    """Whether some part of it has no known price."""
+    """Whether any part of it has no known price."""
 
 
 @dataclass(frozen=True)
 class Bill:
-    """What a cluster costs and may hold, before and after."""
+    """A cluster's cost and maximum size, before and after."""
 
     stack: str
     floor_before: Money | None
-    """None: there is no such stack, or its settings are not read by this code."""
+    """None: there is no such stack, or this code cannot read its settings."""
     floor_after: Money | None
     ceiling_before: Money | None
     ceiling_after: Money | None
@@ -152,18 +153,18 @@ class RuleResult:
     """The stack's file, of head; of base where it is gone."""
     line: int
     by: tuple[Whose, ...] = ("base",)
-    """Whose rules find it. Without head: head's own rules accept it."""
+    """Rules with the finding. Without head: head's own rules accept it."""
 
 
 @dataclass(frozen=True)
 class RuleChange:
-    """What a change does to the rules themselves."""
+    """A change of the rules themselves."""
 
     rule: str
     """The rule's id, or `variables.<name>` or `parameters.<environment>`."""
     change: Literal["added", "removed", "changed", "waived"]
     text: str
-    """What differs: the fields of a rule, or the objects of a waiver."""
+    """Differences: the fields of a rule, or the objects of a waiver."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ class Disagreement:
 
 @dataclass(frozen=True)
 class Previewed:
-    """What the engine's preview of head says of one stack, beside the renderings."""
+    """The engine's preview of head for one stack, beside the renderings."""
 
     stack: str
     agreed: int
@@ -193,11 +194,11 @@ class Previewed:
 
 @dataclass(frozen=True)
 class StackReport:
-    """What happens to the resources of one stack."""
+    """The changes of the resources of one stack."""
 
     stack: str
     presence: Literal["both", "base", "head"]
-    """Which sides have a file of the stack."""
+    """Sides that have a file of the stack."""
     items: tuple[Item, ...]
     options_only: int = 0
     """Resources that differ only in options of the engine, such as time-outs."""
@@ -205,12 +206,12 @@ class StackReport:
 
 @dataclass(frozen=True)
 class Report:
-    """All of it."""
+    """The whole report."""
 
     base: str
     head: str
     judge: str
-    """Whose code compared: base, head or other."""
+    """Side whose code compared: base, head or other."""
     images: str
     """`placeholders` or `locked`."""
     level: Level
@@ -230,7 +231,7 @@ class Report:
 
     @property
     def items(self) -> tuple[Item, ...]:
-        """What happens to the resources of all stacks."""
+        """Return the changes of the resources of all stacks."""
         return tuple(item for stack in self.stacks for item in stack.items)
 
     def rules_of(self, state: str, level: str = "") -> tuple[RuleResult, ...]:
@@ -240,7 +241,7 @@ class Report:
 
     @property
     def disagreements(self) -> tuple[Disagreement, ...]:
-        """Of all stacks that the engine previewed."""
+        """Return the disagreements of all stacks that the engine previewed."""
         return tuple(d for one in self.previews for d in one.disagreements)
 
     @property
@@ -255,9 +256,9 @@ class Report:
 
     @property
     def changed(self) -> bool:
-        """Whether the sides differ in anything that the report shows."""
+        """Return whether the sides differ in anything that the report shows."""
         return self.level != "nothing"
 
     def as_json(self) -> dict[str, Any]:
-        """As docs/reference/compare.schema.json describes it."""
+        """Return JSON by docs/reference/compare.schema.json."""
         return {"schema_version": SCHEMA, "changed": self.changed} | asdict(self)

@@ -21,7 +21,7 @@ class Side:
     """One of the two checkouts."""
 
     name: str
-    """As it was given: a folder or a revision."""
+    """The argument: a folder or a revision."""
     folder: Path
     commit: str = ""
     """Full name; none for a folder, whose files may have changed since."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from slipway.preview.report import Bill, Level, Money, Report
 
 WORSE = ("replaced", "deleted")
-"""What the engine would do, and the renderings do not say."""
+"""The engine's planned changes that the renderings lack."""
 
 
 def with_verdict(report: Report) -> Report:
@@ -25,7 +25,7 @@ def with_verdict(report: Report) -> Report:
 
 
 def _danger(report: Report) -> Iterator[str]:
-    """What may lose data or interrupt service."""
+    """Return what may lose data or interrupt service."""
     unprotected = [item for item in report.items if item.protection == "removed"]
     if unprotected:
         yield f"removes the protection of {_count(unprotected, 'resource')}"

@@ -54,4 +54,4 @@ FILES: dict[str, Callable[[Report], str]] = {
     "compare.gitlab.json": gitlab,
     "compare.github.txt": github,
 }
-"""What `--out` writes beside JSON and Markdown."""
+"""Files that `--out` writes beside JSON and Markdown."""

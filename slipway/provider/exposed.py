@@ -134,6 +134,6 @@ TABLE = (
         ),
     ),
 )
-"""In the order in which a cluster is filled from the top: models first."""
+"""In the order of layers from the top: models first."""
 
 BY_TOKEN = {one.token: one for one in TABLE}

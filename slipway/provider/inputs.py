@@ -1,4 +1,4 @@
-"""What the provider's components take: their settings, and what stacks hand them."""
+"""Inputs of the provider's components: their settings, and values from stacks."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ModelServerInputs(ModelServerArgs):
     """A model server and what it finds in its cluster."""
 
     platform: ServingPlatform = ServingPlatform()
-    """What the cluster has: namespaces and the Gateway."""
+    """Names in the cluster: namespaces and the Gateway."""
     known_prefixes: tuple[str, ...] = ()
     """API versions of other models, which a 404 response lists too."""
 
@@ -100,7 +100,7 @@ class PrometheusInputs(PrometheusSettings):
 
 
 class _OfAccount(Settings):
-    """Where a part of a cluster on AWS belongs."""
+    """The account of a cluster's part on AWS."""
 
     account: str
     """12 digits."""

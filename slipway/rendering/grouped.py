@@ -78,7 +78,7 @@ def recorded(run: Run, groups: Sequence[Group]) -> Recording:
 
 
 def each(run: Run, groups: Sequence[Group]) -> Iterable[Recording]:
-    """What each group registers."""
+    """Return the registrations of each group."""
     return (found for _, found in processes.each(run, groups))
 
 
@@ -92,7 +92,7 @@ def merged(parts: Iterable[Recording]) -> Recording:
 
 
 def _add(found: Recording, whole: Recording, known: dict[str, str]) -> None:
-    """What groups share, such as the provider, is added once."""
+    """Add shared resources of groups, such as the provider, once."""
     for one in found.resources:
         if one.urn not in known:
             whole.resources.append(one)

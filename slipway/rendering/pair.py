@@ -48,7 +48,7 @@ def _rendered(stack: str, values: Values) -> Rendered | None:
 def _in_parts(
     stack: str, before: Values, after: Values
 ) -> tuple[Rendered, Rendered | None] | None:
-    """None if each has to be rendered as a whole."""
+    """Return None if each side has to be rendered as a whole."""
     old, new = (grouped.members(stack, values) for values in (before, after))
     kept = [n for n in old if n in new and _text(old[n]) == _text(new[n])]
     if not kept or _beside(stack, before) != _beside(stack, after):
@@ -90,7 +90,7 @@ def _after(
 
 
 def _text(settings: Any) -> str:
-    """Of the same settings in the same order."""
+    """Return settings as text in their order."""
     return json.dumps(settings)
 
 

@@ -57,15 +57,15 @@ class Resource:
     ignore_changes: tuple[str, ...] = ()
     protect: bool = False
     retain: bool = False
-    """Whether it stays when it is destroyed."""
+    """Whether it is kept when it is destroyed."""
     depends_on: tuple[str, ...] = ()
     digest: str = ""
-    """Of all that the program asked of the engine: two that differ differ somewhere."""
+    """Digest of the whole request: different requests have different digests."""
 
 
 @dataclass
 class Recording:
-    """What one run of a program registered."""
+    """The registrations of one run of a program."""
 
     resources: list[Resource] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)

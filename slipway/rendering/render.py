@@ -49,7 +49,7 @@ LEFT_OUT = "left out: they hold secret values (--secrets)"
 
 @dataclass(frozen=True)
 class Rendered:
-    """What a stack consists of."""
+    """The content of a stack."""
 
     stack: str
     resources: tuple[Resource, ...]
@@ -112,7 +112,7 @@ class Rendered:
 
     @cached_property
     def written_by_others(self) -> dict[str, tuple[str, ...]]:
-        """By file name, fields of objects that controllers write once they run."""
+        """Return fields that controllers write once they run, by file name."""
         return {
             manifests.file_name(manifests.content(r)): r.ignore_changes
             for r in self.resources
@@ -125,7 +125,7 @@ class Rendered:
 
     @property
     def uses_kubernetes(self) -> bool:
-        """Whether the engine needs the Kubernetes provider for this stack."""
+        """Return whether the engine needs the Kubernetes provider for this stack."""
         return any(
             r.type.startswith((KUBERNETES, KUBERNETES_PROVIDER)) for r in self.resources
         )

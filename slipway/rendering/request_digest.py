@@ -6,7 +6,7 @@ import hashlib
 from typing import Any
 
 _PLACES = ("sourcePosition", "stackTrace", "parentStackTraceHandle")
-"""Where in the program's files it was asked: another line asks for nothing else."""
+"""Position of the request in the program's files, which does not matter."""
 
 
 def digest(request: Any) -> str:

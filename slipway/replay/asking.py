@@ -22,7 +22,7 @@ from slipway.replay.request import Model, ModelError
 
 @dataclass(frozen=True)
 class Bounds:
-    """Where a replay ends, and how many requests are under way at a time."""
+    """The end of a replay, and the number of concurrent requests."""
 
     requests: int
     concurrent: int
@@ -32,7 +32,7 @@ class Bounds:
 
 @dataclass
 class Replay:
-    """What has come of it so far."""
+    """The results so far."""
 
     pairs: list[Pair] = field(default_factory=list)
     requests: int = 0

@@ -29,7 +29,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Pair:
-    """What both revisions answered to one row."""
+    """Both revisions' results for one row."""
 
     stable: Answer
     canary: Answer
@@ -52,7 +52,7 @@ class Scores:
 
     pairs: int
     mean: float | None
-    """None of lists, whose differences have no sign."""
+    """None for lists, whose differences have no sign."""
     mean_absolute: float
     median_absolute: float
     p95_absolute: float
@@ -71,7 +71,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What pairs say; None where no pair has it."""
+    """Statistics of pairs; None if no pair has the value."""
 
     pairs: int
     changed: Share | None
@@ -81,12 +81,12 @@ class Comparison:
     latency: Latency | None
 
     def plain(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return JSON data."""
         return asdict(self)
 
 
 def compare(pairs: Iterable[Pair]) -> Comparison:
-    """What the pairs say, in any order."""
+    """Compute the statistics of pairs, in any order."""
     every = list(pairs)
     return Comparison(len(every), _changed(every), _scores(every), _latency(every))
 

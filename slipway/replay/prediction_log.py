@@ -22,7 +22,7 @@ Record = dict[str, Any]
 
 
 class LogError(OperatorError):
-    """What was given is no prediction log."""
+    """The file is not a prediction log."""
 
 
 @dataclass
@@ -89,12 +89,12 @@ class Reading:
 
 
 def _request(record: Record) -> tuple[str, str, str]:
-    """What all rows of a request have in common."""
+    """Return the common part of all rows of a request."""
     return record["id"], record["arm"], record["revision"]
 
 
 def answer(record: Record) -> Answer:
-    """What a record says of its row's answer."""
+    """Return a record's result for its row."""
     latency = float(record.get("latency_seconds") or 0.0)
     return Answer(record.get("decision"), record.get("score"), latency)
 

@@ -10,7 +10,7 @@ Line = tuple[str, str]
 
 
 def lines(found: Comparison) -> Iterator[Line]:
-    """What is compared, and the figures."""
+    """Return the subject of the comparison, and its figures."""
     yield "pairs", f"{found.pairs:,}"
     if found.changed:
         yield from _changed(found.changed)

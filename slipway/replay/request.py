@@ -28,12 +28,12 @@ class Input:
     datatype: str
     names: tuple[str, ...]
     dimensions: tuple[int, ...]
-    """Of one row."""
+    """Dimensions of one row."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """What a server says of a model, and which outputs are decision and score."""
+    """A server's description of a model, and its outputs for decision and score."""
 
     inputs: tuple[Input, ...]
     decision: str
@@ -126,5 +126,5 @@ def _rows(output: dict[str, Any] | None, rows: int) -> list[Value]:
 
 
 def _score(value: Value) -> Value:
-    """As the log has it: of two classes the second's."""
+    """Return the score as the log has it: with two classes, the second's."""
     return value[1] if isinstance(value, list) and len(value) == 2 else value

@@ -191,7 +191,7 @@ def _apply(api: KubeApi, namespace: str, change: Change, watch: Watch) -> None:
 
 
 def _print_stack_changes(changes: Sequence[Change], stack: str) -> None:
-    """What keeps the sizes: the stack file, which new replicas are made from."""
+    """Print the stack file's changes, which keep the sizes for new replicas."""
     lines: dict[str, dict[str, Any]] = {}
     for change in changes:
         resources = {"resources": change.resources}

@@ -1,4 +1,4 @@
-"""What a resize would change, and what stands in its way."""
+"""The changes of a resize, and the obstacles to it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FIELDS = {
     "memory_request_mib": ("requests", MEMORY, "{}Mi"),
     "memory_limit_mib": ("limits", MEMORY, "{}Mi"),
 }
-"""Of each setting: where it is in a container, and how Kubernetes writes it."""
+"""For each setting: its place in a container, and its form in Kubernetes."""
 CHANGEABLE = ("cpu_request_millicores", "memory_request_mib", "memory_limit_mib")
 """A server reads its CPU limit at its start, so that a new one needs a new pod."""
 PODS = "/api/v1/namespaces/{namespace}/pods"
@@ -54,7 +54,7 @@ class Change:
 
 
 def of_findings(part: Part, findings: Sequence[Finding]) -> Change:
-    """What was found to be better, for a part whose sizes do not fit."""
+    """Return the better sizes for a part whose sizes do not fit."""
     sizes = {
         it.setting: it.better
         for it in findings
@@ -119,7 +119,7 @@ def replicas(api: KubeApi, namespace: str, part: Part) -> list[Object]:
 
 
 def resources_of(pod: Object) -> Object:
-    """What the server's container asks for and may use."""
+    """Return the requests and limits of the server's container."""
     containers = pod["spec"]["containers"]
     found = next(it for it in containers if it["name"] == CONTAINER)
     resources: Object = found.get("resources") or {}
@@ -191,7 +191,7 @@ def _class_of_service(pod: Object, change: Change) -> Iterator[str]:
 
 
 def _others_are_guaranteed(pod: Object) -> bool:
-    """Whether all other containers ask for just what they may use."""
+    """Return whether the requests of all other containers equal their limits."""
     spec = pod["spec"]
     for one in [*spec["containers"], *(spec.get("initContainers") or ())]:
         resources = one.get("resources") or {}

@@ -35,7 +35,7 @@ class KeptError(ResizeError):
 
 @dataclass(frozen=True)
 class Watch:
-    """How long a replica may take; `now` and `sleep` are the clock's."""
+    """Time limits of a replica; `now` and `sleep` are the clock's."""
 
     seconds: float
     now: Callable[[], float] = time.monotonic
@@ -137,7 +137,7 @@ def _refusal(pod: Object) -> str:
 
 
 def _has(pod: Object, wanted: Object) -> bool:
-    """Whether the container runs with the sizes, according to the kubelet."""
+    """Return whether the container runs with the sizes, according to the kubelet."""
     (container,) = wanted["spec"]["containers"]
     for status in (pod.get("status") or {}).get("containerStatuses") or ():
         if status["name"] == CONTAINER:

@@ -29,7 +29,7 @@ from toolchain.errors import INTERRUPTED
 
 WATCH_SECONDS = 2.0
 OBEY_SECONDS = 60.0
-"""How long an order waits for the controller to carry it out; it looks every 15 s."""
+"""Seconds that an order waits for the controller, which looks every 15 s."""
 POLL_SECONDS = 0.5
 
 model_argument = click.argument("model", metavar="MODEL")
@@ -155,7 +155,7 @@ def order(
 
 
 def _next_weight(state: State) -> int:
-    """Of the step after the present one."""
+    """Return the weight of the step after the present one."""
     settings = state.settings
     weight = state.route.weight(settings)
     if weight is None:

@@ -34,14 +34,14 @@ class NoRolloutError(KubeApiError):
 
 @dataclass(frozen=True)
 class State:
-    """What the cluster has of a rollout at one moment."""
+    """The cluster's state of a rollout at one time."""
 
     settings: Settings
     status: Status | None
     """None: the controller has not begun."""
     route: Route
     look: dict[str, Any] | None
-    """What the controller saw last: verdict, reason, judgements. None: not known."""
+    """The controller's last verdict, reason and judgements. None: unknown."""
     unseen: str = ""
     """Why that is not known."""
 
@@ -54,11 +54,11 @@ class Live:
     names: Names
     clock: Callable[[], float] = time.time
     _route: Object = field(default_factory=dict)
-    """As it was read last: a write sends the whole object."""
+    """The object as last read: a write sends the whole object."""
     _status: Object = field(default_factory=dict)
 
     def state(self) -> State:
-        """All of it; NoRolloutError if there is none."""
+        """Return the whole state; NoRolloutError if there is none."""
         config_map = self._get(self.names.settings)
         settings, places = objects.read_settings(config_map)
         route = self._get(self.names.route)
@@ -73,7 +73,7 @@ class Live:
         )
 
     def status(self) -> Status | None:
-        """What the controller has come to."""
+        """Return the controller's progress."""
         return self._read_status()
 
     def entries(self) -> list[Entry]:
@@ -120,7 +120,7 @@ class Live:
         return found
 
     def _look(self) -> tuple[dict[str, Any] | None, str]:
-        """What the controller's own page says, asked from within its pod."""
+        """Return the controller's own page, requested from within its pod."""
         try:
             pod = self._controller()
             url = f"http://127.0.0.1:{PORT}/rollouts/{self.names.server}"

@@ -17,7 +17,7 @@ BAR = 41
 
 
 def plain(state: State) -> dict[str, Any]:
-    """As JSON."""
+    """Return JSON data."""
     settings, status = state.settings, state.status
     return {
         "server": settings.server,
@@ -44,7 +44,7 @@ def _intent(status: Status) -> dict[str, Any] | None:
 
 
 def is_next(state: State) -> bool:
-    """Whether the settings name another pair than the rollout that there was."""
+    """Return whether the settings name another pair than the previous rollout."""
     return words.is_next(state.settings, state.status)
 
 

@@ -1,4 +1,4 @@
-"""What a cluster's controllers made in the AWS account, found by its tags."""
+"""Resources in the AWS account that a cluster's controllers created, by tags."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Found:
         return self._clients[service]
 
     def account(self) -> str:
-        """Whose credentials these are."""
+        """Return the account of the credentials."""
         with AwsCall("sts", "get_caller_identity"):
             return str(self.client("sts").get_caller_identity()["Account"])
 
@@ -175,7 +175,7 @@ def _batches(names: list[str]) -> Iterator[list[str]]:
 
 
 def seen(list_: Callable[[], list[Made]]) -> tuple[list[Made], str]:
-    """What is there, and why it could not be looked at if it could not."""
+    """Return the existing resources, and the reason if they could not be read."""
     try:
         return list_(), ""
     except CannotAskError as error:

@@ -119,7 +119,7 @@ def _key(client: Client, id_: str) -> bool:
 
 
 def _ec2(call: str, parameter: str, key: str) -> Callable[[Client, str], bool]:
-    """Whether a call that takes ids knows this one."""
+    """Check whether a call that takes ids knows this one."""
 
     def exists(client: Client, id_: str) -> bool:
         return bool(getattr(client, call)(**{parameter: [id_]})[key])

@@ -1,4 +1,4 @@
-"""What a destroy must not delete, and the settings that protect it."""
+"""Resources that a destroy must not delete, and the settings that protect them."""
 
 from __future__ import annotations
 

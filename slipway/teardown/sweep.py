@@ -34,7 +34,7 @@ class Sweep:
         self._found, self._waiting, self._volumes = found, waiting, volumes
 
     def run(self) -> list[Made]:
-        """What was deleted."""
+        """Return the deleted resources."""
         deleted = self._nodes()
         kinds = [
             self._found.load_balancers,

@@ -1,4 +1,4 @@
-"""What the doctor looks at, one check a module, in the order of the report."""
+"""The doctor's checks, one module each, in the order of the report."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from slipway.doctor.plan import Plan
 Check = Callable[[Plan, Account], Iterator[Finding]]
 
 FIRST = credentials.NAME
-"""Without which no other is asked."""
+"""Checks without which no other runs."""
 CHECKS: Mapping[str, Check] = {
     credentials.NAME: credentials.check,
     permissions.NAME: permissions.check,
@@ -36,4 +36,4 @@ CHECKS: Mapping[str, Check] = {
     cidrs.NAME: cidrs.check,
     subnets.NAME: subnets.check,
 }
-"""Each by its name, which its findings also have."""
+"""Checks by name, which their findings also have."""

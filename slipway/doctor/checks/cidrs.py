@@ -1,4 +1,4 @@
-"""Ranges of a new VPC against those that the account has; an existing VPC as it is."""
+"""Address ranges: a new VPC's against those of the account; an existing VPC's own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAME = "cidrs"
 
 
 def check(plan: Plan, account: Account) -> Iterator[Finding]:
-    """A new range is free in the region; an existing VPC has the subnets it should."""
+    """Check that a new range is free in the region, or an existing VPC's subnets."""
     if plan.network.existing:
         yield from _existing(plan.network.existing, account)
         return

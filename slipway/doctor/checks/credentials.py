@@ -1,4 +1,4 @@
-"""Whose credentials these are, and whether the region can be used."""
+"""The caller's identity, and whether the region can be used."""
 
 from __future__ import annotations
 

@@ -19,11 +19,11 @@ from slipway.doctor.plan import Plan
 NAME = "images"
 MISSING = "ParameterNotFound"
 VARIANTS = {"none": "standard", "nvidia": "nvidia", "neuron": "neuron"}
-"""The path's name of a variant by accelerator."""
+"""The variant's name in the path, by accelerator."""
 
 
 def check(plan: Plan, account: Account) -> Iterator[Finding]:
-    """The image of each pool's variant, at the lock's release, can be booted."""
+    """Check that each pool's variant has an image of the lock's release."""
     wanted: dict[str, list[str]] = {}
     for name, pool in plan.pools.items():
         wanted.setdefault(key_of(pool), []).append(f"pools.{name}")
@@ -32,7 +32,7 @@ def check(plan: Plan, account: Account) -> Iterator[Finding]:
 
 
 def key_of(pool: NodePoolBase) -> str:
-    """Which image of the lock the pool's nodes boot."""
+    """Return the lock's image that the pool's nodes boot."""
     if pool.ami:
         return pool.ami
     first = catalog.instance_type(pool.instance_types[0])
@@ -40,7 +40,7 @@ def key_of(pool: NodePoolBase) -> str:
 
 
 def parameter(version: str, image: Ami) -> str:
-    """The public parameter that holds the image's id."""
+    """Return the public parameter that holds the image's id."""
     variant, arch = VARIANTS[image.accelerator], image.architecture
     name = f"amazon-eks-node-al2023-{arch}-{variant}-{version}-{amis.lock().tag}"
     folder = f"/aws/service/eks/optimized-ami/{version}/amazon-linux-2023"

@@ -1,4 +1,4 @@
-"""Quotas of what a new VPC takes: the VPC itself, addresses, NAT gateways, endpoints.
+"""Quotas for a new VPC: the VPC itself, addresses, NAT gateways, endpoints.
 
 https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html
 """
@@ -23,13 +23,13 @@ Used = Callable[[Plan, Account], int]
 
 @dataclass(frozen=True)
 class Demand:
-    """What the network needs of one quota."""
+    """The network's demand on one quota."""
 
     quota: str
-    """Its name in the catalogue's table."""
+    """Name of the quota in the catalogue's table."""
     wanted: int
     used: Used
-    """How many others have already; this stack's own are not counted."""
+    """Number that others already use; this stack's own are not counted."""
 
 
 def check(plan: Plan, account: Account) -> Iterator[Finding]:
@@ -42,7 +42,7 @@ def check(plan: Plan, account: Account) -> Iterator[Finding]:
 
 
 def demands(plan: Plan) -> list[Demand]:
-    """What a new VPC of these settings takes."""
+    """Return the demands of a new VPC with these settings."""
     network = plan.network
     gateways = {"per_zone": len(network.zones), "single": 1, "none": 0}[network.nat]
     interfaces = [
@@ -77,7 +77,7 @@ def _judged(plan: Plan, account: Account, demand: Demand) -> Finding:
 
 
 def others(plan: Plan, found: list[dict[str, object]]) -> list[dict[str, object]]:
-    """Resources without this cluster's tag."""
+    """Return the resources without this cluster's tag."""
     own = {"Key": CLUSTER_TAG, "Value": plan.cluster}
     return [one for one in found if own not in (one.get("Tags") or ())]  # type: ignore[operator]
 

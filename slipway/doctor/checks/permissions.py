@@ -29,7 +29,7 @@ _ASSUMED = re.compile(r"arn:(?P<partition>[\w-]+):sts::(?P<account>\d+):assumed-
 
 @dataclass(frozen=True)
 class Rights:
-    """What a type of resource asks of IAM."""
+    """The permissions that a type of resource needs."""
 
     actions: tuple[str, ...]
     arn: str = ALL
@@ -38,7 +38,7 @@ class Rights:
 
 @functools.cache
 def table() -> Mapping[str, Rights]:
-    """Rights by type."""
+    """Return the permissions by type."""
     raw = read(TABLE.read_text(), TABLE.name)
     return {
         name: Rights(tuple(one["actions"]), one.get("arn", ALL))
@@ -47,7 +47,7 @@ def table() -> Mapping[str, Rights]:
 
 
 def check(plan: Plan, account: Account) -> Iterator[Finding]:
-    """Each action that the stack's resources need is allowed."""
+    """Check that each action for the stack's resources is allowed."""
     caller = str(account.ask("sts", "get_caller_identity")["Arn"])
     if caller.endswith(":root"):
         yield Finding(
@@ -78,7 +78,7 @@ def check(plan: Plan, account: Account) -> Iterator[Finding]:
 
 
 def principal_of(caller: str, account: Account) -> str:
-    """The ARN whose policies count: of a session, its role's with the role's path."""
+    """Return the ARN whose policies apply: for a session, its role's with the path."""
     match = _ASSUMED.match(caller)
     if not match:
         return caller
@@ -91,7 +91,7 @@ def principal_of(caller: str, account: Account) -> str:
 
 @dataclass(frozen=True)
 class Group:
-    """Actions that are asked about for the same resources."""
+    """Actions that are checked for the same resources."""
 
     subject: str
     actions: tuple[str, ...]
@@ -99,7 +99,7 @@ class Group:
 
 
 def groups(plan: Plan) -> list[Group]:
-    """One for each type whose resources have known ARNs, one for all the rest."""
+    """Return one group per type with known ARNs, and one for all the rest."""
     by_type: dict[str, list[Registered]] = defaultdict(list)
     for one in plan.resources:
         if one.type in table():
@@ -136,7 +136,7 @@ class _Named(dict[str, Any]):
 def _denied(
     account: Account, principal: str, group: Group
 ) -> Iterator[tuple[str, str]]:
-    """Actions that are not allowed, with the reason."""
+    """Return the denied actions, with the reason."""
     for actions in pages(list(group.actions), ACTIONS_A_CALL):
         results = account.all(
             "iam",
@@ -171,7 +171,7 @@ def _reason(result: Mapping[str, Any]) -> str:
 
 
 CONDITIONS = "it depends on"
-"""Words before the condition keys that the simulation has no values of."""
+"""Text before the condition keys for which the simulation has no values."""
 
 
 def _findings(

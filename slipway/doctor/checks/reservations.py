@@ -1,4 +1,4 @@
-"""Capacity reservations and blocks that the pools draw on, as they really are."""
+"""The actual capacity reservations and blocks that the pools use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Subnets of an existing VPC: the tags that controllers look for, and their size."""
+"""Subnets of an existing VPC: their size, and the tags that controllers need."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NAME = "subnets"
 
 
 def check(plan: Plan, account: Account) -> Iterator[Finding]:
-    """What we would have given the subnets, had we made them."""
+    """Check for the properties that Slipway's own subnets would have."""
     existing = plan.network.existing
     if existing is None:
         return
@@ -33,11 +33,11 @@ def check(plan: Plan, account: Account) -> Iterator[Finding]:
         subnets: dict[str, str] = getattr(existing, f"{kind}_subnets")
         for zone, id_ in subnets.items():
             if id_ not in found:
-                continue  # the check `cidrs` says so
+                continue  # the check `cidrs` reports it
             subject = f"network.existing.{kind}_subnets.{zone}"
             tags = {tag["Key"]: tag["Value"] for tag in found[id_].get("Tags", ())}
             yield _tagged(subject, id_, _wanted(plan, kind), tags)
-            # "0": pods have subnets of their own, which the settings do not name.
+            # "0": pods have separate subnets, which the settings do not name.
             if kind == "private" and tags.get(PODS) != "0":
                 here = [demand for demand in demands if zone in demand.zones]
                 yield _large_enough(subject, found[id_], here)

@@ -1,4 +1,4 @@
-"""vCPU quotas of EC2 against what the pools may come to, with what others run.
+"""vCPU quotas of EC2 against the pools' limits and others' use.
 
 https://docs.aws.amazon.com/ec2/latest/instancetypes/ec2-instance-quotas.html
 """
@@ -20,19 +20,19 @@ from slipway.doctor.plan import Plan
 NAME = "vcpu-quotas"
 RUNNING = ("pending", "running", "stopping", "shutting-down")
 MARKETS = {"on-demand": "on-demand", "reserved": "on-demand", "spot": "spot"}
-"""The quota that a capacity counts against. Capacity blocks are bought by themselves
-and count against no vCPU quota; a reservation's instances are on-demand instances."""
+"""The quota against which a capacity type counts. Capacity blocks count against no vCPU
+quota; a reservation's instances are on-demand instances."""
 
 
 @dataclass(frozen=True)
 class Need:
-    """What one pool may come to of one quota."""
+    """One pool's maximum demand on one quota."""
 
     pool: str
     instance_type: str
     nodes: int
     vcpus: int
-    """Of all nodes."""
+    """vCPUs of all nodes."""
 
     @property
     def of_one(self) -> int:
@@ -61,9 +61,9 @@ def check(plan: Plan, account: Account) -> Iterator[Finding]:
 
 
 def needed(plan: Plan) -> dict[Key, list[Need]]:
-    """What the pools may come to at once, by quota.
+    """Return the pools' maximum demand, by quota.
 
-    A pool may mix its types under one limit: the type that takes most counts.
+    A pool may mix its types under one limit: the type with the highest demand counts.
     """
     found: dict[Key, list[Need]] = defaultdict(list)
     for name, pool in plan.pools.items():
@@ -84,7 +84,7 @@ def _keys(one: Reach) -> set[Key]:
 
 
 def _family(instance_type: str, market: str) -> str:
-    """The quota's name; the type's own family where none is known."""
+    """Return the quota's name; if it is unknown, the type's own family."""
     quota = catalog.vcpu_quota(instance_type, market)
     return quota.name if quota else instance_type.partition(".")[0]
 
@@ -148,7 +148,7 @@ def _judged(
 
 
 def _doubted(finding: Finding, unread: str) -> Finding:
-    """The finding where what others run could not be read: good is then unknown."""
+    """Return the finding if others' use could not be read: success is then unknown."""
     if finding.status != "good":
         return finding
     seen = finding.detail.replace("others run 0", "what others run is not known")

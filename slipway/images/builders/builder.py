@@ -1,4 +1,4 @@
-"""What Slipway asks of a program that builds images."""
+"""The interface of programs that build images."""
 
 from __future__ import annotations
 

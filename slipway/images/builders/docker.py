@@ -102,7 +102,7 @@ def _tag(name: str, key: str) -> str:
 
 
 def _info() -> dict[str, Any]:
-    """What the daemon says of itself, and the command of itself (`ClientInfo`)."""
+    """Return the daemon's information, with the command's own (`ClientInfo`)."""
     said = running.output(["docker", "info", "--format", "{{json .}}"], "docker")
     found: dict[str, Any] = json.loads(said)
     if not found.get("ServerVersion"):

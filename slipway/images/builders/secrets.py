@@ -1,4 +1,4 @@
-"""What a build needs to know of this machine's pip, kept out of the image."""
+"""The machine's pip configuration for builds, kept out of the image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PIP_SETTINGS = ("index-url", "extra-index-url", "trusted-host", "proxy", "timeou
 SETTINGS, AUTHORITY = "pip.conf", "ca.crt"
 """Ids of the secrets; a Containerfile that runs pip mounts both."""
 AUTHORITY_FILE = f"/run/secrets/{AUTHORITY}"
-"""Where a build finds the authority that this machine's pip trusts."""
+"""Path in a build of the authority that this machine's pip trusts."""
 
 
 @contextmanager

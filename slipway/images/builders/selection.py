@@ -1,4 +1,4 @@
-"""Which builder is used: the one that was named, or the first that works here."""
+"""Selects the builder: the named one, or the first that works here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from toolchain import downloads
 
 AUTO = "auto"
 BUILDAH = Buildah()
-"""What the lab uses: it needs neither a daemon nor the right to run containers."""
+"""The lab's builder: it needs neither a daemon nor the right to run containers."""
 BUILDERS: Mapping[str, Builder] = {
     builder.name: builder for builder in (Docker(), Podman(), BUILDAH)
 }
