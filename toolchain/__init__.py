@@ -1,4 +1,4 @@
-"""What everything else may use: paths, locks, commands, and how programs are obtained.
+"""Shared code: paths, locks, commands, and how programs are obtained.
 
-Nothing here knows of the lab, of stacks or of components.
+Nothing here knows about the lab, stacks or components.
 """

@@ -20,8 +20,8 @@ SHARES = {
     "keda": 400,
     "compose": 143,
 }
-"""What the groups take of a build of all of them in the order of groups.toml: seconds
-on two cores from empty caches, 2026-11-29. KEDA and Compose beside other work."""
+"""Each group's seconds in a build of all groups in the order of groups.toml, on two
+cores with empty caches, 2026-11-29. KEDA and Compose beside other work."""
 LEAST_SHARE = 10
 """Built before this run's pace tells anything."""
 

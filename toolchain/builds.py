@@ -40,7 +40,7 @@ FLAGS = ("-trimpath", "-buildvcs=false", "-gcflags=all=-dwarf=false")
 """The programs are stripped: without debug information the compiler does 0.9 of the
 work (docs/decisions/0040)."""
 ELSEWHERE = ("download", "versions", "runs_here")
-"""What groups.toml says of programs that are not built (toolchain/programs.py)."""
+"""Keys of groups.toml for programs that are not built (toolchain/programs.py)."""
 
 Report = Callable[[str, int, int, float | None], None]
 """Called with (group, packages compiled, packages that have to be, seconds left for all
@@ -73,7 +73,7 @@ class Group:
 
     @property
     def folder(self) -> Path:
-        """Where the result lies: `bin/` and `files/`."""
+        """Return the folder of the result: `bin/` and `files/`."""
         return paths.cache() / "binaries" / self.name / self.key()
 
     @property

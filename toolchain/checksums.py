@@ -38,7 +38,7 @@ def pinned(folder: Path) -> dict[Module, set[str]]:
 
 
 def database() -> str:
-    """Where the database is asked: by way of the first Go proxy, as Go does it."""
+    """Return the database's address: through the first Go proxy, as Go does it."""
     shown = json.loads(go.run(["env", "-json", "GOPROXY", "GOSUMDB"], Path.cwd()))
     key, _, url = shown["GOSUMDB"].partition(" ")
     if url:
@@ -54,12 +54,12 @@ def database() -> str:
 
 
 def _escaped(text: str) -> str:
-    """As Go's protocols write capital letters."""
+    """Escape capital letters as Go's protocols do."""
     return re.sub("[A-Z]", lambda match: "!" + match[0].lower(), text)
 
 
 def compare(at: str, modules: dict[Module, set[str]]) -> dict[Module, str]:
-    """What is wrong, by module; empty where the database has each line."""
+    """Return errors by module; empty if the database has each line."""
     with httpx.Client(timeout=TIMEOUT_SECONDS) as client:
 
         def ask(module: Module) -> str:

@@ -34,11 +34,11 @@ CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 10.0
 """The longest wait for the next bytes of an answer."""
 FILE_SECONDS = 300.0
-"""What one file may take; a slower download is given up for a build."""
+"""Seconds for one file; after them, the group is built instead."""
 PACE_SECONDS = 15.0
 """After which the pace of a download says how long it will take."""
 ATTEMPTS = 2
-"""How often a file that was cut off is fetched."""
+"""Number of attempts for a file that was cut off."""
 TEXT_BYTES = 4 * 2**20
 """The largest list of checksums, manifest or token that is read."""
 MIRROR_VARIABLE = "SLIPWAY_PROGRAMS_MIRROR"
@@ -53,7 +53,7 @@ MANIFESTS = (
 )
 AS_IT_IS = {"Accept-Encoding": "identity"}
 HOSTS_OF_REGISTRIES = {"docker.io": "registry-1.docker.io"}
-"""Where the API of a registry is, if not at the host in its references."""
+"""Address of a registry's API, if it is not the host in its references."""
 
 _SHA256 = re.compile(r"^[0-9a-f]{64}$")
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
@@ -73,7 +73,7 @@ class NoAnswerError(DownloadError):
 
 @dataclass(frozen=True)
 class Download:
-    """Where a publisher offers the programs of a group."""
+    """A publisher's download of a group's programs."""
 
     url: str = ""
     """A program if `{binary}` is in it, else an archive with all of them."""
@@ -320,7 +320,7 @@ def _from_image(session: _Session, image: str, binaries: tuple[str, ...]) -> Non
     if "manifests" in manifest:
         manifest = _manifest(session, base, _of_this_machine(manifest, image))
     left = set(binaries)
-    # What a later layer has is what counts.
+    # A later layer takes precedence.
     for layer in reversed(manifest.get("layers", [])):
         url = f"{base}/blobs/{layer['digest']}"
         path = session.file(url, layer["digest"].removeprefix("sha256:"))

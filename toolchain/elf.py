@@ -1,4 +1,4 @@
-"""Whether a program needs libraries of the machine that it runs on."""
+"""Whether a program needs shared libraries of its machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _BITS_64, _LITTLE_ENDIAN, _PT_INTERP = 2, 1, 3
 
 
 def is_static(path: Path) -> bool:
-    """Whether a file is a 64-bit ELF program that asks for no dynamic loader."""
+    """Return whether a file is a 64-bit ELF program without a dynamic loader."""
     with path.open("rb") as file:
         head = file.read(_HEADER.size)
         if len(head) < _HEADER.size:

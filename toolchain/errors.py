@@ -6,10 +6,10 @@ FAILED, WRONG, INTERRUPTED = 1, 2, 130
 
 
 class OperatorError(Exception):
-    """What the operator can put right; the text says what, why and what to do.
+    """An error that the operator can fix; the text says what, why and what to do.
 
-    Commands print the text alone and end with `exit_status`: 1 (something failed), 2
-    (the settings or the command line are wrong, and nothing was touched) or 130
+    Commands print only the text and end with `exit_status`: 1 (something failed), 2
+    (the settings or the command line are wrong, and nothing was changed) or 130
     (interrupted).
     """
 

@@ -51,7 +51,7 @@ def version() -> str:
 
 
 def caches() -> Path:
-    """Where Go keeps modules and compiled packages while groups are built."""
+    """Return Go's folders for modules and compiled packages while groups are built."""
     return paths.cache() / "build"
 
 
@@ -83,7 +83,7 @@ def environment() -> dict[str, str]:
 
 
 def run(arguments: list[str], work: Path) -> str:
-    """What a Go command prints; BuildError with its errors if it fails."""
+    """Return the output of a Go command; BuildError with its errors if it fails."""
     done = subprocess.run(
         ["go", *arguments],
         check=False,

@@ -39,7 +39,7 @@ def python(requirements: Path) -> Path:
 
 
 def is_here(requirements: Path) -> bool:
-    """Whether the environment has been installed."""
+    """Return whether the environment has been installed."""
     return (_target(requirements) / READY).exists()
 
 

@@ -66,14 +66,14 @@ def unpack(names: Sequence[str], suite: str) -> Path:
 
 
 def location(names: Sequence[str], suite: str) -> Path:
-    """Where `unpack` keeps what it unpacked."""
+    """Return the folder of the results of `unpack`."""
     words = " ".join([suite, _architecture(), *sorted(names)])
     key = hashlib.sha256(words.encode()).hexdigest()[:16]
     return _root() / "unpacked" / f"{suite}-{key}"
 
 
 def is_here(names: Sequence[str], suite: str) -> bool:
-    """Whether `unpack` would find all of it in the cache."""
+    """Return whether the cache has everything that `unpack` needs."""
     return (location(names, suite) / VERSIONS).is_file()
 
 
@@ -90,7 +90,7 @@ def keep(unpacked: Path, name: str, suite: str, held: Mapping[str, str]) -> None
 
 
 def has_apt() -> bool:
-    """Whether this machine can fetch and check packages of Debian."""
+    """Return whether this machine can fetch and check packages of Debian."""
     programs = all(shutil.which(name) for name in ("apt-get", "dpkg", "dpkg-deb"))
     return programs and Path(KEYRING).is_file()
 
@@ -133,7 +133,7 @@ def with_dependencies(names: Sequence[str], suite: str, architecture: str) -> li
 
 
 def archives(names: Sequence[str], suite: str, architecture: str) -> list[Archive]:
-    """Where apt would fetch packages of a suite, by name or name=version."""
+    """Return apt's addresses of a suite's packages, by name or name=version."""
     download = ["--print-uris", "download", *names]
     apt = _looked_up(suite, architecture)
     said = commands.run([*apt, *download], timeout_seconds=TIMEOUT_SECONDS)

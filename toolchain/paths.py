@@ -1,7 +1,7 @@
-"""Where the project keeps what it builds, what it downloads and what it remembers.
+"""Folders for builds, downloads and state.
 
-Nothing is written into the checkout: builds and downloads lie in the user's cache
-folder, a lab's state and Pulumi's local state in the user's state folder
+Nothing is written to the checkout: builds and downloads are in the user's cache folder,
+a lab's state and Pulumi's local state in the user's state folder
 (https://specifications.freedesktop.org/basedir-spec/latest/).
 """
 
@@ -26,7 +26,7 @@ def _project() -> Path:
 
 
 PROJECT = _project()
-"""Where Pulumi.yaml and the stack files are; paths in settings are relative to it."""
+"""Folder of Pulumi.yaml and the stack files; paths in settings are relative to it."""
 
 
 def _base(variable: str, default: str) -> Path:

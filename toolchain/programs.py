@@ -44,7 +44,7 @@ Version = tuple[int, ...]
 
 
 class Source(StrEnum):
-    """Where programs come from."""
+    """A source of programs."""
 
     PATH = "PATH"
     DOWNLOAD = "download"
@@ -56,7 +56,7 @@ WAYS = {
     "download": (Source.DOWNLOAD,),
     "build": (Source.BUILD,),
 }
-"""What each value of `SLIPWAY_PROGRAMS` tries, in this order."""
+"""Sources of each value of `SLIPWAY_PROGRAMS`, in the order of attempts."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Programs:
     identity: str
     """Changes with their content."""
     seconds: float = 0.0
-    """What obtaining them took just now; 0.0 if they existed."""
+    """Seconds that obtaining them took just now; 0.0 if they existed."""
 
     def binary(self, name: str) -> Path:
         """Path of one program; KeyError if the group has none of that name."""
@@ -106,9 +106,9 @@ def find(name: str) -> Programs | None:
 
 
 def obstacle(name: str) -> str:
-    """What this machine lacks to obtain a group's programs; empty if nothing.
+    """Return what this machine lacks to obtain a group's programs; empty if nothing.
 
-    Whether the publisher answers, only the download shows.
+    Only the download shows whether the publisher responds.
     """
     if find(name) or Source.DOWNLOAD in _sources(builds.group(name)):
         return ""
@@ -188,7 +188,7 @@ def _find_build(group: Group) -> Programs | None:
 
 
 def _find_on_path(group: Group) -> Programs | None:
-    """All of the group's programs from PATH, or none of them."""
+    """Return all of the group's programs from PATH, or none of them."""
     files = {name: shutil.which(name) for name in group.versions}
     if not files or not all(files.values()):
         return None
@@ -210,9 +210,10 @@ def _find_on_path(group: Group) -> Programs | None:
 
 
 def suits(has: Version | None, wanted: Version | None, *, newer: bool) -> bool:
-    """Whether a program of one version may stand for another.
+    """Return whether a program of one version may replace another.
 
-    The versions are equal; `newer`: a later minor one of the same major serves too.
+    The versions must be equal; with `newer`, a later minor version of the same major
+    version is also accepted.
     """
     if has is None or wanted is None:
         return False
