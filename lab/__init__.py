@@ -14,7 +14,7 @@ __all__ = ["Lab"]
 
 
 def __getattr__(name: str) -> Any:
-    # On demand: `lab.settings` is read where no lab can run.
+    # On demand: `lab.settings` is also read where no lab can run.
     if name == "Lab":
         from lab.lab import Lab
 

@@ -94,7 +94,7 @@ class Cgroups:
 
     @classmethod
     def read(cls, path: Path) -> Cgroups | None:
-        """What `write` left, None if there is nothing whole."""
+        """Return the data of `write`; None if they are missing or incomplete."""
         try:
             entries = json.loads(path.read_text())
             return cls(tuple(Hierarchy(**entry) for entry in entries))

@@ -1,4 +1,4 @@
-"""What the lab asks of its Kubernetes: is it there, are its nodes ready."""
+"""Queries of the lab's Kubernetes: whether it responds, and its nodes are ready."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Cluster:
         )
 
     def nodes(self, since: datetime | None = None) -> dict[str, bool]:
-        """Whether each node is Ready, by name.
+        """Return whether each node is Ready, by name.
 
-        A node whose host was lost still counts as Ready for 40 s: with `since` its
+        A node whose host was lost still counts as Ready for 40 s. With `since`, its
         kubelet must have renewed its lease after that time.
         """
         shown = self.kubectl(

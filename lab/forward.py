@@ -30,7 +30,7 @@ from lab.settings import FORWARDS, LabSettings
 
 _HIGH_WATER_BYTES = 256 * 1024
 _CHILD_MINIMUM_SECONDS = 1.0
-"""From the start of one child to that of the next."""
+"""Seconds from the start of one child to that of the next."""
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ class Host:
 
     @property
     def upper(self) -> Path:
-        """What the host wrote over the shared base; readable while it runs."""
+        """Return the host's changes of the shared base; readable while it runs."""
         return self.folder / "upper"
 
     @property
@@ -52,7 +52,7 @@ class Host:
         return alive(self.folder / "init.json")
 
     def spec(self) -> HostSpec | None:
-        """As it was booted last; None if never."""
+        """Return the specification of the last boot; None if it never booted."""
         if not self.spec_path.is_file():
             return None
         return HostSpec.parse(self.spec_path.read_text())
@@ -131,7 +131,7 @@ class Host:
             "--value",
             "multi-user.target",
         ]
-        # By name too: a pattern finds only what systemd holds in memory.
+        # By name too: a pattern finds only units that systemd has loaded.
         units = [u for u in self.run(wants).stdout.split() if u.endswith(".service")]
         properties = "--property=Id,Type,ActiveState,UnitFileState"
         show = ["systemctl", "show", properties, *units, "*.service"]

@@ -12,7 +12,7 @@ from toolchain.locks import locked
 
 GROUPS = ("kubernetes", "containerd")
 SUITE = "trixie"
-"""Of the Debian release whose etcd and CNI plugins serve this Kubernetes."""
+"""Suite of the Debian release whose etcd and CNI plugins match this Kubernetes."""
 DEBIAN = {
     "etcd-server": {"usr/bin/etcd": "etcd"},
     "etcd-client": {"usr/bin/etcdctl": "etcdctl"},

@@ -248,7 +248,7 @@ class Lab:
         kept.write_text(digest)
 
     def _is_healthy(self, phases: _Phases) -> bool:
-        """Whether nodes, units and registry are well without the playbook's help."""
+        """Return whether nodes, units and registry work without the playbook."""
         try:
             self._connect(phases)
             limit = WARM_READY_SECONDS if phases.booted else HEALTHY_SECONDS
@@ -285,7 +285,7 @@ class Lab:
         self.cluster.wait_for_nodes(names, timeout_seconds, phases.heartbeat_since)
 
     def _digest(self, binds: dict[str, Path]) -> str:
-        """Of all that the hosts' configuration is made from."""
+        """Return the digest of all inputs of the hosts' configuration."""
         digest = hashlib.sha256(json.dumps(binds, default=str).encode())
         digest.update(repr(self.settings.hosts()).encode())
         sources = [p for p in sorted(playbook.PLAYBOOKS.rglob("*")) if p.is_file()]
@@ -350,7 +350,7 @@ class Lab:
 
 
 def labs_folder() -> Path:
-    """Where the state of all labs lies, one folder each."""
+    """Return the folder with the state of all labs, one folder each."""
     return paths.state() / "labs"
 
 

@@ -22,7 +22,7 @@ _LAST_LINES = 40
 
 @dataclass(frozen=True)
 class PlaybookResult:
-    """What a run did: number of tasks by host, and all that it said."""
+    """The result of a run: number of tasks by host, and the whole output."""
 
     status: int
     ok: dict[str, int] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Whether the loopback ports that the lab wants are free, and who has them if not."""
+"""Checks that the lab's loopback ports are free, and finds who uses them."""
 
 from __future__ import annotations
 

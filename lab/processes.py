@@ -34,7 +34,7 @@ class ProcessRecord:
 
     @classmethod
     def read(cls, path: Path) -> ProcessRecord | None:
-        """What `write` left; None if there is no whole record."""
+        """Return the data of `write`; None if there is no complete record."""
         try:
             return cls(**json.loads(path.read_text()))
         except (FileNotFoundError, ValueError, TypeError):
@@ -46,7 +46,7 @@ class ProcessRecord:
 
     @property
     def is_alive(self) -> bool:
-        """Whether that very process still runs (a zombie does not)."""
+        """Return whether that very process still runs (a zombie does not)."""
         return self.boot == boot() and start_time(self.pid) == self.started
 
     def signal(self, number: signal.Signals) -> None:

@@ -29,7 +29,7 @@ def key(more: Sequence[str] = ()) -> str:
 
 
 def folder(more: Sequence[str] = ()) -> Path:
-    """Where the repository lies, made or not."""
+    """Return the folder of the repository, whether it exists or not."""
     return paths.cache() / "debian" / "repository" / key(more)
 
 

@@ -1,4 +1,4 @@
-"""What the lab needs of the machine, and how to get it."""
+"""The lab's requirements on the machine, and how to meet them."""
 
 from __future__ import annotations
 

@@ -105,7 +105,7 @@ def key() -> str:
 
 
 def folder(of: str = "") -> Path:
-    """Where the base of this recipe (or of the one with key `of`) lies, made or not."""
+    """Return the folder of the base of this recipe, or of the one with key `of`."""
     return paths.cache() / "rootfs" / (of or key())
 
 

@@ -101,7 +101,7 @@ class LabSettings:
         )
 
     def with_(self, *, workers: int | None = None) -> LabSettings:
-        """The same with other workers, where given."""
+        """Return the same settings with other workers, if given."""
         return self if workers is None else replace(self, workers=workers)
 
     def ports(self) -> dict[str, int]:

@@ -63,7 +63,7 @@ def restore_for(lab: str) -> None:
         kept.labs = [name for name in kept.labs if name != lab]
         if not kept.labs:
             for name, value in kept.before.items():
-                # Whoever set another value meanwhile meant it.
+                # If another value was set meanwhile, it was intended.
                 if int((_PROC / name).read_text()) == MINIMUMS[name]:
                     (_PROC / name).write_text(f"{value}\n")
             kept.before = {}
