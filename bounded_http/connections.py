@@ -21,14 +21,14 @@ HEAD_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Bounds:
-    """What callers may have of one server; times are in seconds."""
+    """Limits of one server for its callers; times are in seconds."""
 
     most: int
     """Connections at the same time."""
     head_seconds: float = HEAD_SECONDS
-    """From a connection's begin, or an answer's end, to a request's head."""
+    """From the start of a connection, or the end of a response, to a request's head."""
     is_for_whole: bool = False
-    """Whether the body must have arrived in that time too."""
+    """Whether this time limit also includes the body."""
     answer_seconds: float | None = None
     """For a request to be answered, and the answer taken; None: any."""
     free_ports: frozenset[int] = frozenset()
@@ -84,7 +84,8 @@ class BoundedProtocol(H11Protocol):
             self._unwatch()
         elif not self._is_taking:
             self._is_taking = True
-            # So resume_writing comes when the buffer is empty, not when it is small.
+            # So resume_writing is called when the buffer is empty, not when it is
+            # small.
             self.transport.set_write_buffer_limits(high=0)
         super().on_response_complete()
         self._watch()
@@ -103,7 +104,7 @@ class BoundedProtocol(H11Protocol):
 
     @property
     def asks(self) -> bool:
-        """Whether it is still the caller's turn."""
+        """Return whether the server waits for the caller."""
         cycle = self.cycle
         if cycle is None or cycle.response_complete:
             return self._is_taken

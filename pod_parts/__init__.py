@@ -1,1 +1,1 @@
-"""What programs in pods share; images get this folder beside their own program."""
+"""Shared code of programs in pods; images get this folder beside their own program."""

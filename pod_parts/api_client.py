@@ -20,7 +20,7 @@ from pod_parts.api_server import ACCOUNT, ApiError, Object, refusal
 WATCH_SECONDS = 60
 """The server ends a watch after so long; the next goes on where it ended."""
 SILENT_SECONDS = 15.0
-"""What a watch may last longer before its connection counts as dead."""
+"""Time beyond a watch's own after which its connection counts as dead."""
 REQUEST_SECONDS = 10.0
 PAGE = 500
 LONGEST_BYTES = 64 << 20
@@ -33,7 +33,7 @@ class Api:
     host: str
     port: int
     agent: str
-    """What the program calls itself to the server."""
+    """The program's name in requests to the server."""
     context: ssl.SSLContext | None = field(default=None, repr=False)
     """None: plain HTTP."""
     account: Path | None = None

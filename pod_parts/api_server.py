@@ -1,4 +1,4 @@
-"""How a pod's program speaks to the cluster's API server, whatever carries it."""
+"""A pod's access to the cluster's API server, for any HTTP client."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _BODIES = {
     "PUT": "application/json",
     "PATCH": "application/merge-patch+json",
 }
-"""What a body is, by the method; a merge patch names only what it changes."""
+"""Content type of a body, by method; a merge patch contains only its changes."""
 
 Object = dict[str, Any]
 
@@ -44,7 +44,7 @@ def context(account: Path = ACCOUNT) -> ssl.SSLContext:
 
 
 def headers(agent: str, method: str, account: Path | None) -> dict[str, str]:
-    """Of a request; OSError if there is an account and its token cannot be read."""
+    """Return a request's headers; OSError if an account's token cannot be read."""
     found = {"accept": "application/json", "user-agent": agent}
     if method in _BODIES:
         found["content-type"] = _BODIES[method]

@@ -16,10 +16,10 @@ from pod_parts.log import Log
 
 log = Log("web", "stderr")
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
-"""Of every page: Prometheus' format is text, and so are the others."""
+"""Content type of every page: Prometheus' format is text, and so are the others."""
 READ_SECONDS = 5.0
 CONNECTION_SECONDS = 5.0
-"""From a connection's begin to its end, whatever the caller sends or takes."""
+"""Seconds from a connection's start to its end, whatever the caller sends."""
 MAXIMUM_CONNECTIONS = 16
 
 Pages = Callable[[str], tuple[HTTPStatus, str]]
