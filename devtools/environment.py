@@ -43,7 +43,7 @@ main()
 
 
 def folder() -> Path:
-    """Where the environment of the current lock files lies."""
+    """Return the folder of the current lock files' environment."""
     digest = hashlib.sha256(f"{sys.version} {SCRIPT}".encode())
     digest.update((paths.ROOT / LOCK).read_bytes())
     return paths.cache() / "venv" / digest.hexdigest()[:16]

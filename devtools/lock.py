@@ -44,7 +44,7 @@ def lock_of(requirements: Path) -> Path:
 
 
 def _uv(python: str, *arguments: str | Path) -> str:
-    """What `uv pip compile` writes for every platform from that Python on."""
+    """Return the output of `uv pip compile` for every platform from that Python on."""
     command = [str(own_venv.python(UV)), "-m", "uv", "pip", "compile", "--quiet"]
     command += ["--no-header", "--no-annotate", "--universal"]
     command += ["--python-version", python, *map(str, arguments)]

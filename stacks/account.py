@@ -13,7 +13,7 @@ from components.cluster.iam.arns import Arns
 
 @dataclass(frozen=True)
 class Place:
-    """Where parts are made."""
+    """The account and cluster of new parts."""
 
     arns: Arns
     provider: aws.Provider

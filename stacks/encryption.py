@@ -1,4 +1,4 @@
-"""What is encrypted in a stack file and must not be, and the other way round."""
+"""Settings of a stack file that must, or must not, be encrypted."""
 
 from __future__ import annotations
 

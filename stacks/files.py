@@ -24,7 +24,7 @@ PROJECT_FILE = paths.PROJECT_FILE
 CONFIG_FOLDER = "stacks/config"
 CONFIG = "config"
 KEPT_BY_ENGINE = ("encryptionsalt", "encryptedkey", "secretsprovider")
-"""What the engine adds to a stack file beside `config:`."""
+"""Keys that the engine adds to a stack file beside `config:`."""
 
 
 class StackFileError(WrongInputError, ValueError):
@@ -32,7 +32,7 @@ class StackFileError(WrongInputError, ValueError):
 
 
 def path(stack: str, root: Path | None = None) -> Path:
-    """Where the stack's file lies, whether it exists or not."""
+    """Return the path of the stack's file, whether it exists or not."""
     return (root or ROOT) / name(stack)
 
 
@@ -96,13 +96,13 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def unread(content: Mapping[str, Any], root: Path | None = None) -> Iterator[Problem]:
-    """What the stack file or the project says and our programs would not see."""
+    """Report keys of the stack file or the project that programs would not see."""
     yield from _outside(content)
     yield from _of_project(root)
 
 
 def _outside(content: Mapping[str, Any]) -> Iterator[Problem]:
-    """What stands beside `config:` in a stack file."""
+    """Report keys of a stack file beside `config:`."""
     for key in content:
         if key == "environment":
             yield Problem(

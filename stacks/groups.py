@@ -21,16 +21,16 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class Group:
-    """What the running program declares of its stack."""
+    """The part of its stack that the running program declares."""
 
     members: frozenset[str] = frozenset()
     """Names, such as those of models."""
     rest: bool = False
-    """Whether also what the stack has beside its members."""
+    """Whether it includes the objects that the members share."""
     parsed: dict[type[Settings], Settings] = field(default_factory=dict)
     """Settings that the run of an earlier group has read, by their class."""
     common: dict[str, Any] = field(default_factory=dict)
-    """What every member sees of the others, by name, as the run has noted it."""
+    """Values of the other members that every member needs, by name, as recorded."""
 
 
 _running: ContextVar[Group | None] = ContextVar("slipway_group", default=None)
@@ -42,13 +42,13 @@ def running() -> Group | None:
 
 
 def members(names: Collection[str]) -> list[str]:
-    """Which of these members the running program declares, in their order."""
+    """Return the members that the running program declares, in their order."""
     group = running()
     return [name for name in names if group is None or name in group.members]
 
 
 def rest() -> bool:
-    """Whether the running program declares what the stack has beside its members."""
+    """Return whether the program declares the shared objects of the stack."""
     group = running()
     return group is None or group.rest
 

@@ -25,7 +25,7 @@ def of(ours: Mapping[str, Any], root: Path) -> Lock:
 
 
 def problems(ours: Mapping[str, Any], root: Path) -> Iterator[Problem]:
-    """What is wrong with the file that they name."""
+    """Report problems of the file that they name."""
     name = ours.get(FIELD)
     if not isinstance(name, str) or not name:
         return
@@ -56,7 +56,7 @@ def problems(ours: Mapping[str, Any], root: Path) -> Iterator[Problem]:
 
 
 def _wrong(file: Path) -> str:
-    """What is wrong with the content; empty if nothing is."""
+    """Return what is wrong with the content; empty if nothing is."""
     try:
         found = json.loads(file.read_text())
         bad = [name for name, it in found.items() if not REFERENCE.fullmatch(str(it))]

@@ -51,7 +51,7 @@ def _in_cluster(chosen: JobsSettings) -> None:
 
 
 def _check_cluster(chosen: JobsSettings, other: str) -> None:
-    """What the jobs count on against the stack that makes the cluster."""
+    """Check the jobs' requirements against the stack of their cluster."""
     stack = pulumi.get_stack()
     cluster = config.of_other_stack(other, ClusterSettings, stack)
     problems = [

@@ -33,7 +33,7 @@ class Layer:
     program_name: str
     """`module:function` that declares its resources."""
     in_cluster: bool = True
-    """Whether its resources live in the cluster and are gone with it."""
+    """Whether its resources are in the cluster and are deleted with it."""
     members: str = ""
     """The setting, if any, whose members the program can declare in groups
     (`stacks.groups`)."""
@@ -90,7 +90,7 @@ TABLE = (
         equal={**_OF_CLUSTER, **_OF_ACCOUNT},
     ),
 )
-"""In the order in which an environment is made."""
+"""In the order in which an environment is created."""
 
 LAYERS = tuple(layer.name for layer in TABLE)
 IN_CLUSTER = tuple(layer.name for layer in TABLE if layer.in_cluster)

@@ -31,7 +31,7 @@ def known(settings: PlatformSettings, stack: str) -> Nodes:
 
 
 def add(settings: PlatformSettings, found: Nodes, place: Place) -> None:
-    """What needs the cloud: volumes, nodes on demand, GPUs."""
+    """Add the parts that need the cloud: volumes, nodes on demand, GPUs."""
     if settings.storage_class.enabled:
         StorageClass("storage-class", settings.storage_class, found.tags, place.options)
     if settings.karpenter.enabled and found.karpenter:

@@ -17,7 +17,7 @@ from stacks.layers import Layer
 OURS = "slipway"
 ENGINE = "pulumi"
 OF_ENGINE = ("autonaming", "disable-default-providers", "tags", "template")
-"""What the engine and the CLI read themselves (namespace `pulumi`).
+"""Keys that the engine and the CLI read themselves (namespace `pulumi`).
 https://www.pulumi.com/docs/iac/concepts/projects/stack-settings-file/"""
 INSTEAD = {
     "aws:accountId": "account.id of a cluster.* stack",
@@ -25,13 +25,13 @@ INSTEAD = {
     "aws:profile": "the environment variable AWS_PROFILE",
     "kubernetes:namespace": "platform.namespace of a models.* stack",
 }
-"""Where what is asked for by a provider's setting is asked for."""
+"""Alternatives to a provider's settings."""
 
 
 def problems(layer: Layer, given: Mapping[str, Any]) -> Iterator[Problem]:
-    """What is wrong with the keys that are not ours.
+    """Report wrong keys of other namespaces.
 
-    `given`: values by `namespace:name`, ours among them.
+    `given`: values by `namespace:name`, including ours.
     """
     for key, value in given.items():
         namespace, _, name = key.partition(":")

@@ -1,4 +1,4 @@
-"""Where parts of a cluster's inside are made, and after what."""
+"""The provider and the dependencies of parts inside a cluster."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pulumi_kubernetes as kubernetes
 
 @dataclass(frozen=True)
 class Place:
-    """Where parts are made, and after what."""
+    """The provider and the dependencies of new parts."""
 
     provider: kubernetes.Provider
     after: tuple[pulumi.Resource, ...] = ()

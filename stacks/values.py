@@ -22,7 +22,7 @@ SECURE = "secure"
 
 
 def is_production(given: Any) -> bool:
-    """As the settings will read it; what they will refuse counts as production."""
+    """Return the setting `production`; invalid settings count as production."""
     try:
         return TypeAdapter(bool).validate_python(given)
     except ValidationError:

@@ -1,8 +1,8 @@
-"""What an installed Slipway consists of, as a CycloneDX bill of materials.
+"""A CycloneDX bill of materials of an installed Slipway.
 
 `cyclonedx-py` of the project CycloneDX describes the environment that the tests ran in;
-what only developers need is then left out. The `.lock` files have the hashes of every
-distribution's files.
+packages that only developers need are then removed. The `.lock` files have the hashes
+of every distribution's files.
 """
 
 from __future__ import annotations
