@@ -41,7 +41,7 @@ class BackfillError(Exception):
 
 @dataclass(frozen=True)
 class Backfill:
-    """What was imported."""
+    """Counts of the import."""
 
     predictions: int
     days: int

@@ -1,4 +1,4 @@
-"""Which columns of somebody's files hold what, and how they become the log's."""
+"""Maps the columns of a user's files to those of the log."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def mapping_of(
         chosen = _list(features)
     else:
         chosen = tuple(it for it in _reference_features(model) if it in columns)
-        # What is protected is not logged beside it unless somebody says so.
+        # Protected columns are not logged among the features without a setting.
         chosen = tuple(it for it in chosen if it not in audited)
     return ColumnMapping(features=chosen, protected=audited, **known)
 

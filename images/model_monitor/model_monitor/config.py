@@ -66,7 +66,7 @@ class Drift:
     alpha: float = drift.ALPHA
     effect_floor: float = drift.EFFECT_FLOOR
     share_floor: float = drift.SHARE_FLOOR
-    """Of rows without a value, or outside of what the reference has."""
+    """Floor for rows without a value, or outside of the reference's range."""
     min_rows: int = drift.MIN_ROWS
     needed: int = 2
     of: int = 3
@@ -77,7 +77,7 @@ class Drift:
 
 @dataclass(frozen=True)
 class Fairness:
-    """Which groups are compared, and what differences are too great.
+    """The compared groups, and the largest allowed differences.
 
     A ratio counts as too low, or a difference as too high, if its whole interval does.
     """
@@ -103,7 +103,7 @@ class Concept:
 
 @dataclass(frozen=True)
 class Model:
-    """What the monitor knows of one model, beside its log."""
+    """The monitor's configuration of one model."""
 
     name: str
     task: Task = Task.BINARY
@@ -111,8 +111,8 @@ class Model:
     reference: Path | None = None
     label_horizon_days: int = 30
     label_wait_days: float | None = None
-    """How long a label may come before its prediction; None: as the whole file has it.
-    A label names no model, so that each waits as long as the longest of all models."""
+    """How long a label may arrive before its prediction; None: as in the whole file. A
+    label names no model, so each waits as long as the longest of all models."""
     retire_after_days: int = 7
     """A revision is retired when the model's newest record is so much newer than its
     own. What needs labels is reported until the last of its rows have left the
@@ -130,7 +130,7 @@ class Model:
     """None: no rollout compares its revisions."""
     review_by: dt.date | None = None
     approved_revisions: tuple[str, ...] | None = None
-    """None: every revision may answer."""
+    """None: every revision may serve."""
 
 
 @dataclass(frozen=True)
@@ -140,11 +140,12 @@ class Config:
     store: Path
     models: tuple[Model, ...] = ()
     buckets: tuple[Address, ...] = ()
-    """Where log shippers put files in S3; what comes to the store's landing/ is read in
-    any case."""
+    """S3 prefix of the log shippers; files in the store's landing/ are read in any
+    case."""
     cycle_seconds: float = 60.0
     clock: Literal["wall", "event"] = "wall"
-    """What "now" is: "event" is the time of the newest record or label, for replays."""
+    """Meaning of "now": "event" is the time of the newest record or label, for
+    replays."""
     host: str = "0.0.0.0"  # noqa: S104, a container's
     port: int = 9300
     labels_port: int | None = None
@@ -152,22 +153,22 @@ class Config:
     log_tokens: Path | None = None
     """File of tokens, one a line; log shippers send one. None: no token is asked."""
     label_tokens: Path | None = None
-    """The same of those who send labels."""
+    """The same for clients that send labels."""
     attribution_tokens: Path | None = None
-    """The same of the job that makes attributions. None: it is not answered."""
+    """The same for the attribution job. None: its requests are rejected."""
     label_wait_days: float = 7.0
-    """How long a label waits for its prediction to come."""
+    """How long a label waits for its prediction."""
     retention: Retention = field(default_factory=Retention)
     retraining: Retraining = field(default_factory=Retraining)
-    """Of a clock of events, nothing is deleted."""
+    """With a clock of events, nothing is deleted."""
     experiments: Experiments | None = None
-    """None: no experiment is reported without being asked for."""
+    """None: experiments are reported only on request."""
     memory_mib: int = 256
     """Memory of the counting engine; what needs more is written to the store's disk."""
 
     @property
     def longest_label_wait_days(self) -> float:
-        """How long labels wait: a label does not name its model."""
+        """Return the longest wait of labels: a label does not name its model."""
         default = self.label_wait_days
         waits = [it.label_wait_days for it in self.models]
         found = [default if it is None else it for it in waits]
@@ -268,7 +269,7 @@ def _hold(fields: Fields) -> Hold:
 def _buckets(value: object) -> tuple[Address, ...]:
     if not isinstance(value, list) or not all(isinstance(it, str) for it in value):
         raise WrongError('is not a list of texts; write ["s3://bucket/prefix"]')
-    # The same twice would be read twice.
+    # A duplicate would be read twice.
     return tuple(dict.fromkeys(map(address, value)))
 
 

@@ -42,10 +42,10 @@ from model_monitor.store.retention import retain
 logger = logging.getLogger("model_monitor.cycle")
 
 NONE = Reference()
-"""Of a model without a reference, or without one that can be read."""
+"""For a model without a reference, or with an unreadable one."""
 FROZEN_DAYS = 2
-"""So long before its files are deleted for their age a cohort's counts stay as they
-are: of a day of which some files are gone already, they would be too few."""
+"""Days before the deletion of its files at which a cohort's counts are frozen: counts
+of a day that has lost some files would be too low."""
 EVERYTHING_DAYS = 36_500
 
 
@@ -55,7 +55,7 @@ class StoppedError(Exception):
 
 @dataclass
 class CycleResult:
-    """What a pass has done."""
+    """The result of a pass."""
 
     now: dt.datetime
     computed: list[CohortKey] = field(default_factory=list)
@@ -64,7 +64,7 @@ class CycleResult:
     unreadable: frozenset[str] = frozenset()
     """Models whose reference cannot be read."""
     results: dict[str, Results] = field(default_factory=dict)
-    """Of the models whose results were written anew."""
+    """Models whose results were written again."""
     seconds: float = 0.0
 
     @property

@@ -19,7 +19,7 @@ _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._:-]*[A-Za-z0-9])?\.?")
 
 @dataclass(frozen=True)
 class Address:
-    """Where a program listens."""
+    """The address of a program."""
 
     is_secure: bool
     host: str
@@ -30,13 +30,13 @@ class Address:
 
 @dataclass(frozen=True)
 class Patience:
-    """How long to wait, in seconds."""
+    """Timeouts, in seconds."""
 
     silence: float = 5.0
     """For which the other side may say nothing."""
     whole: float = 10.0
-    """That all may take: one that sends a byte now and then cannot hold the cycle up
-    for longer."""
+    """Timeout of the whole exchange: a server that sends a byte now and then cannot
+    delay the cycle any longer."""
 
 
 def exchange(
@@ -67,7 +67,7 @@ def exchange(
         connection.request(method, path, body, dict(headers))
         response = connection.getresponse()
         content = response.read(most_bytes + 1) if most_bytes else b""
-        # What was cut off reads as if it had ended.
+        # A truncated response looks like a complete one.
         if cut.is_set():
             raise TimeoutError(f"no whole answer within {patience.whole:g} s")
         if len(content) > most_bytes:

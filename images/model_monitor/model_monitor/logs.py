@@ -46,5 +46,5 @@ def configure() -> None:
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
-    # Whatever a client can provoke is counted, not logged.
+    # Events that a client can cause are counted, not logged.
     logging.getLogger("uvicorn").setLevel(logging.ERROR)

@@ -31,7 +31,7 @@ RECORD = (
     *("id", "row", "time", "model", "version", "revision", "arm", "status", "code"),
     *("latency_seconds", "decision", "score"),
 )
-"""What is shown of a record."""
+"""Fields of a record that are shown."""
 LABEL = ("id", "row", "label", "label_time", "source", "received")
 OPTIONAL = frozenset({"version", "arm", "code", "decision", "score", "received"})
 """Columns that a file may lack."""
@@ -39,11 +39,11 @@ OPTIONAL = frozenset({"version", "arm", "code", "decision", "score", "received"}
 
 @dataclass
 class Found:
-    """What the store knows of an id."""
+    """The store's data about an id."""
 
     id: str
     records: list[dict[str, Any]] = field(default_factory=list)
-    """In the order of time and row; at most as many as were asked for."""
+    """In the order of time and row, up to the requested number."""
     rows: int = 0
     """All that there are."""
     labels: list[dict[str, Any]] = field(default_factory=list)

@@ -1,7 +1,7 @@
-"""What /metrics shows: gauges made of the results at each scrape.
+"""The metrics on /metrics: gauges computed from the results at each scrape.
 
-The families are those of contracts/monitor_metrics.yaml, which has what each means;
-those of files and labels that come in are `receiver.counters`.
+contracts/monitor_metrics.yaml defines the families; those of incoming files and labels
+are `receiver.counters`.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Family:
 
 @dataclass
 class CycleState:
-    """What the last cycles told; one thread writes it, scrapes read it."""
+    """State of the last cycles; one thread writes it, scrapes read it."""
 
     ended: float = 0.0
     """When the last one ended well, seconds since 1970."""
@@ -98,7 +98,7 @@ class ResultsCollector(Collector):
         yield from (family for family in found.values() if family.samples)
 
     def describe(self) -> list[GaugeMetricFamily]:
-        """Nothing: a registry then need not scrape to know the names."""
+        """Return nothing, so that a registry need not scrape to learn the names."""
         return []
 
     def _samples(self) -> Iterator[Sample]:

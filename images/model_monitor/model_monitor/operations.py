@@ -36,8 +36,8 @@ from model_monitor.store.erasure import hash_of
 UNANSWERED = 3
 """Exit status of `request ID` before there is an answer."""
 CHECK_MEMORY_MIB = 96
-"""Of the engine that checks a backfill: beside a monitor, its container's memory is
-shared. What needs more is written to the store's disk."""
+"""Memory of the engine that checks a backfill: beside a monitor, it shares the
+container's memory. Larger data spill to the store's disk."""
 MAPPED = (
     *("id", "row", "time", "date", "decision", "score", "features", "protected"),
     *("label", "label_time", "revision", "arm"),
@@ -130,7 +130,7 @@ def _do(
 def _here(settings: Config, store: Store, request: Request) -> Answer:
     cycle = Cycle(settings, store)
     if cycle.waiting():
-        # What was asked for before comes first.
+        # Earlier requests come first.
         cycle.run()
     work = Work(request, tuple(map(Path, request.files)))
     outcome = carry_out(store, work, cycle.limits())

@@ -51,7 +51,7 @@ GRACE_SECONDS = 20
 
 
 class LabelsAlone:
-    """On the port for labels, which may be open to many, nothing else is answered."""
+    """Accepts only label requests, on a port that may be open to many."""
 
     def __init__(self, app: ASGIApp, port: int) -> None:
         self._app, self._port = app, port
@@ -85,7 +85,7 @@ def application(
     """Return everything that the service answers. The store must be open."""
 
     def metrics(_: Request) -> Response:
-        # Not a coroutine: results are read from disk, beside the requests.
+        # Not a coroutine: a thread reads results while requests are served.
         headers = {"Content-Type": CONTENT_TYPE_LATEST}
         return Response(generate_latest(registry), headers=headers)
 

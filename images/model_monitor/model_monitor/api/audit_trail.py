@@ -16,7 +16,7 @@ from typing import Any
 from model_monitor.audit import Entry, Verdict, verify
 
 WINDOW_BYTES = 4 << 20
-"""Of the chain's end, in which the newest entries are looked for."""
+"""Size of the chain's end that is searched for the newest entries."""
 WHOLE_AFTER_SECONDS = 86_400.0
 """After which entries that were verified before are read again."""
 DETAILS_BYTES = 16 << 10
@@ -25,7 +25,7 @@ DETAILS_BYTES = 16 << 10
 
 @dataclass(frozen=True)
 class _Known:
-    """What was verified last: the file as it was, and what was found."""
+    """The last verification: the file at that time, and the result."""
 
     inode: int
     size: int

@@ -33,7 +33,7 @@ def routes(config: Config, store: Store, state: CycleState) -> list[BaseRoute]:
     """Return the routes, for an application with the receiver's HANDLERS."""
     trail = AuditTrail(store.chain)
 
-    # Not coroutines: files are read beside the requests.
+    # Not coroutines: threads read the files while requests are served.
     def models(_: Request) -> Response:
         now = dt.datetime.now(dt.UTC) if config.clock == "wall" else state.now
         found = [

@@ -1,4 +1,4 @@
-"""What a list of all models says of each: verdicts without the figures behind them."""
+"""Summary of a model in the list of all models: verdicts without their figures."""
 
 from __future__ import annotations
 

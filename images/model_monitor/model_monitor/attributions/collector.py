@@ -1,4 +1,4 @@
-"""What /metrics shows of attributions, made of the results at each scrape."""
+"""Metrics of attributions on /metrics, computed from the results at each scrape."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class AttributionsCollector(Collector):
         yield from (family for family in found.values() if family.samples)
 
     def describe(self) -> list[GaugeMetricFamily]:
-        """Nothing: a registry then need not scrape to know the names."""
+        """Return nothing, so that a registry need not scrape to learn the names."""
         return []
 
     def _samples(self) -> Iterator[Sample]:

@@ -31,7 +31,7 @@ from model_monitor.store import Store
 
 Z = 1.959963984540054
 RECENT_DAYS = 7
-"""Whole days that are attributed, also later if the job did not run."""
+"""Number of whole days to attribute, also later if the job did not run."""
 
 
 @dataclass(frozen=True)

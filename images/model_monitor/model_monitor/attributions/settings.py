@@ -1,4 +1,4 @@
-"""What can be chosen about a model's attributions."""
+"""Settings of a model's attributions."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from model_monitor.config_fields import Fields
 
 @dataclass(frozen=True)
 class AttributionSettings:
-    """How many rows a day are attributed, and when another order is drift."""
+    """The daily number of attributed rows, and the threshold of drift."""
 
     rows: int = 1000
-    """Of the day's sample, at most."""
+    """Maximum rows of a day's sample."""
     ndcg_floor: float = 0.9
     """NDCG against the first days at which the order counts as the same, however
     significant a difference is."""

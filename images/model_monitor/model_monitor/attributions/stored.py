@@ -29,7 +29,7 @@ Values = dict[str, Any]
 
 
 class BadAttributionsError(ValueError):
-    """What was sent is not as the contract says."""
+    """The received attributions violate the contract."""
 
 
 def folder(store: Store, model: str) -> Path:

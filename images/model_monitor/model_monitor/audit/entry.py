@@ -16,7 +16,7 @@ _TYPES = {"sequence": int, "details": dict}
 
 @dataclass(frozen=True)
 class Entry:
-    """What was done, and the hash of the entry before it."""
+    """An action, and the hash of the previous entry."""
 
     sequence: int
     time: str

@@ -1,4 +1,4 @@
-"""Whether an audit chain is as it was written."""
+"""Verifies that an audit chain is unchanged."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Break:
     """The first place where the chain is not as it was written."""
 
     line: int
-    """Of the file, from 1; one more than there are if the end is missing."""
+    """Line in the file, from 1; one more than there are if the end is missing."""
     what: str
     """form, hash, sequence, previous, time, tail or anchor."""
     reason: str
@@ -31,15 +31,15 @@ class Break:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a chain's verification found."""
+    """The result of a chain's verification."""
 
     entries: int
-    """Whole ones before the break, or all."""
+    """Number of complete entries before the break, or of all."""
     head: Anchor | None
     """The newest of them; keep it as the next anchor."""
     broken: Break | None
     head_offset: int = 0
-    """Where the newest of them begins in the file, in bytes."""
+    """Offset of the newest of them in the file, in bytes."""
 
     @property
     def is_intact(self) -> bool:

@@ -1,4 +1,4 @@
-"""Where shippers put their files: a bucket, and a prefix in it."""
+"""Destination of the shippers' files: a bucket, and a prefix in it."""
 
 from __future__ import annotations
 

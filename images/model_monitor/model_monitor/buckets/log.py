@@ -29,9 +29,9 @@ logger = logging.getLogger("model_monitor.buckets")
 
 FOLDERS = LANDING, PROTECTED = "landing/", "protected/"
 ROUND_BYTES = 64 * MIB
-"""That are fetched before the store reads them, but for the last file's size."""
+"""Size to fetch before the store reads the files; the last file may exceed it."""
 WAITING_BYTES = 256 * MIB
-"""Of files in `landing/` that could not be read; beyond it nothing more is fetched."""
+"""Size of unreadable files in `landing/` beyond which nothing more is fetched."""
 WHOLE_SECONDS = 3600.0
 """Between two looks through all days that are kept; the others look through the newest
 two. What a shipper could not send for longer is found then."""
@@ -57,7 +57,7 @@ class _Found:
 
 @dataclass
 class Fetched:
-    """What a call of `fetch` did."""
+    """The result of a call of `fetch`."""
 
     files: int = 0
     refused: int = 0

@@ -19,7 +19,7 @@ _START = "date="
 
 
 class Taken:
-    """What one prefix has given so far; keeps the names of one day in memory."""
+    """Files that one prefix has provided; keeps the names of one day in memory."""
 
     def __init__(self, store: Store, address: Address) -> None:
         digest = hashlib.sha256(str(address).encode()).hexdigest()[:16]
@@ -54,7 +54,7 @@ class Taken:
 
     def _lines(self, day: str) -> list[str]:
         try:
-            # Of a name that was cut off there is none in the bucket.
+            # A truncated name does not exist in the bucket.
             return self._path(day).read_text(errors="replace").split("\n")
         except FileNotFoundError:
             return []

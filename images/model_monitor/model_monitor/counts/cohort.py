@@ -14,7 +14,7 @@ from model_monitor.counts import codec
 from model_monitor.counts.counts import Counts, total
 
 VERSION = 2
-"""Of the counts' meaning: counts of another version are computed anew."""
+"""Version of the counts' meaning: counts of another version are recomputed."""
 
 SHADOW = "shadow"
 """Arm of copied requests, whose answers nobody got (the contract of records)."""
@@ -44,14 +44,14 @@ class Inputs:
 
     @property
     def digest(self) -> str:
-        """Of two equal ones, the counts are equal."""
+        """Return the digest; equal digests mean equal counts."""
         content = [VERSION, self.plan, sorted(self.files.items())]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class Head:
-    """What can be known of stored counts without reading them."""
+    """Data about stored counts that need no reading."""
 
     inputs: Inputs
     newest: str

@@ -24,7 +24,7 @@ no label)."""
 
 @dataclass
 class Sums:
-    """How many values, their sum and the sum of their squares."""
+    """The number of values, their sum and the sum of their squares."""
 
     n: int = 0
     total: float = 0.0
@@ -111,7 +111,7 @@ class Binned:
 
 @dataclass(eq=False)
 class Counts:
-    """What is counted of some predictions; `+` counts those of both."""
+    """Counts of some predictions; `+` adds the counts of both."""
 
     answered: int = 0
     refused: Counter[str] = field(default_factory=Counter)

@@ -15,7 +15,7 @@ CHUNK_FILES = 200
 
 
 class ParquetFiles:
-    """What the footers of some files tell, and the parts that queries read."""
+    """Data from the footers of some files, and the parts that queries read."""
 
     def __init__(self, connection: Connection, paths: Sequence[Path]) -> None:
         self.columns: dict[Path, frozenset[str]] = {}

@@ -1,4 +1,4 @@
-"""What is counted of a model: the settings that the queries are made from."""
+"""The counts of a model: the settings from which the queries are built."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from model_monitor.counts.reference import Reference
 
 
 class Task(StrEnum):
-    """What a model decides."""
+    """The type of a model's decision."""
 
     BINARY = "binary"
     MULTICLASS = "multiclass"

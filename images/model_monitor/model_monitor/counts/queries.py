@@ -150,7 +150,7 @@ def _number_slot(
         )
         strange = f"when {name(words)} is not null and {parsed} is null then {UNSEEN} "
         value = f"coalesce({value}, {parsed})" if value else parsed
-    # Of what has no square there is no sum; NaN is above every number, in both engines.
+    # Without a square there is no sum; NaN exceeds every number in both engines.
     finite = f"case when abs({value}) < 1e150 then {value} end"
     return finite, (
         f"case {strange}when {value} is null or isnan({value}) then null "

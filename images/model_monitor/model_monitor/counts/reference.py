@@ -1,4 +1,4 @@
-"""What a model was trained on: the distributions that production is compared with."""
+"""A model's training distributions, with which production is compared."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ NOT_SPARE = (
 
 @dataclass(frozen=True)
 class Kept:
-    """Which of several rows is kept: `key` is what they share, the first is kept.
+    """Deduplication of rows: of the rows that share `key`, the first is kept.
 
     `columns` are those that `key` and `order` read.
     """

@@ -49,7 +49,7 @@ class Look:
     until: int
     """Unix seconds."""
     sums: tuple[UnitSums, UnitSums]
-    """Of the control and the treatment."""
+    """Sums of the control and the treatment."""
 
 
 @dataclass(frozen=True)

@@ -82,9 +82,9 @@ class Effect:
     difference: float
     """Adjusted by the covariate, if there is one."""
     variance: float
-    """Of the difference."""
+    """Variance of the difference."""
     plain_variance: float
-    """Of the difference without the covariate."""
+    """Variance of the difference without the covariate."""
 
     @property
     def information(self) -> float:
@@ -106,7 +106,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class _Moments:
-    """Of the linearized metric and the centred covariate of one arm."""
+    """Moments of the linearized metric and the centred covariate of one arm."""
 
     n: float
     mean_x: float

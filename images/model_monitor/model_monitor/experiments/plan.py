@@ -1,4 +1,4 @@
-"""What an experiment compares and how, as the command line hands it over: JSON."""
+"""The plan of an experiment, as the command line passes it: JSON."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ class PlanError(ValueError):
 
 
 class Rule(StrEnum):
-    """Which test decides."""
+    """The test that decides."""
 
     ALWAYS_VALID = "always_valid"
     GROUP_SEQUENTIAL = "group_sequential"
 
 
 class Unit(StrEnum):
-    """What is assigned to an arm, and counted once."""
+    """The unit that is assigned to an arm, and counted once."""
 
     CALLER = "caller"
     REQUEST = "request"
 
 
 class Kind(StrEnum):
-    """What a row of the log gives for a metric."""
+    """The value that a row of the log contributes to a metric."""
 
     ACCURACY = "accuracy"
     """1 if the decision is the label."""
@@ -72,7 +72,7 @@ class Plan:
     control: str
     treatment: str
     share: float
-    """Of the treatment, by design."""
+    """Share of the treatment, by design."""
     unit: Unit
     metrics: tuple[Metric, ...]
     """The first decides; the others are shown."""
@@ -83,9 +83,9 @@ class Plan:
     smallest: float
     """The smallest effect that matters."""
     planned_units: int
-    """Of both arms; 0 where the rule needs no plan."""
+    """Units of both arms; 0 if the rule needs no plan."""
     least_units: int
-    """Of each arm, before which no look decides."""
+    """Minimum units of each arm before an analysis decides."""
     covariate_days: int
     """Days before the start from which the covariate is taken; 0: none."""
     started: int

@@ -18,7 +18,7 @@ MOST_CROSSED = 0.01
 
 
 class Verdict(StrEnum):
-    """What the evidence says about the treatment."""
+    """The conclusion from the evidence about the treatment."""
 
     BETTER = "better"
     WORSE = "worse"

@@ -25,7 +25,7 @@ def routes(config: Config, store: Store) -> list[BaseRoute]:
     """Return the route, for an application with the receiver's HANDLERS."""
     servers = config.experiments.servers if config.experiments else ()
 
-    # Not a coroutine: the file is read beside the requests.
+    # Not a coroutine: a thread reads the file while requests are served.
     def experiment(request: Request) -> Response:
         server = request.path_params["server"]
         if server not in servers:

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from scipy import special
 
 STRENGTH = 1000.0
-"""Of the beta prior of the sample-ratio test: how close to the design it looks."""
+"""Parameter of the beta prior of the sample-ratio test: its closeness to the design."""
 ALARM = 1000.0
 """Evidence at which a sample ratio is wrong: a chance of 0.1 % if it is right."""
 LEAST_STEP = 1e-3
@@ -29,9 +29,9 @@ LEAST_STEP = 1e-3
 NEVER = 12.0
 """Standard errors that stand for a boundary that nothing crosses."""
 _NODES, _MOST_NODES = 100, 800
-"""Of the quadrature on each side of 0."""
+"""Points of the quadrature on each side of 0."""
 _NODES_OF_STEP = 4
-"""In one standard deviation of the step between two looks."""
+"""Points per standard deviation of the step between two analyses."""
 _TAIL = 8.0
 """Standard errors beyond which no path is followed: a chance of 1e-15."""
 

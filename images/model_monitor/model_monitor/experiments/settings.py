@@ -1,4 +1,4 @@
-"""Whose experiments are reported, and who knows since when they run."""
+"""Settings of experiment reports: the servers, and the rollout controller."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Experiments:
     """The model servers whose reports are renewed beside the figures."""
 
     controller: Address
-    """Of the rollout controller, which is asked for the plan and its times."""
+    """Address of the rollout controller, which provides the plan and its times."""
     servers: tuple[str, ...]
 
 

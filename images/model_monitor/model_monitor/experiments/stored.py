@@ -92,7 +92,7 @@ class ExperimentReports:
     def _report(self, settings: Experiments, server: str, now: int) -> Content:
         told = ask(settings, server)
         if why_not := told.get("uncounted"):
-            # Of another time than the one that begins: no figure counts any more.
+            # The period differs from the new one, so no earlier figure counts.
             return {"computed": now, "report": None, "reason": str(why_not)[:1000]}
         plan = self._plan(told, now)
         found = report(plan, count(self._store, plan))
@@ -160,7 +160,7 @@ def folder(store: Store) -> Path:
 
 
 def path_of(store: Store, server: str) -> Path:
-    """Where the newest report lies; `server` is one of the configuration's."""
+    """Return the path of the newest report; `server` must be a configured one."""
     return folder(store) / f"{server}.json"
 
 

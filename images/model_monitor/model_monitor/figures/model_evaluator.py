@@ -37,7 +37,7 @@ Load = Callable[[CohortKey], Cohort | None]
 
 @dataclass(frozen=True)
 class _DayResults:
-    """What is kept of one day and revision: it changes with the counts alone."""
+    """Results of one day and revision, which change only with the counts."""
 
     answered: int
     refused: int
@@ -141,7 +141,7 @@ class ModelEvaluator:
     def _day(self, cohort: Cohort, revision: str) -> _DayResults:
         model, counts = self._model, cohort.of(revision)
         if cohort.bins != self._reference.bins_digest():
-            # Of an earlier reference, and its rows are too old to be counted anew.
+            # From an earlier reference, and its rows are too old to be counted again.
             counts = replace(counts, features={}, score=None)
         confusion = counts.confusion
         right = sum(

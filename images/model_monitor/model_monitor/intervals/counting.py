@@ -19,7 +19,7 @@ from model_monitor.store.database import database, name, text
 from model_monitor.store.store import Store
 
 SCORE_BINS = 10
-"""Of equal width, from 0 to 1; the last one holds 1 too."""
+"""Bins of equal width, from 0 to 1; the last one includes 1."""
 LEAST_CELL = 10
 """People of a group in an interval below which no group of the interval is counted:
 few people could be told apart. Nor could the rest be found by subtraction."""

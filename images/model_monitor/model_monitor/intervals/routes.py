@@ -27,7 +27,7 @@ def routes(config: Config, store: Store) -> list[BaseRoute]:
         if it.intervals
     }
 
-    # Not a coroutine: files are read beside the requests.
+    # Not a coroutine: threads read the files while requests are served.
     def intervals(request: Request) -> Response:
         found = stored.get(request.path_params["model"])
         if found is None:

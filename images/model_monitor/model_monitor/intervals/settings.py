@@ -1,4 +1,4 @@
-"""What is counted by interval of a model whose revisions a rollout compares."""
+"""Settings of interval counts, for a model whose revisions a rollout compares."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Intervals:
 
     seconds: int
     days: int
-    """Whole days (UTC) before today."""
+    """Number of whole days (UTC) before today."""
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Values that are counted apart, by protected attribute."""
 

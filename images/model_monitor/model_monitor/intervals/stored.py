@@ -22,7 +22,7 @@ from model_monitor.store.names import quoted
 from model_monitor.store.store import Store
 
 VERSION = 2
-"""Of the counts and their format; files of another version are computed again."""
+"""Version of the counts and their format; files of another version are recomputed."""
 
 
 class StoredIntervals:

@@ -34,7 +34,7 @@ COLUMNS = (
     "received",
     "prediction_time",
 )
-"""Of every parquet file of labels."""
+"""Columns of every parquet file of labels."""
 
 
 class LabelsRefusedError(Exception):
@@ -50,7 +50,7 @@ class LabelsRefusedError(Exception):
 
 @dataclass
 class LabelImport:
-    """What became of one file or post."""
+    """The result of one file or post."""
 
     name: str
     accepted: int = 0

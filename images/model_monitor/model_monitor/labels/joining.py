@@ -23,27 +23,27 @@ from model_monitor.store.quarantine import BadLines
 from model_monitor.store.store import Store
 
 _FILES = 500
-"""Of predictions, that one query reads."""
+"""Number of prediction files that one query reads."""
 ROUND_BYTES = 8 << 20
-"""Of pending files, whose labels lie in memory together: some 300,000 labels."""
+"""Size of pending files whose labels are in memory together: some 300,000 labels."""
 _HINT_DAYS = 1
-"""How far the hint `prediction_time` may be off where it is looked at first."""
+"""Tolerance of the hint `prediction_time` in the first search."""
 _HINTS = "timestamp '1971-01-01' and timestamp '2999-12-31'"
 """Between which a hint counts: a label may name any time, and the days around the first
 or the last one of the calendar are none."""
 
 _Identity = tuple[int, int, int]
-"""Of a file's content, as far as its inode tells: see `_identity`."""
+"""Identity of a file's content, as far as its inode shows: see `_identity`."""
 
 
 @dataclass
 class JoinResult:
-    """What a run did with the labels that waited."""
+    """The result of a run for the waiting labels."""
 
     joined: int = 0
     """Labels that found their prediction."""
     pending: int = 0
-    """That still wait."""
+    """Labels that still wait."""
     early: int = 0
     """Older than their prediction, and so in quarantine."""
     given_up: int = 0
@@ -75,7 +75,7 @@ class LabelJoin:
         paths = sorted(self._store.pending.glob("*.parquet"))
         result = JoinResult()
         if not paths:
-            # What comes next is new, and looked for everywhere.
+            # Later labels are new, and are searched for everywhere.
             self._known, self._seen = {}, set()
             return result
         predictions = sorted(self._store.predictions.glob("*/*/*/*/*.parquet"))

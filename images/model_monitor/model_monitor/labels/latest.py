@@ -1,4 +1,4 @@
-"""Which of several labels of one prediction holds."""
+"""Selects the valid label among several of one prediction."""
 
 LATEST_FIRST = "label_time desc, received desc, source desc, label desc nulls last"
 """The order of the labels of one (id, row): the first holds. What became known last

@@ -21,7 +21,7 @@ FILE_RESULTS = (
 )
 LABEL_RESULTS = ("accepted", "repeated", "refused", "joined", "early", "given_up")
 REASONS = tuple(sorted({*FIXES, *FILE_FIXES}))
-"""Of bad lines and of bad files."""
+"""Reasons of bad lines and of bad files."""
 
 
 class Counters:
@@ -88,7 +88,7 @@ class Counters:
             "Time that reading landed files took.",
             registry=registry,
         )
-        # From the start, since increase() does not count a series' first value.
+        # From the start, because increase() ignores a series' first value.
         for counter, values in (
             (self.files, FILE_RESULTS),
             (self.quarantined, REASONS),

@@ -31,7 +31,7 @@ class ReceiverError(Exception):
     def response(self) -> Response:
         content = {"code": self.code, "message": self.message, "fix": self.fix}
         headers = dict(self.headers)
-        # What is left of the body is not read: a next request cannot follow it.
+        # The rest of the body is not read, so no further request can follow it.
         headers["Connection"] = "close"
         return JSONResponse({"error": content}, self.status, headers)
 

@@ -26,7 +26,7 @@ from model_monitor.store.limits import Limits
 from model_monitor.store.store import Store
 
 ACTOR = "labels-api"
-"""In the audit chain: whoever has the token for labels."""
+"""Actor in the audit chain: anyone with the token for labels."""
 
 
 @dataclass(frozen=True)

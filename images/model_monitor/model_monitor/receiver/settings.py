@@ -1,4 +1,4 @@
-"""What the receiver allows."""
+"""Limits of the receiver."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ class ReceiverSettings:
     log_tokens: Path | None = None
     label_tokens: Path | None = None
     log_bytes: int = 96 * MIB
-    """Of one body, as it comes."""
+    """Maximum size of one body as received."""
     label_bytes: int = 8 * MIB
     body_seconds: float = 60.0
-    """That the whole body may take; a slow sender is cut off."""
+    """Timeout of the whole body, for slow senders."""
     requests: int = 16
     """Uploads that are read at the same time; more get 503 with Retry-After."""
     quota_bytes: int = 2048 * MIB
-    """Of files that wait in landing/; beyond it the shippers wait."""
+    """Maximum size of files in landing/; beyond it the shippers wait."""

@@ -33,7 +33,7 @@ class Uploads:
     bodies: Bodies
     counters: Counters
     lock: threading.Lock
-    """Of the steps between looking for a name and taking it."""
+    """Lock of the steps between checking for a name and taking it."""
 
     async def put(self, request: Request) -> Response:
         """Answer 201 if the file is new, 200 if it came before, 409 if another did."""

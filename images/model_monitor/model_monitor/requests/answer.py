@@ -1,4 +1,4 @@
-"""What became of a request."""
+"""The result of a request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WRONG = 2
 
 @dataclass(frozen=True)
 class Passed:
-    """What the pass did that followed."""
+    """The result of the pass that followed."""
 
     computed: int = 0
     """Days of predictions that were counted."""
@@ -42,7 +42,7 @@ class Passed:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was done, before the pass that follows."""
+    """The result of the request itself, before the pass that follows."""
 
     status: int = 0
     """Exit status of the command."""
@@ -65,7 +65,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Answer:
-    """What lies in `requests/<id>.answer.json`. It never has an erasure's value."""
+    """Content of `requests/<id>.answer.json`. It never contains an erasure's value."""
 
     id: str
     kind: str

@@ -151,7 +151,7 @@ class Requests:
         try:
             journal = self._inbox.journal(name)
         except TROUBLES:
-            # What it tells is lost; the audit chain still says that it is not complete.
+            # Its result is lost; the audit chain still shows that it is incomplete.
             journal = Journal(None, name)
         outcome = journal.outcome or given_up(self._store, work, journal, problem)
         self._inbox.put(answer_of(self._store, work.request, outcome, Passed()))

@@ -1,4 +1,4 @@
-"""What is wrong with a request, before any of it is done or written."""
+"""Validates a request before it is carried out or written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from model_monitor.store import Limits, names
 
 FIELD_CHARACTERS = 1024
-"""Of a field and a value: longer ones are no keys of a person."""
+"""Maximum length of a field and a value: longer ones do not identify a person."""
 
 
 def label_files(paths: Iterable[Path], limits: Limits) -> list[str]:

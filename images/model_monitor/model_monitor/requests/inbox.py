@@ -34,9 +34,9 @@ WRITING = ".new-"
 MOST_WAITING = 100
 """Requests that wait at a time."""
 MOST_BYTES = 16 << 30
-"""Of the files of one request."""
+"""Maximum size of the files of one request."""
 SPARE_BYTES = 256 << 20
-"""That a copy leaves free on the store's disk."""
+"""Space that a copy leaves free on the store's disk."""
 ABANDONED_SECONDS = 3_600.0
 """After which what a killed command left is deleted."""
 

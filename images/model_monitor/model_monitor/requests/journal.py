@@ -1,4 +1,4 @@
-"""How far a request has come: lines that a kill leaves whole but for the last."""
+"""Progress of a request, as lines; a kill can only damage the last one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STEPS: dict[str, dict[str, type]] = {
     "receipt": {"receipt": dict},
     "carried out": {"outcome": dict},
 }
-"""What each step has beside its name."""
+"""Fields of each step besides its name."""
 
 
 class Journal:
@@ -37,12 +37,12 @@ class Journal:
 
     @property
     def attempts(self) -> int:
-        """How often the work was begun."""
+        """Return how often the work was started."""
         return sum(it["step"] == "begun" for it in self._steps)
 
     @property
     def outcome(self) -> Outcome | None:
-        """What came of it, once it was carried out."""
+        """Return the result, once it was carried out."""
         found = self._last("carried out")
         return None if found is None else Outcome.of_json(found["outcome"])
 
@@ -127,7 +127,7 @@ class Journal:
         is_new = not path.exists()
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, FILE_MODE)
         try:
-            # What a killed write left is cut off.
+            # Remove the remains of a killed write.
             os.ftruncate(descriptor, self._size)
             os.pwrite(descriptor, line, self._size)
             os.fsync(descriptor)

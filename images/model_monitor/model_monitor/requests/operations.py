@@ -175,7 +175,7 @@ def _import_labels(
         except (LabelsRefusedError, OSError) as error:
             errors.append(work.shown(f"{path}: {error}"))
             continue
-        # What a killed run of this request imported was not there before.
+        # Imports by a killed run of this request were not there before.
         is_repeated = found.is_repeated and path.name in known
         known.add(path.name)
         again = ", all of them before" if is_repeated else ""

@@ -18,7 +18,7 @@ ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
 class Kind(StrEnum):
-    """What can be asked for, by the name of its command."""
+    """The kind of request, by the name of its command."""
 
     ERASE = "erase"
     BACKFILL = "backfill"
@@ -40,7 +40,7 @@ class BadRequestError(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """What lies in `requests/<id>.json`."""
+    """Content of `requests/<id>.json`."""
 
     id: str
     kind: Kind
@@ -103,7 +103,7 @@ class Work:
     request: Request
     paths: tuple[Path, ...] = ()
     is_kept: bool = False
-    """Whether the request lies in the store, so that the next run takes it up again."""
+    """Whether the request is in the store, so that the next run continues it."""
 
     def shown(self, line: str) -> str:
         """Return a line with the operator's paths instead of those of the copies."""

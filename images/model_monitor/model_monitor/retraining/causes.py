@@ -17,12 +17,12 @@ CONCEPT = "concept"
 
 
 class State(StrEnum):
-    """What the newest results say of a cause."""
+    """The state of a cause in the newest results."""
 
     PRESENT = "present"
     ABSENT = "absent"
     UNKNOWN = "unknown"
-    """Not judged: too few labels, say."""
+    """Not judged, for example because of too few labels."""
 
 
 @dataclass(frozen=True)

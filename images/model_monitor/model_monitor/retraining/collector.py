@@ -1,4 +1,4 @@
-"""What /metrics shows of requests to retrain, read from their files at each scrape."""
+"""Metrics of requests to retrain on /metrics, read from their files at each scrape."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DAMAGED = "monitor_retraining_files_damaged"
 
 
 class RetrainingCollector(Collector):
-    """Whether retraining is requested, and what the webhook has not taken."""
+    """Open requests to retrain, and requests that the webhook has not accepted."""
 
     def __init__(self, config: Config, store: Store) -> None:
         self._config, self._store = config, store
@@ -41,7 +41,7 @@ class RetrainingCollector(Collector):
             yield _family(UNSENT, {(it,): float(unsent[it]) for it in sorted(known)})
 
     def describe(self) -> list[GaugeMetricFamily]:
-        """Nothing: a registry then need not scrape to know the names."""
+        """Return nothing, so that a registry need not scrape to learn the names."""
         return []
 
 

@@ -1,4 +1,4 @@
-"""What can be chosen about requests to retrain."""
+"""Settings of requests to retrain."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from model_monitor.exchange import Address, address
 
 @dataclass(frozen=True)
 class Retraining:
-    """Where requests go beside the store, and when one is repeated."""
+    """The receiver of requests besides the store, and their repetition."""
 
     webhook: Address | None = None
     token: Path | None = None

@@ -27,7 +27,7 @@ LONGEST_REVISION = 60
 
 @dataclass(frozen=True)
 class Delivery:
-    """What came of sending a request; times are seconds since 1970."""
+    """The result of sending a request; times are seconds since 1970."""
 
     attempts: int = 0
     next_attempt: float = 0.0
@@ -38,10 +38,10 @@ class Delivery:
 
 @dataclass(frozen=True)
 class State:
-    """How a request stands."""
+    """The state of a request."""
 
     absent_since: dict[str, str | None]
-    """By cause, the first day of those on which it was absent; None: it is present."""
+    """By cause, the first day of its current absence; None: it is present."""
     ended: tuple[str, ...] = ()
     """Causes that are over: absent for long enough, or the revision was replaced."""
     delivery: Delivery = field(default_factory=Delivery)
@@ -65,7 +65,7 @@ class Stored:
 
     @property
     def is_open(self) -> bool:
-        """Whether any of its causes lasts."""
+        """Return whether any of its causes is still present."""
         return self.state is None or not set(self.causes) <= set(self.state.ended)
 
     def digest(self) -> str:

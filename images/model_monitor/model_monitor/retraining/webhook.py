@@ -12,8 +12,8 @@ from model_monitor.exchange import Address, Patience, exchange
 SILENCE_SECONDS = 5.0
 """For which a receiver may say nothing."""
 ATTEMPT_SECONDS = 10.0
-"""That a whole attempt may take; a receiver that sends a byte now and then cannot hold
-the cycle up for longer."""
+"""Timeout of a whole attempt: a receiver that sends a byte now and then cannot delay
+the cycle any longer."""
 FIRST_BACKOFF_SECONDS = 60.0
 LONGEST_BACKOFF_SECONDS = 6 * 3600.0
 _TOKEN = re.compile(r"[!-~]+")
@@ -21,7 +21,7 @@ _TOKEN = re.compile(r"[!-~]+")
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of an attempt."""
+    """The result of an attempt."""
 
     is_accepted: bool
     text: str

@@ -1,4 +1,4 @@
-"""What the figures are made of: whole counts and finite numbers, or a ValueError."""
+"""Input checks of the figures: whole counts and finite numbers, or a ValueError."""
 
 from __future__ import annotations
 

@@ -12,7 +12,8 @@ from scipy import special
 from model_monitor.statistics import checks
 
 STATES = 400
-"""Of the Markov chain; with 800 the run lengths of h <= 8 differ by less than .02 %."""
+"""States of the Markov chain; with 800 the run lengths of h <= 8 differ by less than
+.02 %."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""How far two samples are apart, from counts in common cells, and tests of it.
+"""Distance of two samples, from counts in common cells, with tests.
 
 Both samples are counted in the same cells: bins of numbers, or categories. Every test
-takes both as samples. A test that takes the reference as exact alarms far too often
+treats both as samples. A test that treats the reference as exact alarms far too often
 (.19 of windows at a level of .05 with three cells and 1,000 rows in both).
 """
 

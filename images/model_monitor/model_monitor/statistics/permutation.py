@@ -1,4 +1,4 @@
-"""Which features a model's scores depend on, and whether that has shifted."""
+"""The features that a model's scores depend on, and shifts of these."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What can be wrong with a line, as SQL made from its contract.
+"""Checks of a line, as SQL generated from its contract.
 
-Each check is a condition and the reason that it gives: a code, and the field where one
-is to blame. The first that holds is the line's reason.
+Each check is a condition with its reason: a code, and the field if one is wrong. The
+first condition that holds is the line's reason.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ FIXES = {
     "after the prediction; if it is right, compare the clocks of both sides",
     "no_prediction": "check id and row: the prediction never came, or its log was lost",
 }
-"""What to do about each reason."""
+"""The fix for each reason."""
 
 
 def reason(kind: RecordKind, text_characters: int) -> str:

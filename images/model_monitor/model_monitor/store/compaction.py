@@ -41,23 +41,23 @@ class Compaction:
     """When and how files are joined."""
 
     quiet_seconds: float = 3600.0
-    """That nothing has changed in a folder."""
+    """Seconds without a change in a folder."""
     pause_seconds: float = 600.0
     """Between two looks through the store."""
     rows: int = 250_000
-    """Of a joined file at most: counting takes whole files into memory."""
+    """Maximum rows of a joined file: counting reads whole files into memory."""
     least_new: int = 8
     """Files that came after a folder's others were joined, before they are joined too.
     Each row is so written again a few times at most."""
     most_files: int = 2_000
-    """That one look joins, to bound its time; the next one goes on."""
+    """Files that one pass joins, to limit its time; the next one continues."""
     group_files: int = 200
-    """That become one at most, to bound memory: all are open together."""
+    """Files that are joined into one, to limit memory: all are open together."""
 
 
 @dataclass
 class Compacted:
-    """What a look through the store has done."""
+    """The result of a pass over the store."""
 
     joined: int = 0
     """Files that were joined."""

@@ -20,7 +20,7 @@ _IDS = re.compile(rb'"id"\s*:\s*"([^"\\]*)"')
 _GZIP = b"\x1f\x8b"
 _ROW = re.compile(rb'"row"\s*:\s*(-?\d+)')
 _ROWS = range(-(1 << 31), 1 << 31)
-"""That a kept record can have."""
+"""Row numbers that a kept record can have."""
 
 UNIT = "unit"
 """Field of a record with the hash of the caller whom an experiment assigned."""
@@ -134,7 +134,7 @@ class ErasedLines:
 
     def _is_of_subject(self, line: bytes, record: dict[str, Any] | None) -> bool:
         if self._field == "id":
-            # Of the others, none has the value.
+            # The others do not have the value.
             return False
         if record is None:
             return any(found in self._ids for found in _IDS.findall(line))

@@ -36,7 +36,7 @@ from model_monitor.store.scalars import is_number
 from model_monitor.store.store import Store
 
 _FILES = 200
-"""That one query reads."""
+"""Number of files that one query reads."""
 
 
 def hash_of(field: str, value: str, key: bytes) -> str:
@@ -125,7 +125,7 @@ def _settle(store: Store, journal: ErasureJournal | None) -> None:
 
 @dataclass(frozen=True)
 class _Task:
-    """What an erasure works on."""
+    """The work of an erasure."""
 
     store: Store
     receipt: ErasureReceipt

@@ -1,4 +1,4 @@
-"""What an erasure did: its receipt, and the journal from which one can be made."""
+"""The receipt of an erasure, and the journal from which it is computed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Change:
     path: str
     """Below the store."""
     rows: int
-    """That it is to lose."""
+    """Rows that it will lose."""
     before: str
     """SHA-256 of the file."""
 
@@ -64,7 +64,7 @@ class ErasedFile:
     path: str
     """Below the store."""
     rows: int
-    """That it lost."""
+    """Rows that it lost."""
     before: str
     after: str
     """SHA-256 of the file; after is "" if nothing was left and the file deleted."""
@@ -72,7 +72,7 @@ class ErasedFile:
 
 @dataclass
 class ErasureReceipt:
-    """What was erased. It never has the value, nor an id."""
+    """The result of an erasure. It never contains the value, nor an id."""
 
     time: str
     field: str

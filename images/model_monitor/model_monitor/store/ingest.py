@@ -28,12 +28,12 @@ from model_monitor.store.store import Store
 
 @dataclass
 class IngestResult:
-    """What a run has done."""
+    """The result of a run."""
 
     files: Counter[str] = field(default_factory=Counter)
-    """By result: ingested, repeated, quarantined (as a whole), failed (left where it
-    lies, because of a fault of ours or of the disk), refused (a name that is none of
-    ours, left where it lies)."""
+    """Files by result: ingested, repeated, quarantined (as a whole), failed (left in
+    place, because of an error of ours or of the disk), refused (an unknown name, left
+    in place)."""
     records: Counter[str] = field(default_factory=Counter)
     """Predictions kept, by model."""
     protected: int = 0

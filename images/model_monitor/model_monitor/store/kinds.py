@@ -26,7 +26,7 @@ class RecordKind:
     names: str = ""
     """The field of names and values, if it has one."""
     number_prefix: str = ""
-    """Of the column of a name that has numbers alone; "" makes all of them text."""
+    """Column prefix of a name that has only numbers; "" makes all of them text."""
     text_prefix: str = ""
     past: tuple[str, ...] = ()
     """Times that must not lie in the future."""

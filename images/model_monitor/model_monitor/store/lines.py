@@ -21,7 +21,8 @@ _READ_BYTES = 1 << 20
 _GZIP_WINDOW_BITS = 31
 _GZIP_MAGIC = b"\x1f\x8b"
 _MEMBERS = 1_000
-"""Of one gzip file. Each copies what follows it, so that millions would take hours."""
+"""Maximum members of one gzip file. Each copies the rest, so millions would take
+hours."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class BadLine:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Whole lines, joined by line feeds. Those that are bad already are empty."""
+    """Whole lines, joined by line feeds. Lines that are already invalid are empty."""
 
     first_line: int
     """Its number in the file, from 1."""

@@ -24,7 +24,8 @@ _LABELS = re.compile(
 FOLDERS = ("model", "revision")
 """Fields of a record that name the folders where it lies, as `quoted` gives them."""
 QUOTED_CHARACTERS = 255 - len("revision=")
-"""Of a quoted name: a folder's name has at most 255 bytes on the usual file systems."""
+"""Maximum length of a quoted name: folder names have at most 255 bytes on usual file
+systems."""
 
 
 def is_landed(name: str) -> bool:

@@ -17,7 +17,8 @@ _PARQUET = "format parquet, compression zstd, compression_level 1"
 _HOUR = "cast(epoch(date_trunc('hour', time)) as bigint) // 3600"
 """The number of an hour since 1970."""
 _PARTS = 50
-"""That one statement writes. Beyond 100 DuckDB 1.5.6 closes files and begins others."""
+"""Partitions that one statement writes. Beyond 100, DuckDB 1.5.6 closes and reopens
+files."""
 
 
 def parts_of(connection: Connection) -> list[Part]:

@@ -24,7 +24,7 @@ from model_monitor.store.store import Store
 ACTION = "protected_read"
 FAIRNESS = "fairness"
 _FILES = 500
-"""That one query looks at."""
+"""Number of files that one query reads."""
 
 Rows = dict[str, dict[str, int]]
 """Records of files, by the model and by the day of the predictions."""
@@ -54,7 +54,7 @@ def _counted(connection: Connection, files: list[Path]) -> list[tuple[Path, int]
             f"from parquet_file_metadata([{listed}])"
         ).fetchall()
     except duckdb.Error:
-        # Who reads it is told: this only says that it is looked at.
+        # The reader gets the error: this only logs the access.
         if len(files) == 1:
             return [(files[0], 0)]
         return [it for path in files for it in _counted(connection, [path])]

@@ -1,7 +1,7 @@
-"""What could not be read, kept as it came, with a report of why.
+"""Unreadable data, kept unchanged, with a report of the reasons.
 
-`quarantine/<name>` is the landed file itself where it cannot be read to its end, else a
-compressed file of the bad lines alone. `quarantine/<name>.reason.json` gives reasons,
+`quarantine/<name>` is the landed file itself if it cannot be read to its end, otherwise
+a compressed file of only the bad lines. `quarantine/<name>.reason.json` gives reasons,
 counts and line numbers, and never a value.
 """
 
@@ -41,7 +41,7 @@ FILE_FIXES = {
     "was read before",
     "no_file": "put regular files into landing/, neither links nor folders",
 }
-"""What to do about each reason of a whole file."""
+"""The fix for each reason of a whole file."""
 
 
 @dataclass

@@ -157,7 +157,7 @@ def _of_names(kind: RecordKind) -> str:
 
     Null if a number is not finite.
     """
-    # Where the field itself was read, no name is known: it must be an empty object.
+    # If the field itself was read, no name is known: it must be an empty object.
     return f"""case
     when not isfinite(list_sum(numbers)) then null
     when len(leaves) = 0 then case when leaf_{kind.names} <> '{{}}' then null else 0 end

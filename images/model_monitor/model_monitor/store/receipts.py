@@ -17,14 +17,14 @@ from model_monitor.store import whole_files
 
 @dataclass(frozen=True)
 class Receipt:
-    """What is known of a file that came in under a name."""
+    """The data about a received file name."""
 
     digest: str
     """SHA-256 of its uncompressed content, in hexadecimal digits."""
     time: str = ""
     """When it came, RFC 3339 in UTC."""
     is_complete: bool = True
-    """Whether all that the file asks for is done."""
+    """Whether all work of the file is done."""
     accepted: int = 0
     refused: int = 0
     """Lines of it."""

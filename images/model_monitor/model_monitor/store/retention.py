@@ -31,7 +31,7 @@ class Hold:
 
 @dataclass(frozen=True)
 class Retention:
-    """How many days are kept, today not counted."""
+    """Number of days to keep, without today."""
 
     raw_days: int = 180
     """Predictions, protected attributes, labels and quarantine."""
@@ -41,17 +41,17 @@ class Retention:
     """For so long a file that comes again is known by its name."""
     holds: tuple[Hold, ...] = ()
     most_files: int = 10_000
-    """That one call deletes."""
+    """Number of files that one call deletes."""
 
 
 @dataclass
 class Retained:
-    """What a call has deleted."""
+    """The result of a call."""
 
     deleted: Counter[str] = field(default_factory=Counter)
     """Files by the folder of the store."""
     is_done: bool = True
-    """Whether nothing is left to delete; else call again."""
+    """Whether nothing is left to delete; otherwise call again."""
 
 
 def retain(

@@ -8,7 +8,7 @@ import re
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _WHOLE_BELOW = 2**53
 _DIGITS = 18
-"""Of whole numbers that are kept digit by digit."""
+"""Maximum digits of whole numbers that are kept digit by digit."""
 
 
 def is_number(text: str) -> bool:

@@ -20,7 +20,7 @@ class StoreInUseError(Exception):
 
 @dataclass(frozen=True, order=True)
 class Part:
-    """What the rows of one parquet file have in common."""
+    """Common values of the rows of one parquet file."""
 
     date: str
     """Day of the prediction in UTC, 2026-11-29."""
