@@ -11,7 +11,7 @@ from typing import Any
 FIELDS = ("status", "labels", "annotations", "startsAt", "endsAt", "fingerprint")
 NAME = "alertname"
 MAXIMUM_TEXT_BYTES = 4 << 20
-"""Of one message's records: each repeats the group that the message names once."""
+"""Maximum size of one message's records: each repeats the message's group."""
 
 
 class Refusal(Exception):  # noqa: N818 (an answer, not a fault of ours)

@@ -1,4 +1,4 @@
-"""Where records are kept: the last ones in memory, all of them in rotated files."""
+"""Storage of records: the newest in memory, all of them in rotated files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from alert_recorder.records import Record, record_of
 
 MAXIMUM_RECORDS = 1_000
 MAXIMUM_BYTES = 8 << 20
-"""Of all records' texts in memory."""
+"""Maximum size of all records in memory."""
 MAXIMUM_FILE_BYTES = 8 << 20
 FILES_KEPT = 3
 
@@ -128,7 +128,7 @@ class Store:
 
 
 def _is_cut_off(file: BinaryIO) -> bool:
-    """Whether the last line has no end: a crash or a full disk left it."""
+    """Return whether the last line has no end, after a crash or with a full disk."""
     if not file.seek(0, os.SEEK_END):
         return False
     file.seek(-1, os.SEEK_END)

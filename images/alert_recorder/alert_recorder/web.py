@@ -21,7 +21,7 @@ MAXIMUM_BODY_BYTES = 1 << 20
 SMALL_BODY_BYTES = 1 << 16
 """Alertmanager's are: they are taken whatever large ones are on their way."""
 MAXIMUM_ARRIVING_BYTES = 4 << 20
-"""Of all bodies together."""
+"""Maximum size of all bodies together."""
 MAXIMUM_LISTS = 4
 """Answers with records that are on their way at the same time."""
 PIECE_BYTES = 1 << 16
@@ -42,7 +42,7 @@ class GoneError(Exception):
 
 
 class Application:
-    """What uvicorn calls for each request."""
+    """The ASGI application."""
 
     def __init__(self, store: Store) -> None:
         self._store = store

@@ -31,7 +31,7 @@ class HttpAddress:
     host: str
     port: int
     path: str
-    """What comes before /v1/logs: empty, or from a slash on."""
+    """Prefix before /v1/logs: empty, or starting with a slash."""
 
     @property
     def base(self) -> str:

@@ -35,7 +35,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Look:
-    """What one look found."""
+    """The result of one look."""
 
     batch: list[Waiting]
     """The oldest files, oldest first."""

@@ -21,11 +21,11 @@ from log_shipper.sink import Refusal, RefusedError, Retry, UnavailableError
 LONGEST_ATTEMPT_SECONDS = 600.0
 """A sink that takes a byte now and then never exceeds the timeout; this it does."""
 SEND_BUFFER_BYTES = 256 << 10
-"""Of the kernel, which else takes MBs and makes a slow sink look like a silent one: the
-wait for the answer would include the time in which the sink takes them."""
+"""Size of the kernel's send buffer. By default it takes MBs, and the wait for the
+response would include the time in which a slow sink reads them."""
 _TOKEN = re.compile(r"[!-~]+")
 ANSWER_BYTES = 2_000
-"""Of an answer's body, shown as the reason."""
+"""Length of a response body that is shown as the reason."""
 
 CONFIRMED = (HTTPStatus.OK, HTTPStatus.CREATED)
 REFUSED: Mapping[int, Refusal] = {

@@ -1,6 +1,6 @@
-"""What the shipper counts, as metrics.
+"""The shipper's metrics.
 
-contracts/log_shipper_metrics.yaml lists the same names and values of labels.
+contracts/log_shipper_metrics.yaml lists the same names and label values.
 """
 
 from __future__ import annotations

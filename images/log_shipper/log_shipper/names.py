@@ -12,7 +12,7 @@ COMPRESSED = ".gz"
 LANDING = "landing"
 """Folder of the store in which files arrive."""
 PROTECTED = "protected"
-"""Of a bucket, beside the other: a role can be kept from protected attributes."""
+"""Second prefix in a bucket: a role can be denied access to protected attributes."""
 
 _FINISHED = re.compile(
     rf"(?:{'|'.join(PREFIXES)})[A-Za-z0-9][A-Za-z0-9._-]{{0,180}}{re.escape(FINISHED)}"

@@ -27,7 +27,7 @@ RETRIED: Mapping[str, Retry] = {
     **dict.fromkeys(("InvalidAccessKeyId", "InvalidToken"), Retry.UNAUTHORIZED),
     "SignatureDoesNotMatch": Retry.UNAUTHORIZED,
 }
-"""By the error code of S3's answer; all others are Retry.STATUS."""
+"""Reaction by the error code of S3's response; all others are Retry.STATUS."""
 FAULTS: tuple[tuple[type[Exception], Retry], ...] = (
     (faults.ConnectTimeoutError, Retry.TIMEOUT),
     (faults.ReadTimeoutError, Retry.TIMEOUT),

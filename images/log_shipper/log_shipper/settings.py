@@ -123,7 +123,7 @@ class _Reading:
                 self.wrong(name, "no such variable", "remove it, or correct its name")
 
     def wrong(self, name: str, reason: str, fix: str) -> None:
-        # What bears a wrong name may be a secret.
+        # The value of an unknown name may be a secret.
         known = name in self._variables
         value = without_password(self.text(name)) if known else "(not shown)"
         self.problems.append(Problem(name, value, reason, fix))

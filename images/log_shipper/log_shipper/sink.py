@@ -1,4 +1,4 @@
-"""What every sink offers, and the two ways in which it can fail."""
+"""The interface of all sinks, and their two kinds of failure."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class UnfitError(Exception):
 
 @dataclass(frozen=True)
 class Place:
-    """Where a feature is: which input, and which column of its rows."""
+    """The place of a feature: an input, and a column of its rows."""
 
     feature: str
     position: int

@@ -26,7 +26,7 @@ SCHEMA = 1
 BATCH_ROWS = 1024
 """Given to the model at once, which bounds its memory."""
 LEAST_ROWS = 100
-"""Of a sample: standard errors of fewer are not to be trusted."""
+"""Minimum rows of a sample: standard errors of fewer are not reliable."""
 LEAST_LABELLED = 100
 LEAST_REPETITIONS = 2
 

@@ -14,7 +14,7 @@ TIMEOUT_SECONDS = 60.0
 ATTEMPTS = 5
 FIRST_PAUSE_SECONDS = 1.0
 MOST_BYTES = 1 << 28
-"""Of an answer: 100,000 rows of some hundred features."""
+"""Maximum size of a response: 100,000 rows of some hundred features."""
 
 
 class MonitorError(Exception):

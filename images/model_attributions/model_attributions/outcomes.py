@@ -1,4 +1,4 @@
-"""What a model says of rows: how two answers differ, and how wrong one is."""
+"""A model's results for rows: the difference of two results, and the error of one."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Outcomes:
         if self.manifest.score:
             found = np.asarray(arrays[names.index(self.manifest.score)], np.float64)
             found = found.reshape(len(found), -1)
-            # Of two classes the log has the second's, which is 1 less the first's.
+            # With two classes, the log has the second's score: 1 minus the first's.
             score = found[:, 1:] if found.shape[1] == 2 else found
         if self.manifest.decision:
             decision = arrays[names.index(self.manifest.decision)]

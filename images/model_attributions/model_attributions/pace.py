@@ -1,4 +1,4 @@
-"""How fast and how long a model is run: the job must leave the node to others."""
+"""Limits the model's speed and time: the job must leave the node to others."""
 
 from __future__ import annotations
 

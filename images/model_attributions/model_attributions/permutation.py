@@ -67,7 +67,7 @@ def estimate(changes: Floats, order: Orders) -> Estimate | None:
 
 @dataclass(frozen=True)
 class Changes:
-    """What a permuted feature changes in the answer to each row, and in its loss."""
+    """Changes of each row's result, and of its loss, by a permuted feature."""
 
     outcome: Floats
     loss: Floats

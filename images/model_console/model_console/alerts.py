@@ -11,7 +11,7 @@ SEVERITIES = ("critical", "warning", "info")
 
 @dataclass(frozen=True)
 class Status:
-    """Whether a notification is sent: "active", "suppressed" or "unprocessed"."""
+    """State of the notification: "active", "suppressed" or "unprocessed"."""
 
     state: str
 
@@ -43,7 +43,7 @@ class Alert:
 
     @property
     def runbook(self) -> str:
-        """Where the runbook lies; an address or, without a web server, a path."""
+        """Return the runbook: an address or, without a web server, a path."""
         return self.annotations.get("runbook_url", "")
 
     @property

@@ -20,7 +20,7 @@ ANSWER_SECONDS = 120.0
 
 
 def protocol(unbounded_port: int) -> Any:
-    """What uvicorn makes of each connection."""
+    """Return uvicorn's protocol of each connection."""
     bounds = bounded_http.Bounds(
         most=MOST,
         head_seconds=HEAD_SECONDS,

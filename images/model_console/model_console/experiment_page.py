@@ -1,4 +1,4 @@
-"""What the page of a rollout shows of the experiment that it carries out."""
+"""Content of a rollout's page about the experiment that it carries out."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class ExperimentPage:
 
     experiment: Experiment
     answer: ReportAnswer | None
-    """None: the monitor has not answered, or does not report this experiment."""
+    """None: the monitor has not responded, or does not report this experiment."""
     metrics: tuple[MetricView, ...]
 
     @property

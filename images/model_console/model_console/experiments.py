@@ -17,12 +17,12 @@ _VERDICTS = {
     "undecided": Verdict(NONE, "undecided"),
     "doubtful": Verdict(WARN, "doubtful"),
 }
-"""In the words of `slipway experiment status` (slipway/experiments/show.py)."""
+"""Same words as `slipway experiment status` (slipway/experiments/show.py)."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the stack wrote; the controller tells all of it."""
+    """The plan that the stack wrote; the controller passes on all of it."""
 
     model: str
     control: str
@@ -35,7 +35,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Experiment:
-    """What the rollout controller tells of the experiment that it carries out."""
+    """The rollout controller's data about the experiment that it carries out."""
 
     plan: Plan
     headline: str
@@ -82,7 +82,7 @@ class SampleRatio:
 
 @dataclass(frozen=True)
 class Report:
-    """What the evidence says."""
+    """The verdict on the evidence."""
 
     control: str
     treatment: str
@@ -104,7 +104,7 @@ class Report:
 
     @property
     def needed(self) -> str:
-        """How many units a verdict needs, in the command's words."""
+        """Return the number of units for a verdict, in the command's words."""
         found = [f"planned {self.planned_units}"] if self.planned_units else []
         if self.units_needed is not None:
             about = f"about {self.units_needed:.0f}"

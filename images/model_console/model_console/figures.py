@@ -1,4 +1,4 @@
-"""What the monitor's API tells (images/model_monitor: `api/`, `figures/results.py`).
+"""Responses of the monitor's API (images/model_monitor: `api/`, `figures/results.py`).
 
 Days are dates in UTC (2026-11-29), times RFC 3339.
 """
@@ -174,7 +174,7 @@ class Attribution:
 
 @dataclass(frozen=True)
 class Attributions:
-    """What predictions of one day depend on; the most important feature first."""
+    """Attributions of one day's predictions; the most important feature first."""
 
     day: str
     rows: int
@@ -203,7 +203,7 @@ class Revision:
     history: tuple[Day, ...]
     attributions: Attributions | None = None
     days_without_attributions: int | None = None
-    """Of the last week; null of what no job attributes."""
+    """Number in the last week; null if no job attributes the model."""
 
 
 @dataclass(frozen=True)

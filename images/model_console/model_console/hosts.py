@@ -1,8 +1,9 @@
-"""Which names callers may give in `Host`.
+"""Accepted names in the header `Host`.
 
-A foreign site can give its own name the console's address in the reader's network, and
-then read these pages as its own (DNS rebinding). The browser still sends that name. An
-address is no name, and nobody outside owns a name without a dot or one of a Service.
+A foreign site can point its own name at the console's address in the reader's network,
+and then read these pages as its own (DNS rebinding). The browser still sends that name.
+Accepted are addresses, names without a dot and names of a Service, which no outsider
+can own.
 """
 
 from __future__ import annotations

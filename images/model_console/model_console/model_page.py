@@ -1,4 +1,4 @@
-"""What the page of one model shows, made of the monitor's figures."""
+"""Content of one model's page, from the monitor's results."""
 
 from __future__ import annotations
 

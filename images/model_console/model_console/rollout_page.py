@@ -1,4 +1,4 @@
-"""What the page of one rollout shows, made of what the controller tells."""
+"""Content of one rollout's page, from the controller's data."""
 
 from __future__ import annotations
 

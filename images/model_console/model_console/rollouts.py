@@ -1,4 +1,4 @@
-"""What the rollout controller tells of each rollout (images/rollout: `page.py`).
+"""The rollout controller's data about each rollout (images/rollout: `page.py`).
 
 Times are Unix seconds, weights percent, and differences shares of 1.
 """
@@ -62,7 +62,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Order:
-    """What a person asked for: it stands, or it is being carried out."""
+    """A person's order: it is in force, or it is being carried out."""
 
     kind: str
     who: str
@@ -104,7 +104,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Gate:
-    """What a gate says, and how its bounds came there."""
+    """A gate's judgement, and the history of its bounds."""
 
     gate: str
     call: str
@@ -141,7 +141,7 @@ class Rollout:
     decisions: tuple[Decided, ...]
     gates: tuple[Gate, ...]
     experiment: Experiment | None = None
-    """Of an experiment that the rollout carries out."""
+    """The experiment that the rollout carries out."""
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ class Sources:
 
     @property
     def rolls_out(self) -> bool:
-        """Whether there is a rollout controller to ask."""
+        """Return whether there is a rollout controller to query."""
         return bool(self._settings.rollouts_url)
 
     async def rollouts(self) -> RolloutsAnswer | Trouble | NotAsked:
@@ -105,7 +105,7 @@ class Sources:
         return Trouble(ROLLOUTS, OTHER) if isinstance(found, Unknown) else found
 
     async def rollout(self, server: str) -> RolloutAnswer | Trouble | Unknown | None:
-        """None: the controller has not looked at it yet."""
+        """Return the rollout; None if the controller has not looked at it yet."""
         address = self._settings.rollouts_url
         if not address:
             return Unknown()

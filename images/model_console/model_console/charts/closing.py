@@ -11,8 +11,8 @@ from model_console.charts import drawing
 from model_console.charts.drawing import Scale, element
 
 MOST_MARGINS = 4.0
-"""Of what is tolerated, each way: the first intervals are as wide as the whole scale,
-and would leave no room for the last ones."""
+"""Range of the scale, in multiples of the tolerance, each way: the first intervals are
+as wide as the whole scale, and would leave no room for the last ones."""
 
 
 @dataclass(frozen=True)

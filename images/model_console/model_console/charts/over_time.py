@@ -13,7 +13,7 @@ from model_console.charts import drawing
 from model_console.charts.drawing import Scale, element
 
 WHISKERS = 60
-"""Of more days, intervals are a band alone."""
+"""With more days, intervals are shown only as a band."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Baseline:
-    """What is expected, and where the alert begins."""
+    """The expected value, and the threshold of the alert."""
 
     value: float
     limit: float
