@@ -1,4 +1,4 @@
-"""What the controller does: each is one call, and each write names what it has read."""
+"""The controller's calls; each write includes the version that it read."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class WriteRoute:
     weights: Mapping[str, int] | None = None
     """Percent by revision; None leaves them."""
     fence: str | None = None
-    """None leaves the fence."""
+    """None: the fence is unchanged."""
     mirrors: Mapping[str, int] = field(default_factory=dict)
     """With weights: percent of the requests that are copied, by revision."""
 
@@ -43,7 +43,7 @@ class WriteEntry:
 
 @dataclass(frozen=True)
 class Wait:
-    """Nothing is to be done until the next tick."""
+    """Do nothing until the next tick."""
 
     outcome: Outcome
 

@@ -41,7 +41,7 @@ class Cluster:
     names: Names
     clock: Callable[[], float] = time.time
     monitor: Api | None = None
-    """Of the model monitor, for gates of cohorts."""
+    """Client of the model monitor, for gates of cohorts."""
     status: Status | None = None
     """As it was read last."""
     seen: tuple[Settings, Route] | None = None
@@ -55,7 +55,7 @@ class Cluster:
     _status: Object = field(default_factory=dict)
     _places: dict[str, Place] = field(default_factory=dict)
     _rules: list[Object] = field(default_factory=list)
-    """As the stack wants them."""
+    """The rules that the stack wants."""
 
     def run(self, actor: Generator[Read | Write, Any, Result]) -> Result:
         """An actor's calls, one after the other; ApiError or SettingsError ends it."""
@@ -131,7 +131,7 @@ class Cluster:
         return {**(found or {}), **cohorts}
 
     def _gateway(self, call: ReadCounts, now: int) -> Mapping[str, Series] | None:
-        """Of the gates that Prometheus counts; None where it cannot be read."""
+        """Return the counts of gates from Prometheus; None if they cannot be read."""
         try:
             return prometheus.read_counts(self.metrics, call.settings, call.since, now)
         except ApiError as error:
@@ -139,7 +139,7 @@ class Cluster:
             return None
 
     def _cohorts(self, call: ReadCounts, now: int) -> Mapping[str, Series]:
-        """Of the monitor's gates; none where it cannot be read, which holds."""
+        """Return the counts of the monitor's gates; without them, the rollout holds."""
         if self.monitor is None:
             return {}
         try:
@@ -149,7 +149,7 @@ class Cluster:
             return {}
 
     def _write(self, call: Write) -> bool:
-        """Whether it was made; False if somebody else was first."""
+        """Return whether the write succeeded; False after a conflict."""
         if isinstance(call, WriteStatus):
             log(call.why, server=self.names.server)
             wanted = objects.with_status(self._status, call.status, call.version)

@@ -17,7 +17,7 @@ SHIPPED_SECONDS = 300
 
 
 class What(StrEnum):
-    """What is counted; each is of the predictions of one revision and interval."""
+    """The counted value, for the predictions of one revision and interval."""
 
     ACCURACY = "accuracy"
     """Bad: a decision that is not the label; of those with a label."""
@@ -35,7 +35,7 @@ class What(StrEnum):
 
     @property
     def is_gap(self) -> bool:
-        """Whether a group of people is compared with the others."""
+        """Return whether a group of people is compared with the others."""
         return self in (What.SELECTION, What.TRUE_POSITIVE)
 
     @property
@@ -45,11 +45,11 @@ class What(StrEnum):
 
 @dataclass(frozen=True)
 class Cohorts:
-    """Where the counts of a gate come from, if not from the gateway."""
+    """Source of a gate's counts, if it is not the gateway."""
 
     what: What
     model: str
-    """As the monitor knows it."""
+    """The model's name in the monitor."""
     interval_seconds: int
     labels_seconds: int = 0
     """Age at which an interval has its labels; 0 where none are needed."""
@@ -69,7 +69,7 @@ class Cohorts:
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Cohorts:
-        """What `plain` gave; KeyError, TypeError or ValueError for anything else."""
+        """Parse the result of `plain`; KeyError, TypeError or ValueError otherwise."""
         return cls(**dict(raw) | {"what": What(raw["what"])})
 
     def problems(self, path: str, *, min_coverage: float) -> Iterator[str]:

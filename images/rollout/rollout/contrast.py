@@ -1,7 +1,7 @@
 """How much worse the canary is for a group of people than for all others.
 
-The difference of two differences: canary less stable in the group, less the same among
-the others. What makes the canary worse for everybody cancels, and is for other gates.
+The difference of two differences: canary minus stable in the group, less the same among
+the others. Effects of the canary on everybody cancel out; other gates check them.
 Bounds and the two variances are those of rollout/difference.py.
 """
 

@@ -1,4 +1,4 @@
-"""What the gates count: requests and the bad ones, by revision and interval."""
+"""Counts of the gates: all and bad requests, by revision and interval."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ class Series:
     """Intervals that start before (Unix seconds) have all labels that are waited for,
     and a promotion rests on them alone; None: all do."""
     others: tuple[Interval, ...] = ()
-    """The same intervals of everybody else, where a group of people is compared."""
+    """The same intervals of all others, if a group of people is compared."""
     scores: tuple[Scores, ...] = ()
-    """The same intervals by score, where scores are compared."""
+    """The same intervals by score, if scores are compared."""
 
     def is_due(self, start: int) -> bool:
         return self.due is None or start < self.due
@@ -71,7 +71,7 @@ class Series:
 
     @classmethod
     def of(cls, raw: dict[str, Any]) -> Series:
-        """What `plain` gave; KeyError, TypeError or ValueError for anything else."""
+        """Parse the result of `plain`; KeyError, TypeError or ValueError otherwise."""
         coverage = float(raw["coverage"]) if raw["coverage"] else None
         return cls(
             tuple(_intervals(raw["intervals"])),

@@ -37,7 +37,7 @@ class Decided:
 
     @property
     def moves(self) -> bool:
-        """Whether it changed weights or copies."""
+        """Return whether it changed weights or copies."""
         return (self.start, self.start_mirror) != (self.goal, self.mirror)
 
 

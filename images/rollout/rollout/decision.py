@@ -62,7 +62,7 @@ def _rest(seen: Seen, status: Status, weight: int) -> Action:
 
 
 def _moved_by_others(seen: Seen, status: Status, weight: int) -> str:
-    """What is not as this rollout has left it; empty if all is."""
+    """Return what others have changed; empty if nothing."""
     if status.generation != seen.settings.generation:
         return "the settings have changed; `slipway rollout resume` takes them"
     if weight != status.weight:
@@ -74,9 +74,9 @@ def _moved_by_others(seen: Seen, status: Status, weight: int) -> str:
 
 
 def _makes_room(seen: Seen, status: Status, weight: int) -> bool:
-    """Whether the rollout has ended and the settings name the next pair.
+    """Return whether the rollout has ended and the settings name the next pair.
 
-    An order ends with its pair, but for a pause: who gave it wants no change at all.
+    An order ends with its pair, except for a pause, which holds all changes.
     """
     if status.is_of(seen.settings.stable, seen.settings.canary) or weight:
         return False
@@ -153,7 +153,7 @@ def _finish(seen: Seen, status: Status, intent: Intent, weight: int | None) -> A
     if not _is_off(seen, status, intent, weight):
         return _write(seen, intent.goal, intent.mirror)
     if seen.route.fence != intent.called_off:
-        # Whoever is about to write the weights has read the version before this one.
+        # A pending write of the weights was based on the version before this one.
         return WriteRoute(seen.route.version, fence=intent.called_off)
     found = replace(status, intent=None)
     return WriteStatus(found, seen.status_version, "the decision is called off")
@@ -190,7 +190,7 @@ def _done(seen: Seen, status: Status, intent: Intent) -> Status:
     kind = OrderKind(intent.record["order"]["kind"])
     if kind is OrderKind.PAUSE:
         return finished
-    # What a person orders is about the pair of that moment, and stands for it.
+    # A person's order is about the current pair, and remains in force for it.
     pair = intent.record["settings"]
     finished = replace(finished, stable=pair["stable"], canary=pair["canary"])
     if kind is OrderKind.RESUME:

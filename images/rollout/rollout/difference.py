@@ -94,7 +94,7 @@ def _weight(interval: Interval, *, paired: bool) -> float:
 
 
 def _bad_share(interval: Interval, *, paired: bool) -> float:
-    """Of all requests; of pairs, the share in which just one revision was wrong."""
+    """Return the share of bad requests; of pairs, those with one wrong revision."""
     canary, stable = interval.canary, interval.stable
     total = canary.total if paired else canary.total + stable.total
     return (canary.bad + stable.bad) / total

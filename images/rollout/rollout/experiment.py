@@ -20,15 +20,15 @@ from rollout.status import Status
 
 WHOLE = 100
 KEY = "experiment.json"
-"""In the ConfigMap of the settings (components/delivery/rollout_file.py)."""
+"""Key in the ConfigMap of the settings (components/delivery/rollout_file.py)."""
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """What the cluster has of an experiment at one moment."""
+    """The cluster's state of an experiment at one time."""
 
     plan: Mapping[str, Any]
-    """As the stack wrote it, without times."""
+    """The plan that the stack wrote, without times."""
     window: Window | None
     """None: the treatment has not got its share yet."""
     runs: bool
@@ -54,7 +54,7 @@ class Experiment:
         return ""
 
     def headline(self, server: str) -> str:
-        """Who is compared, with which share, and when."""
+        """Return the compared revisions, with their shares and times."""
         plan = self.plan
         return (
             f"{server}: {plan['treatment']} against {plan['control']} (control), "

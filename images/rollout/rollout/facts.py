@@ -1,4 +1,4 @@
-"""What a verdict rests on: all of it goes into the ledger's entry."""
+"""Inputs of a verdict: all of them are in the ledger's entry."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Ready:
 
 @dataclass(frozen=True)
 class Facts:
-    """Of one step at one moment; times are Unix seconds."""
+    """Facts about one step at one time; times are Unix seconds."""
 
     now: int
     begun: int
@@ -29,14 +29,14 @@ class Facts:
     step: int
     weight: int
     ready: Ready | None
-    """None: not known."""
+    """None: unknown."""
     counts: Mapping[str, Series] | None
     """By gate, whole intervals since the step began; None: they could not be read."""
     mirror: int = 0
     """Percent of the requests that are copied to the canary."""
 
     def plain(self) -> dict[str, Any]:
-        """As JSON without fractions."""
+        """Return JSON data without fractions."""
         ready, counts = self.ready, self.counts
         mirror = {"mirror": self.mirror} if self.mirror else {}
         return mirror | {
@@ -53,7 +53,7 @@ class Facts:
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Facts:
-        """What `plain` gave; KeyError, TypeError or ValueError for anything else."""
+        """Parse the result of `plain`; KeyError, TypeError or ValueError otherwise."""
         ready, counts = raw["ready"], raw["counts"]
         return cls(
             **dict(raw)

@@ -21,7 +21,7 @@ from rollout.settings import ErrorsAllowed, Gate, RollbackWhen
 SLOW_INTERVALS = 10
 """Fewest intervals of the slow lane: the bounds hold for many."""
 FAST_FACTOR = 10.0
-"""By which the fast lane asks for more evidence than its share of the errors."""
+"""Factor by which the fast lane needs more evidence than its share of the errors."""
 FAST_MARGINS = 2.0
 """Least difference of the fast lane, in multiples of what is tolerated."""
 LEAST_REQUESTS = 1000
@@ -30,7 +30,7 @@ REQUESTS_BY_MARGIN = 5.0
 
 
 class Call(StrEnum):
-    """What one gate says."""
+    """One gate's conclusion."""
 
     PROMOTE = "promote"
     HOLD = "hold"
@@ -39,7 +39,7 @@ class Call(StrEnum):
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a gate says, with the figures that it rests on; shares, not points."""
+    """A gate's conclusion, with its figures; shares, not points."""
 
     gate: str
     call: Call
@@ -94,7 +94,7 @@ class Sums:
         self._count(interval)
 
     def add_gap(self, group: Interval, others: Interval) -> None:
-        """Of a group and everybody else: who made the bad ones is no question there."""
+        """For a group and all others, the fast lane does not apply."""
         self.contrast.add_both(group, others)
         self._count(group)
 
@@ -180,7 +180,7 @@ def judge(
     gates: int,
     min_intervals: int,
 ) -> Judgement:
-    """What a gate says of all its intervals."""
+    """Return a gate's judgement of all its intervals."""
     limits = Limits.of(allowed, gates)
     missing = gate.min_coverage > 0 and series.coverage is None
     coverage = 0.0 if missing else series.coverage
@@ -203,7 +203,7 @@ def _sums(gate: Gate, series: Series, *, only_due: bool) -> Sums:
 
 
 def of_all(judgements: Sequence[Judgement]) -> tuple[Call, str]:
-    """What the gates say together: any rolls back, all promote."""
+    """Combine the gates: any can roll back, all must promote."""
     for call in (Call.ROLLBACK, Call.HOLD):
         found = [it for it in judgements if it.call is call]
         if found:

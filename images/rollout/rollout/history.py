@@ -1,7 +1,7 @@
-"""How the bounds of each gate have closed in since the step began.
+"""History of each gate's bounds since the step began.
 
-They follow from the counts, so a controller that starts anew shows the same. The counts
-are as they are now: a label that came late has changed the interval of its prediction.
+It follows from the counts, so a restarted controller shows the same. The counts are the
+current ones: a late label has changed the interval of its prediction.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rollout.gate import Limits
 from rollout.settings import Gate, Settings
 
 MOST_POINTS = 48
-"""Of a gate: what a chart can show, however many intervals there are."""
+"""Maximum points of a gate: enough for a chart, however many intervals there are."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Point:
     """A gate's figures after some intervals; shares, not points."""
 
     end: int
-    """Of the newest interval, in Unix seconds."""
+    """End of the newest interval, in Unix seconds."""
     intervals: int
-    """That count so far."""
+    """Number of intervals that count so far."""
     estimate: float
     lower: float
     upper: float
@@ -37,7 +37,7 @@ class Point:
 def points(
     settings: Settings, counts: Mapping[str, Series]
 ) -> dict[str, tuple[Point, ...]]:
-    """By gate, the oldest first; the last point has the figures of its judgement."""
+    """Return the points by gate, the oldest first; the last one is the judgement's."""
     return {
         gate.name: tuple(_of_gate(gate, counts[gate.name], settings))
         for gate in settings.gates

@@ -1,4 +1,4 @@
-"""What there is to see of rollouts as metrics; `target` is the model server."""
+"""Metrics of rollouts; `target` is the model server."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class MetricsCollector(Collector):
 
 
 def _of_status(watched: Mapping[str, Watched]) -> Iterator[Metric]:
-    """How far each rollout has come; absent before it has begun."""
+    """Metrics of each rollout's progress; absent before it has begun."""
     phases = GaugeMetricFamily(
         "rollout_phase", "1 for the phase that it is in.", labels=["target", "phase"]
     )

@@ -130,7 +130,7 @@ def _gap_tally(what: What, cells: Sequence[int]) -> Tally:
 
 
 def _group(cohorts: Cohorts, one: Counted) -> Sequence[int]:
-    """Of a group that the monitor withholds, nothing."""
+    """Return the counts of a group; none if the monitor withholds it."""
     groups = one["groups"].get(cohorts.attribute, {})
     found: Sequence[int] = groups.get(cohorts.group, [0] * 4)
     return found

@@ -41,7 +41,7 @@ that gets copies has 0: no caller may get its answers."""
 
 @dataclass(frozen=True)
 class Place:
-    """Where a revision is: names of objects in the rollout's namespace."""
+    """Objects of a revision: their names in the rollout's namespace."""
 
     service: str
     deployment: str
@@ -159,7 +159,7 @@ def read_route(
 
 
 def _agreed(found: Sequence[dict[str, int]]) -> dict[str, int]:
-    """What all rules say; nothing if they differ."""
+    """Return the value that all rules have; nothing if they differ."""
     return found[0] if found and all(it == found[0] for it in found) else {}
 
 

@@ -1,4 +1,4 @@
-"""What readers are told of a rollout: the page `/rollouts/SERVER`, as JSON."""
+"""A rollout's data for readers: the page `/rollouts/SERVER`, as JSON."""
 
 from __future__ import annotations
 

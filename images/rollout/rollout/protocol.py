@@ -21,7 +21,7 @@ from rollout.status import Order, OrderKind, Phase, Status
 
 Result = TypeVar("Result")
 MOST_ACTIONS = 20
-"""In one tick; more would mean that two sides undo each other's work."""
+"""Maximum actions in one tick; with more, two sides would undo each other's work."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 
 STRENGTH = 1000.0
-"""Of the beta distribution: about how far from the design shares are looked for."""
+"""Parameter of the beta distribution: how far from the design the test looks."""
 ALARM = 1000.0
 """Evidence that blocks a promotion: a chance of 0.1 % if the shares are right."""
 

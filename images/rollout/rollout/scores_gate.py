@@ -20,7 +20,7 @@ def judge(
     gates: int,
     min_intervals: int,
 ) -> Judgement:
-    """What the gate says of the intervals that are due."""
+    """Return the gate's judgement of the intervals that are due."""
     limits, distance = Limits.of(allowed, gates), Distance()
     totals = [0, 0]
     for one in (it for it in series.scores if series.is_due(it.start)):

@@ -27,7 +27,7 @@ class Route:
     """Annotation that orders and called-off decisions change, so that writes which are
     under way lose."""
     stale: bool = False
-    """Whether its rules were made from others than the stack's newest."""
+    """Whether its rules were written from an older version of the stack's."""
     mirrors: Mapping[str, int] = field(default_factory=dict)
     """Percent of the requests that are copied, by revision."""
 
@@ -56,7 +56,7 @@ class Seen:
     """None: no rollout has begun."""
     status_version: str = ""
     ready: Ready | None = None
-    """None: not known."""
+    """None: unknown."""
     counts: Mapping[str, Series] | None = field(default=None)
     """By gate, whole intervals since the step began; None: they could not be read."""
     recorded: bool = False

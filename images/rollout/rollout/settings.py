@@ -17,7 +17,8 @@ MOST_ROWS = 20_000
 object of Kubernetes has room for 1 MiB."""
 
 MOST_INTERVALS = 10_900
-"""Of a step: Prometheus gives 11,000 points of a series, some before the step."""
+"""Maximum intervals of a step: Prometheus returns 11,000 points of a series, some of
+them before the step."""
 
 
 class RollbackWhen(StrEnum):
@@ -35,7 +36,7 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True)
 class ErrorsAllowed:
-    """How often the gates of one step may be wrong."""
+    """Allowed error rates of the gates of one step."""
 
     false_rollback: float = 0.05
     false_promotion: float = 0.05
@@ -58,7 +59,7 @@ class Counters:
 
 @dataclass(frozen=True)
 class Gate:
-    """What is counted, and what is tolerated; shares of 1."""
+    """The counted value and the tolerance; shares of 1."""
 
     name: str
     tolerate: float
@@ -68,7 +69,7 @@ class Gate:
     min_coverage: float = 0.0
     """Share of predictions with labels, below which the gate holds."""
     counters: Counters = Counters()
-    """Of the bad requests, or of the good ones if `of_good`."""
+    """Counters of the bad requests, or of the good ones if `of_good`."""
     of_good: bool = False
     """The counters count the good ones: a bucket of a latency histogram does."""
     cohorts: Cohorts | None = None
@@ -82,7 +83,7 @@ class Gate:
         return {What.SCORES: 4}.get(self.cohorts.what, 1 + self.cohorts.what.is_gap)
 
     def length(self, settings: Settings) -> int:
-        """Of its intervals, in seconds."""
+        """Return the length of its intervals, in seconds."""
         return (
             self.cohorts.interval_seconds if self.cohorts else settings.interval_seconds
         )
@@ -115,14 +116,14 @@ class Settings:
     errors_allowed: ErrorsAllowed = ErrorsAllowed()
     sample_ratio: bool = True
     total: Counters = Counters()
-    """Of all requests."""
+    """Counters of all requests."""
     shadow_percent: int = 0
     """Share of the requests that is copied to the canary before the first step; 0: it
     gets no copies."""
 
     @property
     def generation(self) -> str:
-        """Which settings these are: the digest of their JSON."""
+        """Return the identity of these settings: the digest of their JSON."""
         text = json.dumps(self.plain(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

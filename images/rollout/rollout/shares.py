@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from rollout.decided import Decided
 
 SETTLED_SECONDS = 60
-"""From a decision until every proxy has its weights: meanwhile callers may meet both
+"""Seconds until every proxy has new weights: meanwhile, callers may meet both
 revisions, and one request on the other revision excludes a caller from the report."""
 
 

@@ -1,4 +1,4 @@
-"""What a rollout has come to: read and written with its resourceVersion."""
+"""The state of a rollout: read and written with its resourceVersion."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Phase(StrEnum):
 
 
 class OrderKind(StrEnum):
-    """What a person may ask for."""
+    """The kinds of a person's orders."""
 
     PAUSE = "pause"
     PROMOTE = "promote"
@@ -32,7 +32,7 @@ class OrderKind(StrEnum):
 
 @dataclass(frozen=True)
 class Order:
-    """What a person has asked for, by `slipway rollout`."""
+    """A person's order, from `slipway rollout`."""
 
     number: int
     """Counts up; 1 is the first."""
@@ -42,7 +42,7 @@ class Order:
     time: int
     """Unix seconds."""
     weight: int = 100
-    """Of `promote`: the canary's percent of the requests."""
+    """For `promote`: the canary's percentage of the requests."""
 
     @property
     def stands(self) -> bool:
@@ -122,7 +122,7 @@ class Status:
         return order if stands else None
 
     def is_of(self, stable: str, canary: str) -> bool:
-        """Whether this is about that pair; a pair that is not known is any."""
+        """Return whether this is about that pair; an unknown pair matches any."""
         mine = (self.stable, self.canary)
         return not any(mine) or mine == (stable, canary)
 
@@ -131,12 +131,12 @@ class Status:
         return self.order.number if self.order else 0
 
     def plain(self) -> dict[str, Any]:
-        """As JSON without fractions."""
+        """Return JSON data without fractions."""
         return asdict(self)
 
     @classmethod
     def of(cls, raw: dict[str, Any]) -> Status:
-        """What `plain` gave; KeyError, TypeError or ValueError for anything else."""
+        """Parse the result of `plain`; KeyError, TypeError or ValueError otherwise."""
         intent, order = raw["intent"], raw["order"]
         return cls(
             **raw

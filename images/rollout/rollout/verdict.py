@@ -1,7 +1,7 @@
-"""What the facts of a step say: go on, wait, or take the canary back.
+"""The conclusion from a step's facts: continue, wait, or roll back.
 
-Missing data holds, and so does everything that makes a comparison doubtful. Only harm,
-a canary without a ready replica, and the deadline take it back.
+Missing data hold the rollout, and so does everything that makes a comparison doubtful.
+Only harm, a canary without a ready replica, and the deadline roll it back.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rollout.settings import Gate, Settings
 
 
 class Verdict(StrEnum):
-    """What follows from the facts, or from a person's word."""
+    """The conclusion from the facts, or from a person's order."""
 
     PROMOTE = "promote"
     SHADOW = "shadow"
@@ -138,7 +138,7 @@ def _doubt(settings: Settings, facts: Facts) -> str:
             return f"{one.name}: there are no counts"
         series = facts.counts[one.name]
         if one.cohorts:
-            # As late as their labels, whose coverage is judged.
+            # As old as their labels, whose coverage is checked.
             if text := facts.silent(series, one.cohorts):
                 return f"{one.name}: {text}"
             continue
@@ -156,7 +156,7 @@ def _doubt(settings: Settings, facts: Facts) -> str:
 
 
 def _lacks_labels(settings: Settings, facts: Facts) -> bool:
-    """Whether cohorts are due and too few of their predictions have labels."""
+    """Return whether cohorts are due and too few of their predictions have labels."""
     counts = facts.counts or {}
     gates = _gates(settings, facts)
     due = [(it, counts[it.name]) for it in gates if it.name in counts]

@@ -1,4 +1,4 @@
-"""What each rollout's pages and metrics are made from."""
+"""The data of each rollout's pages and metrics."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from rollout.verdict import Outcome
 
 @dataclass(frozen=True)
 class Known:
-    """What the stack wants, and what the route does."""
+    """The stack's settings, and the state of the route."""
 
     settings: Settings
     route: Route
     plan: Mapping[str, Any] | None = None
-    """Of the experiment that the rollout carries out."""
+    """Plan of the experiment that the rollout carries out."""
 
 
 @dataclass
@@ -29,14 +29,14 @@ class Watched:
 
     outcome: Outcome | None = None
     status: Status | None = None
-    """As it was read last."""
+    """The object as last read."""
     ticked: float = 0.0
     """Unix seconds of the last tick that came to its end."""
     looked: float = 0.0
     """Unix seconds of the last tick, those that failed too."""
     errors: int = 0
     is_failing: bool = False
-    """Whether the last tick failed, so that all else is of an earlier one."""
+    """Whether the last tick failed, so that all other data are older."""
     seen: Known | None = None
     """None: settings or route could not be read."""
     history: Mapping[str, tuple[Point, ...]] = field(default_factory=dict)

@@ -16,17 +16,17 @@ PHASES = {Phase.PROMOTED: "promoted", Phase.BACK: "taken back"}
 
 
 def is_changed(settings: Settings, status: Status | None) -> bool:
-    """Whether the settings are others than those that the rollout began with."""
+    """Return whether the settings differ from those that the rollout began with."""
     return bool(status and status.generation != settings.generation)
 
 
 def is_next(settings: Settings, status: Status | None) -> bool:
-    """Whether the settings name another pair than the rollout that there was."""
+    """Return whether the settings name another pair than the previous rollout."""
     return status is not None and not status.is_of(settings.stable, settings.canary)
 
 
 def headline(settings: Settings, status: Status | None, route: Route) -> str:
-    """Who replaces whom, with which share of the requests, and in which step."""
+    """Return the pair, the shares of the requests, and the step."""
     weight = route.weight(settings)
     share = "?" if weight is None else weight
     copies = route.mirror(settings)
@@ -50,7 +50,7 @@ def notes(settings: Settings, status: Status | None) -> Iterator[str]:
 
 
 def _phase(settings: Settings, status: Status | None) -> str:
-    """Of the settings as they are now; empty for a rollout by others."""
+    """Return the phase for the current settings; empty for other settings."""
     if status is None or is_changed(settings, status):
         return ""
     if status.phase in PHASES:
@@ -69,7 +69,7 @@ def moment(seconds: int) -> str:
 
 
 def counted(one: Mapping[str, Any]) -> str:
-    """What a gate has counted; `one` is a judgement as record.plain gives it."""
+    """Return a gate's counts; `one` is a judgement as record.plain gives it."""
     canary, stable = (
         f"{bad} of {total}"
         for bad, total in zip(one["bad"], one["requests"], strict=True)
@@ -78,7 +78,7 @@ def counted(one: Mapping[str, Any]) -> str:
 
 
 def difference(one: Mapping[str, Any], tolerate: float) -> str:
-    """How much worse the canary is, and what is tolerated."""
+    """Return how much worse the canary is, and the tolerance."""
     estimate, lower, upper = (
         _points(float(one[name])) for name in ("estimate", "lower", "upper")
     )
