@@ -50,7 +50,7 @@ stopped = threading.Event()
 
 @dataclass(frozen=True)
 class Config:
-    """Where rules come from and where they go."""
+    """Source and destination of the rules."""
 
     namespace: str
     selector: str = "slipway.dev/prometheus-rules=true"
@@ -135,7 +135,7 @@ def write(path: Path, text: str) -> None:
 
 
 def problem(folder: Path, text: str) -> str:
-    """What promtool has against a rule file; empty if nothing."""
+    """Return promtool's error about a rule file; empty if there is none."""
     candidate = folder / ".candidate"
     candidate.write_text(text)
     try:
@@ -255,7 +255,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def healthy(config: Config) -> bool:
-    """Whether the loop has turned lately."""
+    """Return whether the loop has run recently."""
     heartbeat = config.folder / HEARTBEAT
     limit = 2 * config.watch_seconds + 2 * TIMEOUT_SECONDS + RELOAD_ATTEMPTS
     return heartbeat.is_file() and time.time() - heartbeat.stat().st_mtime < limit

@@ -27,7 +27,7 @@ from policy_agent.nft import Nft, NftError
 
 
 def is_orphaned(api: Api, owner: str) -> bool:
-    """Whether the DaemonSet is gone or going; False where that cannot be known."""
+    """Return whether the DaemonSet is deleted or being deleted; False if unknown."""
     try:
         metadata = api.get(owner)["metadata"]
     except ApiError as error:

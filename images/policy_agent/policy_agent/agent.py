@@ -143,7 +143,7 @@ class Agent:
 
     @property
     def pending_seconds(self) -> float:
-        """How long the newest state has waited to be in force."""
+        """Return how long the newest state has waited to be applied."""
         if not self.state.is_complete or self._version == self.state.version:
             return 0.0
         return time.monotonic() - self.state.changed_at

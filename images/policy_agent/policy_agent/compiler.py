@@ -24,7 +24,7 @@ from policy_agent.rules import Network, Ports, Rule, Rules, Ruleset, Side
 
 @dataclass(frozen=True)
 class Peers:
-    """Whom one rule names: None is anybody."""
+    """The peers that one rule names; None is any peer."""
 
     networks: frozenset[Network] | None
     pods: tuple[Pod, ...]

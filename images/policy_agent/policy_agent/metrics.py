@@ -1,4 +1,4 @@
-"""What the agent counts, as metrics."""
+"""The agent's metrics."""
 
 from __future__ import annotations
 

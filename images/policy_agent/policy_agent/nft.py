@@ -32,7 +32,7 @@ class Nft:
     program: tuple[str, ...] = ("nft",)
 
     def apply(self, table: Table) -> None:
-        """All of it at once or, with NftError, nothing."""
+        """Apply all of it at once or, with NftError, nothing."""
         self._run("-f", "-", text=table.text)
 
     def refused(self, mark: str, *, version: int = 4) -> list[Refused] | None:
@@ -73,7 +73,7 @@ class Nft:
 
 
 def _protocol(value: object) -> str:
-    """By its name; nft prints a number where it knows none."""
+    """Return the protocol's name; nft prints a number if it knows none."""
     numbers = {6: "TCP", 17: "UDP", 132: "SCTP"}
     return (
         numbers.get(value, str(value).upper())

@@ -11,14 +11,14 @@ from policy_agent.rules import Network, Ports, Rule, Rules, Ruleset
 
 TABLE = "slipway_policy"
 REMEMBERED_SECONDS = 60
-"""How long the kernel remembers who was refused."""
+"""How long the kernel remembers a rejected connection."""
 REMEMBERED = 4096
 PORTED = "{ tcp, udp, sctp }"
 
 
 @dataclass(frozen=True)
 class Family:
-    """How nft writes one version of IP."""
+    """nft's notation for one version of IP."""
 
     version: int
     match: str

@@ -1,4 +1,4 @@
-"""What of Kubernetes' objects matters to policies, and label selectors."""
+"""The relevant parts of Kubernetes' objects for policies, and label selectors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Pod:
     node: str
     labels: Mapping[str, str]
     addresses: tuple[str, ...]
-    """Of both families where the cluster has two."""
+    """Addresses of both families if the cluster has two."""
     ports: tuple[tuple[str, str, int], ...] = ()
     """(name, protocol, number) of the container ports that have a name."""
 
@@ -69,7 +69,7 @@ def pod(content: Object) -> Pod | None:
         addresses = (status["podIP"],)
     if not addresses or spec.get("hostNetwork") or status.get("phase") in FINISHED:
         return None
-    # Of init containers, those that stay (sidecars) listen beside the others.
+    # Of init containers, only those that keep running (sidecars) have ports.
     containers = list(spec.get("containers") or ())
     containers += [
         container
@@ -105,7 +105,7 @@ def policy(content: Object) -> Policy:
 
 
 def matches(selector: Object, labels: Mapping[str, str]) -> bool:
-    """Whether a label selector selects; an empty one selects everything."""
+    """Return whether a label selector matches; an empty one selects everything."""
     for key, value in (selector.get("matchLabels") or {}).items():
         if labels.get(key) != value:
             return False

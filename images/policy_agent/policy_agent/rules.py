@@ -26,12 +26,12 @@ class Ports:
 
 @dataclass(frozen=True)
 class Rule:
-    """What is allowed: these peers, on these ports of the destination."""
+    """Allowed connections: these peers, on these ports of the destination."""
 
     peers: frozenset[Network] | None
-    """None: anybody."""
+    """None: any peer."""
     ports: frozenset[Ports] | None
-    """None: all ports of all protocols, those without ports among them."""
+    """None: all ports of all protocols, including those without ports."""
 
     def allows(self, peer: Address, protocol: str, port: int) -> bool:
         if self.peers is not None and not any(
@@ -66,7 +66,7 @@ class Ruleset:
     egress: Mapping[str, Rules] = field(default_factory=dict)
     """Rules by the address of the pod they bind; without an entry it may do all."""
     reasons: Mapping[tuple[str, str], Side] = field(default_factory=dict, compare=False)
-    """By direction and address, for those who ask why."""
+    """By direction and address, for diagnosis."""
 
     def refusals(
         self, source: str, destination: str, protocol: str, port: int

@@ -41,7 +41,7 @@ KINDS = (
 
 
 class State:
-    """What is known; `changed` is set when what matters to rules is another."""
+    """The known objects; `changed` is set when the rules may change."""
 
     def __init__(self) -> None:
         self.changed = threading.Event()
@@ -118,7 +118,7 @@ def follow(api: Api, kind: Kind, state: State, failed: Callable[[], None]) -> No
         except (ApiError, KeyError, TypeError, ValueError) as error:
             failed()
             log(f"{kind.name} cannot be followed: {error}", level="warning")
-            # Whatever was misread is read anew.
+            # All that was misread is read again.
             version = "" if not isinstance(error, ApiError) else version
             time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 (no secret)
             pause = min(2 * pause, RETRY_SECONDS[1])

@@ -22,7 +22,7 @@ class Held:
     """One request that arrives or waits; two may look the same and are not."""
 
     taken_bytes: int
-    """What has arrived of it: its head, and its body so far."""
+    """Bytes that have arrived: its head, and its body so far."""
     until: float
     is_whole: bool = True
     """Whether all of it has arrived: only then it waits for a pod."""
@@ -60,7 +60,7 @@ class Buffer:
         return True
 
     def complete(self, held: Held, now: float) -> None:
-        """All of it has arrived: its wake budget begins."""
+        """Mark it as complete: its wake budget begins."""
         held.is_whole, held.until = True, now + self._seconds
 
     def hold(

@@ -25,11 +25,11 @@ class Found:
     addresses: set[str] = field(default_factory=set)
     """Addresses of its ready pods."""
     covered: bool = False
-    """Whether this waker's endpoint is among the Service's."""
+    """Whether this waker's endpoint is in the Service."""
 
 
 class Cluster:
-    """What the API server has of the models' namespace."""
+    """The API server's objects in the models' namespace."""
 
     def __init__(self, api: AsyncApi, pod: Pod) -> None:
         self._api, self._pod = api, pod
@@ -68,7 +68,7 @@ class Cluster:
         return found, orphans
 
     async def is_gone(self, deployment: str) -> bool:
-        """Whether a Deployment is gone or going; False where that is not known."""
+        """Return whether a Deployment is deleted or being deleted; False if unknown."""
         try:
             found = await self._api.get(f"{self._deployments}/{deployment}")
         except ApiError as error:
@@ -131,7 +131,7 @@ class Cluster:
         return items
 
     async def _change(self, method: str, path: str, body: Object | None = None) -> bool:
-        """Whether there is such a thing; ApiError for any other refusal."""
+        """Return whether the object exists; ApiError for any other rejection."""
         try:
             await self._api.ask(method, path, body)
         except ApiError as error:

@@ -1,6 +1,6 @@
-"""How many connections there may be, and how long one may leave open what it wants.
+"""Limits on the number of connections, and on their time for an incomplete request.
 
-Requests that are under way have their own bounds (buffer.py).
+Requests in progress have separate limits (buffer.py).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LOG_INTERVAL_SECONDS = 60.0
 
 
 class Bound:
-    """How many connections callers may have; probes and metrics have their own port."""
+    """Limits on callers' connections; probes and metrics have a separate port."""
 
     def __init__(self, held: int) -> None:
         """`held`: requests that may be held at once, which all have one."""

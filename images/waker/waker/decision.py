@@ -34,7 +34,7 @@ class Seen:
     waiting: int
     """Requests that the waker holds or forwards now."""
     idle: bool
-    """Whether the model's pods have counted nothing for long enough."""
+    """Whether the model's pods have counted no request for long enough."""
 
 
 def decide(seen: Seen, now: float, settle_seconds: float) -> Step:

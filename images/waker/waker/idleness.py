@@ -1,4 +1,4 @@
-"""Whether a model has been idle, by the counters of its own pods."""
+"""Detects an idle model by the counters of its own pods."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Reading:
-    """What one pod's /metrics said."""
+    """Values from one pod's /metrics."""
 
     answered: float
     """Requests answered since the pod started."""
@@ -17,7 +17,7 @@ class Reading:
 
 
 class Idleness:
-    """How long nothing has happened, which only unbroken readings of all pods show."""
+    """Idle time of a model, which only unbroken readings of all pods prove."""
 
     def __init__(self, after_seconds: float, fresh_seconds: float) -> None:
         """fresh_seconds: how old the last round may be when somebody asks."""
@@ -47,7 +47,7 @@ class Idleness:
         self._since, self._answered = None, {}
 
     def idle(self, now: float) -> bool:
-        """Whether nothing has happened for long enough."""
+        """Return whether there was no request for long enough."""
         if self._since is None or now - self._last > self._fresh:
             return False
         # Up to the last round: what came after it nobody has seen.

@@ -20,7 +20,7 @@ ROUND_SECONDS = 1.0
 URGENT_SECONDS = 0.25
 """Between two rounds while requests wait."""
 SETTLE_SECONDS = 10.0
-"""What the gateway may take to learn of an endpoint."""
+"""Time for the gateway to notice a change of endpoints."""
 SILENT_SECONDS = 15.0
 """Without a round for so long the waker is not ready."""
 
@@ -47,7 +47,7 @@ class Keeper:
 
     @property
     def is_ready(self) -> bool:
-        """Whether every model that sleeps is covered, so far as was just seen."""
+        """Return whether every model at zero replicas is covered, as last seen."""
         fresh = time.monotonic() - self.looked_at < SILENT_SECONDS
         bare = any(k.asleep and k.covered_since is None for k in self.kept.values())
         return self.rounds > 0 and fresh and (self._leaving or not bare)

@@ -1,4 +1,4 @@
-"""What the waker knows of one model, and where its requests wait."""
+"""The waker's state of one model, with its waiting requests."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Kept:
         changed.set()
 
     def seen(self, now: float) -> Seen | None:
-        """What to decide by; None where there is no such Deployment."""
+        """Return the inputs of a decision; None if there is no such Deployment."""
         if self.replicas is None:
             return None
         return Seen(

@@ -1,4 +1,4 @@
-"""What the waker counts, as metrics; `target` is the model server they are about."""
+"""The waker's metrics; `target` is the model server."""
 
 from __future__ import annotations
 

@@ -32,8 +32,8 @@ AGAIN_SECONDS = 0.2
 ANSWER_SECONDS = 3600.0
 """The gateway ends requests long before."""
 HEADER_BYTES = 200
-"""Of the objects of one header, beside its text: ten thousand short ones would be
-megabytes."""
+"""Memory of one header's objects, beside its text: ten thousand short headers would
+take megabytes."""
 _HOP_BY_HOP = frozenset(
     {
         b"connection",
@@ -186,7 +186,7 @@ async def _gone(receive: Receive) -> None:
 
 
 def _head_bytes(scope: Message) -> int:
-    """What the request's line and headers take while it is held."""
+    """Return the memory of a held request's line and headers."""
     pairs = scope["headers"]
     texts = sum(len(name) + len(value) for name, value in pairs)
     line = len(scope["raw_path"]) + len(scope["query_string"])

@@ -1,4 +1,4 @@
-"""What pods count, read from their /metrics."""
+"""Reads the counters of pods from their /metrics."""
 
 from __future__ import annotations
 
@@ -88,5 +88,5 @@ async def _read(client: httpx.AsyncClient, url: str) -> Reading | None:
             content += part
             if len(content) > MOST_BYTES:
                 raise ValueError(f"more than {MOST_BYTES} bytes")
-    # Not on the loop's time: whoever answers decides how much there is to parse.
+    # Not in the event loop: the pod decides how much there is to parse.
     return await asyncio.to_thread(reading, content.decode())

@@ -47,7 +47,7 @@ class Pod:
 
     @staticmethod
     def of(environment: Mapping[str, str]) -> Pod:
-        """By the downward API."""
+        """Read the settings from the downward API."""
         names = ("NAMESPACE", "NAME", "UID", "ADDRESS", "NODE")
         return Pod(*(environment[f"POD_{name}"] for name in names))
 

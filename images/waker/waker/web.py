@@ -14,7 +14,7 @@ _TEXT = [(b"content-type", b"text/plain; version=0.0.4")]
 
 
 class Application:
-    """What uvicorn calls for each request."""
+    """The ASGI application."""
 
     def __init__(self, keeper: Keeper, proxy: Proxy, bound: Bound) -> None:
         self._keeper, self._proxy = keeper, proxy
