@@ -75,7 +75,7 @@ class App:
             self.service.refuse(endpoint, fields, error, respond)
         else:
             self.service.infer(endpoint, fields, body, respond)
-            # What was read of it waits in the queue; the text need not.
+            # The parsed content waits in the queue; the text is no longer needed.
             del body
         return await future
 

@@ -17,10 +17,11 @@ from model_server.outputs import Array
 from model_server.tensor import FREE, Tensor
 
 WARM_UP_SIZE = 32
-"""Of a free dimension; image models halve theirs five times and still find a pixel."""
+"""Assumed size of a free dimension; image models halve theirs five times and still have
+a pixel."""
 
 TEXT_BYTES = 49
-"""Of a text's object besides its characters, in CPython 3.11 on 64 bits."""
+"""Size of a text's object besides its characters, in CPython 3.11 on 64 bits."""
 
 Buffer = bytes | Array
 

@@ -1,4 +1,4 @@
-"""How much CPU and memory this container may use: cgroup v2, v1, the affinity."""
+"""CPU and memory limits of this container: cgroup v2, v1, the affinity."""
 
 from __future__ import annotations
 

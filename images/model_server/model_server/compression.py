@@ -15,7 +15,7 @@ from model_server.http import Fields, Headers, Respond
 LEAST_BYTES = 1024
 """An answer smaller than this fits in one packet anyway."""
 THREAD_BYTES = 65536
-"""What takes longer to compress than some milliseconds must not hold up the loop."""
+"""Above this size, a thread compresses, so the loop is not blocked for milliseconds."""
 LEVEL = 1
 
 _WINDOWS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 15}

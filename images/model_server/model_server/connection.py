@@ -34,7 +34,7 @@ GRACE_SECONDS = 1.0
 
 
 class _Start:
-    """What all answers with 200 begin with: the same text for a second."""
+    """Common start of all responses with 200: the same text for a second."""
 
     def __init__(self) -> None:
         self._headers: object = None
@@ -225,7 +225,7 @@ class Connection(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def _beyond(self) -> int:
-        """How many connections are open beyond MAX_CONNECTIONS; below 0: fewer."""
+        """Return the number of connections beyond MAX_CONNECTIONS; below 0: fewer."""
         return len(self.connections) - self.service.config.max_connections
 
     def _fast_path_endpoint(self) -> Endpoint | None:
@@ -246,7 +246,7 @@ class Connection(HttpToolsProtocol):
             self.parser.get_http_version() != "1.1"
         ):
             return None
-        # What must stand once in a head is checked on the long way.
+        # Headers that must appear once in a head are checked in the slow path.
         is_unusual = b"host" not in fields or len(fields) != len(self.headers)
         if is_unusual or b"expect" in fields:
             return None

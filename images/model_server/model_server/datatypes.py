@@ -23,7 +23,7 @@ class Datatype:
 
     @property
     def dtype(self) -> np.dtype[np.generic]:
-        """What numpy holds the packed form as; BF16 is its 16 bits."""
+        """Return numpy's type of the packed form; BF16 is its 16 bits."""
         if self.code in {"?", "O"}:
             return np.dtype(self.code)
         return np.dtype("<" + (self.wire or self.code))
@@ -34,7 +34,7 @@ class Datatype:
 
     @property
     def is_packed(self) -> bool:
-        """Whether every value takes the same bytes; texts do not."""
+        """Return whether every value takes the same number of bytes; texts do not."""
         return self.code != "O"
 
 

@@ -70,7 +70,7 @@ class Endpoint:
             (b"x-model-version", manifest.version.encode()),
         ]
 
-        # Of an answer with 200; `%` fills it with the request's id and the length.
+        # For a response with 200; `%` fills in the request's id and the length.
         fixed = b"".join(b"%b: %b\r\n" % header for header in self.headers)
         self.head = (
             fixed.replace(b"%", b"%%") + b"x-request-id: %b\r\ncontent-length: %d\r\n"

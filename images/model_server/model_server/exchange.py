@@ -1,4 +1,4 @@
-"""What stands for a request of the short way before uvicorn's protocol."""
+"""A request of the fast path, in the form that uvicorn's protocol uses."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""What stands in the log for a feature's value where the policy keeps no value.
+"""Codes in the log for features whose values the policy does not keep.
 
-Each turns a value into JSON text. A code is made once for each value of a batch.
+Each function converts a value to JSON text. A code is computed once for each value of a
+batch.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ import hmac
 import math
 
 HASH_DIGITS = 32
-"""Of the 64 hexadecimal digits: 128 bits, so no two values of a feature meet."""
+"""Length of a code, out of 64 hexadecimal digits: 128 bits, so no two values of a
+feature collide."""
 NULL = b"null"
 
 

@@ -1,4 +1,4 @@
-"""What is logged of features, as members of JSON objects: prepared once a model."""
+"""Logged features, as members of JSON objects: prepared once per model."""
 
 from __future__ import annotations
 

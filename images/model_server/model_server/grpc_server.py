@@ -36,15 +36,16 @@ MAX_STREAMS = 128
 PING_SECONDS = 60.0
 PING_TIMEOUT_SECONDS = 20.0
 SETTLE_SECONDS = 2.0
-"""How long a stop waits for a client to say that it has heard of it."""
+"""Time that a shutdown waits for a client's acknowledgement."""
 LEAST_PING_SECONDS = 5.0
-"""How far apart a client's pings must be, by the README. The usual 10 s may shrink on
-their way; gRPC's own least is 5 minutes, and 2 hours where no call is under way."""
+"""Minimum interval of a client's pings, by the README. The usual 10 s may shrink in
+transit; gRPC's own minimum is 5 minutes, and 2 hours without a call in progress."""
 CHECK_SECONDS = 0.02
-"""How often a stop looks whether the last connection has ended."""
+"""Interval at which a shutdown checks whether the last connection has ended."""
 BACKLOG = 2048
 TURNS = 5
-"""Of the event loop: accept, make the connection, read; and two to spare."""
+"""Iterations of the event loop: accept, create the connection, read; and two to
+spare."""
 
 Method = Callable[[GrpcCall, bytes], None]
 

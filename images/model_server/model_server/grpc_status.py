@@ -35,7 +35,7 @@ _BY_STATUS = {
 }
 _SHOWN = frozenset(range(0x20, 0x7F)) - {ord("%")}
 HEAD = b"\x88" + b"\x0f\x10\x10application/grpc"
-"""What every answer begins with: 200 and the content type, by the static table."""
+"""Start of every response: 200 and the content type, by the static table."""
 OK = literal(b"grpc-status", b"0")
 
 

@@ -1,4 +1,4 @@
-"""What of HTTP the transports and the service share: types, header rules."""
+"""Shared HTTP parts of the transports and the service: types, header rules."""
 
 from __future__ import annotations
 

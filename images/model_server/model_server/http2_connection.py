@@ -24,7 +24,7 @@ from model_server.http2_receiving import Http2Receiving, Open
 
 KEEPALIVE = b"keepaliv"
 SHUTDOWN = b"shutdown"
-"""What our pings say: the client's answer repeats it."""
+"""Payload of our pings: the client's response repeats it."""
 
 
 class Http2Connection(Http2Receiving, asyncio.Protocol):

@@ -53,7 +53,7 @@ class Code(IntEnum):
 
 
 class ConnectionFaultError(Exception):
-    """What a peer must not do: its connection ends with the code and the reason."""
+    """A peer's protocol violation: its connection ends with the code and the reason."""
 
     def __init__(self, code: Code, reason: str) -> None:
         super().__init__(reason)

@@ -14,12 +14,12 @@ from model_server.http2_frames import Code, ConnectionFaultError
 
 CACHED_BLOCKS = 64
 CACHED_BYTES = 1024
-"""How many blocks of a connection are kept, and how long one may be."""
+"""Number of cached header blocks of a connection, and maximum length of one."""
 LIST_TIMES = 4
 """A list longer than allowed costs its request; so many times longer, the connection:
 hpack reads no further then, and the tables of both sides are no longer the same."""
 ENTRY_BYTES = 32
-"""What a header counts beyond its text (RFC 7541, section 4.1)."""
+"""Overhead of a header beyond its text (RFC 7541, section 4.1)."""
 _CONNECTION = frozenset(
     (b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding")
 ) | {b"upgrade"}

@@ -1,4 +1,4 @@
-"""What one HTTP/2 connection may ask of the server."""
+"""Limits of one HTTP/2 connection."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ class Http2Limits:
     ping_seconds: float
     ping_timeout_seconds: float
     settle_seconds: float
-    """How long a client that was told to leave has to answer a ping."""
+    """Time for a client that was asked to leave to acknowledge a ping."""
 
     @property
     def stream_window_bytes(self) -> int:
-        """What a client may send of one stream; enough for all that is ever read."""
+        """Return a stream's window in bytes; enough for the largest message."""
         return min(self.max_body_bytes + FIRST_WINDOW_BYTES, MAX_WINDOW_BYTES)
 
     @property
     def settings(self) -> dict[Setting, int]:
-        """What the connection begins with announcing."""
+        """Return the settings that the connection announces first."""
         return {
             Setting.MAX_CONCURRENT_STREAMS: self.max_streams,
             Setting.INITIAL_WINDOW_SIZE: self.stream_window_bytes,

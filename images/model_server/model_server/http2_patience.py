@@ -11,9 +11,9 @@ from model_server.http2_frames import Code, ConnectionFaultError
 
 BURST = 1000
 PER_SECOND = 33
-"""As nghttp2 allows resets of streams (its option stream_reset_rate_limit)."""
+"""Same as nghttp2's limit for stream resets (its option stream_reset_rate_limit)."""
 MAX_PING_STRIKES = 2
-"""As gRPC allows (its argument grpc.http2.max_ping_strikes)."""
+"""Same as gRPC's limit (its argument grpc.http2.max_ping_strikes)."""
 
 
 class Patience:

@@ -36,16 +36,17 @@ OTHER_SIZE_TOLERANCE = 1e-3
 OTHER_SIZE_FLOOR = 1e-6
 """Relative to the largest number of the row's answer, but for the floor."""
 ROWS_OFF_BY_ROUNDING = 1
-"""So many rows may lie on a step of the model and fall to the other side."""
+"""Number of rows that may lie on a threshold of the model and fall to the other
+side."""
 BF16_PRECISION = 2.0**-7
 SHOWN_VALUES = 3
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found: `problems` name the outputs that depend on other rows.
+    """The result: `problems` name the outputs that depend on other rows.
 
-    `doubt` says why nothing could be found out; then rows may not share a run either.
+    `doubt` says why there is no result; then rows may not share a run either.
     """
 
     problems: list[str] = field(default_factory=list)
@@ -75,7 +76,7 @@ def examine(model: Model, given: Sequence[Row], largest: int) -> Finding:
     except _OtherSizesError:
         return Finding(doubt="its outputs have other sizes in other runs")
     except ModelError as error:
-        # Where every run is of one row, nobody needs one of two.
+        # If every run has one row, no run of two is needed.
         return Finding(error.problems if largest > 1 else [])
 
 

@@ -26,7 +26,8 @@ LOG_FLUSH_SECONDS = 2.0
 SAMPLE_SECONDS = 1.0
 CHECK_SECONDS = 0.25
 TURNS = 5
-"""Of the event loop, for a connection: accept, make it, read; and two to spare."""
+"""Iterations of the event loop for a connection: accept, create it, read; and two to
+spare."""
 
 logger = logging.getLogger("model_server")
 

@@ -1,4 +1,4 @@
-"""Whether nested lists that are read in blocks are of a shape."""
+"""Whether nested lists that are read in blocks have a regular shape."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Levels:
 
     @property
     def size(self) -> int:
-        """How many values the outer list had so far."""
+        """Number of values in the outer list so far."""
         return self._open[0]
 
     def flat(self, block: Block) -> list[Any]:

@@ -16,7 +16,7 @@ RETRY_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class FileKind:
-    """How the names of files begin, and who may read them."""
+    """A kind of log files: the prefix of their names, and who may read them."""
 
     prefix: str
     mode: int
@@ -83,7 +83,7 @@ class LogFiles:
 
     @property
     def is_due(self) -> bool:
-        """Whether the open file is large or old enough to be finished."""
+        """Return whether the open file is large or old enough to be finished."""
         return self._descriptor >= 0 and (
             self._size >= self._file_bytes
             or time.monotonic() - self._opened_at >= self._file_seconds

@@ -1,4 +1,4 @@
-"""What the prediction log keeps of a model's features: `log` in model.yaml."""
+"""The features that the prediction log keeps: `log` in model.yaml."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def configure(level: str) -> None:
     handler.addFilter(RepeatFilter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
-    # Whatever a client can provoke is counted, not logged.
+    # Events that a client can cause are counted, not logged.
     for name in ("uvicorn", "django.request"):
         logging.getLogger(name).setLevel(logging.ERROR)
 

@@ -63,7 +63,7 @@ class LongList:
 
     @property
     def is_nested(self) -> bool:
-        """Whether its first value is a list."""
+        """Return whether its first value is a list."""
         place = self.start + 1
         while place < self._end:
             part = self._text.part(place, min(place + BLOCK_BYTES, self._end))
@@ -150,7 +150,7 @@ def bytes_before(document: bytes, character: int) -> int:
 
 
 def _is_whole(part: bytes, *, is_first: bool, is_last: bool) -> bool:
-    """Whether a value ends where the part is cut off, and another begins."""
+    """Return whether a value ends where the part is cut off, and another begins."""
     return (is_first or part.lstrip(_SPACE)[:1] not in {b"", b",", b"]"}) and (
         is_last or part.rstrip(_SPACE)[-1:] not in {b"", b",", b"["}
     )

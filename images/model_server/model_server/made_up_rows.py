@@ -21,7 +21,7 @@ from model_server.named_rows import Row, different
 from model_server.tensor import Tensor
 
 ROWS = 4
-"""Of each kind."""
+"""Rows of each kind."""
 LEAST = 2
 LOUDNESS = 1000.0
 WORDS = ("a", "b c", "yes", "No", "x1", "", "rather long, with a comma", "ß")
@@ -46,7 +46,7 @@ _SPANS = (
     _Span(10, "whole"),
     _Span(2, "whole"),
 )
-"""From wide to narrow: a model that looks ids up in a table takes those it has."""
+"""From wide to narrow: a model that looks up ids in a table accepts those it has."""
 
 
 def ordinary_rows(manifest: Manifest) -> Iterator[list[Row]]:

@@ -46,7 +46,7 @@ class Histogram:
 
 
 class ModelMetrics:
-    """What is counted for one model."""
+    """Counters of one model."""
 
     def __init__(self, labels: Labels, version: str) -> None:
         self.labels = labels

@@ -31,7 +31,7 @@ _MESSAGES: dict[str, dict[int, str]] = {
     },
     "SparseTensorProto": {1: _TENSOR, 2: _TENSOR},
 }
-"""Where a tensor can stand: message, field, and the message in that field."""
+"""Places of a tensor: message, field, and the message in that field."""
 
 _EXTERNAL_DATA, _DATA_LOCATION, _EXTERNAL = 13, 14, 1
 _KEY, _VALUE = 1, 2

@@ -166,7 +166,7 @@ def _output(tensor: Tensor) -> Json:
         "properties": {
             **_kind(tensor),
             "shape": _list(
-                # What a model finds may be nothing.
+                # A model may find nothing.
                 {"type": "integer", "minimum": 0 if tensor.is_free else 1},
                 rank,
                 rank,

@@ -1,4 +1,4 @@
-"""What a model run gave: arrays, and the same as JSON text once somebody wants it."""
+"""Results of a model run: arrays, and the same as JSON text on demand."""
 
 from __future__ import annotations
 

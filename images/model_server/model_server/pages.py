@@ -1,4 +1,4 @@
-"""What requests that reach no model get: health, metadata, metrics, errors."""
+"""Responses to requests without a model: health, metadata, metrics, errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PLAIN = (b"content-type", b"text/plain; version=0.0.4; charset=utf-8")
 
 @dataclass(frozen=True)
 class Page:
-    """What a GET gives."""
+    """Content of a response to GET."""
 
     status: int
     body: bytes

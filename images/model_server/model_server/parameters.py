@@ -23,7 +23,7 @@ _MOST = 2**64 - 1
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """What the value of a parameter may be: types for us, a schema for documents."""
+    """Types of a parameter's value: Python's types, and a schema for documents."""
 
     words: str
     type: type
@@ -60,8 +60,8 @@ _KNOWN: dict[str, dict[str, _Kind]] = {
     INPUT: {"binary_data_size": _COUNT, "content_type": _CONTENT},
     OUTPUT: {"binary_data": _FLAG, "content_type": _CONTENT},
 }
-"""What is honoured. MLServer's clients send content_type, which names how its own
-server decodes a tensor: for these values as we read it anyway."""
+"""Supported parameters. MLServer's clients send content_type, which names how its own
+server decodes a tensor: only values that match our own decoding."""
 
 _SHARED = "system_shared_memory and cuda_shared_memory"
 _FOREIGN: dict[str, tuple[str, tuple[object, ...]]] = {

@@ -1,7 +1,7 @@
-"""From loaded models to models that may answer: warmed up, examined, compared.
+"""Prepares loaded models for requests: warm-up, examination, comparison.
 
-What a model does when it is run decides here whether it is served, and how. A model
-that is refused takes no other down; a folder that contradicts itself does.
+The behaviour of a model's runs determines whether and how it is served. A rejected
+model does not stop the others; a contradictory folder does.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Prepared:
     model: Model
     run_time: RunTime
     runs_apart: bool
-    """Whether each request runs by itself and whole."""
+    """Whether each request runs separately and whole."""
     examples: int
-    """How many answers of the original model it was compared with."""
+    """Number of the original model's results that it was compared with."""
     doubt: str
     """Why the examination could not decide whether rows may share a run, if so."""
     not_trees: str = ""

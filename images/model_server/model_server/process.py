@@ -1,4 +1,4 @@
-"""What this process uses: CPU share for saturation, figures for /metrics."""
+"""Resource use of this process: CPU share for saturation, values for /metrics."""
 
 from __future__ import annotations
 

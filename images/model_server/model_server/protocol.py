@@ -119,10 +119,10 @@ class Reader:
         large = LargeBody(body, self._tensor_count)
         document = large.document()
         try:
-            # What is left of it is small, so look closer.
+            # The rest of it is small, so look closer.
             return self._read(document, tail, has_booleans=True)
         finally:
-            # That a body is no JSON is told first.
+            # A body that is not JSON is reported first.
             large.check_rest()
 
     def _read(self, document: Any, tail: _Tail | None, has_booleans: bool) -> Inference:

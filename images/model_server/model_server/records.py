@@ -102,7 +102,7 @@ def answered(
 
 
 class RecordForm:
-    """What is the same in all lines of one model."""
+    """The constant parts of all lines of one model."""
 
     def __init__(
         self, manifest: Manifest, revision: str, arm: str, hash_key: bytes = b""

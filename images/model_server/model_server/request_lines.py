@@ -23,7 +23,7 @@ _JOIN_SECONDS = 1.0
 
 
 class Allowance:
-    """So many a second, and at once at most as many as in a second."""
+    """Rate limit per second; at most a second's amount at once."""
 
     def __init__(self, per_second: int, clock: Callable[[], float]) -> None:
         self._per_second, self._clock = per_second, clock
@@ -84,7 +84,7 @@ class RequestLines:
         if held:
             content["held_back"] = held
         if self._thread is None:
-            # Not before: threads do not pass a fork.
+            # Not before: threads do not survive a fork.
             self._thread = Thread(target=self._work, name="request-lines", daemon=True)
             self._thread.start()
         self._waiting.put((level, content))

@@ -1,4 +1,4 @@
-"""How long runs of a model take: measured at start, corrected while it serves."""
+"""Duration of a model's runs: measured at start, corrected while it serves."""
 
 from __future__ import annotations
 

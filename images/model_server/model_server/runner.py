@@ -23,7 +23,7 @@ class RefusedValuesError(Exception):
 
 _ONNX_BFLOAT16 = 16
 _SILENT = 4
-"""Of onnxruntime's levels: its errors come as exceptions, which say the same."""
+"""Log level of onnxruntime: its errors also come as exceptions, with the same text."""
 
 
 def runner(manifest: Manifest, session: onnxruntime.InferenceSession) -> Run:

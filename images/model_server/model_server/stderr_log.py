@@ -1,7 +1,7 @@
-"""What libraries write on standard error becomes lines of the log.
+"""Converts libraries' output on standard error to lines of the log.
 
-onnxruntime and glibc write plain text there from C++; in a container's log it
-stands between the JSON lines and breaks whoever reads them.
+onnxruntime and glibc write plain text there from C++. In a container's log it appears
+between the JSON lines and breaks their readers.
 """
 
 from __future__ import annotations

@@ -33,12 +33,12 @@ class Tensor:
 
     @property
     def is_free(self) -> bool:
-        """Whether a row's shape differs from request to request."""
+        """Return whether a row's shape differs from request to request."""
         return FREE in self.shape[1:]
 
     @property
     def is_fixed(self) -> bool:
-        """Whether every row takes the same bytes."""
+        """Return whether every row takes the same number of bytes."""
         return not self.is_free and DATATYPES[self.datatype].is_packed
 
     @property

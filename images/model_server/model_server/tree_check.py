@@ -1,8 +1,7 @@
-"""Whether two evaluators of a tree ensemble answer alike, on rows that could tell.
+"""Compares two evaluators of a tree ensemble on rows that could show differences.
 
-Beside the rows that the model folder has: numbers on every threshold and right beside
-it, missing and infinite ones, zeros of both signs, the largest and smallest that FP32
-has, and ordinary ones.
+Beside the model folder's rows: numbers on every threshold and next to it, missing and
+infinite ones, zeros of both signs, the largest and smallest of FP32, and ordinary ones.
 """
 
 from __future__ import annotations
@@ -19,11 +18,12 @@ from model_server.runner import Run
 from model_server.tree_graph import NotTreesError
 
 TOLERANCE = 1e-6
-"""Of a score, and this share of it: rounding, in another order where onnxruntime adds
-with several threads."""
+"""Tolerance of a score, and of this share of it: rounding, in another order if
+onnxruntime adds with several threads."""
 LEAST_ROWS, MOST_ROWS, RUN_ROWS = 512, 8192, 256
 SINGLE_ROWS = 8
-"""Of each block, run one by one too: onnxruntime has another way for one row."""
+"""Rows of each block that also run one by one: onnxruntime has a different path for one
+row."""
 _SEED = 20261129
 _ODD = np.array(
     [np.nan, np.inf, -np.inf, 0.0, -0.0, 3.4028235e38, -3.4028235e38, 1e-45, -1e-45],

@@ -19,7 +19,7 @@ from model_server.tree_graph import Attributes, NotTreesError
 
 MOST_TREES = 4096
 MOST_LEAVES = 64
-"""Of a tree: the bits of a word."""
+"""Maximum leaves of a tree: the bits of a word."""
 
 MODES = {
     b"BRANCH_LEQ": np.less_equal,
@@ -148,7 +148,7 @@ class _Tree:
         places = self._places.values()
         children = [node for place in places for node in self._children(place)]
         roots = self._places.keys() - children
-        # So each other node is there and has one parent.
+        # So each other node exists and has one parent.
         if len(roots) != 1 or len(children) != len(self._places) - 1:
             raise NotTreesError(f"tree {self._identity} is no tree")
         self._visit(roots.pop())

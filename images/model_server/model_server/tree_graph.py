@@ -19,11 +19,12 @@ from model_server.onnx_files import BYTES, FIXED32, VARINT, Field, fields, varin
 
 MOST_FILE_BYTES = 8 * 2**20
 MOST_FIELDS = 1_000_000
-"""Of the file: 64-leaf trees that fit into the tables have fewer. A second to read."""
+"""Most fields of the file: 64-leaf trees that fit into the tables have fewer. Reading
+takes a second."""
 
 CLASSIFIER, REGRESSOR = "TreeEnsembleClassifier", "TreeEnsembleRegressor"
 FLOAT, INT64 = 1, 7
-"""Of onnx.proto's TensorProto.DataType."""
+"""Values of onnx.proto's TensorProto.DataType."""
 
 Value = int | float | bytes | list[bytes] | NDArray[np.int64] | NDArray[np.float32]
 Attributes = Mapping[str, Value]
@@ -83,7 +84,7 @@ def _found(nodes: list[_Node], source: str) -> TreeNode:
         kinds = ", ".join(sorted({node.kind for node in nodes})[:5]) or "no node"
         raise NotTreesError(f"the graph is no single tree ensemble, it has {kinds}")
     (tree,) = trees
-    # What each value of the graph is: the input, or an output of the trees.
+    # Meaning of each value of the graph: the input, or an output of the trees.
     known: dict[str, int] = {source: -1}
     for node in nodes:
         if node is tree:

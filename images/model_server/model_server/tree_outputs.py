@@ -1,7 +1,7 @@
-"""What a tree ensemble makes of the sums of its leaves: weights, classes, transforms.
+"""Outputs of a tree ensemble from the sums of its leaves: weights, classes, transforms.
 
-These are the cases in which onnxruntime 1.32 gives what the standard says, and that
-exporters write. `Output` has the numbers of `enum output` in tree_masks.c.
+These are the cases in which onnxruntime 1.32 follows the standard, and that exporters
+write. `Output` has the numbers of `enum output` in tree_masks.c.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from model_server.tree_graph import CLASSIFIER, NotTreesError, TreeNode
 
 MOST_TARGETS = 256
 LARGEST_SUM = 1e30
-"""Of the weights of a row: FP32 ends at 3.4e38, and what is beyond is no number."""
+"""Maximum of a row's weights: FP32 ends at 3.4e38, and larger values are not
+numbers."""
 
 _NODES = {
     "nodes_treeids",
@@ -65,7 +66,7 @@ class Weights:
     bases: NDArray[np.float32]
     divisor: float
     labels: NDArray[np.int64]
-    """By class; the place itself where `texts` has the labels; none of a regression."""
+    """By class; the index itself if `texts` has the labels; empty for a regression."""
     texts: list[str]
 
 

@@ -15,7 +15,8 @@ from model_server.tree_graph import NotTreesError
 from model_server.tree_outputs import Weights
 
 MOST_BYTES = 16 * 2**20
-"""Of all tables of a model. The memory of a server is planned without them."""
+"""Maximum size of all tables of a model. A server's planned memory does not include
+them."""
 
 STEP = 32
 """Bytes of masks that tables.h ANDs at once: lines are filled up to a multiple."""
@@ -25,7 +26,7 @@ Words = np.unsignedinteger[Any]
 
 @dataclass(frozen=True)
 class Tables:
-    """What `tree_masks.Forest` takes; it checks all lengths and indexes again."""
+    """Arguments of `tree_masks.Forest`, which checks all lengths and indexes again."""
 
     columns: int
     trees: int

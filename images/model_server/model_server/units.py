@@ -1,7 +1,7 @@
-"""Whom an experiment assigned: a keyed hash of the header that names the caller.
+"""Callers of an experiment: a keyed hash of the header that identifies them.
 
-The gateway sends a caller to a revision by the same header. The log keeps no value of
-it, only a hash by which the records of one caller are found together.
+The gateway assigns a caller to a revision by the same header. The log has no value of
+it, only a hash that groups the records of one caller.
 """
 
 from __future__ import annotations
