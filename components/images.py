@@ -46,12 +46,12 @@ class ImageError(LookupError):
 
 @dataclass(frozen=True)
 class Lock:
-    """Which lock file a stack reads."""
+    """The lock file that a stack reads."""
 
     file: Path | None = None
     """None: the user's own, or that of `LOCK_VARIABLE`."""
     must_be_named: bool = False
-    """Whether short names mean nothing without a file that the stack names."""
+    """Whether short names require a lock file that the stack names."""
 
 
 @dataclass
@@ -91,7 +91,7 @@ def instead(file: Path) -> Iterator[None]:
 
 
 def lock_file() -> Path:
-    """Where the lock file lies: JSON, short name to full reference."""
+    """Return the path of the lock file: JSON, short name to full reference."""
     chosen = os.environ.get(LOCK_VARIABLE)
     own = Path(chosen) if chosen else paths.state() / "images.lock"
     return _current.instead or _current.lock.file or own

@@ -20,7 +20,7 @@ GATEWAY_TLS_LISTENER = "https"
 MODEL_SERVER = "model-server"
 """app.kubernetes.io/name of every model server, whatever runs in it."""
 MODEL_MONITOR = "model-monitor"
-"""What watches quality, drift and fairness of the models, in their namespace."""
+"""Monitors quality, drift and fairness of the models, in their namespace."""
 MODEL_MONITOR_PORT = 9300
 MODEL_MONITOR_LABELS_PORT = 9301
 """Takes labels and answers nothing else, so that it may be open to many."""
@@ -39,20 +39,20 @@ PREEMPTIBLE = "slipway-preemptible"
 SPARK_JOB = "spark-job"
 """app.kubernetes.io/name of all that belongs to a Spark job."""
 ROLLOUT_CONTROLLER = "rollout-controller"
-"""What moves the weights of revisions, in the models' namespace."""
+"""Changes the weights of revisions, in the models' namespace."""
 ROLLOUT_CONTROLLER_PORT = 9479
 TRAFFIC = "traffic"
 """app.kubernetes.io/component of the HTTPRoutes that it writes."""
 WAKER = "waker"
-"""What holds the requests of models that sleep, in the models' namespace."""
+"""Holds the requests of models at zero replicas, in the models' namespace."""
 WAKER_MANAGER = "waker.slipway.dev"
-"""By what the waker's EndpointSlices say who manages them (images/waker)."""
+"""Manager name in the waker's EndpointSlices (images/waker)."""
 
 KARPENTER = "karpenter"
 """The autoscaler of nodes: its Deployment and its service account."""
 KARPENTER_NAMESPACE = "kube-system"
-"""Where it runs: its publisher's advice, as the API server serves that namespace
-before others. https://karpenter.sh/docs/getting-started/getting-started-with-karpenter"""
+"""Namespace by its publisher's advice, because the API server prioritizes it.
+https://karpenter.sh/docs/getting-started/getting-started-with-karpenter"""
 
 ROUTES_LABEL = "slipway.dev/routes"
 """On a namespace, "true": its HTTPRoutes may attach to the Gateway."""
@@ -111,7 +111,7 @@ def selector(name: str, *, instance: str | None = None) -> dict[str, str]:
 
 
 def scrape_annotations(port: int, path: str = "/metrics") -> dict[str, str]:
-    """What makes Prometheus scrape a pod, in any namespace."""
+    """Return the annotations with which Prometheus scrapes a pod, in any namespace."""
     return {
         "prometheus.io/scrape": "true",
         "prometheus.io/port": str(port),

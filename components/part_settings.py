@@ -36,7 +36,7 @@ class PartSettings(Settings):
 
 
 def image_problems(path: str, image: str) -> Iterator[Problem]:
-    """What is wrong with an image's name."""
+    """Report problems of an image's name."""
     try:
         images.resolve(image)
     except images.ImageError as error:

@@ -19,12 +19,12 @@ PLATFORM = {
 
 
 def is_of_add_ons(namespace: str) -> bool:
-    """Whether service accounts of cluster add-ons are in the namespace."""
+    """Return whether service accounts of cluster add-ons are in the namespace."""
     return namespace.startswith(KUBERNETES_PREFIX)
 
 
 def owner(namespace: str) -> str | None:
-    """What a namespace belongs to; None if models may have it."""
+    """Return the owner of a namespace; None if models may use it."""
     if namespace == "default" or namespace.startswith(KUBERNETES_PREFIX):
         return "Kubernetes"
     return PLATFORM.get(namespace)

@@ -132,7 +132,7 @@ def _is_model(kind: Any) -> bool:
 
 
 def item(annotation: Any) -> Any:
-    """What a mapping, list or tuple holds."""
+    """Return the type of a mapping's, list's or tuple's items."""
     arguments = [a for a in get_args(annotation) if a is not Ellipsis]
     return bare(arguments[-1]) if arguments else None
 

@@ -1,7 +1,7 @@
-"""Which values of a configuration are secrets, and which had to be.
+"""Secret values of a configuration, and values that must be secret.
 
-A secret lies encrypted in a stack file. The engine decrypts it; a run without the
-engine knows only that it is there (`Encrypted`).
+A secret is encrypted in a stack file. The engine decrypts it; a run without the engine
+knows only that it exists (`Encrypted`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from components.setting_problems import bare, fields, item, variants
 NOT_SHOWN = "(not shown)"
 """Stands for a secret value in an error."""
 PLACEHOLDER = "[secret]"
-"""What a rendering has where a secret belongs."""
+"""Placeholder of a secret in a rendering."""
 
 
 class Encrypted(SecretStr):
@@ -52,7 +52,7 @@ class Leaf:
     path: tuple[str, ...]
     value: Any
     kind: Any
-    """What its setting takes; None for what may be anything."""
+    """The type of its setting; None if any value is accepted."""
     known: bool
     """False where there is no such setting."""
 
@@ -62,7 +62,7 @@ class Leaf:
 
     @property
     def must_be_encrypted(self) -> bool:
-        """In plain text it would show a secret, even if it is none that is taken."""
+        """Return whether plain text would show a secret, even an invalid one."""
         return self.value not in (None, "") and holds_secrets(self.kind)
 
 
@@ -72,7 +72,7 @@ def leaves(model: type[BaseModel], raw: Mapping[str, Any]) -> Iterator[Leaf]:
 
 
 def holds_secrets(kind: Any) -> bool:
-    """Whether a setting of this kind is a secret, or has one in it."""
+    """Return whether a setting of this kind is a secret, or contains one."""
     kind = bare(kind)
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return any(holds_secrets(f.annotation) for f in kind.model_fields.values())
@@ -82,7 +82,7 @@ def holds_secrets(kind: Any) -> bool:
 
 
 def has_encrypted(value: Any) -> bool:
-    """Whether some part of the value is encrypted."""
+    """Return whether any part of the value is encrypted."""
     if isinstance(value, Mapping):
         return any(has_encrypted(part) for part in value.values())
     if isinstance(value, list):
@@ -118,7 +118,7 @@ def _part(kind: Any, value: Mapping[str, Any], name: str) -> tuple[Any, bool]:
 
 
 def _variant(kind: Any, value: Mapping[str, Any]) -> Any:
-    """Of several classes the one that the mapping says it is."""
+    """Return the class that the mapping selects."""
     for tag, choice in variants(kind).items():
         for name, field in choice.model_fields.items():
             is_tag = get_origin(field.annotation) is Literal

@@ -114,7 +114,7 @@ def _problems(model: type[BaseModel], error: ErrorDetails) -> Iterator[Problem]:
     reason, fix = setting_problems.explain(model, error)
     value = ABSENT if error["type"] == "missing" else error["input"]
     if error["type"] in ("union_tag_invalid", "union_tag_not_found"):
-        # Of several kinds of a thing: the setting that says which one.
+        # Of several kinds: the setting that selects one.
         location.append(error["ctx"]["discriminator"].strip("'"))
         value = error["ctx"].get("tag", ABSENT)
     yield Problem(

@@ -11,7 +11,7 @@ from components.settings import Problem
 
 
 class _Use(Protocol):
-    """What a container takes of a Secret."""
+    """A container's use of a Secret."""
 
     @property
     def variables(self) -> Mapping[str, str]: ...

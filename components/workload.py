@@ -1,4 +1,4 @@
-"""What the platform's programs have in common: names, labels, rights, policies."""
+"""Common parts of the platform's programs: names, labels, permissions, policies."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ class MigProfile:
 
     name: str
     instances: int
-    """How many of this profile one GPU has room for."""
+    """Number of this profile's slices that fit on one GPU."""
 
     @property
     def slices(self) -> int:
@@ -60,7 +60,7 @@ class Gpu:
     count: int
     """Devices that software sees: a part of a GPU counts as one."""
     memory: int
-    """Of each device, MiB."""
+    """Memory of each device, in MiB."""
     partition: float = 1.0
     """The part of a GPU that each device is: 0.125 of an L4 on g6f.large."""
 
@@ -74,7 +74,7 @@ class Neuron:
     cores: int
     """Of each chip."""
     memory: int
-    """Of each chip, MiB."""
+    """Memory of each chip, in MiB."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class InstanceType:
     """Elastic Fabric Adapters it can have; 0: none."""
     network_cards: int
     network_gbps: float
-    """What the whole instance may send for long, which is not the sum of its cards."""
+    """Sustained bandwidth of the whole instance, which is not the sum of its cards."""
     max_interfaces: int
     """Network interfaces of the default card: those that pods get addresses from."""
     addresses_per_interface: int
@@ -124,7 +124,7 @@ class InstanceType:
 
 @dataclass(frozen=True)
 class Price:
-    """What an instance costs on demand, Linux, shared hosts, without taxes."""
+    """On-demand price of an instance: Linux, shared hosts, without taxes."""
 
     usd_per_hour: float
     as_of: date
@@ -165,7 +165,7 @@ class KnownBad:
     drivers: str
     """The branch: what the driver's version begins with."""
     feature: str
-    """What breaks: `efa` or `mig`."""
+    """The affected feature: `efa` or `mig`."""
     reason: str
     fix: str
     source: str

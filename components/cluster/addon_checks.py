@@ -8,14 +8,14 @@ from typing import Any
 from components.settings import Problem
 
 ENFORCING_MODE = "NETWORK_POLICY_ENFORCING_MODE"
-"""Of the container aws-node.
+"""Environment variable of the container aws-node.
 https://docs.aws.amazon.com/eks/latest/userguide/cni-network-policy-configure.html"""
 PREFIX_DELEGATION = "ENABLE_PREFIX_DELEGATION"
 _CNI = "addons.vpc-cni.configuration"
 
 
 def problems(addons: Mapping[str, Mapping[str, Any]]) -> Iterator[Problem]:
-    """What is wrong with the configurations, by add-on; paths are the cluster's."""
+    """Report problems of the configurations, by add-on; paths are the cluster's."""
     cni = addons.get("vpc-cni", {})
     environment = _part(cni, "env")
     delegates = environment.get(PREFIX_DELEGATION, "true")
@@ -51,5 +51,5 @@ def _part(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 
 def _is_on(value: object) -> bool:
-    """Whether a switch is on: the schema takes strings and booleans."""
+    """Return whether a switch is on: the schema accepts strings and booleans."""
     return str(value).lower() == "true"

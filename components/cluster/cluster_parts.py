@@ -1,4 +1,4 @@
-"""What the checks between the parts of a cluster read."""
+"""The interface of checks between the parts of a cluster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be said about containers' logs in CloudWatch."""
+"""Settings of containers' logs in CloudWatch."""
 
 from __future__ import annotations
 

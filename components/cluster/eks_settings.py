@@ -1,4 +1,4 @@
-"""What can be said about the cluster itself: version, access, add-ons, protection."""
+"""Settings of the cluster itself: version, access, add-ons, protection."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ RoleArn = Annotated[str, AfterValidator(_role)]
 
 
 class AddonSettings(Settings):
-    """What differs from the pinned default of one add-on."""
+    """Differences from the pinned default of one add-on."""
 
     version: AddonVersion | None = None
     """Full version, for example v1.22.4-eksbuild.3; the pinned one if left out."""

@@ -1,4 +1,4 @@
-"""Which versions of Kubernetes EKS supports at a day, and what follows from it."""
+"""Kubernetes versions that EKS supports on a date, and the consequences."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def today() -> date:
 
 
 def problems(version: str, *, extended_support: bool, day: date) -> Iterator[Problem]:
-    """What is wrong with the version at this day; paths are those of EksSettings."""
+    """Report problems of the version on this date; paths are those of EksSettings."""
     known = _known(version)
     if known is None:
         yield Problem(
@@ -55,7 +55,7 @@ def problems(version: str, *, extended_support: bool, day: date) -> Iterator[Pro
 
 
 def warning(version: str, *, extended_support: bool, day: date) -> str | None:
-    """What to say if support ends within 90 days; None if all is well."""
+    """Return a warning if support ends within 90 days; otherwise None."""
     known = _known(version)
     if known is None:
         return None

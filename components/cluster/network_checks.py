@@ -1,6 +1,6 @@
-"""What is wrong between the network and the rest of a cluster, before anything is made.
+"""Checks between the network and the rest of a cluster, before anything is created.
 
-Paths are those of the cluster's settings: `network.zones` and its like.
+Paths are those of the cluster's settings, such as `network.zones`.
 """
 
 from __future__ import annotations

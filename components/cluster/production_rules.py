@@ -1,4 +1,4 @@
-"""What a cluster must have once production depends on it (`account.production`)."""
+"""Requirements for a cluster in production (`account.production`)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ LEAST_LOG_DAYS = 90
 LEAST_RECORD_DAYS = 30
 """Of connections and of containers' lines, which are many."""
 WIDEST_PREFIX = 16
-"""Of ranges that reach the API server: 65,536 addresses."""
+"""Widest range that may reach the API server: 65,536 addresses."""
 OR_ELSE = "or set account.production: false"
 
 
 def problems(settings: ClusterParts) -> Iterator[Problem]:
-    """Where the settings fall short of production."""
+    """Report where the settings do not meet the requirements."""
     yield from _network(settings)
     yield from _protection(settings)
     yield from _reach(settings)

@@ -1,6 +1,6 @@
-"""What is wrong between the parts of a cluster that are right each by itself.
+"""Checks between the parts of a cluster that are each valid.
 
-Checked before anything is made; paths are those of the stack's settings.
+They run before anything is created; paths are those of the stack's settings.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from components.settings import Problem
 
 
 def problems(settings: ClusterParts) -> Iterator[Problem]:
-    """All of it."""
+    """Report all problems."""
     account, cluster, network = settings.account, settings.cluster, settings.network
     arns = Arns(account.id, account.region)
     yield from storage_names.problems(cluster.name, arns)

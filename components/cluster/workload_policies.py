@@ -1,4 +1,4 @@
-"""What the pods of a service account may read and write: models, logs, images."""
+"""Permissions of a service account's pods: models, logs, images."""
 
 from __future__ import annotations
 

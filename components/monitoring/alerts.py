@@ -20,13 +20,13 @@ BEHIND_SECONDS = 900
 """A finished file that waits longer: records come too late, and disks fill."""
 CYCLES_MISSED = 5
 SLACK_SECONDS = 300
-"""What one cycle may take in addition to its interval."""
+"""Time that one cycle may take in addition to its interval."""
 ARRIVAL_SECONDS = 600
-"""What a record may take until it is seen: file, sending, cycle, scrape."""
+"""Time until a record is counted: file, transfer, cycle, scrape."""
 SEEN_WITHIN = "1h"
 DAYS_WITHOUT_ATTRIBUTIONS = 3
 UNSENT_SECONDS = 1800
-"""By then a webhook was tried four times."""
+"""Time after which a webhook was tried four times."""
 LEAST_HOLD_SECONDS = 10
 
 

@@ -1,4 +1,4 @@
-"""What can be chosen about attributions: of one model, and of the job for all."""
+"""Settings of attributions: for one model, and for the job of all."""
 
 from __future__ import annotations
 

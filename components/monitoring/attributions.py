@@ -25,7 +25,7 @@ CONFIG = "/etc/model-attributions"
 FILE = "config.json"
 TOKEN = "/etc/model-attributions-token/token"  # noqa: S105, where it lies
 LONGEST_SECONDS = 6 * 3600
-"""Of one run, whatever there is to do; days that are left wait for the next."""
+"""Time limit of one run; remaining days wait for the next."""
 RETRIES = 2
 
 

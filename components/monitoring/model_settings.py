@@ -1,4 +1,4 @@
-"""What is watched of one model; the defaults are those of docs/how-to/monitoring.md."""
+"""Monitoring of one model; the defaults are those of docs/how-to/monitoring.md."""
 
 from __future__ import annotations
 

@@ -41,13 +41,13 @@ class Watched:
     buckets: tuple[str, ...] = ()
     """s3://bucket/prefix of those that send them there."""
     intervals: Mapping[str, Any] | None = None
-    """What is counted by interval, for a rollout's gates (components/delivery)."""
+    """Interval counts for a rollout's gates (components/delivery)."""
     experiments: tuple[str, ...] = ()
-    """Of the servers, those with an experiment, whose reports are renewed."""
+    """Servers with an experiment, whose reports are renewed."""
 
 
 def folder(model: str) -> str:
-    """Where the model's folder is mounted."""
+    """Return the mount path of the model's folder."""
     return f"{MODELS}/{model}"
 
 
@@ -70,7 +70,7 @@ def _model(one: Watched) -> dict[str, Any]:
 
 
 def buckets(watched: Sequence[Watched]) -> list[str]:
-    """Where the monitor looks for records, each place once."""
+    """Return the prefixes where the monitor reads records, each once."""
     return sorted({place for one in watched for place in one.buckets})
 
 

@@ -1,4 +1,4 @@
-"""What can be chosen about the model monitor of a stack."""
+"""Settings of a stack's model monitor."""
 
 from __future__ import annotations
 

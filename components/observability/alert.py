@@ -23,7 +23,7 @@ class Alert:
     summary: str
     description: str
     for_seconds: int = 0
-    """How long it must hold without a break; components/observability/holding.py."""
+    """Time for which it must hold continuously; components/observability/holding.py."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Beside the severity: what the alert is about."""
 

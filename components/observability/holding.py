@@ -14,7 +14,7 @@ WATCHED = "rules:watched"
 """1 from a rule group's first evaluation on. Before, nothing was watched: without this,
 the time before a model existed would count as time without the model."""
 POINTS = 30
-"""How many times a condition is looked at within its window, or more often."""
+"""Minimum number of evaluations of a condition within its window."""
 LONGEST_STEP_SECONDS = 60
 """A condition that was not true for so long is noticed in every window."""
 

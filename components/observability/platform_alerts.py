@@ -22,8 +22,8 @@ FATAL_XIDS = (48, 64, 74, 79, 95, 119, 140)
 uncorrectable memory (48, 64, 95, 140), NVLink (74), fallen off the bus (79), its own
 processor hangs (119). https://docs.nvidia.com/deploy/xid-errors/"""
 XID_SEEN = "gpu:xid:seen"
-"""By GPU and XID, while the exporter tells of it: its gauge has only the last XID, and
-the next one, or a reset, overwrites it."""
+"""By GPU and XID, while the exporter reports it: its gauge has only the last XID, which
+the next one or a reset overwrites."""
 OF_GPU = "node, gpu, UUID, modelName"
 EXPORTER_GONE = "15m"
 """After so long without its exporter a node was replaced, and its GPUs with it."""

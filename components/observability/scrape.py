@@ -21,7 +21,7 @@ LABEL = "__meta_kubernetes_pod_label_app_kubernetes_io_"
 SIDECAR_PORT = "__meta_kubernetes_pod_annotation_slipway_dev_log_shipper_port"
 """Port of a pod's log shipper, which has metrics of its own."""
 REVISION = "__meta_kubernetes_pod_label_slipway_dev_revision"
-"""As Prometheus writes naming.REVISION_LABEL."""
+"""naming.REVISION_LABEL in Prometheus' spelling."""
 
 CADVISOR_SERIES = (
     "container_cpu_usage_seconds_total",
@@ -41,7 +41,7 @@ API_SERVER_SERIES = (
     "etcd_request_duration_seconds_(sum|count)",
     "process_.*",
 )
-"""Of some thousands, those that a person or a rule asks for."""
+"""Metrics that a person or a rule uses, of some thousands."""
 
 
 def configuration(settings: PrometheusSettings, alertmanager: str | None) -> str:
@@ -133,7 +133,7 @@ def _pods() -> dict[str, Any]:
             *_of_model_servers(),
         ],
         "metric_relabel_configs": [
-            # Whose pod has the GPU, which the exporter calls as the target's own.
+            # The pod that has the GPU, which the exporter labels like the target.
             *[
                 {
                     "source_labels": ["app", f"exported_{what}"],
@@ -143,7 +143,7 @@ def _pods() -> dict[str, Any]:
                 }
                 for what in ("namespace", "pod")
             ],
-            # What a model server says of itself is more exact than its pod's labels.
+            # A model server's own labels are more exact than its pod's.
             _copy("exported_revision", "revision"),
             {"regex": "exported_revision", "action": "labeldrop"},
             # A server that also says where it runs says the same.

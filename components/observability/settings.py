@@ -1,4 +1,4 @@
-"""What can be chosen about monitoring."""
+"""Settings of monitoring."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from components.setting_types import Decimal, Namespace, Whole
 from components.settings import Problem, Settings, refuse
 
 SCRAPE_SECONDS = 15
-"""How often Prometheus scrapes pods, unless a stack says otherwise."""
+"""Default interval at which Prometheus scrapes pods."""
 LEAST_SCRAPES = 4
-"""In the span of a rate: two make one, and one in two may fail or come late."""
+"""Scrapes in the window of a rate: two are needed, and one in two may fail or be
+late."""
 _QUANTITY = re.compile(r"[1-9][0-9]*(Mi|Gi|Ti)")
 
 

@@ -1,4 +1,4 @@
-"""Where a program's data lie: with the pod, or on a volume that outlives it."""
+"""Storage of a program: with the pod, or on a volume that outlives it."""
 
 from __future__ import annotations
 

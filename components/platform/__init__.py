@@ -1,1 +1,1 @@
-"""What every model needs in any cluster: names, metrics, a gateway."""
+"""The platform of all models in any cluster: names, metrics, a gateway."""

@@ -23,7 +23,7 @@ GROUP = "envoy-gateway"
 CHART = "chart"
 VALUES_TEMPLATE = "values.tmpl.yaml"
 UNRELEASED = re.compile(r"\bv0\.0\.0-latest\b|\"latest\"")
-"""What the module's Chart.yaml says until a release is made of it."""
+"""Version in the module's Chart.yaml until a release is built from it."""
 TIMEOUT_SECONDS = 600.0
 _KUBERNETES = "1.36.0"
 """The cluster version that the chart gets; helm contacts no cluster."""
@@ -71,7 +71,7 @@ def _template(chart: Path, release: str, namespace: str, values: str) -> str:
         rendered = commands.run(
             [str(helm.binary()), "template", release, str(chart), "--values", str(file)]
             + ["--namespace", namespace, "--kube-version", _KUBERNETES],
-            # Nothing of the user's own helm takes part.
+            # The user's own helm configuration is not used.
             environment={f"HELM_{n}_HOME": folder for n in ("CONFIG", "CACHE", "DATA")}
             | {"KUBECONFIG": os.devnull},
             timeout_seconds=TIMEOUT_SECONDS,

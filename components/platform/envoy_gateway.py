@@ -17,11 +17,12 @@ NAME = "envoy-gateway"
 NAMESPACE = naming.GATEWAY_NAMESPACE
 CONTROLLER = "gateway.envoyproxy.io/gatewayclass-controller"
 XDS_PORTS = (18000, 18001, 18002)
-"""What proxies ask the controller for: configuration, rate limits, Wasm."""
+"""Ports at which proxies query the controller: configuration, rate limits, Wasm."""
 METRICS_PORT = 19001
 CERTGEN_LABELS = {"app": "certgen"}
 CERTGEN_SECRETS = ("envoy-gateway", "envoy", "envoy-rate-limit", "envoy-oidc-hmac")
-"""What the certificate job makes; internal/provider/kubernetes/secrets.go, v1.9.1."""
+"""Secrets that the certificate job creates; internal/provider/kubernetes/secrets.go,
+v1.9.1."""
 RESOURCES = {
     "requests": {"cpu": "50m", "memory": "128Mi", **pod_defaults.disk()},
     # Without a processor limit of its own the start takes both cores of a small lab.

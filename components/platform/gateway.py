@@ -25,7 +25,7 @@ PROXY_LABELS = {
     "app.kubernetes.io/component": "proxy",
     "app.kubernetes.io/managed-by": "envoy-gateway",
 }
-"""What Envoy Gateway gives to the pods that it makes."""
+"""Labels that Envoy Gateway sets on the pods that it creates."""
 PORT = 80
 PROXY_PORT = 10080
 """Envoy Gateway adds 10000 to privileged listener ports."""
@@ -73,7 +73,7 @@ UUID of version 7 comes out as one of version 4."""
 
 
 def _headers(settings: GatewaySettings) -> Object:
-    """What is done to the headers of requests before they are routed.
+    """Changes of requests' headers before routing.
 
     The values of salts are constants. A caller's own header of the name is replaced.
     """

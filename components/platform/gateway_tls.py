@@ -30,7 +30,7 @@ CIPHERS = (
     "ECDHE-ECDSA-CHACHA20-POLY1305",
     "ECDHE-RSA-CHACHA20-POLY1305",
 )
-"""Of TLS 1.2; those of TLS 1.3 are all like that and cannot be chosen."""
+"""Ciphers of TLS 1.2; all of TLS 1.3 are comparable and cannot be selected."""
 LOAD_BALANCER = "service.beta.kubernetes.io/aws-load-balancer"
 
 Object = dict[str, Any]
@@ -72,7 +72,7 @@ def listeners(http_port: int, tls: TlsSettings | None) -> list[Object]:
 
 
 def gateway_annotations(tls: TlsSettings) -> dict[str, str]:
-    """Whom cert-manager is to ask.
+    """Annotations that select cert-manager's issuer.
 
     https://cert-manager.io/docs/usage/gateway/
     """
@@ -84,7 +84,7 @@ def gateway_annotations(tls: TlsSettings) -> dict[str, str]:
 
 
 def service_annotations(tls: TlsSettings) -> dict[str, str]:
-    """What makes AWS's load balancer end TLS.
+    """Annotations with which AWS's load balancer terminates TLS.
 
     https://kubernetes-sigs.github.io/aws-load-balancer-controller/latest/guide/service/annotations/
     """
@@ -137,7 +137,7 @@ def _encoded(text: str) -> str:
 
 
 def redirect(tls: TlsSettings) -> Object:
-    """From plain HTTP to HTTPS, with the method and the body."""
+    """Redirect from plain HTTP to HTTPS, with the method and the body."""
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",

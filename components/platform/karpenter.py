@@ -18,7 +18,7 @@ NAMESPACE = naming.KARPENTER_NAMESPACE
 METRICS_PORT = 8080
 HEALTH_PORT = 8081
 POD_IDENTITY_AGENT = {"ipBlock": {"cidr": "169.254.170.23/32"}}
-"""Where the EKS Pod Identity Agent gives out credentials, on every node.
+"""Address at which the EKS Pod Identity Agent provides credentials, on every node.
 https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html"""
 RESOURCES = {
     # The publisher's advice for up to some hundred nodes is 1 CPU and 1 GiB.

@@ -1,4 +1,4 @@
-"""What can be chosen about the autoscaler of nodes."""
+"""Settings of the node autoscaler."""
 
 from __future__ import annotations
 

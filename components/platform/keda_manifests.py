@@ -20,7 +20,7 @@ NAMESPACE = naming.KEDA_NAMESPACE
 OPERATOR, ADAPTER = "keda-operator", "keda-metrics-apiserver"
 METRICS_PORT, HEALTH_PORT = 8080, 8081
 OPERATOR_PORT = 9666
-"""Where the adapter asks the operator, by gRPC with certificates of both."""
+"""Port at which the adapter queries the operator, by gRPC with certificates of both."""
 ADAPTER_PORT = 6443
 USER = 65532
 API_SERVICE = "v1beta1.external.metrics.k8s.io"
@@ -37,7 +37,7 @@ _FILES = (
     "metrics-server/service.yaml",
     "metrics-server/api_service.yaml",
 )
-"""Not taken: the admission webhook, and rights of people on KEDA's kinds."""
+"""Omitted: the admission webhook, and roles for people about KEDA's kinds."""
 _RESOURCES = {
     OPERATOR: {
         "requests": {"cpu": "50m", "memory": "96Mi", **pod_defaults.disk()},
@@ -98,7 +98,8 @@ CLUSTER_RULES: list[Object] = [
         "verbs": ["get", "patch", "update"],
     },
 ]
-"""In the whole cluster; the publisher's role may read every object of any kind."""
+"""Permissions in the whole cluster; the publisher's role may read every object of any
+kind."""
 NAMESPACE_RULES: list[Object] = [
     {"apiGroups": [""], "resources": ["pods"], "verbs": _READ},
     {
@@ -118,7 +119,7 @@ NAMESPACE_RULES: list[Object] = [
         "verbs": [*_WRITE, "create", "delete"],
     },
 ]
-"""In each namespace of models: Deployments, no Secrets."""
+"""Permissions in each namespace of models: Deployments, no Secrets."""
 
 
 def definitions() -> tuple[Object, ...]:

@@ -1,4 +1,4 @@
-"""What can be chosen about the autoscaler by external metrics."""
+"""Settings of the autoscaler by external metrics."""
 
 from __future__ import annotations
 

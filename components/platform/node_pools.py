@@ -26,7 +26,7 @@ from components.platform import manifest
 CORE, AWS = "karpenter.sh", "karpenter.k8s.aws"
 POLICIES = {"when_empty": "WhenEmpty", "when_underutilized": "WhenEmptyOrUnderutilized"}
 ROOT_DEVICE = "/dev/xvda"
-"""Of AL2023."""
+"""Root device of AL2023."""
 OVERLAY_WEIGHT = 10
 CLUSTER_GROUP_TAG = "aws:eks:cluster-name"
 """EKS sets it on the security group that it makes for a cluster.
@@ -71,7 +71,7 @@ def rendered(name: str, pool: ElasticPool, facts: KarpenterFacts) -> list[Object
 
 
 def node_pool(name: str, pool: ElasticPool, facts: KarpenterFacts) -> Object:
-    """Which nodes, how many, and when they may go."""
+    """Return a NodePool: its nodes, their number, and when they may be removed."""
     wanted = {
         "karpenter.sh/capacity-type": list(pool.capacity),
         "node.kubernetes.io/instance-type": list(pool.instance_types),
@@ -151,7 +151,7 @@ def _disruption(pool: ElasticPool) -> Object:
 
 
 def node_class(name: str, pool: ElasticPool, facts: KarpenterFacts) -> Object:
-    """How its instances are launched."""
+    """Return an EC2NodeClass: how its instances are launched."""
     discovery = [{"tags": {KARPENTER_DISCOVERY: facts.cluster_name}}]
     spec: Object = {
         "amiFamily": "AL2023",

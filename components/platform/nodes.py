@@ -28,7 +28,7 @@ class Nodes:
     pools: Mapping[str, NodePoolBase]
     """All pools by name."""
     karpenter: KarpenterFacts | None = None
-    """What the elastic pools' objects name; none where nothing makes nodes."""
+    """Values for the elastic pools' objects; none if nothing creates nodes."""
     interruption_queue: str = ""
     """Name of the queue with EC2's interruption events."""
     tags: Mapping[str, str] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Nodes:
 
     @property
     def shares_gpus(self) -> bool:
-        """Whether some elastic pool's GPUs are cut or shared."""
+        """Return whether any elastic pool's GPUs are sliced or shared."""
         return any(pool.gpu.mode != "whole" for pool in self.elastic.values())
 
     @property
@@ -83,7 +83,7 @@ def of_platform(settings: PlatformSettings) -> Nodes:
 
 
 def problems(settings: PlatformSettings, nodes: Nodes) -> Iterator[Problem]:
-    """What is wrong between the platform's parts and the cluster's pools."""
+    """Report mismatches between the platform's parts and the cluster's pools."""
     if nodes.elastic and not settings.karpenter.enabled:
         yield Problem(
             path="karpenter.enabled",

@@ -59,7 +59,7 @@ class Pair:
 
 
 def folder(stack: str) -> Path:
-    """Where the authority of a stack lies."""
+    """Return the folder of a stack's authority."""
     return paths.state() / "authorities" / stack
 
 
@@ -196,7 +196,7 @@ def _names(hosts: Sequence[str]) -> list[x509.GeneralName]:
 
 
 def _read(path: Path) -> Pair | None:
-    """What a file holds; None if it is missing or is not one of ours."""
+    """Return a file's content; None if it is missing or is not one of ours."""
     try:
         text = path.read_text()
         certificate, begin, key = text.partition(_KEY_BEGIN)

@@ -1,4 +1,4 @@
-"""What can be chosen about the enforcement of network policies."""
+"""Settings of the enforcement of network policies."""
 
 from __future__ import annotations
 

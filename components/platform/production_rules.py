@@ -1,4 +1,4 @@
-"""What a platform must have once production depends on it (`production: true`)."""
+"""Requirements for a platform in production (`production: true`)."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class _Gateway(Protocol):
 def problems(
     gateway: _Gateway, monitoring: MonitoringSettings, metrics_server: _MetricsServer
 ) -> Iterator[Problem]:
-    """Where the settings fall short of production."""
+    """Report where the settings do not meet the requirements."""
     if gateway.enabled:
         yield from _gateway(gateway)
     if monitoring.prometheus.enabled:

@@ -1,8 +1,8 @@
-"""What the waker may do to EndpointSlices, which RBAC cannot distinguish.
+"""Restricts the waker's changes of EndpointSlices further than RBAC can.
 
 Its role lets it create, change and delete slices of its namespace: their names are not
-known before, as each waker pod has its own. A waker in someone else's hands could
-direct a model's requests anywhere by another controller's slices.
+known in advance, because each waker pod has its own. A compromised waker could
+otherwise route a model's requests anywhere through another controller's slices.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""What makes workloads hard to abuse, in one place for all components."""
+"""Hardening of workloads, in one place for all components."""

@@ -41,8 +41,8 @@ _CONTROLLERS = {
         f"system:serviceaccount:{naming.KEDA_NAMESPACE}:keda-operator",
     ),
 }
-"""Who makes what from what: users by the object's kind, its owner's version and kind.
-
+"""Controllers that create objects for others: users by the object's kind, its owner's
+version and kind.
 https://kubernetes.io/docs/reference/access-authn-authz/rbac/#controller-roles: without
 --use-service-account-credentials all controllers are one user."""
 
@@ -232,7 +232,7 @@ def bindings(
 
 
 def _resource_rules(kinds: Iterable[str]) -> list[dict[str, Any]]:
-    """What requests are about these kinds, by API group."""
+    """Return the requests for these kinds, by API group."""
     by_group: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for kind in sorted(kinds):
         found = API_KINDS[kind]

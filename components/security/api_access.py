@@ -12,7 +12,7 @@ from typing import Any
 VOLUME = "api-access"
 PATH = "/var/run/secrets/kubernetes.io/serviceaccount"
 TOKEN_SECONDS = 3607
-"""As the API server's own automatic volume asks for; the kubelet renews it."""
+"""Lifetime of the API server's own automatic volume; the kubelet renews it."""
 
 
 def volume() -> dict[str, Any]:
@@ -52,5 +52,5 @@ def volume() -> dict[str, Any]:
 
 
 def mount() -> dict[str, Any]:
-    """Where client libraries look for it."""
+    """Mount the token where client libraries look for it."""
     return {"name": VOLUME, "mountPath": PATH, "readOnly": True}

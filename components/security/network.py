@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 DNS_PORTS = (53, 1053, 5353)
-"""Where the DNS pods of usual clusters listen; ours take 1053 (no privilege)."""
+"""Port of the DNS pods of usual clusters; ours use 1053 (no privilege)."""
 API_SERVER_PORTS = (443, 6443)
 ROLE_AGENT = ("169.254.170.23/32", (80,))
 """The node's agent that gives pods their roles in AWS.
 https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html"""
 KUBELET_PORT = 10250
 METADATA = ("169.254.169.254/32", "fd00:ec2::254/128")
-"""Where EC2 and other clouds hand a node's own credentials to whoever asks.
+"""Address at which EC2 and other clouds provide a node's own credentials.
 https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html"""
 METADATA_PORT = 80
 NAMESPACE_LABEL = "kubernetes.io/metadata.name"
@@ -102,7 +102,7 @@ def _all_but(address: str) -> Rule:
 
 
 def allow_dns() -> Rule:
-    """To the cluster's DNS."""
+    """Allow egress to the cluster's DNS."""
     return {
         "ports": ports(*DNS_PORTS, protocols=("UDP", "TCP")),
         "to": [in_namespace("kube-system")],
@@ -110,7 +110,7 @@ def allow_dns() -> Rule:
 
 
 def allow_object_stores() -> list[Rule]:
-    """To any HTTPS server, since an object store has no fixed address; to the roles."""
+    """Allow egress to any HTTPS server, for object stores without fixed addresses."""
     agent, agent_ports = ROLE_AGENT
     return [
         allow_to({"ipBlock": {"cidr": "0.0.0.0/0"}}, on=(443,)),
@@ -119,5 +119,5 @@ def allow_object_stores() -> list[Rule]:
 
 
 def allow_api_server() -> Rule:
-    """To the API server: it is no pod, and its address is not known beforehand."""
+    """Allow egress to the API server: it is not a pod, and its address is unknown."""
     return allow_to(on=API_SERVER_PORTS)

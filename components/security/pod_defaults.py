@@ -19,7 +19,7 @@ https://kubernetes.io/docs/concepts/cluster-administration/logging/#log-rotation
 UNSIZED_MIB = 8192
 """A folder without a size: data that end with the pod, such as Prometheus' samples."""
 ASKED_FOLDERS_MIB = 1024
-"""Of a pod's folders at most this is set aside on the node: few ever fill them."""
+"""Maximum request for a pod's folders on the node: few ever fill them."""
 USER = 10001
 """User and group of our images; over 10000, so that it is nobody on the host."""
 
@@ -130,17 +130,17 @@ def resources(
 
 
 def disk(folders_mib: int = 0) -> dict[str, str]:
-    """What a container may use of its node's disk, and asks for if it has no folders.
+    """Return a container's limit and, without folders, request of its node's disk.
 
-    Its root file system is read-only, so that is its logs and the pod's folders. The
-    kubelet evicts a pod that uses more than all its containers may.
+    Its root file system is read-only, so these are its logs and the pod's folders. The
+    kubelet evicts a pod that uses more than the sum of its containers' limits.
     https://kubernetes.io/docs/concepts/storage/ephemeral-storage/
     """
     return {DISK: memory_quantity(LOGS_MIB + folders_mib)}
 
 
 def folders_mib(volumes: Sequence[Any]) -> int:
-    """What the folders of a pod may take of its disk: all but those in memory."""
+    """Return the size of a pod's folders on its disk: all but those in memory."""
     return sum(_folder_mib(volume) for volume in volumes)
 
 

@@ -24,7 +24,7 @@ from components.yaml_text import read
 from toolchain import paths
 
 FOLDER = "policies"
-"""Of Slipway, and of its user's project: that one's rules come beside ours."""
+"""Folder of the rules, in Slipway and in its user's project, which adds its own."""
 PACK = "PulumiPolicy.yaml"
 """Makes the folder a policy pack for Pulumi's CLI; no rules stand in it."""
 VARIABLES = "variables.yaml"
@@ -36,7 +36,7 @@ AWS = "aws:"
 _VARIABLE = re.compile(r"\bvariables\.(\w+)")
 _BESIDE = re.compile(r"\b(related|settings)\b")
 _ONLY_IN_CHECK = re.compile(r"\b(related|settings)\.")
-"""What a rule sees beside its object, and the API server does not."""
+"""Additional variables of a rule that the API server does not have."""
 
 
 def _line(text: str) -> str:
@@ -130,17 +130,17 @@ class Rule(Settings):
     expression: str
     """CEL that gives the list of what is wrong, as text; empty where all is well."""
     message: Line
-    """What is wrong, in a few words that what the expression gives can follow."""
+    """The violation, in a few words before the expression's values."""
     why: Line
-    """What happens to those who do not keep it."""
+    """The consequence of a violation."""
     fix: Line
-    """What to do."""
+    """The fix."""
     since: date
     """When it became a rule."""
     production_only: bool = False
-    """Whether only stacks that production depends on must keep it."""
+    """Whether it applies only to stacks in production."""
     check_only: bool = False
-    """Whether the API server is not to judge by it, though it could."""
+    """Whether the API server must not evaluate it, although it could."""
 
     @cached_property
     def object_kinds(self) -> frozenset[str]:
@@ -181,7 +181,7 @@ class Waiver(Settings):
     """The reason, for whoever is to prolong it."""
 
     def holds(self, environment: str, today: date) -> bool:
-        """Whether it still holds, in that environment."""
+        """Return whether it is still valid, in that environment."""
         here = not self.environments or environment in self.environments
         return here and today <= self.until
 
@@ -251,7 +251,7 @@ class RuleList(Settings):
 
 
 def object_name(kind: str, name: str, namespace: str = "") -> str:
-    """How waivers and reports name an object."""
+    """Return an object's name in waivers and reports."""
     return "/".join(filter(None, (kind, namespace, name)))
 
 

@@ -1,4 +1,4 @@
-"""What secrets look like: by the text itself, or by the name of a variable."""
+"""Detects secrets: by the text itself, or by the name of a variable."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 _WHOLE_BELOW = 1e21
-"""From here on Go writes a whole number with an exponent."""
+"""From here on, Go writes a whole number with an exponent."""
 
 
 def handed(value: Any) -> str:
@@ -21,7 +21,7 @@ def handed(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON has of it: keys as text, days as text, whole floats as integers."""
+    """Return the JSON form: keys as text, days as text, whole floats as integers."""
     if isinstance(value, dict):
         return {_key(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -67,7 +67,7 @@ def _scalar(loader: _Loader, node: ScalarNode) -> Any:
 
 for _name in ("bool", "int", "float", "null", "timestamp"):
     _Loader.add_constructor(_TAG + _name, _scalar)
-# Where `<<` is no key of a mapping, it is a word like any other.
+# If `<<` is not a mapping's key, it is an ordinary word.
 _Loader.add_constructor(f"{_TAG}merge", _Loader.construct_yaml_str)
 for _name in ("binary", "set", "omap", "pairs"):  # Go's readers make text of them
     _Loader.add_constructor(_TAG + _name, _Loader.construct_undefined)

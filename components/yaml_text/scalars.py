@@ -30,12 +30,12 @@ _SWITCHES: dict[str, Scalar] = {
     for word in words
     for form in (str.lower, str.capitalize, str.upper)
 }
-"""What YAML 1.1 adds to the booleans, and Kubernetes' reader still takes."""
+"""Booleans of YAML 1.1 that Kubernetes' reader still accepts."""
 _BASES = {"0x": 16, "0o": 8, "0b": 2}
 _INTEGER = re.compile(r"0[xX][0-9a-fA-F]+|0[oO]?[0-7]+|0[bB][01]+|0|[1-9][0-9]*")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _LEAST, _LARGEST = -(2**63), 2**64 - 1
-"""Of whole numbers in Go; what is beyond is a float there."""
+"""Range of whole numbers in Go; larger ones are floats there."""
 _DAY = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})")
 _CLOCK = r"(\d{1,2}):(\d{1,2}):(\d{1,2})(?:[.,](\d+))?"
 _MOMENT = re.compile(
@@ -47,7 +47,7 @@ _MOMENT = re.compile(
 
 
 class Dialect(Enum):
-    """Whose reading of bare words is meant."""
+    """A program's rules for unquoted words."""
 
     ENGINE = "engine"
     """Pulumi's, of stack files: Go's yaml.v3."""
@@ -70,7 +70,7 @@ def meaning(text: str, dialect: Dialect = Dialect.ENGINE) -> Scalar:
 
 
 def is_text_to_all(text: str) -> bool:
-    """Whether every reader takes the word for text though it has no quotes."""
+    """Return whether every reader takes the unquoted word for text."""
     if text in _SWITCHES or text in _WORDS:
         return False
     if text[0] not in "+-." and not text[0].isdecimal():

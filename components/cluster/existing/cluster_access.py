@@ -1,4 +1,4 @@
-"""Which cluster a stack works on, and the provider that talks to it."""
+"""The cluster of a stack, and its provider."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _stack(value: str) -> str:
 
 
 class ClusterAccess(Settings):
-    """Where the cluster's address and credentials come from: one source."""
+    """The source of the cluster's address and credentials: exactly one."""
 
     kubeconfig: Annotated[str, Field(min_length=1)] | None = None
     """`lab` for this machine's lab, `ambient` for $KUBECONFIG or ~/.kube/config, or
@@ -118,7 +118,7 @@ def _own_kubeconfig(
 
 
 def outputs(stack: str) -> ClusterOutputs:
-    """What the cluster's stack says; unknown in a preview before it is made."""
+    """Return the cluster stack's outputs; unknown in a preview before its creation."""
     if lookups.is_unmade(stack):
         return ClusterOutputs.unknown()
     return ClusterOutputs.of_stack(stack)

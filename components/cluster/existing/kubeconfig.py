@@ -15,7 +15,7 @@ takes."""
 
 @dataclass(frozen=True)
 class Connection:
-    """What it takes to reach a cluster; none of it is secret."""
+    """Data for connecting to a cluster; none of them are secret."""
 
     name: pulumi.Input[str]
     region: pulumi.Input[str]

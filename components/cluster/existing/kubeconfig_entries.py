@@ -1,4 +1,4 @@
-"""What stands in a kubeconfig, as Kubernetes' own clients type it.
+"""Entries of a kubeconfig, with the types of Kubernetes' own clients.
 
 https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/
 """
@@ -35,7 +35,7 @@ class _Entry(BaseModel):
 
 
 class Cluster(_Entry):
-    """Where an API server is, and how it proves who it is."""
+    """The address of an API server, and the authority of its certificate."""
 
     server: StrictStr = ""
     authority: StrictStr = Field("", alias="certificate-authority")
@@ -64,7 +64,7 @@ class Exec(_Entry):
 
 
 class User(_Entry):
-    """How a client proves who it is."""
+    """The credentials of a client."""
 
     token: StrictStr = Field("", repr=False)
     token_file: StrictStr = Field("", alias="tokenFile")

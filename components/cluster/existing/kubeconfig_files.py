@@ -36,7 +36,7 @@ class KubeconfigError(Exception):
 
 @dataclass(frozen=True)
 class Access:
-    """What it takes to talk to one cluster; relative paths start at the folders."""
+    """Data for using one cluster; relative paths start at the folders."""
 
     context: str
     cluster: Cluster
@@ -111,7 +111,7 @@ class Kubeconfig:
         return cls(current, clusters, users, contexts, source)
 
     def access(self, context: str | None = None) -> Access:
-        """What the context says, or else the current one; KubeconfigError."""
+        """Return the named context's data, or the current one's; KubeconfigError."""
         name = context or self.current
         if not name:
             raise KubeconfigError(

@@ -20,17 +20,17 @@ class ClusterOutputs:
     """A cluster as others need to know it; the fields are the stack's outputs."""
 
     name: pulumi.Input[str]
-    """Of the EKS cluster, which many AWS names begin with."""
+    """Name of the EKS cluster, which prefixes many AWS names."""
     region: pulumi.Input[str]
     """The region it stands in."""
     account: pulumi.Input[str]
     """The account's 12 digits."""
     version: pulumi.Input[str]
-    """Of Kubernetes: `1.34`."""
+    """Version of Kubernetes: `1.34`."""
     endpoint: pulumi.Input[str]
     """Address of the API server: https://..."""
     certificate_authority: pulumi.Input[str]
-    """What the API server's certificate is checked by: PEM, base64."""
+    """Authority of the API server's certificate: PEM, base64."""
     vpc: pulumi.Input[str]
     """Id of the VPC."""
     private_subnets: pulumi.Input[Mapping[str, pulumi.Input[str]]]
@@ -51,7 +51,7 @@ class ClusterOutputs:
 
     @property
     def connection(self) -> Connection:
-        """What it takes to reach the API server."""
+        """Return the data for connecting to the API server."""
         return Connection(
             self.name, self.region, self.endpoint, self.certificate_authority
         )
@@ -94,7 +94,7 @@ def required(outputs: Mapping[str, Any], name: str, stack: str) -> Any:
 
 
 def placeholder(name: str) -> Any:
-    """What stands for an output where nothing is looked up."""
+    """Return the placeholder of an output if nothing is looked up."""
     if name in ("private_subnets", "repositories"):
         return {}
     return f"({name} of the cluster)"

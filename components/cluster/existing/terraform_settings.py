@@ -41,7 +41,7 @@ def _path(value: str) -> str:
 
 
 class TerraformOutputs(Settings):
-    """Which outputs of the Terraform configuration describe the cluster."""
+    """Names of the Terraform configuration's outputs that describe the cluster."""
 
     name: Annotated[str, Field(min_length=1)] = "cluster_name"
     """The output with the cluster's name."""
@@ -81,7 +81,7 @@ class TerraformState(Settings):
                 yield Problem("path", self.path, error.reason, error.fix)
 
     def connection(self) -> Connection:
-        """How to reach the cluster; placeholders where nothing is looked up."""
+        """Return the connection; placeholders if nothing is looked up."""
         if not lookups.allowed():
             return Connection(**{name: placeholder(name) for name in NAMES})
         return Connection(
@@ -94,7 +94,7 @@ class TerraformState(Settings):
         )
 
     def warning(self) -> str:
-        """What a user should know of the cluster; empty if there is nothing."""
+        """Return a warning about the cluster; empty if there is none."""
         if self.outputs or not lookups.allowed():
             return ""
         address = terraform_state.chosen(self._state, self.address)
@@ -107,7 +107,7 @@ class TerraformState(Settings):
 
     @functools.cached_property
     def found(self) -> dict[str, Value]:
-        """What the state says, by the names of a Connection; TerraformStateError."""
+        """Return the state's values, by names of a Connection; TerraformStateError."""
         if self.outputs:
             return terraform_state.of_outputs(self._state, self.outputs.model_dump())
         return terraform_state.of_attributes(

@@ -40,7 +40,7 @@ class Value:
 
 @dataclass(frozen=True)
 class State:
-    """What a state holds, as far as a cluster may be found in it."""
+    """The parts of a state in which a cluster may be found."""
 
     outputs: Mapping[str, Value]
     clusters: Mapping[str, Mapping[str, Value]]
@@ -141,7 +141,7 @@ def parse(content: bytes) -> State:
     found = [
         (_address(resource, instance), instance) for resource, instance in instances
     ]
-    # What was replaced and could not be deleted yet stands under the same address.
+    # Replaced resources that could not be deleted yet have the same address.
     current = {address: one for address, one in found if not one.get("deposed")}
     return State(
         outputs,
@@ -361,7 +361,7 @@ def of_attributes(attributes: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def of_outputs(state: State, names: Mapping[str, str]) -> dict[str, Value]:
-    """The same from outputs; `names` says the output of each."""
+    """Return the same from outputs; `names` maps each field to its output."""
     found = {}
     for name, output in names.items():
         if output not in state.outputs:

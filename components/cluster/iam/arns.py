@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 PARTITIONS = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
-"""By the beginning of a region's name; all others are in `aws`.
+"""Partition by a region's prefix; all others are in `aws`.
 https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html"""
 
 
@@ -42,7 +42,7 @@ class Arns:
         return f"arn:{self.partition}:iam::aws:policy/{name}"
 
     def access_policy(self, name: str) -> str:
-        """What an access entry of EKS lets one do in the cluster."""
+        """Return the ARN of EKS's policy for an access entry."""
         return f"arn:{self.partition}:eks::aws:cluster-access-policy/{name}"
 
     def cluster(self, name: str) -> str:

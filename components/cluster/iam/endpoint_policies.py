@@ -68,7 +68,7 @@ def interface(arns: Arns, service: str) -> PolicyDocument:
     )
     if service != "sts":
         return PolicyDocument((own,))
-    # Who takes a role by a token of the cluster is nobody's principal yet.
+    # A role's user with a token of the cluster is not a principal of the account yet.
     by_token = Statement(
         sid="OwnRolesByToken",
         principal=ANYBODY,

@@ -1,4 +1,4 @@
-"""Who may do what in the AWS account: nodes, and pods by their service account."""
+"""Permissions in the AWS account: of nodes, and of pods by their service account."""
 
 from __future__ import annotations
 

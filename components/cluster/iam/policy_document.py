@@ -23,7 +23,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Principal:
-    """Whom a trust or resource policy speaks of."""
+    """The principal of a trust or resource policy."""
 
     kind: Literal["Service", "AWS"]
     values: tuple[str, ...]
@@ -31,7 +31,7 @@ class Principal:
 
 @dataclass(frozen=True)
 class Statement:
-    """What may be done with what, when; `principal` in trust and resource policies."""
+    """Allowed actions, resources and conditions; `principal` in trust policies."""
 
     sid: str
     actions: tuple[str, ...]

@@ -1,9 +1,9 @@
-"""What controllers look for on subnets; an existing VPC's need the same."""
+"""Subnet tags that controllers require; an existing VPC's subnets need the same."""
 
 from __future__ import annotations
 
 KARPENTER_DISCOVERY = "karpenter.sh/discovery"
-"""By it Karpenter's node classes find subnets and security groups.
+"""Tag by which Karpenter's node classes find subnets and security groups.
 https://karpenter.sh/docs/concepts/nodeclasses/#specsubnetselectorterms"""
 LOAD_BALANCERS = {
     "public": "kubernetes.io/role/elb",
@@ -11,8 +11,8 @@ LOAD_BALANCERS = {
 }
 """https://docs.aws.amazon.com/eks/latest/userguide/network-reqs.html#network-requirements-subnets"""
 PODS = "kubernetes.io/role/cni"
-"""By it vpc-cni finds subnets for pods: "1" on those beside the node's own, "0" on the
-node's own keeps pods out of it (1.22 and newer).
+"""Tag by which vpc-cni finds subnets for pods: "1" on additional ones, "0" on the
+node's own subnet keeps pods out of it (1.22 and newer).
 https://docs.aws.amazon.com/eks/latest/userguide/cni-subnet-selection.html"""
 
 

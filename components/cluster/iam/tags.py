@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 CLUSTER_TAG = "slipway.dev/cluster"
-"""Whose a resource is: policies ask for it, and destroy lists leftovers by it."""
+"""The owner of a resource: policies require it, and destroy lists leftovers by it."""
 
 
 def tags(cluster: str, name: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ PRIVATE = tuple(
     IPv4Network(range_)
     for range_ in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
 )
-"""What no host of the internet has: RFC 1918, and RFC 6598 (carriers' NAT)."""
+"""Private ranges: RFC 1918, and RFC 6598 (carriers' NAT)."""
 CARRIER = PRIVATE[3]
 
 
@@ -59,12 +59,12 @@ class NamedRange:
 
 
 def is_private(cidr: str) -> bool:
-    """Whether no address of the range is of the internet."""
+    """Return whether no address of the range is public."""
     return any(IPv4Network(cidr).subnet_of(range_) for range_ in PRIVATE)
 
 
 def overlap(one: NamedRange, others: Iterable[NamedRange]) -> Iterator[Problem]:
-    """What is wrong with a range that shares addresses with others; the first only."""
+    """Return the first overlap of a range with others."""
     for other in others:
         if one.network.overlaps(other.network):
             yield Problem(

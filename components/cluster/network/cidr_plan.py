@@ -51,7 +51,7 @@ class ZonePlan:
 
     @property
     def pod_subnet(self) -> IPv4Network:
-        """Where pods get their addresses."""
+        """Return the subnet from which pods get their addresses."""
         return self.pods or self.private
 
 

@@ -31,14 +31,14 @@ EndpointService = Literal[
 
 @dataclass(frozen=True)
 class Facts:
-    """What an endpoint is for."""
+    """Properties of an endpoint's service."""
 
     kind: Literal["Gateway", "Interface"]
     """A gateway is a route and free; an interface is an address in each zone."""
     caller: str
     needed_without_nat: bool
     takes_policy: bool = True
-    """Whether the service's endpoint takes a policy.
+    """Whether the service's endpoint supports a policy.
     https://docs.aws.amazon.com/vpc/latest/privatelink/aws-services-privatelink-support.html"""
 
 

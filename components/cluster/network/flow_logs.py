@@ -21,7 +21,7 @@ from components.cluster.storage.bucket import BucketArgs, SecureBucket
 from components.cluster.storage.encryption_key import EncryptionKey
 
 DELIVERY = Principal("Service", ("delivery.logs.amazonaws.com",))
-"""Who writes flow logs into buckets."""
+"""Service that writes flow logs to buckets."""
 NONCURRENT_DAYS = 1
 """Each file is written once."""
 
@@ -61,7 +61,7 @@ def writer(arns: Arns, log_group: str) -> PolicyDocument:
                     "logs:DescribeLogStreams",
                     "logs:PutLogEvents",
                 ),
-                # Of streams CloudWatch asks by either form.
+                # CloudWatch uses either form of a stream's ARN.
                 resources=(group, f"{group}:*"),
             ),
             Statement(
@@ -74,7 +74,7 @@ def writer(arns: Arns, log_group: str) -> PolicyDocument:
 
 
 def bucket_statements(arns: Arns, bucket: str) -> tuple[Statement, ...]:
-    """What the service that writes flow logs may do with the bucket.
+    """Return what the service that writes flow logs may do with the bucket.
 
     https://docs.aws.amazon.com/vpc/latest/userguide/flow-logs-s3-permissions.html
     """

@@ -1,4 +1,4 @@
-"""What can be said about the network; its plan of addresses is in cidr_plan.py."""
+"""Settings of the network; cidr_plan.py plans its addresses."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ _OURS = (
     "data_perimeter",
     "flow_logs",
 )
-"""What says how a VPC of ours is made."""
+"""Settings of a new VPC."""
 
 
 class NetworkSettings(Settings):
@@ -183,7 +183,7 @@ class NetworkSettings(Settings):
 
     @property
     def makes_vpc(self) -> bool:
-        """Whether the VPC is ours, not one that exists."""
+        """Return whether the stack creates the VPC."""
         return self.existing is None
 
     @property

@@ -52,7 +52,7 @@ class AmiLock:
 
     @property
     def alias(self) -> str:
-        """What an EC2NodeClass selects the images by."""
+        """Return an EC2NodeClass' selector of the images."""
         return f"al2023@{self.tag}"
 
     def image(self, key: str) -> Ami:

@@ -1,4 +1,4 @@
-"""What the driver of a pool's image cannot do on the pool's instance types."""
+"""Checks that an image's driver supports the pool's instance types."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the node pools have to know of the cluster that they join."""
+"""Properties of the cluster that node pools need."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ClusterFacts:
 
 @dataclass(frozen=True)
 class KarpenterFacts:
-    """What Karpenter's objects name: all of it known from settings, none looked up."""
+    """Values that Karpenter's objects need: all from settings, none looked up."""
 
     cluster_name: str
     """Subnets and security groups have it in the tag `karpenter.sh/discovery`."""
@@ -44,5 +44,5 @@ class KarpenterFacts:
     instance_profile: str = ""
     """The instance profile with the role; empty: Karpenter makes one by IAM."""
     isolated: bool = False
-    """Whether the VPC reaches AWS by endpoints alone, so that IAM and the price list,
-    which have none, are not to be asked."""
+    """Whether the VPC reaches AWS only through endpoints: IAM and the price list have
+    none and must not be used."""

@@ -1,4 +1,4 @@
-"""How a pool's GPUs are handed to pods: whole, in MIG slices, or shared in turns."""
+"""How a pool's GPUs are given to pods: whole, in MIG slices, or time-sliced."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from components.setting_types import Whole
 from components.settings import ABSENT, Problem, Settings
 
 MODE_OF = {"mig_profile": "mig", "replicas": "time_slicing"}
-"""Which mode a setting belongs to."""
+"""Mode of each setting."""
 
 
 class GpuLayout(Settings):

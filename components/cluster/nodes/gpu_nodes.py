@@ -22,7 +22,7 @@ class GpuNodes(Settings):
     """The nodes that pods with GPUs land on; subclasses say how many a pod has."""
 
     POD: ClassVar[str] = "a pod"
-    """What a pod is called in the text of problems."""
+    """Name of a pod in the text of problems."""
     instance_types: Annotated[tuple[str, ...], Field(min_length=1)]
     """EC2 instance types that a pod may be scheduled on: those of the pool. Each must
     have the GPUs, CPU and memory of one pod."""
@@ -84,7 +84,7 @@ class GpuNodes(Settings):
 
     @property
     def tolerations(self) -> list[dict[str, str]]:
-        """What lets a pod onto nodes that are kept for who asks for GPUs."""
+        """Return the tolerations for nodes that are reserved for pods with GPUs."""
         return [
             toleration(pool_nodes.NVIDIA_TAINT, pool_nodes.TAINT_VALUE, "NoSchedule")
         ]

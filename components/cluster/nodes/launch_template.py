@@ -17,9 +17,10 @@ from components.cluster.nodes.reserved_pool import ReservedPool
 from components.cluster.nodes.system_pool import SystemPool
 
 ROOT_DEVICE = "/dev/xvda"
-"""Of AL2023."""
+"""Root device of AL2023."""
 TAGGED = ("instance", "volume", "network-interface")
-"""What a launch makes: a launch template's own tags do not reach it."""
+"""Resources that a launch creates: a launch template's own tags do not apply to
+them."""
 
 Object = dict[str, Any]
 
@@ -94,7 +95,7 @@ def interfaces(pool: NodePoolBase, security_group: pulumi.Input[str]) -> list[Ob
         "delete_on_termination": "true",
     }
     if not pool_nodes.efa(pool):
-        # Not with several interfaces: EC2 refuses it then, and subnets are private.
+        # Not with several interfaces: EC2 rejects it then, and subnets are private.
         return [{**common, "device_index": 0, "associate_public_ip_address": "false"}]
     t = pool_nodes.types(pool)[0]
     return [
@@ -117,7 +118,7 @@ def _kinds(t: InstanceType) -> list[str]:
 
 
 def _purchase(pool: SystemPool | ReservedPool) -> Object:
-    """What ties the launch to reserved capacity."""
+    """Return the link to reserved capacity."""
     held = pool.reservation if isinstance(pool, ReservedPool) else None
     if held is None:
         return {}

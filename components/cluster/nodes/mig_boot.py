@@ -80,7 +80,7 @@ WantedBy=multi-user.target
 
 
 def requirement() -> str:
-    """What makes the kubelet wait for the unit, and not start if it fails."""
+    """Return the drop-in that makes the kubelet wait for the unit, and fail with it."""
     return f"[Unit]\nRequires={UNIT}\nAfter={UNIT}\n"
 
 

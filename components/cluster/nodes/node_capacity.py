@@ -1,4 +1,4 @@
-"""What a node of a type holds: pods, devices, disk, and what the kubelet sets aside."""
+"""Capacity of a node by type: pods, devices, disk, and the kubelet's reservations."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ HOST_NETWORK_PODS = 2
 https://github.com/awslabs/amazon-eks-ami/blob/main/templates/al2/runtime/max-pods-calculator.sh"""
 PODS_OF_SMALL, PODS_OF_LARGE = 110, 250
 LARGE_ABOVE_VCPUS = 30
-"""The same script caps pods at 110 up to 30 vCPUs and at 250 above."""
+"""The same script limits pods to 110 up to 30 vCPUs and to 250 above."""
 NODEFS_FREE_PERCENT = 10
-"""Of a node's disk: where less is free, the kubelet evicts pods."""
+"""Free share of a node's disk below which the kubelet evicts pods."""
 IMAGE_GC_PERCENT = 85
 """The kubelet's imageGCHighThresholdPercent: from there on it deletes images.
 https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/"""
@@ -50,7 +50,7 @@ def accelerator(t: InstanceType) -> str | None:
 
 
 def driver_kind(t: InstanceType) -> amis.Accelerator:
-    """Which driver the type needs."""
+    """Return the kind of driver that the type needs."""
     if t.gpu:
         return "nvidia"
     return "neuron" if t.neuron else "none"

@@ -1,4 +1,4 @@
-"""How many nodes and pods the pools may come to, as subnets see them."""
+"""Number of nodes and pods in the pools at their limits, as subnets see them."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ class NodeDemand:
     """Nodes that a pool may come to, and the addresses that they take."""
 
     path: str
-    """Of the pool, for example pools.gpu."""
+    """Path of the pool, for example pools.gpu."""
     nodes: int
     max_pods: int
     """Most pods of one node."""
     zones: tuple[str, ...]
-    """Where nodes may be; counted as spread evenly over them."""
+    """Zones of the nodes; counted as spread evenly over them."""
 
     @property
     def nodes_a_zone(self) -> int:
-        """In the fullest zone."""
+        """Return the number of nodes in the fullest zone."""
         return math.ceil(self.nodes / len(self.zones))
 
     @property
     def pod_addresses(self) -> int:
-        """What one node takes in the subnet of its pods."""
+        """Return one node's addresses in the subnet of its pods."""
         return cidr_plan.pod_addresses(self.max_pods)
 
 
 def of_pools(
     pools: Mapping[str, NodePoolBase], zones: Sequence[str]
 ) -> Iterator[NodeDemand]:
-    """What each pool may come to; `zones` are the network's."""
+    """Return the demand of each pool; `zones` are the network's."""
     for name, pool in pools.items():
         yield NodeDemand(
             path=f"pools.{name}",

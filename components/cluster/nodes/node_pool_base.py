@@ -1,4 +1,4 @@
-"""What all kinds of node pools have."""
+"""The common part of all kinds of node pools."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PoolName = Annotated[DnsLabel, Field(max_length=32)]
 
 
 class NodePoolBase(Settings):
-    """What all kinds of pools have."""
+    """The common settings of all kinds of pools."""
 
     kind: str
     """Which kind of pool it is."""

@@ -1,8 +1,8 @@
-"""What the catalogue says cannot work in a pool, before anything is made.
+"""Checks of a pool against the catalogue, before anything is created.
 
-Paths are relative to the pool. What only some kinds of pools have is in system_pool.py,
-reserved_pool.py and elastic_pool.py; what depends on the region, the network or the
-Kubernetes version is in pool_places.py.
+Paths are relative to the pool. Checks of only some kinds of pools are in
+system_pool.py, reserved_pool.py and elastic_pool.py; those that depend on the region,
+the network or the Kubernetes version are in pool_places.py.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def known_types(pool: NodePoolBase) -> list[InstanceType]:
 
 
 def problems(pool: NodePoolBase) -> Problems:
-    """What is wrong with a pool of any kind."""
+    """Report problems of a pool of any kind."""
     yield from _names(pool)
     types = known_types(pool)
     if not types:

@@ -12,9 +12,9 @@ from components.cluster.nodes.reserved_pool import ReservedPool
 from components.cluster.nodes.taint import Effect, toleration
 
 POOL_LABEL = naming.POOL_LABEL
-"""On every node: the name of its pool in the settings."""
+"""Label of every node: the name of its pool in the settings."""
 ACCELERATOR_LABEL = "slipway.dev/accelerator"
-"""On nodes with accelerators: the model, for example h100."""
+"""Label of nodes with accelerators: the model, for example h100."""
 LAYOUT_LABEL = "slipway.dev/gpu-layout"
 """On nodes with GPUs: whole, time_slicing, or the MIG profile; the device plugin's
 configuration of that name."""
@@ -33,20 +33,20 @@ class NodeTaint:
 
     @property
     def toleration(self) -> dict[str, str]:
-        """What a pod says to land on nodes with this very taint."""
+        """Return the toleration of exactly this taint."""
         return toleration(self.key, self.value, self.effect)
 
 
 @dataclass(frozen=True)
 class Placement:
-    """What a pod says to run on a pool's nodes, besides what it asks for."""
+    """How a pod is placed on a pool's nodes, besides its requests."""
 
     node_selector: dict[str, str]
     tolerations: list[dict[str, str]]
     resource: str | None
     """The extended resource it asks for, if the pool has accelerators."""
     resources: dict[str, int] = field(default_factory=dict)
-    """How much of it one node has, by type."""
+    """Amount of it on one node, by type."""
 
 
 def types(pool: NodePoolBase) -> list[InstanceType]:
@@ -81,7 +81,7 @@ def resource(pool: NodePoolBase) -> str | None:
 
 
 def resource_count(pool: NodePoolBase, t: InstanceType) -> int:
-    """How many of that resource one node of the type has."""
+    """Return the amount of that resource on one node of the type."""
     devices = node_capacity.devices(t)
     if pool.gpu.mode == "time_slicing":
         return devices * (pool.gpu.replicas or 1)
@@ -116,7 +116,7 @@ def max_pods(pool: NodePoolBase) -> int:
 
 
 def efa(pool: NodePoolBase) -> bool:
-    """Whether the nodes get Elastic Fabric Adapters."""
+    """Return whether the nodes get Elastic Fabric Adapters."""
     if not isinstance(pool, ReservedPool):
         return False
     if pool.efa is not None:

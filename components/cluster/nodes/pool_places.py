@@ -1,4 +1,4 @@
-"""What cannot work between the pools and where they are: region, zones, version.
+"""Checks of the pools against their location: region, zones, version.
 
 Paths begin with `pools.`, as in the settings of a stack.
 """
@@ -18,13 +18,13 @@ from components.settings import ABSENT, Problem
 
 @dataclass(frozen=True)
 class Place:
-    """Where the pools of a stack are."""
+    """The location of a stack's pools."""
 
     region: str
     zones: Sequence[str]
     """The network's."""
     version: str
-    """Of Kubernetes, for example 1.34."""
+    """Version of Kubernetes, for example 1.34."""
 
 
 def problems(pools: Mapping[str, NodePoolBase], place: Place) -> Iterator[Problem]:

@@ -1,4 +1,4 @@
-"""How many nodes of each type a pool may come to; costs, quotas and subnets ask."""
+"""Maximum nodes of each type in a pool, for costs, quotas and subnets."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from components.cluster.nodes.system_pool import SystemPool
 
 @dataclass(frozen=True)
 class Reach:
-    """What a pool may have of one type, if it has no other."""
+    """The maximum of one type in a pool, if it has no other."""
 
     instance_type: str
     nodes_min: int
     """Always there; of a group of several types only the first is counted on."""
     nodes_max: int
     capacity: tuple[str, ...]
-    """What its nodes may be bought as, the preferred first: reserved, capacity-block,
+    """Capacity types of its nodes in order of preference: reserved, capacity-block,
     spot or on-demand."""
 
 

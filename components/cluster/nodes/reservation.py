@@ -53,9 +53,9 @@ class Reservation(Settings):
     are launched into it."""
 
     def warning(self) -> str:
-        """That nothing can be launched in it any more; empty before its end.
+        """Warn that nothing can be launched in it any more; empty before its end.
 
-        No refusal: the day after, everything else must still be changeable.
+        This is not an error: the day after, everything else must still be changeable.
         """
         if self.ends_at is None or self.ends_at > now():
             return ""

@@ -88,5 +88,5 @@ class Taint(Settings):
 
     @property
     def toleration(self) -> dict[str, str]:
-        """What a pod says to land on nodes with this very taint."""
+        """Return the toleration of exactly this taint."""
         return toleration(self.key, self.value, self.effect)

@@ -17,7 +17,7 @@ from components.yaml_text import written
 
 BOUNDARY = "slipway"
 RESERVED_EPHEMERAL = "1Gi"
-"""As nodeadm's default."""
+"""Same as nodeadm's default."""
 
 Document = dict[str, Any]
 
@@ -28,7 +28,7 @@ def managed(pool: NodePoolBase) -> str:
 
 
 def scripts(pool: NodePoolBase) -> list[tuple[str, str]]:
-    """What must run before the kubelet starts, as parts of a document."""
+    """Return scripts that run before the kubelet starts, as parts of a document."""
     if pool.gpu.mode != "mig":
         return []
     return [("text/x-shellscript", _mig_script(pool))]

@@ -26,7 +26,7 @@ ANYONE = Principal("AWS", ("*",))
 
 @dataclass(frozen=True)
 class BucketArgs:
-    """What differs between buckets."""
+    """Properties that differ between buckets."""
 
     bucket: str
     """Its name in S3."""
@@ -48,7 +48,7 @@ class BucketArgs:
 
 
 def policy(args: BucketArgs) -> PolicyDocument:
-    """Who is kept out, and which services may write."""
+    """Return the policy: denied principals, and services that may write."""
     arn = args.arns.bucket(args.bucket)
     everything = (arn, f"{arn}/*")
     statements = [
@@ -89,7 +89,7 @@ def policy(args: BucketArgs) -> PolicyDocument:
 
 
 def rules(args: BucketArgs) -> list[aws.s3.BucketLifecycleConfigurationRuleArgs]:
-    """What S3 deletes or moves by itself."""
+    """Return S3's lifecycle rules."""
     rule = aws.s3.BucketLifecycleConfigurationRuleArgs
     everything = aws.s3.BucketLifecycleConfigurationRuleFilterArgs(prefix="")
     # With days S3 removes the markers of deleted objects too, and takes no flag.

@@ -1,4 +1,4 @@
-"""Where a cluster's models, prediction logs and images are kept."""
+"""Storage of a cluster's models, prediction logs and images."""
 
 from __future__ import annotations
 

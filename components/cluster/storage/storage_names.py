@@ -18,7 +18,7 @@ PREDICTIONS = "predictions"
 ACCESS_LOG = "access"
 FLOW_LOGS = "flows"
 BUCKETS = (MODELS, PREDICTIONS, ACCESS_LOG, FLOW_LOGS)
-"""What a cluster's buckets are for."""
+"""Purposes of a cluster's buckets."""
 
 
 def bucket(cluster: str, purpose: str, arns: Arns) -> str:

@@ -1,4 +1,4 @@
-"""What can be said about the buckets, image repositories and their keys."""
+"""Settings of the buckets, image repositories and their keys."""
 
 from __future__ import annotations
 

@@ -10,9 +10,9 @@ from typing import Literal
 COLUMNS = 24
 """Width of Grafana's grid."""
 LONGEST_UID = 40
-"""What Grafana's database keeps."""
+"""Maximum length of a uid in Grafana's database."""
 TAG = "slipway"
-"""On every dashboard: each links to the others by it."""
+"""Tag of every dashboard, by which they link to each other."""
 RATE = "$__rate_interval"
 """Grafana's own: at least four scrapes."""
 FIRING = 'alertstate="firing"'
@@ -62,7 +62,7 @@ class Limit:
     selector: str = ""
     """Chooses what the dashboard shows of it."""
     below: bool = False
-    """Whether less is bad."""
+    """Whether lower is worse."""
 
     @property
     def common(self) -> float | None:
@@ -93,7 +93,7 @@ class Panel:
     queries: tuple[Query, ...]
     kind: Kind = "graph"
     width: int = 8
-    """Of 24 columns."""
+    """Width, of 24 columns."""
     limit: Limit | None = None
     most: float | None = None
     """Upper end of the axis; the lower is then 0."""
@@ -134,7 +134,7 @@ class Board:
     """A dashboard. Its name and uid stay the same from version to version."""
 
     name: str
-    """Of its file and ConfigMap."""
+    """Name of its file and ConfigMap."""
     title: str
     description: str
     variables: tuple[Variable, ...]

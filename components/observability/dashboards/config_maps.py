@@ -12,7 +12,7 @@ from components.observability.dashboards.board import Board
 from components.observability.settings import DashboardSettings
 
 LARGEST_BYTES = 1024 * 1024
-"""What the API server takes of a ConfigMap."""
+"""Maximum size of a ConfigMap in the API server."""
 
 
 class Dashboards(pulumi.ComponentResource):

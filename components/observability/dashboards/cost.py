@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from components.observability.dashboards.board import SLOW, Board, Panel, Row, one
 
 HOURS_PER_MONTH = 730
-"""As `slipway cost` has it."""
+"""Same as in `slipway cost`."""
 RESOURCES = "cpu|memory|nvidia.com/gpu"
 KEY = "instance_type, capacity_type, zone"
 ALLOCATABLE = "karpenter_nodes_allocatable"

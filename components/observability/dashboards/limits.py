@@ -1,4 +1,4 @@
-"""What a models stack's alerts go by, for the thresholds of its dashboards."""
+"""Alert thresholds of a models stack, for its dashboards."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NEWEST = "monitor_log_newest_timestamp_seconds"
 
 @dataclass(frozen=True)
 class ServerLimits:
-    """Of one model server (`models.<name>.alerts`)."""
+    """Thresholds of one model server (`models.<name>.alerts`)."""
 
     error_ratio: float
     p99_seconds: float
@@ -25,7 +25,7 @@ class ServerLimits:
 
 @dataclass(frozen=True)
 class ModelLimits:
-    """Of one watched model (`models.<name>.monitor`)."""
+    """Thresholds of one watched model (`models.<name>.monitor`)."""
 
     coverage_ratio: float
     effect_floor: float
@@ -49,7 +49,7 @@ class Served:
 
     @property
     def audited(self) -> bool:
-        """Whether groups are compared for any of the models."""
+        """Return whether groups are compared for any of the models."""
         return any(one.fairness_ratio is not None for one in self.models.values())
 
     @property

@@ -27,7 +27,7 @@ from components.observability.dashboards.limits import READY, Served
 ABSENT = "this kind of server does not measure it"
 NO_LABELS = "no label of a judged day yet"
 WINDOWS = ("30d", "7d", "1d")
-"""Of the model monitor (contracts/monitor_metrics.yaml)."""
+"""Windows of the model monitor (contracts/monitor_metrics.yaml)."""
 BY = "{{server}} {{revision}}"
 
 

@@ -1,4 +1,4 @@
-"""Which dashboards a stack has."""
+"""The dashboards of each stack."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What makes a node's GPUs usable and visible: device plugin and metrics."""
+"""Software for a node's GPUs: device plugin and metrics."""

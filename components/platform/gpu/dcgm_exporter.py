@@ -18,7 +18,7 @@ SCRATCH_MIB = 64
 DISK = pod_defaults.disk(SCRATCH_MIB)
 PORT = 9400
 POD_RESOURCES = "/var/lib/kubelet/pod-resources"
-"""Where the kubelet says which pod has which GPU."""
+"""Folder of the kubelet's socket that reports which pod has which GPU."""
 CONFIG = "/etc/slipway-dcgm"
 FILE = "counters.csv"
 MILLISECONDS = 1000
@@ -112,7 +112,7 @@ class DcgmExporter(daemon.GpuDaemon):
             "volumeMounts": [
                 {"name": "pods", "mountPath": POD_RESOURCES, "readOnly": True},
                 {"name": "config", "mountPath": CONFIG, "readOnly": True},
-                # Where DCGM's own service, which the exporter starts, writes.
+                # DCGM's own service, which the exporter starts, writes there.
                 {"name": "scratch", "mountPath": "/tmp", "subPath": "tmp"},  # noqa: S108
                 {"name": "scratch", "mountPath": "/run", "subPath": "run"},
             ],

@@ -14,7 +14,7 @@ from components.security import pod_defaults
 
 NAME = "nvidia-device-plugin"
 SOCKETS = "/var/lib/kubelet/device-plugins"
-"""Where plugins register with the kubelet.
+"""Folder in which plugins register with the kubelet.
 https://kubernetes.io/docs/concepts/extend-kubernetes/compute-storage-net/device-plugins/"""
 CONFIG = "/etc/nvidia-device-plugin"
 FILE = "config.yaml"
@@ -50,7 +50,7 @@ class DevicePlugin(daemon.GpuDaemon):
         self.add_config({FILE: configuration})
         environment = {
             "CONFIG_FILE": f"{CONFIG}/{FILE}",
-            # What the container runtime of NVIDIA's puts into the container.
+            # Mounted into the container by NVIDIA's container runtime.
             "NVIDIA_VISIBLE_DEVICES": "all",
             "NVIDIA_DRIVER_CAPABILITIES": "compute,utility",
         }

@@ -1,4 +1,4 @@
-"""Which nodes share a configuration of the device plugin: those of one GPU layout."""
+"""Groups nodes with the same device plugin configuration: those of one GPU layout."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class NodeGroup:
 
     @property
     def mig(self) -> bool:
-        """Whether the GPUs are cut into slices."""
+        """Return whether the GPUs are cut into slices."""
         return self.mode == "mig"
 
     def configuration(self) -> str:
@@ -55,7 +55,7 @@ class NodeGroup:
                 "timeSlicing": {
                     # nvidia.com/gpu.shared: no pod gets a share that meant a GPU.
                     "renameByDefault": True,
-                    # To ask for two shares gives no more than one would.
+                    # A request for two shares gives no more than one would.
                     "failRequestsGreaterThanOne": True,
                     "resources": [{"name": GPU, "replicas": self.replicas}],
                 }
@@ -64,7 +64,7 @@ class NodeGroup:
 
 
 def has_nvidia(pool: NodePoolBase) -> bool:
-    """Whether the pool's nodes have GPUs of NVIDIA's."""
+    """Return whether the pool's nodes have NVIDIA GPUs."""
     gpus = [catalog.instance_type(name).gpu for name in pool.instance_types]
     return any(gpu and gpu.manufacturer == NVIDIA for gpu in gpus)
 

@@ -1,4 +1,4 @@
-"""What can be chosen about the software on GPU nodes."""
+"""Settings of the software on GPU nodes."""
 
 from __future__ import annotations
 
