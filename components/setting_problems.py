@@ -12,6 +12,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from components import setting_texts
+
 Words = tuple[str, str]
 """Reason and fix."""
 
@@ -34,7 +36,7 @@ class Refused:
     @property
     def meaning(self) -> str:
         """The field's description as one line, or nothing."""
-        text = (self.field.description or "") if self.field else ""
+        text = setting_texts.of_field(self.owner, self.field) if self.field else ""
         return " ".join(text.split()).rstrip(".")
 
 

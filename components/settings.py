@@ -8,13 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from components import setting_problems
+from components import setting_problems, setting_texts
 from toolchain.errors import WrongInputError
+
+if TYPE_CHECKING:
+    from pydantic import GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -52,7 +62,8 @@ class SettingsError(WrongInputError):
 class Settings(BaseModel):
     """Base of all settings: frozen, unknown keys refused, fields described.
 
-    Text under a field is its description; the reference is made from it.
+    Text under a field is its description, which components.setting_texts reads; the
+    reference is made from it.
     """
 
     model_config = ConfigDict(
@@ -60,8 +71,16 @@ class Settings(BaseModel):
         extra="forbid",
         validate_default=True,
         allow_inf_nan=False,
-        use_attribute_docstrings=True,
     )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        made = handler(core_schema)
+        content = handler.resolve_ref_schema(made)
+        setting_texts.described(cls, content.get("properties", {}))
+        return made
 
     def contradictions(self) -> Iterator[Problem]:
         """What is wrong between fields that are right each by itself.

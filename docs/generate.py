@@ -14,6 +14,7 @@ from typing import Any, get_args, get_origin
 from pydantic import AwareDatetime, BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
+from components import setting_texts
 from components.setting_problems import bare, fields, item, range_of, variants
 from docs import refused_reference, role_reference, rule_reference
 from slipway import stack_schema
@@ -61,7 +62,7 @@ def _sections(model: type[BaseModel], path: str) -> Iterator[str]:
     if path:
         yield f"{_line(model.__doc__)}\n"
     yield "| setting | value | default | meaning |\n|---|---|---|---|"
-    yield from (_row(name, field) for name, field in fields(model).items())
+    yield from (_row(model, name, field) for name, field in fields(model).items())
     yield ""
     for name, field in fields(model).items():
         for nested, more in _nested(field.annotation):
@@ -81,8 +82,8 @@ def _nested(annotation: Any) -> Iterator[tuple[type[BaseModel], str]]:
         yield variant, f"{more} ({tag})"
 
 
-def _row(name: str, field: FieldInfo) -> str:
-    meaning = _line(field.description).replace("|", "\\|")
+def _row(model: type[BaseModel], name: str, field: FieldInfo) -> str:
+    meaning = _line(setting_texts.of_field(model, field)).replace("|", "\\|")
     return f"| `{name}` | {_value(field)} | {_default(field)} | {meaning} |"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from pydantic import BaseModel
 
+from components import setting_texts
 from components.setting_problems import bare, item, variants
 from components.settings import Settings
 from docs import generate, rule_reference
@@ -51,8 +52,7 @@ def test_there_are_settings_to_describe() -> None:
     ids=lambda x: x if isinstance(x, str) else x.__name__,
 )
 def test_every_setting_says_what_it_means(model: type[BaseModel], name: str) -> None:
-    field = model.model_fields[name]
-    description = field.description or ""
+    description = setting_texts.of(model).get(name, "")
     assert description, "add a text below the field"
     assert description.endswith(".")
 

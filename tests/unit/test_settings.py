@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import pytest
 from pydantic import Field, ValidationError
 
+from components import setting_texts
 from components.setting_types import Decimal, DnsLabel, ModelName, PathPrefix, Whole
 from components.settings import ABSENT, Problem, Settings, SettingsError, parse
 
@@ -154,11 +155,44 @@ def test_the_engine_gives_numbers_as_text(text: object) -> None:
     assert parse(Hive, {"bees": text}, "here").bees == 2
 
 
-def test_settings_are_frozen_and_described() -> None:
+def test_settings_are_frozen() -> None:
     hive = Hive()
     with pytest.raises(ValidationError, match="frozen"):
         hive.bees = 3  # type: ignore[misc]
-    assert Hive.model_fields["bees"].description == "Bees of the hive."
+
+
+class Apiary(Hive):
+    """Inherits a text, has another, and an alias."""
+
+    queens: int = 1
+    """Of all hives,
+    together.
+    """
+    until: int = Field(alias="from", default=1)
+    """The first year."""
+    silent: int = 0
+
+
+def test_fields_are_described_by_the_text_below_them() -> None:
+    texts = setting_texts.of(Apiary)
+    assert texts["bees"] == "Bees of the hive."
+    assert texts["queens"] == "Of all hives,\ntogether."
+    assert "silent" not in texts
+    properties = Apiary.model_json_schema()["properties"]
+    described = {name: it.get("description") for name, it in properties.items()}
+    assert described["bees"] == "Bees of the hive."
+    assert described["from"] == "The first year."
+    assert described["silent"] is None
+
+
+def test_no_source_is_read_before_a_text_is_asked_for() -> None:
+    assert Apiary.model_fields["bees"].description is None
+
+
+def test_a_class_without_source_has_no_texts() -> None:
+    made: dict[str, Any] = {"Settings": Settings, "__name__": "nowhere"}
+    exec("class Bare(Settings):\n    a: int = 1\n    'A.'", made)
+    assert setting_texts.of(made["Bare"]) == {}
 
 
 def test_made_by_hand_they_are_checked_too() -> None:
