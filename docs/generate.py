@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import AwareDatetime, BaseModel, SecretStr
 from pydantic.fields import FieldInfo
@@ -102,9 +102,10 @@ def _value(field: FieldInfo) -> str:
 def _kind(kind: Any) -> str:
     if get_origin(kind) is dict:
         return f"{_kind(item(kind))} by name"
-    choices = [f"`{choice}`" for choice in get_args(kind)]
-    if choices:
-        return ", ".join(choices)
+    if get_origin(kind) in (list, tuple):
+        return f"lists of {_kind(item(kind))}"
+    if get_origin(kind) is Literal:
+        return ", ".join(f"`{choice}`" for choice in get_args(kind))
     words = {
         int: "whole number",
         float: "number",
