@@ -27,15 +27,19 @@ class Interval:
 
 
 def accuracy_change(before: Flags, after: Flags) -> Interval:
-    """The change of accuracy on the same rows; flags say which answers were right.
+    """The change of accuracy on the same rows; flags say which answers were right."""
+    gained = int((after & ~before).sum())
+    lost = int((before & ~after).sum())
+    return paired_change(gained, lost, len(before))
+
+
+def paired_change(gained: int, lost: int, rows: int) -> Interval:
+    """The change of accuracy if `gained` of the rows became right and `lost` wrong.
 
     The interval adds half a row to each of the four outcomes, so that rows of which
     none has changed do not prove a change of 0 (A. Agresti and Y. Min, Statistics in
     Medicine 24, 2005, 729-740).
     """
-    gained = int((after & ~before).sum())
-    lost = int((before & ~after).sum())
-    rows = len(before)
     total = rows + 2
     middle = (gained - lost) / total
     variance = ((gained + lost + 1) / total - middle**2) / total

@@ -16,7 +16,7 @@ from itertools import islice
 import httpx
 
 from slipway.replay.pairs import Pair
-from slipway.replay.prediction_log import Record, answer
+from slipway.replay.prediction_log import Record, pair
 from slipway.replay.request import Model, ModelError
 
 
@@ -173,6 +173,4 @@ async def _ask(
     except ValueError:
         found.failed["no answer of the protocol"] += 1
         return
-    found.pairs += [
-        Pair(answer(row), one) for row, one in zip(rows, answers, strict=True)
-    ]
+    found.pairs += [pair(row, one) for row, one in zip(rows, answers, strict=True)]

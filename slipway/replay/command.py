@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
+from slipway.replay import labels as label_file
 from slipway.replay import report
 from slipway.replay.asking import Bounds, Replay, Server, replay
 from slipway.replay.pairs import Comparison, compare
@@ -22,7 +24,8 @@ from slipway.replay.prediction_log import Reading
 from toolchain.errors import INTERRUPTED, OperatorError
 
 CHANGED = 3
-"""More decisions changed than allowed, or it is not sure that they did not."""
+"""More decisions changed than allowed, the accuracy fell by more, or neither is certain
+not to have happened."""
 
 
 @click.command(name="replay")
@@ -74,6 +77,19 @@ CHANGED = 3
     metavar="PERCENT",
     help="Exit with 3 unless fewer decisions have changed, with 97.5 % certainty.",
 )
+@click.option(
+    "--labels",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Labels (.jsonl, .jsonl.gz, .csv): compare the accuracies on the same rows.",
+)
+@click.option(
+    "--max-worse-points",
+    type=click.FloatRange(0, 100),
+    metavar="POINTS",
+    help="With --labels: exit with 3 unless the accuracy falls by fewer percentage "
+    "points, with 97.5 % certainty.",
+)
 @click.option("--decision", default="", metavar="OUTPUT", help="Default: label.")
 @click.option("--score", default="", metavar="OUTPUT", help="Default: probability.")
 @click.option("--json", "as_json", is_flag=True, help="JSON.")
@@ -89,6 +105,8 @@ def command(
     concurrent: int,
     answer_seconds: float,
     max_changed_percent: float | None,
+    labels: Path | None,
+    max_worse_points: float | None,
     decision: str,
     score: str,
     as_json: bool,
@@ -100,10 +118,14 @@ def command(
     (`log` in model.yaml).
 
     Exit status: 0 compared; 1 there is nothing to compare, or a request failed; 2 the
-    command line is wrong; 3 more decisions changed than allowed.
+    command line or a label is wrong; 3 more decisions changed than allowed, or the
+    accuracy fell by more.
     """
     if recorded == bool(url):
         raise click.UsageError("give either --url or --recorded")
+    if max_worse_points is not None and not labels:
+        raise click.UsageError("--max-worse-points needs --labels")
+    known = label_file.read(labels) if labels else None
     reading = Reading(log, model)
     if recorded:
         found = Replay(pairs=list(reading.copied(revision)), ended="the log was read")
@@ -122,10 +144,27 @@ def command(
                     told=told,
                 )
             )
-    left_out = found.left_out + reading.left_out
-    compared = compare(found.pairs)
-    _print(compared, found, left_out, as_json=as_json)
-    raise click.exceptions.Exit(_status(compared, found, max_changed_percent))
+    result = Result(
+        found,
+        compare(found.pairs),
+        label_file.compare(found.pairs, known) if known is not None else None,
+        found.left_out + reading.left_out,
+        with_labels=known is not None,
+    )
+    _print(result, as_json=as_json)
+    raise click.exceptions.Exit(_status(result, max_changed_percent, max_worse_points))
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished replay."""
+
+    replay: Replay
+    compared: Comparison
+    accuracy: label_file.Accuracy | None
+    """None without labels, or if no pair has one."""
+    left_out: Counter[str]
+    with_labels: bool
 
 
 def _run(work: Any) -> Replay:
@@ -147,41 +186,49 @@ def _progress(requests: int, *, quiet: bool) -> Iterator[Callable[[Replay], None
         yield lambda found: bar.update(task, completed=found.requests)
 
 
-def _status(compared: Comparison, found: Replay, most: float | None) -> int:
-    if not compared.pairs or found.failed:
+def _status(result: Result, changed: float | None, worse: float | None) -> int:
+    """Return the exit status; limits in percent of the pairs, and in points."""
+    if not result.compared.pairs or result.replay.failed:
         return 1
-    if most is None:
-        return 0
-    changed = compared.changed
-    return 0 if changed and changed.upper * 100 < most else CHANGED
+    share, accuracy = result.compared.changed, result.accuracy
+    # Missing data are no proof.
+    if changed is not None and not (share and share.upper * 100 < changed):
+        return CHANGED
+    if worse is not None and not (accuracy and -accuracy.change.lower * 100 < worse):
+        return CHANGED
+    return 0
 
 
-def _print(
-    compared: Comparison, found: Replay, left_out: Counter[str], *, as_json: bool
-) -> None:
+def _print(result: Result, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(_plain(compared, found, left_out), sort_keys=True))
+        click.echo(json.dumps(_plain(result), sort_keys=True))
         return
+    found = result.replay
     table = Table(show_header=False, box=None)
-    for name, text in report.lines(compared):
+    for name, text in report.lines(result.compared):
         table.add_row(name, text)
-    for what, number in (*found.failed.items(), *left_out.items()):
+    if result.with_labels:
+        for name, text in report.accuracy(result.accuracy):
+            table.add_row(name, text)
+    for what, number in (*found.failed.items(), *result.left_out.items()):
         kind = "failed" if what in found.failed else "left out"
         table.add_row(kind, f"{number:,}: {what}")
     table.add_row("ended", f"{found.ended}; {found.seconds:.1f} s")
     Console(width=100, highlight=False).print(table)
-    if not compared.pairs:
+    if not result.compared.pairs:
         raise OperatorError("there is no pair of answers to compare")
 
 
-def _plain(
-    compared: Comparison, found: Replay, left_out: Counter[str]
-) -> dict[str, Any]:
-    return {
-        "comparison": compared.plain(),
+def _plain(result: Result) -> dict[str, Any]:
+    found = result.replay
+    plain = {
+        "comparison": result.compared.plain(),
         "requests": found.requests,
         "failed": dict(found.failed),
-        "left_out": dict(left_out),
+        "left_out": dict(result.left_out),
         "ended": found.ended,
         "seconds": round(found.seconds, 3),
     }
+    if result.with_labels:
+        plain["accuracy"] = asdict(result.accuracy) if result.accuracy else None
+    return plain

@@ -29,10 +29,12 @@ class Answer:
 
 @dataclass(frozen=True)
 class Pair:
-    """Both revisions' results for one row."""
+    """Both revisions' results for one row; a label names it by `id` and `row`."""
 
     stable: Answer
     canary: Answer
+    id: str = ""
+    row: int = 0
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,7 @@ class Reading:
         for record in Reading(self.path, self.model).records():
             key = record["id"], record["row"]
             if record["arm"] != SHADOW and key in copies:
-                yield Pair(answer(record), copies.pop(key))
+                yield pair(record, copies.pop(key))
         if copies:
             self.left_out["copies without their original"] += len(copies)
 
@@ -97,6 +97,11 @@ def answer(record: Record) -> Answer:
     """Return a record's result for its row."""
     latency = float(record.get("latency_seconds") or 0.0)
     return Answer(record.get("decision"), record.get("score"), latency)
+
+
+def pair(record: Record, canary: Answer) -> Pair:
+    """Return the pair of a record and the new revision's answer for the same row."""
+    return Pair(answer(record), canary, record["id"], record["row"])
 
 
 def files(path: Path) -> Sequence[Path]:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from slipway.replay.pairs import Comparison, Latency, Scores, Share
+
+if TYPE_CHECKING:
+    from slipway.replay.labels import Accuracy
 
 Line = tuple[str, str]
 
@@ -22,6 +26,22 @@ def lines(found: Comparison) -> Iterator[Line]:
         yield "scores", "no pair has numbers"
     if found.latency:
         yield from _latency(found.latency)
+
+
+def accuracy(it: Accuracy | None) -> Iterator[Line]:
+    """Return the lines of a comparison with labels."""
+    if it is None:
+        yield "accuracy", "no pair has a label"
+        return
+    yield "pairs with a label", f"{it.rows:,} of {it.of:,}, {it.rows / it.of:.2%}"
+    yield "accuracy, old", f"{it.stable:.2%}"
+    ends = (it.change.value, it.change.lower, it.change.upper)
+    change, lower, upper = (f"{100 * end:+.2f}" for end in ends)
+    yield (
+        "accuracy, new",
+        f"{it.canary:.2%}, {change} points (95 %: {lower} to {upper})",
+    )
+    yield "only one is right", f"the new one {it.gained:,}, the old one {it.lost:,}"
 
 
 def _changed(it: Share) -> Iterator[Line]:
