@@ -23,7 +23,7 @@ from slipway import stack_settings
 from slipway.cluster.kube_api import KubeApiError
 from slipway.engine import stack_api
 from slipway.printable import lines, printable
-from slipway.rollouts import show
+from slipway.rollouts import chain, show
 from slipway.rollouts.live import Live, State
 from toolchain.errors import INTERRUPTED
 
@@ -275,6 +275,38 @@ def explain_command(
     else:
         click.echo(lines(text))
     if differences:
+        raise click.exceptions.Exit(1)
+
+
+@command.command("verify")
+@model_argument
+@stack_option
+@json_option
+@click.option(
+    "--head",
+    "heads",
+    multiple=True,
+    metavar="DIGEST",
+    help="A head printed earlier and kept elsewhere; may be repeated.",
+)
+def verify_command(
+    model: str, stack: str, *, as_json: bool, heads: tuple[str, ...]
+) -> None:
+    """Verify that the records of all decisions are there and unchanged.
+
+    Exit status 1: an entry is missing, changed or unlinked.
+    """
+    with opened(stack, model) as live:
+        status, entries = live.record()
+    found = chain.check(entries, status, heads)
+    if as_json:
+        click.echo(json.dumps(found.plain(), sort_keys=True))
+    elif not found.fault:
+        said = f"{found.linked} decisions, head {found.head}"
+        click.echo(f"{model}: {said if found.linked else 'no decisions yet'}")
+    else:
+        click.echo(f"{model}: {printable(found.fault)}", err=True)
+    if found.fault:
         raise click.exceptions.Exit(1)
 
 

@@ -27,6 +27,8 @@ ASK = (
     "sys.stdout.buffer.write(u.urlopen(sys.argv[1], timeout=5).read())"
 )
 
+READS = 5
+
 
 class NoRolloutError(KubeApiError):
     """The cluster has no rollout of the model server."""
@@ -78,11 +80,30 @@ class Live:
 
     def entries(self) -> list[Entry]:
         """The decisions, the oldest first."""
-        path = f"{self.names.config_maps}?labelSelector={ENTRY_LABEL}"
-        found = self.api.items(f"{path}={self.names.server}")
+        found = self._entry_objects()
         return sorted(
             (json.loads(one["data"][ENTRY_KEY]) for one in found), key=_number
         )
+
+    def record(self) -> tuple[Status | None, list[Object]]:
+        """The status and the ConfigMaps of all entries, as they were at one time.
+
+        KubeApiError if the controller writes whenever they are read.
+        """
+        status = self._read_status()
+        for _ in range(READS):
+            found, before = self._entry_objects(), status
+            status = self._read_status()
+            if _newest(before) == _newest(status):
+                return status, found
+        raise KubeApiError(
+            f"{self.names.server}: decisions came during all {READS} reads of the "
+            "record; run it again"
+        )
+
+    def _entry_objects(self) -> list[Object]:
+        path = f"{self.names.config_maps}?labelSelector={ENTRY_LABEL}"
+        return self.api.items(f"{path}={self.names.server}")
 
     def run(self, actor: Generator[Any, Any, Result]) -> Result:
         """An order's calls, one after the other."""
@@ -154,6 +175,13 @@ class Live:
                 name: str = pod["metadata"]["name"]
                 return name
         raise KubeApiError("the rollout controller has no ready pod")
+
+
+def _newest(status: Status | None) -> tuple[str, str]:
+    """The newest decision, and the one that is being carried out."""
+    if status is None:
+        return "", ""
+    return status.head, status.intent.id if status.intent else ""
 
 
 def _number(entry: Entry) -> tuple[int, int]:

@@ -272,3 +272,17 @@ def test_an_interval_is_drawn_within_twice_the_tolerance(
     if drawn.startswith("["):
         drawn = drawn[:31] + "T" + drawn[32:]
     assert drawn in found
+
+
+def test_the_record_of_all_decisions_is_verified(world: World) -> None:
+    assert run("verify", "m").output == "m: no decisions yet\n"
+    world.tick()
+    run("promote", "m", "--why", "approved")
+    found = json.loads(run("verify", "m", "--json").output)
+    assert (found["decisions"], found["fault"], found["verified"]) == (2, None, True)
+    text = run("verify", "m", "--head", found["head"]).output
+    assert text == f"m: 2 decisions, head {found['head']}\n"
+    del world.served.objects[f"{NAMES.config_maps}/rollout-entry-m-1000-1"]
+    wrong = run("verify", "m", status=1).output
+    assert wrong.startswith("m: the entry before m-1000-2 is missing: ")
+    assert not json.loads(run("verify", "m", "--json", status=1).output)["verified"]

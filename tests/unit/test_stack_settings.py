@@ -48,6 +48,7 @@ COMMANDS: dict[str, dict[str, tuple[str, ...]]] = {
         "logs": ("logs", MODEL, "--stack", "{}"),
         "experiment": ("experiment", "status", MODEL, "--stack", "{}"),
         "rollout": ("rollout", "status", MODEL, "--stack", "{}"),
+        "rollout verify": ("rollout", "verify", MODEL, "--stack", "{}"),
         "audit verify": ("audit", "verify", "--stack", "{}"),
         "bench model": ("bench", "model", "{}/" + MODEL, "--yes", "--gateway", NOWHERE),
         "bench sizing": ("bench", "sizing", "{}", "--prometheus", NOWHERE),
@@ -248,11 +249,7 @@ CASES: dict[str, tuple[tuple[str, ...], Change, list[str]]] = {
         put("kubernetes:context", "dev"),
         ["kubernetes:context"],
     ),
-    "another context": (
-        INSIDE,
-        put("kubernetes:context", "dev"),
-        ["kubernetes:context"],
-    ),
+    "a context": (INSIDE, put("kubernetes:context", "dev"), ["kubernetes:context"]),
     "the same kubeconfig": (INSIDE, put("kubernetes:kubeconfig", "ambient"), []),
     "an encrypted kubeconfig": (
         INSIDE,
