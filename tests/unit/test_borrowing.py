@@ -12,6 +12,7 @@ from components import yaml_text
 from components.delivery.pool_job import PoolJob
 from components.serving.args import borrowing
 from components.serving.args.model_server_args import ModelServerArgs
+from components.serving.settings.resource_settings import Resources
 from components.settings import Problem, SettingsError
 from components.training import pool_jobs
 from slipway.preview import evictions
@@ -116,6 +117,24 @@ def test_a_job_may_leave_too_little_of_a_node() -> None:
     assert "2 GPUs are missing" in more.reason
     wide = replace(STAYS, worker_memory_mib=65 * 1024)
     assert told(JOB, wide, args=borrower(1, 1)) != []
+
+
+def test_replicas_are_counted_with_the_new_revisions_resources() -> None:
+    """A worker of 60 GiB takes the place of one replica of 64 GiB, or of 240 small."""
+    job = replace(STAYS, worker_memory_mib=60 * 1024)
+    large = Resources(memory_request_mib=64 * 1024, memory_limit_mib=64 * 1024)
+    args = borrower(1, 1)
+
+    def with_resources(**by_revision: Resources) -> ModelServerArgs:
+        revisions = {
+            name: own.model_copy(update={"resources": by_revision.get(name)})
+            for name, own in args.revisions.items()
+        }
+        return args.model_copy(update={"revisions": revisions})
+
+    assert told(JOB, job, args=with_resources(new=large), gpus=8) == []
+    (problem,) = told(JOB, job, args=with_resources(old=large), gpus=8)
+    assert "1 GPUs are missing" in problem.reason
 
 
 def test_jobs_of_the_pools_types_may_be_in_it() -> None:

@@ -15,6 +15,7 @@ from components.delivery.pool_job import PoolJob
 from components.serving.args import gpu_rollout, pool_room
 from components.serving.args.gpu_rollout import Situation
 from components.serving.args.model_server_args import ModelServerArgs
+from components.serving.args.parts import parts
 from components.settings import Problem
 
 Models = Mapping[str, ModelServerArgs]
@@ -53,11 +54,15 @@ def problems(models: Models, pools: Pools, jobs: Jobs) -> Iterator[Problem]:
         borrow, pool = _borrow(args), pool_room.pool_of(args) or ""
         if borrow is None or pool not in pools:
             continue
-        path = f"models.{name}.rollout.borrow.jobs"
+        path = _path(name)
         found = [*_named(path, borrow, pool, jobs), *_unnamed(path, borrow, pool, jobs)]
         yield from found
         if not found and name in rollouts:
-            yield from _short(path, args, pools[pool], rollouts[name], jobs)
+            yield from _short(name, args, pools[pool], rollouts[name], jobs)
+
+
+def _path(model: str) -> str:
+    return f"models.{model}.rollout.borrow.jobs"
 
 
 def _named(
@@ -136,7 +141,7 @@ def _unnamed(
 
 
 def _short(
-    path: str,
+    model: str,
     args: ModelServerArgs,
     pool: NodePoolBase,
     found: tuple[str, Situation],
@@ -153,12 +158,15 @@ def _short(
         for job in of_stack
         if not job.preemptible and _may_be_in(job, name, pool)
     ]
-    held = sum(job.workers * _replicas(job, args, it.replica_gpus) for job in stay)
+    (canary,) = (
+        part.args for part in parts(model, args) if part.revision == args.rollout.to
+    )
+    held = sum(job.workers * _replicas(job, canary, it.replica_gpus) for job in stay)
     missing = it.canary - max(0, it.free_replicas - held)
     if missing > 0:
         names = ", ".join(f"{job.full_name} ({job.gpus} GPUs)" for job in stay)
         yield Problem(
-            path,
+            _path(model),
             it.canary,
             f"{args.rollout.to} needs {it.canary * it.replica_gpus} GPUs at rest, and "
             f"jobs of the pool {name} stay that cannot be evicted: {names}. "
@@ -178,7 +186,8 @@ def _may_be_in(job: PoolJob, name: str, pool: NodePoolBase) -> bool:
 def _replicas(job: PoolJob, args: ModelServerArgs, gpus: int) -> int:
     """How many replicas a worker takes the place of, wherever it runs: at most.
 
-    Of each resource floor((all - worker) / replica) is at least
+    `args`: those of the replicas' revision. Of each resource
+    floor((all - worker) / replica) is at least
     floor(all / replica) - ceil(worker / replica).
     """
     cpu, memory = pool_room.requests(args)
