@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from slipway.ledger import card_fields, chain, figures, subject
 from slipway.ledger.entry import Entry
@@ -56,11 +58,17 @@ class Card:
         return found
 
 
-def collect(folder: Path, store: Store, more: Sequence[Figure] = ()) -> Card:
+def collect(
+    folder: Path,
+    store: Store,
+    more: Sequence[Figure] = (),
+    trusted: Mapping[str, Ed25519PublicKey] | None = None,
+) -> Card:
     """The card of a model folder; WrongInputError lists what is wrong in model.yaml.
 
-    Raises OperatorError if the ledger is broken or knows the revision with other
-    files.
+    trusted: keys that may sign the ledger; None leaves signatures unchecked. Raises
+    OperatorError if the ledger is broken, signed by another key, or knows the revision
+    with other files.
     """
     manifest = subject.read_manifest(folder)
     model = checked_name(str(manifest.get("name", "")))
@@ -70,7 +78,7 @@ def collect(folder: Path, store: Store, more: Sequence[Figure] = ()) -> Card:
         lines = "".join(f"\n  {problem}" for problem in problems)
         path = folder / subject.MANIFEST
         raise WrongInputError(f"{path}: {len(problems)} problems:{lines}")
-    registered, entries = _of_ledger(store, model, revision)
+    registered, entries = _of_ledger(store, model, revision, trusted)
     files = {it["path"]: it["sha256"] for it in content["files"]}
     if registered:
         _compare(folder, files, registered)
@@ -92,11 +100,17 @@ def collect(folder: Path, store: Store, more: Sequence[Figure] = ()) -> Card:
 
 
 def _of_ledger(
-    store: Store, model: str, revision: str
+    store: Store,
+    model: str,
+    revision: str,
+    trusted: Mapping[str, Ed25519PublicKey] | None,
 ) -> tuple[Revision | None, list[Entry]]:
-    found = chain.read(store, model)
+    found = chain.read(store, model, trusted=trusted)
     if found.broken:
-        raise OperatorError(f"{found.broken}; see `slipway ledger verify`")
+        fix = "see `slipway ledger verify`"
+        if found.broken.what == "key":
+            fix = "if you do trust it, name its public half with --trust"
+        raise OperatorError(f"{found.broken}; {fix}")
     entries = [it for it in found.entries if it.details["revision"] == revision]
     return found.history.revisions.get(revision), entries
 

@@ -93,20 +93,26 @@ ITEMS = {
 def read(manifest: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Values of the fields that model.yaml states, and what is wrong with others.
 
-    An empty text or list states nothing.
+    Texts are without the white space around them. One that is empty then, or an empty
+    list, states nothing; within a list, it is wrong.
     """
     about = manifest.get(ABOUT) or {}
     if not isinstance(about, Mapping):
         return {}, [f"{ABOUT}: {about!r} is no mapping; write `name: value` lines"]
     values, problems = {}, []
     for field in FIELDS:
-        value = (manifest if field.at_top else about).get(field.name)
+        given = (manifest if field.at_top else about).get(field.name)
+        value = _stripped(given)
         if value is None or value in ("", []):
             continue
-        if _fits(value, field.kind):
-            values[field.name] = value
+        if not _fits(value, field.kind):
+            problems.append(f"{field.path}: {given!r} is not {field.form}")
+        elif _has_empty(value):
+            problems.append(
+                f"{field.path}: {given!r} has an empty text; remove it or fill it in"
+            )
         else:
-            problems.append(f"{field.path}: {value!r} is not {field.form}")
+            values[field.name] = value
     return values, problems
 
 
@@ -118,6 +124,26 @@ def missing(values: Mapping[str, Any]) -> Iterator[str]:
                 f"{field.path}: not stated, and item {field.annex} of Annex IV asks "
                 f"for it; write {field.form} in model.yaml"
             )
+
+
+def _stripped(value: Any) -> Any:
+    """Return the value with all its texts stripped."""
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, list):
+        return [_stripped(it) for it in value]
+    if isinstance(value, dict):
+        return {key: _stripped(it) for key, it in value.items()}
+    return value
+
+
+def _has_empty(value: Any) -> bool:
+    """Whether any text in a value that fits its kind is empty."""
+    if isinstance(value, dict):
+        return any(map(_has_empty, value.values()))
+    if isinstance(value, list):
+        return any(map(_has_empty, value))
+    return not value
 
 
 def _fits(value: Any, kind: str) -> bool:

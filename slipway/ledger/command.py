@@ -18,10 +18,10 @@ from slipway.ledger.card_command import card
 from slipway.ledger.entry import Entry, Head
 from slipway.ledger.mlflow_command import mlflow
 from slipway.ledger.options import (
-    FILE,
     ledger_option,
     model_argument,
     require_entries,
+    trust_option,
 )
 from slipway.ledger.store import Store, checked_name
 from slipway.printable import printable
@@ -81,13 +81,7 @@ def history(ctx: click.Context, model: str, ledger: Store, as_json: bool) -> Non
 @command.command()
 @click.argument("models", nargs=-1, metavar="[NAME...]")
 @ledger_option
-@click.option(
-    "--trust",
-    multiple=True,
-    type=FILE,
-    metavar="FILE",
-    help="Trusted public key; default: your own. Repeatable.",
-)
+@trust_option
 @click.option(
     "--anchor",
     metavar="NUMBER:HASH",

@@ -28,6 +28,15 @@ def require_entries(holds: bool, ledger: Store, model: str) -> None:
         )
 
 
+trust_option = click.option(
+    "--trust",
+    multiple=True,
+    type=FILE,
+    metavar="FILE",
+    help="Trusted public key; default: your own. Repeatable.",
+)
+
+
 class _Store(click.ParamType[Store]):
     """A folder, or s3://BUCKET/PREFIX."""
 

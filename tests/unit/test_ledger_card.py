@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from slipway.cli import cli
-from slipway.ledger import card_fields, card_text, cyclonedx
+from slipway.ledger import card_fields, card_text, cyclonedx, keys
 from slipway.ledger.card import Card, collect
 from slipway.ledger.store import FolderStore
 from slipway.ledger.subject import Given, describe
@@ -40,6 +42,20 @@ def folder(tmp_path: Path, root: Path) -> Path:
 
 def card_of(folder: Path, root: Path) -> Card:
     return collect(folder, FolderStore(root))
+
+
+@pytest.fixture(autouse=True)
+def own_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The public half of the key that has signed the ledger, in the user's state."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return public(ledgers.KEY, keys.public_file(keys.default_key()))
+
+
+def public(key: Ed25519PrivateKey, file: Path) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    kind = PublicFormat.SubjectPublicKeyInfo
+    file.write_bytes(key.public_key().public_bytes(Encoding.PEM, kind))
+    return file
 
 
 def run(folder: Path, root: Path, *words: object) -> Result:
@@ -183,6 +199,30 @@ def test_production_asks_for_all_at_once(folder: Path, root: Path) -> None:
     ]
 
 
+def test_production_counts_only_what_a_trusted_key_has_signed(
+    folder: Path, root: Path, own_key: Path, tmp_path: Path
+) -> None:
+    other = public(ledgers.STRANGER, tmp_path / "other.pub.pem")
+    refused = run(folder, root, "--check", "prod", "--trust", other)
+    assert refused.exit_code == 1
+    assert "key: it is signed with the key " in refused.stderr
+    assert "name its public half with --trust" in refused.stderr
+    assert run(folder, root, "--trust", other).exit_code == 1
+    both = ("--trust", other, "--trust", own_key)
+    assert run(folder, root, "--check", "prod", *both).exit_code == 0
+    own_key.unlink()
+    assert "(trusted: none)" in run(folder, root, "--check", "prod").stderr
+    assert run(folder, root).exit_code == 0
+
+
+def test_without_entries_no_key_is_needed(
+    tmp_path: Path, root: Path, own_key: Path
+) -> None:
+    own_key.unlink()
+    folder = model_cards.write(tmp_path / "model", FULL)
+    assert "r1: not registered" in run(folder, root, "--check", "prod").stderr
+
+
 @pytest.mark.parametrize("name", [it.name for it in card_fields.FIELDS if it.required])
 def test_production_asks_for_each(name: str, folder: Path, root: Path) -> None:
     card = card_of(folder, root)
@@ -218,6 +258,29 @@ def test_wrong_statements_are_reported_together(tmp_path: Path, root: Path) -> N
     assert "  about.users: 'planners' is not a list of texts" in lines
     model_cards.write(folder, {**LITTLE, "about": "nothing"})
     assert "about: 'nothing' is no mapping" in run(folder, root).stderr
+
+
+def test_white_space_states_nothing() -> None:
+    about = {"provider": " ", "task": "\n", "oversight": " A planner \n", "users": []}
+    found = card_fields.read({"description": "\t", "about": about})
+    assert found == ({"oversight": "A planner"}, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("users", [""]),
+        ("limitations", ["young people", " "]),
+        ("ethical_considerations", [{"name": "misuse", "mitigation": " "}]),
+        ("fairness", [{"group": ""}]),
+    ],
+)
+def test_a_list_has_no_empty_texts(name: str, value: list[Any]) -> None:
+    stated, (problem,) = card_fields.read({"about": {name: value}})
+    assert stated == {}
+    assert problem == (
+        f"about.{name}: {value!r} has an empty text; remove it or fill it in"
+    )
 
 
 @pytest.mark.parametrize(
