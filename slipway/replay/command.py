@@ -24,8 +24,8 @@ from slipway.replay.prediction_log import Reading
 from toolchain.errors import INTERRUPTED, OperatorError
 
 CHANGED = 3
-"""More decisions changed than allowed, the accuracy fell by more, or neither is certain
-not to have happened."""
+"""More decisions changed than allowed, the accuracy fell by more, neither is certain
+not to have happened, or fewer pairs have a label."""
 
 
 @click.command(name="replay")
@@ -90,6 +90,13 @@ not to have happened."""
     help="With --labels: exit with 3 unless the accuracy falls by fewer percentage "
     "points, with 97.5 % certainty.",
 )
+@click.option(
+    "--min-labelled-percent",
+    type=click.FloatRange(0, 100),
+    metavar="PERCENT",
+    help="With --labels: exit with 3 if fewer of the pairs with decisions have one; "
+    "recommended with --max-worse-points.",
+)
 @click.option("--decision", default="", metavar="OUTPUT", help="Default: label.")
 @click.option("--score", default="", metavar="OUTPUT", help="Default: probability.")
 @click.option("--json", "as_json", is_flag=True, help="JSON.")
@@ -107,6 +114,7 @@ def command(
     max_changed_percent: float | None,
     labels: Path | None,
     max_worse_points: float | None,
+    min_labelled_percent: float | None,
     decision: str,
     score: str,
     as_json: bool,
@@ -118,13 +126,16 @@ def command(
     (`log` in model.yaml).
 
     Exit status: 0 compared; 1 there is nothing to compare, or a request failed; 2 the
-    command line or a label is wrong; 3 more decisions changed than allowed, or the
-    accuracy fell by more.
+    command line or a label is wrong; 3 more decisions changed than allowed, the
+    accuracy fell by more, or fewer pairs have a label.
     """
     if recorded == bool(url):
         raise click.UsageError("give either --url or --recorded")
-    if max_worse_points is not None and not labels:
-        raise click.UsageError("--max-worse-points needs --labels")
+    limits = Limits(max_changed_percent, max_worse_points, min_labelled_percent)
+    if limits.need_labels and not labels:
+        raise click.UsageError(
+            "--max-worse-points and --min-labelled-percent need --labels"
+        )
     known = label_file.read(labels) if labels else None
     reading = Reading(log, model)
     if recorded:
@@ -152,7 +163,23 @@ def command(
         with_labels=known is not None,
     )
     _print(result, as_json=as_json)
-    raise click.exceptions.Exit(_status(result, max_changed_percent, max_worse_points))
+    raise click.exceptions.Exit(_status(result, limits))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the exit status depends on; None: any value is allowed."""
+
+    changed_percent: float | None
+    """Most decisions that changed, of the pairs with decisions."""
+    worse_points: float | None
+    """Most percentage points by which the accuracy falls."""
+    labelled_percent: float | None
+    """Least pairs that have a label, of the pairs with decisions."""
+
+    @property
+    def need_labels(self) -> bool:
+        return (self.worse_points, self.labelled_percent) != (None, None)
 
 
 @dataclass(frozen=True)
@@ -186,15 +213,19 @@ def _progress(requests: int, *, quiet: bool) -> Iterator[Callable[[Replay], None
         yield lambda found: bar.update(task, completed=found.requests)
 
 
-def _status(result: Result, changed: float | None, worse: float | None) -> int:
-    """Return the exit status; limits in percent of the pairs, and in points."""
+def _status(result: Result, limits: Limits) -> int:
     if not result.compared.pairs or result.replay.failed:
         return 1
     share, accuracy = result.compared.changed, result.accuracy
+    changed, worse = limits.changed_percent, limits.worse_points
+    labelled = limits.labelled_percent
     # Missing data are no proof.
     if changed is not None and not (share and share.upper * 100 < changed):
         return CHANGED
     if worse is not None and not (accuracy and -accuracy.change.lower * 100 < worse):
+        return CHANGED
+    rows, of = (accuracy.rows, accuracy.of) if accuracy else (0, 1)
+    if labelled is not None and rows * 100 < labelled * of:
         return CHANGED
     return 0
 

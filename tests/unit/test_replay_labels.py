@@ -197,7 +197,29 @@ def test_a_wrong_label_is_named_by_its_line(
     assert said in (done.output + str(done.exception)), done.output
 
 
-def test_a_limit_of_the_accuracy_needs_labels(tmp_path: Path) -> None:
-    done = run(tmp_path, "--max-worse-points", 1)
+@pytest.mark.parametrize("option", ["--max-worse-points", "--min-labelled-percent"])
+def test_a_limit_of_the_accuracy_needs_labels(tmp_path: Path, option: str) -> None:
+    done = run(tmp_path, option, 1)
     assert done.exit_code == 2
-    assert "--max-worse-points needs --labels" in done.output
+    assert "--max-worse-points and --min-labelled-percent need" in done.output
+
+
+@pytest.mark.parametrize(
+    ("known", "least", "status"),
+    [(90, 90, 0), (89, 90, 3), (0, 1, 3), (0, 0, 0), (100, 100, 0)],
+)
+def test_too_few_labelled_pairs_have_the_status_of_a_refusal(
+    tmp_path: Path, known: int, least: int, status: int
+) -> None:
+    """Also where the accuracy of those that are labelled has not fallen."""
+    path = write(tmp_path / "l.jsonl", *(label(str(n), 1) for n in range(known)))
+    done = run(tmp_path, "--labels", path, "--min-labelled-percent", least)
+    assert done.exit_code == status, done.output
+
+
+def test_rows_whose_label_has_not_come_do_not_hide_a_fall(tmp_path: Path) -> None:
+    """The ten rows on which the new revision is wrong have none yet."""
+    path = write(tmp_path / "l.jsonl", *(label(str(n), 1) for n in range(10, ROWS)))
+    given = ("--labels", path, "--max-worse-points", 20)
+    assert run(tmp_path, *given).exit_code == 0
+    assert run(tmp_path, *given, "--min-labelled-percent", 95).exit_code == 3
