@@ -8,13 +8,17 @@ from pathlib import Path
 import click
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from slipway.ledger import card_text, cyclonedx, figures, keys
+from slipway.ledger import card_html, card_text, cyclonedx, figures, keys
 from slipway.ledger.card import collect
 from slipway.ledger.options import ledger_option, trust_option
 from slipway.ledger.store import Store
 from toolchain.errors import OperatorError
 
-FORMATS = {"cyclonedx": cyclonedx.text, "markdown": card_text.text}
+FORMATS = {
+    "cyclonedx": cyclonedx.text,
+    "html": card_html.text,
+    "markdown": card_text.text,
+}
 
 
 @click.command()
@@ -32,7 +36,7 @@ FORMATS = {"cyclonedx": cyclonedx.text, "markdown": card_text.text}
     "format_",
     type=click.Choice(sorted(FORMATS)),
     default="cyclonedx",
-    help="CycloneDX 1.7 JSON (the default) or a page.",
+    help="CycloneDX 1.7 JSON (the default), or a page in HTML or Markdown.",
 )
 @click.option(
     "--check",

@@ -1,13 +1,13 @@
-"""A model card as Markdown, in the order of Annex IV's items."""
+"""A model card as Markdown."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 
-from slipway.ledger.card import NOT_STATED, Card
-from slipway.ledger.card_fields import FIELDS, ITEMS, Field
+from slipway.ledger import card_page
+from slipway.ledger.card import Card
+from slipway.ledger.card_page import Statement, Table, Text
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#])")
 
@@ -18,85 +18,43 @@ def text(card: Card) -> str:
 
 
 def _lines(card: Card) -> Iterator[str]:
-    yield f"# Model card: {card.model}"
+    yield f"# {card_page.title(card)}"
     yield ""
-    yield f"Revision `{card.revision}`, {_state(card)}."
-    for item, title in ITEMS.items():
-        yield from ("", f"## {item}. {title}", "")
-        yield from _item(card, item)
+    yield f"Revision `{card.revision}`, {card_page.state(card)}."
+    for section in card_page.sections(card):
+        yield from ("", f"## {section.title}", "")
+        for number, block in enumerate(section.blocks):
+            if isinstance(block, Statement):
+                yield from _statement(block)
+                continue
+            if number:  # Markdown would take it for a part of the list.
+                yield ""
+            yield from _table(block)
 
 
-def _item(card: Card, item: int) -> Iterator[str]:
-    for field in FIELDS:
-        if field.annex == item:
-            yield from _field(field, card.stated.get(field.name))
-    if item == 1:
-        yield from _files(card)
-    if item == 2:
-        yield from _origin(card)
-    if item == 4:
-        yield from _figures(card)
-    if item == 6:
-        yield from _entries(card)
-
-
-def _state(card: Card) -> str:
-    return card.registered.state if card.registered else "not in the ledger"
-
-
-def _field(field: Field, value: Any) -> Iterator[str]:
-    if not isinstance(value, list):
-        yield f"- **{field.title}:** {_plain(value or NOT_STATED)}"
+def _statement(block: Statement) -> Iterator[str]:
+    if not block.is_list:
+        yield f"- **{block.title}:** {_text(block.texts[0])}"
         return
-    yield f"- **{field.title}:**"
-    for it in value:
-        parts = it.items() if isinstance(it, dict) else [("", it)]
-        said = "; ".join(f"{key}: {part}" if key else part for key, part in parts)
-        yield f"  - {_plain(said)}"
+    yield f"- **{block.title}:**"
+    for it in block.texts:
+        yield f"  - {_text(it)}"
 
 
-def _files(card: Card) -> Iterator[str]:
-    yield "- **Files:**"
-    for path, sha256 in card.files.items():
-        yield f"  - {_plain(path)}: `sha256:{sha256}`"
-    image = card.registered.subject.get("image") if card.registered else None
-    yield f"- **Image:** {f'`{image}`' if image else NOT_STATED}"
+def _table(block: Table) -> Iterator[str]:
+    yield _row(block.head)
+    yield "|" + "---|" * len(block.head)
+    yield from (_row(tuple(map(_plain, row))) for row in block.rows)
 
 
-def _origin(card: Card) -> Iterator[str]:
-    if origin := card.derivation:
-        origin_text = f"{origin.get('revision')}, by {origin.get('recipe')}"
-        yield f"- **Made from:** {_plain(origin_text)}"
-    rows = card.reference.get("rows", NOT_STATED)
-    yield f"- **Rows of the reference:** {_plain(rows)}"
+def _row(cells: tuple[str, ...]) -> str:
+    return "| " + " | ".join(cells) + " |"
 
 
-def _figures(card: Card) -> Iterator[str]:
-    if not card.figures:
-        yield f"- **Figures:** {NOT_STATED}"
-        return
-    yield from (
-        "",
-        "| metric | part of the data | value | interval |",
-        "|---|---|---|---|",
-    )
-    for it in card.figures:
-        interval = f"{it.lower} to {it.upper}" if it.lower else NOT_STATED
-        cells = (it.type, it.slice or "all", it.value, interval)
-        yield "| " + " | ".join(map(_plain, cells)) + " |"
+def _text(it: Text) -> str:
+    return _plain(it.words) + (f"`{it.code}`" if it.code else "")
 
 
-def _entries(card: Card) -> Iterator[str]:
-    if not card.entries:
-        yield f"- **Ledger:** {NOT_STATED}"
-        return
-    yield from ("| entry | time | action | by | reason |", "|---|---|---|---|---|")
-    for it in card.entries:
-        reason = it.details.get("reason") or NOT_STATED
-        cells = (it.sequence, it.time[:19] + "Z", it.action, it.actor, reason)
-        yield "| " + " | ".join(map(_plain, cells)) + " |"
-
-
-def _plain(value: object) -> str:
-    """One line in which nothing is Markdown."""
-    return _SPECIAL.sub(r"\\\1", " ".join(str(value).split()))
+def _plain(words: str) -> str:
+    """Nothing in it is Markdown."""
+    return _SPECIAL.sub(r"\\\1", words)
