@@ -57,7 +57,7 @@ INSIDE_SLIPWAY: dict[str, set[str]] = {
     "policy": {"cost", "rendering"},
     "policy_pack": {"engine", "policy", "rendering"},
     "preview": {"cost", "policy", "rendering"},
-    "replay": set(),
+    "replay": {"optimize"},
 }
 """Folders of slipway/ that work without the others, but for those named."""
 STACKS_FOR_SLIPWAY = {
