@@ -93,7 +93,7 @@ class StepSettings(Settings):
     weight: Annotated[Whole, Field(ge=1, le=99)]
     """Percent of the requests."""
     approval: bool = False
-    """Whether this weight needs a manual `slipway rollout promote`."""
+    """Whether this weight needs a manual `slipway rollout approve`."""
 
 
 class RolloutSettings(Settings):

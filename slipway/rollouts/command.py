@@ -7,11 +7,12 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
-from rollout import explain, record
+from rollout import explain, orders, record
 from rollout.objects import Names
 from rollout.protocol import give
 from rollout.record import Entry
@@ -130,8 +131,11 @@ def order(
         if kind is OrderKind.PROMOTE and not weight:
             weight = _next_weight(live.state())
         who = _user_names(live)
+        percent: int | Callable[[Status], int] = weight or 100
+        if kind is OrderKind.APPROVE:
+            percent = partial(orders.to_approve, live.settings())
         try:
-            given = live.run(give(kind, who=who, why=why, weight=weight or 100))
+            given = live.run(give(kind, who=who, why=why, weight=percent))
         except LookupError as error:
             raise click.ClickException(f"{model}: {error}") from None
         done = _await(live, given)
@@ -139,6 +143,11 @@ def order(
         told = {"order": given.number, "kind": kind.value, "who": who, "why": why}
         found = told | {"done": bool(done), "weight": done.weight if done else None}
         click.echo(json.dumps(found, sort_keys=True))
+    elif done and kind is OrderKind.APPROVE:
+        click.echo(
+            f"{model}: {given.weight} % is approved; the new revision has "
+            f"{done.weight} %. The gates take the step and go on deciding."
+        )
     elif done:
         click.echo(f"{model}: {kind.value}: the new revision has {done.weight} %.")
         if given.stands:
@@ -231,6 +240,19 @@ def promote_command(
 ) -> None:
     """Give the new revision the next step's weight, regardless of the gates."""
     order(model, stack, OrderKind.PROMOTE, why, as_json=as_json, weight=weight or 0)
+
+
+@command.command("approve")
+@model_argument
+@stack_option
+@why_option
+@json_option
+def approve_command(model: str, stack: str, why: str, *, as_json: bool) -> None:
+    """Approve the next step; the gates take it, and can take it back.
+
+    Any later order ends the approval.
+    """
+    order(model, stack, OrderKind.APPROVE, why, as_json=as_json)
 
 
 @command.command("back")

@@ -74,6 +74,11 @@ class Live:
             unseen,
         )
 
+    def settings(self) -> Settings:
+        """Return the stack's settings of it."""
+        found, _ = objects.read_settings(self._get(self.names.settings))
+        return found
+
     def status(self) -> Status | None:
         """Return the controller's progress."""
         return self._read_status()

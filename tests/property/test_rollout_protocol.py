@@ -8,7 +8,7 @@ earlier moves them. Each rule of the protocol is left out once: the check finds 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from rollout import protocol
 from rollout.protocol import give, look, tick
 from rollout.record import digest
-from rollout.status import OrderKind
+from rollout.settings import Step
+from rollout.status import OrderKind, Status
 from rollout.verdict import Verdict
 
 from tests.support.rollouts import BAD, GOOD, LITTLE, SETTINGS, Actor, World, place
@@ -28,6 +29,9 @@ SELDOM = 3800
 """The fault that is found in 8 of 20,000 schedules: those before this show it not."""
 CONTROLLERS = 2
 KINDS = (OrderKind.PAUSE, OrderKind.PAUSE, OrderKind.PROMOTE, OrderKind.BACK)
+APPROVING = (OrderKind.PAUSE, OrderKind.BACK, OrderKind.APPROVE, OrderKind.APPROVE)
+APPROVED = 25
+CAREFUL = replace(SETTINGS, steps=(Step(5), Step(APPROVED, approval=True)))
 Choose = Callable[[int], int]
 """A number below the given one."""
 
@@ -41,6 +45,8 @@ class Run:
     appends: bool = False
     other_rules: bool = False
     """Whether the stack wants other rules now and then, such as other time limits."""
+    kinds: Sequence[OrderKind] = KINDS
+    """Kinds of the orders where none stands."""
     world: World = field(default_factory=World)
     stopped: int | None = None
     """Changes of the weights when a pause had returned; None without one in force."""
@@ -87,7 +93,7 @@ class Run:
     def _new_order(self) -> OrderKind:
         status = self.world.status
         stands = status and status.order and status.order.stands
-        kind = OrderKind.RESUME if stands else KINDS[self.choose(len(KINDS))]
+        kind = OrderKind.RESUME if stands else self.kinds[self.choose(len(self.kinds))]
         if kind is not OrderKind.PAUSE:
             self.stopped = None
         return kind
@@ -172,6 +178,52 @@ def test_schedules_with_copies_before_the_first_step() -> None:
         Run(chance.randrange, other_rules=seed % 2 == 0, world=world).go(calls=160)
         verdicts |= {it["verdict"] for it in world.ledger.values()}
     assert verdicts >= {Verdict.SHADOW, Verdict.PROMOTE, Verdict.ROLLBACK}
+
+
+def approvals(runs: int) -> set[str]:
+    """Verdicts of schedules in which a person approves of the second step."""
+    verdicts: set[str] = set()
+    for seed in range(runs):
+        world = World(settings=CAREFUL)
+        run = Run(
+            random.Random(seed).randrange,
+            order=lambda kind: give(kind, who="ann", why="x", weight=APPROVED),
+            world=world,
+            kinds=APPROVING,
+        )
+        run.go(calls=160)
+        approved = 0
+        for entry in world.ledger.values():
+            if entry["verdict"] == Verdict.ORDER:
+                is_approval = entry["order"]["kind"] == OrderKind.APPROVE
+                approved = entry["order"]["weight"] if is_approval else 0
+            before, after = places(entry)
+            if entry["verdict"] == Verdict.PROMOTE and after == APPROVED:
+                assert approved == APPROVED, f"seed {seed}: nobody has approved"
+            if entry["verdict"] == Verdict.ROLLBACK and before == APPROVED:
+                verdicts.add("taken back after an approval")
+            if entry["verdict"] == Verdict.ORDER and approved:
+                assert before == after, f"seed {seed}: an approval moved the weights"
+            verdicts.add(entry["verdict"])
+    return verdicts
+
+
+def test_schedules_with_a_step_that_a_person_approves() -> None:
+    wanted = {Verdict.PROMOTE, Verdict.ROLLBACK, Verdict.ORDER}
+    assert approvals(RUNS // 4) == wanted | {"taken back after an approval"}
+
+
+def test_with_an_approval_that_others_inherit_the_check_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As if it outlived the order that follows it."""
+
+    def inherited(status: Status) -> int:
+        return APPROVED if status.order_done else 0
+
+    monkeypatch.setattr(Status, "approved", property(inherited))
+    with pytest.raises(AssertionError, match="nobody has approved"):
+        approvals(RUNS // 4)
 
 
 def test_schedules_in_which_the_stack_changes_the_rules() -> None:

@@ -19,6 +19,7 @@ from rollout import page
 from rollout.cluster import Cluster
 from rollout.objects import ENTRY_LABEL, FENCE, SETTINGS_KEY
 from rollout.protocol import give, tick
+from rollout.settings import Step
 from rollout.status import OrderKind
 from rollout.verdict import Outcome
 
@@ -148,6 +149,22 @@ def test_promote_goes_to_the_next_step_unless_told_otherwise(world: World) -> No
     assert world.served.weights() == [0, 100]
     run("promote", "m", "--why", "slower", "--weight", "60")
     assert world.served.weights() == [40, 60]
+
+
+def test_an_approval_is_no_promotion_and_leaves_the_gates_on(world: World) -> None:
+    careful = replace(SETTINGS, steps=(Step(5), Step(25, approval=True)))
+    data = world.served.objects[NAMES.settings]["data"]
+    data[SETTINGS_KEY] = json.dumps(careful.plain())
+    world.tick()
+    text = run("approve", "m", "--why", "the board agrees").output
+    assert "25 % is approved; the new revision has 5 %" in text
+    assert "until `slipway rollout resume`" not in text
+    assert "hold: errors: 0 intervals of 2" in run("status", "m").output
+    assert "25 % is approved by ann" in run("status", "m").output
+    assert "order, b from 5 % to 5 %" in run("explain", "m").output
+    run("pause", "m", "--why", "lunch")
+    done = run("approve", "m", "--why", "again", status=1)
+    assert "m: pause by ann (ann@example.com) holds it" in done.output
 
 
 def test_an_order_that_nobody_carries_out_is_reported(world: World) -> None:

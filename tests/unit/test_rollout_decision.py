@@ -97,7 +97,8 @@ def test_a_wrong_sample_ratio_holds() -> None:
 def test_a_step_that_needs_approval_waits_for_a_person() -> None:
     careful = replace(SETTINGS, steps=(Step(5), Step(25, approval=True)))
     world = World(settings=careful, counts=lambda: {"errors": GOOD})
-    assert "needs a person's word" in world.run(tick()).outcome.reason
+    text = "25 % needs a person's approval: `slipway rollout approve`"
+    assert world.run(tick()).outcome.reason == text
     assert order(world, OrderKind.PROMOTE, 25).startswith("promote by ann")
     order(world, OrderKind.RESUME)
     assert world.route.weights == {"a": 0, "b": 100}

@@ -188,7 +188,7 @@ def _done(seen: Seen, status: Status, intent: Intent) -> Status:
         return _at(seen, finished, intent.goal)
     finished = replace(finished, order_done=intent.order)
     kind = OrderKind(intent.record["order"]["kind"])
-    if kind is OrderKind.PAUSE:
+    if kind in (OrderKind.PAUSE, OrderKind.APPROVE):
         return finished
     # A person's order is about the current pair, and remains in force for it.
     pair = intent.record["settings"]
@@ -265,6 +265,7 @@ def _facts(seen: Seen, status: Status, weight: int) -> Facts:
         ready=seen.ready,
         counts=seen.counts,
         mirror=seen.route.mirror(seen.settings),
+        approved=status.approved,
     )
 
 

@@ -34,12 +34,15 @@ class Facts:
     """By gate, whole intervals since the step began; None: they could not be read."""
     mirror: int = 0
     """Percent of the requests that are copied to the canary."""
+    approved: int = 0
+    """Weight of a step that a person has approved of, in percent; 0: none."""
 
     def plain(self) -> dict[str, Any]:
         """Return JSON data without fractions."""
         ready, counts = self.ready, self.counts
-        mirror = {"mirror": self.mirror} if self.mirror else {}
-        return mirror | {
+        # Absent where there are none: older entries have no such keys.
+        some = {"mirror": self.mirror, "approved": self.approved}
+        return {name: it for name, it in some.items() if it} | {
             "now": self.now,
             "begun": self.begun,
             "started": self.started,

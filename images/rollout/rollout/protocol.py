@@ -128,9 +128,12 @@ def tick() -> Generator[Read | Write, Any, Wait | None]:
 
 
 def give(
-    kind: OrderKind, *, who: str, why: str, weight: int = 100
+    kind: OrderKind, *, who: str, why: str, weight: int | Callable[[Status], int] = 100
 ) -> Generator[Read | Write, Any, Order]:
     """A person's order; once this has returned, no earlier decision moves the weights.
+
+    `weight`: percent, or its function of the status that the order replaces.
+    LookupError if no rollout has begun, or from that function.
 
     The status comes first: a controller that reads it later obeys. Then the route's
     fence changes: a controller that has read the status earlier loses its write.
@@ -142,7 +145,8 @@ def give(
             raise LookupError("no rollout has begun that an order could be given to")
         now: int = yield ReadClock()
         number = status.order_number + 1
-        order = Order(number, kind, who, why, now, weight)
+        percent = weight(status) if callable(weight) else weight
+        order = Order(number, kind, who, why, now, percent)
         new = replace(status, order=order)
         if (yield WriteStatus(new, version, f"order {number}: {kind}")):
             break

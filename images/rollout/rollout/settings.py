@@ -96,7 +96,7 @@ class Step:
     weight: int
     """Percent of the requests."""
     approval: bool = False
-    """A person's order is needed to go to this step."""
+    """A person's approval is needed to go to this step."""
 
 
 @dataclass(frozen=True)
@@ -130,6 +130,10 @@ class Settings:
     def weight_after(self, step: int) -> int:
         """The canary's weight of the step that follows; 100 after the last one."""
         return self.steps[step + 1].weight if step + 1 < len(self.steps) else 100
+
+    def approval_after(self, step: int) -> bool:
+        """Return whether the step that follows needs a person's approval."""
+        return step + 1 < len(self.steps) and self.steps[step + 1].approval
 
     def step_of(self, weight: int) -> int:
         """The last step whose weight is not above; -1 if there is none."""

@@ -26,8 +26,11 @@ class OrderKind(StrEnum):
     PROMOTE = "promote"
     BACK = "back"
     RESUME = "resume"
-    """The only one that does not stand: the gates decide again, by the settings as they
-    are now and from the weight that the route has now."""
+    """Does not stand: the gates decide again, by the settings as they are now and from
+    the weight that the route has now."""
+    APPROVE = "approve"
+    """Does not stand: the gates go on deciding, and may take the one step that needs a
+    person's approval. Any later order ends it."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,11 @@ class Order:
     time: int
     """Unix seconds."""
     weight: int = 100
-    """For `promote`: the canary's percentage of the requests."""
+    """For `promote` and `approve`: the canary's percentage of the requests."""
 
     @property
     def stands(self) -> bool:
-        return self.kind is not OrderKind.RESUME
+        return self.kind not in (OrderKind.RESUME, OrderKind.APPROVE)
 
     @classmethod
     def of(cls, raw: dict[str, Any]) -> Order:
@@ -120,6 +123,18 @@ class Status:
         order = self.order
         stands = order and order.stands and order.number > self.order_over
         return order if stands else None
+
+    @property
+    def approved(self) -> int:
+        """The weight that a person has approved of; 0: none.
+
+        It ends with the next order, and with the pair of revisions.
+        """
+        order = self.order
+        if order is None or order.kind is not OrderKind.APPROVE:
+            return 0
+        counts = self.order_over < order.number <= self.order_done
+        return order.weight if counts else 0
 
     def is_of(self, stable: str, canary: str) -> bool:
         """Return whether this is about that pair; an unknown pair matches any."""

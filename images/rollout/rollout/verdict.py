@@ -178,8 +178,7 @@ def _advance(settings: Settings, facts: Facts, outcome: Outcome) -> Outcome:
         return Outcome(
             Verdict.HOLD, f"{text}, it has {ready.canary}", outcome.judgements
         )
-    following = facts.step + 1
-    if following < len(settings.steps) and settings.steps[following].approval:
-        text = f"{weight} % needs a person's word: `slipway rollout promote`"
+    if settings.approval_after(facts.step) and facts.approved != weight:
+        text = f"{weight} % needs a person's approval: `slipway rollout approve`"
         return Outcome(Verdict.HOLD, text, outcome.judgements)
     return outcome

@@ -43,6 +43,8 @@ def notes(settings: Settings, status: Status | None) -> Iterator[str]:
         yield "the controller has not begun"
     elif status.order and status.order.number > status.order_done:
         yield f"order under way: {status.order.kind} by {status.order.who}"
+    elif status.order and status.approved > status.weight:
+        yield f"{status.approved} % is approved by {status.order.who}"
     if status and is_next(settings, status):
         yield f"not begun; the one before: {status.stable} -> {status.canary}"
     elif is_changed(settings, status):

@@ -1,0 +1,40 @@
+"""The weight of a person's order, by the status that the order replaces.
+
+protocol.give calls these between reading and writing the status: whoever comes in
+between makes the write lose, and the weight is computed again.
+"""
+
+from __future__ import annotations
+
+from rollout.settings import Settings
+from rollout.status import Phase, Status
+
+
+def to_approve(settings: Settings, status: Status) -> int:
+    """The weight of the next step, in percent; LookupError says why there is none."""
+    _about(settings, status)
+    if order := status.standing:
+        raise LookupError(
+            f"{order.kind} by {order.who} holds it, so the gates take no step; "
+            "`slipway rollout resume` first"
+        )
+    if status.generation != settings.generation:
+        raise LookupError(
+            "its settings have changed since it began; `slipway rollout resume` first"
+        )
+    if status.phase is not Phase.RUNNING:
+        raise LookupError(f"it has ended: {status.phase}; nothing is to be approved")
+    weight = settings.weight_after(status.step)
+    if not settings.approval_after(status.step):
+        raise LookupError(
+            f"the next step, {weight} %, needs no approval; the gates take it"
+        )
+    return weight
+
+
+def _about(settings: Settings, status: Status) -> None:
+    if not status.is_of(settings.stable, settings.canary):
+        raise LookupError(
+            f"{settings.stable} -> {settings.canary} has not begun; the rollout before "
+            f"is {status.stable} -> {status.canary}"
+        )
