@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rollout import protocol
 from rollout.protocol import give, look, tick
-from rollout.record import digest
+from rollout.record import digest, recompute
 from rollout.settings import Step
 from rollout.status import OrderKind, Status
 from rollout.verdict import Verdict
@@ -204,6 +204,7 @@ def approvals(runs: int) -> set[str]:
                 verdicts.add("taken back after an approval")
             if entry["verdict"] == Verdict.ORDER and approved:
                 assert before == after, f"seed {seed}: an approval moved the weights"
+            assert recompute(entry)[1] == [], f"seed {seed}: another verdict"
             verdicts.add(entry["verdict"])
     return verdicts
 

@@ -48,7 +48,7 @@ def _rest(seen: Seen, status: Status, weight: int) -> Action:
         found = _again(seen, status)
         return WriteStatus(found, seen.status_version, "another rollout begins")
     if order := status.standing:
-        text = f"{order.kind} by {order.who}: {order.why}"
+        text = order.reason
         settings = seen.settings
         if not status.is_of(settings.stable, settings.canary):
             pair = f"{settings.stable} -> {settings.canary}"
@@ -97,13 +97,15 @@ def _weigh(seen: Seen, status: Status, facts: Facts) -> Action:
 
 
 def _apply_order(seen: Seen, status: Status, order: Order, weight: int) -> Action:
-    goal = {OrderKind.PROMOTE: order.weight, OrderKind.BACK: 0}.get(order.kind, weight)
-    outcome = Outcome(Verdict.ORDER, f"{order.kind} by {order.who}: {order.why}")
     facts = _facts(seen, status, weight)
-    ends = order.kind in (OrderKind.PROMOTE, OrderKind.BACK)
-    mirror = 0 if ends else facts.mirror
     return _decide(
-        seen, status, facts, outcome, goal=goal, mirror=mirror, by_order=True
+        seen,
+        status,
+        facts,
+        Outcome(Verdict.ORDER, order.reason),
+        goal=order.goal(weight),
+        mirror=order.mirror(facts.mirror),
+        by_order=True,
     )
 
 

@@ -71,24 +71,41 @@ def digest(of: Entry) -> str:
 def recompute(found: Mapping[str, Any]) -> tuple[Outcome, list[str]]:
     """The verdict from an entry alone, and what of the entry differs from it.
 
-    An order is a person's and has no verdict to be computed; its facts are compared all
-    the same. ValueError if the entry is of another format.
+    An order is a person's and has no verdict to be computed: what it asks for is
+    compared with what was done. KeyError, TypeError or ValueError if it is no entry, or
+    one of another format.
     """
     if found["format"] != FORMAT:
         raise ValueError(f"an entry of format {found['format']}; known is {FORMAT}")
     settings = settings_module.read(found["settings"])
     facts = Facts.of(found["facts"])
     outcome = weigh(settings, facts)
+    by = found["order"]
+    if found["verdict"] == Verdict.ORDER and by is None:
+        return outcome, ["order: the entry says order and has none"]
     if found["verdict"] == Verdict.ORDER:
-        return outcome, []
-    now = {
-        "verdict": outcome.verdict.value,
-        "reason": outcome.reason,
-        "weights": {"before": facts.weight, "after": outcome.goal(settings, facts)},
-        "judgements": [plain(it) for it in outcome.judgements],
-    } | _mirrors(facts, outcome.mirror(settings, facts))
+        now = _obeyed(Order.of(by), facts)
+    else:
+        now = {
+            "verdict": outcome.verdict.value,
+            "reason": outcome.reason,
+            "weights": {"before": facts.weight, "after": outcome.goal(settings, facts)},
+            "order": None,
+            "judgements": [plain(it) for it in outcome.judgements],
+            "mirrors": _mirrors(facts, outcome.mirror(settings, facts)).get("mirrors"),
+        }
     return outcome, [
         f"{name}: the entry says {found.get(name)}, its facts give {value}"
         for name, value in now.items()
         if found.get(name) != value
     ]
+
+
+def _obeyed(order: Order, facts: Facts) -> dict[str, Any]:
+    """What the entry of an order says if the controller did what it asks for."""
+    return {
+        "reason": order.reason,
+        "weights": {"before": facts.weight, "after": order.goal(facts.weight)},
+        "judgements": [],
+        "mirrors": _mirrors(facts, order.mirror(facts.mirror)).get("mirrors"),
+    }

@@ -51,6 +51,20 @@ class Order:
     def stands(self) -> bool:
         return self.kind not in (OrderKind.RESUME, OrderKind.APPROVE)
 
+    @property
+    def reason(self) -> str:
+        """Why the decision was made that carries it out, as the record has it."""
+        return f"{self.kind} by {self.who}: {self.why}"
+
+    def goal(self, weight: int) -> int:
+        """The canary's weight after it, from its weight before; in percent."""
+        found = {OrderKind.PROMOTE: self.weight, OrderKind.BACK: 0}
+        return found.get(self.kind, weight)
+
+    def mirror(self, mirror: int) -> int:
+        """Percent of the requests that are copied to the canary after it."""
+        return 0 if self.kind in (OrderKind.PROMOTE, OrderKind.BACK) else mirror
+
     @classmethod
     def of(cls, raw: dict[str, Any]) -> Order:
         return cls(**raw | {"kind": OrderKind(raw["kind"])})
