@@ -84,11 +84,11 @@ class Live:
         return self._read_status()
 
     def entries(self) -> list[Entry]:
-        """The decisions, the oldest first."""
-        found = self._entry_objects()
-        return sorted(
-            (json.loads(one["data"][ENTRY_KEY]) for one in found), key=_number
-        )
+        """The decisions, the oldest first, and those that wait for the ledger too."""
+        entries = [json.loads(one["data"][ENTRY_KEY]) for one in self._entry_objects()]
+        status = self._read_status()
+        by_id = {it["id"]: it for it in (*(status.pending if status else ()), *entries)}
+        return sorted(by_id.values(), key=_number)
 
     def record(self) -> tuple[Status | None, list[Object]]:
         """The status and the ConfigMaps of all entries, as they were at one time.

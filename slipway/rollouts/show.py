@@ -29,10 +29,16 @@ def plain(state: State) -> dict[str, Any]:
             {"weight": it.weight, "approval": it.approval} for it in settings.steps
         ],
         "settings_changed": words.is_changed(settings, status),
-        "status": status.plain() | {"intent": _intent(status)} if status else None,
+        "status": _status(status) if status else None,
         "look": state.look,
         "unseen": state.unseen,
     }
+
+
+def _status(status: Status) -> dict[str, Any]:
+    """Without the entries, which have all counts."""
+    short = {"intent": _intent(status), "pending": [it["id"] for it in status.pending]}
+    return status.plain() | short
 
 
 def _intent(status: Status) -> dict[str, Any] | None:

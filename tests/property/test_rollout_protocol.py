@@ -45,6 +45,8 @@ class Run:
     appends: bool = False
     other_rules: bool = False
     """Whether the stack wants other rules now and then, such as other time limits."""
+    refuses: bool = False
+    """Whether the ledger does not take an entry now and then."""
     kinds: Sequence[OrderKind] = KINDS
     """Kinds of the orders where none stands."""
     world: World = field(default_factory=World)
@@ -60,6 +62,8 @@ class Run:
             return None if found is None else {"errors": found}
 
         self.world.counts = counts
+        if self.refuses:
+            self.world.refuses = lambda: self.choose(3) == 0
 
     def go(self, calls: int) -> None:
         """`calls` calls of anybody, then one controller alone until it waits."""
@@ -86,6 +90,7 @@ class Run:
             assert self.stopped is None or len(self.world.moves) == self.stopped, (
                 "the weights moved after a pause had returned"
             )
+        self.world.refuses = lambda: False
         while self.world.run(tick()) is None:
             pass  # a decision after the other, as the evidence changes
         self._check()
@@ -118,6 +123,7 @@ class Run:
         status = world.status
         assert status
         assert status.intent is None, "nobody finished a decision"
+        assert not status.pending, "an entry waits for the ledger"
         assert not world.route.stale, "the route has the rules of before"
         assert world.entries == len(world.ledger), "a decision was recorded twice"
         moved = {identity for *_, identity in world.moves}
@@ -178,6 +184,43 @@ def test_schedules_with_copies_before_the_first_step() -> None:
         Run(chance.randrange, other_rules=seed % 2 == 0, world=world).go(calls=160)
         verdicts |= {it["verdict"] for it in world.ledger.values()}
     assert verdicts >= {Verdict.SHADOW, Verdict.PROMOTE, Verdict.ROLLBACK}
+
+
+def test_schedules_in_which_the_ledger_refuses_entries() -> None:
+    check(RUNS, refuses=True)
+    check(RUNS // 4, refuses=True, other_rules=True)
+
+
+def test_with_entries_out_of_their_order_the_check_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def hasty(seen: Any) -> Any:
+        status = seen.status
+        if status and status.pending and status.intent and not seen.refused:
+            found = next_action(replace(seen, status=replace(status, pending=())))
+            if isinstance(found, protocol.WriteEntry) and not seen.recorded:
+                return found
+        return next_action(seen)
+
+    next_action = protocol.next_action
+    monkeypatch.setattr(protocol, "next_action", hasty)
+    with pytest.raises(AssertionError):
+        check(RUNS, refuses=True)
+
+
+def test_with_a_refused_entry_that_is_dropped_the_check_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def careless(seen: Any) -> Any:
+        found = next_action(seen)
+        if isinstance(found, protocol.WriteStatus) and seen.refused:
+            return replace(found, status=replace(found.status, pending=()))
+        return found
+
+    next_action = protocol.next_action
+    monkeypatch.setattr(protocol, "next_action", careless)
+    with pytest.raises(AssertionError):
+        check(RUNS, refuses=True)
 
 
 def approvals(runs: int) -> set[str]:
@@ -278,9 +321,9 @@ def test_without_the_orders_hand_on_the_route_the_check_fails() -> None:
 def test_with_the_status_read_before_the_route_the_check_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def wrong(recorded: str) -> Generator[Any, Any, Any]:
+    def wrong(*known: str) -> Generator[Any, Any, Any]:
         before = yield protocol.ReadStatus()
-        inner = look(recorded)
+        inner = look(*known)
         answer = None
         try:
             while True:

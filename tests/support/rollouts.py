@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rollout import protocol
-from rollout.actions import WriteEntry, WriteRoute, WriteStatus
+from rollout.actions import Refused, WriteEntry, WriteRoute, WriteStatus
 from rollout.counts import Interval, Series, Tally
 from rollout.facts import Ready
 from rollout.record import Entry
@@ -60,6 +60,8 @@ class World:
     entries: int = 0
     """How often an entry was added, the same one again too if `appends`."""
     appends: bool = False
+    refuses: Callable[[], bool] = lambda: False
+    """Whether the ledger takes no entry now; a quota is asked before the storage."""
     now: int = 0
     ready: Ready | None = field(default_factory=lambda: Ready(9, 9))
     counts: Callable[[], Mapping[str, Series] | None] = lambda: {"errors": LITTLE}
@@ -116,7 +118,9 @@ class World:
         self.route = Route(version, weights, fence, stale, mirrors)
         return True
 
-    def _write_entry(self, entry: Entry) -> bool:
+    def _write_entry(self, entry: Entry) -> bool | Refused:
+        if self.refuses():
+            return Refused("403 exceeded quota")
         if entry["id"] in self.ledger:
             assert self.ledger[entry["id"]] == entry, "two entries of one id"
             self.entries += self.appends

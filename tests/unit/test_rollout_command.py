@@ -254,6 +254,20 @@ def test_a_decision_is_computed_again_from_its_record_alone(
     assert "not the record" in run("explain", "m", "--file", str(file), status=1).output
 
 
+def test_a_decision_that_waits_for_the_ledger_is_explained_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = (403, {"reason": "exceeded quota"})
+    monkeypatch.setattr(world.served, "post", lambda *_: refused)
+    world.tick()
+    found = json.loads(run("status", "m", "--json").output)
+    assert found["status"]["pending"] == ["m-1000-1"]
+    text = run("status", "m").output
+    assert "not in the ledger yet: m-1000-1" in text
+    assert "exceeded quota" in text
+    assert "promote, b from 0 % to 5 %" in run("explain", "m").output
+
+
 def test_watching_ends_with_the_rollout(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

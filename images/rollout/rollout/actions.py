@@ -42,6 +42,13 @@ class WriteEntry:
 
 
 @dataclass(frozen=True)
+class Refused:
+    """The answer to a WriteEntry that the API server did not carry out."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class Wait:
     """Do nothing until the next tick."""
 

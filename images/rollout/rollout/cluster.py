@@ -11,7 +11,7 @@ from typing import Any
 from pod_parts.api_client import Api
 from pod_parts.api_server import ApiError, Object
 from rollout import experiment, monitor, objects, prometheus, protocol
-from rollout.actions import WriteEntry, WriteRoute, WriteStatus
+from rollout.actions import Refused, WriteEntry, WriteRoute, WriteStatus
 from rollout.counts import Series
 from rollout.facts import Ready
 from rollout.log import log
@@ -25,10 +25,14 @@ from rollout.protocol import (
     Result,
     Write,
 )
+from rollout.record import Entry
 from rollout.seen import Route
 from rollout.settings import Settings
 from rollout.status import Status
 
+EXISTS = "AlreadyExists"
+"""Reason of the 409 for an object that is there. A quota that others change at the same
+time answers 409 too, and the object is not there."""
 LOST = (HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED)
 
 
@@ -148,7 +152,7 @@ class Cluster:
             log("the monitor could not be read", "warning", error=str(error))
             return {}
 
-    def _write(self, call: Write) -> bool:
+    def _write(self, call: Write) -> bool | Refused:
         """Return whether the write succeeded; False after a conflict."""
         if isinstance(call, WriteStatus):
             log(call.why, server=self.names.server)
@@ -158,8 +162,20 @@ class Cluster:
             log("route", server=self.names.server, weights=call.weights)
             wanted = objects.with_route(self._route, call, self._places, self._rules)
             return self._put("PUT", self.names.route, wanted)
-        log("entry", server=self.names.server, entry=call.entry["id"])
-        return self._put("POST", self.names.config_maps, self.names.entry(call.entry))
+        return self._record(call.entry)
+
+    def _record(self, entry: Entry) -> bool | Refused:
+        """Return False if the ledger has it already, Refused if it did not take it."""
+        fields = {"server": self.names.server, "entry": entry["id"]}
+        log("entry", **fields)
+        try:
+            self.api.ask("POST", self.names.config_maps, self.names.entry(entry))
+        except ApiError as error:
+            if error.status == HTTPStatus.CONFLICT and EXISTS in str(error):
+                return False
+            log("the entry was not written", "warning", **fields, error=str(error))
+            return Refused(str(error))
+        return True
 
     def _put(self, method: str, path: str, body: Object) -> bool:
         try:

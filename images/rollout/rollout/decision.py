@@ -4,6 +4,9 @@ A decision takes four writes: the intent (status), the weights (route), the ledg
 entry, and that it is done (status). Each but the entry replaces the version that was
 read, so of two controllers one loses and looks again. Whoever finds an intent finishes
 it, or calls it off if a person, new settings or other weights have come in between.
+
+An entry that the ledger does not take (a quota, a webhook) waits in the status, so that
+harm and orders are still decided. The next step waits for it.
 """
 
 from __future__ import annotations
@@ -20,6 +23,19 @@ from rollout.verdict import Outcome, Verdict, weigh
 
 def next_action(seen: Seen) -> Action:
     """One write or none; look again after it, whether it was made or lost."""
+    status = seen.status
+    if status and not status.intent and _is_to_retry(seen, status):
+        return _retry(seen, status)
+    found = _next(seen)
+    if isinstance(found, Wait) and status and status.pending:
+        number = len(status.pending)
+        text = f"entries that wait for the ledger: {number} ({seen.refused})"
+        reason = f"{found.outcome.reason}; {text}"
+        return Wait(replace(found.outcome, verdict=Verdict.STOP, reason=reason))
+    return found
+
+
+def _next(seen: Seen) -> Action:
     status = seen.status
     weight = seen.route.weight(seen.settings)
     if status and status.intent:
@@ -89,6 +105,8 @@ def _weigh(seen: Seen, status: Status, facts: Facts) -> Action:
     outcome = weigh(seen.settings, facts)
     if outcome.verdict is Verdict.HOLD:
         return Wait(outcome)
+    if status.pending and outcome.verdict in (Verdict.PROMOTE, Verdict.SHADOW):
+        return Wait(replace(outcome, verdict=Verdict.HOLD))
     goal = outcome.goal(seen.settings, facts)
     mirror = outcome.mirror(seen.settings, facts)
     return _decide(
@@ -149,7 +167,9 @@ def _decide(
 def _finish(seen: Seen, status: Status, intent: Intent, weight: int | None) -> Action:
     mirror = seen.route.mirror(seen.settings)
     if (weight, mirror) == (intent.goal, intent.mirror):
-        if not seen.recorded:
+        if _is_to_retry(seen, status):
+            return _retry(seen, status)  # entries come in the order of the decisions
+        if not seen.refused and seen.recorded != intent.id:
             return WriteEntry(intent.record)
         return WriteStatus(_done(seen, status, intent), seen.status_version, "done")
     if not _is_off(seen, status, intent, weight):
@@ -159,6 +179,19 @@ def _finish(seen: Seen, status: Status, intent: Intent, weight: int | None) -> A
         return WriteRoute(seen.route.version, fence=intent.called_off)
     found = replace(status, intent=None)
     return WriteStatus(found, seen.status_version, "the decision is called off")
+
+
+def _is_to_retry(seen: Seen, status: Status) -> bool:
+    return bool(status.pending) and not seen.refused
+
+
+def _retry(seen: Seen, status: Status) -> Action:
+    """The oldest entry that the ledger lacks, or that it has it now."""
+    first, *others = status.pending
+    if seen.recorded != first["id"]:
+        return WriteEntry(first)
+    found = replace(status, pending=tuple(others))
+    return WriteStatus(found, seen.status_version, "the entry is in the ledger")
 
 
 def _write(seen: Seen, weight: int, mirror: int) -> WriteRoute:
@@ -185,6 +218,7 @@ def _done(seen: Seen, status: Status, intent: Intent) -> Status:
         intent=None,
         head=record.digest(intent.record),
         recent=decided.with_newest(status.recent, intent.record),
+        pending=(*status.pending, intent.record) if seen.refused else status.pending,
     )
     if not intent.by_order:
         return _at(seen, finished, intent.goal)
@@ -254,6 +288,7 @@ def _again(seen: Seen, status: Status) -> Status:
         order_over=status.order_done,
         head=status.head,
         recent=status.recent,
+        pending=status.pending,
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from rollout.actions import Wait, WriteEntry, WriteRoute, WriteStatus
+from rollout.actions import Refused, Wait, WriteEntry, WriteRoute, WriteStatus
 from rollout.counts import Series
 from rollout.decision import next_action
 from rollout.facts import Ready
@@ -71,10 +71,11 @@ def run(
         found = answer(call)
 
 
-def look(recorded: str) -> Generator[Read, Any, Seen]:
+def look(recorded: str, refused: str = "") -> Generator[Read, Any, Seen]:
     """All that a decision needs; the order matters (rollout/seen.py).
 
-    `recorded`: id of an entry that is known to be in the ledger.
+    `recorded`: id of an entry that is known to be in the ledger. `refused`: why it took
+    none.
     """
     route: Route = yield ReadRoute()
     status: Status | None
@@ -93,7 +94,8 @@ def look(recorded: str) -> Generator[Read, Any, Seen]:
         status_version=version,
         ready=ready,
         counts=counts,
-        recorded=bool(status and status.intent and status.intent.id == recorded),
+        recorded=recorded,
+        refused=refused,
     )
 
 
@@ -112,16 +114,19 @@ def _needs_counts(status: Status) -> bool:
 def tick() -> Generator[Read | Write, Any, Wait | None]:
     """Does what is to be done; returns why it waits, or None if others come between.
 
-    A write's answer is whether it was made. Lost or not, everything is read again.
+    A write's answer is whether it was made, or for an entry Refused. Lost or not,
+    everything is read again. An entry that was refused is tried again in the next tick.
     """
-    recorded = ""
+    recorded = refused = ""
     for _ in range(MOST_ACTIONS):
-        seen = yield from look(recorded)
+        seen = yield from look(recorded, refused)
         action = next_action(seen)
         if isinstance(action, Wait):
             return action
-        yield action
-        if isinstance(action, WriteEntry):
+        answer = yield action
+        if isinstance(answer, Refused):
+            refused = answer.reason
+        elif isinstance(action, WriteEntry):
             # Created, or there already: the ledger has it.
             recorded = action.entry["id"]
     return None

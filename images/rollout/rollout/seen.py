@@ -59,5 +59,7 @@ class Seen:
     """None: unknown."""
     counts: Mapping[str, Series] | None = field(default=None)
     """By gate, whole intervals since the step began; None: they could not be read."""
-    recorded: bool = False
-    """Whether the ledger has the entry of the intent."""
+    recorded: str = ""
+    """Id of an entry that the ledger has."""
+    refused: str = ""
+    """Why the ledger took no entry in this tick; empty if it has not refused any."""

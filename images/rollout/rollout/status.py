@@ -130,6 +130,9 @@ class Status:
     """Percent of the requests copied to the canary, by the last decision done."""
     recent: tuple[Decided, ...] = ()
     """The newest decisions that were carried out, the newest first."""
+    pending: tuple[dict[str, Any], ...] = ()
+    """Entries of decisions that were carried out and that the ledger did not take, the
+    oldest first."""
 
     @property
     def standing(self) -> Order | None:
@@ -174,5 +177,6 @@ class Status:
                 "intent": Intent(**intent) if intent else None,
                 "order": Order.of(order) if order else None,
                 "recent": tuple(Decided(**it) for it in raw.get("recent", ())),
+                "pending": tuple(raw.get("pending", ())),
             }
         )

@@ -45,6 +45,8 @@ def notes(settings: Settings, status: Status | None) -> Iterator[str]:
         yield f"order under way: {status.order.kind} by {status.order.who}"
     elif status.order and status.approved > status.weight:
         yield f"{status.approved} % is approved by {status.order.who}"
+    if status and status.pending:
+        yield f"not in the ledger yet: {', '.join(it['id'] for it in status.pending)}"
     if status and is_next(settings, status):
         yield f"not begun; the one before: {status.stable} -> {status.canary}"
     elif is_changed(settings, status):
