@@ -128,12 +128,8 @@ def order(
 ) -> None:
     """Gives an order and waits until the controller has carried it out."""
     with opened(stack, model) as live:
-        if kind is OrderKind.PROMOTE and not weight:
-            weight = _next_weight(live.state())
+        percent = _weight(live, kind, weight)
         who = _user_names(live)
-        percent: int | Callable[[Status], int] = weight or 100
-        if kind is OrderKind.APPROVE:
-            percent = partial(orders.to_approve, live.settings())
         try:
             given = live.run(give(kind, who=who, why=why, weight=percent))
         except LookupError as error:
@@ -163,16 +159,30 @@ def order(
         raise click.exceptions.Exit(1)
 
 
-def _next_weight(state: State) -> int:
-    """Return the weight of the step after the present one."""
-    settings = state.settings
-    weight = state.route.weight(settings)
-    if weight is None:
+def _weight(live: Live, kind: OrderKind, weight: int) -> int | Callable[[Status], int]:
+    """Return the order's weight, or how it follows from the status that it replaces.
+
+    The route would not do: a decision that is made meanwhile moves its weights.
+    """
+    if kind is OrderKind.APPROVE:
+        return partial(orders.to_approve, live.settings())
+    if kind is not OrderKind.PROMOTE or weight:
+        return weight or 100
+    state = live.state()
+    settings, status = state.settings, state.status
+    found = state.route.weight(settings)
+    if found is None:
         raise click.ClickException(
             f"the route does not divide 100 % among {settings.stable} and "
             f"{settings.canary}: give --weight"
         )
-    return settings.weight_after(settings.step_of(weight))
+    is_settled = status and not status.intent and not show.is_next(state)
+    if status and is_settled and found != status.weight:
+        raise click.ClickException(
+            f"others have changed the canary's weight from {status.weight} to {found}, "
+            "so no step follows: give --weight"
+        )
+    return partial(orders.to_promote, settings)
 
 
 def _user_names(live: Live) -> str:

@@ -29,6 +29,7 @@ from slipway.cluster.kube_api import KubeApi
 from slipway.cluster.pod_exec import Done
 from slipway.engine import stack_api
 from slipway.rollouts import command, show
+from slipway.rollouts.live import Live, State
 from tests.support.rollout_api import NAMES, Served, objects, serve
 from tests.support.rollouts import SETTINGS
 
@@ -149,6 +150,58 @@ def test_promote_goes_to_the_next_step_unless_told_otherwise(world: World) -> No
     assert world.served.weights() == [0, 100]
     run("promote", "m", "--why", "slower", "--weight", "60")
     assert world.served.weights() == [40, 60]
+
+
+def test_promote_takes_one_step_from_where_the_rollout_is_by_then(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The controller takes a step between the command's reading and its order."""
+    world.tick()
+    state = Live.state
+
+    def late(live: Live) -> State:
+        found = state(live)
+        other = give(OrderKind.PROMOTE, who="bob", why="x", weight=25)
+        world.controller.run(other)
+        world.tick()
+        return found
+
+    monkeypatch.setattr(Live, "state", late)
+    run("promote", "m", "--why", "approved")
+    assert world.served.weights() == [0, 100]
+
+
+def test_promote_skips_no_step_that_is_under_way(world: World) -> None:
+    """The route has its weights already, and the status not yet."""
+    world.tick()
+    world.controller.run(give(OrderKind.PROMOTE, who="bob", why="x", weight=25))
+    actor, answer = tick(), None
+    while world.served.weights() != [75, 25]:
+        answer = world.controller.answer(actor.send(answer))
+    run("promote", "m", "--why", "approved")
+    assert world.served.weights() == [75, 25]
+
+
+def test_promote_guesses_no_step_from_weights_of_others(world: World) -> None:
+    world.tick()
+    world.served.objects[NAMES.route]["spec"]["rules"][0]["backendRefs"] = [
+        {"name": "m-a", "weight": 75},
+        {"name": "m-b", "weight": 25},
+    ]
+    said = run("promote", "m", "--why", "approved", status=1).output
+    assert "others have changed the canary's weight from 5 to 25" in said
+    assert "give --weight" in said
+    run("promote", "m", "--why", "approved", "--weight", "50")
+    assert world.served.weights() == [50, 50]
+
+
+def test_promote_needs_a_weight_for_a_pair_that_has_not_begun(world: World) -> None:
+    world.tick()
+    run("back", "m", "--why", "bad")
+    data = world.served.objects[NAMES.settings]["data"]
+    data[SETTINGS_KEY] = json.dumps(replace(SETTINGS, stable="b", canary="a").plain())
+    said = run("promote", "m", "--why", "next", status=1).output
+    assert "b -> a has not begun; the rollout before is a -> b" in said
 
 
 def test_an_approval_is_no_promotion_and_leaves_the_gates_on(world: World) -> None:

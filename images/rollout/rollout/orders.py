@@ -10,6 +10,12 @@ from rollout.settings import Settings
 from rollout.status import Phase, Status
 
 
+def to_promote(settings: Settings, status: Status) -> int:
+    """The weight of the next step, in percent; LookupError if it has not begun."""
+    _about(settings, status)
+    return settings.weight_after(settings.step_of(status.weight))
+
+
 def to_approve(settings: Settings, status: Status) -> int:
     """The weight of the next step, in percent; LookupError says why there is none."""
     _about(settings, status)
