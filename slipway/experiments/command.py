@@ -14,6 +14,7 @@ from slipway.experiments import show
 from slipway.experiments.live import Found, Report
 from slipway.printable import printable
 from slipway.rollouts.command import (
+    despite_replicas_option,
     json_option,
     model_argument,
     opened,
@@ -93,6 +94,7 @@ def extend_command(model: str, stack: str, why: str, *, as_json: bool) -> None:
     is_flag=True,
     help="Also if the report does not say that it has won.",
 )
+@despite_replicas_option
 def conclude_command(
     model: str,
     stack: str,
@@ -101,6 +103,7 @@ def conclude_command(
     as_json: bool,
     winner: str,
     despite_verdict: bool,
+    despite_replicas: bool,
 ) -> None:
     """Give all requests to the revision that has won.
 
@@ -125,7 +128,15 @@ def conclude_command(
         )
     kind = OrderKind.PROMOTE if winner == plan["treatment"] else OrderKind.BACK
     text = f"{why} [{_summary(verdict, report)}]"
-    order(model, stack, kind, text, as_json=as_json, weight=_weight(kind))
+    order(
+        model,
+        stack,
+        kind,
+        text,
+        as_json=as_json,
+        weight=_weight(kind),
+        despite_replicas=despite_replicas,
+    )
 
 
 def _weight(kind: OrderKind) -> int:

@@ -13,9 +13,11 @@ from typing import Any
 
 import click
 from rollout import explain, orders, record
+from rollout.facts import Ready
 from rollout.objects import Names
 from rollout.protocol import give
 from rollout.record import Entry
+from rollout.settings import Settings
 from rollout.settings import SettingsError as WrittenError
 from rollout.status import Order, OrderKind, Phase, Status
 
@@ -42,6 +44,11 @@ why_option = click.option(
     required=True,
     metavar="TEXT",
     help="Reason, recorded with the decision.",
+)
+despite_replicas_option = click.option(
+    "--despite-replicas",
+    is_flag=True,
+    help="Also if the new revision has too few ready replicas for the weight.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 sleep: Callable[[float], None] = time.sleep
@@ -124,11 +131,23 @@ def _goes_on(state: State) -> bool:
 
 
 def order(
-    model: str, stack: str, kind: OrderKind, why: str, *, as_json: bool, weight: int = 0
+    model: str,
+    stack: str,
+    kind: OrderKind,
+    why: str,
+    *,
+    as_json: bool,
+    weight: int = 0,
+    despite_replicas: bool = False,
 ) -> None:
-    """Gives an order and waits until the controller has carried it out."""
+    """Gives an order and waits until the controller has carried it out.
+
+    ClickException if a promotion needs more ready replicas, unless `despite_replicas`.
+    """
     with opened(stack, model) as live:
         percent = _weight(live, kind, weight)
+        if kind is OrderKind.PROMOTE and not despite_replicas:
+            percent = partial(_with_replicas, percent, live.settings(), live.ready())
         who = _user_names(live)
         try:
             given = live.run(give(kind, who=who, why=why, weight=percent))
@@ -183,6 +202,16 @@ def _weight(live: Live, kind: OrderKind, weight: int) -> int | Callable[[Status]
             "so no step follows: give --weight"
         )
     return partial(orders.to_promote, settings)
+
+
+def _with_replicas(
+    weight: int | Callable[[Status], int],
+    settings: Settings,
+    ready: Ready,
+    status: Status,
+) -> int:
+    percent = weight(status) if callable(weight) else weight
+    return orders.with_replicas(percent, settings, status, ready)
 
 
 def _user_names(live: Live) -> str:
@@ -245,11 +274,26 @@ def resume_command(model: str, stack: str, why: str, *, as_json: bool) -> None:
     metavar="PERCENT",
     help="Share of the requests; default: that of the next step.",
 )
+@despite_replicas_option
 def promote_command(
-    model: str, stack: str, why: str, *, as_json: bool, weight: int | None
+    model: str,
+    stack: str,
+    why: str,
+    *,
+    as_json: bool,
+    weight: int | None,
+    despite_replicas: bool,
 ) -> None:
     """Give the new revision the next step's weight, regardless of the gates."""
-    order(model, stack, OrderKind.PROMOTE, why, as_json=as_json, weight=weight or 0)
+    order(
+        model,
+        stack,
+        OrderKind.PROMOTE,
+        why,
+        as_json=as_json,
+        weight=weight or 0,
+        despite_replicas=despite_replicas,
+    )
 
 
 @command.command("approve")

@@ -10,6 +10,7 @@ from typing import Any
 
 from rollout import objects, protocol
 from rollout.actions import WriteRoute, WriteStatus
+from rollout.facts import Ready
 from rollout.objects import ENTRY_KEY, ENTRY_LABEL, Names
 from rollout.protocol import ReadClock, ReadRoute, ReadStatus, Result
 from rollout.record import Entry
@@ -78,6 +79,20 @@ class Live:
         """Return the stack's settings of it."""
         found, _ = objects.read_settings(self._get(self.names.settings))
         return found
+
+    def ready(self) -> Ready:
+        """Return the ready replicas of both revisions; 0 without a Deployment."""
+        settings, places = objects.read_settings(self._get(self.names.settings))
+        canary, stable = (
+            self.api.get(self.names.deployment(places[it].deployment)) or {}
+            for it in (settings.canary, settings.stable)
+        )
+        return Ready(
+            *(
+                int((it.get("status") or {}).get("readyReplicas") or 0)
+                for it in (canary, stable)
+            )
+        )
 
     def status(self) -> Status | None:
         """Return the controller's progress."""

@@ -304,6 +304,21 @@ def test_a_person_may_decide_without_a_report(world: World) -> None:
     assert world.order()["why"] == "x [experiment: unknown]"
 
 
+def test_the_winner_needs_replicas_for_all_requests(world: World) -> None:
+    world.tick()
+    world.now += DAY
+    deployment = world.served.objects[NAMES.deployment("m-b")]
+    deployment["status"] = {"readyReplicas": 5}
+    words = ("conclude", "m", "--winner", "b", "--why", "enough")
+    said = run(*words, status=1).output
+    assert (
+        "100 % needs 9 ready replicas of the new revision, it has 5, 4 too few" in said
+    )
+    assert world.served.weights() == [50, 50]
+    run(*words, "--despite-replicas")
+    assert world.served.weights() == [0, 100]
+
+
 def test_a_rollout_is_no_experiment(world: World) -> None:
     del world.served.objects[NAMES.settings]["data"]["experiment.json"]
     assert "set experiment in its settings" in run("status", "m", status=1).output

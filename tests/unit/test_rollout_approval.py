@@ -133,6 +133,16 @@ def test_the_weight_is_of_the_status_that_the_approval_replaces() -> None:
     assert given.weight == 50
 
 
+def test_the_next_pair_needs_its_replicas_whatever_the_last_one_had() -> None:
+    world = at_approval()
+    order(world, OrderKind.PROMOTE)
+    assert world.status
+    few = Ready(canary=1, stable=9)
+    assert orders.with_replicas(50, CAREFUL, world.status, few) == 50
+    with pytest.raises(LookupError, match="it has 1, 4 too few"):
+        orders.with_replicas(50, replace(CAREFUL, canary="c"), world.status, few)
+
+
 def rest(world: World, actor: Actor, answer: Any) -> Order:
     """The remaining calls of an order."""
     while True:

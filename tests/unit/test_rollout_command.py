@@ -204,6 +204,46 @@ def test_promote_needs_a_weight_for_a_pair_that_has_not_begun(world: World) -> N
     assert "b -> a has not begun; the rollout before is a -> b" in said
 
 
+def ready(world: World, canary: int | None, stable: int = 9) -> None:
+    for name, replicas in (("m-b", canary), ("m-a", stable)):
+        status = {} if replicas is None else {"readyReplicas": replicas}
+        world.served.objects[NAMES.deployment(name)]["status"] = status
+
+
+@pytest.mark.parametrize(
+    ("canary", "weight", "said"),
+    [
+        (2, (), "25 % needs 3 ready replicas of the new revision, it has 2, 1 too few"),
+        (8, ("--weight", "100"), "100 % needs 9 ready replicas of the new revision"),
+        (None, ("--weight", "6"), "6 % needs 1 ready replicas of the new revision"),
+    ],
+)
+def test_promote_needs_ready_replicas(
+    world: World, canary: int | None, weight: tuple[str, ...], said: str
+) -> None:
+    world.tick()
+    ready(world, canary)
+    words = ("promote", "m", "--why", "approved", *weight)
+    assert said in run(*words, status=1).output
+    assert world.served.weights() == [95, 5]
+    run(*words, "--despite-replicas")
+    assert world.served.weights() != [95, 5]
+
+
+def test_less_weight_and_a_rollback_need_no_replicas(world: World) -> None:
+    world.tick()
+    run("promote", "m", "--why", "approved", "--weight", "60")
+    ready(world, 1)
+    run("promote", "m", "--why", "slower", "--weight", "50")
+    assert world.served.weights() == [50, 50]
+    ready(world, 5)
+    run("promote", "m", "--why", "again", "--weight", "55")
+    del world.served.objects[NAMES.deployment("m-b")]
+    assert "it has 0" in run("promote", "m", "--why", "all", status=1).output
+    run("back", "m", "--why", "bad")
+    assert world.served.weights() == [100, 0]
+
+
 def test_an_approval_is_no_promotion_and_leaves_the_gates_on(world: World) -> None:
     careful = replace(SETTINGS, steps=(Step(5), Step(25, approval=True)))
     data = world.served.objects[NAMES.settings]["data"]

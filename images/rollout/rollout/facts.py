@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,10 @@ class Ready:
 
     canary: int
     stable: int
+
+    def needed(self, weight: int) -> int:
+        """Ready replicas that the canary needs for a weight in percent."""
+        return max(1, math.ceil(weight * self.stable / 100))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ between makes the write lose, and the weight is computed again.
 
 from __future__ import annotations
 
+from rollout.facts import Ready
 from rollout.settings import Settings
 from rollout.status import Phase, Status
 
@@ -14,6 +15,22 @@ def to_promote(settings: Settings, status: Status) -> int:
     """The weight of the next step, in percent; LookupError if it has not begun."""
     _about(settings, status)
     return settings.weight_after(settings.step_of(status.weight))
+
+
+def with_replicas(weight: int, settings: Settings, status: Status, ready: Ready) -> int:
+    """The weight; LookupError if the canary has not the replicas that it needs.
+
+    As many as the gates wait for. Less weight than now needs none.
+    """
+    needed = ready.needed(weight)
+    is_of = status.is_of(settings.stable, settings.canary)
+    if weight > (status.weight if is_of else 0) and ready.canary < needed:
+        raise LookupError(
+            f"{weight} % needs {needed} ready replicas of the new revision, it has "
+            f"{ready.canary}, {needed - ready.canary} too few; raise min_replicas of "
+            "its scaling, or give --despite-replicas"
+        )
+    return weight
 
 
 def to_approve(settings: Settings, status: Status) -> int:

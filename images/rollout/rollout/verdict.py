@@ -6,7 +6,6 @@ Only harm, a canary without a ready replica, and the deadline roll it back.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -173,7 +172,7 @@ def _advance(settings: Settings, facts: Facts, outcome: Outcome) -> Outcome:
     if ready is None:
         text = "it is not known how many replicas are ready"
         return Outcome(Verdict.HOLD, text, outcome.judgements)
-    if ready.canary < (needed := max(1, math.ceil(weight * ready.stable / 100))):
+    if ready.canary < (needed := ready.needed(weight)):
         text = f"{weight} % needs {needed} ready replicas of the canary"
         return Outcome(
             Verdict.HOLD, f"{text}, it has {ready.canary}", outcome.judgements
