@@ -56,12 +56,16 @@ def check(
 
     `status`: None if no rollout has begun. `kept`: heads that somebody kept elsewhere,
     also of chains that have ended. The entry of a decision that is being carried out
-    may be there before the status has its digest.
+    may be there before the status has its digest. Decisions that wait for the ledger
+    are read from the status.
     """
     known: dict[str, _Known] = {}
     head = status.head if status else ""
     intent, recent = (status.intent, status.recent) if status else (None, ())
     under_way = record.digest(intent.record) if intent else ""
+    for waiting in status.pending if status else ():
+        found = _entry(waiting)
+        known[found.digest] = found
     for config_map in config_maps:
         try:
             entry = _read(config_map)
@@ -84,6 +88,11 @@ def _read(config_map: Mapping[str, Any]) -> _Known:
     identity: str = entry["id"]
     if config_map["metadata"]["name"] != f"{NAME}{identity}":
         raise ValueError(f"it holds the entry {identity}")
+    return _entry(entry)
+
+
+def _entry(entry: Mapping[str, Any]) -> _Known:
+    identity: str = entry["id"]
     return _Known(
         identity, _order(identity), record.digest(entry), str(entry["previous"])
     )

@@ -23,6 +23,23 @@ from tests.support.rollouts import GOOD, World
 Objects = list[dict[str, Any]]
 
 
+def test_a_decision_that_waits_for_the_ledger_is_no_fault() -> None:
+    """Its entry is in the status, where a head leads to it all the same."""
+    found = World(counts=lambda: {"errors": GOOD})
+    found.run(tick())
+    first = dict(found.ledger)
+    found.run(give(OrderKind.PAUSE, who="ann", why="lunch"))
+    found.run(tick())
+    assert found.status
+    waiting = tuple(it for name, it in found.ledger.items() if name not in first)
+    assert waiting
+    status = replace(found.status, pending=waiting)
+    kept = [Names("models", "m").entry(one) for one in first.values()]
+    checked = chain.check(kept, status)
+    assert (checked.fault, checked.linked) == ("", len(found.ledger))
+    assert "is missing" in chain.check(kept, found.status).fault
+
+
 @pytest.fixture
 def world() -> World:
     """Three decisions: the first step by its gates, and two orders."""
