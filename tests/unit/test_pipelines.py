@@ -120,6 +120,73 @@ def test_the_report_job_shows_what_a_change_does(sides: Path) -> None:
     assert (sides / "report" / "compare.json").is_file()
 
 
+STAGES = ["build", "test", "deploy"]
+"""GitLab's, where a pipeline names none: https://docs.gitlab.com/ci/yaml/#stages."""
+
+
+def included(*files: dict[str, Any]) -> dict[str, Any]:
+    """As `include` has them: mappings are merged, and of all else the last one counts.
+
+    https://docs.gitlab.com/ci/yaml/includes/#merge-method-for-include
+    """
+    merged: dict[str, Any] = {}
+    for file in files:
+        for key, value in file.items():
+            before = merged.get(key)
+            both = isinstance(before, dict) and isinstance(value, dict)
+            merged[key] = included(before or {}, value) if both else value
+    return merged
+
+
+def of_gitlab(file: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(file.read_text())
+    return found
+
+
+def extended(pipeline: dict[str, Any], name: str) -> dict[str, Any]:
+    """The job with what it extends."""
+    job = pipeline[name]
+    above = job.get("extends")
+    return included(extended(pipeline, above), job) if above else job
+
+
+@pytest.mark.parametrize("own", [{}, {"stages": ["lint", "test", "ship"]}])
+@pytest.mark.parametrize("order", [(GITLAB, NIGHTLY_GITLAB), (NIGHTLY_GITLAB, GITLAB)])
+def test_gitlabs_files_go_with_each_other_and_with_a_pipeline(
+    order: tuple[Path, Path], own: dict[str, Any]
+) -> None:
+    """What is included and what includes share one list of stages."""
+    unit = {"stage": "lint" if own else "build", "script": ["true"]}
+    pipeline = included(*map(of_gitlab, order), {**own, "unit": unit})
+    stages = [".pre", *pipeline.get("stages", STAGES), ".post"]
+    reserved = {"stages", "include", "default", "workflow", "variables"}
+    names = {n for n in pipeline if n not in reserved and not n.startswith(".")}
+    assert names == {
+        *("unit", "slipway-report", "slipway-preview", "slipway-merged"),
+        "slipway-drift",
+    }
+    for name in names:
+        job = extended(pipeline, name)
+        assert job.get("stage", "test") in stages, name
+        for need in job.get("needs", []):
+            assert (need["job"] if isinstance(need, dict) else need) in names
+
+
+def test_gitlabs_jobs_wait_for_each_other_alone() -> None:
+    """A pipeline with a job whose `needs` has no rule that holds is refused."""
+    pipeline = of_gitlab(GITLAB)
+    report, preview, merged = (
+        extended(pipeline, f"slipway-{name}")
+        for name in ("report", "preview", "merged")
+    )
+    assert report["needs"] == []
+    assert preview["needs"] == [{"job": "slipway-report", "artifacts": False}]
+    assert merged["needs"] == ["slipway-preview"]
+    (of_report,), (of_preview,) = report["rules"], preview["rules"]
+    assert of_report["if"] in of_preview["if"]
+    assert merged["rules"] == [{"if": of_preview["if"]}]
+
+
 def test_gitlabs_report_job_runs_the_same_comparison() -> None:
     script = yaml.safe_load(GITLAB.read_text())["slipway-report"]["script"]
     (compare,) = [line for line in script if "slipway compare" in line]
