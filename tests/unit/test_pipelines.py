@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -39,6 +40,11 @@ def run(*command: str | Path, folder: Path = paths.ROOT, **variables: str) -> st
 
 def jobs(file: Path) -> dict[str, Any]:
     found: dict[str, Any] = yaml.safe_load(file.read_text())["jobs"]
+    return found
+
+
+def of_gitlab(file: Path) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load(file.read_text())
     return found
 
 
@@ -90,34 +96,125 @@ def test_what_runs_a_strangers_code_cannot_write() -> None:
     assert list(triggers) == ["pull_request"]
 
 
-@pytest.fixture
-def sides(tmp_path: Path) -> Path:
-    """A folder with `base` and `head`: this checkout with one stack, and a change."""
+def git(folder: Path, *words: str) -> str:
+    who = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
+    return run("git", *who, *words, folder=folder).strip()
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository of this checkout with one stack, whose branch `main` has moved on.
+
+    `change` wants more replicas; `main` has had a longer window of alerts since then.
+    `merged` is both, as GitHub checks a pull request out.
+    """
+    root = tmp_path_factory.mktemp("host") / "origin"
     ignore = shutil.ignore_patterns(".*", "__pycache__", "findings", "tests", "docs")
-    shutil.copytree(paths.ROOT, tmp_path / "base", ignore=ignore)
-    for file in (tmp_path / "base" / "stacks" / "config").glob("Pulumi.*.yaml"):
-        if file.name != STACK:
-            file.unlink()
-    shutil.copytree(tmp_path / "base", tmp_path / "head")
-    (tmp_path / "base" / ".venv").symlink_to(PROGRAMS.parent)
-    file = tmp_path / "head" / "stacks" / "config" / STACK
-    text = file.read_text()
-    assert "max_replicas: 4" in text
-    file.write_text(text.replace("max_replicas: 4", "max_replicas: 5"))
-    return tmp_path
+    shutil.copytree(paths.ROOT, root, ignore=ignore)
+    for other in (root / "stacks" / "config").glob("Pulumi.*.yaml"):
+        if other.name != STACK:
+            other.unlink()
+    git(root, "init", "-q", "-b", "main")
+    git(root, "add", "--all")
+    git(root, "commit", "-q", "-m", "one")
+    file = root / "stacks" / "config" / STACK
+    for branch, before, after in (
+        ("change", "max_replicas: 4", "max_replicas: 5"),
+        ("main", "window_seconds: 60", "window_seconds: 90"),
+    ):
+        git(root, "checkout", "-q", "-B", branch, "main")
+        assert before in file.read_text()
+        file.write_text(file.read_text().replace(before, after, 1))
+        git(root, "commit", "-q", "-a", "-m", f"{before} is {after}")
+    git(root, "checkout", "-q", "-b", "merged")
+    git(root, "merge", "-q", "--no-edit", "change")
+    return root
 
 
-def test_the_report_job_shows_what_a_change_does(sides: Path) -> None:
+def changed_in(report: Path) -> tuple[str, list[str]]:
+    """Whose code compared, and the kinds of what changes."""
+    found = json.loads((report / "compare.json").read_text())
+    items = [item for stack in found["stacks"] for item in stack["items"]]
+    assert "maxReplicas" in (report / "compare.md").read_text()
+    return found["judge"], [item["type"].rpartition(":")[2] for item in items]
+
+
+ONE_CHANGE = ("base", ["HorizontalPodAutoscaler"])
+
+
+def test_the_report_job_shows_what_a_change_does(origin: Path, tmp_path: Path) -> None:
     """Its own commands, but the one that installs."""
-    summary = sides / "summary.md"
+    for name, branch in (("base", "main"), ("head", "merged")):
+        git(tmp_path, "clone", "-q", "-b", branch, str(origin), name)
+    (tmp_path / "base" / ".venv").symlink_to(PROGRAMS.parent)
+    summary = tmp_path / "summary.md"
     commands = [step for step in jobs(GITHUB)["report"]["steps"] if "run" in step]
     assert commands[0]["run"] == "make environment"
     for step in commands[1:]:
-        folder = sides / step.get("working-directory", "")
+        folder = tmp_path / step.get("working-directory", "")
         run("bash", "-ec", step["run"], folder=folder, GITHUB_STEP_SUMMARY=str(summary))
-    assert summary.read_text() == (sides / "report" / "compare.md").read_text()
-    assert "maxReplicas" in summary.read_text()
-    assert (sides / "report" / "compare.json").is_file()
+    assert summary.read_text() == (tmp_path / "report" / "compare.md").read_text()
+    assert changed_in(tmp_path / "report") == ONE_CHANGE
+
+
+INSTALL = "make -C ../base environment"
+
+
+def gitlabs_job(origin: Path, folder: Path) -> tuple[Path, dict[str, str]]:
+    """A runner's checkout of the branch `change`, and the variables of its job."""
+    checkout = folder / "project"
+    git(folder, "clone", "-q", "-b", "change", str(origin), checkout.name)
+    return checkout, {
+        "CI_PROJECT_DIR": str(checkout),
+        "CI_COMMIT_SHA": git(checkout, "rev-parse", "HEAD"),
+        "CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "main",
+        "MERGE": "",
+    }
+
+
+def test_gitlabs_report_job_shows_what_a_merge_would_do(
+    origin: Path, tmp_path: Path
+) -> None:
+    """The target's newest commit judges, and its own changes are none of the report."""
+    checkout, variables = gitlabs_job(origin, tmp_path)
+    script = of_gitlab(GITLAB)["slipway-report"]["script"]
+    link = f"ln -s {PROGRAMS.parent} ../base/.venv"
+    assert INSTALL in script
+    lines = [link if line == INSTALL else line for line in script]
+    said = run("bash", "-ec", "\n".join(lines), folder=checkout, **variables)
+    judge = git(tmp_path / "base", "rev-parse", "HEAD")
+    assert judge == git(origin, "rev-parse", "main")
+    assert changed_in(checkout / "report") == ONE_CHANGE
+    assert (checkout / "report" / "compare.md").read_text() in said
+
+
+def test_gitlabs_report_job_starts_where_an_earlier_one_was_ended(
+    origin: Path, tmp_path: Path
+) -> None:
+    """Runners keep their folders."""
+    checkout, variables = gitlabs_job(origin, tmp_path)
+    script = of_gitlab(GITLAB)["slipway-report"]["script"]
+    before = "\n".join(script[: script.index(INSTALL)])
+    for _ in range(2):
+        run("bash", "-ec", before, folder=checkout, **variables)
+        for name in ("base", "head"):
+            assert (tmp_path / name / ".git").is_file()
+            (tmp_path / name / "left").touch()
+
+
+def test_gitlabs_report_job_fails_where_the_merge_has_conflicts(
+    origin: Path, tmp_path: Path
+) -> None:
+    checkout, variables = gitlabs_job(origin, tmp_path)
+    file = checkout / "stacks" / "config" / STACK
+    text = file.read_text().replace("window_seconds: 60", "window_seconds: 30", 1)
+    file.write_text(text)
+    git(checkout, "commit", "-q", "-a", "-m", "another window")
+    variables["CI_COMMIT_SHA"] = git(checkout, "rev-parse", "HEAD")
+    script = of_gitlab(GITLAB)["slipway-report"]["script"]
+    before = "\n".join(script[: script.index(INSTALL)])
+    with pytest.raises(AssertionError, match=f"Merge conflict in .*{STACK}"):
+        run("bash", "-ec", before, folder=checkout, **variables)
 
 
 STAGES = ["build", "test", "deploy"]
@@ -136,11 +233,6 @@ def included(*files: dict[str, Any]) -> dict[str, Any]:
             both = isinstance(before, dict) and isinstance(value, dict)
             merged[key] = included(before or {}, value) if both else value
     return merged
-
-
-def of_gitlab(file: Path) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load(file.read_text())
-    return found
 
 
 def extended(pipeline: dict[str, Any], name: str) -> dict[str, Any]:
@@ -185,43 +277,6 @@ def test_gitlabs_jobs_wait_for_each_other_alone() -> None:
     (of_report,), (of_preview,) = report["rules"], preview["rules"]
     assert of_report["if"] in of_preview["if"]
     assert merged["rules"] == [{"if": of_preview["if"]}]
-
-
-def test_gitlabs_report_job_runs_the_same_comparison() -> None:
-    script = yaml.safe_load(GITLAB.read_text())["slipway-report"]["script"]
-    (compare,) = [line for line in script if "slipway compare" in line]
-    of_github = [step.get("run", "") for step in jobs(GITHUB)["report"]["steps"]]
-    assert any(".venv/bin/slipway compare . " in line for line in of_github)
-    assert ".venv/bin/slipway compare . " in compare
-    assert script.index(compare) > script.index("make -C ../base environment")
-
-
-def git(folder: Path, *words: str) -> None:
-    who = ("-c", "user.name=Ada", "-c", "user.email=ada@example.com")
-    run("git", *who, *words, folder=folder)
-
-
-def test_gitlabs_report_job_starts_where_an_earlier_one_was_ended(
-    tmp_path: Path,
-) -> None:
-    """Runners keep their folders."""
-    checkout = tmp_path / "project"
-    checkout.mkdir()
-    git(checkout, "init", "-q")
-    git(checkout, "commit", "-q", "--allow-empty", "-m", "one")
-    script = yaml.safe_load(GITLAB.read_text())["slipway-report"]["script"]
-    (add,) = (i for i, line in enumerate(script) if "worktree add" in line)
-    for _ in range(2):
-        for line in script[: add + 1]:
-            run(
-                "bash",
-                "-ec",
-                line,
-                folder=checkout,
-                CI_MERGE_REQUEST_DIFF_BASE_SHA="HEAD",
-            )
-        assert (tmp_path / "base" / ".git").is_file()
-        (tmp_path / "base" / "left").touch()
 
 
 @pytest.mark.parametrize("empty", ["PREVIEW_STACKS", "PULUMI_BACKEND_URL"])
