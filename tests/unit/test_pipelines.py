@@ -87,10 +87,15 @@ def test_what_runs_a_strangers_code_cannot_write() -> None:
     ours = "github.event.pull_request.head.repo.full_name == github.repository"
     for name in set(found) - {"report"}:
         assert found[name]["if"] == ours
-    steps = found["comment"]["steps"]
-    assert [step["run"].split()[:3] for step in steps if "run" in step] == [
-        ["gh", "pr", "comment"]
-    ]
+    writer = found["comment"]
+    assert writer["permissions"] == {"contents": "read", "pull-requests": "write"}
+    base, report, comment = writer["steps"]
+    assert base["with"]["ref"] == "${{ github.event.pull_request.base.sha }}"
+    assert "run" not in base | report
+    assert comment["working-directory"] == base["with"]["path"]
+    assert comment["run"] == 'python3 -m slipway.preview.comment "$NUMBER" ../report'
+    tokens = [name for name, job in found.items() if "github.token" in str(job)]
+    assert tokens == ["comment"]
     assert found["preview"]["environment"] == "preview"
     triggers = yaml.safe_load(GITHUB.read_text())[True]  # YAML 1.1 reads `on` so
     assert list(triggers) == ["pull_request"]
