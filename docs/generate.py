@@ -1,4 +1,4 @@
-"""Writes the generated pages of docs/reference; a test compares them.
+"""Writes the generated pages of docs/reference and a picture; tests compare them.
 
 python -m docs.generate
 """
@@ -16,7 +16,7 @@ from pydantic.fields import FieldInfo
 
 from components import setting_texts
 from components.setting_problems import bare, fields, item, range_of, variants
-from docs import refused_reference, role_reference, rule_reference
+from docs import refused_reference, report_picture, role_reference, rule_reference
 from slipway import stack_schema
 from stacks import layers
 from toolchain import paths
@@ -37,6 +37,7 @@ def main() -> None:
     (paths.ROOT / role_reference.PAGE).write_text(role_reference.page())
     (paths.ROOT / refused_reference.PAGE).write_text(refused_reference.page())
     (paths.ROOT / rule_reference.PAGE).write_text(rule_reference.page())
+    (paths.ROOT / report_picture.PICTURE).write_text(report_picture.picture())
     for layer in layers.LAYERS:
         schema_file(layer).write_text(stack_schema.text(layer))
 
