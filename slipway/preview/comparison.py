@@ -104,6 +104,7 @@ def of_graphs(
         notes=(*_notes(base, head, reports), *judged.notes),
         rules=tuple(judged.results),
         rule_changes=tuple(judged.changes),
+        leaves_production=tuple(judged.leaving),
     )
     return verdict.with_verdict(report)
 

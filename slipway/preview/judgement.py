@@ -1,23 +1,24 @@
 """The findings of both sides, and a change's effect on the rules themselves.
 
-Base's rules apply to both sides: a pull request cannot weaken them for itself. If head
-has other rules, they are also applied to head, and both results are shown. Rules are
-data, so the code that compares reads them from each side.
+Base's rules apply to both sides: a pull request cannot weaken them for itself. Nor can
+it take a stack out of production for itself: head is judged as production where either
+side is. If head has other rules, they are also applied to head, and both results are
+shown. Rules are data, so the code that compares reads them from each side.
 """
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
 
 from components import lookups
 from components.security import rules
 from components.security.rules import Rule, RuleList
+from components.settings import Settings
 from components.yaml_text import YamlError
 from slipway import stack_settings
 from slipway.policy import check, objects, places
@@ -50,6 +51,8 @@ class Judgement:
     results: list[RuleResult] = field(default_factory=list)
     changes: list[RuleChange] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    leaving: list[str] = field(default_factory=list)
+    """Stacks in production by base's settings, and not by head's."""
 
 
 def judge(
@@ -61,16 +64,20 @@ def judge(
     """Both sides by base's rules; nothing if base has none that can be read."""
     found = Judgement()
     base, head = sides
-    before = _rules(base, found)
-    if before is None:
-        return found
-    after = before if _same_rules(base, head) else _rules(head, found)
     shared = _Shared()
     judged = [
         _Judge(side, graph, lock, shared)
         for side, graph, lock in zip(sides, graphs, locks, strict=True)
     ]
-    old, new = ({k: v for s in stacks for k, v in j.open(before, s)} for j in judged)
+    strict = {s for s in stacks if judged[0].in_production(s)}
+    found.leaving = [s for s in stacks if judged[1].left(s, strict)]
+    before = _rules(base, found)
+    if before is None:
+        return found
+    after = before if _same_rules(base, head) else _rules(head, found)
+    old, new = (
+        {k: v for s in stacks for k, v in j.open(before, s, strict)} for j in judged
+    )
     own = new
     if after is None:
         is_there = (head.folder / rules.FOLDER).is_dir()
@@ -78,7 +85,7 @@ def judge(
         found.changes.append(RuleChange("all", "removed", why))
         own = {}
     elif after.rules != before.rules:
-        own = {k: v for s in stacks for k, v in judged[1].open(after, s)}
+        own = {k: v for s in stacks for k, v in judged[1].open(after, s, strict)}
     if after is not None:
         found.changes.extend(_changes(before.rules, after.rules))
     found.results = sorted(
@@ -133,23 +140,35 @@ class _Judge:
         self._shared = shared
         self._side, self._graph = side, graph
         self._images: dict[str, str] = _references(side, lock, shared)
-        self._seen: dict[str, tuple[dict[str, Any], list[objects.Judged]] | None] = {}
+        self._settings: dict[str, Settings | None] = {}
+        self._objects: dict[str, list[objects.Judged]] = {}
+
+    def in_production(self, stack: str) -> bool:
+        """Return whether this side's settings say so; False if they are not known."""
+        settings = self._settings_of(stack)
+        return settings is not None and check.in_production(settings)
+
+    def left(self, stack: str, strict: Collection[str]) -> bool:
+        """Return whether a stack of `strict` is here, and not in production."""
+        settings = self._settings_of(stack) if stack in strict else None
+        return settings is not None and not check.in_production(settings)
 
     def open(
-        self, evaluator: Evaluator, stack: str
+        self, evaluator: Evaluator, stack: str, strict: Collection[str]
     ) -> Iterator[tuple[_Key, RuleResult]]:
-        """Return the findings in the stack that have no waiver."""
-        if stack not in self._seen:
-            self._seen[stack] = self._objects(stack)
-        seen = self._seen[stack]
-        if seen is None:
+        """Return the findings in the stack that have no waiver.
+
+        `strict`: stacks that are judged as production whatever this side says.
+        """
+        settings = self._settings_of(stack)
+        if settings is None:
             return
-        content, judged = seen
-        production = bool(content["production"])
+        production = stack in strict or check.in_production(settings)
+        content = check.stack_object(stack, settings, production=production)
         lines = places.Lines(stack, self._side.folder)
         for rule, one, wrong, waived in check.findings(
             evaluator,
-            judged,
+            [objects.of_stack(content), *self._objects_of(stack)],
             environment=layers.split(stack)[1],
             production=production,
             settings=content["settings"],
@@ -171,27 +190,32 @@ class _Judge:
                 )
                 yield (stack, rule.id, one.name), result
 
-    def _objects(
-        self, stack: str
-    ) -> tuple[dict[str, Any], list[objects.Judged]] | None:
-        if stack not in self._graph:
-            return None
+    def _settings_of(self, stack: str) -> Settings | None:
+        """None: this side has no such stack, or its settings are not known."""
+        if stack not in self._settings:
+            there = stack in self._graph
+            self._settings[stack] = self._loaded(stack) if there else None
+        return self._settings[stack]
+
+    def _loaded(self, stack: str) -> Settings | None:
         model = layers.of(stack).settings
         try:
             # Settings may name what lies elsewhere: a side's are not followed there.
             with images_in_place(self._images), lookups.none():
-                settings = stack_settings.load(stack, model, self._side.folder)
+                return stack_settings.load(stack, model, self._side.folder)
         except OperatorError:
             self.notes.append(
                 f"{stack} was not judged by the rules: its settings are not known to "
                 "the code that compares."
             )
             return None
-        production = check.in_production(settings)
-        content = check.stack_object(stack, settings, production=production)
-        rendered = Rendered(stack, self._graph[stack], {})
-        found = objects.of_rendered(rendered, self._shared.manifests.of)
-        return content, [objects.of_stack(content), *found]
+
+    def _objects_of(self, stack: str) -> list[objects.Judged]:
+        if stack not in self._objects:
+            rendered = Rendered(stack, self._graph[stack], {})
+            found = objects.of_rendered(rendered, self._shared.manifests.of)
+            self._objects[stack] = list(found)
+        return self._objects[stack]
 
 
 def _references(side: Side, lock: Path | None, shared: _Shared) -> dict[str, str]:

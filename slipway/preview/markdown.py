@@ -64,6 +64,10 @@ def _lines(report: Report) -> Iterator[str]:
     if report.images == "placeholders":
         yield "Images are placeholders: a new build of an image does not show."
     yield from _previews(report.previews)
+    if report.leaves_production:
+        yield from title("Leaves production")
+        yield "Head is judged as production all the same, as base is:"
+        yield from (f"- {code(stack)}" for stack in report.leaves_production)
     yield from _unprotected(report)
     yield from _items("Replaced", report.of("replaced"))
     yield from _items("May be replaced", report.of("unknown"))

@@ -228,6 +228,8 @@ class Report:
     """Stacks that the engine previewed; empty without --preview."""
     evictions: tuple[Eviction, ...] = ()
     """Those that were not possible before, or not in this way."""
+    leaves_production: tuple[str, ...] = ()
+    """Stacks in production by base's settings, and not by head's."""
 
     @property
     def items(self) -> tuple[Item, ...]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sized
+from collections.abc import Iterator, Sequence, Sized
 from dataclasses import replace
 
+from slipway.preview.markdown import code
 from slipway.preview.report import Bill, Level, Money, Report
 
 WORSE = ("replaced", "deleted")
 """The engine's planned changes that the renderings lack."""
+SHOWN_STACKS = 3
 
 
 def with_verdict(report: Report) -> Report:
@@ -25,7 +27,8 @@ def with_verdict(report: Report) -> Report:
 
 
 def _danger(report: Report) -> Iterator[str]:
-    """Return what may lose data or interrupt service."""
+    """Return what may lose data or interrupt service, or escapes the rules."""
+    yield from _escapes(report)
     unprotected = [item for item in report.items if item.protection == "removed"]
     if unprotected:
         yield f"removes the protection of {_count(unprotected, 'resource')}"
@@ -48,6 +51,11 @@ def _danger(report: Report) -> Iterator[str]:
         yield f"may replace {_count(found, 'resource')}"
     if found := report.of("moved"):
         yield f"moves {_count(found, 'object')} to another URN"
+
+
+def _escapes(report: Report) -> Iterator[str]:
+    if report.leaves_production:
+        yield f"takes {_stacks(report.leaves_production)} out of production"
 
 
 def _attention(report: Report) -> Iterator[str]:
@@ -123,6 +131,14 @@ def _calm(report: Report) -> Iterator[str]:
         yield f"adds {_count(added, 'rule')}"
     if options := sum(stack.options_only for stack in report.stacks):
         yield f"changes options of the engine for {_number(options, 'resource')}"
+
+
+def _stacks(names: Sequence[str]) -> str:
+    """The first stacks by name, and the number of the others."""
+    shown = [code(name) for name in names[:SHOWN_STACKS]]
+    if len(names) > SHOWN_STACKS:
+        shown.append(f"{len(names) - SHOWN_STACKS} more")
+    return " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))
 
 
 def _count(found: Sized, noun: str) -> str:

@@ -157,6 +157,11 @@ CHANGES = {
     "checkpoints": Change("jobs.gpu", put("training", *CHECKPOINTS, value=600)),
     "rule-broken": Change(PROD, FORGETFUL, rules=same_rules),
     "rule-kept": Change(PROD, nothing, FORGETFUL, rules=same_rules),
+    "production-left": Change(
+        PROD,
+        both(FORGETFUL, put("account", "production", value=False)),
+        rules=same_rules,
+    ),
     "rules-weakened": Change(PROD, FORGETFUL, rules=weaker_rules),
 }
 

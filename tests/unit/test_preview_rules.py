@@ -16,9 +16,9 @@ from slipway.preview import comparison, judgement, markdown, verdict, views
 from slipway.preview.report import Report, RuleResult
 from slipway.preview.sides import Side
 from slipway.rendering.recorder import Resource
-from tests.support.compared import checkout, nothing
+from tests.support.compared import Edit, checkout, nothing, put
 
-STACK = "models.dev"
+STACK, PROD = "models.dev", "cluster.prod"
 LONG = {
     "id": "short-names",
     "severity": "error",
@@ -47,9 +47,15 @@ def config_map(name: str) -> Resource:
     return Resource(f"{type_}::{name}", type_, name, {"metadata": metadata}, True)
 
 
-def side(folder: Path, rule: dict[str, Any] | None, *waivers: Any) -> Side:
+def side(
+    folder: Path,
+    rule: dict[str, Any] | None,
+    *waivers: Any,
+    stack: str = STACK,
+    edit: Edit = nothing,
+) -> Side:
     """A checkout with one rule; none where it has no rules."""
-    checkout(folder, STACK, nothing)
+    checkout(folder, stack, edit)
     if rule is not None:
         (folder / "policies").mkdir()
         given = {k: v for k, v in rule.items() if k != "id"}
@@ -59,10 +65,14 @@ def side(folder: Path, rule: dict[str, Any] | None, *waivers: Any) -> Side:
 
 
 def judged(
-    base: Side, head: Side, before: tuple[str, ...], after: tuple[str, ...]
+    base: Side,
+    head: Side,
+    before: tuple[str, ...],
+    after: tuple[str, ...],
+    stack: str = STACK,
 ) -> judgement.Judgement:
-    graphs = [{STACK: tuple(config_map(n) for n in names)} for names in (before, after)]
-    return judgement.judge([STACK], (base, head), (graphs[0], graphs[1]), (None, None))
+    graphs = [{stack: tuple(config_map(n) for n in names)} for names in (before, after)]
+    return judgement.judge([stack], (base, head), (graphs[0], graphs[1]), (None, None))
 
 
 def states(found: judgement.Judgement) -> set[tuple[str, str, tuple[str, ...]]]:
@@ -119,6 +129,39 @@ def test_other_words_of_a_rule_are_no_change(tmp_path: Path) -> None:
     base = side(tmp_path / "base", LONG)
     head = side(tmp_path / "head", LONG | {"why": "Because.", "fix": "Shorten it."})
     assert not judged(base, head, (), ()).changes
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "leaving"),
+    [(True, False, [PROD]), (False, True, []), (True, True, []), (False, False, [])],
+)
+@pytest.mark.parametrize("rule", [LONG, LONG | {"production_only": True}])
+def test_a_stack_that_leaves_production_is_judged_as_production(
+    rule: Any, before: bool, after: bool, leaving: list[str], tmp_path: Path
+) -> None:
+    base, head = (
+        side(
+            tmp_path / name,
+            rule,
+            stack=PROD,
+            edit=put("account", "production", value=value),
+        )
+        for name, value in (("base", before), ("head", after))
+    )
+    found = judged(base, head, (), ("long-one",), PROD)
+    elsewhere = [] if "production_only" in rule else ["warning"]
+    levels = ["error"] if before or after else elsewhere
+    assert [one.level for one in found.results] == levels
+    assert found.leaving == leaving
+
+
+def test_leaving_production_is_a_danger() -> None:
+    report = verdict.with_verdict(
+        dataclasses.replace(_EMPTY, leaves_production=("a.b", "c.d", "e.f", "g.h"))
+    )
+    assert report.level == "danger"
+    assert report.verdict == "Takes `a.b`, `c.d`, `e.f` and 1 more out of production."
+    assert "#### Leaves production\n" in markdown.text(report)
 
 
 def test_rules_of_base_that_cannot_be_read_are_reported(tmp_path: Path) -> None:
