@@ -73,7 +73,8 @@ class Compare(click.Command):
 @click.option(
     "--detailed-exitcode",
     is_flag=True,
-    help="Exit with 0 if nothing changes, 2 if something does, 1 on errors.",
+    help="Exit with 0 if nothing changes, 2 if something does or is not judged, 1 on "
+    "errors.",
 )
 def command(
     base: str,
@@ -94,7 +95,7 @@ def command(
     is rendered by its own code, in a process without your environment variables; this
     checkout's code compares them. No cluster, account or network is used. Encrypted
     values are not decrypted. The exit status is 0 with or without changes, and 1 on
-    errors; with --detailed-exitcode, 2 means changes.
+    errors; with --detailed-exitcode, 2 means changes, or a stack that is not judged.
     """
     from slipway.preview import (
         comparison,

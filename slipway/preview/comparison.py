@@ -105,6 +105,7 @@ def of_graphs(
         rules=tuple(judged.results),
         rule_changes=tuple(judged.changes),
         leaves_production=tuple(judged.leaving),
+        unjudged=tuple(judged.unjudged),
     )
     return verdict.with_verdict(report)
 

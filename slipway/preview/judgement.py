@@ -4,6 +4,9 @@ Base's rules apply to both sides: a pull request cannot weaken them for itself. 
 it take a stack out of production for itself: head is judged as production where either
 side is. If head has other rules, they are also applied to head, and both results are
 shown. Rules are data, so the code that compares reads them from each side.
+
+A stack that cannot be judged on one side has no results at all: findings of the other
+side would look as if the change had made them, or ended them.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from slipway import stack_settings
 from slipway.policy import check, objects, places
 from slipway.policy.evaluation import Evaluator
 from slipway.policy.known import Known, Manifests
-from slipway.preview.report import RuleChange, RuleResult, Whose
+from slipway.preview.report import RuleChange, RuleResult, Unjudged, Whose
 from slipway.preview.sides import Side
 from slipway.rendering import placeholders
 from slipway.rendering.recorder import Resource
@@ -34,6 +37,9 @@ from toolchain import paths
 from toolchain.errors import OperatorError
 
 Graph = Mapping[str, tuple[Resource, ...]]
+SIDES: tuple[Whose, Whose] = ("base", "head")
+SETTINGS_UNKNOWN = "its settings are not known to the code that compares"
+RULES_UNREAD = "base's rules cannot be read"
 _Key = tuple[str, str, str]
 """Stack, rule, object."""
 _Open = dict[_Key, RuleResult]
@@ -53,6 +59,7 @@ class Judgement:
     notes: list[str] = field(default_factory=list)
     leaving: list[str] = field(default_factory=list)
     """Stacks in production by base's settings, and not by head's."""
+    unjudged: list[Unjudged] = field(default_factory=list)
 
 
 def judge(
@@ -61,7 +68,7 @@ def judge(
     graphs: tuple[Graph, Graph],
     locks: tuple[Path | None, Path | None],
 ) -> Judgement:
-    """Both sides by base's rules; nothing if base has none that can be read."""
+    """Both sides by base's rules; nothing if base has none."""
     found = Judgement()
     base, head = sides
     shared = _Shared()
@@ -71,17 +78,28 @@ def judge(
     ]
     strict = {s for s in stacks if judged[0].in_production(s)}
     found.leaving = [s for s in stacks if judged[1].left(s, strict)]
+    if not _has_rules(base):
+        return found
+    found.unjudged = [one for s in stacks for one in _unknown(s, judged)]
     before = _rules(base, found)
     if before is None:
+        known = {one.stack for one in found.unjudged}
+        found.unjudged += [
+            Unjudged(s, "base", RULES_UNREAD, production=_important(s, judged))
+            for s in stacks
+            if s not in known
+        ]
         return found
     after = before if _same_rules(base, head) else _rules(head, found)
+    stacks = sorted({*stacks} - {one.stack for one in found.unjudged})
     old, new = (
         {k: v for s in stacks for k, v in j.open(before, s, strict)} for j in judged
     )
     own = new
     if after is None:
-        is_there = (head.folder / rules.FOLDER).is_dir()
-        why = "head's rules cannot be read" if is_there else "head has no rules"
+        why = "head has no rules"
+        if _has_rules(head):
+            why = "head's rules cannot be read"
         found.changes.append(RuleChange("all", "removed", why))
         own = {}
     elif after.rules != before.rules:
@@ -91,16 +109,33 @@ def judge(
     found.results = sorted(
         _states(old, new, own), key=lambda r: (r.stack, r.rule, r.object)
     )
-    found.notes.extend(dict.fromkeys(note for j in judged for note in j.notes))
     return found
 
 
+def _unknown(stack: str, judged: Sequence[_Judge]) -> Iterator[Unjudged]:
+    """Sides whose settings the code that compares does not know."""
+    for side, one in zip(SIDES, judged, strict=True):
+        if one.is_unknown(stack):
+            important = _important(stack, judged)
+            yield Unjudged(stack, side, SETTINGS_UNKNOWN, production=important)
+
+
+def _important(stack: str, judged: Sequence[_Judge]) -> bool:
+    """Return whether production may depend on it: on either side, or nobody knows."""
+    known = any(one.is_known(stack) for one in judged)
+    return not known or any(one.in_production(stack) for one in judged)
+
+
+def _has_rules(side: Side) -> bool:
+    return (side.folder / rules.FOLDER).is_dir()
+
+
 def _rules(side: Side, found: Judgement) -> Evaluator | None:
-    folder = side.folder / rules.FOLDER
-    if not folder.is_dir():
+    """Return the rules; None with a note if they cannot be read, or there are none."""
+    if not _has_rules(side):
         return None
     try:
-        return Evaluator(rules.load(folder))
+        return Evaluator(rules.load(side.folder / rules.FOLDER))
     except (OperatorError, YamlError) as error:
         (first, *_) = str(error).splitlines() or [""]
         found.notes.append(
@@ -136,12 +171,19 @@ class _Judge:
     def __init__(
         self, side: Side, graph: Graph, lock: Path | None, shared: _Shared
     ) -> None:
-        self.notes: list[str] = []
         self._shared = shared
         self._side, self._graph = side, graph
         self._images: dict[str, str] = _references(side, lock, shared)
         self._settings: dict[str, Settings | None] = {}
         self._objects: dict[str, list[objects.Judged]] = {}
+
+    def is_known(self, stack: str) -> bool:
+        """Return whether this side has the stack, with settings that are known."""
+        return self._settings_of(stack) is not None
+
+    def is_unknown(self, stack: str) -> bool:
+        """Return whether this side has the stack, with settings that are not known."""
+        return stack in self._graph and not self.is_known(stack)
 
     def in_production(self, stack: str) -> bool:
         """Return whether this side's settings say so; False if they are not known."""
@@ -204,10 +246,6 @@ class _Judge:
             with images_in_place(self._images), lookups.none():
                 return stack_settings.load(stack, model, self._side.folder)
         except OperatorError:
-            self.notes.append(
-                f"{stack} was not judged by the rules: its settings are not known to "
-                "the code that compares."
-            )
             return None
 
     def _objects_of(self, stack: str) -> list[objects.Judged]:

@@ -68,6 +68,12 @@ def _lines(report: Report) -> Iterator[str]:
         yield from title("Leaves production")
         yield "Head is judged as production all the same, as base is:"
         yield from (f"- {code(stack)}" for stack in report.leaves_production)
+    if report.unjudged:
+        yield from title("Not judged by the rules")
+        yield from (
+            f"- {code(one.stack)}, as it is in {one.side}: {code(one.reason)}"
+            for one in report.unjudged
+        )
     yield from _unprotected(report)
     yield from _items("Replaced", report.of("replaced"))
     yield from _items("May be replaced", report.of("unknown"))

@@ -168,6 +168,18 @@ class RuleChange:
 
 
 @dataclass(frozen=True)
+class Unjudged:
+    """A stack that the rules could not judge, so that no result is known of it."""
+
+    stack: str
+    side: Whose
+    """Where it, or the rules, cannot be read."""
+    reason: str
+    production: bool
+    """Whether production depends on it on either side, or nobody knows."""
+
+
+@dataclass(frozen=True)
 class Disagreement:
     """A resource of which the engine says something else than the two renderings."""
 
@@ -230,6 +242,8 @@ class Report:
     """Those that were not possible before, or not in this way."""
     leaves_production: tuple[str, ...] = ()
     """Stacks in production by base's settings, and not by head's."""
+    unjudged: tuple[Unjudged, ...] = ()
+    """Stacks without results of rules; those of the other side are left out too."""
 
     @property
     def items(self) -> tuple[Item, ...]:

@@ -56,9 +56,13 @@ def _danger(report: Report) -> Iterator[str]:
 def _escapes(report: Report) -> Iterator[str]:
     if report.leaves_production:
         yield f"takes {_stacks(report.leaves_production)} out of production"
+    if unjudged := _unjudged(report, production=True):
+        yield f"could not judge {_stacks(unjudged)} by the rules"
 
 
 def _attention(report: Report) -> Iterator[str]:
+    if unjudged := _unjudged(report, production=False):
+        yield f"could not judge {_stacks(unjudged)} by the rules"
     for stack in report.left_behind:
         left = _count(stack.items, "resource")
         yield f"gives up {stack.stack}, whose {left} stay until it is destroyed"
@@ -80,6 +84,11 @@ def _attention(report: Report) -> Iterator[str]:
         yield f"changes {_count(report.secrets, 'encrypted value')}"
     for bill in report.bills:
         yield from _bill(bill)
+
+
+def _unjudged(report: Report, *, production: bool) -> list[str]:
+    found = (one.stack for one in report.unjudged if one.production is production)
+    return list(dict.fromkeys(found))
 
 
 def _bill(bill: Bill) -> Iterator[str]:

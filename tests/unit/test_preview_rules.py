@@ -13,9 +13,10 @@ import yaml
 from components import lookups
 from slipway import stack_settings
 from slipway.preview import comparison, judgement, markdown, verdict, views
-from slipway.preview.report import Report, RuleResult
+from slipway.preview.report import Report, RuleResult, Unjudged
 from slipway.preview.sides import Side
 from slipway.rendering.recorder import Resource
+from stacks import files
 from tests.support.compared import Edit, checkout, nothing, put
 
 STACK, PROD = "models.dev", "cluster.prod"
@@ -80,6 +81,7 @@ def states(found: judgement.Judgement) -> set[tuple[str, str, tuple[str, ...]]]:
 
 
 BOTH = ("base", "head")
+UNREAD: Any = ("base", "base's rules cannot be read")
 POLICY = "policies/own.yaml"
 
 
@@ -169,6 +171,8 @@ def test_rules_of_base_that_cannot_be_read_are_reported(tmp_path: Path) -> None:
     head = side(tmp_path / "head", LONG)
     found = judged(base, head, (), ("long-one",))
     assert not found.results
+    (one,) = found.unjudged
+    assert (one.stack, one.side, one.reason) == (STACK, *UNREAD)
     assert "rules of base are not read" in found.notes[0]
 
 
@@ -193,12 +197,58 @@ def test_a_base_without_rules_judges_nothing(tmp_path: Path) -> None:
     assert judged(base, head, (), ("long-one",)) == judgement.Judgement()
 
 
-def test_settings_that_are_not_known_are_reported(tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["base", "head"])
+@pytest.mark.parametrize("stack", [STACK, PROD])
+def test_a_stack_with_unknown_settings_is_not_judged(
+    stack: str, where: str, tmp_path: Path
+) -> None:
+    """Nothing of it is new, and above all nothing is gone."""
+    sides = {n: side(tmp_path / n, LONG, stack=stack) for n in ("base", "head")}
+    file = files.path(stack, sides[where].folder)
+    file.write_text("config: {slipway:no_such_setting: 1}\n")
+    long = ("long-one",)
+    found = judged(sides["base"], sides["head"], long, long, stack)
+    assert not found.results
+    (one,) = found.unjudged
+    assert (one.side, one.reason) == (
+        where,
+        "its settings are not known to the code that compares",
+    )
+    assert one.production is (stack == PROD)
+
+
+def test_production_may_depend_on_what_nobody_knows(tmp_path: Path) -> None:
+    both = [side(tmp_path / name, LONG) for name in ("base", "head")]
+    for one in both:
+        files.path(STACK, one.folder).write_text("config: {slipway:no_such: 1}\n")
+    found = judged(both[0], both[1], ("long-one",), ("long-one",))
+    assert [(one.side, one.production) for one in found.unjudged] == [
+        ("base", True),
+        ("head", True),
+    ]
+
+
+def test_a_stack_that_is_gone_or_new_is_judged(tmp_path: Path) -> None:
     base, head = side(tmp_path / "base", LONG), side(tmp_path / "head", LONG)
-    file = head.folder / "stacks/config/Pulumi.models.dev.yaml"
-    file.write_text("config: {slipway:models: {a: {no_such_setting: 1}}}\n")
-    found = judged(base, head, ("long-one",), ("long-one",))
-    assert any("was not judged by the rules" in note for note in found.notes)
+    graph, none = {STACK: (config_map("long-one"),)}, dict[str, Any]()
+    for graphs, state in (((graph, none), "gone"), ((none, graph), "new")):
+        found = judgement.judge([STACK], (base, head), graphs, (None, None))
+        assert not found.unjudged
+        assert [one.state for one in found.results] == [state]
+
+
+@pytest.mark.parametrize(
+    ("production", "level"), [(True, "danger"), (False, "attention")]
+)
+def test_the_verdict_says_what_was_not_judged(production: bool, level: str) -> None:
+    side, reason = UNREAD
+    one = Unjudged(STACK, side, reason, production)
+    report = dataclasses.replace(_EMPTY, unjudged=(one,))
+    report = verdict.with_verdict(report)
+    assert report.verdict == "Could not judge `models.dev` by the rules."
+    assert (report.level, report.changed) == (level, True)
+    text = markdown.text(report)
+    assert "- `models.dev`, as it is in base: `base's rules cannot be read`" in text
 
 
 @pytest.mark.parametrize("file", ["stacks/config/Pulumi.models.dev.yaml", POLICY])
@@ -211,7 +261,7 @@ def test_no_file_of_head_makes_the_judge_run_code(file: str, tmp_path: Path) -> 
         f"{{config: {{slipway:models: {text}}}, rules: {text}}}\n"
     )
     found = judged(base, head, ("long-one",), ("long-one",))
-    assert found.notes or found.changes
+    assert found.unjudged or found.changes
     graphs = ({STACK: (config_map("a"),)}, {STACK: (config_map("b"),)})
     report = comparison.of_graphs(base, head, [STACK], graphs)
     assert {item.action for item in report.items} == {"created", "deleted"}
