@@ -13,14 +13,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
+from components.security import rule_files
 from components.setting_types import DnsLabel
 from components.settings import Problem, Settings, parse, refuse
-from components.yaml_text import read
 from toolchain import paths
 
 FOLDER = "policies"
@@ -207,15 +208,30 @@ class RuleList(Settings):
                     reason="no rule has the id",
                     fix="give the id of a rule, or remove it",
                 )
-        for rule in self.rules.values():
-            used = set(_VARIABLE.findall(rule.expression))
-            for name in sorted(used - set(self.variables)):
+        texts = {f"rules.{r.id}.expression": r.expression for r in self.rules.values()}
+        texts |= {f"variables.{name}": text for name, text in self.variables.items()}
+        for path, text in texts.items():
+            for name in sorted(set(_VARIABLE.findall(text)) - set(self.variables)):
                 yield Problem(
-                    path=f"rules.{rule.id}.expression",
+                    path=path,
                     value=f"variables.{name}",
                     reason=f"{VARIABLES} has no such variable",
                     fix=f"add it to {VARIABLES}, or correct the name",
                 )
+        yield from self._circles()
+
+    def _circles(self) -> Iterator[Problem]:
+        used = {n: set(_VARIABLE.findall(t)) for n, t in self.variables.items()}
+        try:
+            TopologicalSorter(used).prepare()
+        except CycleError as error:
+            name, *others = error.args[1]
+            yield Problem(
+                path=f"variables.{name}",
+                value=self.variables[name],
+                reason=f"it uses itself, by {', '.join(others)}",
+                fix="write one of them without the others",
+            )
 
     def parameters_of(self, environment: str) -> dict[str, str]:
         """The values that hold in an environment."""
@@ -259,25 +275,11 @@ def load(*folders: Path) -> RuleList:
     """The rules of these folders, else Slipway's own and those of the user's project.
 
     A later folder adds rules, variables, parameters and waivers, and replaces those of
-    the same name. SettingsError has all that is wrong; YamlError if a file is no YAML
-    or says something twice.
+    the same name. SettingsError has all that is wrong, also with the files themselves.
     """
     places = folders or tuple(dict.fromkeys((paths.ROOT, paths.PROJECT)))
-    whole: dict[str, Any] = {"rules": {}, "variables": {}, "parameters": {}}
-    whole["waivers"] = []
+    files: list[Path] = []
     for place in places:
         folder = place if folders else place / FOLDER
-        for file in sorted(set(folder.glob("*.yaml")) - {folder / PACK}):
-            _add(whole, read(file.read_text(), file.name) or {})
-    return parse(RuleList, whole, FOLDER)
-
-
-def _add(whole: dict[str, Any], content: dict[str, Any]) -> None:
-    """Adds what a file says."""
-    for name, rule in (content.pop("rules", None) or {}).items():
-        whole["rules"][name] = {"id": name, **rule}
-    whole["variables"] |= content.pop("variables", None) or {}
-    for environment, values in (content.pop("parameters", None) or {}).items():
-        whole["parameters"].setdefault(environment, {}).update(values)
-    whole["waivers"] += content.pop("waivers", None) or []
-    whole |= content  # keys that are none are refused with all else
+        files += sorted(set(folder.glob("*.yaml")) - {folder / PACK})
+    return parse(RuleList, rule_files.merged(files, FOLDER), FOLDER)

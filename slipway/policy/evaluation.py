@@ -11,13 +11,13 @@ from cel_expr_python import cel
 from cel_expr_python.ext import ext_optional, ext_strings
 
 from components.security.rules import Rule, RuleList
-from toolchain.errors import OperatorError
+from toolchain.errors import WrongInputError
 
 SEEN = ("object", "params", "variables", "related", "settings")
 """Variables of expressions; the API server knows the first three."""
 
 
-class ExpressionError(OperatorError):
+class ExpressionError(WrongInputError):
     """An expression is no CEL, or not of the kind that rules are made of."""
 
 

@@ -18,7 +18,6 @@ from pulumi.runtime._grpc_settings import _GRPC_CHANNEL_OPTIONS
 from pulumi.runtime.proto import analyzer_pb2_grpc
 
 from components.security import rules
-from components.yaml_text import YamlError
 from slipway.policy.evaluation import Evaluator
 from slipway.policy_pack.analyzer import Analyzer
 from toolchain.errors import OperatorError
@@ -28,7 +27,7 @@ def main() -> None:
     """Entry of `pulumi-analyzer-policy-slipway`."""
     try:
         analyzer = Analyzer(Evaluator(rules.load()))
-    except (OperatorError, YamlError) as error:
+    except OperatorError as error:
         sys.exit(str(error))
     # One call at a time: the engine sends resources in parallel.
     workers = ThreadPoolExecutor(max_workers=1)

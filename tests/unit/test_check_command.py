@@ -14,6 +14,7 @@ from slipway.cli import cli
 from slipway.code_hosts import Annotation
 from slipway.policy import places
 from slipway.policy.objects import Judged
+from toolchain import paths
 
 STACK = "models.dev"
 FILE = "stacks/config/Pulumi.models.dev.yaml"
@@ -133,3 +134,18 @@ def test_an_images_lock_is_judged_by_its_registries(
     done = run(STACK, "--images", str(lock))
     assert done.exit_code == 2
     assert "model-server" in done.output
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"rules: [a]", b"[1]", b"\xfc", b"a: [", b"variables: {a: 'nope('}"],
+)
+def test_rules_that_are_none_end_with_2(
+    text: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "policies").mkdir()
+    (tmp_path / "policies/own.yaml").write_bytes(text)
+    monkeypatch.setattr(paths, "PROJECT", tmp_path)
+    done = run(STACK)
+    assert done.exit_code == 2, done.output
+    assert done.output.startswith("error: policies: ")

@@ -251,6 +251,24 @@ def test_the_verdict_says_what_was_not_judged(production: bool, level: str) -> N
     assert "- `models.dev`, as it is in base: `base's rules cannot be read`" in text
 
 
+def test_a_file_of_head_that_is_no_file_of_rules_is_reported(tmp_path: Path) -> None:
+    base, head = side(tmp_path / "base", LONG), side(tmp_path / "head", LONG)
+    texts: list[Any] = ["[1]", "rules: [a]", "rules: {a: 1}", b"\xfc"]
+    for text in texts:
+        data = text if isinstance(text, bytes) else text.encode()
+        (head.folder / POLICY).write_bytes(data)
+        assert_unread(judged(base, head, (), ("long-one",)))
+    (head.folder / POLICY).unlink()
+    (head.folder / POLICY).symlink_to("nowhere")
+    assert_unread(judged(base, head, (), ("long-one",)))
+
+
+def assert_unread(found: judgement.Judgement) -> None:
+    (change,) = found.changes
+    assert change.text == "head's rules cannot be read"
+    assert states(found) == {("long-one", "new", ("base",))}
+
+
 @pytest.mark.parametrize("file", ["stacks/config/Pulumi.models.dev.yaml", POLICY])
 def test_no_file_of_head_makes_the_judge_run_code(file: str, tmp_path: Path) -> None:
     """A harmless stand-in for a command in a file that PyYAML could be made to run."""

@@ -37,7 +37,12 @@ def written(folder: Path, **change: Any) -> Path:
     """A folder of rules with one rule, changed."""
     texts = {
         "one": {"rules": {"names": {**RULE, **change.pop("rule", {})}}},
-        "variables": {"variables": {"names": "[object.metadata.name]"}},
+        "variables": {
+            "variables": {
+                "names": "[object.metadata.name]",
+                **change.pop("variables", {}),
+            }
+        },
         "parameters": {"parameters": {"all": {"wanted": "a"}, "prod": {"wanted": "b"}}},
         "waivers": {"waivers": [{**WAIVER, **change.pop("waiver", {})}]},
     }
@@ -96,6 +101,9 @@ def test_a_waiver_holds_until_its_day_in_its_environment(tmp_path: Path) -> None
         ({"rule": {"why": " "}}, "rules.names.why"),
         ({"waiver": {"rules": ["other"]}}, "waivers.0.rules"),
         ({"waiver": {"until": "soon"}}, "waivers.0.until"),
+        ({"variables": {"names": "variables.nope"}}, "variables.names"),
+        ({"variables": {"a": "variables.b", "b": "variables.a"}}, "variables.a"),
+        ({"variables": {"a": "[variables.a]"}}, "variables.a"),
     ],
 )
 def test_what_is_wrong_is_named_by_its_path(
@@ -109,3 +117,54 @@ def test_what_is_wrong_is_named_by_its_path(
 def test_variables_come_before_those_that_use_them() -> None:
     found = rules.load().variables_of("variables.containers.map(c, c.name)")
     assert list(found) == ["pod", "containers"]
+
+
+WRONG = {
+    "[1]": "own.yaml",
+    "word": "own.yaml",
+    "false": "own.yaml",
+    "rules: [a]": "own.yaml rules",
+    "rules: {a: 1}": "own.yaml rules.a",
+    "rules: {names: {id: other}}": "own.yaml rules.names.id",
+    "variables: [a]": "own.yaml variables",
+    "parameters: 1": "own.yaml parameters",
+    "parameters: {prod: [a]}": "own.yaml parameters.prod",
+    "waivers: {a: 1}": "own.yaml waivers",
+    "waivers: text": "own.yaml waivers",
+    "a: [": "own.yaml",
+    "rules: {}\nrules: {}": "own.yaml",
+    "1: 2": "1",
+}
+"""Paths of the problems by the text of a file of rules."""
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_a_file_of_another_form_is_named(tmp_path: Path, text: str) -> None:
+    (written(tmp_path) / "own.yaml").write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        rules.load(tmp_path)
+    (problem,) = caught.value.problems
+    assert problem.path == WRONG[text]
+    assert problem.reason
+    assert problem.fix
+
+
+def test_all_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    written(tmp_path)
+    (tmp_path / "latin.yaml").write_bytes(b"rules: {}  # \xfc\n")
+    (tmp_path / "link.yaml").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "folder.yaml").mkdir()
+    with pytest.raises(SettingsError, match="No such file or directory") as caught:
+        rules.load(tmp_path)
+    assert [problem.path for problem in caught.value.problems] == [
+        *("folder.yaml", "latin.yaml", "link.yaml"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["rules:", "variables:", "parameters: {prod: }", "waivers:", "", "# a"]
+)
+def test_a_part_may_be_empty(tmp_path: Path, text: str) -> None:
+    expected = rules.load(written(tmp_path)).rules
+    (tmp_path / "own.yaml").write_text(text)
+    assert rules.load(tmp_path).rules == expected
