@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from components import lookups
 from components.cluster.settings import ClusterSettings
 from components.security.rules import Rule, RuleList
 from components.settings import Settings
@@ -78,7 +79,8 @@ def check(
     `images`: references by name. `production`: judge as if it were so, else as the
     stack's settings say. Raises what rendering raises, SettingsError among them.
     """
-    with images_in_place(dict(images)):
+    # As in a rendering: a Terraform state that they name is not read.
+    with images_in_place(dict(images)), lookups.none():
         settings = stack_settings.load(stack, layers.of(stack).settings)
     rendered = render(stack, images=dict(images))
     if production is None:

@@ -14,6 +14,8 @@ from slipway.cli import cli
 from slipway.code_hosts import Annotation
 from slipway.policy import places
 from slipway.policy.objects import Judged
+from stacks import files
+from tests.support.compared import checkout, put
 from toolchain import paths
 
 STACK = "models.dev"
@@ -149,3 +151,14 @@ def test_rules_that_are_none_end_with_2(
     done = run(STACK)
     assert done.exit_code == 2, done.output
     assert done.output.startswith("error: policies: ")
+
+
+def test_a_terraform_state_is_not_looked_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be in a bucket, and a check needs no account."""
+    of_terraform = {"terraform": {"path": "no-such.tfstate"}}
+    checkout(tmp_path / "mine", STACK, put("cluster", value=of_terraform))
+    monkeypatch.setattr(files, "ROOT", tmp_path / "mine")
+    done = run(STACK)
+    assert done.exit_code == 0, done.output
