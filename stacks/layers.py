@@ -7,6 +7,7 @@ resources. The classes and programs are loaded when they are asked for.
 from __future__ import annotations
 
 import pkgutil
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from components.settings import Settings
 
 Program = Callable[[], None]
+_ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+"""Of what Pulumi takes in a stack's name."""
 
 
 class UnknownLayerError(WrongInputError, ValueError):
@@ -102,12 +105,23 @@ JOBS = "jobs"
 
 
 def split(stack: str) -> tuple[str, str]:
-    """Layer and environment of a stack's name; UnknownLayerError if it has none."""
+    """Layer and environment of a stack's name.
+
+    UnknownLayerError if it has none, or if the environment has other characters than
+    the engine takes: names of stack files stand in reports.
+    """
     layer, dot, environment = stack.partition(".")
     if layer not in LAYERS or not dot or not environment:
         raise UnknownLayerError(
             f"{stack!r} is not a stack: a stack is <layer>.<environment>, "
             f"and the layers are {', '.join(LAYERS)}; for example {IN_CLUSTER[0]}.lab"
+        )
+    if not _ENVIRONMENT.fullmatch(environment):
+        raise UnknownLayerError(
+            f"stacks/config/Pulumi.{layer}.<environment>.yaml: {environment!r}\n"
+            "  reason: the environment in a stack's name is 1 to 80 letters, digits, "
+            "'-', '_' and '.', with a letter or digit first\n"
+            "  fix: name the stack and its file otherwise"
         )
     return layer, environment
 

@@ -17,6 +17,7 @@ from slipway.preview import (
     traffic,
     verdict,
 )
+from slipway.preview.markdown import code
 from slipway.preview.report import Report, Restart, StackReport
 from slipway.preview.sides import Side, judge
 from slipway.rendering.recorder import Resource
@@ -130,8 +131,8 @@ def _notes(base: Side, head: Side, reports: Sequence[StackReport]) -> Iterator[s
     for report in reports:
         if report.presence == "base":
             yield (
-                f"{report.stack} has no file in head any more. `slipway up` deletes "
-                "nothing of it: run `slipway destroy` with base's checkout."
+                f"{code(report.stack)} has no file in head any more. `slipway up` "
+                "deletes nothing of it: run `slipway destroy` with base's checkout."
             )
     if any(_text(base, name) != _text(head, name) for name in _PACKAGES):
         yield (

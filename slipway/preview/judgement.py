@@ -26,6 +26,7 @@ from slipway import stack_settings
 from slipway.policy import check, objects, places
 from slipway.policy.evaluation import Evaluator
 from slipway.policy.known import Known, Manifests
+from slipway.preview.markdown import code
 from slipway.preview.report import RuleChange, RuleResult, Unjudged, Whose
 from slipway.preview.sides import Side
 from slipway.rendering import placeholders
@@ -38,6 +39,8 @@ from toolchain.errors import OperatorError
 Graph = Mapping[str, tuple[Resource, ...]]
 SIDES: tuple[Whose, Whose] = ("base", "head")
 SETTINGS_UNKNOWN = "its settings are not known to the code that compares"
+SHOWN_CHARACTERS = 300
+"""Of the reason why rules are not read."""
 RULES_UNREAD = "base's rules cannot be read"
 _Key = tuple[str, str, str]
 """Stack, rule, object."""
@@ -136,9 +139,10 @@ def _rules(side: Side, found: Judgement) -> Evaluator | None:
     try:
         return Evaluator(rules.load(side.folder / rules.FOLDER))
     except OperatorError as error:
-        (first, *_) = str(error).splitlines() or [""]
+        why = " ".join(str(error).split())[:SHOWN_CHARACTERS]
         found.notes.append(
-            f"The rules of {side.name} are not read by the code that compares: {first}"
+            f"The rules of {code(side.name)} are not read by the code that compares: "
+            f"{code(why)}"
         )
         return None
 

@@ -186,9 +186,11 @@ def _restarts(restarts: Sequence[Restart]) -> Iterator[str]:
     yield "| stack | workload | pods | strategy | surge | unavailable | drain | why |"
     yield "|---|---|---|---|---|---|---|---|"
     for one in restarts:
-        cells = [code(one.stack), f"{one.kind} {code(one.name)}", _replicas(one)]
-        cells += [one.strategy, one.surge, one.unavailable, f"{one.drain_seconds} s"]
-        yield "| " + " | ".join([*cells, _changed_paths(one)]) + " |"
+        workload = f"{code(one.kind)} {code(one.name)}"
+        cells = [code(one.stack), workload, _replicas(one)]
+        cells += map(code, (one.strategy, one.surge, one.unavailable))
+        cells += [f"{one.drain_seconds} s", _changed_paths(one)]
+        yield "| " + " | ".join(cells) + " |"
 
 
 def _replicas(one: Restart) -> str:
@@ -224,9 +226,10 @@ def _evictions(found: Sequence[Eviction]) -> Iterator[str]:
     yield "| stack | for | job | GPUs | work lost, at most | time to end |"
     yield "|---|---|---|---|---|---|"
     for one in found:
-        cells = [code(one.stack), code(one.rollout), code(one.job), str(one.gpus)]
+        # Numbers too: they are what an annotation says.
+        cells = [one.stack, one.rollout, one.job, one.gpus]
         cells += [f"{one.lost_seconds} s", f"{one.stop_seconds} s"]
-        yield "| " + " | ".join(cells) + " |"
+        yield "| " + " | ".join(map(code, cells)) + " |"
 
 
 def _percent(share: float | None) -> str:

@@ -234,6 +234,7 @@ class Report:
     bills: tuple[Bill, ...]
     secrets: tuple[Secret, ...]
     notes: tuple[str, ...] = ()
+    """Markdown, in which what comes from a side stands in code spans."""
     rules: tuple[RuleResult, ...] = ()
     rule_changes: tuple[RuleChange, ...] = ()
     previews: tuple[Previewed, ...] = ()

@@ -65,7 +65,7 @@ def _attention(report: Report) -> Iterator[str]:
         yield f"could not judge {_stacks(unjudged)} by the rules"
     for stack in report.left_behind:
         left = _count(stack.items, "resource")
-        yield f"gives up {stack.stack}, whose {left} stay until it is destroyed"
+        yield f"gives up {code(stack.stack)}, whose {left} stay until it is destroyed"
     if other := [d for d in report.disagreements if d.engine not in WORSE]:
         yield f"by the engine, does something else with {_count(other, 'resource')}"
     if report.restarts:
@@ -93,11 +93,11 @@ def _unjudged(report: Report, *, production: bool) -> list[str]:
 
 def _bill(bill: Bill) -> Iterator[str]:
     if bill.note:
-        yield f"changes the cost of {bill.stack} by an unknown amount"
+        yield f"changes the cost of {code(bill.stack)} by an unknown amount"
         return
     gpus = _moved(bill.gpus_ceiling_before, bill.gpus_ceiling_after)
     if gpus:
-        yield f"{gpus} GPUs at most in {bill.stack}"
+        yield f"{gpus} GPUs at most in {code(bill.stack)}"
     floor, ceiling = (
         _moved(_usd(before), _usd(after), "$")
         for before, after in (
@@ -106,7 +106,7 @@ def _bill(bill: Bill) -> Iterator[str]:
         )
     )
     if floor or ceiling:
-        yield f"{floor or '$0'} to {ceiling or '$0'} a month in {bill.stack}"
+        yield f"{floor or '$0'} to {ceiling or '$0'} a month in {code(bill.stack)}"
 
 
 def _usd(money: Money | None) -> float | None:

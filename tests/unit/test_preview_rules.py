@@ -173,7 +173,8 @@ def test_rules_of_base_that_cannot_be_read_are_reported(tmp_path: Path) -> None:
     assert not found.results
     (one,) = found.unjudged
     assert (one.stack, one.side, one.reason) == (STACK, *UNREAD)
-    assert "rules of base are not read" in found.notes[0]
+    assert "rules of `base` are not read" in found.notes[0]
+    assert "short-names" in found.notes[0]
 
 
 @pytest.mark.parametrize(

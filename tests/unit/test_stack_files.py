@@ -45,6 +45,21 @@ def test_the_environment_may_have_dots() -> None:
     assert layers.split("models.prod.eu-1") == ("models", "prod.eu-1")
 
 
+@pytest.mark.parametrize(
+    "environment", ["<b>", "a b", "-a", ".a", "a\n", "a/b", "a`", "é", "a" * 81]
+)
+def test_an_environment_of_other_characters_is_refused(environment: str) -> None:
+    """A stack file's name stands in reports and in names of files."""
+    with pytest.raises(layers.UnknownLayerError) as caught:
+        layers.split(f"models.{environment}")
+    assert str(caught.value) == (
+        f"stacks/config/Pulumi.models.<environment>.yaml: {environment!r}\n"
+        "  reason: the environment in a stack's name is 1 to 80 letters, digits, '-', "
+        "'_' and '.', with a letter or digit first\n"
+        "  fix: name the stack and its file otherwise"
+    )
+
+
 @pytest.mark.parametrize("value", [{"a": [1, True, None, "2"]}, [1, {"b": 1.5}], "x"])
 def test_what_is_encoded_is_decoded(value: object) -> None:
     assert values.decode(values.encode(value)) == value
