@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from pulumi.automation.events import StepEventMetadata, StepEventStateMetadata
 
-from slipway.drift import secret_values
+from slipway import hidden_values
 from slipway.engine import steps
 from slipway.preview import changes, replacement
 from slipway.preview.difference import Difference, differences
-from slipway.preview.report import Item, PathChange
-from slipway.redaction import redact
+from slipway.preview.report import Item
 from slipway.rendering import manifests
 
-SECRET = "kubernetes:core/v1:Secret"  # noqa: S105
 UNKNOWN = "not known"
 _PART = re.compile(r'\["((?:[^"\\]|\\.)*)"\]|\[(\d+)\]|\.?([^.\[\]]+)')
 
@@ -38,7 +35,7 @@ def item(stack: str, step: StepEventMetadata) -> Item | None:
         return None
     now = steps.known(step)
     after = steps.resource(now)
-    hidden = before.has_secrets or after.has_secrets or after.type == SECRET
+    hidden = changes.is_secret(before) or changes.is_secret(after)
     found = list(_differences(step, old, now))
     judged = replacement.judge(before, after, [one.path for one in found])
     replaced = steps.replacing(step)
@@ -50,7 +47,7 @@ def item(stack: str, step: StepEventMetadata) -> Item | None:
         name=manifests.shown_name(before),
         action="changed",
         reason=_reason(replaced, hidden=hidden),
-        changes=() if hidden else tuple(_shown(found)),
+        changes=() if hidden else changes.shown(found),
         secret=hidden,
         holds_data=replacement.holds_data(before),
         protection="kept" if before.protect else "",
@@ -66,16 +63,6 @@ def _reason(replaced: list[str], *, hidden: bool) -> str:
     return f"{what} cannot be put right in place: an update replaces it"
 
 
-def _shown(found: list[Difference]) -> Iterator[PathChange]:
-    for change in changes.shown(_redacted(one) for one in found):
-        yield PathChange(change.path, redact(change.before), redact(change.after))
-
-
-def _redacted(found: Difference) -> Difference:
-    before, after = map(secret_values.shown, (found.before, found.after))
-    return replace(found, before=before, after=after)
-
-
 def _differences(
     step: StepEventMetadata, old: StepEventStateMetadata, new: StepEventStateMetadata
 ) -> Iterator[Difference]:
@@ -84,8 +71,8 @@ def _differences(
     Each is from the first pair of values that differs: declared values are inputs, and
     the provider also compares outputs.
     """
-    inputs = [secret_values.hidden(of.inputs) for of in (old, new)]
-    outputs = [secret_values.hidden(of.outputs) for of in (old, new)]
+    inputs = [hidden_values.hidden(of.inputs) for of in (old, new)]
+    outputs = [hidden_values.hidden(of.outputs) for of in (old, new)]
     pairs = (inputs, outputs, (inputs[0], outputs[1]))
     for path in steps.paths(step):
         keys = list(_keys(path))

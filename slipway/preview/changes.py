@@ -7,12 +7,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
+from slipway import hidden_values
 from slipway.preview import replacement
 from slipway.preview.difference import Difference, differences, texts
 from slipway.preview.report import Item, PathChange, StackReport
+from slipway.redaction import redact
 from slipway.rendering import manifests
 from slipway.rendering.recorder import AWS, Resource
 
+SECRET = "kubernetes:core/v1:Secret"  # noqa: S105
 Pair = tuple[Resource, Resource]
 _LABELS = ("metadata.labels.", "metadata.annotations.", "tags.")
 _MEANING = ("Namespace", "ValidatingAdmissionPolicyBinding")
@@ -75,7 +78,7 @@ def single(stack: str, resource: Resource, action: Any) -> Item:
         type=resource.type,
         name=manifests.shown_name(resource),
         action=action,
-        secret=resource.has_secrets,
+        secret=is_secret(resource),
         holds_data=replacement.holds_data(resource),
         protection="kept" if resource.protect else "",
         retained=resource.retain,
@@ -109,15 +112,32 @@ def of_inputs(before: Resource, after: Resource) -> list[Difference]:
     ]
 
 
+def is_secret(resource: Resource) -> bool:
+    """Return whether none of its values may be shown, marked as secret or not."""
+    return resource.has_secrets or resource.type == SECRET
+
+
 def _shown(before: Resource, after: Resource) -> tuple[PathChange, ...]:
-    if before.has_secrets or after.has_secrets:
+    if is_secret(before) or is_secret(after):
         return ()
-    return shown(of_inputs(before, after))
+    hidden = (
+        replace(r, inputs=hidden_values.hidden(r.inputs)) for r in (before, after)
+    )
+    return shown(of_inputs(*hidden))
 
 
 def shown(found: Iterable[Difference]) -> tuple[PathChange, ...]:
-    """Differences with their values in words."""
-    return tuple(PathChange(d.path, *texts(d.before, d.after)) for d in found)
+    """Differences with their values in words, and none that looks like a secret.
+
+    Only a whole resource has the names of its values: `hidden_values.hidden` is for the
+    caller, before it looks for differences.
+    """
+    return tuple(_change(one) for one in found)
+
+
+def _change(one: Difference) -> PathChange:
+    before, after = map(hidden_values.shown, (one.before, one.after))
+    return PathChange(one.path, *map(redact, texts(before, after)))
 
 
 def _changed(stack: str, pairs: Sequence[Pair]) -> Iterator[Item]:
@@ -201,7 +221,7 @@ def _item(stack: str, pair: Pair, judgement: replacement.Judgement, cause: str) 
     before, after = pair
     changes = _shown(before, after)
     action = {"replaced": "replaced", "unknown": "unknown", "updated": "changed"}
-    secret = before.has_secrets or after.has_secrets
+    secret = is_secret(before) or is_secret(after)
     return replace(
         single(stack, after, action[judgement.certainty]),
         reason=_reason(judgement, cause, secret),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from slipway.preview.changes import is_same, shown
+from slipway import hidden_values
+from slipway.preview.changes import is_same, is_secret, shown
 from slipway.preview.difference import Difference, differences
 from slipway.preview.report import PathChange, Restart
 from slipway.rendering import manifests
@@ -39,7 +40,7 @@ def restarts(
             else _of_pods(before[key], after[key])
         )
         if found or key in replaced:
-            secret = before[key].has_secrets or after[key].has_secrets
+            secret = is_secret(before[key]) or is_secret(after[key])
             yield _restart(
                 stack,
                 (before[key], after[key]),
@@ -50,7 +51,8 @@ def restarts(
 
 
 def _of_pods(before: Resource, after: Resource) -> list[Difference]:
-    old, new = (one.inputs["spec"]["template"] for one in (before, after))
+    inputs = (hidden_values.hidden(one.inputs) for one in (before, after))
+    old, new = (one["spec"]["template"] for one in inputs)
     return list(differences(old, new, "spec.template"))
 
 

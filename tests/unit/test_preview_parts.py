@@ -158,6 +158,61 @@ def test_a_secret_is_only_said_to_have_changed() -> None:
     assert "secret values" in text
 
 
+HUSH = "a-value-that-nobody-may-see"
+
+
+def variables(**values: str) -> dict[str, Any]:
+    return {"env": [{"name": name, "value": text} for name, text in values.items()]}
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"data": {"DB_PASSWORD": "a"}}, {"data": {"DB_PASSWORD": HUSH}}),
+        ({"data": {"DB_PASSWORD": HUSH}}, {"data": {}}),
+        (variables(PASSWORD="a"), variables(PASSWORD=HUSH)),
+        (variables(PORT="80"), variables(PORT="80", API_TOKEN=HUSH)),
+        ({}, variables(API_TOKEN=HUSH)),
+        ({"url": "a"}, {"url": f"postgres://me:{HUSH}@host/db"}),
+        ({"key": "a"}, {"key": f"AKIA{HUSH.upper().replace('-', '')[:16]}"}),
+        ({"text": "a"}, {"text": f"password={HUSH} other=b"}),
+    ],
+)
+def test_no_value_is_shown_that_looks_like_a_secret(before: Any, after: Any) -> None:
+    """Nobody marked them, as in a ConfigMap: as `slipway drift` hides them."""
+    kind = "core/v1:ConfigMap"
+    item = only(of_cluster(kind, **before), of_cluster(kind, **after))
+    found = json.dumps(dataclasses.asdict(item))
+    assert "[redacted]" in found
+    assert HUSH not in found
+    assert "AKIA" not in found
+
+
+def test_no_value_of_a_secret_is_shown_that_is_not_marked() -> None:
+    before, after = (of_cluster("core/v1:Secret", data={"a": v}) for v in ("b", HUSH))
+    item = only(before, after)
+    assert (item.secret, item.changes) == (True, ())
+
+
+def test_a_secret_that_differs_is_a_change() -> None:
+    kind = "core/v1:ConfigMap"
+    before, after = (of_cluster(kind, data={"TOKEN": v}) for v in ("a", "b"))
+    (change,) = only(before, after).changes
+    assert (change.path, change.before) == ("data.TOKEN", "[redacted]")
+
+
+def test_why_pods_restart_shows_no_secret() -> None:
+    def one(value: str) -> Resource:
+        container = {"name": "c", **variables(API_TOKEN=value)}
+        template = {"spec": {"containers": [container]}}
+        return of_cluster("apps/v1:Deployment", spec={"template": template})
+
+    (found,) = pods.restarts(STACK, [one("a")], [one(HUSH)])
+    (change,) = found.changes
+    assert change.path.endswith("env[API_TOKEN].value")
+    assert (change.before, change.after) == ("[redacted]", "[redacted]")
+
+
 def test_what_another_controller_writes_is_no_change() -> None:
     before, after = (
         replace(
