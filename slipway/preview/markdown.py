@@ -128,8 +128,12 @@ def _judge(report: Report) -> str:
 
 
 def code(value: object) -> str:
-    """The value in a code span, whatever is in it."""
+    """The value in a code span, whatever is in it; in quotes if it is blank.
+
+    Two backticks around nothing would begin another span.
+    """
     plain = "".join(c if c.isprintable() else " " for c in str(value))
+    plain = plain if plain.strip() else f'"{plain}"'
     return "`" + plain.replace("`", "'").replace("|", "¦") + "`"
 
 

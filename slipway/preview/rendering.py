@@ -120,7 +120,7 @@ def _together(
         before = _result(base, process, folders[0], sides=2)
     finally:
         _end(process)
-    after = _beside(base, before, folders[0])
+    after = _typed(head, _beside(base, before, folders[0]))
     left = [stack for stack in stacks if stack not in after]
     if left:
         (own,) = _apart([(head, left)], locks[1:], folders[1:])
@@ -251,9 +251,24 @@ def _graph(one: Side, found: dict[str, Any]) -> Graph:
     if failed:
         texts = [f"{one.name}: {name}: {text}" for name, text in failed.items()]
         raise RenderError(shown("\n".join(texts)))
-    return {
-        name: tuple(_resource(r) for r in of["resources"]) for name, of in found.items()
-    }
+    return _typed(
+        one,
+        {n: tuple(_resource(r) for r in of["resources"]) for n, of in found.items()},
+    )
+
+
+def _typed(one: Side, graph: Graph) -> Graph:
+    """The graph; RenderError if a resource has a type that is none of Pulumi's."""
+    for stack, resources in graph.items():
+        for r in resources:
+            if r.custom and r.type.count(":") != 2:
+                raise RenderError(
+                    f"{one.name}: {stack}: the type {r.type!r} of {r.name!r}\n"
+                    "  reason: a type has three parts with ':' between them, as in "
+                    "aws:s3/bucket:Bucket\n"
+                    "  fix: correct it in the program"
+                )
+    return graph
 
 
 def _resource(found: dict[str, Any]) -> Resource:

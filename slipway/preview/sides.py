@@ -30,7 +30,8 @@ class Side:
 def side(given: str, out: Path) -> Side:
     """The checkout that `given` names; a revision's files are written into `out`.
 
-    WrongInputError if it is neither a folder with Pulumi.yaml nor a revision.
+    WrongInputError if it is neither a folder with Pulumi.yaml nor a revision, or a
+    revision with a link that leads out of it.
     """
     folder = Path(given)
     if folder.is_dir():
@@ -42,9 +43,21 @@ def side(given: str, out: Path) -> Side:
         return Side(given, folder.resolve())
     commit = _commit(given)
     out.mkdir()
+    try:
+        _extract(commit, out)
+    except tarfile.FilterError as error:
+        raise WrongInputError(
+            f"{given}: {error.tarinfo.name!r}, a link to {error.tarinfo.linkname!r}\n"
+            "  reason: it leads out of the checkout\n"
+            "  fix: make it a relative link within the checkout, or remove it"
+        ) from None
+    return Side(given, out, commit)
+
+
+def _extract(commit: str, out: Path) -> None:
+    """Writes the revision's files; tarfile.FilterError for what leads out of `out`."""
     with tarfile.open(fileobj=io.BytesIO(_git("archive", commit).stdout)) as archive:
         archive.extractall(out, filter="data")
-    return Side(given, out, commit)
 
 
 def judge(base: Side, head: Side) -> str:

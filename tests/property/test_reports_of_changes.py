@@ -36,6 +36,7 @@ PIECES = (
 HOSTILE = st.lists(st.sampled_from(PIECES), max_size=5).map(
     lambda some: MARK + "".join(some) + MARK
 )
+TEXT = st.one_of(HOSTILE, st.sampled_from(["", " ", "\n"]))
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 OUR_HTML = re.compile(
     r"(<details><summary>(<code>[\w.-]*</code>: .*</summary>)?|</details>)"
@@ -52,7 +53,7 @@ OURS = {
 
 
 PLAIN: dict[Any, st.SearchStrategy[Any]] = {
-    str: HOSTILE,
+    str: TEXT,
     int: st.integers(0, 9),
     float: st.floats(0, 9),
     bool: st.booleans(),
@@ -67,7 +68,7 @@ def field(kind: Any, owner: str, name: str) -> st.SearchStrategy[Any]:
     if name == "type":
         return HOSTILE.map(lambda text: "aws:a/b:" + text.replace(":", ""))
     # An annotation names evictions: no number of theirs need be one.
-    return HOSTILE if owner == "Eviction" else value(kind)
+    return TEXT if owner == "Eviction" else value(kind)
 
 
 def value(kind: Any) -> st.SearchStrategy[Any]:
@@ -115,8 +116,6 @@ def test_values_stand_in_code_spans(one: Report) -> None:
     found = verdict.with_verdict(one)
     text = markdown.text(found, 10_000_000)
     assert list(outside(text)) == []
-    if one.stacks or one.restarts or one.evictions or one.secrets:
-        assert MARK in text
 
 
 @given(st.lists(made(StackReport).map(lambda one: one.items), max_size=3), HOSTILE)

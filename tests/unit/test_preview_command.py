@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from slipway.rendering import placeholders
 from stacks import files
 from tests.support.rendered import MIRRORED
 from toolchain import paths
+from toolchain.errors import WrongInputError
 
 STACK = "models.mine"
 SOURCES = ("components", "slipway", "stacks", "toolchain", "images", "Pulumi.yaml")
@@ -141,6 +143,20 @@ def test_a_graph_that_is_none_is_reported(other: Path, tmp_path: Path) -> None:
     assert f"{root}: the renderer wrote no graph" in done.output
 
 
+def test_a_type_that_is_none_is_reported(other: Path, tmp_path: Path) -> None:
+    code = (
+        "import pulumi\n"
+        "declared = run\n\n"
+        "def run():\n"
+        "    declared()\n"
+        "    pulumi.CustomResource('a:b', 'odd')"
+    )
+    root = hostile(other, tmp_path, code)
+    done = run(str(other), str(root), "--stack", STACK)
+    assert done.exit_code == 1
+    assert f"{root}: {STACK}: the type 'a:b' of 'odd'" in done.output
+
+
 def test_a_revision_is_taken_from_git_without_a_worktree(tmp_path: Path) -> None:
     if not (paths.ROOT / ".git").exists():
         pytest.skip("no repository")
@@ -148,6 +164,26 @@ def test_a_revision_is_taken_from_git_without_a_worktree(tmp_path: Path) -> None
     assert len(found.commit) == 40
     assert (found.folder / "stacks" / "models.py").is_file()
     assert not (found.folder / ".git").exists()
+
+
+def test_a_revision_with_a_link_that_leads_out_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    for target in ("/etc/hostname", "../../outside"):
+        link = repository / "a-link"
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+        who = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+        for words in (("init", "-q"), ("add", "."), (*who, "commit", "-qm", "a")):
+            subprocess.run(["git", *words], cwd=repository, check=True)
+        monkeypatch.setattr(paths, "ROOT", repository)
+        with pytest.raises(
+            WrongInputError, match="leads out of the checkout"
+        ) as caught:
+            sides.side("HEAD", tmp_path / link.readlink().name)
+        assert f"HEAD: 'a-link', a link to '{target}'" in str(caught.value)
 
 
 def test_every_image_of_this_checkout_has_a_placeholder() -> None:

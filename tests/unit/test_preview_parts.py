@@ -276,6 +276,14 @@ def test_names_cannot_format_the_report() -> None:
     assert "`a'@everyone # <script> ¦ b`" in text
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [("", '`""`'), (" ", '`" "`'), ("\n", '`" "`'), (0, "`0`"), ("a", "`a`")],
+)
+def test_an_empty_text_is_seen(value: Any, shown: str) -> None:
+    assert markdown.code(value) == shown
+
+
 def test_a_long_report_is_cut_and_says_so() -> None:
     items = [
         Item(STACK, "kubernetes:core/v1:Service", f"n/{i}", "created")
