@@ -78,8 +78,13 @@ def _rendered(stack: str, config: str) -> tuple[Resource, ...]:
     return render(stack, config=json.loads(config), images=IMAGES).resources
 
 
-def checkout(folder: Path, stack: str, edit: Edit | None) -> Graph:
-    """A checkout with this one stack, if any; its graph."""
+def checkout(
+    folder: Path, stack: str, edit: Edit | None, *, anew: bool = False
+) -> Graph:
+    """A checkout with this one stack, if any; its graph.
+
+    `anew`: rendered again, though the same was rendered before.
+    """
     (folder / files.CONFIG_FOLDER).mkdir(parents=True)
     shutil.copy(files.ROOT / files.PROJECT_FILE, folder)
     if edit is None:
@@ -87,15 +92,19 @@ def checkout(folder: Path, stack: str, edit: Edit | None) -> Graph:
     config = files.load(stack)["config"]
     edit(config)
     files.path(stack, folder).write_text(yaml.safe_dump({"config": config}))
-    return {stack: _rendered(stack, json.dumps(config))}
+    make = _rendered.__wrapped__ if anew else _rendered
+    return {stack: make(stack, json.dumps(config))}
 
 
-def report(change: Change, folder: Path) -> Report:
-    """The report on the change, with both sides in `folder`."""
+def report(change: Change, folder: Path, *, anew: bool = False) -> Report:
+    """The report on the change, with both sides in `folder`.
+
+    `anew`: both sides are rendered, even if they are the same.
+    """
     base, head = (Side(name, folder / name) for name in ("base", "head"))
     graphs = (
-        checkout(base.folder, change.stack, change.base),
-        checkout(head.folder, change.stack, change.head),
+        checkout(base.folder, change.stack, change.base, anew=anew),
+        checkout(head.folder, change.stack, change.head, anew=anew),
     )
     if change.rules is not None:
         for side in (base, head):

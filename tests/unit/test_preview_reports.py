@@ -20,6 +20,8 @@ import yaml
 from components.cluster import kubernetes_support
 from slipway.preview import judgement, markdown
 from slipway.preview.report import Report
+from slipway.rendering.render import render
+from tests.support import compared
 from tests.support.compared import (
     Change,
     both,
@@ -197,9 +199,21 @@ def as_json(one: Report) -> Any:
 
 
 @pytest.mark.parametrize("name", ["scale", "pool-type", "secret-rotated"])
-def test_the_same_twice_is_nothing(name: str, tmp_path: Path) -> None:
+def test_the_same_twice_is_nothing(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are rendered: what a rendering has of chance or of time would show."""
+    made = []
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        made.append(render(*args, **kwargs))
+        return made[-1]
+
+    monkeypatch.setattr(compared, "render", counted)
     change = CHANGES[name]
-    found = report(replace(change, base=change.head), tmp_path)
+    found = report(replace(change, base=change.head), tmp_path, anew=True)
+    first, second = (one.resources for one in made)
+    assert first is not second
     assert not found.changed
     assert found.verdict == "Nothing changes."
     assert as_json(found)["stacks"] == []
@@ -212,7 +226,8 @@ MIRRORED = {"created": "deleted", "deleted": "created"}
 def test_the_way_back_is_the_mirror_image(name: str, tmp_path: Path) -> None:
     change = CHANGES[name]
     there = report(change, tmp_path / "there")
-    back = report(Change(change.stack, change.base, change.head), tmp_path / "back")
+    turned = replace(change, base=change.head, head=change.base)
+    back = report(turned, tmp_path / "back")
     assert there.changed
     assert summary(back) == {
         (MIRRORED.get(action, action), *rest) for action, *rest in summary(there)
@@ -223,9 +238,20 @@ def test_the_way_back_is_the_mirror_image(name: str, tmp_path: Path) -> None:
     assert {(s.backend, s.after, s.before) for s in back.traffic} == {
         (s.backend, s.before, s.after) for s in there.traffic
     }
+    if not there.leaves_production:  # on the way back, base is not in production
+        assert {(STATES[state], *rest) for state, *rest in rules(there)} == rules(back)
     assert [b.ceiling_after for b in back.bills] == [
         b.ceiling_before for b in there.bills
     ]
+
+
+STATES = {"new": "gone", "gone": "new", "there": "there"}
+
+
+def rules(one: Report) -> set[tuple[str, ...]]:
+    """Results of base's rules, which both ways have in common."""
+    found = (result for result in one.rules if "base" in result.by)
+    return {(result.state, result.rule, result.object) for result in found}
 
 
 def summary(one: Report) -> set[tuple[str, ...]]:
