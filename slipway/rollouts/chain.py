@@ -91,7 +91,7 @@ def _read(config_map: Mapping[str, Any]) -> _Known:
     return _entry(entry)
 
 
-def _entry(entry: Mapping[str, Any]) -> _Known:
+def _entry(entry: dict[str, Any]) -> _Known:
     identity: str = entry["id"]
     return _Known(
         identity, _order(identity), record.digest(entry), str(entry["previous"])
