@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 from rollout import explain, orders, record
@@ -347,7 +346,9 @@ def explain_command(
             f"({printable(repr(error))})"
         ) from None
     if as_json:
-        click.echo(json.dumps(_explained(found, outcome, differences), sort_keys=True))
+        click.echo(
+            json.dumps(show.explained(found, outcome, differences), sort_keys=True)
+        )
     else:
         click.echo(lines(text))
     if differences:
@@ -384,19 +385,6 @@ def verify_command(
         click.echo(f"{model}: {printable(found.fault)}", err=True)
     if found.fault:
         raise click.exceptions.Exit(1)
-
-
-def _explained(found: Entry, outcome: Any, differences: list[str]) -> dict[str, Any]:
-    return {
-        "id": found["id"],
-        "digest": record.digest(found),
-        "recorded": {
-            name: found[name] for name in ("verdict", "reason", "weights", "order")
-        },
-        "computed": {"verdict": outcome.verdict.value, "reason": outcome.reason},
-        "judgements": [record.plain(it) for it in outcome.judgements],
-        "differences": differences,
-    }
 
 
 def _entry(model: str, stack: str, wanted: str | None) -> Entry:

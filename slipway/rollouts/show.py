@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from rollout import words
+from rollout import record, words
 from rollout.status import Status
+from rollout.verdict import Outcome
 
 from slipway.printable import printable
 from slipway.rollouts.live import State
@@ -97,3 +98,19 @@ def bar(lower: float, estimate: float, upper: float, tolerate: float) -> str:
     if math.isfinite(estimate):
         drawn[place(estimate)] = "o"
     return f"[{''.join(drawn)}]"
+
+
+def explained(
+    found: record.Entry, outcome: Outcome, differences: list[str]
+) -> dict[str, Any]:
+    """Return a recomputed decision as JSON data."""
+    return {
+        "id": found["id"],
+        "digest": record.digest(found),
+        "recorded": {
+            name: found[name] for name in ("verdict", "reason", "weights", "order")
+        },
+        "computed": {"verdict": outcome.verdict.value, "reason": outcome.reason},
+        "judgements": [record.plain(it) for it in outcome.judgements],
+        "differences": differences,
+    }

@@ -31,10 +31,11 @@ def test_it_shows_a_report_of_today() -> None:
     assert "`slipway compare main`" in TEXT
     drawn = (paths.ROOT / report_picture.PICTURE).read_text()
     assert drawn == report_picture.picture(), "make docs"
-    shown = " ".join(" ".join(ET.fromstring(drawn).itertext()).split())
+    shown = "".join("".join(ET.fromstring(drawn).itertext()).split())
     golden = (paths.ROOT / report_picture.REPORT).read_text()
     verdict = golden.splitlines()[0].removeprefix("### ")
-    assert verdict in shown
+    # A picture has no code spans, and a text of its own where one ends.
+    assert "".join(verdict.replace("`", "").split()) in shown
 
 
 def test_the_picture_loads_nothing() -> None:

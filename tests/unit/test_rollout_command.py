@@ -28,7 +28,7 @@ from slipway.cluster import pod_exec
 from slipway.cluster.kube_api import KubeApi
 from slipway.cluster.pod_exec import Done
 from slipway.engine import stack_api
-from slipway.rollouts import command, show
+from slipway.rollouts import command
 from slipway.rollouts.live import Live, State
 from tests.support.rollout_api import NAMES, Served, objects, serve
 from tests.support.rollouts import SETTINGS
@@ -378,24 +378,6 @@ def test_watching_ends_with_the_rollout(
     output = run("status", "m", "--watch", "--json").output
     states = [json.loads(line) for line in output.splitlines()]
     assert [it["weights"]["b"] for it in states] == [5, 5, 100]
-
-
-@pytest.mark.parametrize(
-    ("interval", "drawn"),
-    [
-        ((-0.01, 0.0, 0.01), "[{:=<20}o{:=>20}]".format("", "")),
-        ((float("-inf"), 0.0025, float("inf")), "o"),
-        ((0.02, 0.03, 0.04), "o]"),
-    ],
-)
-def test_an_interval_is_drawn_within_twice_the_tolerance(
-    interval: tuple[float, float, float], drawn: str
-) -> None:
-    found = show.bar(*interval, tolerate=0.005)
-    assert len(found) == show.BAR + 2
-    if drawn.startswith("["):
-        drawn = drawn[:31] + "T" + drawn[32:]
-    assert drawn in found
 
 
 def test_the_record_of_all_decisions_is_verified(world: World) -> None:
