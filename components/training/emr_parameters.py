@@ -6,6 +6,7 @@ from typing import Any
 
 from components.cluster.iam import names
 from components.cluster.iam.arns import Arns
+from components.training import spark_program
 from components.training.emr_fields import EmrFields, EmrJobFields
 
 OWNED = {
@@ -28,12 +29,7 @@ JOB_TAG = "slipway.dev/job"
 
 def owned(key: str) -> str | None:
     """What to do instead of setting this property; None: it can be set."""
-    for name, instead in OWNED.items():
-        if key == name or key.startswith(name if name.endswith(".") else f"{name}."):
-            return instead
-    # spark.driver.memoryOverhead has no dot before its last word.
-    prefixes = ("spark.driver.memory", "spark.executor.memory")
-    return next((OWNED[one] for one in prefixes if key.startswith(one)), None)
+    return spark_program.alternative(key, OWNED)
 
 
 def properties(job: EmrJobFields) -> dict[str, str]:

@@ -7,10 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from components.cluster.account_settings import AccountSettings
 from components.cluster.iam.arns import Arns
 from components.cluster.storage import storage_names
-from components.security import secret_shapes
-from components.setting_secrets import NOT_SHOWN
 from components.settings import ABSENT, Problem
-from components.training import emr_parameters
+from components.training import emr_parameters, spark_program
 from components.training.emr_fields import (
     SIZES,
     EmrFields,
@@ -18,28 +16,12 @@ from components.training.emr_fields import (
     EmrWorker,
     MaximumCapacity,
 )
-
-LEAST_HEAP_MIB = 512
-"""As for Spark in a cluster (components/training/spark_problems.py)."""
+from components.training.spark_program import LEAST_HEAP_MIB
 
 
 def of_job(job: EmrJobFields) -> Iterator[Problem]:
     """Of one job; paths are relative to its settings."""
-    is_jar = job.main.endswith(".jar")
-    if is_jar and not job.main_class:
-        yield Problem(
-            "main_class",
-            ABSENT,
-            "main is a jar, of which one class is started",
-            "give the class with the main method, such as org.example.Counts",
-        )
-    if job.main_class and not is_jar:
-        yield Problem(
-            "main_class",
-            job.main_class,
-            "main is a Python file, which has no classes to start",
-            "remove it",
-        )
+    yield from spark_program.main_class_problems(job.main, job.main_class)
     for name, pod in job.pods.items():
         yield from _size(f"{name}.memory_gib", pod)
         if pod.heap_mib < LEAST_HEAP_MIB:
@@ -50,15 +32,13 @@ def of_job(job: EmrJobFields) -> Iterator[Problem]:
                 f"heap, and Spark needs {LEAST_HEAP_MIB}",
                 "lower it, or raise memory_gib",
             )
-    executors = job.executors
-    if executors.most < executors.instances:
-        yield Problem(
-            "executors.max_instances",
-            executors.max_instances,
-            f"instances, the least of them, is {executors.instances}",
-            f"give at least {executors.instances}, or lower instances",
-        )
-    yield from _properties(job)
+    yield from spark_program.executor_problems(job.executors)
+    yield from spark_program.property_problems(
+        job.properties,
+        emr_parameters.owned,
+        "everybody who may see the job's runs would see it",
+        "let the program read it from Secrets Manager, and remove it",
+    )
 
 
 def of_application(emr: EmrFields) -> Iterator[Problem]:
@@ -165,23 +145,3 @@ def _over(
         most = getattr(limit, what)
         if most is not None and needed > most:
             yield what, needed, most
-
-
-def _properties(job: EmrJobFields) -> Iterator[Problem]:
-    """Properties that a setting stands for; values that look like secrets."""
-    for key, value in sorted(job.properties.items()):
-        why = secret_shapes.found(key.replace(".", "_"), value)
-        if instead := emr_parameters.owned(key):
-            yield Problem(
-                f"properties.{key}",
-                NOT_SHOWN if why else value,
-                f"the job sets it: {instead}",
-                "remove it",
-            )
-        elif why:
-            yield Problem(
-                f"properties.{key}",
-                NOT_SHOWN,
-                f"{why}, and everybody who may see the job's runs would see it",
-                "let the program read it from Secrets Manager, and remove it",
-            )

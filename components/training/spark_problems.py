@@ -7,47 +7,28 @@ from collections.abc import Iterator
 from components import variable_problems
 from components.cluster.nodes.pool_nodes import POOL_LABEL
 from components.security import secret_shapes
-from components.setting_secrets import NOT_SHOWN
-from components.settings import ABSENT, Problem
-from components.training import spark_pod, spark_properties
+from components.settings import Problem
+from components.training import spark_pod, spark_program, spark_properties
 from components.training.spark_fields import SparkJobFields
-
-LEAST_HEAP_MIB = 512
-"""Spark refuses to start with less than 450 MiB, and Java reports less memory than it
-was given.
-https://spark.apache.org/docs/latest/tuning.html#memory-management-overview"""
+from components.training.spark_program import LEAST_HEAP_MIB
 
 
 def problems(job: SparkJobFields) -> Iterator[Problem]:
     """Report all problems; paths are relative to the job's settings."""
-    yield from _program(job)
+    yield from spark_program.main_class_problems(job.main, job.main_class)
     yield from _pods(job)
     yield from _volumes(job)
     yield from _history(job)
-    yield from _properties(job)
+    yield from spark_program.property_problems(
+        job.properties,
+        spark_properties.owned,
+        "everybody who may read the job's ConfigMap would see it",
+        "give the pods a role (service_account), and remove it",
+    )
     yield from secret_shapes.problems(job.environment, job.accept_plain_text, "Job")
     yield from variable_problems.problems(
         job.environment, {}, spark_pod.OWN_VARIABLES, whose="the job"
     )
-
-
-def _program(job: SparkJobFields) -> Iterator[Problem]:
-    """Report a jar without a class, or a class without a jar."""
-    is_jar = job.main.endswith(".jar")
-    if is_jar and not job.main_class:
-        yield Problem(
-            "main_class",
-            ABSENT,
-            "main is a jar, of which one class is started",
-            "give the class with the main method, such as org.example.Counts",
-        )
-    if job.main_class and not is_jar:
-        yield Problem(
-            "main_class",
-            job.main_class,
-            "main is a Python file, which has no classes to start",
-            "remove it",
-        )
 
 
 def _pods(job: SparkJobFields) -> Iterator[Problem]:
@@ -76,14 +57,7 @@ def _pods(job: SparkJobFields) -> Iterator[Problem]:
                 f"{name}.pool already sets it: {pod.pool}",
                 "remove it",
             )
-    own = job.executors
-    if own.most < own.instances:
-        yield Problem(
-            "executors.max_instances",
-            own.max_instances,
-            f"instances, the least of them, is {own.instances}",
-            f"give at least {own.instances}, or lower instances",
-        )
+    yield from spark_program.executor_problems(job.executors)
 
 
 def _volumes(job: SparkJobFields) -> Iterator[Problem]:
@@ -111,23 +85,3 @@ def _history(job: SparkJobFields) -> Iterator[Problem]:
             "it shows the event log, and none is written",
             "set event_log, or remove it",
         )
-
-
-def _properties(job: SparkJobFields) -> Iterator[Problem]:
-    """Report properties that a setting controls, and values that look like secrets."""
-    for key, value in sorted(job.properties.items()):
-        why = secret_shapes.found(key.replace(".", "_"), value)
-        if instead := spark_properties.owned(key):
-            yield Problem(
-                f"properties.{key}",
-                NOT_SHOWN if why else value,
-                f"the job sets it: {instead}",
-                "remove it",
-            )
-        elif why:
-            yield Problem(
-                f"properties.{key}",
-                NOT_SHOWN,
-                f"{why}, and everybody who may read the job's ConfigMap would see it",
-                "give the pods a role (service_account), and remove it",
-            )

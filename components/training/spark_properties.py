@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from components import images
 from components.security.pod_defaults import cpu_quantity
+from components.training import spark_program
 from components.training.spark_fields import (
     DATA,
     EVENT_LOG,
@@ -57,12 +58,7 @@ OWNED = {
 
 def owned(key: str) -> str | None:
     """Return the alternative to setting this property; None: it can be set."""
-    for name, instead in OWNED.items():
-        if key == name or key.startswith(name if name.endswith(".") else f"{name}."):
-            return instead
-    # spark.driver.memoryOverhead has no dot before its last word.
-    prefixes = ("spark.driver.memory", "spark.executor.memory")
-    return next((OWNED[one] for one in prefixes if key.startswith(one)), None)
+    return spark_program.alternative(key, OWNED)
 
 
 def of(name: str, namespace: str, job: SparkJobFields) -> dict[str, str]:

@@ -10,7 +10,7 @@ import pytest
 from components.catalog import instance_type
 from components.cluster.nodes import node_capacity
 from components.settings import SettingsError
-from components.training import spark_pool_problems, spark_problems, spark_properties
+from components.training import spark_pool_problems, spark_program, spark_properties
 from components.training.spark_settings import SparkJobArgs
 from slipway.rendering.render import Rendered, render
 from tests.support import pod_security
@@ -319,7 +319,7 @@ def test_values_are_escaped_as_java_reads_them(value: str, line: str) -> None:
 
 
 def test_the_least_heap_is_taken() -> None:
-    least = spark_problems.LEAST_HEAP_MIB
+    least = spark_program.LEAST_HEAP_MIB
     found = args(driver={"memory_mib": least + 256, "memory_overhead_mib": 256})
     assert found.driver.heap_mib == least
 
