@@ -7,7 +7,6 @@ git diff tests/golden/emr
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,10 @@ from components.settings import parse
 from components.training import emr_parameters
 from components.training.settings import JobsSettings
 from slipway.rendering.render import Rendered, render
-from tests.support import iam
+from tests.support import golden_file, iam
 from tests.support.emr_stack import SETTINGS, WHOLE
 
 FOLDER = Path(__file__).with_name("emr")
-RENEW = "SLIPWAY_RENEW_GOLDEN"
 STACKS: dict[str, dict[str, Any]] = {"small": SETTINGS, "whole": WHOLE}
 OWN = ("aws:emrserverless/", "aws:iam/")
 """What others than this component make has goldens of its own."""
@@ -61,12 +59,7 @@ def _readable(inputs: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("stack", STACKS)
 def test_a_stack_is_made_of_what_was_read_last(stack: str) -> None:
-    file = FOLDER / f"{stack}.yaml"
-    found = text(stack)
-    if os.environ.get(RENEW):
-        FOLDER.mkdir(exist_ok=True)
-        file.write_text(found)
-    assert found == file.read_text(), f"{file.name}: renew and read the difference"
+    golden_file.assert_as_read(FOLDER / f"{stack}.yaml", text(stack))
 
 
 @pytest.mark.parametrize("stack", STACKS)

@@ -6,7 +6,6 @@ git diff tests/golden/jobs
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,10 @@ import pytest
 import yaml
 
 from slipway.rendering.render import render
-from tests.support import schemas
+from tests.support import golden_file, schemas
 from tests.support.rendered import IMAGES
 
 FOLDER = Path(__file__).with_name("jobs")
-RENEW = "SLIPWAY_RENEW_GOLDEN"
 SHARED = {"claim": "shared", "size_gib": 5, "many_nodes": True}
 GANG: dict[str, Any] = {"image": "model-server", "command": ["python3", "-m", "net"]}
 JOBS: dict[str, dict[str, Any]] = {
@@ -104,12 +102,7 @@ def text(job: str) -> str:
 
 @pytest.mark.parametrize("job", ALL)
 def test_a_job_is_made_of_what_was_read_last(job: str) -> None:
-    file = FOLDER / f"{job}.yaml"
-    found = text(job)
-    if os.environ.get(RENEW):
-        FOLDER.mkdir(exist_ok=True)
-        file.write_text(found)
-    assert found == file.read_text(), f"{file.name}: renew and read the difference"
+    golden_file.assert_as_read(FOLDER / f"{job}.yaml", text(job))
 
 
 @pytest.mark.parametrize("job", ALL)
