@@ -19,7 +19,7 @@ _SECTIONS: dict[str, Any] = {
     "parameters": {},
     "waivers": [],
 }
-"""The parts of a file, each with what it is if the file does not have it."""
+"""Sections of a file, each with its value if the file does not have it."""
 _KINDS: dict[type, str] = {dict: "mapping", list: "list"}
 
 
@@ -56,7 +56,7 @@ def _unread(file: Path, error: Exception) -> Problem:
 
 
 def _shapes(content: Any, file: str) -> Iterator[Problem]:
-    """What is no mapping or list where one is expected."""
+    """Report sections that are not the mapping or list they must be."""
     if not isinstance(content, dict):
         yield _not_a(dict, file, content)
         return
@@ -88,11 +88,11 @@ def _rules(rules: dict[str, Any], path: str) -> Iterator[Problem]:
 def _not_a(kind: type, path: str, value: Any) -> Problem:
     wanted = _KINDS[kind]
     fix = f"write a {wanted} (docs/how-to/rules.md), or remove it"
-    return Problem(path, value, f"it is no {wanted}", fix)
+    return Problem(path, value, f"it is not a {wanted}", fix)
 
 
 def _add(whole: dict[str, Any], content: dict[str, Any]) -> None:
-    """Adds what a file says."""
+    """Add a file's sections."""
     found = {key: value for key, value in content.items() if key not in _SECTIONS}
     whole |= found  # keys that are none are refused with all else
     for name, rule in (content.get("rules") or {}).items():

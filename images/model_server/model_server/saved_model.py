@@ -132,7 +132,7 @@ def _unfit(folder: Path, signature: str) -> Iterator[str]:
     try:
         message.ParseFromString(file.read_bytes())
     except Exception as error:  # noqa: BLE001, protobuf's own class differs by build
-        yield f"{file}: is no whole SavedModel: {error}"
+        yield f"{file}: not a complete SavedModel: {error}"
         return
     used: set[str] = set()
     for graph in message.meta_graphs:
