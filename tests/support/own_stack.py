@@ -10,9 +10,11 @@ from slipway.engine.engine import Engine
 ENVIRONMENTS = (
     "adopted",
     "application",
+    "frameworks",
     "gang",
     "grpc",
     "rollout",
+    "savedmodel",
     "scaling",
     "sleepy",
     "spark",

@@ -1,10 +1,13 @@
-"""The pictures of docs/how-to/model-console.md: the census data in the real console.
+"""The pictures in docs/images of the model console.
 
     python -m tests.support.screenshots
+    python -m tests.support.screenshots http://127.0.0.1:9310/rollouts/demo rollout
 
-Runs monitor, Alertmanager and console on loopback over four years of predictions, takes
-docs/images/console-*.png with Chromium, and prints their sizes. Needs the training data
-of the employment model, which are fetched once.
+The second form takes docs/images/console-<name>.png of any page, such as the lab's
+console while `make demo-rollout` runs. The first shows the census data: it runs the
+monitor, Alertmanager and the console over four years of predictions, and needs the
+training data of the employment model, which are fetched once. Both need Chromium, and
+print the pictures' sizes.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from tests.support.browser import Browser
 
 FOLDER = paths.ROOT / "docs" / "images"
 MOST_BYTES = 150_000
+WIDTH, MOST_PIXELS = 1080, 1400
 
 
 def take(chromium: Browser, console: str) -> None:
@@ -35,6 +39,15 @@ def take(chromium: Browser, console: str) -> None:
     chromium.open(page)
     chromium.value("document.querySelector('.legend').scrollIntoView()")
     _keep("console-phone.png", chromium.picture())
+
+
+def take_page(chromium: Browser, url: str, name: str) -> None:
+    """Take a picture of one page, as high as its content."""
+    chromium.show(WIDTH, 600)
+    chromium.open(url)
+    height = chromium.value("document.documentElement.scrollHeight")
+    chromium.show(WIDTH, min(height, MOST_PIXELS))
+    _keep(f"console-{name}.png", chromium.picture())
 
 
 def _keep(name: str, content: bytes) -> None:
@@ -51,6 +64,10 @@ def main() -> int:
         return 2
     with tempfile.TemporaryDirectory() as text, ExitStack() as stack:
         folder = Path(text)
+        if sys.argv[1:]:
+            url, name = sys.argv[1:]
+            take_page(stack.enter_context(browser.browser(folder)), url, name)
+            return 0
         config = census.fill(folder)
         ports = stack.enter_context(watched_models.monitor(folder, config))
         monitor = f"http://127.0.0.1:{ports['port']}"

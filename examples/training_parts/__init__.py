@@ -1,0 +1,1 @@
+"""What the training examples share: rows, checkpoints, and the model folder."""
