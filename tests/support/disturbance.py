@@ -34,13 +34,20 @@ def load(
 
 
 def under(
-    url: str, body: bytes, disturb: Callable[[], None], requests: int = REQUESTS
+    url: str,
+    body: bytes,
+    disturb: Callable[[], None],
+    rate: float = RATE,
+    requests: int = REQUESTS,
 ) -> Report:
     """Disturbs as often as it takes to send so many requests."""
-    with load(url, body) as run:
+    times = 0
+    with load(url, body, rate) as run:
         while run.report.sent < requests:
             assert run.is_running, f"only {run.report.sent} requests were sent"
             disturb()
+            times += 1
+    print(f"disturbed {times} times during {run.report.sent} requests")
     return run.report
 
 
