@@ -20,6 +20,7 @@ from slipway.cluster.kube_api import KubeApi
 from slipway.engine import pulumi_cli, workspace
 from slipway.engine.engine import Engine
 from slipway.keys import Keys
+from tests.support import own_stack
 from tests.support.tokens import ISSUER, Issuer
 from toolchain import paths
 
@@ -73,6 +74,7 @@ class AccessStack:
         self._engine().up(STACK)
 
     def down(self) -> None:
+        own_stack.end_pods(STACK)
         self._engine().destroy(STACK)
         self._engine().forget("access")
 

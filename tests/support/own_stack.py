@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import lab
+from components import naming, ownership
 from examples.demo_rollout.lab_stack import LabStack
 from slipway.engine.engine import Engine
+from tests.support.kube import Kube
 
 ENVIRONMENTS = (
     "adopted",
@@ -30,6 +33,22 @@ class OwnStack(LabStack):
 
     def __post_init__(self) -> None:
         assert self.name.partition(".")[2] in ENVIRONMENTS, "see forget_all"
+
+    def down(self) -> None:
+        """Delete everything that `up` has created; pods drain in the background."""
+        end_pods(self.name)
+        super().down()
+
+
+def end_pods(stack: str) -> None:
+    """Have a stack's Deployments go at once, and their pods in the background.
+
+    Else the engine would wait until each pod, which nobody calls, has drained.
+    """
+    label = f"{naming.STACK_LABEL}={ownership.label(stack)}"
+    words = ("delete", "deployments", "-n", naming.MODELS_NAMESPACE, "-l", label)
+    # What is left is the engine's, which then says what is wrong.
+    Kube(lab.Lab().kubeconfig).run(*words, "--wait=false", check=False)
 
 
 def forget_all() -> None:

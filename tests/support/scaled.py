@@ -26,6 +26,7 @@ from components.platform.namespaces import add_namespace
 from slipway import images
 from slipway.cluster.kube_api import KubeApi
 from slipway.engine.engine import Engine
+from tests.support import own_stack
 from tests.support.kube import wait_until
 from toolchain import paths
 
@@ -95,6 +96,7 @@ class Scaled:
 
     def down(self) -> None:
         """Leaves the lab as it is without them; KEDA goes last, as it must."""
+        own_stack.end_pods(MODELS_STACK)
         self.engine().destroy(MODELS_STACK)
         self.engine().destroy(KEDA_STACK)
 

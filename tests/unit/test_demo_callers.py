@@ -16,6 +16,7 @@ import yaml
 from examples.demo_rollout import lab_stack
 from examples.demo_rollout.callers import REVISION, UNNAMED, Callers
 from examples.demo_rollout.lab_stack import LabStack
+from tests.support.kube import Kube
 from tests.support.own_stack import OwnStack
 from toolchain import paths
 
@@ -116,3 +117,21 @@ def test_a_stack_has_its_settings_and_the_labs_cluster(
 def test_a_stack_of_the_tests_is_one_that_they_also_forget(tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="forget_all"):
         OwnStack("models.another", tmp_path)
+
+
+def test_a_stack_of_the_tests_goes_without_waiting_for_its_pods(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """What the engine would wait for is on its way before the engine starts."""
+    done: list[tuple[str, ...]] = []
+
+    def kubectl(_: Kube, *words: str, check: bool = True) -> None:
+        done.append(words)
+
+    monkeypatch.setattr(Kube, "run", kubectl)
+    monkeypatch.setattr(LabStack, "down", lambda stack: done.append((stack.name,)))
+    OwnStack("models.rollout", tmp_path).down()
+    deletion, destroyed = done
+    assert deletion[:4] == ("delete", "deployments", "-n", "models")
+    assert deletion[4:] == ("-l", "slipway.dev/stack=models.rollout", "--wait=false")
+    assert destroyed == ("models.rollout",)
