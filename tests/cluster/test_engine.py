@@ -55,8 +55,7 @@ def own_objects(cluster: Cluster, kinds: tuple[str, ...]) -> list[Any]:
     wanted = {f"app.kubernetes.io/{key}": value for key, value in made.items()}
     return [
         found
-        for kind in kinds
-        for found in cluster.kube.get(kind)
+        for found in cluster.kube.get(",".join(kinds))
         if wanted.items() <= found["metadata"].get("labels", {}).items()
     ]
 
@@ -99,15 +98,11 @@ def test_what_is_rendered_is_what_the_engine_created(
 ) -> None:
     rendered = render(stack).manifests
     differences = []
-    for wanted in rendered:
-        metadata = wanted["metadata"]
-        group = wanted["apiVersion"].rpartition("/")
-        kind = wanted["kind"] + (f".{group[2]}.{group[0]}" if group[0] else "")
-        namespace = metadata.get("namespace", "default")
-        live = cluster.kube.get(kind, metadata["name"], namespace)
-        if kind == "Secret":  # a rendering has placeholders
+    for wanted, live in zip(rendered, cluster.kube.live(rendered), strict=True):
+        if wanted["kind"] == "Secret":  # a rendering has placeholders
             assert live["data"].keys() == wanted.pop("data").keys()
-        differences += contains(live, wanted, f"{wanted['kind']}/{metadata['name']}")
+        name = f"{wanted['kind']}/{wanted['metadata']['name']}"
+        differences += contains(live, wanted, name)
     assert differences == []
     created = Engine().objects(stack)
     names = {(m["kind"], m["metadata"]["name"]) for m in rendered}
@@ -155,52 +150,86 @@ def test_what_others_changed_is_drift_and_put_right_if_asked(
     assert "has no state of it" in without_state["error"]
 
 
-def without_engine(stack: str, console: Console) -> dict[str, int]:
-    """Changes of an `up` that fails if it starts the engine."""
-    engine = Engine(console)
+class StartedError(Exception):
+    """An `up` would have started the engine."""
+
+
+def without_engine(stack: str) -> tuple[dict[str, int], str]:
+    """Changes of an `up`, and what it says; StartedError if it starts the engine."""
+    said = io.StringIO()
+    engine = Engine(Console(file=said, width=1000))
 
     def started(*_: Any) -> None:
-        said = console.file.getvalue()  # type: ignore[attr-defined]
-        pytest.fail(f"the engine was started: {said}")
+        raise StartedError(said.getvalue())
 
     engine._run = started  # type: ignore[assignment, method-assign]
-    return engine.up(stack, shortcut=True).changes
+    return engine.up(stack, shortcut=True).changes, said.getvalue()
 
 
-def test_an_up_of_what_is_as_declared_starts_no_engine(cluster: Cluster) -> None:
-    counted = Engine().up("platform.lab", refresh=True).changes
-    assert set(counted) <= {"same"}
-    said = io.StringIO()
-    assert without_engine("platform.lab", Console(file=said)) == counted
-    assert "compared directly, without the engine" in said.getvalue()
+@pytest.fixture(scope="module")
+def as_declared(cluster: Cluster) -> dict[str, int]:
+    """Changes of an `up` of the platform, by the engine: all is right afterwards."""
+    return Engine().up("platform.lab", refresh=True).changes
 
 
+def test_an_up_of_what_is_as_declared_starts_no_engine(
+    as_declared: dict[str, int],
+) -> None:
+    assert set(as_declared) <= {"same"}
+    changes, said = without_engine("platform.lab")
+    assert changes == as_declared
+    assert "compared directly, without the engine" in said
+
+
+@pytest.mark.usefixtures("as_declared")
 def test_what_others_changed_starts_the_engine_which_puts_it_right(
     cluster: Cluster,
 ) -> None:
     """Replicas, a whole object, a label: each is noticed without the engine."""
-    Engine().up("platform.lab")
-    recorder = ("deployment/alert-recorder", "-n", "slipway-monitoring")
-    account = ("serviceaccount", "alert-recorder", "-n", "slipway-monitoring")
-    for change in (
-        ("scale", *recorder, "--replicas=0"),
-        ("delete", *account),
-        ("label", *account, "app.kubernetes.io/name=other", "--overwrite"),
-    ):
+    there = ("-n", "slipway-monitoring")
+    account = ("serviceaccount", "alert-recorder", *there)
+    other = ("serviceaccount", "alertmanager", *there)
+    changes = {
+        f"Deployment/{RECORDER}: spec.replicas is not as declared": (
+            *("scale", "deployment/alert-recorder", *there, "--replicas=0"),
+        ),
+        f"ServiceAccount/{RECORDER} is not the one": ("delete", *account),
+        "ServiceAccount/slipway-monitoring/alertmanager: metadata.labels": (
+            *("label", *other, "app.kubernetes.io/name=other", "--overwrite"),
+        ),
+    }
+    for noticed, change in changes.items():
         cluster.kube.run(*change)
-        said = io.StringIO()
-        changes = Engine(Console(file=said)).up("platform.lab", shortcut=True).changes
-        assert ": the engine runs" in said.getvalue(), change
-        assert set(changes) - {"same"}, change
-        without_engine("platform.lab", Console(file=io.StringIO()))
+        with pytest.raises(StartedError, match=f"{noticed}.*: the engine runs"):
+            without_engine("platform.lab")
+    done = Engine().up("platform.lab", shortcut=True).changes
+    made = {kind: number for kind, number in done.items() if number}
+    assert made.pop("same")
+    assert made == {"create": 1, "update": 2}
+    without_engine("platform.lab")
     found = cluster.kube.get("deployment", "alert-recorder", "slipway-monitoring")
     assert found["spec"]["replicas"] == 1
-    found = cluster.kube.get("serviceaccount", "alert-recorder", "slipway-monitoring")
-    assert found["metadata"]["labels"]["app.kubernetes.io/name"] == "alert-recorder"
+    for name in ("alert-recorder", "alertmanager"):
+        found = cluster.kube.get("serviceaccount", name, "slipway-monitoring")
+        assert found["metadata"]["labels"]["app.kubernetes.io/name"] == name
 
 
-@pytest.fixture
+def test_a_cluster_by_its_kubeconfig_alone(cluster: Cluster, tmp_path: Path) -> None:
+    """`*.mine` finds the lab as it would find anybody's cluster, and what is there."""
+    environment = {
+        "KUBECONFIG": str(cluster.kube.kubeconfig),
+        "PULUMI_BACKEND_URL": f"file://{tmp_path}",
+    }
+    asked = slipway("preview", "models.mine", environment=environment)
+    said, _ = asked.communicate(timeout=300)
+    assert asked.returncode == 2, said
+    assert "Deployment/models/employment: " in said
+    assert "models.lab" in said
+
+
+@pytest.fixture(scope="module")
 def restored(cluster: Cluster) -> Iterator[None]:
+    """Once for both tests: the first one ends with all that the second one removes."""
     yield
     Engine().up("models.lab")
     cluster.kube.rollout("employment")
@@ -260,16 +289,3 @@ def test_a_deletion_that_goes_on_is_waited_for(
     assert "platform.lab: waiting for 1 namespaces that are being deleted" in said
     Engine().refresh("models.lab")  # its objects went with the namespace
     assert cluster.kube.get("namespace", "models")["status"]["phase"] == "Active"
-
-
-def test_a_cluster_by_its_kubeconfig_alone(cluster: Cluster, tmp_path: Path) -> None:
-    """`*.mine` finds the lab as it would find anybody's cluster, and what is there."""
-    environment = {
-        "KUBECONFIG": str(cluster.kube.kubeconfig),
-        "PULUMI_BACKEND_URL": f"file://{tmp_path}",
-    }
-    asked = slipway("preview", "models.mine", environment=environment)
-    said, _ = asked.communicate(timeout=300)
-    assert asked.returncode == 2, said
-    assert "Deployment/models/employment: " in said
-    assert "models.lab" in said

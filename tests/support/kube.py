@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,28 @@ class Kube:
         found = json.loads(answer.stdout)
         return found if name else found["items"]
 
+    def live(self, objects: Sequence[dict[str, Any]]) -> list[Any]:
+        """The objects as the API server has them, in the same order, by one command."""
+        named = [
+            {
+                "apiVersion": one["apiVersion"],
+                "kind": one["kind"],
+                "metadata": {
+                    key: one["metadata"][key]
+                    for key in ("name", "namespace")
+                    if key in one["metadata"]
+                },
+            }
+            for one in objects
+        ]
+        documents = {"apiVersion": "v1", "kind": "List", "items": named}
+        answer = self.run("get", "-f", "-", "-o", "json", text=json.dumps(documents))
+        got = json.loads(answer.stdout)
+        # Of one object kubectl makes no list.
+        found = got["items"] if got["kind"] == "List" else [got]
+        by_identity = {_identity(one): one for one in found}
+        return [by_identity[_identity(one)] for one in objects]
+
     def apply(self, *objects: dict[str, Any]) -> None:
         documents = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
         self.run("apply", "-f", "-", text=json.dumps(documents))
@@ -70,6 +92,12 @@ class Kube:
                 for c in pod["status"].get("conditions", [])
             )
         ]
+
+
+def _identity(content: dict[str, Any]) -> tuple[str, ...]:
+    metadata = content["metadata"]
+    where = metadata.get("namespace", "")
+    return (content["apiVersion"], content["kind"], where, metadata["name"])
 
 
 def wait_until(
