@@ -24,7 +24,7 @@ from tests.support.own_stack import OwnStack
 from tests.support.sleepy import LONGEST_SECONDS, STACK, Sleepy, names
 
 COUNT = int(os.environ.get("SLIPWAY_SLEEPERS", "5"))
-ONE, OTHER, *REST = names(COUNT)
+ONE, OTHER, LATER, *REST = names(COUNT)
 RATE, SECONDS = 50.0, 20.0
 WAKERS = ("deployment/waker", "-n", "models")
 
@@ -131,11 +131,12 @@ def test_a_waker_changes_no_endpoints_but_its_own(
 def test_an_up_leaves_sleepers_asleep_and_wakes_who_may_not_sleep(
     sleepy: Sleepy, body: bytes
 ) -> None:
-    sleepy.asleep(ONE)
+    # Nobody has called these for a while.
+    sleepy.asleep(LATER, *REST)
     # New pods for all, if they had any.
-    sleepy.up(names(COUNT), awake=ONE, log_level="warning")
-    wait_until(lambda: sleepy.replicas()[ONE] == 1, 60, "one is awake for good")
-    status, _, _ = sleepy.call(ONE, body)
+    sleepy.up(names(COUNT), awake=LATER, log_level="warning")
+    wait_until(lambda: sleepy.replicas()[LATER] == 1, 60, "it is awake for good")
+    status, _, _ = sleepy.call(LATER, body)
     assert status == 200
     found = sleepy.replicas()
     assert not any(found[name] for name in REST)
