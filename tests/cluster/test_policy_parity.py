@@ -18,7 +18,7 @@ import pytest
 from tests.cluster.conftest import Cluster
 from tests.cluster.test_node_pools_admitted import Definitions
 from tests.policy import parity
-from tests.policy.corpus import Object, changed, workload
+from tests.policy.corpus import Case, Object, changed, workload
 from tests.policy.parity import SPACE
 from tests.support import dry_run
 from tests.support.dry_run import DryRuns
@@ -56,24 +56,32 @@ class Judge:
 
         It takes a second or two to compile policies.
         """
-        if self._refuses is not refuse:
-            self.kube.apply(*parity.judging(refuse=refuse))
-            self._waived = {}
+        if (self._refuses, self._waived) == (refuse, waived):
+            return self.server
+        there = [] if self._refuses is None else parity.judging(refuse=self._refuses)
+        wanted = [one for one in parity.judging(refuse=refuse) if one not in there]
         if self._waived != waived:
-            self.kube.apply(parity.parameters(waived))
+            wanted.append(parity.parameters(waived))
+        self.kube.apply(*wanted)
         self._refuses, self._waived = refuse, waived
+        behind = [*parity.CASES]
+
+        def follows() -> bool:
+            behind[:] = self._behind(behind)
+            return not behind
+
         with suppress(AssertionError):  # it does not say which
-            wait_until(lambda: not self._behind(), 60, "policies")
-        assert self._behind() == []
+            wait_until(follows, 60, "policies")
+        assert [case.rule for case in self._behind(parity.CASES)] == []
         return self.server
 
-    def _behind(self) -> list[str]:
-        """Rules whose bad object is not warned of, refused or taken as it is to be.
+    def _behind(self, cases: list[Case]) -> list[Case]:
+        """Those whose bad object is not warned of, refused or taken as it is to be.
 
         What is said then is left to the tests.
         """
         found = []
-        for case in parity.CASES:
+        for case in cases:
             content = parity.placed(case.bad)
             left = {
                 rule
@@ -86,7 +94,7 @@ class Judge:
             else:
                 is_followed = not answer.error and answer.warnings.keys() == left
             if not is_followed:
-                found.append(case.rule)
+                found.append(case)
         return found
 
 
@@ -106,7 +114,7 @@ def judging(kube: Kube) -> Iterator[Judge]:
             yield Judge(kube, server)
     finally:
         # The policies first, so that none of them is about what goes after them.
-        kube.delete(*parity.judging(refuse=True))
+        kube.delete(*parity.judging(refuse=True), wait=False)
         kube.delete(*parity.kept_outside(), space)
         definitions.remove()
 

@@ -70,9 +70,11 @@ class Kube:
         documents = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
         self.run("apply", "-f", "-", text=json.dumps(documents))
 
-    def delete(self, *objects: dict[str, Any]) -> None:
+    def delete(self, *objects: dict[str, Any], wait: bool = True) -> None:
+        """Deletes what is there of the objects; without `wait` finalizers go on."""
         documents = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
-        arguments = ("delete", "--ignore-not-found", "--wait=true", "-f", "-")
+        waits = f"--wait={str(wait).lower()}"
+        arguments = ("delete", "--ignore-not-found", waits, "-f", "-")
         self.run(*arguments, text=json.dumps(documents))
 
     def rollout(self, deployment: str, namespace: str = "models") -> None:
