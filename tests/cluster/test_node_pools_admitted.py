@@ -65,10 +65,9 @@ class Definitions:
     def add(self) -> None:
         if self.missing:
             self.kube.apply(*self.missing)
-        for crd in karpenter.definitions():
-            name = f"crd/{crd['metadata']['name']}"
-            established = "--for=condition=Established"
-            self.kube.run("wait", established, name, "--timeout=60s")
+        names = [f"crd/{crd['metadata']['name']}" for crd in karpenter.definitions()]
+        established = "--for=condition=Established"
+        self.kube.run("wait", established, *names, "--timeout=60s")
 
     def remove(self) -> None:
         if self.missing:

@@ -58,9 +58,8 @@ class NodeAutoscaler:
         builds.build_all(GROUPS)
         self.stop()
         self.kube.apply(*_crds())
-        for crd in _crds():
-            name = f"crd/{crd['metadata']['name']}"
-            self.kube.run("wait", "--for=condition=Established", name, "--timeout=60s")
+        names = [f"crd/{crd['metadata']['name']}" for crd in _crds()]
+        self.kube.run("wait", "--for=condition=Established", *names, "--timeout=60s")
         self.kube.apply(NODE_CLASS)
         self._copy(instance_types)
         settings = [f"--setenv={k}={v}" for k, v in KARPENTER_SETTINGS.items()]
@@ -138,10 +137,11 @@ class NodeAutoscaler:
             return
         chosen = [f"--selector={SIMULATED}"] if kind == "nodes" else []
         listed = self.kube.run("get", kind, *chosen, "--output=name")
-        for name in listed.stdout.split():
+        if names := listed.stdout.split():
             patch = '{"metadata":{"finalizers":null}}'
-            self.kube.run("delete", name, "--wait=false", check=False)
-            self.kube.run("patch", name, "--type=merge", "-p", patch, check=False)
+            self.kube.run("delete", *names, "--wait=false", check=False)
+            # Some may be gone by now; kubectl goes on with the others.
+            self.kube.run("patch", *names, "--type=merge", "-p", patch, check=False)
 
 
 def _crds() -> list[dict[str, Any]]:
