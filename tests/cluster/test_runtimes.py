@@ -84,7 +84,7 @@ def test_each_server_has_its_own_figures(cluster: Cluster) -> None:
         found = figures()
         return found if set(found) == set(SERVERS) else None
 
-    found = wait_until(all_there, FIGURES_SECONDS, "figures of all servers", pause=5)
+    found = wait_until(all_there, FIGURES_SECONDS, "figures of all servers")
     for server, labels in found.items():
         assert labels["runtime"] == SERVERS[server]
         assert labels["namespace"] == "models"
