@@ -12,7 +12,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -154,18 +156,42 @@ def worker(cluster: Cluster, job: str, rank: int) -> str:
     return str(pods[0]["metadata"]["name"])
 
 
-def test_a_deleted_pod_goes_on_from_its_checkpoint(
-    cluster: Cluster, stack: OwnStack
-) -> None:
-    with slipway(stack, "run", TRAIN, "--wait") as run:
+@dataclass(frozen=True)
+class Ended:
+    """A command that has ended."""
+
+    status: int
+    said: str
+    seconds: float
+
+
+def ended(process: subprocess.Popen[str]) -> Ended:
+    started = time.monotonic()
+    said, _ = process.communicate(timeout=SECONDS)
+    return Ended(process.returncode, said, time.monotonic() - started)
+
+
+@pytest.fixture(scope="module")
+def runs(stack: OwnStack) -> Iterator[dict[str, Future[Ended]]]:
+    """Both at once, for each waits for its pods most of the time."""
+    begun = {job: slipway(stack, "run", job, "--wait") for job in JOBS}
+    with ThreadPoolExecutor(len(begun)) as pool:
         try:
-            wait_until(lambda: step(1) >= FIRST, 120, "the first checkpoints")
-            lost = worker(cluster, TRAIN, 1)
-            cluster.kube.run("delete", "pod", lost, "-n", "models", "--wait=false")
-            said, _ = run.communicate(timeout=SECONDS)
+            yield {job: pool.submit(ended, process) for job, process in begun.items()}
         finally:
-            run.kill()
-    assert run.returncode == 0, said
+            for process in begun.values():
+                process.kill()
+
+
+def test_a_deleted_pod_goes_on_from_its_checkpoint(
+    cluster: Cluster, runs: dict[str, Future[Ended]]
+) -> None:
+    wait_until(lambda: step(1) >= FIRST, 120, "the first checkpoints")
+    lost = worker(cluster, TRAIN, 1)
+    cluster.kube.run("delete", "pod", lost, "-n", "models", "--wait=false")
+    run = runs[TRAIN].result()
+    said = run.said
+    assert run.status == 0, said
     begun = [int(at) for at in re.findall(r"rank 1 begins at step (\d+)", said)]
     assert begun[0] == 0
     assert FIRST <= begun[-1] < STEPS, said
@@ -178,18 +204,13 @@ def test_a_deleted_pod_goes_on_from_its_checkpoint(
 
 
 def test_the_status_of_a_failed_run_is_that_of_its_worker(
-    cluster: Cluster, stack: OwnStack
+    cluster: Cluster, stack: OwnStack, runs: dict[str, Future[Ended]]
 ) -> None:
-    started = time.monotonic()
-    with slipway(stack, "run", FAIL, "--wait") as run:
-        try:
-            said, _ = run.communicate(timeout=SECONDS)
-        finally:
-            run.kill()
-    assert run.returncode == STATUS, said
-    assert "rank 1 has met rank 0" in said
-    assert f"ended with {STATUS}" in said
-    assert time.monotonic() - started < SECONDS
+    run = runs[FAIL].result()
+    assert run.status == STATUS, run.said
+    assert "rank 1 has met rank 0" in run.said
+    assert f"ended with {STATUS}" in run.said
+    assert run.seconds < SECONDS
     with slipway(stack, "jobs", "--json") as listed:
         lines = listed.communicate(timeout=60)[0].splitlines()
     rows = [json.loads(line) for line in lines]
