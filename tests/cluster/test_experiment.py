@@ -29,7 +29,6 @@ from tests.support import oip
 from tests.support.kube import wait_until
 from tests.support.own_stack import OwnStack
 
-pytestmark = pytest.mark.calm
 SERVER, PREFIX = "divided", "/divided/v1"
 USER, SALT = "x-user-id", salt_header(0)
 USERS = 150
