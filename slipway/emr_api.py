@@ -1,4 +1,4 @@
-"""Words of EMR Serverless's API that several commands need."""
+"""Names in EMR Serverless's API that several commands need."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ APPLICATION = "aws:emrserverless/application:Application"
 ACTIVE = ("SUBMITTED", "PENDING", "SCHEDULED", "QUEUED", "RUNNING", "CANCELLING")
 """States of a run that has not ended."""
 Run = Mapping[str, Any]
-"""A run as the API tells it: `JobRun` of GetJobRun, or `JobRunSummary`."""
+"""A run as the API returns it: `JobRun` of GetJobRun, or `JobRunSummary`."""
 
 
 def identifier(run: Run) -> str:

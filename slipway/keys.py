@@ -1,7 +1,7 @@
 """`slipway keys`: API keys of a model's callers, in the Secret that its gateway reads.
 
-A new key is printed once and lies nowhere but in the Secret: in no stack file, no state
-and no log. The gateway follows within seconds.
+A new key is printed once and stored only in the Secret: in no stack file, no state and
+no log. The gateway applies changes within seconds.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Keys:
         return sorted({c for found in self.api.items(named) for c in found["data"]})
 
     def add(self, client: str, key: str) -> None:
-        """Gives the client a key; what it had before no longer opens."""
+        """Give the client a key; its earlier key becomes invalid."""
         coded = base64.b64encode(key.encode()).decode()
         if not self.api.patch(self._path, {"data": {client: coded}}):
             self.api.create(self._list, self._content({client: coded}))
@@ -153,4 +153,4 @@ def revoke_command(stack: str, model: str, client: str) -> None:
             known = ", ".join(keys.clients()) or "nobody"
             raise click.ClickException(f"{client} has no key; known: {known}")
         keys.revoke(client)
-    click.echo(f"{client}'s key opens no more within seconds.", err=True)
+    click.echo(f"{client}'s key stops working within seconds.", err=True)

@@ -68,7 +68,7 @@ def label(urn: str) -> str:
 
 
 def say(console: Console, text: str) -> None:
-    """Prints a line as it is: brackets are no markup, long lines are not cut."""
+    """Prints a line as it is: brackets are not markup, long lines are not cut."""
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -160,11 +160,12 @@ class EngineProgress:
         self._status.pop(step.urn, None)
         began = self._running.pop(step.urn, None)
         if step.urn in self._reading and self.doing != REFRESHING:
-            return  # what others changed is told; changing it back is yet to come
+            return  # others' changes are reported; changing them back is a later step
         operation = OPERATIONS.get(step.op.value)
         if operation is None or step.op.value == "create-replacement":
-            return  # a replacement is told by its `replace` step
-        reported = self._done.get(step.urn) == operation  # a preview tells all twice
+            return  # a replacement is reported by its `replace` step
+        # A preview reports all steps twice.
+        reported = self._done.get(step.urn) == operation
         self._done[step.urn] = operation
         if operation == "same" or reported:
             return

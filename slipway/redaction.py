@@ -15,8 +15,8 @@ from components.security.secret_shapes import SHAPES
 
 REDACTED = "[redacted]"
 SHORTEST_VALUE = 8
-"""Characters of an environment variable's value below which it is no secret but a word
-that text may have anyway."""
+"""Minimum length of an environment variable's value to count as a secret: shorter ones
+may be ordinary words of a text."""
 _PHRASES = r"[\w-]*pass(?:word|phrase|wd)"
 _NAMES = (
     r"[\w-]*secret[\w-]*|[\w-]*token|[\w-]*api[_-]?key|[\w-]*private[_-]?key|"

@@ -1,4 +1,4 @@
-"""Waits that end: what is left is said, and after a bound it is left."""
+"""Bounded waits that report what remains."""
 
 from __future__ import annotations
 

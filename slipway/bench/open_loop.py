@@ -353,5 +353,5 @@ class Background:
         try:
             with asyncio.Runner(loop_factory=event_loop) as runner:
                 runner.run(self._generator.run())
-        except BaseException as error:  # noqa: BLE001 - told to whoever waits
+        except BaseException as error:  # noqa: BLE001 - raised by whoever waits
             self._error = error

@@ -1,8 +1,8 @@
 """The catalogue's data from a real account, by boto3; nothing is changed there.
 
 EC2 DescribeInstanceTypes and DescribeInstanceTypeOfferings, Pricing GetProducts, EKS
-DescribeClusterVersions. What was not asked for stays as the data files have it. The
-files say `account` as their source; neither account nor credentials are written.
+DescribeClusterVersions. Data that was not requested stays as in the files. The files
+say `account` as their source; neither account nor credentials are written.
 """
 
 from __future__ import annotations

@@ -78,11 +78,11 @@ def described(raw: Raw) -> dict[str, Any]:
 
 
 def _gbps(network: Raw, cards: Sequence[Raw]) -> float:
-    """The type's own figure (`400 Gigabit`, `4x 100 Gigabit`) where it has one.
+    """The type's stated bandwidth (`400 Gigabit`, `4x 100 Gigabit`) where it has one.
 
     Cards do not add up to it: each of g6e.48xlarge's four may send 400 Gbit/s, and so
-    may all of them together. `Up to 25 Gigabit` is a burst: there the cards' baselines
-    tell what lasts.
+    may all of them together. `Up to 25 Gigabit` is a burst: the sustained bandwidth is
+    then the cards' baselines.
     """
     if own := _BANDWIDTH.fullmatch(network.get("NetworkPerformance", "")):
         return int(own[1] or 1) * float(own[2])

@@ -107,7 +107,7 @@ def _module_zip(folder: Path) -> Path:
     """The module's zip, verified by Go's checksum database; OperatorError.
 
     For a module that wants a newer Go, `go mod download` fetches and verifies it and
-    then ends with an error all the same: what counts is that it tells zip and sum.
+    then ends with an error all the same: it has succeeded if it reports zip and sum.
     """
     command = ["go", "mod", "download", "-json", f"{MODULE}@{KARPENTER}"]
     done = subprocess.run(
@@ -162,7 +162,7 @@ def offerings_of(
     """Zones by letter and, by family and size, the letters that offer it.
 
     Local and wavelength zones, whose names are not the region and a letter, are left
-    out: EKS nodes of ours do not go there.
+    out: this project creates no EKS nodes there.
     """
     own = [(t, z) for t, z in pairs if re.fullmatch(region + "[a-z]", z)]
     letters: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))

@@ -67,7 +67,7 @@ class _Credential:
 def client(access: Access) -> httpx.Client:
     """A client of the context's API server; KubeconfigError.
 
-    A program of `exec` is run once here, so that what is wrong with it is said at once.
+    An `exec` program is run once here, so that its errors are reported at once.
     """
     auth, exec_credential = _auth(access)
     place = access.cluster

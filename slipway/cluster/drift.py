@@ -1,10 +1,10 @@
-"""What of a stack's objects is not in the cluster as the engine's state has it.
+"""Differences between a stack's objects in the cluster and the engine's state.
 
 A refresh by the engine reads every object, and an update follows where a field that the
-program declared has another value (`Read` and `Diff` of pulumi-kubernetes 4.25). The
-same is found here with one list of metadata for each kind: an object whose
-`resourceVersion` is that of the state was not written since the engine read it. Only of
-the others the content is read, and of those with secret values never.
+program declared has another value (`Read` and `Diff` of pulumi-kubernetes 4.25). This
+module finds the same with one list of metadata for each kind: an object whose
+`resourceVersion` is that of the state was not written since the engine read it. Only
+the content of the others is read, and never that of objects with secret values.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def differences(
     objects: Sequence[Recorded],
     now: Callable[[], float] = time.monotonic,
 ) -> list[str]:
-    """Each object that differs, with how; empty if the engine would change nothing.
+    """Return all differences, as text; empty if the engine would change nothing.
 
     KubeApiError if the API server does not answer all of it in time.
     """
@@ -138,8 +138,8 @@ def differing(
 ) -> Iterator[str]:
     """Paths at which `found` lacks or changes what is declared.
 
-    What is declared of a list is all of it. Secret values that `found` has a mark for
-    are taken for equal.
+    A declared list must be equal as a whole. Secret values that are marked as such in
+    `found` count as equal.
     """
     if path in ignored or (isinstance(found, Mapping) and MARK in found):
         return

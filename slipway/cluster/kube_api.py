@@ -89,7 +89,7 @@ class KubeApi:
     def of_kubeconfig(cls, text: str, context: str | None = None) -> Self:
         """A cluster by a kubeconfig's content, in a context of it or its current one.
 
-        KubeApiError if it cannot serve; so do `of_files`.
+        KubeApiError if it cannot be used; likewise `of_files`.
         """
         return cls._of(lambda: Kubeconfig.of_text(text), context)
 
@@ -163,7 +163,7 @@ class KubeApi:
     ) -> Iterator[httpx.Response]:
         """An answer that is not read yet; KubeApiError if it is an error.
 
-        `silence_seconds`: the longest pause in it; None: as long as it likes.
+        `silence_seconds`: the longest pause in it; None: no limit.
         """
         timeout = httpx.Timeout(TIMEOUT.connect, read=silence_seconds)
         try:
@@ -185,7 +185,7 @@ class KubeApi:
             raise KubeApiError("the connections to the API server are closed") from None
 
     def delete(self, path: str, *, owned_first: bool = False) -> None:
-        """Asks for an object's deletion; one that is gone is as good.
+        """Delete an object; it is no error if it does not exist.
 
         `owned_first`: the object stays until what it owns is gone.
         """
@@ -266,9 +266,9 @@ def _message(response: httpx.Response) -> str:
 
 
 def eks_token(name: str, region: str, role: str | None = None) -> str:
-    """A token for an EKS cluster: a signed request that says who the caller is.
+    """A token for an EKS cluster: a signed request that identifies the caller.
 
-    Or who the role is, which the caller takes for it.
+    With a role, it identifies the role, which the caller assumes.
 
     https://github.com/kubernetes-sigs/aws-iam-authenticator#api-authorization-from-outside-a-cluster
     """

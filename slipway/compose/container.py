@@ -24,7 +24,8 @@ from slipway.compose.tools import Service
 
 GPU = "nvidia.com/gpu"
 CONFIG_LABEL = "slipway.dev/config"
-"""On a service, a digest of its files: another makes Compose start it anew."""
+"""On a service, a digest of its files: if it changes, Compose recreates the
+container."""
 _KNOWN_RESOURCES = {"cpu", "memory", "ephemeral-storage", GPU}
 _REFERENCE = re.compile(r"\$\([^)]*\)")
 _BY_HAND = "write a compose.yaml for it by hand, or run it on a cluster"

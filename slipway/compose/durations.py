@@ -10,7 +10,7 @@ _FACTORS = {"h": 3600, "m": 60, "s": 1, "ms": 0.001}
 
 
 def seconds(duration: str) -> float:
-    """In seconds: `1m30s` is 90. ValueError for what is none.
+    """In seconds: `1m30s` is 90. ValueError if it is not a duration.
 
     https://gateway-api.sigs.k8s.io/geps/gep-2257/
     """

@@ -30,8 +30,8 @@ RETRY = {
 }
 
 EJECTION = {
-    # A replica that cannot be connected to gets nothing more until its health check
-    # passes: back again but still loading its model, it would answer 503.
+    # A replica that cannot be reached gets no requests until its health check passes:
+    # once restarted, it would answer 503 while it loads its model.
     "split_external_local_origin_errors": True,
     "consecutive_local_origin_failure": 1,
     "enforcing_consecutive_local_origin_failure": 100,
@@ -221,7 +221,7 @@ def _cluster(backend: Backend) -> Envoy:
         "connect_timeout": "0.5s",
         "per_connection_buffer_limit_bytes": BUFFER_BYTES,
         "lb_policy": "LEAST_REQUEST",
-        # Replicas that are all ill get nothing: an answer at once beats a wait.
+        # If all replicas are unhealthy, requests fail at once instead of waiting.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "ignore_health_on_host_removal": True,
         "outlier_detection": EJECTION,

@@ -206,10 +206,10 @@ class _Answer:
         return {**self._timeouts(), **retries}
 
     def _timeouts(self) -> Envoy:
-        """Of the whole answer, and of its silence, as Envoy Gateway sets them.
+        """Timeouts of the whole response and of pauses in it, as in Envoy Gateway.
 
-        Without the second Envoy would end an answer that is silent for five minutes,
-        however long the first lets it be.
+        Without the second, Envoy would end a response after a pause of five minutes,
+        whatever the first timeout is.
         """
         request = self._rule.get("timeouts", {}).get("request")
         whole = seconds(request) if request else None

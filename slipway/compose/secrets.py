@@ -1,4 +1,4 @@
-"""Values of Secrets: the user puts them beside the project; Slipway has none.
+"""Values of Secrets, which the user puts beside the project; Slipway has none of them.
 
 A variable's value comes from .env, which Compose reads by itself, and a file's value
 from the folder `secrets`. Both are kept when the project is written again.

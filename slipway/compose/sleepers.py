@@ -14,7 +14,7 @@ _SERIES = "waker_"
 
 
 def awake(composition: Composition, models: Objects) -> Objects:
-    """The models' objects without the waker, and without the alerts on its silence.
+    """The models' objects without the waker, and without the alerts about it.
 
     The program that would start containers again would need Docker's own socket, and
     with it the whole machine.
@@ -45,5 +45,5 @@ def _without_its_alerts(one: Object) -> Object:
 
 
 def _about_sleep(rule: Object) -> bool:
-    """Return whether an alert is about sleep, and not only excused by it."""
+    """Return whether an alert is about sleep, not one that sleep only suppresses."""
     return _SERIES in rule["expr"] and " unless " not in rule["expr"]

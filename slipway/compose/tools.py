@@ -1,9 +1,9 @@
 """The one-shot services that do what Kubernetes does beside a container.
 
-An image volume is a thing of Engine 28, and few images hold a program that could copy
-files or ask for health. So a volume carries one static program (images/compose_tools)
-into every container: it fills volumes from model images, gives data folders to their
-users and is the health check of all. docs/decisions/0025-compose.md weighs the others.
+Image volumes need Docker Engine 28, and few images contain a program that could copy
+files or check health. So a volume provides one static program (images/compose_tools) to
+every container: it fills volumes from model images, sets the owners of data folders and
+runs all health checks. docs/decisions/0025-compose.md discusses the alternatives.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ FOLDER = "/tools"
 PROGRAM = f"{FOLDER}/compose-tools"
 TARGET = "/slipway-volume"
 NO_DNS = ["127.0.0.1"]
-"""Where names that are no services' are asked for: nobody answers there. Docker would
-ask the machine's name servers, which is a way out even of internal networks, and for a
-service that is down callers would wait for them."""
+"""Name server for names that are not services; nothing answers at this address.
+Otherwise Docker asks the machine's name servers: even internal networks could then send
+queries to the outside, and callers of a service that is down would wait for their
+answer."""
 LOGGING = {"driver": "local", "options": {"max-size": "10m", "max-file": "3"}}
 """At most 30 MB a container; Docker's default has no bound."""
 DONE = {"condition": "service_completed_successfully"}
@@ -31,7 +32,7 @@ Service = dict[str, Any]
 
 
 def hardened(user: str) -> Service:
-    """What every container has: no rights, a root that it cannot write to."""
+    """Common options of every container: no privileges, a read-only root."""
     return {
         "user": user,
         "read_only": True,
@@ -49,7 +50,7 @@ def limits(cpus: float, memory_mib: int, pids: int = 512) -> Service:
 
 
 def _one_shot(image: str, *words: str, **more: Any) -> Service:
-    # As root, for a new volume is root's; but for what is named it has no rights.
+    # As root, because a new volume belongs to root; it has only the named capabilities.
     return {
         **hardened("0:0"),
         "image": image,
@@ -63,7 +64,7 @@ def _one_shot(image: str, *words: str, **more: Any) -> Service:
 
 
 def volume() -> str:
-    """Name of the volume that carries the program: another for another image."""
+    """Name of the volume with the program; it differs between images."""
     return f"tools-{images.short_digest(images.resolve(IMAGE))}"
 
 
@@ -125,7 +126,7 @@ def owner_of(source: str, user: str) -> Service:
 
 
 def health(url: str, *, seconds: int, timeout: int, failures: int) -> Service:
-    """A health check by the program. Each starts a process: not more than each 5 s."""
+    """A health check by the program, at most every 5 s: each starts a process."""
     return {
         "test": ["CMD", PROGRAM, "get", url, str(timeout)],
         "interval": f"{max(seconds, 5)}s",

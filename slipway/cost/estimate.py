@@ -1,9 +1,9 @@
 """Floor and ceiling of what a cluster's settings cost an hour.
 
 The floor is what always runs, the ceiling what the pools' limits admit. Prices on
-demand come from the catalogue with their date; a price that is not known is said to be
-unknown and makes the sum a least, never 0. Data transfer, storage, logs and requests
-are not in it: they depend on use.
+demand come from the catalogue with their date; an unknown price is listed as unknown,
+never counted as 0, and makes the sum a minimum. Data transfer, storage, logs and
+requests are not in it: they depend on use.
 """
 
 from __future__ import annotations
@@ -109,10 +109,11 @@ def estimate(stack: str, settings: ClusterSettings) -> Estimate:
 
 
 def _pool(name: str, pool: NodePoolBase, region: str) -> Line:
-    """A pool mixes its types as it likes: the ceiling is that of its dearest.
+    """A pool may mix its types: the ceiling is that of the most expensive one.
 
-    A reservation is paid whole, whatever of it is used. How many instances the
-    reservations of an elastic pool hold is not in its settings: the floor is a least.
+    A reservation is billed in full, however much of it is used. The settings of an
+    elastic pool do not say how many instances its reservations have: the floor is then
+    a minimum.
     """
     reaches = reach(pool)
     floor = total(_nodes(r.instance_type, r.nodes_min, region) for r in reaches)

@@ -96,10 +96,11 @@ class Engine:
         return self._checked[stack]
 
     def check_existing(self, stack: str) -> None:
-        """Looks for what others made, before another stack of the same run is changed.
+        """Find objects of others before another stack of the same run is changed.
 
-        SettingsError with all of it. Where the cluster cannot be asked yet, as where
-        that other stack makes it, the stack's own run asks.
+        SettingsError names all of them. If the cluster cannot be queried yet, for
+        example because that other stack creates it, the stack's own run repeats the
+        check.
         """
         if self.check(stack).uses_kubernetes:
             with suppress(CommandError, EngineError):
@@ -208,7 +209,7 @@ class Engine:
         return self._run("destroy", stack, run)
 
     def objects(self, stack: str) -> list[dict[str, Any]]:
-        """Kubernetes objects that the engine made, as it remembers them."""
+        """Kubernetes objects that the engine created, from its state."""
         return [
             resource["outputs"]
             for resource in self.resources(stack)
@@ -216,14 +217,14 @@ class Engine:
         ]
 
     def resources(self, stack: str) -> list[dict[str, Any]]:
-        """All that the engine remembers of a stack, in the order of its making."""
+        """All resources in the stack's state, in the order of their creation."""
         return self._open(stack).resources()
 
     def forget(self, environment: str) -> None:
         """Removes the state of `<layer>.<environment>` stacks whose cluster is gone.
 
-        Never the layer `cluster`'s own: it says what there is in a cloud account. Nor
-        that of a stack with resources there, which are not gone with the cluster.
+        Never that of the layer `cluster`, which lists resources in a cloud account, nor
+        that of a stack with resources there: they still exist without the cluster.
         """
         names = [
             f"{layer}.{environment}"
@@ -350,7 +351,7 @@ class Engine:
             )
 
     def _await_namespaces(self, stack: str) -> bool:
-        """Waits for what a destroy that was killed began; whether there was any."""
+        """Wait for deletions of a killed destroy; return whether there were any."""
         waited, left = stack_api.await_of_stack(
             self.check(stack), self.root, self._waiting(stack)
         )

@@ -96,7 +96,7 @@ def refuse_foreign(
     reach: Callable[[], KubeApi],
     say: Callable[[str], None],
 ) -> None:
-    """SettingsError that names all objects which are there and not the stack's own.
+    """Raise SettingsError that names all existing objects that are not the stack's own.
 
     `state` is an export of the stack's, `reach` gives the cluster's API; it is called
     only if there is something to ask, and KubeApiError comes from it and from asking.
@@ -194,9 +194,9 @@ def every(rendered: Rendered) -> list[Wanted]:
 
 
 def applied_by_pulumi(found: Answer) -> bool:
-    """Whether a Pulumi program made it, of which no stack's label says which.
+    """Return whether a Pulumi program created it without a stack's label.
 
-    False for what was only adopted.
+    False for objects that were only adopted.
     """
     if isinstance(found, ForbiddenError) or _owner(found):
         return False
@@ -218,7 +218,7 @@ def managers(found: Object) -> list[str]:
 
 
 def _unknown(rendered: Rendered, state: Mapping[str, Any]) -> list[Wanted]:
-    """Objects that the engine would create, or have `destroy` delete from now on."""
+    """Objects that the engine would create, or that `destroy` would now delete."""
     known = _known(state)
     return [
         wanted

@@ -33,7 +33,7 @@ class Loops:
     def close(self) -> None:
         """Closes those that are still open; waits a little for those that still run.
 
-        The engine may end first: a program sees then that it is alone, and stops.
+        The engine may end first: the program then notices that and stops.
         """
         deadline = time.monotonic() + PATIENCE_SECONDS
         while self._running() and time.monotonic() < deadline:

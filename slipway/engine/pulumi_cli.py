@@ -152,7 +152,7 @@ def _cli(found: programs.Programs) -> PulumiCli:
 
 
 def find(say: Say = _ignore, report: builds.Report = _ignore) -> PulumiCli:
-    """The CLI to use; got if need be. `report` hears how far a build of it is."""
+    """The CLI to use; obtained if necessary. `report` gets the progress of a build."""
     return _cli(_get(CLI, say, report))
 
 

@@ -1,4 +1,4 @@
-"""Waits for what makes an object useful, and says which condition keeps it from that.
+"""Wait until objects can be used, and report the conditions that prevent it.
 
 The engine is done when the API server has an object. A route that no gateway takes, or
 a policy that no controller accepts, is there and does nothing: callers get 404. So
@@ -107,7 +107,7 @@ def of_stack(rendered: Rendered, root: Path | None, waiting: Waiting) -> Seen:
 
 
 def wait(api: KubeApi, rendered: Rendered, waiting: Waiting) -> Seen:
-    """Waits until nothing is missing, or the bound; what then still is.
+    """Wait until nothing is missing or the time is over; return what is still missing.
 
     KubeApiError if the API server does not do what is asked.
     """

@@ -1,4 +1,4 @@
-"""Makes the state of a run that was killed one that the next run can go on from.
+"""Repair the state of a killed run, so that the next run can continue from it.
 
 Before each change the engine notes it as pending. A note that stands says that the run
 was killed in between: whether the change took place is not known. Updates and deletions

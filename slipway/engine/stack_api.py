@@ -1,4 +1,4 @@
-"""The API of the cluster that a stack works on, and what has to be over there first."""
+"""The API of a stack's cluster, and waits for earlier deletions in it."""
 
 from __future__ import annotations
 
@@ -71,9 +71,9 @@ def await_of_stack(
 ) -> tuple[bool, list[tuple[str, str]]]:
     """Waits for deletions that an earlier run began in the stack's namespaces.
 
-    As await_namespaces; a cluster that does not answer has none: the engine meets the
-    same one, and says more of it. Settings are wrong only of a program that stands in
-    for the layer's own.
+    As await_namespaces. A cluster that does not answer counts as having none: the
+    engine will get the same error and report it in more detail. Settings can be wrong
+    only if another program replaces the layer's own.
     """
     wanted = namespaces(rendered)
     if not wanted:

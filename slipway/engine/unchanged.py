@@ -1,4 +1,4 @@
-"""Says without the engine that a stack needs no update, where that is certain.
+"""Determine without the engine that a stack needs no update, if that is certain.
 
 Whether the engine would change anything follows from what the program asks for, from
 the state, and from the objects in the cluster. After an `up` a record of the first two
@@ -80,7 +80,7 @@ def is_recorded(stack: str) -> bool:
 def keep(stack: str, rendered: Rendered, root: Path | None = None) -> str:
     """Records the end of a run that changed or kept all as declared.
 
-    Where a later `look` could not be certain: no record, but why not.
+    If a later `look` could not be certain, it writes no record and returns the reason.
     """
     try:
         with _known():
@@ -100,7 +100,7 @@ def look(
     reach: Callable[[], KubeApi],
     root: Path | None = None,
 ) -> Unchanged:
-    """Compares all that the engine would; UncertainError says what only it can tell.
+    """Compare all that the engine would; UncertainError says why the engine has to run.
 
     `reach` gives the cluster's API; it is called if nothing else differs.
     """
@@ -129,10 +129,10 @@ def look(
 def _differences(
     api: KubeApi, stack: str, objects: Sequence[drift.Recorded]
 ) -> list[str]:
-    """The differences, after what is still starting has had its time.
+    """The differences, after a wait for workloads that are still starting.
 
-    As after the hosts of a lab were off: the engine would wait for workloads, too, and
-    write down what they were in between. An API server that has just started answers
+    This happens after the hosts of a lab were off: the engine would wait for workloads,
+    too, and record their temporary state. An API server that has just started answers
     429 for custom resources at first.
     """
     started = time.monotonic()
@@ -199,7 +199,7 @@ def _require_as_declared(resource: Resource, made: Mapping[str, Any]) -> None:
     """Raise UncertainError if the engine's requests or results were different."""
     if not manifests.is_object(resource):
         # For example another stack's outputs, for which a rendering has placeholders.
-        raise UncertainError(f"{resource.urn} is no object of Kubernetes")
+        raise UncertainError(f"{resource.urn} is not an object of Kubernetes")
     # Outputs that only the cluster knows differ from the rendering's inputs.
     # A refresh has read ignored fields from the cluster.
     ignored = frozenset(resource.ignore_changes)

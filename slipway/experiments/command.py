@@ -67,9 +67,9 @@ def stop_command(model: str, stack: str, why: str, *, as_json: bool) -> None:
 @why_option
 @json_option
 def extend_command(model: str, stack: str, why: str, *, as_json: bool) -> None:
-    """Let the days of the settings begin again from now.
+    """Restart the experiment's days now.
 
-    Callers stay where they are, and what was counted counts. The planned units of a
+    Callers keep their revision, and earlier counts remain valid. The planned units of a
     group-sequential experiment stay as they are: more of them would need another plan.
     """
     found, _, _ = _read(model, stack, reported=False)
@@ -107,8 +107,8 @@ def conclude_command(
 ) -> None:
     """Give all requests to the revision that has won.
 
-    The record keeps the verdict and its figures together with the reason. Remove
-    `experiment` from the settings afterwards.
+    The record contains the verdict, its numbers and the reason. Remove `experiment`
+    from the settings afterwards.
     """
     found, report, why_not = _read(model, stack)
     plan = found.plan

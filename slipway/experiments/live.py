@@ -53,8 +53,8 @@ class Found:
 def read(live: Live) -> Found:
     """Return the experiment; NoExperimentError if there is none."""
     state = live.state()
-    told = live.api.get(live.names.settings) or {}
-    plan = experiment.read(told.get("data") or {})
+    config_map = live.api.get(live.names.settings) or {}
+    plan = experiment.read(config_map.get("data") or {})
     if plan is None:
         raise NoExperimentError(
             f"{live.names.server} has a rollout and no experiment in the cluster: set "
@@ -96,5 +96,5 @@ def report(live: Live, of: Found) -> Report:
     try:
         made: Report = json.loads(done.output)
     except ValueError:
-        raise KubeApiError(f"{POD}: the report is no JSON") from None
+        raise KubeApiError(f"{POD}: the report is not JSON") from None
     return made

@@ -117,7 +117,7 @@ def _base_from_registry(means: Means, report: Report) -> Record | None:
 
 
 def _make(image: Image, means: Means, report: Report) -> bool:
-    """Builds one image; False if it stood already."""
+    """Build one image; False if it existed already."""
     known = records.read(means.builder)
     if image.name == BASE and (found := _base_from_registry(means, report)):
         if known.get(BASE) != found:

@@ -97,7 +97,7 @@ def parse(text: str) -> Lock:
             pin, _, path = line.partition(" ")
             words = pin.split("=")
             if len(words) != 3 or not path or not heading:
-                raise ImageError(f"{FILE}:{number}: {line!r} is no pin; {RENEW}")
+                raise ImageError(f"{FILE}:{number}: {line!r} is not a pin; {RENEW}")
             name, version, sha256 = words
             found[heading].append(Pin(name, version, sha256, path))
     return {heading: tuple(pins) for heading, pins in found.items()}

@@ -35,7 +35,7 @@ class Module:
 
 
 def parts(program: Path) -> Iterator[Part]:
-    """Go itself and the modules in a program; nothing if it is no Go program."""
+    """Go itself and the modules in a program; nothing if it is not a Go program."""
     version, modules = read(program)
     if version:
         number = version.removeprefix("go").split()[0]

@@ -1,7 +1,7 @@
 """Known vulnerabilities of what is in an image, from a database with OSV's API.
 
-https://google.github.io/osv.dev/api/. Debian's packages are asked for by their source
-and release, as Debian's security tracker knows them.
+https://google.github.io/osv.dev/api/. Debian's packages are queried by their source and
+release, as Debian's security tracker knows them.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ def _row(runs: Runs, job: str, run: Object) -> Row:
         ended = ended or over.get("lastTransitionTime")
     first, last = moment(started), moment(ended)
     seconds = int((last - first).total_seconds()) if first and last else None
-    # The word of a run that has ended needs no pods.
+    # The state of a finished run needs no pods.
     word = state.of(run, [] if over else runs.pods(name)).word
     return Row(job, name, word, started, seconds)
 
@@ -94,7 +94,7 @@ def _emr(stack: str, run: str) -> EmrRuns | None:
 
 
 def _refuse_lost(ctx: click.Context) -> None:
-    """UsageError for a stack that the command behind it would not hear of."""
+    """UsageError for a stack that is named before the subcommand, which ignores it."""
     if ctx.get_parameter_source("stack") is not ParameterSource.DEFAULT:
         raise click.UsageError(f"give --stack after {ctx.invoked_subcommand}")
 

@@ -37,7 +37,7 @@ class EmrFollowing:
             try:
                 found = emr_runs.state(self._runs.get(self._run))
             except RunError:
-                # Nothing was ever heard: there is no such run.
+                # There was never an answer: there is no such run.
                 if not heard or time.monotonic() - heard > SILENCE_SECONDS:
                     raise
             else:

@@ -1,6 +1,6 @@
 """Runs of jobs of EMR Serverless, by its API: started, listed, looked at, cancelled.
 
-A run is no resource of Pulumi's. The application and the jobs' roles are those of the
+A run is not a Pulumi resource. The application and the jobs' roles are those of the
 engine's state; what a run is given is in the stack's file.
 """
 
@@ -50,7 +50,7 @@ def is_emr(run: str) -> bool:
 def state(run: Run) -> State:
     """The state of a run of GetJobRun, with the exit status of one that has ended.
 
-    EMR Serverless does not tell the program's own status: 1 stands for any failure.
+    EMR Serverless does not report the program's own status: 1 means any failure.
     """
     said, word = run["state"], WORDS.get(run["state"], str(run["state"]).lower())
     details = tuple(filter(None, (run.get("stateDetails"),)))
@@ -142,7 +142,7 @@ class EmrRuns:
 
 @contextmanager
 def _readable(call: str) -> Iterator[None]:
-    """Has what AWS refuses read as a RunError."""
+    """Turn errors of AWS into RunError."""
     try:
         with AwsCall(SERVICE, call):
             yield

@@ -87,7 +87,7 @@ def _template(runs: Runs, job: str, stack: str) -> Object:
 
 
 def _refuse(runs: Runs, job: str, args: Args, stack: str) -> None:
-    """RunError with all that stands in the way; nothing is made then."""
+    """RunError lists all obstacles; nothing is created then."""
     found = list(preflight.problems(runs.api, runs.namespace, args))
     found += [_in_the_way(one, stack) for one in runs.active(job)]
     if found:

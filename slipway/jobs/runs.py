@@ -88,8 +88,8 @@ class Runs:
     def rivals(self, job: str, run: str) -> list[Object]:
         """Active runs of the job that are as old as this one or older.
 
-        Times of Kubernetes are whole seconds: of two runs of one second each is the
-        other's rival.
+        Times of Kubernetes are whole seconds: two runs of the same second therefore
+        each see the other one.
         """
         found = {one["metadata"]["name"]: one for one in self.active(job)}
         ours = found.pop(run, None)

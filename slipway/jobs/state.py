@@ -139,7 +139,7 @@ def _code(container: Object) -> int:
 
 
 def _failed(pod: Object) -> list[Object]:
-    """Statuses of its containers that failed; a sidecar's end tells nothing."""
+    """Statuses of its containers that failed; a sidecar's exit means nothing."""
     return [one for one in statuses(pod) if _code(one) and one["name"] != SIDECAR]
 
 
@@ -154,7 +154,7 @@ def _finished(pod: Object) -> str:
 
 
 def _status(pods: Sequence[Object]) -> int:
-    """The exit status of the worker that failed first; 1 if nobody knows it."""
+    """The exit status of the worker that failed first; 1 if it is unknown."""
     first = sorted(pods, key=_finished)
     return next((_code(one) for pod in first for one in _failed(pod)), 1)
 

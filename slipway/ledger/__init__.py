@@ -1,1 +1,1 @@
-"""The ledger of model versions: what ran when, why, and by whose word; model cards."""
+"""The ledger of model versions: what ran when, why, on whose decision; model cards."""

@@ -146,5 +146,5 @@ def opened(url: str) -> BucketStore:
     try:
         client = boto3.client("s3", config=CLIENT)
     except BotoCoreError as error:
-        raise ValueError(f"{error}; mend your AWS settings") from None
+        raise ValueError(f"{error}; correct your AWS settings") from None
     return BucketStore(client, match["bucket"], f"{prefix}/" if prefix else "")

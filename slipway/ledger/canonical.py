@@ -28,7 +28,7 @@ def digest(value: Any) -> str:
 def _check(value: Any) -> None:
     if isinstance(value, dict):
         if wrong := [key for key in value if not isinstance(key, str)]:
-            raise TypeError(f"the key {wrong[0]!r} is no text; write it as one")
+            raise TypeError(f"the key {wrong[0]!r} is not text; write it as one")
         for item in value.values():
             _check(item)
     elif isinstance(value, list):

@@ -98,7 +98,7 @@ def read(manifest: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """
     about = manifest.get(ABOUT) or {}
     if not isinstance(about, Mapping):
-        return {}, [f"{ABOUT}: {about!r} is no mapping; write `name: value` lines"]
+        return {}, [f"{ABOUT}: {about!r} is not a mapping; write `name: value` lines"]
     values, problems = {}, []
     for field in FIELDS:
         given = (manifest if field.at_top else about).get(field.name)

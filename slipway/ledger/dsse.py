@@ -26,7 +26,7 @@ STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 
 
 class BrokenEnvelopeError(ValueError):
-    """It is no such envelope; `what` is form, key or signature."""
+    """It is not such an envelope; `what` is form, key or signature."""
 
     def __init__(self, what: str, reason: str) -> None:
         super().__init__(reason)

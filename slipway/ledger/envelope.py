@@ -22,7 +22,7 @@ PREDICATE_TYPE = "https://slipway.dev/model-ledger/v1"
 
 
 class BrokenEntryError(BrokenEnvelopeError):
-    """The file is no envelope of an entry; `what` is form, key or signature."""
+    """The file is not an envelope of an entry; `what` is form, key or signature."""
 
 
 def seal(entry: Entry, subject: Mapping[str, Any], key: Ed25519PrivateKey) -> bytes:

@@ -74,14 +74,15 @@ def of_file(path: Path) -> list[Figure]:
 def _problems(raw: list[Any]) -> Iterator[str]:
     for number, it in enumerate(raw):
         if not isinstance(it, dict) or not {"type", "value"} <= set(it) <= set(KEYS):
-            yield f"{number}: {it!r} is no object with type, value and of {KEYS[2:]}"
+            rest = f"type, value and of {KEYS[2:]}"
+            yield f"{number}: {it!r} is not an object with {rest}"
             continue
         for key in ("value", "lower", "upper"):
             if not _is_number(it.get(key, 0)):
-                yield f"{number}.{key}: {it[key]!r} is no number"
+                yield f"{number}.{key}: {it[key]!r} is not a number"
         for key in ("type", "slice"):
             if not isinstance(it.get(key, ""), str):
-                yield f"{number}.{key}: {it[key]!r} is no text"
+                yield f"{number}.{key}: {it[key]!r} is not text"
         if ("lower" in it) != ("upper" in it):
             yield f"{number}: an interval has both, lower and upper"
 

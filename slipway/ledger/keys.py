@@ -52,7 +52,9 @@ def make(path: Path) -> str:
     """
     there = [it for it in (path, public_file(path)) if it.exists()]
     if there:
-        raise WrongInputError(f"{there[0]}: is there; give another file with --out")
+        raise WrongInputError(
+            f"{there[0]}: exists already; give another file with --out"
+        )
     key = Ed25519PrivateKey.generate()
     pem = Encoding.PEM
     private = key.private_bytes(pem, PrivateFormat.PKCS8, NoEncryption())
@@ -87,7 +89,7 @@ def load_private(path: Path) -> Ed25519PrivateKey:
         key = None
     if not isinstance(key, Ed25519PrivateKey):
         raise WrongInputError(
-            f"{path}: is no private ed25519 key in PEM without a passphrase; {NEW}"
+            f"{path}: is not a private ed25519 key in PEM without a passphrase; {NEW}"
         )
     return key
 
@@ -102,8 +104,8 @@ def load_trusted(files: Iterable[Path]) -> dict[str, Ed25519PublicKey]:
             key = None
         if not isinstance(key, Ed25519PublicKey):
             raise WrongInputError(
-                f"{path}: is no public ed25519 key in PEM; give the .pub.pem file that "
-                "`slipway ledger key` wrote"
+                f"{path}: is not a public ed25519 key in PEM; give the .pub.pem file "
+                "that `slipway ledger key` wrote"
             )
         found[key_id(key)] = key
     return found

@@ -1,4 +1,4 @@
-"""Adding to the ledger: who comes second reads anew and decides anew."""
+"""Add to the ledger: a writer that lost a race reads and decides again."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ class History:
         if state in allowed:
             return ""
         fix = _FIXES.get(found.state, f"allowed are {', '.join(allowed)}")
-        return f"{found.state} to {state} is no allowed transition; {fix}"
+        return f"{found.state} to {state} is not an allowed transition; {fix}"
 
     def after(self, entry: Entry) -> History:
         """The history with one more entry; ValueError if it may not stand there."""

@@ -64,8 +64,8 @@ def _talks(command: Callable[..., None]) -> Callable[..., None]:
         registered = registered or checked_name(model)
         if not REGISTERED_MODEL.fullmatch(registered):
             raise WrongInputError(
-                f"--registered-model: {printable(registered)!r} is no name that MLflow "
-                "takes; it has no quotes, slashes or colons"
+                f"--registered-model: {printable(registered)!r} is not a name that "
+                "MLflow takes; it has no quotes, slashes or colons"
             )
         with MlflowServer(server) as opened:
             command(

@@ -90,7 +90,7 @@ def versions_of(
 def in_state(history: History, state: str) -> list[Revision]:
     """Revisions in a state; an alias names the last, which entered it last.
 
-    Of those in `staged`, one that was taken back is no candidate: it has been in use.
+    Of those in `staged`, one that was taken back does not count: it has been in use.
     """
     found = [
         it

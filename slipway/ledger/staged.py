@@ -38,7 +38,7 @@ class Served:
     revision: str
     """Name in the settings; empty if the server has no named revisions."""
     image: str
-    """Reference with its digest; empty where the model is no image."""
+    """Reference with its digest; empty where the model is not an image."""
 
     @property
     def digest(self) -> str:

@@ -33,7 +33,7 @@ class Stored:
     """Return the entry's number; 0 if the name is not an entry's."""
     content: bytes
     fault: str = ""
-    """Why it is no version of an entry, if the store knows."""
+    """Why it is not a version of an entry, if the store knows."""
 
 
 class Store(Protocol):
@@ -62,8 +62,8 @@ def checked_name(model: str) -> str:
     """The name; WrongInputError if no model can have it."""
     if not NAME.fullmatch(model):
         raise WrongInputError(
-            f"{model!r} is no model's name; use up to 63 letters, digits and . _ -, a "
-            "letter or digit first"
+            f"{model!r} is not a model's name; use up to 63 letters, digits and . _ -, "
+            "a letter or digit first"
         )
     return model
 

@@ -96,10 +96,10 @@ def _problems(given: Given, manifest: dict[str, Any], revision: str) -> Iterable
             "NAME@sha256:... of what was pushed"
         )
     if given.commit and not _COMMIT.fullmatch(given.commit):
-        yield f"--commit: {given.commit!r} is no commit's full hash; `git rev-parse`"
+        yield f"--commit: {given.commit!r} is not a commit's full hash; `git rev-parse`"
     if not REVISION.fullmatch(revision):
         yield (
-            f"--revision: {revision!r} is no revision; give one of the form "
+            f"--revision: {revision!r} is not a revision; give one of the form "
             f"{REVISION.pattern}, or `revision` in {MANIFEST}"
         )
     for key, wanted in (("name", given.model), ("revision", revision)):

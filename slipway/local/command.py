@@ -70,7 +70,7 @@ class Phases:
 
 
 def get_programs(say: Callable[[str], None]) -> dict[str, programs.Programs]:
-    """Gets the programs that are missing; `say` hears where they come from."""
+    """Get the missing programs; `say` is called with their sources."""
     with progress.packages() as report:
         return programs.get_all(builds.of_the_lab(), say, report)
 

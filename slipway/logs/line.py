@@ -25,7 +25,7 @@ _ID = r"[A-Za-z0-9._:/+=@-]"
 
 @dataclass(frozen=True)
 class Line:
-    """A line: when, from where, and what it says."""
+    """A line with its time, source and content."""
 
     time: dt.datetime
     source: str
@@ -66,7 +66,7 @@ class Line:
             said["text"] = self.text
         named = {"pod": self.pod, "container": self.container} if self.pod else {}
         found = {"time": text_of(self.time), "source": self.source, **named, **said}
-        # JSON lets it stand.
+        # JSON does not escape it.
         return json.dumps(found).replace("\x7f", "\\u007f")
 
 
@@ -109,7 +109,7 @@ def _is_deep(text: str) -> bool:
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text} is no number of JSON")
+        raise ValueError(f"{text} is not a number of JSON")
     return number
 
 

@@ -40,7 +40,7 @@ def find(
     limit: int,
 ) -> Records:
     """The records and labels of an id; KubeApiError if the monitor cannot be asked."""
-    # A prediction bears the time of its arrival, by the server's clock.
+    # A prediction has the time of its arrival, by the server's clock.
     first = (since - dt.timedelta(hours=1)).astimezone(dt.UTC).date()
     chosen = [word for model in models for word in ("--model", model)]
     asked = ("find", *chosen, "--from", str(first), "--limit", str(limit))

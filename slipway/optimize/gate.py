@@ -1,4 +1,4 @@
-"""The gate: what a candidate is held to, and whether it holds."""
+"""The gate: limits for a candidate, and whether it keeps them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ class Limits:
     """The same of a group: of 2,000 rows, of which as many win as lose and half a
     percent change, the interval has .003 on both sides."""
     rows: int = 2000
-    """A smaller part proves no accuracy. It may not be worse for certain."""
+    """Minimum number of rows. A group with fewer fails only if it is certainly
+    worse."""
     labels_changed: float = 0.01
     stability_index: float = 0.02
     difference: float = 0.1
@@ -38,7 +39,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Check:
-    """One figure beside its limit; `passed` is None where there is no limit."""
+    """One value beside its limit; `passed` is None where there is no limit."""
 
     measure: str
     part: str
@@ -48,7 +49,7 @@ class Check:
     manner: str = ""
     """How rows were run when the value was worst; empty if there is one way."""
     interval: Interval | None = None
-    """The figure, where others may want it as a number."""
+    """The value as a number, for programs."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Evidence:
     memory_mib: tuple[float, float]
     size_bytes: tuple[int, int]
     notes: tuple[Check, ...] = field(default=())
-    """Figures without a limit."""
+    """Values without a limit."""
 
 
 def judge(

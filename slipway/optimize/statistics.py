@@ -19,7 +19,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure and the ends of its 95 % interval."""
+    """An estimate and the ends of its 95 % interval."""
 
     value: float
     lower: float

@@ -25,7 +25,7 @@ from stacks import layers
 
 @dataclass(frozen=True)
 class Finding:
-    """One rule that one object does not keep."""
+    """A rule that an object violates."""
 
     stack: str
     rule: Rule

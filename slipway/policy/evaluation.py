@@ -18,7 +18,7 @@ SEEN = ("object", "params", "variables", "related", "settings")
 
 
 class ExpressionError(WrongInputError):
-    """An expression is no CEL, or not of the kind that rules are made of."""
+    """An expression is not CEL, or not of the kind that rules are made of."""
 
 
 @dataclass

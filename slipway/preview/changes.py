@@ -1,4 +1,4 @@
-"""Resources of a stack before and after, matched and told apart."""
+"""Resources of a stack before and after, matched and compared."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ Graph = Mapping[str, tuple[Resource, ...]]
 SIDES: tuple[Whose, Whose] = ("base", "head")
 SETTINGS_UNKNOWN = "its settings are not known to the code that compares"
 SHOWN_CHARACTERS = 300
-"""Of the reason why rules are not read."""
+"""Maximum length of the reason why rules cannot be read."""
 RULES_UNREAD = "base's rules cannot be read"
 _Key = tuple[str, str, str]
 """Stack, rule, object."""
@@ -325,7 +325,7 @@ def _around(before: RuleList, after: RuleList) -> Iterator[RuleChange]:
 
 
 def _differ(old: Rule, new: Rule) -> list[str]:
-    """Fields that decide about something; not the words."""
+    """Fields with an effect; not the descriptions."""
     words = ("message", "why", "fix", "since")
     mine, theirs = old.model_dump(), new.model_dump()
     return [name for name in mine if name not in words and mine[name] != theirs[name]]

@@ -44,8 +44,8 @@ class Likeness:
 def likeness(base: Path, head: Path) -> Likeness | None:
     """How much two checkouts have in common.
 
-    None if one has a file that the other has not, or if one is no plain file: nothing
-    can be said then about what a rendering would find. What git ignores is left out;
+    None if one has a file that the other lacks, or if one is not a plain file: then
+    nothing is known about what a rendering would find. What git ignores is left out;
     slipway/preview/child.py notes it if a rendering looks there after all.
     """
     old, new = _files(base), _files(head)

@@ -3,7 +3,7 @@
 Where both have the same code, one process renders the two, and once what did not change
 (docs/decisions/0068-what-did-not-change-is-rendered-once.md). The processes get none of
 the caller's variables, so no token and no kubeconfig, and a home folder that is empty
-and temporary. Only the cache of downloads is the caller's. That is no sandbox: who
+and temporary. Only the cache of downloads is the caller's. That is not a sandbox: who
 renders code of strangers does so on a machine without secrets.
 """
 

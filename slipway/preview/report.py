@@ -86,7 +86,7 @@ class Eviction:
 
     stack: str
     rollout: str
-    """`namespace/name` of what the rollout is told."""
+    """`namespace/name` of the rollout's ConfigMap."""
     job: str
     """With its stack, as in jobs.prod/tuning."""
     gpus: int
@@ -137,7 +137,7 @@ class Secret:
 
 @dataclass(frozen=True)
 class RuleResult:
-    """One rule that one object does not keep, before or after; none with a waiver."""
+    """A rule that an object violates, before or after; none with a waiver."""
 
     stack: str
     rule: str

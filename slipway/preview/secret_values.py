@@ -25,7 +25,7 @@ def _encrypted(stack: str, checkout: Path) -> dict[str, str]:
     try:
         content = stack_files.load(stack, checkout)
     except OperatorError:
-        return {}  # no such stack, or an error that rendering has told
+        return {}  # no such stack, or an error that rendering has reported
     return dict(_values(content.get("config") or {}, ""))
 
 

@@ -37,7 +37,7 @@ def side(given: str, out: Path) -> Side:
     if folder.is_dir():
         if not (folder / "Pulumi.yaml").is_file():
             raise WrongInputError(
-                f"{given}: there is no Pulumi.yaml in it, so it is no checkout of "
+                f"{given}: there is no Pulumi.yaml in it, so it is not a checkout of "
                 "Slipway; give a checkout's folder or a revision of git's"
             )
         return Side(given, folder.resolve())

@@ -36,7 +36,7 @@ class ModelServerInputs(ModelServerArgs):
     """API versions of other models, which a 404 response lists too."""
 
     def contradictions(self) -> Iterator[Problem]:
-        """Weights that nobody would move: programs cannot create the controller."""
+        """Reject rollouts, whose controller these programs cannot create."""
         yield from super().contradictions()
         for name in ("rollout", "experiment"):
             if getattr(self, name):

@@ -109,7 +109,7 @@ def file_name(manifest: dict[str, Any]) -> str:
     """Name of the object's file; `kubectl apply -f FOLDER` takes them in name order."""
     group, kind, namespace, name = identity(manifest)
     # The group only where a kind of the same name exists in Kubernetes itself or in
-    # none: custom kinds are told apart by it, built-in ones read better without.
+    # none: it distinguishes custom kinds, built-in ones read better without.
     kind = kind if rank(kind) < len(_ORDER) else f"{kind}.{group}".rstrip(".")
     parts = [kind.lower(), namespace, name]
     text = ".".join(part for part in parts if part)

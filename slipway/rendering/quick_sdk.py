@@ -1,4 +1,4 @@
-"""Pulumi's SDK without what only a distant engine needs, for a monitor in memory.
+"""Pulumi's SDK without the parts for a remote engine, for a monitor in memory.
 
 Written for the SDK 3.259.0. The SDK keeps a task and four futures for each property of
 each resource, derives its types anew each time and translates every answer, read or
@@ -169,7 +169,7 @@ def _create_urn(
 
 
 class _NotPlainError(Exception):
-    """A value holds something that must be awaited, or that the SDK knows better."""
+    """A value contains something that must be awaited, or that only the SDK handles."""
 
 
 async def _serialize_property(value: Any, *args: Any, **options: Any) -> Any:

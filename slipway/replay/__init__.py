@@ -1,1 +1,1 @@
-"""`slipway replay`: a new revision is asked what the prediction log has been asked."""
+"""`slipway replay`: sends the requests of a prediction log to a new revision."""

@@ -1,7 +1,7 @@
-"""A model server is asked a log's requests again, with bounds on how many and how long.
+"""Send a log's requests to a model server again, with limits on number and time.
 
-The requests name the revision as one that gets copies, so that the server's own log has
-them as copies, which count for nothing, and another revision refuses them.
+The requests carry the header of copies with the revision's name: the server logs them
+as copies, which do not count, and any other revision rejects them.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Replay:
 
     pairs: list[Pair] = field(default_factory=list)
     requests: int = 0
-    """Asked and answered, well or not."""
+    """Requests that were sent and have ended, in whatever way."""
     failed: Counter[str] = field(default_factory=Counter)
     """Requests without a good answer, by what happened."""
     left_out: Counter[str] = field(default_factory=Counter)
-    """Requests that were not asked, by reason."""
+    """Requests that were not sent, by reason."""
     seconds: float = 0.0
     ended: str = "all requests of the log were asked"
 
@@ -99,10 +99,10 @@ async def replay(
     *,
     decision: str = "",
     score: str = "",
-    told: Callable[[Replay], None] = lambda _: None,
+    on_answer: Callable[[Replay], None] = lambda _: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Replay:
-    """Ask until the log or a bound ends; `told` is called after each answer."""
+    """Ask until the log or a bound ends; `on_answer` is called after each answer."""
     found = Replay()
     began = clock()
     async with server.client(bounds) as client:
@@ -118,7 +118,7 @@ async def replay(
                     return
                 await _ask(server, client, model, rows, found)
                 found.requests += 1
-                told(found)
+                on_answer(found)
 
         # The first error ends the others and is raised alone.
         workers = [asyncio.create_task(work()) for _ in range(bounds.concurrent)]

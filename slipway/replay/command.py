@@ -24,8 +24,8 @@ from slipway.replay.prediction_log import Reading
 from toolchain.errors import INTERRUPTED, OperatorError
 
 CHANGED = 3
-"""More decisions changed than allowed, the accuracy fell by more, neither is certain
-not to have happened, or fewer pairs have a label."""
+"""A limit on changed decisions or on accuracy is exceeded or cannot be shown to hold,
+or too few pairs have a label."""
 
 
 @click.command(name="replay")
@@ -144,7 +144,7 @@ def command(
         assert url
         bounds = Bounds(requests, concurrent, seconds, answer_seconds)
         server = Server(url, model, revision)
-        with _progress(requests, quiet=as_json) as told:
+        with _progress(requests, quiet=as_json) as on_answer:
             found = _run(
                 replay(
                     server,
@@ -152,7 +152,7 @@ def command(
                     bounds,
                     decision=decision,
                     score=score,
-                    told=told,
+                    on_answer=on_answer,
                 )
             )
     result = Result(
@@ -219,7 +219,7 @@ def _status(result: Result, limits: Limits) -> int:
     share, accuracy = result.compared.changed, result.accuracy
     changed, worse = limits.changed_percent, limits.worse_points
     labelled = limits.labelled_percent
-    # Missing data are no proof.
+    # Missing data are not proof.
     if changed is not None and not (share and share.upper * 100 < changed):
         return CHANGED
     if worse is not None and not (accuracy and -accuracy.change.lower * 100 < worse):

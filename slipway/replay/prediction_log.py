@@ -76,7 +76,7 @@ class Reading:
             found = json.loads(line)
             named = {it: found[it] for it in ("id", "row", "model", "revision", "arm")}
         except (KeyError, TypeError, ValueError):
-            self.left_out["lines that are no record"] += 1
+            self.left_out["lines that are not records"] += 1
             return None
         if named["model"] != self.model:
             self.left_out["records of other models"] += 1

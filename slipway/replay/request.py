@@ -17,7 +17,7 @@ DECISION, SCORE = "label", "probability"
 
 
 class ModelError(OperatorError):
-    """The server has no such model, or one that cannot be asked by a log."""
+    """The server has no such model, or its requests cannot be made from a log."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,12 @@ class Model:
         )
 
     def missing(self, record: Record) -> list[str]:
-        """Features of a row that the log has not."""
+        """Features that the log lacks for a row."""
         there = record.get("features") or {}
         return [name for one in self.inputs for name in one.names if name not in there]
 
     def body(self, rows: Sequence[Record]) -> bytes:
-        """The request of these rows, none of which misses a feature."""
+        """The request for these rows; all of them have every feature."""
         inputs = [
             {
                 "name": one.name,
@@ -81,7 +81,7 @@ class Model:
         return json.dumps({"inputs": inputs}).encode()
 
     def answers(self, body: bytes, rows: int, latency: float) -> list[Answer]:
-        """The rows' answers; ValueError if the body is no answer of so many rows."""
+        """The rows' answers; ValueError if the body does not answer so many rows."""
         try:
             outputs = {one["name"]: one for one in json.loads(body)["outputs"]}
             decisions = _rows(outputs.get(self.decision), rows)

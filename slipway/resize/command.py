@@ -144,7 +144,7 @@ def _changes(
 def _refuse(
     api: KubeApi, namespace: str, changes: Sequence[Change], stack: str
 ) -> None:
-    """OperatorError with all that stands in the way; nothing is changed then.
+    """OperatorError lists all obstacles; nothing is changed then.
 
     Sizes that only an autoscaler prevents are printed for the stack file.
     """

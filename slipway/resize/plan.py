@@ -78,7 +78,7 @@ def within(part: Part, sizes: Mapping[str, int]) -> Change:
 
 
 def problems(api: KubeApi, namespace: str, change: Change) -> Iterator[str]:
-    """All that stands in the way beside autoscalers, each with what to do."""
+    """All obstacles except autoscalers, each with its fix."""
     name = change.part.name
     yield from _sizes(change)
     if not _can_resize(api):

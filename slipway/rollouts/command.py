@@ -154,8 +154,8 @@ def order(
             raise click.ClickException(f"{model}: {error}") from None
         done = _await(live, given)
     if as_json:
-        told = {"order": given.number, "kind": kind.value, "who": who, "why": why}
-        found = told | {"done": bool(done), "weight": done.weight if done else None}
+        order = {"order": given.number, "kind": kind.value, "who": who, "why": why}
+        found = order | {"done": bool(done), "weight": done.weight if done else None}
         click.echo(json.dumps(found, sort_keys=True))
     elif done and kind is OrderKind.APPROVE:
         click.echo(

@@ -14,7 +14,7 @@ from slipway.printable import printable
 from slipway.rollouts.live import State
 
 BAR = 41
-"""Places of the line that an interval is drawn on; the middle one is no difference."""
+"""Characters of the line on which an interval is drawn; the middle one is zero."""
 
 
 def plain(state: State) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def _judgement(one: dict[str, Any], tolerate: float) -> Iterator[str]:
 def bar(lower: float, estimate: float, upper: float, tolerate: float) -> str:
     """The interval of the difference on a line of twice what is tolerated each way.
 
-    `|` is no difference, `T` what is tolerated, `o` the estimate, `=` the interval.
+    `|` marks zero, `T` the tolerance, `o` the estimate, `=` the interval.
     """
     half = BAR // 2
 

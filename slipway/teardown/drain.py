@@ -1,7 +1,7 @@
-"""Has the cluster's own controllers take away what they made, while they still run.
+"""Let the cluster's own controllers delete what they created, while they still run.
 
-Nodes of Karpenter, load balancers and volumes are known to no engine: a cluster that is
-deleted before them leaves them running, and its VPC cannot go.
+The engine does not know Karpenter's nodes, load balancers and volumes: if the cluster
+is deleted before them, they keep running and its VPC cannot be deleted.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def test_what_is_written_is_read(
     "text", ["[a b]\nlibx=1 pool/x.deb", "[a b]\nlibx=1=ab", "libx=1=ab pool/x.deb"]
 )
 def test_a_line_that_is_no_pin_is_refused(text: str) -> None:
-    with pytest.raises(ImageError, match=r"debian\.lock:\d: .* is no pin; .*renew"):
+    with pytest.raises(ImageError, match=r"debian\.lock:\d: .* is not a pin; .*renew"):
         debian_lock.parse(text)
 
 

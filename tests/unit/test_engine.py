@@ -128,7 +128,7 @@ def test_a_stack_from_nothing_to_nothing(
 def test_an_up_may_read_the_real_resources_first(
     engine: Callable[..., Engine],
 ) -> None:
-    """Also where there are none yet, and what is read is no change."""
+    """Also where there are none yet, and what is read is not a change."""
     assert engine().up(STACK, refresh=True).changes == {"create": 3}
     again = engine().up(STACK, refresh=True)
     assert again.changes == {"same": 3}

@@ -257,7 +257,7 @@ def test_wrong_statements_are_reported_together(tmp_path: Path, root: Path) -> N
     ]
     assert "  about.users: 'planners' is not a list of texts" in lines
     model_cards.write(folder, {**LITTLE, "about": "nothing"})
-    assert "about: 'nothing' is no mapping" in run(folder, root).stderr
+    assert "about: 'nothing' is not a mapping" in run(folder, root).stderr
 
 
 def test_white_space_states_nothing() -> None:
@@ -288,9 +288,9 @@ def test_a_list_has_no_empty_texts(name: str, value: list[Any]) -> None:
     [
         ("{", "cannot be read as JSON"),
         ("{}", "must be a list of figures"),
-        ('[{"type": "a"}]', "is no object with type, value"),
-        ('[{"type": "a", "value": "1"}]', "0.value: '1' is no number"),
-        ('[{"type": 1, "value": 1}]', "0.type: 1 is no text"),
+        ('[{"type": "a"}]', "is not an object with type, value"),
+        ('[{"type": "a", "value": "1"}]', "0.value: '1' is not a number"),
+        ('[{"type": 1, "value": 1}]', "0.type: 1 is not text"),
         ('[{"type": "a", "value": 1, "lower": 0}]', "has both, lower and upper"),
     ],
 )

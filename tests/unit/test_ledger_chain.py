@@ -248,7 +248,7 @@ def test_a_cut_tail_needs_the_anchor(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "what", "said"),
     [
-        ({"state": "shadow"}, "transition", "serving to shadow is no allowed"),
+        ({"state": "shadow"}, "transition", "serving to shadow is not an allowed"),
         ({"revision": "r2"}, "transition", "has no revision r2"),
         ({"model": "other"}, "transition", "is of the model 'other'"),
         ({"state": "gone"}, "transition", "no known state"),

@@ -138,7 +138,7 @@ def test_all_that_is_wrong_is_said_together(key: Path, folder: Path) -> None:
         "error: income: nothing was registered:\n"
         "  --image: 'employment:1' has no digest, and a tag can be moved; give "
         "NAME@sha256:... of what was pushed\n"
-        "  --commit: 'main' is no commit's full hash; `git rev-parse`\n"
+        "  --commit: 'main' is not a commit's full hash; `git rev-parse`\n"
         f"  {path}: name is 'employment', and 'income' was asked for; give the folder "
         "of that one\n"
         f"  {path}: revision is 'r1', and 'r2' was asked for; give the folder of that "
@@ -148,7 +148,7 @@ def test_all_that_is_wrong_is_said_together(key: Path, folder: Path) -> None:
     )
     said = refused("register", "income")
     assert "  --folder, --image: give one of them" in said
-    assert "  --revision: '' is no revision" in said
+    assert "  --revision: '' is not a revision" in said
     assert not default_ledger().exists()
 
 
@@ -160,7 +160,7 @@ def test_wrong_words(key: Path) -> None:
         (("stage", "m", "r2", *WHY), "has no revision r2 in the ledger (it has: r1)"),
         (("move", "m", "r1", "canary", *WHY), "stage it first: `slipway ledger stage`"),
         (("move", "m", "r1", "gone", *WHY), "'gone' is not one of"),
-        (("register", "../m", "--image", IMAGE), "'../m' is no model's name"),
+        (("register", "../m", "--image", IMAGE), "'../m' is not a model's name"),
         (("verify", "--anchor", "3"), "'3' is not NUMBER:HASH"),
         (("verify", "a", "b", "--anchor", f"3:{'0' * 64}"), "of one model: name it"),
     ):
@@ -225,7 +225,7 @@ def test_whom_to_trust(key: Path, tmp_path: Path) -> None:
 def test_keys_are_kept_from_others_and_never_replaced(key: Path) -> None:
     assert key.stat().st_mode & 0o777 == 0o600
     content = key.read_bytes()
-    assert f"{key}: is there; give another file" in refused("key")
+    assert f"{key}: exists already; give another file" in refused("key")
     assert key.read_bytes() == content
     other = key.with_name("other.pem")
     keys.public_file(other).write_bytes(b"of another key")
@@ -264,12 +264,12 @@ def test_keys_that_are_none(key: Path, tmp_path: Path) -> None:
         other.public_key().public_bytes(pem, PublicFormat.SubjectPublicKeyInfo)
     )
     words = ("register", "m", "--revision", "r1", "--image", IMAGE, "--key")
-    assert "is no private ed25519 key" in refused(*words, private)
+    assert "is not a private ed25519 key" in refused(*words, private)
     assert "No such file or directory; make one with" in (
         refused(*words, tmp_path / "none.pem")
     )
-    assert "is no public ed25519 key" in refused("verify", "--trust", public)
-    assert "is no public ed25519 key" in refused("verify", "--trust", key)
+    assert "is not a public ed25519 key" in refused("verify", "--trust", public)
+    assert "is not a public ed25519 key" in refused("verify", "--trust", key)
 
 
 def test_a_bucket_that_cannot_be_reached(
@@ -285,7 +285,7 @@ def test_a_bucket_that_cannot_be_reached(
     assert "'s3://L' is not s3://BUCKET/PREFIX" in said
     monkeypatch.setenv("AWS_PROFILE", "none")
     said = refused("history", "m", "--ledger", "s3://ledgers")
-    assert "mend your AWS settings" in said
+    assert "correct your AWS settings" in said
 
 
 def test_an_entry_cannot_take_the_terminal_over(key: Path) -> None:

@@ -272,10 +272,10 @@ def test_what_the_ledger_cannot_follow_is_said_together(
         "  shadow: the ledger has no revision of employment with the digest "
         f"{DIGESTS['r3']} of version 3 (it has: r1, r2); register it first: `slipway "
         "ledger register`\n"
-        "  prod: version 1 is r1, and registered to serving is no allowed transition; "
-        "stage it first: `slipway ledger stage`\n"
-        "  staging: version 2 is r2, and retired to staged is no allowed transition; "
-        "register a new revision; a retired one does not come back\n"
+        "  prod: version 1 is r1, and registered to serving is not an allowed "
+        "transition; stage it first: `slipway ledger stage`\n"
+        "  staging: version 2 is r2, and retired to staged is not an allowed "
+        "transition; register a new revision; a retired one does not come back\n"
     )
     write("r1 staged")
     registry.aliases = {"prod": "1", "canary": "1"}

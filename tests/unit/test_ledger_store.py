@@ -177,7 +177,7 @@ def test_who_comes_second_decides_anew(tmp_path: Path) -> None:
             super().create(model, number, content)
 
     late = Ledger(Late(tmp_path), ledgers.KEY)
-    with pytest.raises(OperatorError, match="retired to staged is no allowed"):
+    with pytest.raises(OperatorError, match="retired to staged is not an allowed"):
         late.move(MODEL, "r1", "staged", WORD)
     assert read(folder).broken is None
     assert ledgers.entry(file(folder, 5)).action == "revision_retired"

@@ -194,7 +194,7 @@ def test_the_index_of_stability() -> None:
     after = mass + source.random(50_000) / 2
     expected = 10 * (0.01 * math.log(1.2) - 0.01 * math.log(0.8))
     assert stability_index(before, after) == pytest.approx(expected, rel=0.05)
-    # Scores that are no probabilities: by deciles, in any unit.
+    # Scores that are not probabilities: by deciles, in any unit.
     scaled = stability_index(100 * before - 7, 100 * after - 7)
     assert scaled == pytest.approx(expected, rel=0.05)
 

@@ -94,11 +94,11 @@ def test_errors_and_warnings_are_kept_without_colours() -> None:
 
     run = follow(
         Console(file=io.StringIO()),
-        said("error", "[bold] is no markup"),
+        said("error", "[bold] is not markup"),
         said("warning", "careful"),
         said("info", "nothing"),
     )
-    assert run.errors == [(URN, "[bold] is no markup")]
+    assert run.errors == [(URN, "[bold] is not markup")]
     assert run.warnings == ["careful"]
 
 

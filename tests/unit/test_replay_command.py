@@ -85,7 +85,7 @@ def test_copies_that_the_log_has(tmp_path: Path) -> None:
     assert found["left_out"] == {
         "copies without their original": 1,
         "records of other models": 1,
-        "lines that are no record": 1,
+        "lines that are not records": 1,
         "requests without an answer": 1,
     }
     shown = run(tmp_path, "m", "--revision", "new", "--recorded")

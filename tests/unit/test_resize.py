@@ -167,7 +167,7 @@ def test_an_autoscaler_by_cpu_is_refused_and_one_by_requests_is_not(
     assert done.exit_code == 1
     assert "by-use scales employment by cpu in percent of the request" in done.output
     assert cluster.patches == []
-    # Neither a limit, nor another resource, nor a target that is no share of it.
+    # Neither a limit, nor another resource, nor a target that is not a share of it.
     for resource, kind, sizes in (
         ("cpu", "Utilization", {"memory_request_mib": 160}),
         ("cpu", "Utilization", {"memory_limit_mib": 512}),

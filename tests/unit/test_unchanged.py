@@ -342,7 +342,7 @@ def test_no_record_for_what_is_elsewhere_than_in_the_cluster(
     stack.resources.append(made)
     stack.write_state()
     more = replace(rendered, resources=(*rendered.resources, other))
-    assert stack.keep(more).endswith("::z is no object of Kubernetes")
+    assert stack.keep(more).endswith("::z is not an object of Kubernetes")
     assert not unchanged.is_recorded(STACK)
 
 

@@ -13,7 +13,7 @@ ENABLED = ("opt-in-not-required", "opted-in")
 
 
 def check(plan: Plan, account: Account) -> Iterator[Finding]:
-    """The caller's account and the zones that it can use are those of the settings."""
+    """Check that the caller's account and its usable zones match the settings."""
     caller = account.ask("sts", "get_caller_identity")
     arn, found = str(caller["Arn"]), str(caller["Account"])
     if found != plan.account:

@@ -22,7 +22,7 @@ LINUX = "Linux/UNIX"
 
 
 def check(plan: Plan, account: Account) -> Iterator[Finding]:
-    """Each is active, of a type and zone of its pool, large enough, and yet to end."""
+    """Check that each is active, fits its pool, is large enough, and has not ended."""
     for name, pool in plan.pools.items():
         if isinstance(pool, ReservedPool) and pool.reservation:
             subject = f"pools.{name} {pool.reservation.id}"

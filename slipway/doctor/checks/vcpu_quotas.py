@@ -47,7 +47,7 @@ Key = tuple[str, str]
 
 
 def check(plan: Plan, account: Account) -> Iterator[Finding]:
-    """Each quota has room for all pools at their limits beside what others run."""
+    """Check that each quota suffices for all pools at their limits and others' use."""
     needs = needed(plan)
     try:
         others = running(plan, account)

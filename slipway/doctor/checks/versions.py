@@ -14,7 +14,7 @@ STANDARD, EXTENDED = "STANDARD_SUPPORT", "EXTENDED_SUPPORT"
 
 
 def check(plan: Plan, account: Account) -> Iterator[Finding]:
-    """The Kubernetes version is offered, and each add-on's version goes with it."""
+    """Check that EKS offers the Kubernetes version, and compatible add-on versions."""
     try:
         yield _kubernetes(plan, account)
     except CannotAskError as error:

@@ -133,8 +133,7 @@ def _build_environment() -> Mapping[str, str]:
         "DOCKER_BUILDKIT": "1",
         "BUILDKIT_PROGRESS": "plain",
         # The daemon's own BuildKit, whatever `docker buildx use` chose: others do not
-        # see the daemon's images and leave theirs elsewhere. It bears the context's
-        # name.
+        # see the daemon's images and leave theirs elsewhere. It has the context's name.
         "BUILDX_BUILDER": _info()["ClientInfo"].get("Context") or "default",
         # One manifest instead of an index with a description of the build.
         "BUILDX_NO_DEFAULT_ATTESTATIONS": "1",
