@@ -1,1 +1,1 @@
-"""The reusable component resources and the facts they rest on."""
+"""The reusable component resources, and their underlying facts."""

@@ -23,7 +23,7 @@ MODEL_MONITOR = "model-monitor"
 """Monitors quality, drift and fairness of the models, in their namespace."""
 MODEL_MONITOR_PORT = 9300
 MODEL_MONITOR_LABELS_PORT = 9301
-"""Takes labels and answers nothing else, so that it may be open to many."""
+"""Service that accepts labels only, so that many clients may reach it."""
 MODEL_ATTRIBUTIONS = "model-attributions"
 """The daily job that calculates what predictions depend on."""
 MODEL_CONSOLE = "model-console"
@@ -65,7 +65,7 @@ STACK_LABEL = "slipway.dev/stack"
 SETTINGS_ANNOTATION = "slipway.dev/settings"
 """On the template of a job's runs: a digest of the job's settings."""
 EVICTABLE_ANNOTATION = "slipway.dev/evictable-jobs"
-"""On what a rollout is told: JSON of the training jobs that it may evict."""
+"""On a rollout's ConfigMap: JSON of the training jobs that it may evict."""
 RULES_LABEL = "slipway.dev/prometheus-rules"
 """On a ConfigMap in the monitoring namespace, "true": Prometheus loads its files."""
 

@@ -1,8 +1,8 @@
 """Which objects are a stack's own: its label on each, and none on what is adopted.
 
 Server-side apply takes over what exists, and `destroy` would delete it. An object is a
-stack's own if it bears the stack's label; all others are somebody else's, and taken
-over only where the setting `adopt` names them. Those stay at `destroy`
+stack's own if it has the stack's label; all others belong to someone else, and are
+taken over only if the setting `adopt` names them. Those stay at `destroy`
 (docs/decisions/0038).
 """
 
@@ -58,8 +58,8 @@ def reference(kind: str, namespace: str | None, name: str) -> str:
 class Ownership:
     """Marks the Kubernetes objects of the running program, from its making on.
 
-    Each bears the stack's label. One that `adopt` names bears none, is kept when it is
-    destroyed, and its declared fields are taken over from their former managers.
+    Each gets the stack's label. Objects in `adopt` get none: `destroy` keeps them, and
+    their declared fields are taken over from their former managers.
     """
 
     def __init__(self, stack: str, adopt: tuple[AdoptedObject, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Names that belong to Kubernetes, to a part of the platform, or beside the models."""
+"""Names reserved for Kubernetes, the platform and programs beside the models."""
 
 from __future__ import annotations
 

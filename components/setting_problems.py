@@ -94,7 +94,7 @@ def _steps(model: type[BaseModel], location: tuple[int | str, ...]) -> Iterator[
 
 
 def fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
-    """The fields by the names that settings have: `from` is no name in Python."""
+    """The fields by the names that settings have: `from` is not a name in Python."""
     return {it.alias or name: it for name, it in model.model_fields.items()}
 
 
@@ -140,7 +140,7 @@ def item(annotation: Any) -> Any:
 
 
 def nearest(wrong: str, known: Iterable[str]) -> str | None:
-    """The known name that was probably meant."""
+    """The most similar known name."""
     matches = difflib.get_close_matches(wrong, list(known), n=1, cutoff=0.6)
     return matches[0] if matches else None
 

@@ -47,7 +47,7 @@ Secret = Annotated[SecretStr, WrapValidator(_kept)]
 
 @dataclass(frozen=True)
 class Leaf:
-    """A value of a configuration that is no mapping and no list."""
+    """A value of a configuration that is neither a mapping nor a list."""
 
     path: tuple[str, ...]
     value: Any

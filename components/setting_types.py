@@ -1,4 +1,4 @@
-"""Kinds of values that settings are made of; each refuses with a reason and a fix."""
+"""Types of settings' values; each rejects values with a reason and a fix."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LONGEST_PREFIX = 200
 
 
 def _not_boolean(value: Any) -> Any:
-    # Python counts with booleans, YAML's writers do not.
+    # In Python, booleans are integers; in YAML they are not.
     if isinstance(value, bool):
         refuse("it is true or false, but a number is required", "give a number")
     return value

@@ -1,4 +1,4 @@
-"""Turns raw configuration into frozen typed settings, or says all that is wrong.
+"""Turns raw configuration into frozen typed settings, or reports all problems.
 
 Configuration is parsed once, before the first resource. What is wrong is reported
 together, each problem with its path, value, reason and fix.
@@ -83,7 +83,7 @@ class Settings(BaseModel):
         return made
 
     def contradictions(self) -> Iterator[Problem]:
-        """What is wrong between fields that are right each by itself.
+        """Report conflicts between fields that are each valid.
 
         Paths are relative to this object.
         """
@@ -102,7 +102,7 @@ def refuse(reason: str, fix: str) -> NoReturn:
 
 
 def parse(model: type[Model], raw: Mapping[str, Any], where: str) -> Model:
-    """The settings that `raw` says; SettingsError with every problem at once.
+    """Parse `raw` into settings; SettingsError with every problem at once.
 
     `where` names the source in the error's text, for example the stack file.
     """
@@ -117,7 +117,7 @@ def _refusal(problems: list[Problem]) -> PydanticCustomError:
     text = "; ".join(
         f"{p.path}: {p.reason}, {p.fix}".removeprefix(": ") for p in problems
     )
-    # The text is no template: braces of a value must not be taken for one's fields.
+    # The text is not a template: braces of a value must not be taken for one's fields.
     template = "{text}"
     return PydanticCustomError(_REFUSAL, template, {"text": text, "problems": problems})
 

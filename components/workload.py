@@ -16,8 +16,8 @@ from components.security.network import Rule
 class Workload(pulumi.ComponentResource):
     """A program in one namespace; subclasses add what runs.
 
-    Every object is named `name`, bears the common labels and is a child of the
-    component. Resource names are `<component's>-<what>`.
+    Every object is named `name`, has the common labels and is a child of the component.
+    Resource names are `<component's>-<what>`.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ _MIG = re.compile(r"(\d+)g\.(\d+)gb")
 
 @dataclass(frozen=True)
 class MigProfile:
-    """One way to cut a GPU: its slices of compute, its memory, how many fit."""
+    """A MIG profile of a GPU: slices of compute, memory, and how many fit."""
 
     name: str
     instances: int

@@ -1,4 +1,4 @@
-"""Values of add-ons that what is computed or promised elsewhere rests on."""
+"""Checks of add-on values that other calculations and settings depend on."""
 
 from __future__ import annotations
 

@@ -19,9 +19,10 @@ from components.cluster.iam.tags import CLUSTER_TAG, tags
 NAMESPACE = "kube-system"
 Stage = Literal["before_nodes", "after_nodes"]
 STAGES: Mapping[Stage, tuple[AddonName, ...]] = {
-    # A node is not Ready without its network, and that gets its rights by the agent.
+    # Nodes are not Ready without the network add-on, which gets its role from the
+    # agent.
     "before_nodes": ("eks-pod-identity-agent", "vpc-cni", "kube-proxy"),
-    # Deployments: without a node to run on they end as DEGRADED.
+    # Deployments: without a node to run on, they become DEGRADED.
     "after_nodes": ("coredns", "aws-ebs-csi-driver", "eks-node-monitoring-agent"),
 }
 SERVICE_ACCOUNTS: Mapping[AddonName, str] = {
@@ -68,7 +69,7 @@ class Addons(pulumi.ComponentResource):
                 needed.append(identity.association)
             made.append(self._addon(name, addon, needed))
         self.addons: Sequence[pulumi.Resource] = tuple(made)
-        """What must be there before that which needs them: nodes, or workloads."""
+        """The add-ons, for `depends_on` of nodes or workloads that need them."""
         self.register_outputs({})
 
     def _addon(
@@ -89,9 +90,9 @@ class Addons(pulumi.ComponentResource):
             addon_name=addon,
             addon_version=version,
             configuration_values=json.dumps(values, sort_keys=True),
-            # There is nothing of the add-on yet, or what an interrupted run left.
+            # The add-on has no objects yet, or only those of an interrupted run.
             resolve_conflicts_on_create="OVERWRITE",
-            # The program says what holds, not a change made by hand.
+            # The program's values take precedence over manual changes.
             resolve_conflicts_on_update="OVERWRITE",
             preserve=False,
             tags=tags(settings.name, f"{settings.name}-{addon}"),
@@ -125,7 +126,7 @@ class Addons(pulumi.ComponentResource):
 
 
 def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """The change over the base, mapping into mapping."""
+    """Merge the change into the base, mapping by mapping."""
     result = dict(base)
     for key, value in change.items():
         before = result.get(key)
@@ -136,9 +137,9 @@ def merged(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]
 
 
 def _configuration(addon: AddonName, settings: EksSettings) -> dict[str, Any]:
-    """What we set of each add-on's own schema; the rest is its default."""
+    """Values that we set in each add-on's schema; all others keep their defaults."""
     values: dict[AddonName, dict[str, Any]] = {
-        # EKS itself tells it CLUSTER_NAME, which its policy rests on. Its schema takes
+        # EKS itself sets CLUSTER_NAME, which its policy depends on. Its schema takes
         # strings where one would write booleans.
         "vpc-cni": {
             "enableNetworkPolicy": "true",
@@ -152,7 +153,7 @@ def _configuration(addon: AddonName, settings: EksSettings) -> dict[str, Any]:
             "autoScaling": {"enabled": True, "minReplicas": 2, "maxReplicas": 10},
             "podDisruptionBudget": {"enabled": True, "maxUnavailable": 1},
         },
-        # Its policy lets it touch what bears this tag.
+        # Its policy allows access to resources with this tag only.
         "aws-ebs-csi-driver": {
             "controller": {"extraVolumeTags": {CLUSTER_TAG: settings.name}}
         },

@@ -1,4 +1,4 @@
-"""Karpenter's half in the AWS account: its rights, its nodes' access, and its queue."""
+"""Karpenter's part in the AWS account: permissions, its nodes' access, its queue."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Autoscaler(pulumi.ComponentResource):
             tags=tags(cluster, names.node_role(cluster)),
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(after)),
         )
-        """What nodes need to join: before any node group, which would make it else."""
+        """Access of nodes; created first, as node groups would create it otherwise."""
         self.register_outputs({"queue": self.queue_name})
 
     def _queue(self) -> None:

@@ -30,8 +30,8 @@ GROUPS = ("application", "dataplane", "host", "performance")
 the nodes' system logs, and the agent's measurements."""
 CONFIGURATION: dict[str, Any] = {
     "containerLogs": {"enabled": True},
-    # Prometheus measures already. Without this the agent sends each container's figures
-    # and traces requests, both paid by the observation.
+    # Prometheus measures already. Otherwise the agent sends metrics of each container
+    # and traces requests, both billed by observation.
     "agent": {
         "config": {
             "logs": {
@@ -47,8 +47,8 @@ CONFIGURATION: dict[str, Any] = {
 def writer(arns: Arns, cluster: str) -> PolicyDocument:
     """Streams and lines of the cluster's own groups; groups can only be found at all.
 
-    Fluent Bit asks for its group's creation before it writes, and takes "it exists" for
-    success but a refusal for an error: so it may, for these names.
+    Fluent Bit creates its group before it writes. It accepts "already exists" but
+    treats a denial as an error, so it may create groups with these names.
     """
     groups = [arns.log_group(group) for group in groups_of(cluster)]
     return PolicyDocument(
@@ -61,7 +61,7 @@ def writer(arns: Arns, cluster: str) -> PolicyDocument:
                     "logs:DescribeLogStreams",
                     "logs:PutLogEvents",
                 ),
-                # Of streams CloudWatch asks by either form.
+                # CloudWatch checks stream ARNs in either form.
                 resources=tuple(form for it in groups for form in (it, f"{it}:*")),
             ),
             Statement(

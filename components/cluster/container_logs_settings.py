@@ -46,7 +46,7 @@ class ContainerLogsSettings(Settings):
 
 
 def problems(settings: ClusterParts, logs: ContainerLogsSettings) -> Iterator[Problem]:
-    """Logs that have no way to CloudWatch, or that production would miss."""
+    """Report logs that cannot reach CloudWatch, or that production needs."""
     if settings.account.production and logs.retention_days < LEAST_RECORD_DAYS:
         yield production_rules.too_short("container_logs", logs.retention_days)
     network = settings.network

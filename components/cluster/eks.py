@@ -1,4 +1,4 @@
-"""The EKS cluster: closed, encrypted, logged, and rights given by name only."""
+"""The EKS cluster: private, encrypted, logged, with explicit access entries only."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from components.cluster.iam.tags import tags
 from components.cluster.storage.encryption_key import EncryptionKey
 
 CLUSTER_POLICY = "AmazonEKSClusterPolicy"
-"""All that a control plane needs whose nodes are its own and Karpenter's; those of EKS
-Auto Mode and of security groups for pods are left out."""
+"""Permissions of a control plane with managed and Karpenter nodes, without those for
+EKS Auto Mode and security groups for pods."""
 LOG_TYPES = ("api", "audit", "authenticator", "controllerManager", "scheduler")
 """All that EKS writes."""
 ADMINISTRATOR_POLICY = "AmazonEKSClusterAdminPolicy"
@@ -28,7 +28,7 @@ API_PORT = 443
 
 
 class Eks(pulumi.ComponentResource):
-    """A cluster and what it cannot be without.
+    """A cluster and the resources that it requires.
 
     Creates:
 
@@ -71,7 +71,7 @@ class Eks(pulumi.ComponentResource):
             *self._entries("administrator", settings.administrators),
             *self._entries("viewer", settings.viewers),
         )
-        """What gives people rights: `depends_on` of what is done in the cluster."""
+        """Access of people, for `depends_on` of changes in the cluster."""
         self.name = self.cluster.name
         self.endpoint = self.cluster.endpoint
         self.certificate_authority: pulumi.Output[str] = (
@@ -191,7 +191,7 @@ class Eks(pulumi.ComponentResource):
                 "security_group_ids": [security_group.id],
                 "endpoint_private_access": True,
                 "endpoint_public_access": bool(public),
-                # EKS takes none to mean the world.
+                # EKS interprets an empty list as 0.0.0.0/0.
                 "public_access_cidrs": public or None,
             },
             access_config={
@@ -244,7 +244,8 @@ class Eks(pulumi.ComponentResource):
                 principal_arn=principal,
                 type="STANDARD",
                 tags=self._tags(f"{self.settings.name}-{kind}-{label}"),
-                # Not the cluster: its protection would hold for who may enter, too.
+                # Not children of the cluster: its deletion protection would apply to
+                # access entries too.
                 opts=pulumi.ResourceOptions(parent=self),
             )
             made.append(

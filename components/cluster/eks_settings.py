@@ -25,7 +25,7 @@ SERVICE_PREFIXES = range(12, 25)
 """Lengths of the prefix that EKS takes for services.
 https://docs.aws.amazon.com/eks/latest/APIReference/API_KubernetesNetworkConfigRequest.html"""
 WIDEST_PUBLIC_PREFIX = 8
-"""A shorter prefix is a good part of the internet, not a company's."""
+"""A shorter prefix is too large for one company's addresses."""
 MOST_PUBLIC_CIDRS = 40
 """https://docs.aws.amazon.com/eks/latest/userguide/service-quotas.html"""
 
@@ -144,7 +144,7 @@ class HybridNodes(Settings):
 
 
 class EksSettings(Settings):
-    """The cluster: closed to the world, logged, encrypted, hard to lose."""
+    """The cluster: private, logged, encrypted, protected from deletion."""
 
     name: Annotated[str, AfterValidator(_name)]
     """Name of the cluster, and prefix of the names of its resources."""

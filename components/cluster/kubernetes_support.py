@@ -10,7 +10,7 @@ from components import catalog
 from components.settings import Problem
 
 WARN_DAYS = 90
-"""Before the end of support: an upgrade of nodes and workloads takes its time."""
+"""Warning time before the end of support, for an upgrade of nodes and workloads."""
 OFFER_DAYS = 60
 """A version with less standard support left is taken, and not offered."""
 TODAY = "SLIPWAY_TODAY"

@@ -51,7 +51,7 @@ def _network(settings: ClusterParts) -> Iterator[Problem]:
 
 
 def too_short(path: str, days: int) -> Problem:
-    """Records that are gone before anybody looks for them."""
+    """Report logs that are kept too briefly."""
     return Problem(
         path=f"{path}.retention_days",
         value=days,

@@ -48,7 +48,7 @@ def problems(settings: ClusterParts) -> Iterator[Problem]:
 
 
 def _ranges_elsewhere(cluster: EksSettings) -> Iterator[NamedRange]:
-    """Ranges of hybrid nodes: outside of the VPC, or their packets never leave it."""
+    """Report ranges of hybrid nodes in the VPC, which packets would never leave."""
     if hybrid := cluster.hybrid_nodes:
         for name in ("node_cidrs", "pod_cidrs"):
             for index, cidr in enumerate(getattr(hybrid, name)):
@@ -71,7 +71,7 @@ def _principals(cluster: EksSettings, arns: Arns) -> Iterator[Problem]:
 
 
 def _reservations(pools: Mapping[str, NodePoolBase]) -> Iterator[Problem]:
-    """One reservation for several pools: who comes second gets no node."""
+    """Report a reservation of several pools: only one of them would get nodes."""
     seen: dict[str, str] = {}
     for path, reservation in _reserved(pools):
         if reservation in seen:

@@ -32,7 +32,7 @@ def workload(arns: Arns, identity: WorkloadIdentity, cluster: str) -> PolicyDocu
     """The least that the identity's settings need of the cluster's own stores.
 
     Models are written, never deleted: the bucket keeps versions, and old ones go by its
-    lifecycle. A log is appended to by who may write it, and read by nobody else.
+    lifecycle. Writers of a log can only add objects, and cannot read it.
     """
     return PolicyDocument(tuple(_statements(arns, identity, cluster)))
 
@@ -85,7 +85,7 @@ def _read(arns: Arns, what: str, bucket: str, prefix: str) -> Iterator[Statement
 
 
 def _own_account(arns: Arns) -> Condition:
-    """A bucket of this name in another account is not ours: names are the world's."""
+    """Names are global: a bucket of this name could belong to another account."""
     return equals("aws:ResourceAccount", arns.account)
 
 

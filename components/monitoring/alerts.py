@@ -31,7 +31,7 @@ LEAST_HOLD_SECONDS = 10
 
 
 def stale_cycle_seconds(settings: MonitorSettings) -> int:
-    """Age at which the figures of the last cycle are too old."""
+    """Age at which the results of the last cycle are too old."""
     return CYCLES_MISSED * settings.cycle_seconds + SLACK_SECONDS
 
 
@@ -53,7 +53,7 @@ def _of_monitor(namespace: str, settings: MonitorSettings) -> Iterator[Alert]:
         f"time() - max(monitor_cycle_timestamp_seconds{{{where}}}) > {late}",
         "warning",
         f"The model monitor of {namespace} has finished no cycle lately",
-        "Last one {{ $value | humanizeDuration }} ago; its figures are old.",
+        "Last one {{ $value | humanizeDuration }} ago; its results are old.",
         SLACK_SECONDS,
         labels,
     )
@@ -230,7 +230,7 @@ def _of_model(
             "ModelRevisionUnapproved",
             "model_unapproved_revision",
             "critical",
-            f"A revision of {one.model} answers that nobody approved",
+            f"A revision of {one.model} serves requests without approval",
             "Revision {{ $labels.revision }}.",
         )
 

@@ -23,7 +23,7 @@ FeatureName = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class Quality(Settings):
-    """A metric, and when the model counts as worse than it was."""
+    """A metric, and the condition under which the model counts as worse."""
 
     metric: str
     """Metric of the alert (all are measured). Binary models: accuracy, precision,

@@ -28,7 +28,7 @@ LABELS_TOKEN = monitor_file.LABELS_TOKEN
 
 
 class ModelMonitor(Workload):
-    """What reads prediction logs and labels, and says how well the models do.
+    """The monitor reads prediction logs and labels, and measures the models' quality.
 
     Creates:
 

@@ -23,7 +23,7 @@ def _url(value: str) -> str:
         parts = urlsplit(value)
         port = parts.port
     except ValueError as error:
-        refuse(f"it is no URL: {error}", _FIX)
+        refuse(f"it is not a URL: {error}", _FIX)
     if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
         refuse("it is not an HTTP or HTTPS URL", _FIX)
     if parts.username is not None or parts.fragment:
@@ -53,7 +53,7 @@ class Retraining(Settings):
     """Days after which a cause that persists is requested again."""
 
     def contradictions(self) -> Iterator[Problem]:
-        """A token that nobody gets, or that everybody on the way can read."""
+        """Report a token without a webhook, or one that would be sent in plain text."""
         if self.token_secret and not self.webhook_url:
             yield Problem(
                 "token_secret",

@@ -21,7 +21,7 @@ _HOST_NAME = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}
 def _host_name(value: str) -> str:
     if len(value) > 253 or not _HOST_NAME.fullmatch(value):
         refuse(
-            "it is no host name with a dot, in lower case",
+            "it is not a host name with a dot, in lower case",
             "give a name such as console.example.com, without scheme and port",
         )
     return value
@@ -31,7 +31,7 @@ HostName = Annotated[str, AfterValidator(_host_name)]
 
 
 class ConsoleSettings(Settings):
-    """Web pages of figures, alerts, rollouts and the audit trail, for reading alone.
+    """Read-only web pages of metrics, alerts, rollouts and the audit trail.
 
     They require no password: anyone who can reach the port may read them.
     """
@@ -83,7 +83,7 @@ class MonitorSettings(Settings):
     """Where the runbooks can be read; alerts link to <runbooks>/<alert>.md."""
 
     def contradictions(self) -> Iterator[Problem]:
-        """Counts that end before what they were computed from."""
+        """Report counts that are kept for less time than their records."""
         if self.counts_retention_days < self.retention_days:
             yield Problem(
                 "counts_retention_days",
@@ -102,7 +102,7 @@ class MonitorSettings(Settings):
 
 
 def image_problem(settings: MonitorSettings) -> Iterator[Problem]:
-    """An image that is nowhere; asked only where there is something to watch."""
+    """Report images that cannot be resolved, if a model has `monitor`."""
     yield from image_problems("monitor.image", settings.image)
     if settings.console:
         yield from image_problems("monitor.console.image", settings.console.image)

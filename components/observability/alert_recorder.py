@@ -1,4 +1,4 @@
-"""A receiver that keeps the alerts it is sent, to look at and to test with."""
+"""A receiver that stores alerts, for inspection and tests."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class AlertRecorder(Workload):
             spec={
                 "replicas": 1,
                 "selector": {"matchLabels": self.selector},
-                # Two at a time would each keep a part of the alerts.
+                # With two pods, each would have only some of the alerts.
                 "strategy": {"type": "Recreate"},
                 "template": {
                     "metadata": self.pod_metadata(**naming.scrape_annotations(PORT)),

@@ -150,14 +150,14 @@ def _cut(limits: AlertThresholds, window: str) -> str:
     ends than beginnings, which long answers make, the share is all.
     """
     kinds = (
-        # The whole answer; its part of a retry is told by 504 or by another's answer.
+        # The whole answer; a retried part shows as 504 or as another replica's answer.
         (
             "envoy_cluster_name",
             "envoy_cluster_upstream_rq_timeout",
             "envoy_cluster_upstream_rq_total",
             "",
         ),
-        # Its silence.
+        # Pauses in a streamed response.
         (
             "envoy_http_conn_manager_prefix",
             "envoy_http_downstream_rq_idle_timeout",

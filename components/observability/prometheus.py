@@ -80,7 +80,7 @@ class Prometheus(Workload):
     def _targets(self, alertmanager: str | None) -> list[network.Rule]:
         """What it scrapes and sends alerts to: pods on any port, nodes on these.
 
-        Which pods say that they are scraped, and on which port, is theirs to change.
+        Pods choose by annotations whether they are scraped, and on which port.
         """
         on_nodes = {naming.POLICY_AGENT_PORT, *self.settings.host_ports}
         on_nodes |= {network.KUBELET_PORT, *network.API_SERVER_PORTS}
@@ -141,7 +141,7 @@ class Prometheus(Workload):
         self.add_stateful_set(template, claims)
 
     def _retention_size(self) -> list[str]:
-        """Without a volume, older samples go before the pod is evicted for its disk."""
+        """Without a volume, old samples go before the pod's disk limit is reached."""
         if self.settings.storage:
             return []
         return [f"--storage.tsdb.retention.size={pod_defaults.UNSIZED_MIB * 3 // 4}MB"]

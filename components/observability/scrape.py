@@ -155,7 +155,7 @@ def _pods() -> dict[str, Any]:
 def _of_model_servers() -> list[dict[str, Any]]:
     """`revision`: its name in the settings, else the first digits of the digest.
 
-    Other programs may call something of their own `server`, which is left alone.
+    Other programs may use the label `server` differently, so theirs is unchanged.
     """
     labels = {
         f"{LABEL}instance": "server",

@@ -162,7 +162,7 @@ class AlertmanagerSettings(PartSettings):
 
 
 class AlertRecorderSettings(PartSettings):
-    """A receiver that keeps the alerts it is sent, to look at and to test with."""
+    """A receiver that stores alerts, for inspection and tests."""
 
     image: str = "alert-recorder"
     """The recorder's image. A short name of images.lock, or by digest."""

@@ -80,7 +80,7 @@ class Keda(pulumi.ComponentResource):
             ),
             self._network_policy(
                 manifests.ADAPTER,
-                # The API server, which is no pod, comes in from a node's address.
+                # The API server, which is not a pod, comes in from a node's address.
                 ingress=[network.allow_from(to=(manifests.ADAPTER_PORT,))],
                 egress=[
                     network.allow_to(

@@ -46,7 +46,7 @@ class MetricsServer(Workload):
             opts=opts,
         )
         self._add_rights()
-        # The API server, which is no pod, comes in from a node's address.
+        # The API server, which is not a pod, comes in from a node's address.
         self.add_network_policy(
             ingress=[network.allow_from(to=(PORT,))],
             egress=[

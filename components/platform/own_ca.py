@@ -1,7 +1,8 @@
-"""A certificate authority of our own: for the lab, where no public one would vouch.
+"""A private certificate authority for the lab, where no public one issues certificates.
 
 Its files lie in the user's state folder, readable by the owner alone, never in the
-checkout: with `ca.pem`, anyone can vouch for any name to all who trust the authority.
+checkout: anyone who has `ca.pem` can issue certificates for any name to all who trust
+the authority.
 """
 
 from __future__ import annotations

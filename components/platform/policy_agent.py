@@ -17,10 +17,10 @@ NAMESPACE = "kube-system"
 make pods in kube-system has every node already."""
 PORT = naming.POLICY_AGENT_PORT
 SIMULATED_NODE = "kwok.x-k8s.io/node"
-"""Label of nodes that kwok plays, as in the lab's tests of node autoscaling: nothing
-runs there, and the agent's pods would count as load."""
+"""Label of nodes that kwok simulates, as in the lab's tests of node autoscaling:
+nothing runs there, and the agent's pods would count as load."""
 PRIORITY = "system-node-critical"
-"""A node without it closes to new pods."""
+"""Without the agent, a node's remaining rules block its new pods."""
 
 
 class PolicyAgent(Workload):

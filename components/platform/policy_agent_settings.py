@@ -26,7 +26,7 @@ _OF_NODES = {
     "tun": "tun0",
     "wg": "wg0",
 }
-"""Beginnings of the names of loopback and of ways out of a node, each with an example.
+"""Prefixes of names of loopback and uplink interfaces, each with an example.
 https://www.freedesktop.org/software/systemd/man/latest/systemd.net-naming-scheme.html"""
 _NAME = re.compile(r"[a-z][a-z0-9._-]{0,13}\*?")
 

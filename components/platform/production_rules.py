@@ -101,7 +101,7 @@ def _samples(monitoring: MonitoringSettings) -> Iterator[Problem]:
 
 
 def _node_ports(monitoring: MonitoringSettings) -> Iterator[Problem]:
-    """Programs that ask nobody who they are, on every node's address."""
+    """Report node ports of programs without authentication."""
     for name, part, harm in (
         ("prometheus", monitoring.prometheus, "read all metrics, and stop Prometheus"),
         ("alertmanager", monitoring.alertmanager, "silence every alert"),
@@ -124,7 +124,7 @@ def _node_ports(monitoring: MonitoringSettings) -> Iterator[Problem]:
 def _kubelets(
     monitoring: MonitoringSettings, metrics_server: _MetricsServer
 ) -> Iterator[Problem]:
-    """Kubelets that nobody can tell from others."""
+    """Report unverified kubelet certificates."""
     for path, part in (
         ("metrics_server", metrics_server),
         ("monitoring.prometheus", monitoring.prometheus),

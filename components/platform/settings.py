@@ -209,7 +209,7 @@ class GatewaySettings(Settings):
             )
 
     def _at_load_balancer(self) -> Iterator[Problem]:
-        """TLS by ACM without a load balancer, or said twice."""
+        """Report TLS by ACM without a load balancer, or configured twice."""
         if self.service != "LoadBalancer":
             yield Problem(
                 path="tls.acm",
@@ -326,7 +326,7 @@ class PlatformSettings(Settings):
                 ports.setdefault(port, path)
 
     def _nodes(self) -> Iterator[Problem]:
-        """Who says what the cluster's pools are: its stack, or these settings."""
+        """Report pools that are defined twice, and a missing `karpenter.cluster`."""
         if self.cluster.stack:
             for path, value in (
                 ("karpenter.cluster", self.karpenter.cluster),

@@ -35,7 +35,7 @@ class StorageClass(pulumi.ComponentResource):
     Creates:
 
     - StorageClass, the default one: gp3, encrypted, made in the zone of the first pod
-      that mounts it, deleted with its claim; each volume bears the given tags.
+      that mounts it, deleted with its claim; each volume has the given tags.
     """
 
     def __init__(

@@ -77,7 +77,7 @@ class OwnCa(Settings):
     """Validity of a certificate; `slipway up` renews it in the last third."""
 
     def contradictions(self) -> Iterator[Problem]:
-        """A certificate for nobody."""
+        """Report a certificate without names."""
         if not self.hosts:
             yield Problem(
                 path="hosts",
@@ -133,7 +133,7 @@ class TlsSettings(Settings):
     """Port that redirected clients are sent to: where they reach HTTPS."""
 
     def contradictions(self) -> Iterator[Problem]:
-        """No certificate, or several; what a load balancer's TLS leaves without use."""
+        """Report no certificate or several, and settings that ACM ignores."""
         named = ("own_ca", "secret", "cert_manager", "acm")
         given = [name for name in named if getattr(self, name) is not None]
         if not given:

@@ -170,7 +170,7 @@ def policy_of(rule: Rule, rules: RuleList, *, refuses: bool) -> dict[str, Any]:
     message = f"{json.dumps(f'{rule.id}: {rule.message}: ', ensure_ascii=False)}"
     fix = json.dumps(f". {rule.fix}", ensure_ascii=False)
     spec: dict[str, Any] = {
-        # A policy that cannot be evaluated must stop nobody, unless it is to refuse.
+        # A policy that cannot be evaluated blocks requests only if it is enforced.
         "failure_policy": "Fail" if refuses else "Ignore",
         "param_kind": {"api_version": "v1", "kind": "ConfigMap"},
         "match_constraints": {"resource_rules": _resource_rules(rule.object_kinds)},
@@ -203,7 +203,7 @@ def bindings(
     inside = {kind for kind in rule.object_kinds if API_KINDS[kind].namespaced}
     scopes: Mapping[str, tuple[set[str], dict[str, Any]]] = {
         "": (inside, {"namespace_selector": _in(NAMESPACE_LABEL, models)}),
-        # The cluster's own roles and classes are nobody's business here.
+        # The cluster's own roles and classes are not checked.
         "-of-cluster": (
             set(rule.object_kinds) - inside,
             {"object_selector": {"match_labels": _ours()}},

@@ -65,7 +65,7 @@ def problems(
 ) -> Iterator[Problem]:
     """Secrets that whoever reads the repository or the object would read.
 
-    `accepted`: variables that are no secrets; `kind`: of the object that has them.
+    `accepted`: variables that are not secrets; `kind`: of the object that has them.
     """
     for name, value in sorted(environment.items()):
         reason = found(name, value)

@@ -172,7 +172,7 @@ class ModelServer(pulumi.ComponentResource):
         known: Sequence[str],
         needs: Sequence[pulumi.Resource],
     ) -> None:
-        """The public ways, by HTTP and by gRPC."""
+        """The public routes, by HTTP and by gRPC."""
         if not self._args.api_versions and not self._args.grpc_route:
             return
         filters: dict[str, route.Object] = {}

@@ -34,7 +34,7 @@ class EmrServerless(pulumi.ComponentResource):
     - for each job the role `<name>-emr-<job>`, which EMR Serverless may take for this
       application, with rights to the job's program, prefixes and logs.
 
-    Runs are no resources: `slipway run` starts them (slipway/jobs/emr_runs.py).
+    Runs are not resources: `slipway run` starts them (slipway/jobs/emr_runs.py).
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What can be said about EMR Serverless: one application, and the jobs it runs."""
+"""Fields of the settings of EMR Serverless: one application and its jobs."""
 
 from __future__ import annotations
 
@@ -172,7 +172,7 @@ class EmrNetwork(Settings):
     """Security groups of the workers."""
 
     def contradictions(self) -> Iterator[Problem]:
-        """A place that is none."""
+        """Report missing subnets or security groups."""
         for name in ("subnets", "security_groups"):
             if not getattr(self, name):
                 yield Problem(

@@ -47,7 +47,7 @@ def properties(job: EmrJobFields) -> dict[str, str]:
         }
     own = job.executors
     scaled = own.most > own.instances
-    # EMR Serverless scales without a limit unless it is told not to.
+    # EMR Serverless scales without a limit unless one is set.
     found |= {
         "spark.executor.instances": str(own.instances),
         "spark.dynamicAllocation.enabled": "true" if scaled else "false",

@@ -1,4 +1,4 @@
-"""Who may be a job of EMR Serverless, and what the job may do."""
+"""Trust policy and permissions of a job of EMR Serverless."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def trust(arns: Arns, application: str) -> PolicyDocument:
 def rights(arns: Arns, emr: EmrFields, job: EmrJobFields) -> PolicyDocument:
     """The job's program, its prefixes, its keys, and its logs: nothing else.
 
-    Buckets may be another account's, whose own policy then has to let the role in.
+    Buckets may belong to another account; their policy then has to allow the role.
     """
     return PolicyDocument(tuple(_statements(arns, emr, job)))
 

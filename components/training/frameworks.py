@@ -1,4 +1,4 @@
-"""How the processes of a gang find each other, by framework: command and variables.
+"""Rendezvous of a gang's processes, by framework: command and variables.
 
 Names are made from the run's name and the worker's index, so that one template serves
 every run. Kubernetes replaces `$(NAME)` by a variable that stands before it.

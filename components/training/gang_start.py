@@ -1,9 +1,8 @@
-"""Runs in workers' pods, by the Python of their image: who is there, and who waits.
+"""Runs in workers' pods, with their image's Python: answers and awaits its peers.
 
 `serve PORT` answers connections for as long as the pod lives, so that others see it.
 `wait PORT SECONDS RUN SERVICE WORKERS` returns when all workers answer. It exits with
-75 (EX_TEMPFAIL) if they do not within the time: a gang that is not whole gives its
-nodes back.
+75 (EX_TEMPFAIL) if they do not within the time: an incomplete gang releases its nodes.
 
 Other people's images run it: nothing but the standard library of Python 3.8.
 """
@@ -34,7 +33,7 @@ def serve(port: int) -> None:
 
 
 def answers(name: str, port: int) -> bool:
-    """Whether somebody takes connections there."""
+    """Return whether the address accepts connections."""
     try:
         with socket.create_connection((name, port), CONNECT_SECONDS):
             return True
@@ -43,7 +42,7 @@ def answers(name: str, port: int) -> bool:
 
 
 def wait(port: int, seconds: float, names: list[str]) -> int:
-    """Waits for all names, and says now and then who is missing: the exit status."""
+    """Wait for all names, and print missing ones; return the exit status."""
     start = said = time.monotonic()
     missing = names
     while True:

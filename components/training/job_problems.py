@@ -88,7 +88,7 @@ def _preemptible(job: JobFields) -> Iterator[Problem]:
         yield Problem(
             "accelerator.pool",
             ABSENT,
-            "nobody can tell which rollout could have the worker's GPUs",
+            "it is unknown which rollout could have the worker's GPUs",
             "name the pool, or remove preemptible",
         )
 

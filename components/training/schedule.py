@@ -1,4 +1,4 @@
-"""Schedules by the CronJob controller's rules, so that it rejects none of them.
+"""Cron schedules, checked by the CronJob controller's rules.
 
 Five fields, each of values, ranges and steps: what ParseStandard accepts, without its
 @-words. https://github.com/robfig/cron/blob/v3.0.1/parser.go

@@ -70,7 +70,7 @@ class JobsSettings(Settings):
         }
 
     def contradictions(self) -> Iterator[Problem]:
-        """Names that something else has; what a managed cluster does not offer."""
+        """Report names in use, and features that a managed cluster lacks."""
         if owner := reserved_names.owner(self.namespace):
             yield Problem(
                 "namespace",
@@ -85,7 +85,7 @@ class JobsSettings(Settings):
         yield from self._emr()
 
     def _names(self) -> Iterator[Problem]:
-        """No job at all; jobs whose objects have the names of others."""
+        """Report a stack without jobs, and jobs whose objects share a name."""
         if not self.job_names:
             yield Problem(
                 "training", ABSENT, "there is no job", "give training, spark, or emr"
@@ -114,7 +114,7 @@ class JobsSettings(Settings):
                 )
 
     def _claims(self) -> Iterator[Problem]:
-        """Two opinions about one claim."""
+        """Report conflicting settings of one claim."""
         first: dict[str, tuple[str, tuple[object, ...]]] = {}
         for job, args in self._placed.items():
             for setting, place in args.claims.items():
@@ -132,7 +132,7 @@ class JobsSettings(Settings):
                     )
 
     def _folders(self) -> Iterator[Problem]:
-        """Two places in one folder, where one would write over the other."""
+        """Report storage that would overwrite other storage in the same folder."""
         first: dict[tuple[str | None, str], str] = {}
         for job, args in self._placed.items():
             for setting, place in args.claims.items():
@@ -148,7 +148,7 @@ class JobsSettings(Settings):
                     )
 
     def _native(self) -> Iterator[Problem]:
-        """Alpha features, which EKS does not have."""
+        """Report alpha features, which EKS does not support."""
         if not (self.cluster.stack or self.cluster.terraform):
             return
         for name, job in self.training.items():
@@ -162,7 +162,7 @@ class JobsSettings(Settings):
                 )
 
     def _emr(self) -> Iterator[Problem]:
-        """An account without use, or none; two jobs of one name."""
+        """Report an unused or missing account, and two jobs of one name."""
         if not self.emr:
             if self.account:
                 yield Problem(

@@ -19,7 +19,7 @@ _LONGEST_REASON = 200
 
 
 class YamlError(ValueError):
-    """Text that is no YAML, or that says something twice; every place is named."""
+    """Text that is not YAML, or has duplicate keys; every place is named."""
 
 
 class _Loader(_Base):  # type: ignore[misc, valid-type]
@@ -76,7 +76,7 @@ for _name in ("binary", "set", "omap", "pairs"):  # Go's readers make text of th
 def read(text: str, where: str, dialect: Dialect = Dialect.ENGINE) -> Any:
     """The content of the only document; None if there is none.
 
-    `where` names the text in errors: its file. YamlError if it is no YAML, has several
+    `where` names the text in errors: its file. YamlError if it is not YAML, has several
     documents, or a key twice in a mapping.
     """
     found = read_all(text, where, dialect)
@@ -104,7 +104,7 @@ def read_all(text: str, where: str, dialect: Dialect = Dialect.ENGINE) -> list[A
 
 
 def _twice(node: Node, path: tuple[str, ...], seen: set[int]) -> Iterator[str]:
-    """Each key that stands twice in its mapping: its path, and both lines."""
+    """Each duplicate key of a mapping: its path, and both lines."""
     if id(node) in seen:  # an alias: what it stands for is looked at once
         return
     seen.add(id(node))

@@ -1,4 +1,4 @@
-"""What a bare word of YAML means to each of the programs that read our files.
+"""The meaning of unquoted YAML scalars to each program that reads our files.
 
 Pulumi's engine reads stack files with Go's yaml.v3, Kubernetes reads manifests with
 sigs.k8s.io/yaml, and PyYAML follows YAML 1.1. They differ in booleans, octal numbers,

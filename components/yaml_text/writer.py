@@ -1,4 +1,4 @@
-"""Writes YAML that every reader takes for what was meant."""
+"""Writes YAML that every reader interprets in the same way."""
 
 from __future__ import annotations
 

@@ -188,7 +188,7 @@ def test_names_of_readers_are_reported_to_the_console() -> None:
 
 @pytest.mark.parametrize("name", ["https://a.example", "a.example:80", "*.a.example"])
 def test_what_is_no_host_name_is_refused(name: str) -> None:
-    with pytest.raises(SettingsError, match="no host name"):
+    with pytest.raises(SettingsError, match="not a host name"):
         stack({"hosts": [name]})
 
 

@@ -102,7 +102,7 @@ def test_the_token_is_mounted_where_the_file_says() -> None:
         ({"webhook_url": "train.example"}, "not an HTTP or HTTPS URL"),
         ({"webhook_url": "ftp://train.example"}, "not an HTTP or HTTPS URL"),
         ({"webhook_url": "https:///hook"}, "not an HTTP or HTTPS URL"),
-        ({"webhook_url": "https://h:99999/"}, "is no URL"),
+        ({"webhook_url": "https://h:99999/"}, "is not a URL"),
         ({"webhook_url": "https://u:p@h.example/"}, "has a user or a fragment"),
         ({"webhook_url": "https://h.example/a b"}, "has a space"),
         ({"token_secret": "t"}, "no webhook to give the token to"),

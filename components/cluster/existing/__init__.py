@@ -1,1 +1,1 @@
-"""A cluster that exists: its kubeconfig, or the outputs of who made it."""
+"""An existing cluster: its kubeconfig, or the outputs of what created it."""

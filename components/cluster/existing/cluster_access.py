@@ -93,7 +93,7 @@ def kubeconfig(access: ClusterAccess) -> pulumi.Input[str] | None:
 
 
 def _ambient(context: str | None) -> str | None:
-    """The one file of $KUBECONFIG if the provider can do with its path alone.
+    """The only file of $KUBECONFIG, if its path is enough for the provider.
 
     None otherwise, for the provider to merge several files and to look up relative
     paths beside them, neither of which it does for a file that it is given.

@@ -1,4 +1,4 @@
-"""The kubeconfig of an EKS cluster: address, CA, and how a token is had."""
+"""The kubeconfig of an EKS cluster: address, CA, and how to get a token."""
 
 from __future__ import annotations
 

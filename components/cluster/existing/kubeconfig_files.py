@@ -24,7 +24,7 @@ KUBECONFIG, CONTEXT = "kubeconfig", "context"
 
 
 class KubeconfigError(Exception):
-    """A kubeconfig that cannot serve; `reason` and `fix` say why and what to do.
+    """A kubeconfig that cannot be used; `reason` and `fix` say why and what to do.
 
     `setting` is the one of a stack's `cluster` that the error is about.
     """
@@ -80,7 +80,7 @@ class Kubeconfig:
 
     @classmethod
     def of_files(cls, files: Sequence[Path]) -> Self:
-        """Several files: the first one that says something is right.
+        """Merge several files: of conflicting values, the first one counts.
 
         Files that are not there are passed over; KubeconfigError if none is.
         """

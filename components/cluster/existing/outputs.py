@@ -12,7 +12,7 @@ from components.cluster.existing.kubeconfig import Connection
 
 
 class MissingOutputError(LookupError):
-    """A cluster's stack lacks an output: it was not made to its end."""
+    """A cluster's stack lacks an output: its creation was not completed."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class ClusterOutputs:
     name: pulumi.Input[str]
     """Name of the EKS cluster, which prefixes many AWS names."""
     region: pulumi.Input[str]
-    """The region it stands in."""
+    """Its region."""
     account: pulumi.Input[str]
     """The account's 12 digits."""
     version: pulumi.Input[str]
@@ -84,7 +84,7 @@ class ClusterOutputs:
 
 
 def required(outputs: Mapping[str, Any], name: str, stack: str) -> Any:
-    """The output; MissingOutputError where the stack did not get that far."""
+    """The output; MissingOutputError if the stack's creation was not completed."""
     if outputs.get(name) is None:
         raise MissingOutputError(
             f"{stack} has no output {name!r}: its last run did not finish, or used "

@@ -23,7 +23,7 @@ TAINTED = "tainted"
 
 
 class TerraformStateError(Exception):
-    """A state that cannot serve; `reason` and `fix` say why and what to do."""
+    """A state that cannot be used; `reason` and `fix` say why and what to do."""
 
     def __init__(self, reason: str, fix: str) -> None:
         self.reason, self.fix = reason, fix
@@ -83,7 +83,7 @@ def _from_file(path: str) -> bytes:
 
 
 def _from_s3(address: str) -> bytes:
-    # A quarter of the time that a command takes to start, for what few have.
+    # The import takes a quarter of a command's start, and few stacks need it.
     import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 

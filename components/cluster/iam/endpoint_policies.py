@@ -1,7 +1,7 @@
-"""What may pass the endpoints of a VPC: own principals, and own buckets.
+"""Policies of a VPC's endpoints: own principals and own buckets only.
 
-A credential of another account that is brought into the VPC could else carry data out
-by the same endpoints, and a stolen one of ours could read from any bucket of the world.
+Otherwise someone in the VPC with another account's credentials could move data out
+through the endpoints, and a stolen credential of ours could read any bucket.
 https://docs.aws.amazon.com/whitepapers/latest/building-a-data-perimeter-on-aws/building-a-data-perimeter-on-aws.html
 """
 

@@ -196,9 +196,9 @@ def _changes(arns: Arns, cluster: str) -> tuple[Statement, ...]:
 def _instance_profiles(arns: Arns) -> tuple[Statement, ...]:
     """Read only: the stack makes the one profile, and removes it before its role.
 
-    Upstream lets Karpenter make one for each node class. One that is left over keeps
-    the role, and so the stack, from being deleted. It looks for such when a node class
-    is deleted.
+    Upstream lets Karpenter make one for each node class. A leftover profile blocks the
+    deletion of the role, and so of the stack. Karpenter looks for them when a node
+    class is deleted.
     """
     return (
         Statement(

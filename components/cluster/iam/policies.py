@@ -86,7 +86,7 @@ def cluster_trust(arns: Arns, cluster: str) -> PolicyDocument:
 
 
 def node_trust() -> PolicyDocument:
-    """EC2, which hands the role to instances by their profile."""
+    """EC2, which provides the role to instances through their profile."""
     return assumed_by("ec2.amazonaws.com")
 
 

@@ -87,10 +87,10 @@ class PolicyDocument:
 
 
 def equals(key: str, *values: str) -> Condition:
-    """The key is there and is one of the values, letter for letter."""
+    """The key exists and equals one of the values exactly."""
     return Condition("StringEquals", key, values)
 
 
 def arn_equals(key: str, *values: str) -> Condition:
-    """The key is there and is one of these ARNs."""
+    """The key exists and is one of these ARNs."""
     return Condition("ArnEquals", key, values)

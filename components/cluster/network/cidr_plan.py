@@ -1,8 +1,8 @@
-"""Which addresses each zone's subnets have: decided by arithmetic, once for ever.
+"""The address plan of each zone's subnets: calculated, and never changed later.
 
-A VPC of /p is cut so that all sizes follow from p and from the zones that there is
-room for (3 or 6), and none from how many zones are used: to add a zone at the end of
-the list moves no subnet that exists. For p = 16:
+All sizes in a VPC of /p follow from p and the number of supported zones (3 or 6), not
+from the number of zones in use: adding a zone at the end of the list moves no existing
+subnet. For p = 16:
 
     room   private (nodes, pods)   public (load balancers, NAT)   intra (control plane)
     3      quarters 1 to 3: /18    8 of /22 in the 7th eighth     8 of /22 in the 8th

@@ -1,4 +1,4 @@
-"""The VPC of a cluster: subnets in each zone, ways in and out, and a record of both."""
+"""The VPC of a cluster: subnets in each zone, gateways, endpoints and flow logs."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class Network(pulumi.ComponentResource):
       all intra subnets;
     - VpcEndpoints and VpcFlowLogs.
 
-    Ids of subnets are known only when their routes are: what is put into a subnet comes
-    after its way out, and goes before it.
+    Ids of subnets are outputs that depend on their routes: resources in a subnet are
+    created after its routes and deleted before them.
     """
 
     def __init__(
@@ -253,7 +253,7 @@ class Network(pulumi.ComponentResource):
             name,
             domain="vpc",
             tags=self._tags(f"nat-{zone}"),
-            # The internet gateway cannot go while an address is in use behind it.
+            # The internet gateway cannot be deleted while an address uses it.
             opts=pulumi.ResourceOptions(parent=self._vpc, depends_on=[after[0]]),
         )
         return aws.ec2.NatGateway(
@@ -309,7 +309,7 @@ def _distinct(*tiers: _Tier) -> list[aws.ec2.RouteTable]:
 def _ids(
     tier: _Tier, after: Mapping[str, Sequence[pulumi.CustomResource]] | None = None
 ) -> Ids:
-    """Ids of the subnets, once all that makes them useful is there."""
+    """Ids of the subnets, once all their routes exist."""
     return {
         zone: pulumi.Output.all(
             subnet.id,

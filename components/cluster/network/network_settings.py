@@ -81,8 +81,8 @@ LogRetentionDays = Annotated[Whole, Field(ge=1, le=1096), AfterValidator(_retent
 class ExistingVpc(Settings):
     """A VPC that others made: it is used as it is, and nothing in it is changed.
 
-    Its private subnets need a way to AWS's API (a NAT or endpoints), and the tags that
-    docs/how-to/network-and-storage.md lists.
+    Its private subnets need a route to AWS's API (a NAT or endpoints), and the tags
+    that docs/how-to/network-and-storage.md lists.
     """
 
     id: Annotated[str, AfterValidator(_vpc_id)]
@@ -210,7 +210,7 @@ class NetworkSettings(Settings):
         return [NamedRange(where, cidr) for where, cidr in named if cidr]
 
     def contradictions(self) -> Iterator[Problem]:
-        """Zones, ranges that AWS or the plan cannot take, and a VPC without a way."""
+        """Report wrong zones, invalid ranges, and a VPC without routes to AWS."""
         yield from self._zones()
         if self.existing:
             yield from self._of_existing(self.existing)

@@ -7,7 +7,7 @@ from components.settings import Settings
 
 
 class DataPerimeter(Settings):
-    """Policies of the endpoints: own principals alone, and own buckets alone.
+    """Policies of the endpoints: own principals and own buckets only.
 
     Off by default: a pod that reads a public data set, or a bucket of a partner, would
     be refused.

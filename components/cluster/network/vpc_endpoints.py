@@ -1,4 +1,4 @@
-"""Ways from a VPC to AWS's services that do not leave it."""
+"""Endpoints in a VPC for AWS services, so that their traffic stays inside it."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ class VpcEndpoints(pulumi.ComponentResource):
             security_group_ids=[group.id],
             private_dns_enabled=True,
             tags=tags(self._cluster, f"{self._cluster}-{service}"),
-            # With its rules: whoever resolves the name must get an answer.
+            # With its rules: a resolved name must be reachable.
             opts=pulumi.ResourceOptions(parent=self, depends_on=list(rules)),
         )
 

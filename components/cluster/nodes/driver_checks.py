@@ -12,7 +12,7 @@ from components.settings import Problem
 
 
 def problems(pool: NodePoolBase, types: Sequence[InstanceType]) -> Iterator[Problem]:
-    """Drivers older than MIG needs, and pairs that are known not to work."""
+    """Report drivers older than MIG needs, and pairs that are known not to work."""
     for t in types:
         key = pool.ami or node_capacity.ami_key(t)
         image = amis.lock().images.get(key)

@@ -1,4 +1,4 @@
-"""Node pools that Karpenter scales from zero, and what cannot work in them."""
+"""Node pools that Karpenter scales from zero, and checks of their settings."""
 
 from __future__ import annotations
 

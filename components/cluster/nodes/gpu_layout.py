@@ -17,8 +17,8 @@ MODE_OF = {"mig_profile": "mig", "replicas": "time_slicing"}
 class GpuLayout(Settings):
     """One layout for all GPUs of a pool.
 
-    The resource that pods ask for says the layout, so that no pod gets a slice where it
-    meant a GPU: `nvidia.com/gpu` (whole), `nvidia.com/mig-<profile>`, or
+    The name of the requested resource contains the layout, so that no pod gets a slice
+    instead of a GPU: `nvidia.com/gpu` (whole), `nvidia.com/mig-<profile>`, or
     `nvidia.com/gpu.shared`.
     """
 
@@ -31,7 +31,7 @@ class GpuLayout(Settings):
     """Number of pods that share one GPU."""
 
     def contradictions(self) -> Iterator[Problem]:
-        """A mode without its setting, or with another mode's."""
+        """Report a mode without its setting, or with another mode's."""
         for name, mode in MODE_OF.items():
             value = getattr(self, name)
             if value is not None and self.mode != mode:

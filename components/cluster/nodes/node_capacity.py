@@ -71,7 +71,7 @@ def admitted_pods(t: InstanceType) -> int:
 
 
 def default_pods(t: InstanceType) -> int:
-    """Pods of a node if nobody says otherwise."""
+    """Default number of pods of a node."""
     cap = PODS_OF_LARGE if t.vcpus > LARGE_ABOVE_VCPUS else PODS_OF_SMALL
     return min(cap, admitted_pods(t))
 

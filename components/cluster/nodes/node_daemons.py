@@ -1,7 +1,7 @@
-"""What DaemonSets request of every node, which no other pod can have.
+"""Resources that DaemonSets request on every node.
 
-The least that is published: an add-on's configuration can ask for more, and so do other
-DaemonSets that a team runs. Facts as of 2026-11.
+These are the published minimums: an add-on's configuration may request more, and a team
+may run further DaemonSets. Facts as of 2026-11.
 """
 
 from __future__ import annotations

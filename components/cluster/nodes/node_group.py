@@ -29,7 +29,7 @@ class NodeGroup(pulumi.ComponentResource):
     - a cluster placement group, where it helps;
     - the launch template `<cluster>-<pool>`;
     - the node group, named as the pool: of a pinned release, repaired by EKS, one node
-      at a time replaced. Its size belongs to whoever scales it, after the start.
+      at a time replaced. After creation, its size is left to the autoscaler.
     """
 
     def __init__(
@@ -112,7 +112,8 @@ class NodeGroup(pulumi.ComponentResource):
                 "max_size": pool.max_nodes,
                 "desired_size": pool.min_nodes,
             },
-            # Without spare capacity an old node goes before the new one comes.
+            # Without spare capacity, an old node is removed before its replacement
+            # starts.
             update_config={
                 "max_unavailable": 1,
                 "update_strategy": "MINIMAL" if held else "DEFAULT",

@@ -1,4 +1,4 @@
-"""Node pools of three kinds, told apart by `kind`."""
+"""Node pools of three kinds, distinguished by `kind`."""
 
 from __future__ import annotations
 

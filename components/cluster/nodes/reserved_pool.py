@@ -1,4 +1,4 @@
-"""Node pools that keep their size, and what cannot work in them."""
+"""Node pools of a fixed size, and checks of their settings."""
 
 from __future__ import annotations
 

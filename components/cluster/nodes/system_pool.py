@@ -1,4 +1,4 @@
-"""Node pools for what every cluster runs, and what cannot work in them."""
+"""Node pools for cluster services, and checks of their settings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class SystemPool(SizedPool):
 
 
 def accelerators(pool: SystemPool) -> Problems:
-    """Cluster services on GPU nodes: dear, and no taint keeps them together."""
+    """Report types with accelerators: expensive, and system pools have no taint."""
     for t in known_types(pool):
         if has := node_capacity.accelerator(t):
             yield Problem(

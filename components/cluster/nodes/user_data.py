@@ -64,9 +64,9 @@ def _node_config(pool: NodePoolBase) -> tuple[str, str]:
 
 
 def kube_reserved(pool: NodePoolBase) -> dict[str, str]:
-    """What the kubelet sets aside; nodeadm counts with its own idea of maxPods.
+    """The kubelet's reservations; nodeadm would calculate them from its own maxPods.
 
-    Of several types the largest has the most: one document serves all of them.
+    Of several types, those of the largest apply to all: they share one document.
     """
     vcpus = max(t.vcpus for t in pool_nodes.types(pool))
     memory = node_capacity.reserved_memory_mib(pool_nodes.max_pods(pool))

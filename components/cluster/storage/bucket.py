@@ -1,4 +1,4 @@
-"""A bucket that nobody outside of the account gets at, and nobody without TLS."""
+"""A bucket that only this account can access, and only over TLS."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ INCOMPLETE_UPLOAD_DAYS = 7
 """After this the parts of an upload that never ended are deleted."""
 LEAST_TLS = "1.2"
 ANYONE = Principal("AWS", ("*",))
-"""Only ever denied something here."""
+"""Everyone; used only in statements that deny."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ def rules(args: BucketArgs) -> list[aws.s3.BucketLifecycleConfigurationRuleArgs]
 
 
 class SecureBucket(pulumi.ComponentResource):
-    """A bucket and all that closes it.
+    """A bucket and its access restrictions.
 
     Creates:
 

@@ -1,4 +1,4 @@
-"""A KMS key of our own: rotated, named by an alias, usable by whom its policy says."""
+"""A customer-managed KMS key: rotated, with an alias and a key policy."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from components.cluster.iam.policy_document import PolicyDocument
 from components.cluster.iam.tags import tags
 
 RECOVERY_DAYS = 30
-"""A key scheduled for deletion can be rescued so long; what it encrypted is lost after.
-30 is the most that KMS takes."""
+"""Days in which a key's deletion can be cancelled; afterwards its data is lost. 30 is
+the most that KMS takes."""
 UNPROTECTED_RECOVERY_DAYS = 7
 """The least that KMS takes."""
 

@@ -1,6 +1,6 @@
-"""Names of what storage makes: known without a look-up, so that policies can say them.
+"""Names of storage resources: known without a look-up, so that policies can use them.
 
-Bucket names are the world's, so account and region are in them:
+Bucket names are globally unique, so they contain account and region:
 `<cluster>-<purpose>-<account>-<region>`.
 """
 
@@ -67,7 +67,7 @@ def emr_log_key_alias(application: str) -> str:
 
 
 def problems(cluster: str, arns: Arns, path: str = "cluster.name") -> Iterator[Problem]:
-    """A cluster's name from which some bucket's would be too long; at `path`."""
+    """Report a cluster name that makes a bucket's name too long, at `path`."""
     longest = max(len(bucket("", purpose, arns)) for purpose in BUCKETS)
     if longest + len(cluster) > LONGEST_BUCKET:
         yield Problem(

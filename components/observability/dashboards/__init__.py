@@ -6,5 +6,5 @@ Grafana's SDK, which `drawing` loads when JSON is asked for.
 Those about the whole cluster (fleet, GPUs, cost) belong to the platform stack, which
 knows the limits of the platform's alerts and whether there are GPUs and prices. Those
 about models belong to the models stack, one set for its namespace: their thresholds are
-the limits of that stack's alerts, which no metric tells.
+the limits of that stack's alerts, which no metric contains.
 """

@@ -164,7 +164,7 @@ def one(expr: str, legend: str) -> tuple[Query, ...]:
 
 
 def interval(series: str, selector: str, legend: str) -> tuple[Query, ...]:
-    """A figure of the model monitor and the ends of its 95 % interval."""
+    """A metric of the model monitor and the ends of its 95 % interval."""
     ends = (("", ""), ("_low", ", low"), ("_high", ", high"))
     return tuple(
         Query(f"{series}{end}{{{selector}}}", f"{legend}{text}") for end, text in ends

@@ -1,7 +1,7 @@
 """Dashboard of what nodes cost, by Karpenter's prices.
 
-Karpenter tells of every node of the cluster, and of the price that it reckons with: the
-region's list prices on demand and the current ones of spot, by type and zone (from the
+Karpenter has metrics of every node of the cluster, and of the prices that it uses:
+on-demand list prices and current spot prices of the region, by type and zone (from the
 tables that components/catalog has its prices from, renewed by AWS's price list where it
 can be reached). They are joined here. It is an estimate of the nodes alone and no bill:
 disks, traffic, load balancers and the control plane are not in it (`slipway cost`).
@@ -34,7 +34,7 @@ PRICES = (
 )
 COST = f"{NODES} * on ({KEY}) group_left () {PRICES}"
 """US dollars an hour of each node whose price is known."""
-UNUSED = "nobody calls a model"
+UNUSED = "no model gets requests"
 
 
 def board() -> Board:
@@ -131,8 +131,8 @@ def _used() -> Iterator[Panel]:
     )
     yield Panel(
         "Requested share",
-        "Share of what the nodes have that pods request: the rest is paid for and "
-        "promised to nobody.",
+        "Share of the nodes' capacity that pods request: the rest is paid for and "
+        "unused.",
         "percentunit",
         one(f"{requested} / ({there} > 0)", "{{resource_type}}"),
         width=12,

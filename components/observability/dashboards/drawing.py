@@ -1,8 +1,8 @@
 """A dashboard as Grafana's JSON, by Grafana's own SDK.
 
-Version 0.0.21 writes schema version 42 (Grafana 12), which newer Grafana migrates. What
-the package index takes for newer is made for Grafana 10.1. The SDK would rather have us
-write its second format, which older Grafana does not read.
+Version 0.0.21 writes schema version 42 (Grafana 12), which newer Grafana migrates.
+Versions that the package index sorts as newer are for Grafana 10.1. The SDK recommends
+its second format, which older Grafana cannot read.
 https://grafana.github.io/grafana-foundation-sdk/
 """
 

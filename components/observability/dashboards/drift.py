@@ -164,14 +164,14 @@ def _monitor(of: Served) -> Iterator[Panel]:
     here = f'namespace="{of.namespace}"'
     yield Panel(
         "Age of the newest record",
-        "Time since the newest prediction that the monitor has read; nobody may have "
-        "called.",
+        "Time since the newest prediction that the monitor has read; also grows "
+        "without requests.",
         "s",
         one(f"time() - {NEWEST}{{{of.of_model}}}", "{{model}}"),
         limit=of.model_limit("ModelLogStale", lambda it: it.stale_seconds),
     )
     yield Panel(
-        "Age of the figures",
+        "Age of the results",
         "Time since the monitor's last whole cycle.",
         "s",
         one(f"time() - max(monitor_cycle_timestamp_seconds{{{here}}})", "last cycle"),

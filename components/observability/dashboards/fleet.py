@@ -89,7 +89,7 @@ def _models() -> Iterator[Panel]:
         "revision.",
         "percentunit",
         one(f"max by ({BY_SERVER}) (model:errors:ratio{{{WHERE}}})", SERVER),
-        empty="nobody calls a model",
+        empty="no model gets requests",
     )
     yield Panel(
         "Latency, p99",
@@ -113,7 +113,7 @@ def _models() -> Iterator[Panel]:
     )
     yield Panel(
         "Asleep",
-        "1: the model has no replicas, on purpose, until somebody calls it.",
+        "1: the model is scaled to zero until it gets a request.",
         "bool_yes_no",
         one(f"max by (namespace, target) (waker_asleep{{{WHERE}}})", "{{target}}"),
         empty="no model may sleep",

@@ -45,7 +45,7 @@ class Served:
     servers: Mapping[str, ServerLimits]
     models: Mapping[str, ModelLimits] = field(default_factory=dict)
     cycle_seconds: float = 0.0
-    """Age at which the monitor's figures are too old."""
+    """Age at which the monitor's results are too old."""
 
     @property
     def audited(self) -> bool:

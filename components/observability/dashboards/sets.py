@@ -19,7 +19,7 @@ from components.observability.settings import AlertThresholds
 def of_platform(
     limits: AlertThresholds, *, gateway: bool, gpus: bool, prices: bool
 ) -> tuple[Board, ...]:
-    """Those about the cluster; `prices`: Karpenter is there and tells them."""
+    """Those about the cluster; `prices`: Karpenter is installed and exports them."""
     return (
         fleet.board(limits, gateway=gateway),
         *([gpu.board()] if gpus else []),

@@ -20,7 +20,7 @@ from components.workload import Workload
 
 NAMESPACE = naming.GPU_NAMESPACE
 PRIORITY = "system-node-critical"
-"""A node without it has GPUs that nobody can use, or nobody sees."""
+"""Without it, a node's GPUs cannot be used or monitored."""
 
 Object = dict[str, Any]
 

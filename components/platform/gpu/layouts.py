@@ -20,7 +20,7 @@ class NodeGroup:
     """Pools of NVIDIA GPUs that are handed out in the same way."""
 
     suffix: str
-    """Tells the groups' objects apart; empty for whole GPUs."""
+    """Suffix of the group's objects; empty for whole GPUs."""
     mode: str
     replicas: int | None
     """Pods that share a GPU, with mode time_slicing."""

@@ -49,7 +49,7 @@ def rules(
 
 
 def expression(template: str, selector: str) -> str:
-    """A figure's expression for the series that `selector` chooses."""
+    """A metric's expression for the series that `selector` chooses."""
     return Template(template).substitute(s=selector)
 
 

@@ -1,6 +1,6 @@
 """Prometheus rules of a model server: the recorded series, and alerts on them.
 
-An alert on a figure that the server does not have is left out.
+An alert on a metric that the server does not have is left out.
 """
 
 from __future__ import annotations

@@ -86,7 +86,7 @@ def _named(
 def _cannot(
     path: str, name: str, jobs: Mapping[str, PoolJob], pool: str
 ) -> Iterator[Problem]:
-    """Why a job gives nothing up; nothing if it does."""
+    """Report a job that cannot be evicted."""
     job = jobs.get(name)
     if job is None:
         known = [it.name for it in jobs.values() if it.preemptible and it.pool == pool]
@@ -103,7 +103,7 @@ def _cannot(
             name,
             f"it runs in the pool {job.pool}, and its GPUs are none of the pool {pool}"
             if job.pool
-            else "it names no pool, so nobody knows whose GPUs it has",
+            else "it names no pool, so it is unknown whose GPUs it has",
             f"remove it, or set its accelerator.pool: {pool}",
         )
     elif job.checkpoint_seconds is None:

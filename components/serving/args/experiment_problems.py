@@ -1,4 +1,4 @@
-"""Check for experiments that cannot begin, be counted, or be told apart."""
+"""Check for experiments that cannot begin, be counted, or be distinguished."""
 
 from __future__ import annotations
 

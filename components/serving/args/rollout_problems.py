@@ -42,7 +42,7 @@ def problems(args: ServerArgs) -> Iterator[Problem]:
         yield Problem(
             "rollout.borrow",
             {stack: list(names) for stack, names in rollout.borrow.jobs.items()},
-            "the model names no pool, so nobody knows whose GPUs it could have",
+            "the model names no pool, so it is unknown whose GPUs it could have",
             "set runtime.gpus.pool, or remove borrow",
         )
     if not args.api_versions:

@@ -71,7 +71,7 @@ ClientKeys = Annotated[
 
 
 class ApiKeys(Settings):
-    """Callers show a key; a Secret says whose it is."""
+    """Callers send a key, which a Secret maps to a client."""
 
     secret: DnsLabel
     """Secret in the models' namespace: each entry is a client's name and its key.
@@ -81,7 +81,7 @@ class ApiKeys(Settings):
 
 
 class Jwt(Settings):
-    """Callers show a JSON Web Token, as `Authorization: Bearer ...`."""
+    """Callers send a JSON Web Token, as `Authorization: Bearer ...`."""
 
     issuer: HttpsAddress
     """Required issuer of the token: its claim iss."""
@@ -152,7 +152,7 @@ def _is_key(key: Any) -> bool:
 
 
 class Rate(Settings):
-    """So many requests in so long; a client that was silent may send them at once."""
+    """A number of requests per unit of time, which may also arrive all at once."""
 
     requests: Annotated[Whole, Field(ge=1, le=10_000_000)]
     """Requests."""
@@ -168,7 +168,7 @@ class Rate(Settings):
 
 
 class Access(Settings):
-    """What the gateway asks of callers before a model sees anything."""
+    """Credentials and limits that the gateway enforces for a model."""
 
     api_keys: ApiKeys | None = None
     """Requires an API key."""
@@ -192,7 +192,7 @@ class Access(Settings):
         return self.api_keys is not None or self.jwt is not None
 
     def contradictions(self) -> Iterator[Problem]:
-        """Two kinds of credentials, none at all, and rates that never take effect."""
+        """Report two kinds of credentials, none at all, and rates without effect."""
         bounds = (self.rate_per_client, self.rate_total, self.max_body_kib)
         if not self.identifies and not any(bounds):
             yield Problem(
@@ -253,8 +253,8 @@ def weak_keys(keys: ClientKeys) -> Iterator[Problem]:
                 yield Problem(
                     place,
                     "(not shown)",
-                    f"{owners[text]} has the same key, and the two could not be told "
-                    "apart",
+                    f"{owners[text]} has the same key, and the two could not be "
+                    "distinguished",
                     "give each client its own key",
                 )
             owners.setdefault(text, client)

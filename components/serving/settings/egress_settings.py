@@ -1,4 +1,4 @@
-"""Whom a model server may call: one allowance of its network policy."""
+"""An allowed destination of a model server: one egress rule of its network policy."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class Egress(Settings):
 
     @property
     def exceptions(self) -> list[str]:
-        """What the range does not let through although it lies in it."""
+        """Addresses within the range that are excluded from it."""
         if not self.cidr:
             return []
         given: Network = ipaddress.ip_network(self.cidr)

@@ -1,4 +1,4 @@
-"""When a model sleeps, and what is held until it is awake."""
+"""When a model is scaled to zero, and limits of requests that wait for it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from components.settings import Problem, Settings
 
 
 class Idle(Settings):
-    """No replicas while nobody calls; the first caller waits for one.
+    """No replicas while there are no requests; the first request waits for one.
 
     docs/how-to/scale-to-zero.md
     """
@@ -30,7 +30,7 @@ class Idle(Settings):
 
 
 class WakerSettings(Settings):
-    """The program that puts models to sleep and wakes them, if any may sleep."""
+    """The program that scales idle models to zero and back, if there are any."""
 
     image: str = "waker"
     """The waker. A short name of images.lock, or by digest."""

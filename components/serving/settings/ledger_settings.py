@@ -37,7 +37,7 @@ InCheckout = Annotated[str, Field(min_length=1), AfterValidator(_in_checkout)]
 
 
 class LedgerSettings(Settings):
-    """Which ledger, whose signatures, and what is asked of it before `slipway up`."""
+    """The ledger, its trusted keys, and the checks before `slipway up`."""
 
     place: Annotated[str, Field(min_length=1), AfterValidator(_place)]
     """A folder of the checkout, or s3://BUCKET/PREFIX, as `slipway ledger` has it."""
@@ -49,10 +49,10 @@ class LedgerSettings(Settings):
     in any case."""
     exempt: Annotated[tuple[ModelName, ...], Field(max_length=100)] = ()
     """Model servers that the ledger is not asked about: such as those whose weights
-    are no image."""
+    are not an image."""
 
     def unknown(self, models: Collection[str]) -> Iterator[Problem]:
-        """Exempt servers that are not there."""
+        """Report exempt servers that do not exist."""
         for name in self.exempt:
             if name not in models:
                 yield Problem(

@@ -1,4 +1,4 @@
-"""What a replica takes in, and what it writes down of it."""
+"""Limits of a replica's requests, and its prediction log."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from components.settings import Problem, Settings, refuse
 
 
 class Retries(Settings):
-    """Asking another replica when one is not there; its answers are never asked again.
+    """Retries on another replica if one cannot be reached; never after a response.
 
     A replica that went while it was working may have made, and logged, a prediction
     that nobody got: the next makes it once more.
@@ -28,7 +28,7 @@ class Retries(Settings):
     longest_request_seconds."""
 
     def contradictions(self) -> Iterator[Problem]:
-        """A wait for attempts that there are none of."""
+        """Report a timeout of attempts without retries."""
         if self.attempt_seconds and not self.attempts:
             yield Problem(
                 "attempt_seconds",
@@ -53,7 +53,7 @@ class Requests(Settings):
     """Retries of the gateway when a replica fails."""
 
     def contradictions(self) -> Iterator[Problem]:
-        """A request that no empty queue could take."""
+        """Report requests with more rows than the whole queue."""
         if self.max_request_rows > self.max_queue_rows:
             yield Problem(
                 "max_request_rows",
@@ -108,7 +108,7 @@ class PredictionLog(Settings):
 
     @property
     def refused_mib(self) -> int:
-        """What the sidecar sets aside because the sink refuses it for good."""
+        """Space for files that the sink rejects permanently."""
         return 2 * self.file_mib if self.is_shipped else 0
 
     @property
@@ -121,7 +121,7 @@ class PredictionLog(Settings):
         return self.total_mib + 3 * self.file_mib + self.refused_mib
 
     def contradictions(self) -> Iterator[Problem]:
-        """A file that would be deleted as soon as it is finished; a sink of nothing."""
+        """Report files that would be lost at once, and a sink without a log."""
         if self.sink and not self.enabled:
             yield Problem(
                 "sink",

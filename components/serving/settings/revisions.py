@@ -43,7 +43,7 @@ RevisionName = Annotated[str, AfterValidator(_name)]
 
 
 class Revision(Settings):
-    """One revision of the model: never changed, only weighed and at last removed.
+    """One revision of the model: immutable, except for its weight.
 
     What is left out is as the server has it.
     """
@@ -64,7 +64,7 @@ class Revision(Settings):
 
 
 def wrong_weights(revisions: Mapping[str, Revision]) -> Iterator[Problem]:
-    """Shares that leave requests over, or give more than there are."""
+    """Report weights that do not add up to 100."""
     for name, revision in revisions.items():
         if revision.weight is None:
             yield Problem(

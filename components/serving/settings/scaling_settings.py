@@ -19,7 +19,7 @@ PerReplica = Annotated[Decimal, Field(ge=0.001, le=1_048_576)]
 
 
 class Scaling(Settings):
-    """How many replicas, by which signal, and who may take some away."""
+    """Number of replicas, the scaling signal, and the limit on evictions."""
 
     min_replicas: Annotated[Whole, Field(ge=1, le=1000)] = 2
     """Minimum number of replicas."""
@@ -50,7 +50,7 @@ class Scaling(Settings):
     """Whether a single replica is accepted, so that each eviction is an outage."""
 
     def contradictions(self) -> Iterator[Problem]:
-        """Bounds the wrong way round, evictions that leave nobody, two signals."""
+        """Report reversed bounds, evictions of all replicas, and two signals."""
         if self.max_replicas < self.min_replicas:
             yield Problem(
                 "max_replicas",

@@ -1,4 +1,4 @@
-"""Who the pods of a model server are, to their cloud."""
+"""The cloud identity of a model server's pods."""
 
 from __future__ import annotations
 

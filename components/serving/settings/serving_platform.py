@@ -1,4 +1,4 @@
-"""What model servers find in their cluster: made by the platform stack, or brought."""
+"""The cluster's parts that model servers use: of the platform stack, or your own."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class ServingPlatform(Settings):
     """Namespace of the cluster's DNS."""
 
     def contradictions(self) -> Iterator[Problem]:
-        """Model servers among what the cluster itself runs, or what serves them."""
+        """Report models in a namespace of the cluster or the platform."""
         given = {
             self.gateway_namespace: "the gateway",
             self.monitoring_namespace: "the monitoring",

@@ -1,4 +1,4 @@
-"""Names and values of what an application is given: variables, Secrets, files."""
+"""Types of an application's variables, Secrets and files."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _file(text: str) -> str:
 VariableName = Annotated[str, AfterValidator(_variable)]
 """A variable's name as Kubernetes and Compose both take it."""
 VariableValue = Annotated[str, AfterValidator(_value)]
-"""Text that a program gets as it stands here."""
+"""Text that is passed to the program unchanged."""
 SecretKey = Annotated[str, AfterValidator(_key)]
 """A key of a Secret."""
 SecretName = Annotated[str, AfterValidator(_secret)]

@@ -62,7 +62,7 @@ class Route(Settings):
 
     @property
     def headers(self) -> dict[str, str]:
-        """What every answer says of the end of this API version."""
+        """Headers of every response that announce the end of this API version."""
         found = {}
         if self.deprecated:
             found["Deprecation"] = f"@{int(_midnight(self.deprecated).timestamp())}"
@@ -109,7 +109,7 @@ class Claim:
 
 
 def overlaps(claims: Iterable[Claim]) -> Iterator[Problem]:
-    """Two API versions on one path or one below the other, which would part it."""
+    """Report two API versions with the same path, or one below the other."""
     for earlier, later in _touching(list(claims)):
         first, second = earlier.route.prefix, later.route.prefix
         others = earlier.owner != later.owner
@@ -157,7 +157,7 @@ def _itself_and_above(prefix: str) -> Iterator[str]:
 
 
 def lost_successors(claims: Iterable[Claim]) -> Iterator[Problem]:
-    """Successors by path that nothing of the stack answers at."""
+    """Report successors whose path the stack does not serve."""
     found = list(claims)
     known = {claim.route.prefix for claim in found}
     for claim in found:
