@@ -1,4 +1,4 @@
-"""Connections of callers: so many and no more, and none that goes on for ever.
+"""Limits on the number and the duration of callers' connections.
 
 uvicorn's own bound, limit_concurrency, counts connections that never ask for anything,
 and refuses probes as well. Images get this folder beside their own program

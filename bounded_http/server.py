@@ -9,7 +9,7 @@ import uvicorn
 
 
 class Server(uvicorn.Server):
-    """Told to end by `should_exit` alone: signals are the program's."""
+    """Ends by `should_exit` only; the program itself handles signals."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -62,7 +62,7 @@ class Api:
         return self.ask("GET", path)
 
     def ask(self, method: str, path: str, body: Object | None = None) -> Object:
-        """The answer's JSON; ApiError for a status that is no success."""
+        """The answer's JSON; ApiError for a status that is not a success."""
         asked = f"{method} {path[:200]}"
         connection, response = self._send(method, path, body, REQUEST_SECONDS)
         try:

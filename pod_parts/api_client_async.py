@@ -51,7 +51,7 @@ class AsyncApi:
         return await self.ask("GET", path)
 
     async def ask(self, method: str, path: str, body: Object | None = None) -> Object:
-        """The answer's JSON; ApiError for a status that is no success."""
+        """The answer's JSON; ApiError for a status that is not a success."""
         asked = f"{method} {path[:200]}"
         try:
             headers = api_server.headers(self._agent, method, self._account)

@@ -33,7 +33,7 @@ class ExpiredError(ApiError):
 
 
 def refusal(asked: str, status: int, text: str) -> ApiError:
-    """The error of a status that is no success."""
+    """The error of a status that is not a success."""
     kind = ExpiredError if status == HTTPStatus.GONE else ApiError
     return kind(f"{asked}: {status} {text[:300]}", status)
 

@@ -1,4 +1,4 @@
-"""One JSON line for each thing worth saying."""
+"""A log of JSON lines."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ class Server(ThreadingTCPServer):
         self._slots.release()
 
     def handle_error(self, *_: object) -> None:
-        """A caller that closes its connection early is no fault; all else is logged."""
+        """Log errors, but not callers that close their connection early."""
         error = sys.exception()
         if not isinstance(error, OSError):
             log(f"a page could not be answered: {error!r}", level="error")

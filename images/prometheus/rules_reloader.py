@@ -158,7 +158,7 @@ def refused_alerts(refused: Mapping[str, str]) -> str:
             "alert": "RulesRefused",
             "expr": "vector(1)",
             "labels": {"severity": "warning", "file": name},
-            # Braces of the refused text are no template of Prometheus'.
+            # Braces of the refused text are not a template of Prometheus.
             "annotations": {
                 "summary": f"Rule file {name} is refused",
                 "description": re.sub(r"[{}]", "", said),

@@ -146,7 +146,7 @@ RATES = ("selection", "accuracy", "true_positive", "false_positive")
         # One person's decision would be the rate, or accuracy less the other rate.
         (classes(a=(300, 300), b=(200, 200), c=(1, 149)), {"a"}),
         (classes(a=(300, 300), b=(200, 200), c=(149, 1)), {"a"}),
-        # Those of c and d together are enough, and are not told apart.
+        # Those of c and d together are enough, and are not shown separately.
         (classes(a=(300, 300), c=(60, 149), d=(60, 149)), {"a"}),
         (classes(a=(300, 300), b=(0, 200)), {"a", "b"}),
     ],
@@ -196,7 +196,7 @@ def shown(audit: dict[str, Any]) -> dict[str, Any]:
         (groups(a=(900, 500), b=(300, 200), c=(99, 0)), {"a": 500}),
         # Two that have enough together need no third.
         (groups(a=(900, 500), b=(60, 60), c=(60, 60)), {"a": 500}),
-        # Nothing is known of labels where there are none, and that is no secret.
+        # Nothing is known of labels where there are none, and that is not secret.
         (groups(a=(900, 500), b=(200, 0)), {"a": 500, "b": 0}),
         (
             groups(a=(900, 500), b=(200, 5), c=(800, 400)),

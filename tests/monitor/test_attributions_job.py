@@ -205,7 +205,7 @@ def test_single_missing_values(tmp_path: Path) -> None:
     holes = {**of.features, "a": [None, *of.features["a"][1:]]}
     found = attributed(linear(tmp_path / "m"), replace(of, features=holes))
     assert by_name(found)["a"]["value"] > 0
-    with pytest.raises(UnfitError, match="feature a: a value is no FP32"):
+    with pytest.raises(UnfitError, match="feature a: a value is not FP32"):
         attributed(
             linear(tmp_path / "n"),
             replace(of, features={**of.features, "a": ["x"] * ROWS}),

@@ -131,7 +131,7 @@ def test_a_change_of_what_was_read_is_noticed(path: Path, how: str) -> None:
 
 
 def add_line(path: Path) -> None:
-    """Make the file longer; that the line is no entry matters only behind a break."""
+    """Make the file longer, by a line that matters only behind a break."""
     with path.open("ab") as file:
         file.write(b"{}\n")
 

@@ -152,11 +152,11 @@ FAULTS: dict[str, tuple[Handler, str]] = {
     ),
     "no JSON": (
         lambda _: httpx.Response(200, content=b"<p>hello</p>"),
-        "answers with something that is no JSON",
+        "answers with something that is not JSON",
     ),
     "deep JSON": (
         lambda _: httpx.Response(200, content=b"[" * 100_000),
-        "answers with something that is no JSON",
+        "answers with something that is not JSON",
     ),
     "other JSON": (
         lambda _: httpx.Response(200, json={"a": 1}),

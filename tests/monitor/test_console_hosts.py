@@ -92,6 +92,6 @@ def test_a_url_is_no_name() -> None:
         settings.read(MONITOR | {"MODEL_CONSOLE_NAMES": "https://a.example,b.example"})
     (problem,) = caught.value.problems
     assert problem == (
-        "MODEL_CONSOLE_NAMES='https://a.example,b.example': has what is no host name: "
-        "'https://a.example'; give names without scheme and port"
+        "MODEL_CONSOLE_NAMES='https://a.example,b.example': has an entry that is "
+        "not a host name: 'https://a.example'; give names without scheme and port"
     )

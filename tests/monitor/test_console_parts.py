@@ -49,7 +49,7 @@ def test_all_problems_are_reported_together() -> None:
     fix = "give scheme, host and port, http://model-monitor:9300"
     assert caught.value.problems == [
         f"{PREFIX}PROT: no such variable; remove it, or correct its name",
-        f"{PREFIX}MONITOR_URL: is no address of a web server; {fix}",
+        f"{PREFIX}MONITOR_URL: is not an address of a web server; {fix}",
         f"{PREFIX}ALERTMANAGER_URL: has a user, a query or a fragment; {fix}",
         f"{PREFIX}TIMEOUT_SECONDS='soon': is not a number; unset it or give one",
         f"{PREFIX}ANSWER_MIB='0': is out of range; give a number between 1 and 1024",
@@ -112,13 +112,13 @@ def test_answers_become_typed_values() -> None:
 @pytest.mark.parametrize(
     ("change", "place"),
     [
-        ({"answered": "1"}, "answer.answered is no int"),
-        ({"answered": True}, "answer.answered is no int"),
+        ({"answered": "1"}, "answer.answered is not of type int"),
+        ({"answered": True}, "answer.answered is not of type int"),
         ({"answered": 2**60}, "answer.answered is too large a number"),
         ({"coverage": float("nan")}, "answer.coverage is too large a number"),
         ({"metrics": {"f1": {"value": 1e200}}}, "answer.metrics.f1.value is too large"),
         ({"metrics": {"f1": {}}}, "answer.metrics.f1.value is missing"),
-        ({"judgements": [1]}, r"answer.judgements\[0\] is no dict"),
+        ({"judgements": [1]}, r"answer.judgements\[0\] is not of type dict"),
     ],
 )
 def test_another_form_is_reported_with_its_place(

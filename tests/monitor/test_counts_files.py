@@ -109,7 +109,7 @@ def test_other_bins_attributes_or_classes_count_anew(store: Store) -> None:
     ):
         assert len(compute(counts, plan)) == 2
         assert compute(counts, plan) == []
-    # What the reference counted is no part of the counts.
+    # What the reference counted is not part of the counts.
     more = Variable("age", edges=(0.0, 1.0), counts=(7,))
     plans = [
         Plan(Task.BINARY, reference=Reference(features=(it,))) for it in (age, more)

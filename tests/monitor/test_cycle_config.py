@@ -173,7 +173,7 @@ def test_every_problem_is_reported_at_once() -> None:
         "number"
     )
     name = (
-        "is no name of a model; write it as model.yaml does: at most 128 letters, "
+        "is not a name of a model; write it as model.yaml does: at most 128 letters, "
         "digits and . _ -, the first a letter or digit"
     )
     known = (
@@ -211,7 +211,7 @@ def test_every_problem_is_reported_at_once() -> None:
         f"models[1].reference=None: {reference}",
         "models[3]=3: is not an object; write { ... }",
         "models[3].name: is missing; give it",
-        "models: 'twice' stands there twice; keep one of them",
+        "models: 'twice' is listed twice; keep one of them",
     }
     assert len(problems) == len(set(problems))
 
@@ -239,8 +239,14 @@ def test_the_file_is_named_by_the_environment(tmp_path: Path) -> None:
         ("{", "cannot be read as JSON: "),
         ('{"store": 3}', "store=3: is not a text; write it in quotes"),
         ('{"buckets": "s3://a"}', "buckets='s3://a': is not a list of texts; write"),
-        ('{"buckets": ["logs/a"]}', "buckets=['logs/a']: is no address of a bucket's"),
-        ('{"buckets": ["s3://logs//a"]}', "buckets=['s3://logs//a']: is no address"),
+        (
+            '{"buckets": ["logs/a"]}',
+            "buckets=['logs/a']: is not an address of a bucket's",
+        ),
+        (
+            '{"buckets": ["s3://logs//a"]}',
+            "buckets=['s3://logs//a']: is not an address",
+        ),
         ("[]", "the file=[]: is not an object; write { ... }"),
     ],
 )

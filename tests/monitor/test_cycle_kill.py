@@ -106,7 +106,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(prepared: Path) -> tuple[dict[str, bytes], int, float]:
     """What a cycle makes that nobody kills, its steps and seconds."""
-    # What a first cycle reads once for the process is no step of those of children.
+    # What a first cycle reads once for the process is not a step of those of children.
     root = prepared.parent / "first"
     shutil.copytree(prepared, root)
     run(root)

@@ -365,7 +365,7 @@ def test_the_command_prints_the_report(
     other = json.dumps(asdict(replace(PLAN, model="n")))
     assert program.main(["experiment", other]) == 2
     assert program.main(["experiment", "{}"]) == 2
-    assert "no plan of an experiment" in capsys.readouterr().err
+    assert "not a plan of an experiment" in capsys.readouterr().err
 
 
 def test_a_plan_is_read_as_it_is_written() -> None:

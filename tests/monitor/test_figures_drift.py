@@ -131,7 +131,7 @@ def test_rows_without_a_usable_value_are_named(
     assert check in found[feature].persistent_checks
     (other,) = {"age", "kind"} - {feature}
     assert found[other].persistent_checks == ()
-    # A few of them are no violation.
+    # A few of them are not a violation.
     few = dict.fromkeys(others, 1)
     assert not drift([day(SAME, **{feature: few})] * 2)[feature].persistent_checks
 

@@ -209,7 +209,7 @@ def test_a_bad_record_of_a_csv_file(
     result = take(store, path)
     assert (result.accepted, result.refused) == (1, {reason: 1})
     assert result.bad_lines[0].line == 2
-    # "01" is no number of JSON, and so a text.
+    # "01" is not a number of JSON, and so a text.
     (row,) = rows(store.pending)
     assert (row["label"], row["label_number"]) == ("01", None)
 

@@ -310,11 +310,11 @@ GOOD = {
 @pytest.mark.parametrize(
     ("content", "error"),
     [
-        ("{", "the file: is no JSON"),
+        ("{", "the file: is not JSON"),
         ({}, "the file: has not just actor, arguments, files, id, kind, time"),
         (GOOD | {"id": "r2"}, "id='r2': is not the name of the file"),
         (GOOD | {"kind": "drop"}, "kind='drop': is not one of erase, backfill, import"),
-        (GOOD | {"time": "2026-11-29T12:00:00"}, "is no time with its zone"),
+        (GOOD | {"time": "2026-11-29T12:00:00"}, "is not a time with its zone"),
         (GOOD | {"files": ["/etc/passwd"]}, "is not a list of 0 to 0 paths"),
         (GOOD | {"arguments": {"value": MEMBER}}, "are not just field, value, value"),
         (GOOD | {"kind": "backfill", "files": ["a"]}, "are not just model, mapping"),

@@ -223,7 +223,7 @@ def test_a_damaged_journal_stops_its_own_request_alone(
         assert Inbox(store).answer(good)
     answer = Inbox(store).answer(bad)
     assert answer
-    assert "journal.jsonl:1: is no step of a journal" in answer.errors[0]
+    assert "journal.jsonl:1: is not a step of a journal" in answer.errors[0]
     assert [it["complete"] for it in erased(store)] == [False]
     assert not Inbox(store).waiting()
 

@@ -279,9 +279,9 @@ def test_without_a_webhook_nothing_is_sent(store: Store) -> None:
         ("http:///path", "names no host"),
         ("https://user:x@host/", "has a user or a fragment"),
         ("http://host/#top", "has a user or a fragment"),
-        ("http://host:port/", "is no URL"),
+        ("http://host:port/", "is not a URL"),
         ("http://host/a b", "has a space"),
-        (7, "is no text"),
+        (7, "is not text"),
     ],
 )
 def test_what_is_no_address(value: object, reason: str) -> None:

@@ -34,7 +34,7 @@ WRONG = {
     "two tensors": (
         {"inputs": tensor()["inputs"] * 2},
         "inputs[1].name",
-        '"X" stands twice',
+        '"X" is given twice',
     ),
     "foreign second tensor": (
         {"inputs": [*tensor()["inputs"], {"name": "Y"}]},

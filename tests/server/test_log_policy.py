@@ -291,12 +291,12 @@ WRONG: dict[str, tuple[Any, list[str]]] = {
             "protected": ["ids", "sex", "pay"],
         },
         [
-            "log.keep: 'age' stands there twice; remove one",
+            "log.keep: 'age' is listed twice; remove one",
             "log.bucket: 'age' stands in log.keep too; leave it in one",
-            "log.keep: 'ago' is no feature of the model; did you mean 'age'?",
-            "log.hash: 'zip code' is no feature of the model; it has age, 50%, pay",
+            "log.keep: 'ago' is not a feature of the model; did you mean 'age'?",
+            "log.hash: 'zip code' is not a feature of the model; it has age, 50%, pay",
             "log.protected: 'ids' has free dimensions and so a list of values",
-            "log.protected: 'sex' is no feature of the model",
+            "log.protected: 'sex' is not a feature of the model",
             "log.bucket: 'word' is BYTES, which has no buckets",
             "log.bucket: 'flag' is BOOL, which has no buckets",
         ],
@@ -321,7 +321,7 @@ def test_what_is_wrong_is_reported_together(
     ("inputs", "name", "words"),
     [
         (["a", "b"], "b", "'b' is a feature of the inputs a and b"),
-        (["a", "b"], "a", "'a' is no feature of the model"),
+        (["a", "b"], "a", "'a' is not a feature of the model"),
     ],
 )
 def test_a_name_of_two_inputs_says_nothing(
@@ -337,7 +337,7 @@ def test_a_key_that_stands_twice_is_refused(tmp_path: Path) -> None:
     file = manifest_file(tmp_path, {"bucket": {"age": 10}})
     text = file.read_text().replace("    age: 10\n", "    age: 10\n    age: 1\n")
     file.write_text(text)
-    with pytest.raises(ModelError, match="the key 'age' stands twice"):
+    with pytest.raises(ModelError, match="the key 'age' appears twice"):
         read_manifest(file)
 
 

@@ -184,7 +184,7 @@ WRONG: list[tuple[str, Any, int, str]] = [
         "texts",
         {"inputs": {"word": [{"b65": "/w=="}], "ids": [[1]]}},
         400,
-        "inputs.word: an object is no text, nor one in b64",
+        "inputs.word: an object is not text, nor one in b64",
     ),
     (
         "texts",

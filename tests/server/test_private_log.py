@@ -59,7 +59,7 @@ LOG = {
 def write_planted(folder: Path) -> None:
     """Write a model that looks an id up and reads a text as a number.
 
-    So it refuses ids beyond its table and raises at a text that is no number, both in
+    So it refuses ids beyond its table and raises at text that is not a number, both in
     words of onnxruntime. Its decision depends on the id alone.
     """
     write_model(

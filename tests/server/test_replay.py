@@ -73,7 +73,7 @@ def test_the_new_revision_answers_the_logs_requests(
     assert found["requests"] == ROWS / 2
     assert wrong.exit_code == 1
     assert "unknown_revision" in wrong.output
-    # What was asked again is no traffic of the new revision.
+    # What was asked again is not traffic of the new revision.
     copies = records(own)
     assert len(copies) == ROWS
     assert {it["arm"] for it in copies} == {"shadow"}

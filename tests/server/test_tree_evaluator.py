@@ -216,7 +216,7 @@ def test_other_models_are_left_to_onnxruntime(tmp_path: Path) -> None:
         export(tmp_path / "a", LogisticRegression().fit(ROWS, LABELS), WIDTH)
     )
     assert model.evaluator == "onnxruntime"
-    assert "no single tree ensemble" in why
+    assert "not a single tree ensemble" in why
 
 
 def test_tables_that_would_be_too_large(

@@ -120,7 +120,7 @@ def test_a_refused_offer_is_refused_once(app: ModelServer) -> None:
 
 
 def test_connect_is_refused(app: ModelServer) -> None:
-    """A tunnel is no offer that can be passed over: what follows is not HTTP."""
+    """A tunnel is not an offer that can be passed over: what follows is not HTTP."""
     inner = message(7, "", "length")
     found = answers(app, b"CONNECT a:80 HTTP/1.1\r\nhost: a\r\n\r\n" + inner, 10**6)
     assert len(found) == 1

@@ -118,5 +118,5 @@ def test_what_is_no_entry_is_reported(
     file = tmp_path / "entry.json"
     file.write_text(text)
     assert explain.main([str(file)]) == 2
-    assert "is no ledger entry" in capsys.readouterr().err
+    assert "is not a ledger entry" in capsys.readouterr().err
     assert explain.main([]) == 2

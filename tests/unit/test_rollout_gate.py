@@ -102,7 +102,7 @@ def test_shared_incidents_are_nobodys_fault() -> None:
 def test_the_fast_lane_needs_evidence_and_size() -> None:
     one = interval(1000, 40, 9000, 18)
     assert judge(ERRORS, one).call is Call.ROLLBACK
-    # The same evidence in a million requests is no harm that anybody feels.
+    # The same evidence in a million requests is not harm that anybody feels.
     small = interval(100_000, 140, 900_000, 180)
     found = judge(ERRORS, small)
     assert found.evidence > 1e6

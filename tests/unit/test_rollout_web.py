@@ -51,7 +51,7 @@ def served(watched: Mapping[str, Watched]) -> Iterator[int]:
 
 def test_bounds_that_are_infinite_are_texts() -> None:
     def no_number(name: str) -> Any:
-        raise AssertionError(f"{name} is no JSON")
+        raise AssertionError(f"{name} is not JSON")
 
     counts = {"errors": LITTLE}
     facts = Facts(100, 0, 0, step=0, weight=5, ready=Ready(9, 9), counts=counts)

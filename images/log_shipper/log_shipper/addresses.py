@@ -52,7 +52,7 @@ Address = FolderAddress | HttpAddress | S3Address
 
 
 class AddressError(ValueError):
-    """A text is no address of a sink."""
+    """A text is not an address of a sink."""
 
     def __init__(self, reason: str, fix: str) -> None:
         super().__init__(reason)
@@ -68,12 +68,12 @@ def parse(text: str) -> Address:
         return _http(text)
     if kind == "s3":
         return _s3(rest)
-    reason = f"{kind!r} is no kind of sink" if colon else "names no kind of sink"
+    reason = f"{kind!r} is not a kind of sink" if colon else "names no kind of sink"
     raise AddressError(reason if text else "is not set", f"set it to {KINDS}")
 
 
 def without_password(text: str) -> str:
-    """Return a text to show: what stands before an @ in it may be a password."""
+    """Return a text for messages, without what may be a password before an @."""
     before, at, after = text.rpartition("@")
     return f"{before.partition(':')[0]}:***@{after}" if at else text
 
@@ -81,7 +81,7 @@ def without_password(text: str) -> str:
 def _folder(rest: str) -> FolderAddress:
     path = Path(rest)
     if not path.is_absolute() or "\0" in rest:
-        raise AddressError("is no absolute path", "give one, as in folder:/store")
+        raise AddressError("is not an absolute path", "give one, as in folder:/store")
     return FolderAddress(path)
 
 
@@ -90,7 +90,7 @@ def _http(text: str) -> HttpAddress:
         url = urlsplit(text)
         host, port = url.hostname, url.port
     except ValueError as error:
-        raise AddressError(f"is no URL: {error}", f"give {KINDS}") from None
+        raise AddressError(f"is not a URL: {error}", f"give {KINDS}") from None
     if not host or not _HOST.fullmatch(host):
         raise AddressError("names no host", "give one, as in http://monitor:8080")
     if url.username is not None or url.password is not None:

@@ -7,7 +7,7 @@ import random
 import time
 
 LONGEST_RETRY_AFTER_SECONDS = 3600.0
-"""A sink that asks for more is asked again all the same."""
+"""Longest wait, even if the sink asks for more."""
 
 
 class Backoff:

@@ -112,7 +112,7 @@ class FinishedFile:
 
     def _measure(self) -> None:
         if not stat.S_ISREG(self._stat.st_mode):
-            raise FileTroubleError("is no regular file")
+            raise FileTroubleError("is not a regular file")
         content, compressed = hashlib.sha256(), hashlib.sha256()
         reader = CompressedReader(self._read, seen=content.update)
         while piece := reader.read(READ_BYTES):

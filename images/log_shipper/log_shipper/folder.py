@@ -21,7 +21,7 @@ FRESH_SECONDS = 1.0
 """A folder that changed so shortly before a look may have changed after it without a
 later time: file systems keep times in ticks, of 4 to 10 ms on Linux."""
 LONGEST_SECONDS = 30.0
-"""A look is taken after so long in any case: a clock or a file system may be odd."""
+"""Longest time between two looks: clocks and file systems may misbehave."""
 
 
 @dataclass(frozen=True, order=True)

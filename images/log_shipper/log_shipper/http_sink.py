@@ -19,7 +19,8 @@ from log_shipper.finished_file import READ_BYTES, FinishedFile
 from log_shipper.sink import Refusal, RefusedError, Retry, UnavailableError
 
 LONGEST_ATTEMPT_SECONDS = 600.0
-"""A sink that takes a byte now and then never exceeds the timeout; this it does."""
+"""Time limit of a whole file: a very slow sink never exceeds the timeout of one
+read."""
 SEND_BUFFER_BYTES = 256 << 10
 """Size of the kernel's send buffer. By default it takes MBs, and the wait for the
 response would include the time in which a slow sink reads them."""
@@ -32,8 +33,8 @@ REFUSED: Mapping[int, Refusal] = {
     HTTPStatus.CONFLICT: Refusal.CONFLICT,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: Refusal.TOO_LARGE,
 }
-"""Answers to this very file. Any other may come from a wrong address or a proxy, and
-would set every file aside: the file is sent again."""
+"""Statuses that are about this file. Any other may come from a wrong address or a
+proxy, and would set every file aside: the file is sent again."""
 RETRIED: Mapping[int, Retry] = {
     HTTPStatus.UNAUTHORIZED: Retry.UNAUTHORIZED,
     HTTPStatus.FORBIDDEN: Retry.UNAUTHORIZED,

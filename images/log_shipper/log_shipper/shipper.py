@@ -22,9 +22,9 @@ NAMES_SHOWN = 100
 class Shipper:
     """Sends one file at a time, in a thread of its own.
 
-    The folder is asked for its time once a second, where inotify would tell of each
-    change. That needs no library and works on every file system. Jitter keeps the pods
-    of a node from doing so at one moment.
+    The folder's time is read once a second. Unlike inotify, this needs no library and
+    works on every file system. Jitter keeps the pods of a node from doing so at one
+    moment.
     """
 
     def __init__(self, settings: Settings, sink: Sink) -> None:

@@ -1,9 +1,8 @@
 """Probes and metrics.
 
-GET /healthz   200 while the process runs; it ends when its work cannot go on
-GET /readyz    200 once the folder was read; a sink that fails changes nothing, because
-               a model's pod must not leave its Service for the sake of its log
-GET /metrics   Prometheus text
+GET /healthz   200 while the process runs; it ends when its work cannot go on GET
+/readyz    200 once the folder was read; a sink that fails changes nothing, because a
+model's pod must not leave its Service because of its log GET /metrics   Prometheus text
 """
 
 from __future__ import annotations

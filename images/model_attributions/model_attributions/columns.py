@@ -75,7 +75,7 @@ class Inputs:
             self._arrays[place.position][:, place.column] = column
         except (OverflowError, TypeError, ValueError) as error:
             raise UnfitError(
-                f"feature {place.feature}: a value is no {tensor.datatype}: {error}"
+                f"feature {place.feature}: a value is not {tensor.datatype}: {error}"
             ) from None
 
     def buffers(

@@ -1,4 +1,4 @@
-"""One model: the days that wait, each sampled, attributed and handed over."""
+"""One model: its pending days, each sampled, attributed and sent to the monitor."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ logger = logging.getLogger("model_attributions")
 
 SCHEMA = 1
 BATCH_ROWS = 1024
-"""Given to the model at once, which bounds its memory."""
+"""Rows of one run, which limit the model's memory."""
 LEAST_ROWS = 100
 """Minimum rows of a sample: standard errors of fewer are not reliable."""
 LEAST_LABELLED = 100
@@ -114,7 +114,7 @@ def _feature(
     outcome = estimate(np.array([it.outcome for it in changes]), order)
     loss = estimate(np.array([it.loss for it in changes]), order) if has_loss else None
     if outcome is None:
-        raise DayError(f"feature {place.feature}: the model's answers are no numbers")
+        raise DayError(f"feature {place.feature}: the model's answers are not numbers")
     return {
         "feature": place.feature,
         "value": outcome.value,

@@ -23,7 +23,7 @@ class MonitorError(Exception):
 
 @dataclass(frozen=True)
 class Work:
-    """Days to attribute, and what of the model the figures depend on."""
+    """Days to attribute, and the model's properties that attributions depend on."""
 
     days: Sequence[str]
     task: str
@@ -43,7 +43,7 @@ class Sample:
 
 
 class Monitor:
-    """Asks again when the monitor is not there, a few times."""
+    """A client that retries a few times if the monitor cannot be reached."""
 
     def __init__(
         self, address: str, token: str, pause: Callable[[float], object] = time.sleep

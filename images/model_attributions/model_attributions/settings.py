@@ -102,7 +102,7 @@ def _monitor(raw: dict[str, Any], problems: list[str]) -> str:
     value = _text(raw, "monitor", problems)
     parts = urlsplit(value)
     if value and (parts.scheme != "http" or not parts.hostname or parts.path):
-        problems.append(f"monitor={value!r}: is no address; write http://HOST:PORT")
+        problems.append(f"monitor={value!r}: is not an address; write http://HOST:PORT")
     return value
 
 

@@ -1,4 +1,4 @@
-"""Connections of readers: so many and no more, and none that goes on for ever.
+"""Limits on the number and the duration of readers' connections.
 
 The port of probes and metrics is not bounded here: the network policy admits
 Prometheus' namespace and the node alone.

@@ -55,7 +55,7 @@ class ExperimentPage:
 
 
 def page(experiment: Experiment, answer: object) -> ExperimentPage:
-    """`answer`: what the monitor answered; what is no report is as if it had none."""
+    """`answer`: the monitor's answer; anything but a report counts as no report."""
     found = answer if isinstance(answer, ReportAnswer) else None
     metrics: tuple[MetricView, ...] = ()
     if found and found.report:

@@ -190,7 +190,7 @@ class Attributions:
 
 @dataclass(frozen=True)
 class Revision:
-    """All figures of one revision."""
+    """All results of one revision."""
 
     revision: str
     is_approved: bool
@@ -223,7 +223,7 @@ class Results:
 
 @dataclass(frozen=True)
 class ModelAnswer:
-    """The answer about one model; null before its first figures."""
+    """The answer about one model; null before its first results."""
 
     model: str
     results: Results | None
@@ -268,7 +268,7 @@ class ResultsSummary:
 
 @dataclass(frozen=True)
 class ModelSummary:
-    """A model of the monitor's configuration; null before its first figures."""
+    """A model of the monitor's configuration; null before its first results."""
 
     model: str
     task: str

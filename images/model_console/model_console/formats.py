@@ -68,7 +68,7 @@ def moment(text: str | None) -> str:
 
 
 def date_of(seconds: int | None) -> str | None:
-    """Return Unix seconds as a time of RFC 3339; None for what is no date."""
+    """Return Unix seconds as a time of RFC 3339; None for what is not a date."""
     if seconds is None or not 0 <= seconds <= LATEST:
         return None
     return dt.datetime.fromtimestamp(seconds, dt.UTC).isoformat()

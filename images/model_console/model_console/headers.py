@@ -21,7 +21,7 @@ HEADERS = {
 
 
 class SecurityHeaders:
-    """Adds them outside of everything else, so that no error page is without."""
+    """The outermost application, so that error pages have the headers too."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

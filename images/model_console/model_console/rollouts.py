@@ -93,7 +93,7 @@ class Decided:
 
 @dataclass(frozen=True)
 class Point:
-    """A gate's figures after some intervals; null where a bound is not known."""
+    """A gate's values after some intervals; null where a bound is not known."""
 
     end: int
     intervals: int

@@ -120,7 +120,9 @@ class _Reading:
         """Return host names in lower case; none if one is wrong."""
         found = [it.strip().lower() for it in self.text(name).split(",") if it.strip()]
         if wrong := [it for it in found if not NAME.fullmatch(it)]:
-            reason = f"has what is no host name: {', '.join(map(repr, wrong))}"
+            reason = (
+                f"has an entry that is not a host name: {', '.join(map(repr, wrong))}"
+            )
             self.wrong(name, reason, "give names without scheme and port")
             return ()
         return tuple(found)
@@ -140,7 +142,7 @@ class _Reading:
         except ValueError:
             is_right = False
         if not is_right:
-            self.wrong(name, "is no address of a web server", fix)
+            self.wrong(name, "is not an address of a web server", fix)
         elif parts.username or parts.password or parts.query or parts.fragment:
             self.wrong(name, "has a user, a query or a fragment", fix)
         return text

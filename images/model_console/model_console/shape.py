@@ -72,7 +72,7 @@ def _scalar(kind: Any, raw: object, path: str) -> Any:
         return raw
     if kind is float:
         if isinstance(raw, bool) or not isinstance(raw, int | float):
-            raise FormError(f"{path} is no number")
+            raise FormError(f"{path} is not a number")
         if not abs(raw) <= LARGEST:  # NaN neither
             raise FormError(f"{path} is too large a number")
         return 0.0 if abs(raw) < SMALLEST else float(raw)
@@ -89,5 +89,5 @@ def clean(text: str) -> str:
 
 def _a(kind: Any, raw: object, path: str) -> Any:
     if type(raw) is not kind:
-        raise FormError(f"{path} is no {kind.__name__}")
+        raise FormError(f"{path} is not of type {kind.__name__}")
     return raw

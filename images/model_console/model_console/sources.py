@@ -1,4 +1,4 @@
-"""The answers of monitor, Alertmanager and rollout controller, in time, or why not."""
+"""Answers of monitor, Alertmanager and rollout controller, or why there are none."""
 
 from __future__ import annotations
 
@@ -186,4 +186,4 @@ def _parsed(body: bytes) -> Any:
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
-        raise _TroubleError("answers with something that is no JSON") from None
+        raise _TroubleError("answers with something that is not JSON") from None

@@ -71,7 +71,7 @@ class Drift:
     needed: int = 2
     of: int = 3
     features: int = 50
-    """Features with a figure of their own, the first ones of the reference; the others
+    """Features with metrics of their own, the first ones of the reference; the others
     are shown as one."""
 
 
@@ -209,7 +209,7 @@ def parse(raw: object, problems: list[str]) -> Config:
     models = tuple(_model(fields) for fields in top.objects("models"))
     names = [model.name for model in models if model.name]
     problems += [
-        f"models: {name!r} stands there twice; keep one of them"
+        f"models: {name!r} is listed twice; keep one of them"
         for name in sorted({name for name in names if names.count(name) > 1})
     ]
     clock = top.choice("clock", ("wall", "event"), default.clock)
@@ -331,8 +331,8 @@ def _model(fields: Fields) -> Model:
 def _name(value: object) -> str:
     if not isinstance(value, str) or not NAME.fullmatch(value):
         raise WrongError(
-            "is no name of a model; write it as model.yaml does: at most 128 letters, "
-            "digits and . _ -, the first a letter or digit"
+            "is not a name of a model; write it as model.yaml does: at most 128 "
+            "letters, digits and . _ -, the first a letter or digit"
         )
     return value
 

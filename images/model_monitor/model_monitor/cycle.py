@@ -1,4 +1,4 @@
-"""One pass: landed files, labels, counts of the days that changed, figures, results.
+"""One pass: landed files, labels, counts of the days that changed, results.
 
 Whatever ends a pass, the next one goes on from the files that it left: see
 `counts.cohort_counts`.
@@ -300,7 +300,7 @@ class Cycle:
         }
         problems = result.problems.get(model.name, [])
         path = self._store.results / f"{model.name}.json"
-        # Figures change with the counts, and with the day: what is due, what is recent.
+        # Results change with the counts, and with the day: what is due, what is recent.
         attributed = self._attributions.mark(model)
         mark = (own, reference, result.now.date(), problems, attributed)
         if self._written.get(model.name) == mark and path.exists():

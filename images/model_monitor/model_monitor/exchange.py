@@ -1,4 +1,4 @@
-"""One HTTP exchange with another program that cannot hold the cycle up."""
+"""One HTTP exchange with another program, of bounded duration."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Patience:
     """Timeouts, in seconds."""
 
     silence: float = 5.0
-    """For which the other side may say nothing."""
+    """Longest pause of the other side."""
     whole: float = 10.0
     """Timeout of the whole exchange: a server that sends a byte now and then cannot
     delay the cycle any longer."""
@@ -103,12 +103,12 @@ def address(value: object) -> Address:
     """Return the parts of a URL; raise WrongError."""
     fix = "write http://HOST or https://HOST, with :PORT and /PATH as needed"
     if not isinstance(value, str):
-        raise WrongError(f"is no text; {fix}")
+        raise WrongError(f"is not text; {fix}")
     try:
         parts = urlsplit(value)
         port = parts.port
     except ValueError as error:
-        raise WrongError(f"is no URL ({error}); {fix}") from None
+        raise WrongError(f"is not a URL ({error}); {fix}") from None
     if parts.scheme not in {"http", "https"}:
         raise WrongError(f"has not the scheme http or https; {fix}")
     if not parts.hostname or not _HOST.fullmatch(parts.hostname):

@@ -241,7 +241,7 @@ def _has(path: Path, identity: str) -> bool:
 
 
 def _id(line: bytes) -> Any:
-    """Return the id of a line; None of one that is no record."""
+    """Return the id of a line; None of one that is not a record."""
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):

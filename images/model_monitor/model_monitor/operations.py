@@ -138,7 +138,7 @@ def _here(settings: Config, store: Store, request: Request) -> Answer:
     if request.kind is not Kind.IMPORT_LABELS and outcome.is_done:
         try:
             passed = cycle.run().passed
-        except Exception as error:  # noqa: BLE001, what was done must be told
+        except Exception as error:  # noqa: BLE001, what was done must be reported
             passed = Passed.failed(error)
     return answer_of(store, request, outcome, passed)
 

@@ -66,7 +66,7 @@ class LabelsAlone:
 
 
 class _Server(uvicorn.Server):
-    """Told to end by this program alone: signals are not the server's."""
+    """Ends by `should_exit` only; this program itself handles signals."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

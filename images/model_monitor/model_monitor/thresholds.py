@@ -1,4 +1,4 @@
-"""The audit chain's account of every model's limits: an entry whenever they changed."""
+"""Records every model's limits in the audit chain: an entry whenever they change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m model_server`: read the environment, serve until told to stop."""
+"""`python -m model_server`: read the environment, serve until a signal."""
 
 from __future__ import annotations
 

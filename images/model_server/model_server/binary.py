@@ -64,7 +64,7 @@ class RawReader:
                     f"{', '.join(self._inputs)}",
                 )
             if given.name in buffers:
-                raise invalid(f"{path}.name", f"{shown(given.name)} stands twice")
+                raise invalid(f"{path}.name", f"{shown(given.name)} is given twice")
             rows, packed = reader.read_raw(
                 given.name, given.datatype, list(given.shape), given.data, path
             )
@@ -93,7 +93,7 @@ class RawReader:
                     f"{', '.join(self._outputs)}",
                 )
             if index in found:
-                raise invalid(path, f"{shown(name)} stands twice")
+                raise invalid(path, f"{shown(name)} is given twice")
             found.append(index)
         return tuple(found) or None
 

@@ -1,4 +1,4 @@
-"""`python -m model_server.check FOLDER`: what a server would say of it, without one.
+"""`python -m model_server.check FOLDER`: a server's checks of it, without a server.
 
 FOLDER is a model folder or holds some. Each model is loaded, warmed up, examined and
 compared with its examples as a server does it at its start; nothing listens.

@@ -343,7 +343,7 @@ def _unfit_unit(config: Config) -> list[str]:
     header = config.prediction_log_unit_header
     name = f"{PREFIX}PREDICTION_LOG_UNIT_HEADER={header!r}"
     if header and not HEADER.fullmatch(header):
-        return [f"{name}: is no name of a header in lower case; give one"]
+        return [f"{name}: is not a name of a header in lower case; give one"]
     if header and config.prediction_log_hash_key_file is None:
         variable = f"{PREFIX}PREDICTION_LOG_HASH_KEY_FILE"
         return [f"{name}: there is no key to hash its values with; set {variable}"]

@@ -119,14 +119,14 @@ class Endpoint:
     def predicting(self) -> Endpoint:
         """Return the same endpoint for requests of TensorFlow Serving's REST.
 
-        Raises 404 where the model has none: it is no SavedModel.
+        Raises 404 where the model has none: it is not a SavedModel.
         """
         if self.predict_reader is None:
             raise RequestError(
                 404,
                 "not_found",
-                f"{self.manifest.name} {self.manifest.version} is no SavedModel; its "
-                f"path is {self.path}/infer",
+                f"{self.manifest.name} {self.manifest.version} is not a SavedModel; "
+                f"its path is {self.path}/infer",
             )
         same = copy.copy(self)
         same.reader = self.predict_reader

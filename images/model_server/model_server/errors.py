@@ -94,7 +94,7 @@ def overloaded(what: str, retry_after_seconds: float = 1.0) -> RequestError:
 
 
 def deadline_exceeded() -> RequestError:
-    """Return the error of a request that waited until its client wanted it no more."""
+    """Return the error of a request whose deadline passed while it waited."""
     return RequestError(
         504,
         "deadline_exceeded",

@@ -1,7 +1,7 @@
 """examples.json of a model folder: rows and what the original model answers to them.
 
-An exporter may lose a part of a model in silence. Whoever has the original writes down
-some of its answers, and a server that would answer otherwise does not become ready.
+An exporter may silently lose a part of a model. The file has some answers of the
+original, and a server with other answers does not become ready.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Examples:
 def read_examples(folder: Path, manifest: Manifest) -> Examples | None:
     """Return a folder's examples; None if it has none.
 
-    Raises `ModelFolderError` if they are no examples of this model.
+    Raises `ModelFolderError` if they are not examples of this model.
     """
     file = folder / FILE
     try:

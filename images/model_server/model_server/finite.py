@@ -1,4 +1,4 @@
-"""Answers whose values a request may not have: not finite, and NaN where not set."""
+"""Checks of answers: infinite values, and NaN where it is not allowed."""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ class GrpcCall(Stream):
         return value.decode("latin-1") if value else ""
 
     def deadline(self) -> float | None:
-        """Return the end of the client's patience, in seconds of `time.monotonic`."""
+        """Return the client's deadline, in seconds of `time.monotonic`."""
         text = self.head.fields.get(b"grpc-timeout")
         if text is None:
             return None
@@ -253,7 +253,7 @@ class GrpcCall(Stream):
         )
 
     def _refuse_http(self, status: bytes) -> None:
-        """Answer what is no gRPC call at all (`:status` is 8 in the static table)."""
+        """Answer a request that is not gRPC (`:status` is 8 in the static table)."""
         block = (
             b"\x08" + bytes((len(status),)) + status + literal(b"content-length", b"0")
         )

@@ -17,12 +17,12 @@ Response = message("HealthCheckResponse", HEALTH)
 
 
 class Health:
-    """Tells of the server as a whole, of the inference service and of each model."""
+    """Health of the server as a whole, of the inference service and of each model."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._watched: dict[GrpcCall, tuple[str, int]] = {}
-        """What each watcher asked about, and the status that it was told last."""
+        """What each watcher asked about, and the last status that it got."""
 
     def status(self, name: str) -> int:
         """Return the status of a name: empty for the server, else as it is called."""
@@ -54,7 +54,7 @@ class Health:
         call.tell(_response(status), is_first=True)
 
     def update(self) -> None:
-        """Tell those who watch what has changed; call now and then."""
+        """Send changes to the watchers; call now and then."""
         service = self._service
         is_over = service.is_draining and not service.is_ready
         for call, (name, last) in list(self._watched.items()):

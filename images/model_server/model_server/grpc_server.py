@@ -90,8 +90,8 @@ class GrpcServer:
     async def stop(self, seconds: float) -> None:
         """Take no more calls; cut off those that have not ended after the seconds.
 
-        Who has connected before is served: it is told to leave, and what it has sent
-        until it heard so is answered.
+        Earlier connections get GOAWAY, and requests that they sent before receiving it
+        are answered.
         """
         end = time.monotonic() + seconds
         if seconds:

@@ -1,4 +1,4 @@
-"""The key that features are hashed with in the prediction log."""
+"""The key of the hashes of features in the prediction log."""
 
 from __future__ import annotations
 

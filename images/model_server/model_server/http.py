@@ -23,7 +23,7 @@ JSON_TYPES = frozenset({b"", b"application/json", b"application/json; charset=ut
 
 
 def check_head(version: str, headers: Headers) -> None:
-    """Raise where a head leaves open who is meant, or where the request ends.
+    """Raise if a head is ambiguous about its host or its length.
 
     Names are in lower case. RFC 9112, sections 2.3, 3.2 and 6.1.
     """
@@ -73,7 +73,7 @@ def request_id_of(fields: Fields) -> str:
 
 
 def deadline_of(fields: Fields, started_at: float) -> float:
-    """Return the end of a request's own patience, in seconds as `started_at` is."""
+    """Return the deadline that a request sets itself, in seconds as `started_at` is."""
     value = fields[b"x-request-timeout-ms"]
     if not value.isdigit() or len(value) > MAX_DIGITS or not int(value):
         raise RequestError(

@@ -87,10 +87,10 @@ class Http2Connection(Http2Receiving, asyncio.Protocol):
     # The end
 
     def leave(self) -> None:
-        """Tell the client to open no more streams; what it has sent is answered.
+        """Send GOAWAY: the client opens no more streams, and earlier ones are answered.
 
-        It is told twice: what it sent before it heard of it has come when its answer
-        to a ping has (RFC 9113, section 6.8).
+        There are two frames: once the client has answered a ping between them, all that
+        it sent before the first has arrived (RFC 9113, section 6.8).
         """
         if not (self._asked_to_leave_at or self._is_closing):
             self._asked_to_leave_at = self._loop.time()
@@ -158,7 +158,7 @@ class Http2Connection(Http2Receiving, asyncio.Protocol):
         self._check_life(now)
 
     def _check_life(self, now: float) -> None:
-        """Ping a silent client; close what is idle or was told to end."""
+        """Ping a silent client; close it if it is idle or was asked to leave."""
         limits = self.limits
         if self._asked_to_leave_at:
             if now - self._asked_to_leave_at > limits.settle_seconds:

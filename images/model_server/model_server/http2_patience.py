@@ -1,4 +1,4 @@
-"""How much useless work a client of an HTTP/2 connection may make, and how many pings.
+"""Limits on a client's useless frames and pings on an HTTP/2 connection.
 
 Streams opened and reset at once (CVE-2023-44487), settings to acknowledge, frames that
 carry nothing: each takes from an allowance that time and answered requests refill. So

@@ -212,7 +212,7 @@ class Http2Receiving(Http2Sending):
             self._take_trailers(flags, identifier)
             return
         if self._is_leaving:
-            return  # it is told by GOAWAY that we have not begun it
+            return  # GOAWAY says that we have not begun it
         self._last_stream = identifier
         stream = self._opened(self, identifier, head)
         self._streams[identifier] = stream

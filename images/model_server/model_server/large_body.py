@@ -192,7 +192,7 @@ class LargeBody:
         return cut.stop + byte - cut.after
 
     def _restored(self, document: Any) -> Any:
-        """Put lists where their texts stand; those that are no data become short."""
+        """Put lists where their texts stand; those that are not data become short."""
         if isinstance(document, str):
             return self._lists[0].stub()
         tensors = set(map(id, _tensors(document)))

@@ -23,7 +23,7 @@ class Levels:
         self._open = [0] * depths
         self._wrong: list[set[int]] = [set() for _ in shape]
         self._not_lists = depths
-        """The first depth at which a value is no list."""
+        """The first depth at which a value is not a list."""
 
     @property
     def size(self) -> int:

@@ -19,7 +19,7 @@ def log_loaded(
     manifest, run = endpoint.manifest, item.run_time
     if item.doubt:
         logger.warning(
-            "each request of this model runs by itself, since it could not be told "
+            "each request of this model runs by itself, since it is unknown "
             "whether rows may share a run: %s",
             item.doubt,
             extra={"model": manifest.name, "version": manifest.version},

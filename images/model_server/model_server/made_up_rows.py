@@ -1,7 +1,7 @@
 """Rows made up for a model of which nothing but the inputs' datatypes is known.
 
 Two kinds: calm ones as most features are, and loud ones, a thousand times larger. One
-loud row is what gives a model away whose scale is taken over the whole batch.
+loud row reveals a model that scales values over the whole batch.
 """
 
 from __future__ import annotations

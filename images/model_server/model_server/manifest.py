@@ -86,7 +86,7 @@ def read_manifest(file: Path) -> Manifest:
 
 
 class _UniqueKeys(yaml.SafeLoader):
-    """Refuses a key that stands twice: of two widths or two lists one would win."""
+    """Rejects a duplicate key: of two widths or two lists, one would be ignored."""
 
     def construct_mapping(
         self, node: yaml.MappingNode, deep: bool = False
@@ -95,7 +95,7 @@ class _UniqueKeys(yaml.SafeLoader):
         for key in keys:
             if keys.count(key) > 1:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {key!r} stands twice", node.start_mark
+                    None, None, f"the key {key!r} appears twice", node.start_mark
                 )
         return super().construct_mapping(node, deep)
 

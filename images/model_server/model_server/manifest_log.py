@@ -77,9 +77,9 @@ def _widths(value: object, problems: list[str]) -> dict[str, float]:
 
 
 def _twice(named: Mapping[str, Sequence[str]]) -> list[str]:
-    """Return a problem for each name that stands twice where it may stand once."""
+    """Return a problem for each name that is listed twice and may be listed once."""
     found = [
-        f"log.{key}: {name!r} stands there twice; remove one"
+        f"log.{key}: {name!r} is listed twice; remove one"
         for key, names in named.items()
         for name, count in Counter(names).items()
         if count > 1
@@ -101,7 +101,7 @@ def _misfits(
     inputs: Sequence[Tensor],
     names: Sequence[Sequence[str]],
 ) -> list[str]:
-    """Return a problem for each name that is no feature, or not of the kind needed."""
+    """Return a problem for each name that is not a feature of the required kind."""
     owners: dict[str, list[Tensor]] = {}
     for tensor, columns in zip(inputs, names, strict=True):
         for column in columns:
@@ -111,7 +111,7 @@ def _misfits(
         for name in dict.fromkeys(wanted):
             tensors = owners.get(name, [])
             if not tensors:
-                problem = f"is no feature of the model; {_meant(name, owners)}"
+                problem = f"is not a feature of the model; {_meant(name, owners)}"
             elif len(tensors) > 1:
                 both = " and ".join(tensor.name for tensor in tensors)
                 problem = (

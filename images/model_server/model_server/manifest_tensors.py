@@ -22,7 +22,7 @@ def read_tensors(
     ]
     found = tuple(tensor for tensor in tensors if tensor)
     if len({tensor.name for tensor in found}) < len(found):
-        problems.append(f"{key}: a name stands twice")
+        problems.append(f"{key}: a name is given twice")
     return found
 
 

@@ -105,7 +105,7 @@ def _load_onnx(folder: Path, manifest: Manifest, threads: int) -> Model:
         unreadable = str(error)  # onnxruntime can tell better what is wrong
     session = _session(folder / GRAPH, threads)
     if unreadable:
-        raise ModelError([f"{folder / GRAPH}: is no whole ONNX graph: {unreadable}"])
+        raise ModelError([f"{folder / GRAPH}: is not a whole ONNX graph: {unreadable}"])
     inputs, outputs = session.get_inputs(), session.get_outputs()
     check_tensors(folder, manifest, _found(inputs), _found(outputs), "the graph")
     named = _with_dimensions(manifest.inputs, inputs)

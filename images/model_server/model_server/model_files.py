@@ -24,7 +24,7 @@ def check_files(folder: Path, digests: Mapping[str, str]) -> None:
     the folder are left to whoever wrote them. Files are read in pieces, never whole.
 
     Raises `ModelError` with every file that is missing, is outside the folder, is
-    not listed or has another digest; `ValueError` if the graph is no whole message.
+    not listed or has another digest; `ValueError` if the graph is not a whole message.
     """
     graph = folder / GRAPH
     unreadable: ValueError | None = None

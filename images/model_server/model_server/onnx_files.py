@@ -46,7 +46,7 @@ def external_files(file: Path) -> set[str]:
     """Return the locations of the external data of all tensors of an ONNX file.
 
     They are as the graph has them, relative to its folder. Raises `ValueError` where
-    the bytes are no whole protobuf message, `OSError` where the file cannot be read.
+    the bytes are not a whole protobuf message, `OSError` where the file cannot be read.
     """
     with file.open("rb") as stream:
         try:

@@ -111,7 +111,7 @@ def _error() -> Json:
         "type": "object",
         "required": ["error", "code"],
         "properties": {
-            "error": {**text, "description": "What is wrong and how to mend it."},
+            "error": {**text, "description": "What is wrong and how to fix it."},
             "code": {**text, "enum": list(ERROR_CODES)},
             "path": {**text, "description": "The part of the body at fault."},
             "request_id": text,

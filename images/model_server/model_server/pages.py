@@ -48,7 +48,7 @@ class Pages:
         }
 
     def answer(self, method: str, path: str, fields: Fields) -> Answer:
-        """Return the answer to a request that is no inference."""
+        """Return the answer to a request that is not an inference."""
         service = self._service
         headers: Headers = []
         request_id = ""

@@ -170,7 +170,7 @@ def _decoded(value: Any, path: str) -> Any:
         return value
     text = value.get(_BASE64)
     if len(value) != 1 or type(text) is not str:
-        raise invalid(path, f"{kind_of(value)} is no text, nor one in {_BASE64}")
+        raise invalid(path, f"{kind_of(value)} is not text, nor one in {_BASE64}")
     try:
         return base64.b64decode(text, validate=True).decode()
     except (binascii.Error, UnicodeDecodeError):

@@ -174,7 +174,7 @@ class Reader:
                     f"{', '.join(self._positions)}",
                 )
             if position in buffers:
-                raise invalid(f"{path}.name", f"{shown(name)} stands twice")
+                raise invalid(f"{path}.name", f"{shown(name)} is given twice")
             reader = self._tensors[position]
             raw = tail.take(entry, path) if tail else None
             if raw is None:
@@ -230,7 +230,7 @@ class Reader:
             path = f"outputs[{number}]"
             index, is_binary = self._output(entry, path)
             if index in wanted:
-                raise invalid(f"{path}.name", f"{shown(entry['name'])} stands twice")
+                raise invalid(f"{path}.name", f"{shown(entry['name'])} is given twice")
             wanted.append(index)
             if all_binary if is_binary is None else is_binary:
                 binary.append(index)

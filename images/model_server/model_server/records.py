@@ -125,7 +125,7 @@ class RecordForm:
         )
         self.row_cost = max(1, math.ceil(row_bytes / COST_BYTES))
         self.logged = _logged_outputs(manifest)
-        # Outputs bear the model's own names, which may be those of our fields.
+        # Outputs have the model's own names, which may be those of our fields.
         self.nested = not (manifest.decision or manifest.score)
 
     def held(self, buffers: Sequence[Buffer]) -> Sequence[Buffer]:

@@ -211,12 +211,12 @@ def _array(tensor: Tensor, value: Any) -> Array:
 
 
 _PLACES = ("[[", "Graph execution error", "Detected at node", "File ", "Stack trace")
-"""How lines begin that name a place in the graph and no reason."""
+"""Prefixes of lines that name a place in the graph and no reason."""
 
 
 def reason(error: Exception) -> str:
     """Return what TensorFlow says in one line, without where in its graph."""
     lines = str(getattr(error, "message", "") or error).splitlines()
-    told = [line.strip() for line in lines if line.strip()]
-    words = [line for line in told if not line.startswith(_PLACES)] or told
+    texts = [line.strip() for line in lines if line.strip()]
+    words = [line for line in texts if not line.startswith(_PLACES)] or texts
     return words[-1] if words else type(error).__name__

@@ -2,7 +2,7 @@
 
 The meaning of the attributes is that of ai.onnx.ml version 3
 (https://onnx.ai/onnx/operators/onnx_aionnxml_TreeEnsembleClassifier.html). Everything
-that the tables of `tree_tables` cannot hold, or that is no tree, is refused with
+that the tables of `tree_tables` cannot hold, or that is not a tree, is refused with
 `NotTreesError`: a cycle, a node with two parents, a leaf without weights.
 """
 
@@ -150,11 +150,11 @@ class _Tree:
         roots = self._places.keys() - children
         # So each other node exists and has one parent.
         if len(roots) != 1 or len(children) != len(self._places) - 1:
-            raise NotTreesError(f"tree {self._identity} is no tree")
+            raise NotTreesError(f"tree {self._identity} is not a tree")
         self._visit(roots.pop())
         # Those that were not visited form a circle, off which leaves hang.
         if self._leaves != sum(self._is_leaf(place) for place in places):
-            raise NotTreesError(f"tree {self._identity} is no tree")
+            raise NotTreesError(f"tree {self._identity} is not a tree")
         self._found.count += 1
         self._found.most_leaves = max(self._found.most_leaves, self._leaves)
 

@@ -71,7 +71,7 @@ def evaluate_trees(model: Model, rows: Sequence[Row]) -> str:
 def _evaluator(model: Model, forest: Forest) -> tuple[Tables, Run]:
     manifest = model.manifest
     if len(manifest.inputs) != 1 or not _is_a_table(manifest.inputs[0]):
-        raise NotTreesError("the input is no FP32 table of one width")
+        raise NotTreesError("the input is not an FP32 table of one width")
     (source,) = manifest.inputs
     node = read_tree_node(model.folder / GRAPH, source.name)
     trees = read_trees(node.attributes, source.width)

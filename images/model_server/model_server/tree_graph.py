@@ -82,7 +82,7 @@ def _found(nodes: list[_Node], source: str) -> TreeNode:
     trees = [node for node in nodes if node.is_trees]
     if len(trees) != 1:
         kinds = ", ".join(sorted({node.kind for node in nodes})[:5]) or "no node"
-        raise NotTreesError(f"the graph is no single tree ensemble, it has {kinds}")
+        raise NotTreesError(f"the graph is not a single tree ensemble, it has {kinds}")
     (tree,) = trees
     # Meaning of each value of the graph: the input, or an output of the trees.
     known: dict[str, int] = {source: -1}
@@ -144,7 +144,7 @@ class _Reader:
             if number == _ATTRIBUTE:
                 name, value = self._attribute(begin, stop)
                 if name in node.attributes:
-                    raise NotTreesError(f"the attribute {name[:64]!r} stands twice")
+                    raise NotTreesError(f"the attribute {name[:64]!r} appears twice")
                 node.attributes[name] = value
             elif number == _NODE_INPUT:
                 node.inputs.append(self._text(begin, stop))

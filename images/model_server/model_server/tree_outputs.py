@@ -137,7 +137,7 @@ def _labels(node: TreeNode) -> tuple[NDArray[np.int64], list[str]]:
     try:
         return labels, [text.decode() for text in texts]
     except UnicodeDecodeError as error:
-        raise NotTreesError("a label is no text") from error
+        raise NotTreesError("a label is not text") from error
 
 
 def _output_of_two(node: TreeNode, leaves: NDArray[np.float32]) -> Output:

@@ -111,7 +111,7 @@ def make_tables(trees: Trees, weights: Weights, columns: int) -> Tables:
 
 
 def _ends(branches: list[Branch]) -> NDArray[np.float32]:
-    """Return where intervals end within which no branch changes its mind.
+    """Return the ends of intervals within which no branch changes its result.
 
     An interval has the numbers above the one before and up to its own end. `x < t` is
     true up to the number before t, `x == t` between that and t.

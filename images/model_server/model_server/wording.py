@@ -1,4 +1,4 @@
-"""Values of a request as error messages show them: those of features never."""
+"""Values of a request in error messages, without those of features."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def kind_of(value: object) -> str:
 
 
 def without_values(text: str, *, has_texts: bool) -> str:
-    """Return what a library says of a request, without values that it may repeat.
+    """Return a library's error about a request, without values that it may repeat.
 
     Numbers become `#`. Where the request has texts, nothing of the words is safe.
     """

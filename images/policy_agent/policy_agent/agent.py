@@ -1,4 +1,4 @@
-"""The loop: what was seen is compiled, applied as a whole and looked after."""
+"""The loop: compile the known state, apply it as a whole, and verify it."""
 
 from __future__ import annotations
 

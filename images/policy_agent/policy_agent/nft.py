@@ -36,7 +36,7 @@ class Nft:
         self._run("-f", "-", text=table.text)
 
     def refused(self, mark: str, *, version: int = 4) -> list[Refused] | None:
-        """Who was refused of late; None if this table does not stand any more."""
+        """Connections refused recently; None if this table no longer exists."""
         name = refused_set(mark, version)
         try:
             shown = self._run("-j", "list", "set", "inet", TABLE, name)

@@ -1,4 +1,4 @@
-"""The rules of one node as data, and what they say to a packet."""
+"""The rules of one node as data, and their verdict on a packet."""
 
 from __future__ import annotations
 

@@ -22,14 +22,14 @@ class WriteStatus:
 
 @dataclass(frozen=True)
 class WriteRoute:
-    """Changes the weights or the fence."""
+    """Changes the weights or the fencing value."""
 
     version: str
     """resourceVersion that it replaces."""
     weights: Mapping[str, int] | None = None
     """Percent by revision; None leaves them."""
     fence: str | None = None
-    """None: the fence is unchanged."""
+    """None: the fencing value is unchanged."""
     mirrors: Mapping[str, int] = field(default_factory=dict)
     """With weights: percent of the requests that are copied, by revision."""
 

@@ -1,4 +1,4 @@
-"""Who made the bad requests: the fast lane towards a rollback.
+"""Which revision caused the bad requests: the fast lane towards a rollback.
 
 Given that a request of an interval was bad, it was the canary's with the chance
 w q / (w q + 1 - w): w is the canary's share of the interval's requests and q the ratio

@@ -1,8 +1,8 @@
 """The newest decisions in short, which the status keeps for readers.
 
 The ledger has all of them, with their facts, but the controller may not list it: RBAC
-has no rights by label. So that readers can be told why the weights are as they are, a
-decision's reason is written with "done" (docs/decisions/0066).
+has no rights by label. A decision's reason is written with "done", so readers can see
+why the weights are as they are (docs/decisions/0066).
 """
 
 from __future__ import annotations

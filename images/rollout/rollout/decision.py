@@ -2,8 +2,9 @@
 
 A decision takes four writes: the intent (status), the weights (route), the ledger's
 entry, and that it is done (status). Each but the entry replaces the version that was
-read, so of two controllers one loses and looks again. Whoever finds an intent finishes
-it, or calls it off if a person, new settings or other weights have come in between.
+read, so of two controllers one loses and looks again. A controller that finds an intent
+finishes it, or calls it off if an order, new settings or other weights have come in
+between.
 
 An entry that the ledger does not take (a quota, a webhook) waits in the status, so that
 harm and orders are still decided. The next step waits for it.

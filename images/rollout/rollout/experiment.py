@@ -1,6 +1,6 @@
 """An experiment that a rollout carries out: its plan and the time that counts.
 
-The controller decides nothing by it. It tells readers, who cannot read the decisions.
+The controller decides nothing by it; it serves readers, who cannot read the decisions.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def read(data: Mapping[str, str]) -> dict[str, Any] | None:
     if not isinstance(found, dict) or not {
         *("model", "control", "treatment", "share", "unit")
     } <= {*found}:
-        raise ValueError(f"{KEY} is no plan of an experiment")
+        raise ValueError(f"{KEY} is not a plan of an experiment")
     return found
 
 

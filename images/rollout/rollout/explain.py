@@ -67,7 +67,7 @@ def main(arguments: Sequence[str]) -> int:
         entry = read(Path(arguments[0]))
         outcome, differences = record.recompute(entry)
     except (OSError, KeyError, TypeError, ValueError) as error:
-        print(f"{arguments[0]}: is no ledger entry ({error!r})", file=sys.stderr)
+        print(f"{arguments[0]}: is not a ledger entry ({error!r})", file=sys.stderr)
         return 2
     for line in lines(entry, outcome, differences):
         print(line)

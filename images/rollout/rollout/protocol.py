@@ -1,4 +1,4 @@
-"""How the controller and a person's order talk to the cluster, one call at a time.
+"""The calls of the controller and of a person's order to the cluster, one at a time.
 
 Both are generators: they yield a call and are sent its answer. The program sends the
 calls to the API server and Prometheus (rollout/cluster.py); a test runs several at once
@@ -112,7 +112,7 @@ def _needs_counts(status: Status) -> bool:
 
 
 def tick() -> Generator[Read | Write, Any, Wait | None]:
-    """Does what is to be done; returns why it waits, or None if others come between.
+    """Carry out the next actions; return why it waits, or None after conflicts.
 
     A write's answer is whether it was made, or for an entry Refused. Lost or not,
     everything is read again. An entry that was refused is tried again in the next tick.
@@ -141,7 +141,8 @@ def give(
     LookupError if no rollout has begun, or from that function.
 
     The status comes first: a controller that reads it later obeys. Then the route's
-    fence changes: a controller that has read the status earlier loses its write.
+    fencing value changes: a controller that has read the status earlier loses its
+    write.
     """
     while True:
         status: Status | None

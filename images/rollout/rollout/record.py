@@ -71,9 +71,9 @@ def digest(of: Entry) -> str:
 def recompute(found: Mapping[str, Any]) -> tuple[Outcome, list[str]]:
     """The verdict from an entry alone, and what of the entry differs from it.
 
-    An order is a person's and has no verdict to be computed: what it asks for is
-    compared with what was done. KeyError, TypeError or ValueError if it is no entry, or
-    one of another format.
+    An order comes from a person and has no verdict to recompute: its request is
+    compared with what was done. KeyError, TypeError or ValueError if it is not an
+    entry, or one of another format.
     """
     if found["format"] != FORMAT:
         raise ValueError(f"an entry of format {found['format']}; known is {FORMAT}")

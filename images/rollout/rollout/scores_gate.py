@@ -1,6 +1,6 @@
 """The gate of scores: whether both revisions give scores that are spread alike.
 
-Other scores are no harm by themselves: a better model has other ones. So this gate
+Different scores alone do no harm: a better model has other ones. So this gate
 never takes the canary back. It holds until a person has looked.
 """
 

@@ -1,4 +1,4 @@
-"""What one look shows: the input of a decision.
+"""The state that a decision is based on.
 
 The route is read first, then the status, then the settings. With another order, a write
 decided before an order could follow the order (docs/decisions/0053).

@@ -93,13 +93,13 @@ class Intent:
 
     @property
     def called_off(self) -> str:
-        """The fence that tells everybody to leave it."""
+        """Fencing value of the route that shows that the intent was called off."""
         return f"off-{self.id}"
 
 
 @dataclass(frozen=True)
 class Status:
-    """The controller's own object; orders are the only thing that others write."""
+    """The controller's own object; others write only orders."""
 
     generation: str
     """Settings that this is about."""

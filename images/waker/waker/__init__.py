@@ -1,1 +1,1 @@
-"""Puts model servers to sleep when nobody calls them, and wakes them for who does."""
+"""Scales idle model servers to zero, and back up for new requests."""

@@ -1,4 +1,4 @@
-"""The bounds of what is held for one model: so many requests, bytes and seconds."""
+"""Limits of the requests held for one model: number, bytes and seconds."""
 
 from __future__ import annotations
 

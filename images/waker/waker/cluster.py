@@ -1,4 +1,4 @@
-"""The models as the API server knows them, and the few things done to them there."""
+"""The models' objects in the API server, and the changes to them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The loop that looks at the models and does the next step for each."""
+"""The control loop: reads the models' state and does the next step for each."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Keeper:
             try:
                 if orphaned and kept.asleep:
                     await self._cluster.scale(name, kept.model.replicas)
-                    log("woken, for nobody would later", model=name)
+                    log("woken, because no other waker would", model=name)
                 await self._cluster.uncover(name)
             except ApiError as error:
                 log(f"leaving: {error}", level="error", model=name)

@@ -45,7 +45,7 @@ class Kept:
         return self.replicas == 0
 
     def see(self, found: Found, now: float) -> None:
-        """Takes what the API shows, and tells those who wait."""
+        """Takes the API's state, and notifies waiting requests."""
         self.replicas = found.replicas
         self.addresses = sorted(found.addresses)
         if not found.covered:

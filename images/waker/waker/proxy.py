@@ -70,7 +70,7 @@ class Proxy:
         """One request of the model."""
         if _target(scope) is None:
             kept.counts["400"] += 1
-            await _answer(send, HTTPStatus.BAD_REQUEST, "this is no request target")
+            await _answer(send, HTTPStatus.BAD_REQUEST, "this is not a request target")
             return
         held = kept.buffer.begin(time.monotonic(), _head_bytes(scope))
         if isinstance(held, Refusal):

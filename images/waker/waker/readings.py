@@ -14,7 +14,7 @@ from waker.log import log
 from waker.settings import Model
 
 ANSWERED, INFLIGHT = "model_requests_total", "model_inflight"
-"""The common figures of our server and the adapters (images/model_server/README.md)."""
+"""The common metrics of our server and the adapters (images/model_server/README.md)."""
 READ_SECONDS = 3.0
 """For one pod, whatever it sends; what it began to parse may end later."""
 MOST_BYTES = 4 << 20
@@ -25,9 +25,9 @@ _LONGEST_REASON = 200
 
 
 def reading(text: str) -> Reading | None:
-    """The sums over all models of one pod; None if the text has not both figures.
+    """The sums over all models of one pod; None if the text lacks one of both metrics.
 
-    Any error of the parser's if what it says of them is no Prometheus text: ValueError
+    Any error of the parser's if what it says of them is not Prometheus text: ValueError
     usually, and others. ValueError if it says too much.
 
     A counter that has not counted yet may be missing, a gauge that is missing says

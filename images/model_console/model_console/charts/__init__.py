@@ -1,7 +1,7 @@
 """Charts as inline SVG: made on the server, coloured by the style sheet.
 
-Each has a title and a description for those who do not see it; the pages show the same
-figures as a table beside it.
+Each has a title and a description for screen readers; the pages show the same numbers
+as a table beside it.
 """
 
 from model_console.charts.closing import Closing, closing

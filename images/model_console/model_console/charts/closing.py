@@ -1,4 +1,4 @@
-"""How the interval of a difference closes in, and what decides about it."""
+"""How the interval of a difference narrows, and the limits that decide."""
 
 from __future__ import annotations
 

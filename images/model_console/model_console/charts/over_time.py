@@ -1,4 +1,4 @@
-"""A figure by day with its interval, and the baseline it is judged by."""
+"""A metric by day with its interval, and its baseline."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WHISKERS = 60
 
 @dataclass(frozen=True)
 class Point:
-    """The figure of a day. `is_final`: its labels are due; others are drawn hollow."""
+    """The value of a day. `is_final`: its labels are due; others are drawn hollow."""
 
     day: str
     value: float
@@ -51,7 +51,7 @@ def over_time(
 ) -> Markup:
     """Return the chart of at least one point; `whole`: the scale is 0 to 1.
 
-    Days without a figure take no room; the line is broken there.
+    Days without a value take no room; the line is broken there.
     """
     lines = [] if baseline is None else [baseline.value, baseline.limit]
     ends = [end for point in points for end in point.span]

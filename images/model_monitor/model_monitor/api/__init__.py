@@ -1,4 +1,4 @@
-"""A read-only JSON API for the console: figures and the audit trail, never rows."""
+"""A read-only JSON API for the console: results and the audit trail, never rows."""
 
 from model_monitor.api.routes import routes
 

@@ -74,7 +74,7 @@ def _limit(request: Request) -> int:
         raise ReceiverError(
             HTTPStatus.BAD_REQUEST,
             "bad_limit",
-            "limit is no whole number within the range",
+            "limit is not a whole number within the range",
             f"give 1 to {MOST_ENTRIES}",
         )
     return int(text)

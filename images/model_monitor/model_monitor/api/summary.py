@@ -1,4 +1,4 @@
-"""Summary of a model in the list of all models: verdicts without their figures."""
+"""Summary of a model in the list of all models: verdicts without their numbers."""
 
 from __future__ import annotations
 

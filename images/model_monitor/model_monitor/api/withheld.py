@@ -1,11 +1,11 @@
 """Results of small groups are withheld: they could identify people.
 
 A group with fewer rows than the minimum is left out. The rows of all groups together
-are no secret, so that one such group could be found by subtraction: then the smallest
-of the others is left out too, until the groups without figures have enough rows
-together. Of a group with too few labelled rows, what needs labels is null. Its rates of
-true and false positives are null where too few of them are positive, or too few
-negative: of either and the accuracy the other can be told.
+are not secret, so that one such group could be found by subtraction: then the smallest
+of the others is left out too, until the omitted groups have enough rows together. Of a
+group with too few labelled rows, what needs labels is null. Its rates of true and false
+positives are null where too few of them are positive, or too few negative: either one
+follows from the other and the accuracy.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ OF_LABELS = ("labelled", "accuracy", *OF_CLASSES)
 
 
 def of(results: Values) -> dict[str, Any]:
-    """Return a model's results without the figures of groups that are too small."""
+    """Return a model's results without those of groups that are too small."""
     revisions = [
         {**revision, "fairness": [_audit(it) for it in revision["fairness"]]}
         for revision in results["revisions"]

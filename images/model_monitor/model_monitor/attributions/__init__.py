@@ -1,1 +1,1 @@
-"""Attributions: samples for the job that makes them, and figures of what it sends."""
+"""Attributions: samples for the job that calculates them, and the results."""

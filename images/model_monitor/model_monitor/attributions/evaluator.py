@@ -1,4 +1,4 @@
-"""Figures of attributions: importances beside those of the first days, and drift.
+"""Results of attributions: importances beside those of the first days, and drift.
 
 An order of features counts as another where NDCG is below the model's floor and as low
 a one is rare by sampling alone (p below `drift.alpha`), on `drift.needed` of the last

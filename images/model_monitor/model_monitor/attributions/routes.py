@@ -1,4 +1,4 @@
-"""What the attribution job asks of the monitor and gives back, with its own token.
+"""The monitor's API for the attribution job, with its own token.
 
     GET /v1/attributions/MODEL/REVISION/days     days to attribute, the oldest first
     GET /v1/attributions/MODEL/REVISION/DAY      the day's sample
@@ -197,7 +197,7 @@ async def _body(request: Request) -> Any:
         return json.loads(b"".join(pieces))
     except (ValueError, RecursionError):
         raise _refused(
-            HTTPStatus.BAD_REQUEST, "not_json", "the body is no JSON", "send JSON"
+            HTTPStatus.BAD_REQUEST, "not_json", "the body is not JSON", "send JSON"
         ) from None
 
 

@@ -83,7 +83,7 @@ def models(store: Store) -> list[str]:
 def forget(
     store: Store, model: str, retention: Retention, today: dt.date, first_kept: int
 ) -> None:
-    """Delete days older than the figures; a revision's first ones as its last."""
+    """Delete days older than the results; a revision's first days with its last."""
     oldest = today - dt.timedelta(days=retention.figures_days)
     for revision in folder(store, model).glob("revision=*"):
         files = sorted(revision.glob("date=*.json"))
@@ -126,7 +126,7 @@ def check(content: object, model: str, revision: str, day: str) -> Values:
     }
     names = [it["feature"] for it in found["features"]]
     if len(set(names)) < len(names):
-        raise BadAttributionsError("features: a feature stands there twice")
+        raise BadAttributionsError("features: a feature is listed twice")
     return found
 
 

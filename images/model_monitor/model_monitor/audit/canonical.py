@@ -32,7 +32,7 @@ def _check(value: Any) -> None:
     if isinstance(value, dict):
         for key, item in value.items():
             if not isinstance(key, str):
-                raise TypeError(f"key {key!r} is no text; write it as one")
+                raise TypeError(f"key {key!r} is not text; write it as one")
             _check(item)
     elif isinstance(value, list):
         for item in value:

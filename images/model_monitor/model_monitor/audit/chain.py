@@ -81,7 +81,7 @@ class Chain:
         whole, feed, torn = content.rpartition(b"\n")
         if not feed:
             if size > window:
-                raise ChainError(f"{self._path}: its end is no entry; verify it")
+                raise ChainError(f"{self._path}: its end is not an entry; verify it")
             return None, torn
         try:
             return Entry.of_line(whole.rpartition(b"\n")[2]), torn

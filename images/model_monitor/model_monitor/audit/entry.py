@@ -57,7 +57,7 @@ class Entry:
         try:
             raw = json.loads(line)
         except (ValueError, RecursionError):
-            raise ValueError("form: the line is no JSON") from None
+            raise ValueError("form: the line is not JSON") from None
         if not isinstance(raw, dict) or set(raw) != set(FIELDS):
             raise ValueError(f"form: the line has not just {', '.join(FIELDS)}")
         for name, value in raw.items():

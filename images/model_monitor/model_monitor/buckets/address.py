@@ -30,7 +30,7 @@ def address(value: str) -> Address:
     is_right = value.startswith("s3://") and _BUCKET.fullmatch(bucket)
     if not is_right or not _PREFIX.fullmatch(prefix):
         raise WrongError(
-            "is no address of a bucket's prefix; write s3://bucket/prefix as the log "
-            "shippers have it"
+            "is not an address of a bucket's prefix; write s3://bucket/prefix as the "
+            "log shippers have it"
         )
     return Address(bucket, f"{prefix}/" if prefix else "")

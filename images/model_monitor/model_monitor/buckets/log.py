@@ -61,7 +61,7 @@ class Fetched:
 
     files: int = 0
     refused: int = 0
-    """Objects that are no log files, or too large; they stay in the bucket alone."""
+    """Objects that are not log files, or too large; they stay in the bucket alone."""
     has_more: bool = False
     reason: str = ""
     """Why S3 did not give one of the objects; the others were fetched."""

@@ -12,7 +12,7 @@ logger = logging.getLogger("model_monitor.buckets")
 
 
 class BucketLogs:
-    """A prefix that cannot be read does not keep the cycle from the others.
+    """A prefix that cannot be read does not affect the others.
 
     `failures`: of calls in a row in which any could not be read.
     """

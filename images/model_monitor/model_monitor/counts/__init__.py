@@ -1,1 +1,1 @@
-"""Counts of predictions by day, model, revision and arm: all that figures need."""
+"""Counts of predictions by day, model, revision and arm: the basis of all results."""

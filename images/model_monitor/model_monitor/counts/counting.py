@@ -104,7 +104,7 @@ def _decisions(found: _Found, engine: Engine) -> None:
     if len(classes) > MOST_CLASSES:
         raise CountsError(
             f"{len(classes)} different decisions, such as {min(classes)!r}: more than "
-            f"{MOST_CLASSES} are no classes; set `task` of the model to regression"
+            f"{MOST_CLASSES} are too many; set `task` of the model to regression"
         )
     for segment, decision, n in rows:
         found[segment].decisions[decision] = n

@@ -37,7 +37,7 @@ NUMBER = (
 alone, 5d and 0x1p3 are to Spark. To be removed from the text, not to be found in it: in
 Java, `$` is also before a last line feed."""
 UNSEEN = -1
-"""Slot of values that are no number, or no category of the reference; see `slots`."""
+"""Slot of values that are not numbers or categories of the reference; see `slots`."""
 
 JUDGED = """
 select p.segment, p.decision, p.decision_number, p.score,

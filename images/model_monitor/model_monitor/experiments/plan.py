@@ -14,7 +14,7 @@ DAY = 86_400
 
 
 class PlanError(ValueError):
-    """The text is no plan of an experiment."""
+    """The text is not a plan of an experiment."""
 
 
 class Rule(StrEnum):

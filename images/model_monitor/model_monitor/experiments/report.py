@@ -26,7 +26,7 @@ class Verdict(StrEnum):
     """The planned units have come and no difference was found."""
     UNDECIDED = "undecided"
     DOUBTFUL = "doubtful"
-    """The arms are not comparable, so no figure counts."""
+    """The arms are not comparable, so no result counts."""
 
 
 @dataclass(frozen=True)

@@ -183,7 +183,7 @@ def units_needed(
     """Units of both arms that find an effect of `smallest` with that power.
 
     For one look at the end. `units` gave `information` so far. Tests that look earlier
-    need more (docs/how-to/experiments.md has the figures).
+    need more (numbers in docs/how-to/experiments.md).
     """
     wanted = float(special.ndtri(1 - alpha / 2) + special.ndtri(power)) ** 2
     if not information:

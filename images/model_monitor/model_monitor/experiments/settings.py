@@ -13,7 +13,7 @@ _SERVER = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 @dataclass(frozen=True)
 class Experiments:
-    """The model servers whose reports are renewed beside the figures."""
+    """The model servers whose reports are renewed with the results."""
 
     controller: Address
     """Address of the rollout controller, which provides the plan and its times."""
@@ -33,7 +33,9 @@ def parse(fields: Fields) -> Experiments:
 
 def _servers(value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not value:
-        raise WrongError("is no list of model servers; name at least one")
+        raise WrongError("is not a list of model servers; name at least one")
     if not all(isinstance(it, str) and _SERVER.fullmatch(it) for it in value):
-        raise WrongError("has what is no name of a model server; write it as the stack")
+        raise WrongError(
+            "has an entry that is not a name of a model server; write it as the stack"
+        )
     return tuple(dict.fromkeys(value))

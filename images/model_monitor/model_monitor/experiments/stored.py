@@ -1,8 +1,8 @@
-"""Reports of the running experiments, renewed beside the figures, for readers.
+"""Reports of the running experiments, renewed with the results, for readers.
 
-The plan and the time whose requests count are the rollout controller's to tell, since
-it moves the weights (docs/decisions/0061). What it does not tell leaves the report of
-before, with the reason.
+The plan and the period that counts come from the rollout controller, since it moves the
+weights (docs/decisions/0061). Without them, the earlier report remains, with the
+reason.
 """
 
 from __future__ import annotations
@@ -90,20 +90,20 @@ class ExperimentReports:
         whole_files.write_whole(path, json.dumps(content).encode())
 
     def _report(self, settings: Experiments, server: str, now: int) -> Content:
-        told = ask(settings, server)
-        if why_not := told.get("uncounted"):
+        shown = ask(settings, server)
+        if why_not := shown.get("uncounted"):
             # The period differs from the new one, so no earlier figure counts.
             return {"computed": now, "report": None, "reason": str(why_not)[:1000]}
-        plan = self._plan(told, now)
+        plan = self._plan(shown, now)
         found = report(plan, count(self._store, plan))
         return {"computed": now, "report": found, "reason": ""}
 
-    def _plan(self, told: Mapping[str, Any], now: int) -> Plan:
+    def _plan(self, shown: Mapping[str, Any], now: int) -> Plan:
         try:
-            times = _times(told, now)
-            found = plans.read(json.dumps(told["plan"] | times))
+            times = _times(shown, now)
+            found = plans.read(json.dumps(shown["plan"] | times))
         except (KeyError, TypeError, PlanError) as error:
-            text = f"the rollout controller tells no plan of an experiment: {error!r}"
+            text = f"the rollout controller gives no plan of an experiment: {error!r}"
             raise NotReportedError(text[:1000]) from None
         if self._config.model(found.model) is None:
             raise NotReportedError(f"{found.model[:100]}: no such model is watched")
@@ -112,21 +112,21 @@ class ExperimentReports:
         return found
 
 
-def _times(told: Mapping[str, Any], now: int) -> dict[str, int]:
+def _times(shown: Mapping[str, Any], now: int) -> dict[str, int]:
     """Return the times whose requests count; raise KeyError or TypeError."""
-    ended = told["ended"]
+    ended = shown["ended"]
     found = {
-        "started": told["started"],
+        "started": shown["started"],
         "until": now if ended is None else ended,
         "now": now,
     }
     if not all(type(it) is int for it in found.values()):
-        raise TypeError("times that are no whole numbers")
+        raise TypeError("times that are not whole numbers")
     return found
 
 
 def ask(settings: Experiments, server: str) -> Mapping[str, Any]:
-    """Return what the controller tells of a server's experiment."""
+    """Return the controller's data about a server's experiment."""
     to = settings.controller
     path = f"{to.path.rstrip('/')}/rollouts/{server}"
     try:
@@ -145,14 +145,14 @@ def ask(settings: Experiments, server: str) -> Mapping[str, Any]:
         raise NotReportedError(f"the rollout controller answers with status {status}")
     try:
         found = json.loads(body)
-        told = found and found["rollout"] and found["rollout"]["experiment"]
+        shown = found and found["rollout"] and found["rollout"]["experiment"]
     except (ValueError, KeyError, TypeError, RecursionError):
         text = "the rollout controller answers in a form that is not known"
         raise NotReportedError(text) from None
-    if not isinstance(told, dict):
+    if not isinstance(shown, dict):
         text = f"the rollout controller knows no experiment of {server}"
         raise NotReportedError(text)
-    return told
+    return shown
 
 
 def folder(store: Store) -> Path:

@@ -1,1 +1,1 @@
-"""Figures with decisions, made from counts, and the results that others read."""
+"""Metrics and verdicts, calculated from counts, and the results that others read."""

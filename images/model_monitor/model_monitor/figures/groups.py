@@ -1,4 +1,4 @@
-"""Fairness: figures by group of a protected attribute, compared."""
+"""Fairness: metrics by group of a protected attribute, compared."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ODDS = "equalized_odds_difference"
 def of_attribute(
     attribute: str, all_rows: Counts, due: Counts, end: str, settings: config.Fairness
 ) -> Fairness | None:
-    """Return the figures of one attribute; None if it is not in the log.
+    """Return the results of one attribute; None if it is not in the log.
 
     Selection rates are those of `all_rows`; what needs labels is that of `due`.
     """
@@ -53,7 +53,7 @@ def of_attribute(
 def _metric(
     name: str, figure: Interval | None, limit: float, groups: int
 ) -> FairnessMetric:
-    """Return the verdict on a figure of the groups with enough rows."""
+    """Return the verdict on a metric of the groups with enough rows."""
     verdict: fairness.Verdict
     if groups < 2:
         verdict = "not enough data"

@@ -1,4 +1,4 @@
-"""All figures of one model, made of its cohorts' counts."""
+"""All results of one model, calculated from its cohorts' counts."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class ModelEvaluator:
         problems: Sequence[str] = (),
         reference_is_missing: bool = False,
     ) -> Results:
-        """Return all figures as of `now` (UTC).
+        """Return all results as of `now` (UTC).
 
         `cohorts` are the model's cohorts with the digest of what each was counted from.
         """

@@ -1,4 +1,4 @@
-"""Quality of decisions by their labels, and whether it is still what it should be."""
+"""Quality of decisions by their labels, compared with the baseline."""
 
 from __future__ import annotations
 

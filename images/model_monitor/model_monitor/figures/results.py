@@ -1,4 +1,4 @@
-"""What is found about a model: the content of `results/<model>.json`.
+"""The results about a model: the content of `results/<model>.json`.
 
 The console and the metrics read nothing else. Days are dates in UTC (2026-11-29), times
 RFC 3339. An optional value is null where it is undefined. A field may be added; one
@@ -20,7 +20,7 @@ SCHEMA = 1
 
 
 class Verdict(StrEnum):
-    """What a window says about a metric."""
+    """The verdict of a window on a metric."""
 
     NOT_ENOUGH_LABELS = "not enough labels"
     COVERAGE_TOO_LOW = "coverage too low"
@@ -259,7 +259,7 @@ class Day:
 
 @dataclass(frozen=True)
 class Revision:
-    """All figures of one revision."""
+    """All results of one revision."""
 
     revision: str
     is_approved: bool

@@ -14,7 +14,7 @@ Values = Mapping[str, Any]
 
 
 def table(results: Values) -> str:
-    """Return the figures of a model (as `results.read` gives them) as lines."""
+    """Return the results of a model (as `results.read` gives them) as lines."""
     lines = [f"{results['model']} ({results['task']}), as of {results['now']}"]
     lines += [f"problem: {it}" for it in results["problems"]]
     if results["review_is_overdue"]:

@@ -21,8 +21,8 @@ from model_monitor.store.store import Store
 SCORE_BINS = 10
 """Bins of equal width, from 0 to 1; the last one includes 1."""
 LEAST_CELL = 10
-"""People of a group in an interval below which no group of the interval is counted:
-few people could be told apart. Nor could the rest be found by subtraction."""
+"""People of a group in an interval below which no group of the interval is counted: so
+few people could be identified. The rest cannot be found by subtraction either."""
 REST = ""
 """Name of all values of an attribute that are not counted apart."""
 

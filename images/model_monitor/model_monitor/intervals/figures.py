@@ -38,9 +38,9 @@ class IntervalFigures:
     ) -> None:
         """Compute the days that have changed.
 
-        `note` is told of files of protected attributes before they are read; `step` is
-        called between two days. A day that cannot be read is logged and left out: who
-        waits for it goes on waiting.
+        `note` is called with files of protected attributes before they are read, and
+        `step` between two days. A day that cannot be read is logged and left out, so a
+        rollout that needs it keeps waiting.
         """
         for name, stored in self._stored.items():
             plan = plans[name]

@@ -49,7 +49,7 @@ def _since(request: Request) -> int:
         raise ReceiverError(
             HTTPStatus.BAD_REQUEST,
             "bad_since",
-            "since is no time",
+            "since is not a time",
             "give whole Unix seconds",
         )
     return int(text)

@@ -52,5 +52,5 @@ def _groups(value: object) -> dict[str, tuple[str, ...]]:
         isinstance(names, list) and names and all(isinstance(it, str) for it in names)
         for names in value.values()
     ):
-        raise WrongError('are no lists of values by attribute; write {"sex": ["1"]}')
+        raise WrongError('are not lists of values by attribute; write {"sex": ["1"]}')
     return {str(name): tuple(names) for name, names in value.items()}

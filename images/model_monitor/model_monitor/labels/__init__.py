@@ -1,4 +1,4 @@
-"""Labels: what turned out to be true, joined to the predictions that it is about."""
+"""Labels: the observed outcomes, joined to their predictions."""
 
 from model_monitor.labels.importing import (
     LabelImport,

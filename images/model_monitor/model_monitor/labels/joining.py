@@ -1,4 +1,4 @@
-"""Labels find their predictions: each moves to the day and model of its own.
+"""Join labels to predictions: each label moves to its prediction's day and model.
 
 Labels whose prediction has not come yet wait in `labels/pending/`, and are given up
 after a horizon. Every step can be repeated: the next run repairs one that was killed.

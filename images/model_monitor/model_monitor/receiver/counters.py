@@ -14,7 +14,7 @@ from model_monitor.store.ingest import IngestResult
 from model_monitor.store.quarantine import FILE_FIXES
 
 UNKNOWN = "unknown"
-"""Stands for all models that nobody expects: their names are the senders' own."""
+"""Label value of all unexpected models, whose names the senders choose."""
 FILE_RESULTS = (
     *("received", "repeated", "conflict", "refused"),
     *("ingested", "quarantined", "failed", "fetched"),

@@ -25,7 +25,7 @@ class Passed:
     seconds: float = 0.0
     problems: tuple[str, ...] = ()
     failure: str = ""
-    """Why it did not come to its end; empty if it did."""
+    """Why it did not finish; empty if it did."""
 
     @classmethod
     def failed(cls, error: Exception) -> Passed:

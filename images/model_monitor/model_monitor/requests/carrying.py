@@ -1,4 +1,4 @@
-"""The side of requests that holds the store: each is carried out once, and answered.
+"""Carries out requests in the process that holds the store: each once, with an answer.
 
 A kill at any point leaves files from which the next run continues: the journal shows
 what was begun and done, the work itself can be repeated, and the answer is written
@@ -142,7 +142,7 @@ class Requests:
             _log(name, "a request cannot be refused", again)
 
     def _give_up(self, name: str, problem: str) -> None:
-        """Answer a request with what was done of it, as far as its files tell."""
+        """Answer a request with what was done of it, as far as its files show."""
         try:
             work = self._inbox.work(name)
         except (BadRequestError, *TROUBLES):
@@ -157,7 +157,7 @@ class Requests:
         self._inbox.put(answer_of(self._store, work.request, outcome, Passed()))
 
     def _refuse(self, name: str, problem: str) -> None:
-        """Answer a file that is no request."""
+        """Answer a file that is not a request."""
         now = dt.datetime.now(dt.UTC).isoformat()
         answer = Answer(
             id=name,

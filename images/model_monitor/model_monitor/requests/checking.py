@@ -34,7 +34,7 @@ def readable(path: Path) -> Iterator[str]:
         with path.open("rb") as file:
             file.read(1)
         if not stat.S_ISREG(path.stat().st_mode):
-            yield f"{path}: is no regular file; give one"
+            yield f"{path}: is not a regular file; give one"
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         yield f"{path}: cannot be read: {reason}; give a file that can"

@@ -142,7 +142,7 @@ class Inbox:
     def _copy(self, source: Path, target: Path) -> None:
         whole_files.make_folder(target.parent)
         shutil.copyfile(source, target)
-        # A copy that was deleted meanwhile is told of before the request is written.
+        # A copy that was deleted meanwhile is reported before the request is written.
         with suppress(FileNotFoundError):
             target.chmod(whole_files.FILE_MODE)
             whole_files.sync(target)

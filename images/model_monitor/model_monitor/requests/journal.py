@@ -30,7 +30,7 @@ class Journal:
     def __init__(self, path: Path | None, request: str) -> None:
         """path: None keeps them in memory, for work that no other run takes up.
 
-        Raises OSError, and ValueError if the file is no journal.
+        Raises OSError, and ValueError if the file is not a journal.
         """
         self._path, self.request = path, request
         self._size, self._steps = read(path) if path else (0, [])
@@ -149,7 +149,7 @@ def read(path: Path) -> tuple[int, list[dict[str, Any]]]:
     for number, line in enumerate(whole.splitlines(), 1):
         step = _step(line)
         if step is None:
-            raise ValueError(f"{path}:{number}: is no step of a journal")
+            raise ValueError(f"{path}:{number}: is not a step of a journal")
         steps.append(step)
     return len(whole), steps
 

@@ -57,7 +57,7 @@ def carry_out(
     try:
         return given_up(store, work, steps, reason)
     except OSError as error:
-        # The journal is in memory: what is not told now is told by nobody.
+        # The journal is in memory: what is not reported now is lost.
         return _outcome_without_audit_entry(steps, reason, error)
 
 

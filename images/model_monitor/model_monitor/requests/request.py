@@ -77,7 +77,7 @@ class Request:
         try:
             raw = json.loads(content)
         except (ValueError, RecursionError):
-            raise _bad(name, "the file", "is no JSON") from None
+            raise _bad(name, "the file", "is not JSON") from None
         known = {it.name for it in fields(cls)}
         if not isinstance(raw, dict) or set(raw) != known:
             raise _bad(name, "the file", f"has not just {', '.join(sorted(known))}")
@@ -138,7 +138,7 @@ def _moment(name: str, text: str) -> None:
     except ValueError:
         has_zone = False
     if not has_zone:
-        raise _bad(name, f"time={text!r}", "is no time with its zone")
+        raise _bad(name, f"time={text!r}", "is not a time with its zone")
 
 
 def _paths(name: str, kind: Kind, raw: object) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from model_monitor.requests.inbox import Inbox
 
 POLL_SECONDS = 0.25
 LONGEST_PAUSE_SECONDS = 60.0
-"""Before a request is tried again that this process could not carry out."""
+"""Time before this process retries a request that it could not carry out."""
 
 
 def state(inbox: Inbox, name: str) -> str:

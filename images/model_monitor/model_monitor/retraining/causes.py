@@ -1,7 +1,7 @@
-"""Why a model should be retrained: what the results say, cause by cause.
+"""Causes to retrain a model, from its results.
 
 Two kinds count: a metric below its baseline, and concept drift. Both need labels. That
-inputs differ from the training data is no cause: quality may be as good as ever.
+inputs differ from the training data is not a cause: quality may be as good as ever.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ logger = logging.getLogger("model_monitor.retraining")
 
 ACTION = "retraining_requested"
 SETTLED_DAYS = 3
-"""A cause that is absent for fewer days has not ended: one noisy day is no recovery."""
+"""A cause that is absent for fewer days has not ended: one good day may be noise."""
 
 SILENT_AFTER = dt.timedelta(days=1)
 """A revision whose newest record is older, beside the model's, answers no more."""
@@ -199,7 +199,7 @@ def _ended(state: State, findings: Mapping[str, Finding], today: dt.date) -> Sta
     absent_since = dict(state.absent_since)
     ended = list(state.ended)
     for cause in absent_since.keys() - set(ended):
-        # A metric that is judged no more is no ground for anything.
+        # A metric that is no longer judged is not a cause.
         found = findings.get(cause, Finding(causes.State.ABSENT)).state
         if found is causes.State.PRESENT:
             absent_since[cause] = None

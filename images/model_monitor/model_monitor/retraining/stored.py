@@ -1,4 +1,4 @@
-"""Requests as files: what is asked for never changes; how it stands lies beside it.
+"""Requests as files: the request itself never changes; its state is a file beside it.
 
     retraining/<request>.json         contracts/retraining_request.yaml
     retraining/<request>.state.json   causes that have ended, and the webhook's answer
@@ -22,7 +22,7 @@ from model_monitor.store.store import Store
 
 STATE = ".state.json"
 LONGEST_REVISION = 60
-"""Characters of a revision in an id; a digest tells longer ones apart."""
+"""Characters of a revision in an id; longer ones are distinguished by a digest."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class State:
 
 @dataclass(frozen=True)
 class Stored:
-    """A request, and how it stands; without a state its writing was cut short."""
+    """A request and its state; without a state, its writing was interrupted."""
 
     path: Path
     content: dict[str, Any]

@@ -10,7 +10,7 @@ from pathlib import Path
 from model_monitor.exchange import Address, Patience, exchange
 
 SILENCE_SECONDS = 5.0
-"""For which a receiver may say nothing."""
+"""Longest pause of a receiver."""
 ATTEMPT_SECONDS = 10.0
 """Timeout of a whole attempt: a receiver that sends a byte now and then cannot delay
 the cycle any longer."""

@@ -1,4 +1,4 @@
-"""Input checks of the figures: whole counts and finite numbers, or a ValueError."""
+"""Input checks of the statistics: whole counts and finite numbers, or a ValueError."""
 
 from __future__ import annotations
 

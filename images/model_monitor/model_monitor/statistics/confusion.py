@@ -1,4 +1,4 @@
-"""Counts of decisions by label, and the figures of a classifier made of them."""
+"""Counts of decisions by label, and a classifier's metrics from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of a model by group of people, and whether they are within limits.
+"""Metrics of a model by group of people, and whether they are within limits.
 
 A figure of few rows says nothing: the verdict is then "not enough data", never "fair".
 A figure without rows that it is of (a true-positive rate without positives) is None and

@@ -1,4 +1,4 @@
-"""Intervals for proportions, their differences and ratios, and figures of counts."""
+"""Intervals for proportions, their differences and ratios, and functions of counts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Figure = Callable[[NDArray[np.int64]], NDArray[np.float64]]
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure and the bounds of its interval: low <= value <= high."""
+    """An estimate and the bounds of its interval: low <= value <= high."""
 
     value: float
     low: float

@@ -1,4 +1,4 @@
-"""Sums of the errors of a model that predicts numbers, and the figures made of them."""
+"""Sums of the errors of a model that predicts numbers, and metrics from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures of scores against labels of two classes, from rows grouped by their score.
+"""Metrics of scores against labels of two classes, from rows grouped by their score.
 
 `scores` are the values met, in any order, each as often as one likes; `negatives` and
 `positives` (of the same length) count the rows with that score by label.

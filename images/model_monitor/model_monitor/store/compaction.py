@@ -180,7 +180,7 @@ class Compactor:
         return has_more and (bool(groups) or left < self._compaction.most_files)
 
     def _note(self, connection: Connection, paths: Sequence[Path]) -> None:
-        """Tell the audit chain of protected attributes that are read."""
+        """Record in the audit chain that protected attributes are read."""
         store = self._store
         own = [path for path in paths if path.is_relative_to(store.protected)]
         if own:

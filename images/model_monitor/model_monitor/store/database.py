@@ -26,8 +26,8 @@ create macro moved_to_utc(value) as case
         between timestamp '0001-01-01' and timestamp '9999-12-31 23:59:59.999999'
     then make_timestamp(epoch_us(try_cast(value as timestamptz))) end;
 
--- A text as a TIMESTAMP of UTC, null where it is no time of the years 1 to 9999. After
--- the time may stand nothing or Z, which are UTC, or an offset: +02, +0200 or +02:00.
+-- A text as a TIMESTAMP of UTC, null where it is not a time of the years 1 to 9999.
+-- The time ends with nothing or Z, which are UTC, or an offset: +02, +0200 or +02:00.
 -- To cast a text with an offset to TIMESTAMP drops the offset (DuckDB 1.5.6); one
 -- without, to TIMESTAMPTZ, takes the machine's zone.
 create macro utc_time(value) as case

@@ -32,7 +32,7 @@ Key = tuple[str, int]
 class ErasedLines:
     """Finds lines by a field's value, or by the ids and rows of a subject.
 
-    A line that is no JSON object is searched as text, and goes if the field with the
+    A line that is not a JSON object is searched as text, and goes if the field with the
     value, or one of the ids, stands in it.
     """
 
@@ -74,9 +74,9 @@ class ErasedLines:
         """Rewrite the files of a folder without such lines.
 
         Yields each changed file with its digest before and the lines that it lost. A
-        file that has no line left is deleted, and its report with it. announce: is told
-        of each change before it is made, by file, lines and digest. but_named: leave
-        the lines that have the value, because they have the ids.
+        file that has no line left is deleted, and its report with it. announce: called
+        before each change with file, lines and digest. but_named: leave the lines that
+        have the value, because they have the ids.
         """
         for path in lines_of(folder):
             with path.open("rb") as file:

@@ -94,7 +94,7 @@ class FairnessReads:
         """Day of each model's last entry."""
 
     def note(self, files: Iterable[Path], now: dt.datetime | None = None) -> None:
-        """Tell that these files are about to be read; call it in each cycle."""
+        """Record that these files are about to be read; call it in each cycle."""
         now = (now or dt.datetime.now(dt.UTC)).astimezone(dt.UTC)
         open_reads = self._kept()
         if paths := list(files):

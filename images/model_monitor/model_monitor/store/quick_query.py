@@ -82,7 +82,7 @@ def quick_query(
     is none, as far as it was read; those of the kind and, of a kind with names,
     `leaves` and `numbers` (see `Records`). Parameters: `before`, the number of lines
     before the chunk; `text`, its lines, of which empty ones are left out; `pointers`.
-    may_be_no_json: without it, a line that is no JSON is an error of the statement.
+    may_be_no_json: without it, a line that is not JSON is an error of the statement.
     """
     columns = "".join(f", {sql} as {name(it)}" for it, sql in kind.columns.items())
     values = ", leaves, numbers" if kind.names else ""

@@ -24,7 +24,7 @@ def query(
     of the kind and, of a kind with names, `leaves` and `numbers` (see `Records`).
     Parameters: `before`, the number of lines before the chunk; `text`, its lines, of
     which empty ones are left out; of a kind with names `pointers`, theirs in JSON.
-    may_be_no_json: without it, a line that is no JSON is an error of the statement.
+    may_be_no_json: without it, a line that is not JSON is an error of the statement.
     """
     columns = "".join(f", {sql} as {name(it)}" for it, sql in kind.columns.items())
     values = ", leaves, numbers" if kind.names else ""

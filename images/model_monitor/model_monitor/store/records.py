@@ -198,7 +198,7 @@ order by line
         try:
             self._connection.execute(sql(may_be_no_json=False), values)
         except duckdb.InvalidInputException:
-            # A line is no JSON: look at each before it is read.
+            # A line is not JSON: look at each before it is read.
             self._connection.execute(sql(may_be_no_json=True), values)
 
     def _unknown_names(self, table: str) -> list[str]:

@@ -73,7 +73,7 @@ def put(written: Path, path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Delete a file for good; one that is gone is no error."""
+    """Delete a file for good; one that is gone is not an error."""
     with suppress(FileNotFoundError):
         path.unlink()
         sync(path.parent)

@@ -1,4 +1,4 @@
-"""gunicorn's worker with threads, without its three ways to keep clients waiting.
+"""gunicorn's worker with threads, without its three causes of waiting clients.
 
 At its end gunicorn's own goes on listening while it finishes: the kernel connects
 clients that nobody will answer, and all are cut off at the exit. Callers and proxies
@@ -30,7 +30,7 @@ from model_server.errors import RequestError, overloaded
 NEVER_REFUSED = frozenset(
     {"/healthz", "/readyz", "/metrics", "/v2/health/live", "/v2/health/ready"}
 )
-"""What tells an operator of the overload costs no thread that a caller waits for."""
+"""Paths that show the overload to operators do not take a caller's thread."""
 
 
 class Worker(ThreadWorker):  # type: ignore[misc, unused-ignore]

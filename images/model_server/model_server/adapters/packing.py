@@ -1,4 +1,4 @@
-"""An application's values of one input, in the datatype of the model."""
+"""Converts an application's values of one input to the model's datatype."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _texts(array: Array, path: str) -> Array:
         if not isinstance(value, str | bytes):
             kind = kind_of(value)
             raise invalid(
-                path, f"value {number} (row by row) is {kind}, which is no text"
+                path, f"value {number} (row by row) is {kind}, which is not text"
             )
         try:
             value.encode() if isinstance(value, str) else value.decode()
@@ -100,7 +100,7 @@ def _cast(array: Array, dtype: np.dtype[Any], path: str) -> Array:
     except TypeError as error:  # it names the datatypes
         raise invalid(path, f"{error}; the model takes {dtype.name}") from None
     except ValueError:  # it may repeat a value
-        raise invalid(path, f"holds values that are no {dtype.name}") from None
+        raise invalid(path, f"holds values that are not {dtype.name}") from None
     if dtype.kind in "iu" and not np.array_equal(cast, array):
         raise invalid(path, f"holds numbers that {dtype.name} cannot")
     return cast
