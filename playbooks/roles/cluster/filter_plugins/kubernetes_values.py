@@ -106,14 +106,14 @@ def _eviction(value: Any) -> Problems:
             yield f"{name}.{key}: it is not one of {', '.join(SIGNALS)}"
         elif isinstance(amount, str) and amount.endswith("%"):
             if not _PERCENT.fullmatch(amount) or float(amount[:-1]) >= 100:
-                yield f"{name}.{key}: {amount!r} is no share below 100%, such as 10%"
+                yield f"{name}.{key}: {amount!r} is not a share below 100%, such as 10%"
         elif problem := _quantity(amount):
             yield f"{name}.{key}: {problem}"
 
 
 def _quantity(value: Any) -> str | None:
     if isinstance(value, bool) or not _QUANTITY.fullmatch(kubernetes_text(value)):
-        return f"{value!r} is no quantity, such as 100m, 0.5 or 256Mi"
+        return f"{value!r} is not a quantity, such as 100m, 0.5 or 256Mi"
     return None
 
 
@@ -146,7 +146,7 @@ def _durations(variables: Mapping[str, Any]) -> Problems:
         if value is None:
             continue
         if isinstance(value, bool) or not _DURATION.fullmatch(kubernetes_text(value)):
-            yield f"{name}: {value!r} is no duration, such as 60s or 1m30s"
+            yield f"{name}: {value!r} is not a duration, such as 60s or 1m30s"
 
 
 def _problem(path: str, problem: str | None) -> Problems:
@@ -157,10 +157,10 @@ def _problem(path: str, problem: str | None) -> Problems:
 def _key(key: str) -> str | None:
     prefix, slash, name = key.rpartition("/")
     if slash and not (_DOMAIN.fullmatch(prefix) and len(prefix) <= 253):
-        return f"{prefix!r} is no domain in lower case, as a key's prefix must be"
+        return f"{prefix!r} is not a domain in lower case, as a key's prefix must be"
     if not _NAME.fullmatch(name):
         return (
-            f"{name!r} is no name of at most 63 letters, digits and -_. that begins "
+            f"{name!r} is not a name of at most 63 letters, digits and -_. that begins "
             "and ends with a letter or digit"
         )
     return None
@@ -185,8 +185,8 @@ def _value(value: Any) -> str | None:
     text = kubernetes_text(value)
     if text and not _NAME.fullmatch(text):
         return (
-            f"{text!r} is no value of at most 63 letters, digits and -_. that begins "
-            "and ends with a letter or digit"
+            f"{text!r} is not a value of at most 63 letters, digits and -_. that "
+            "begins and ends with a letter or digit"
         )
     return None
 
