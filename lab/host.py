@@ -77,7 +77,7 @@ class Host:
         return True
 
     def _serves(self, spec: HostSpec) -> bool:
-        """Whether it runs as specified, but for its neighbours; plugs it in again."""
+        """Whether it runs as specified, but for neighbours; reconnects its network."""
         old, init = self.spec(), self.init
         if not (old and init and self.supervisor):
             return False
@@ -185,7 +185,7 @@ class Host:
         return done
 
     def stop(self) -> bool:
-        """Ends the host at once, as if its plug were pulled; False if it was down.
+        """Kill the host at once, like a power failure; False if it was down.
 
         Process 1 ends by SIGKILL and its whole pid namespace with it.
         """

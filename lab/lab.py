@@ -59,7 +59,7 @@ class _Phases:
 
     @property
     def heartbeat_since(self) -> datetime:
-        """A node is well whose kubelet gave a sign since then (it does each 10 s)."""
+        """A node is healthy if its kubelet reported since then (it does each 10 s)."""
         return self.begin if self.booted else self.begin - HEARTBEAT
 
     @contextmanager
@@ -137,7 +137,7 @@ class Lab:
         """Brings the lab up, whatever state it is in; returns what was changed.
 
         `configure` runs the playbook even where nothing it depends on has changed;
-        `building` hears of programs that have to be built first.
+        `building` is called with programs that have to be built first.
         """
         requirements.check()
         phases = _Phases(report)

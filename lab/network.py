@@ -2,7 +2,7 @@
 
     python -m lab.network FOLDER   holds the namespace of the lab whose state lies there
 
-Nothing of it is seen in the machine's own namespace, and nothing leads out of it.
+It is invisible in the machine's own namespace, and has no route out.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A flat apt repository with what the roles install: hosts have no way out.
+"""A flat apt repository with what the roles install: hosts have no internet access.
 
 The packages and those they depend on, less what the base holds, as signed by Debian
 when they were fetched; hosts see the folder read-only at /opt/slipway/repo.

@@ -82,7 +82,7 @@ DefaultTimeoutStartSec=120s
 DefaultTimeoutStopSec=10s
 LogLevel=notice
 """,
-    # Hosts have no way out: what they install comes from the bound repository.
+    # Hosts have no internet access: what they install comes from the bound repository.
     "etc/apt/sources.list": "deb [trusted=yes] file:/opt/slipway/repo ./\n",
     "etc/apt/apt.conf.d/90lab": 'Acquire::Languages "none";\n',
     "etc/profile.d/slipway.sh": "export PATH=/opt/slipway/bin:$PATH\n",

@@ -1,4 +1,4 @@
-"""Keys by which the lab's controller and its hosts know each other."""
+"""SSH keys of the lab's controller and its hosts."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class TimeLeft:
         self._start = clock()
 
     def at(self, group: str, done: int, total: int) -> float | None:
-        """When `group` has compiled `done` of `total` packages; None: nobody knows."""
+        """When `group` has compiled `done` of `total` packages; None: unknown."""
         part = done / total if total else 1.0
         place = self._groups.index(group)
         built = part * SHARES.get(group, 0)

@@ -43,8 +43,8 @@ ELSEWHERE = ("download", "versions", "runs_here")
 """Keys of groups.toml for programs that are not built (toolchain/programs.py)."""
 
 Report = Callable[[str, int, int, float | None], None]
-"""Called with (group, packages compiled, packages that have to be, seconds left for all
-groups or None where nobody knows) as a build goes on."""
+"""Called with (group, packages compiled, packages in all, seconds left for all groups
+or None if unknown) during a build."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def _embed(group: Group, work: Path) -> None:
 
 
 def _edit(group: Group, work: Path) -> None:
-    """Has the build take a copy of the module in which some lines are others."""
+    """Let the build use a copy of the module with some lines changed."""
     if not group.edit:
         return
     copy = work / "module"
@@ -234,7 +234,7 @@ def build(
 ) -> float:
     """Builds one group unless its result stands; returns the seconds that it took.
 
-    `left` knows what else is to be built.
+    `left` estimates the remaining time.
 
     Raises BuildError with the compiler's last lines. An interrupted build leaves no
     result behind and is repaired by running again.

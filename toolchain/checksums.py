@@ -1,7 +1,7 @@
 """Compares the committed go.sum files with Go's public checksum database.
 
-A build takes go.sum's word for each module. This command asks the database whether it
-has the same: for whoever raises a version. https://go.dev/ref/mod#checksum-database
+A build trusts go.sum for each module. This command asks the database whether it has the
+same: for whoever raises a version. https://go.dev/ref/mod#checksum-database
 
     python -m toolchain.checksums
 """

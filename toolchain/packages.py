@@ -141,7 +141,7 @@ def archives(names: Sequence[str], suite: str, architecture: str) -> list[Archiv
 
 
 def forget_lists(suite: str, architecture: str) -> None:
-    """Has apt ask the mirror anew at the next look, however fresh its lists are."""
+    """Make apt query the mirror again at the next look, however fresh its lists are."""
     with locked(_apt_folder(suite, architecture) / "lock"):
         _stamp(suite, architecture).unlink(missing_ok=True)
 

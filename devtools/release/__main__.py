@@ -49,7 +49,7 @@ def _refuse_others_files(out: Path) -> None:
     is_release = (out / signing.SUMS).is_file()
     if out.is_dir() and any(out.iterdir()) and not is_release:
         raise WrongInputError(
-            f"{out} has files and no {signing.SUMS}, so it is no earlier release, and "
+            f"{out} has files and no {signing.SUMS}: it is not an earlier release, and "
             "nothing was deleted; name an empty folder with --out, or empty this one"
         )
 

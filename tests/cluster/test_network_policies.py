@@ -25,7 +25,7 @@ AGENT = "policy-agent"
 AGENT_PORT = 9477
 REMOVE = ["nft", "delete", "table", "inet", "slipway_policy"]
 UNBOUND = {"node", OUTSIDE}
-"""Whom no egress binds, since they are no pods."""
+"""Whom no egress binds, since they are not pods."""
 ANYWHERE = {"prometheus", *UNBOUND}
 """Who may call every pod on every port that lets them in."""
 API = {"coredns", "metrics-server", "envoy-gateway"}

@@ -1,4 +1,4 @@
-"""One model by four kinds of servers at once: same answers, figures told apart."""
+"""One model by four kinds of servers at once: same answers, separate metrics."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ NETWORK = [
         changed(CLOSED, {"spec": {"egress": [{"ports": [{"port": 53}]}]}}),
         changed(CLOSED, {"spec": {"egress": [{"ports": [{"port": 80}]}]}}),
     ),
-    # The agent that gives pods their roles is beside it, and is no metadata service.
+    # The agent that gives pods their roles is beside it, and is not a metadata service.
     Case("no-way-to-metadata", out_to("169.254.170.23/32"), out_to(METADATA)),
     Case("no-way-to-metadata", out_to("10.0.0.0/8"), out_to("128.0.0.0/1")),
     Case(

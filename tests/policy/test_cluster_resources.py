@@ -20,7 +20,7 @@ STACKS = sorted(
 ACCEPTED = {
     # What happens to weights and logs is asked of nobody by an event.
     "CKV2_AWS_62": {"aws_s3_bucket.*"},
-    # Weights come from a build that can be run again; a second region is no promise.
+    # Weights come from a build that can be run again; a second region is not a promise.
     "CKV_AWS_144": {"aws_s3_bucket.*"},
     # S3 writes its access log with no key but its own:
     # https://docs.aws.amazon.com/AmazonS3/latest/userguide/enable-server-access-logging.html

@@ -96,7 +96,7 @@ def test_parliament_would_see_what_is_wrong() -> None:
         ),
         "INVALID_ARN": bad(Resource=["arn:aws:s3:bucket"]),
     }
-    # One run for all, told apart by name: most of a run's time is its start.
+    # One run for all, distinguished by name: most of a run's time is its start.
     named = [replace(policy, name=issue) for issue, policy in wrong.items()]
     findings = iam_lint.findings([*named, replace(bad(), name="good")])
     for issue in wrong:

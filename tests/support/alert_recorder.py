@@ -1,4 +1,4 @@
-"""The alert recorder in a thread, and what Alertmanager sends it."""
+"""The alert recorder in a thread, and messages like Alertmanager's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What applications may bring: any of it, and that pods are given it."""
+"""Strategies for applications' settings, and checks that pods get them."""
 
 from __future__ import annotations
 

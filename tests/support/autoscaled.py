@@ -1,4 +1,4 @@
-"""A cluster whose node pools are tried: its pods, its nodes, and what was seen."""
+"""A cluster for tests of node pools: its pods, its nodes, and observations."""
 
 from __future__ import annotations
 

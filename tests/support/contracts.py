@@ -26,7 +26,7 @@ def misfits(record: Mapping[str, Any], fields: Mapping[str, Any]) -> list[str]:
     `only` and `optional` are read as contracts/prediction_record.yaml means them.
     """
     kind = "predictions" if record.get("status", 200) == 200 else "errors"
-    found = [f"{name} is no field" for name in record if name not in fields]
+    found = [f"{name} is not a field" for name in record if name not in fields]
     for name, field in fields.items():
         is_meant = field.get("only", kind) == kind
         if name not in record:
@@ -35,7 +35,7 @@ def misfits(record: Mapping[str, Any], fields: Mapping[str, Any]) -> list[str]:
         elif not is_meant:
             found.append(f"{name} is for {field['only']} only")
         elif not _fits(record[name], field["kind"]):
-            found.append(f"{name}: {record[name]!r} is no {field['kind']}")
+            found.append(f"{name}: {record[name]!r} is not {field['kind']}")
     return found
 
 

@@ -44,7 +44,7 @@ def queries(*boards: Board) -> Iterator[Asked]:
 def metrics(expr: str) -> set[str]:
     """Names of the series that an expression reads.
 
-    What is left without strings, selectors, ranges and groupings, and is no function.
+    What is left without strings, selectors, ranges, groupings and functions.
     """
     bare = _STRING.sub("", expr)
     bare = re.sub(r"\{[^{}]*\}", " ", bare)

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from slipway.bench.open_loop import Background, Bounds, Report, Target, constant
 
 RATE = 250.0
-"""Requests per second: some of what two replicas bear on two shared cores, so that a
-disturbance, and not the load itself, is what could fail requests."""
+"""Requests per second: a part of what two replicas sustain on two shared cores, so that
+requests fail because of a disturbance, not the load itself."""
 REQUESTS = 20_000
 LIMIT_SECONDS = 420.0
 

@@ -35,7 +35,7 @@ class Answer:
     """What the API server says."""
 
     error: str
-    """Empty if it does as it is told."""
+    """Empty if it accepts the request."""
     warnings: dict[str, str]
     """Of admission policies, by rule."""
 

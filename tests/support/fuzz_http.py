@@ -95,7 +95,7 @@ def _values(source: random.Random, columns: int) -> bytes:
 
 
 def _text(source: random.Random, columns: int) -> bytes:
-    """What is no JSON in place of a number, or lists nested without end."""
+    """What is not JSON in place of a number, or lists nested without end."""
     values = [b"1"] * columns
     values[source.randrange(columns)] = source.choice(
         [*NOT_JSON, b"[" * source.choice([100, 5000]), b"9" * 4000]

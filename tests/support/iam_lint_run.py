@@ -27,7 +27,7 @@ def _elsewhere(action: str, wanted: str, statements: list[dict[str, Any]]) -> bo
     let if each of them is, be it by several statements with conditions of their own;
     parliament looks for all of them in each statement.
     """
-    # By this word parliament knows that an object is no bucket.
+    # By this word parliament knows that an object is not a bucket.
     kind = "bucket" if wanted.endswith(":s3:::*") else ""
     return any(
         action in _listed(s["Action"])

@@ -1,4 +1,4 @@
-"""Files of a prediction log, and a receiver that misbehaves as it is told."""
+"""Files of a prediction log, and a receiver with programmable faults."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Made-up counts of days, and the figures of a model that has them."""
+"""Made-up counts of days, and the results of a model that has them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def results(
     now: dt.datetime,
     reference: Reference | None = None,
 ) -> Results:
-    """The figures of cohorts, one a day."""
+    """The results of cohorts, one a day."""
     found = {it.key: it for it in cohorts}
     figures = ModelEvaluator(model, reference or Reference(), found.get)
     return figures.results(dict.fromkeys(found, "digest"), now)

@@ -26,7 +26,7 @@ COLUMNS = 4
 JUDGING_ROWS = 6000
 ROWS = CALIBRATION_ROWS + JUDGING_ROWS
 TOWN = "town"
-"""A protected attribute that is no feature; the feature f3 is protected too."""
+"""A protected attribute that is not a feature; the feature f3 is protected too."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Who can connect to whom in the lab, tried for real from every network namespace."""
+"""Real connection attempts between all network namespaces of the lab."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ PYTHONPATH={root} exec {python} -c '{code}' {project} "$@"
 
 @dataclass(frozen=True)
 class Violation:
-    """What the CLI was told of one resource."""
+    """The CLI's output about one resource."""
 
     rule: str
     level: str

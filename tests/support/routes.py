@@ -1,4 +1,4 @@
-"""A server with two revisions behind two API versions, and who takes a request."""
+"""A server with two revisions behind two API versions, and the route of a request."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ MAPPINGS = {"tags", "labels"}
 MEANT = {"allocation_id": "eip", "arn": "queue"}
 """Fields that do not say of what type the resource is that they name."""
 UNPREFIXED = {"ec2"}
-"""Modules of Pulumi's that are no part of Terraform's type names."""
+"""Modules of Pulumi's that are not part of Terraform's type names."""
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 

@@ -171,7 +171,7 @@ def _pictures(page: Element) -> Iterator[str]:
             yield f"{words(title)}: not labelled by title and description"
         values = " ".join(value for part in it.iter() for value in part.attrib.values())
         if re.search(r"\b(nan|inf)\b", values):
-            yield f"{words(title)}: a place that is no number"
+            yield f"{words(title)}: a place that is not a number"
 
 
 def _content(page: Element) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""One HTTP connection, byte by byte, for tests of what a server bears."""
+"""One HTTP connection, byte by byte, for tests of a server's robustness."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The waker's EndpointSlices are told apart from other controllers' at admission."""
+"""Admission distinguishes the waker's EndpointSlices from other controllers'."""
 
 from __future__ import annotations
 

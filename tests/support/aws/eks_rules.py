@@ -1,6 +1,6 @@
 """Documented rules of EKS that the emulators do not keep themselves.
 
-Some are no refusals by the API: what they forbid is accepted and then never gets
+Some are not refusals by the API: what they forbid is accepted and then never gets
 ready, or leaves something behind. Each says which.
 """
 

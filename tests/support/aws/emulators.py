@@ -61,7 +61,7 @@ def _answers(port: int) -> bool:
 def _process(
     name: str, arguments: list[str], port: int, environment: dict[str, str], log: Path
 ) -> Iterator[None]:
-    """Runs an emulator until the block ends; its own output is told if it fails."""
+    """Run an emulator until the block ends; show its output if it fails."""
     with tempfile.TemporaryDirectory(prefix=f"slipway-{name}-") as folder:
         # Nothing of the user's: no credentials, no proxy, no Docker socket by a name.
         clean = {

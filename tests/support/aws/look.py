@@ -16,7 +16,7 @@ def tags(found: Any, key: str = "Key", value: str = "Value") -> dict[str, str]:
 
 
 class Look:
-    """A cluster and all around it, as AWS tells it."""
+    """A cluster and its surrounding resources, read from AWS."""
 
     def __init__(self, account: Account, cluster: str) -> None:
         self.account, self.name = account, cluster

@@ -211,7 +211,7 @@ class AwsProvider(provider_pb2_grpc.ResourceProviderServicer):
         before = _read(request.olds)
         if request.preview:
             return provider_pb2.UpdateResponse(properties=_write(before | new))
-        # Names that are no inputs are what the resource itself told.
+        # Names that are not inputs are outputs of the resource itself.
         told = {k: v for k, v in before.items() if k not in handler.known()}
         if handler.taggable:
             old = old | {TAGS: before[TAGS_ALL]}
@@ -289,7 +289,7 @@ def _absent(error: Exception) -> bool:
 
 
 def _decoded(value: Any) -> Any:
-    """A provider's settings that are no strings arrive as JSON."""
+    """A provider's settings that are not strings arrive as JSON."""
     return json.loads(value) if isinstance(value, str) else value
 
 

@@ -260,7 +260,7 @@ class FlowLog(Handler):
                 DestinationOptions=pascal(new.get("destinationOptions")),
             ),
         )
-        # What is refused is told in the answer to a call that went well.
+        # Refusals are in the response to a call that succeeded.
         if answer.get("Unsuccessful"):
             raise RefusedError(str(answer["Unsuccessful"]))
         (identifier,) = answer["FlowLogIds"]

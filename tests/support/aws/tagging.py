@@ -1,4 +1,4 @@
-"""Tags: the same thing, said differently by each service."""
+"""Tags, in the forms of the different services."""
 
 from __future__ import annotations
 

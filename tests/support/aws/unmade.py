@@ -14,7 +14,7 @@ NOWHERE = Endpoints("111122223333", "http://127.0.0.1:1", "http://127.0.0.1:1")
 
 
 class UnmadeProvider(AwsProvider):
-    """Says of every resource that it was made as declared; knows what replaces it."""
+    """Reports every resource as created as declared; knows which changes replace it."""
 
     def __init__(self) -> None:
         super().__init__(HANDLERS, NOWHERE)
