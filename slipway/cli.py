@@ -177,10 +177,10 @@ def render(
 ) -> None:
     """Print the stacks' manifests, ready for kubectl apply; deploys nothing.
 
-    Needs no cluster, no cloud account and no network. Cloud resources are listed in
-    DIR/<stack>.cloud.json. Objects with secret values, such as keys, are left out and
-    listed; with --secrets they are written in plain text, to files that only you can
-    read.
+    Needs no cluster and no cloud account; the charts of a platform stack are fetched
+    once. Cloud resources are listed in DIR/<stack>.cloud.json. Objects with secret
+    values, such as keys, are left out and listed; with --secrets they are written in
+    plain text, to files that only you can read.
     """
     from slipway.rendering import program_file
     from slipway.rendering.render import render as render_stack

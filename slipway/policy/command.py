@@ -54,9 +54,9 @@ def command(
 ) -> None:
     """Check STACKs against the rules in policies/.
 
-    The stacks are rendered; no cluster, account or network is used. A violation is an
-    error in production and a warning elsewhere. The exit status is 0, 1 if there are
-    errors, or 2 if settings or rules are invalid.
+    The stacks are rendered, without a cluster or account. A violation is an error in
+    production and a warning elsewhere. The exit status is 0, 1 if there are errors, or
+    2 if settings or rules are invalid.
     """
     from components.security import rules
     from slipway.policy import check, views

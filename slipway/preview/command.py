@@ -93,8 +93,8 @@ def command(
 
     Each is a checkout's folder or a git revision; HEAD defaults to this checkout. Each
     is rendered by its own code, in a process without your environment variables; this
-    checkout's code compares them. No cluster, account or network is used. Encrypted
-    values are not decrypted. The exit status is 0 with or without changes, and 1 on
+    checkout's code compares them. No cluster or account is used. Encrypted values
+    are not decrypted. The exit status is 0 with or without changes, and 1 on
     errors; with --detailed-exitcode, 2 means changes, or a stack that is not judged.
     """
     from slipway.preview import (
