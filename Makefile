@@ -57,7 +57,7 @@ bench: environment ## ratios: our server against FastAPI, what the gateway adds,
 	  .venv/bin/slipway local times
 
 # Less than 10 minutes on two cores, after `make up`; docs/how-to/demo-drift.md.
-demo-drift: environment ## three census years and a fault, replayed: figures and alerts (ARGS=--help)
+demo-drift: environment ## three census years and a fault, replayed: metrics and alerts (ARGS=--help)
 	@.venv/bin/python -m examples.demo_drift $(ARGS)
 
 docs: environment ## regenerate the generated reference pages

@@ -20,7 +20,7 @@ class LendSettings(Settings):
 
     replicas: Annotated[Whole, Field(ge=1, le=999)]
     """How many. Begin with 1 and raise it from step to step. With more, the old
-    revision's replicas no longer bear the whole peak: when the new one is taken back,
+    revision's replicas can no longer sustain the peak: when the new one is taken back,
     lower it and run `slipway up` at once."""
     peak_requests_per_second: Rate
     """What all replicas of the model get together when they get the most."""

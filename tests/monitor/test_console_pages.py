@@ -93,7 +93,7 @@ def test_a_model_has_the_figures_of_its_newest_revision(
         assert rows["Predictions"][number] == f"{window['answered']:,}"
         for name, label in (("accuracy", "accuracy"), ("f1", "F1"), ("auc", "AUC")):
             assert rows[label][number] == shown(window["metrics"][name])
-    history = cells(table(found, "Figures of each day"))
+    history = cells(table(found, "Metrics of each day"))
     assert len(history) - 1 == len(newest["history"])
     assert history[1][0].startswith(newest["history"][-1]["date"])
 
@@ -208,14 +208,14 @@ def test_fairness_shows_intervals_and_no_small_group(
 
 def test_revisions_stand_side_by_side(client: httpx.Client, place: Running) -> None:
     rows = cells(table(page(client, "/models/loans"), "Every revision"))
-    assert rows[0] == ["Figure", "r2", "r1"]
+    assert rows[0] == ["Metric", "r2", "r1"]
     found = {row[0]: row[1:] for row in rows}
     assert found["Approved"] == ["no", "yes"]
     figures = [it["windows"]["30d"]["metrics"]["f1"] for it in stored(place)]
     assert found["F1"] == [shown(it) for it in figures]
     assert found["Feature drift"][1] == "none"
     older = page(client, "/models/loans?revision=r1")
-    history = cells(table(older, "Figures of each day"))
+    history = cells(table(older, "Metrics of each day"))
     assert len(history) - 1 == 8
     assert history[1][1] == str(ROWS)
 

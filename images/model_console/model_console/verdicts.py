@@ -49,7 +49,7 @@ def of_model(model: ModelSummary) -> list[Verdict]:
     """Return all that is wrong with a model, the worst first, or that nothing is."""
     results = model.results
     if results is None:
-        return [Verdict(NONE, "no figures yet")]
+        return [Verdict(NONE, "no results yet")]
     found = []
     if results.problems or results.reference_is_missing:
         found.append(Verdict(BAD, "the monitor has problems"))
