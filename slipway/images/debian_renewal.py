@@ -31,7 +31,7 @@ def renew(report: Report) -> dict[str, list[str]]:
     after: dict[str, tuple[Pin, ...]] = {}
     for architecture in ARCHITECTURES:
         report("debian.lock", f"asking for the newest packages for {architecture}")
-        for suite in {*_wanted(), rootfs.SUITE}:
+        for suite in {*_wanted(), *(it.suite for it in _roots())}:
             packages.forget_lists(suite, architecture)
         after |= _single(architecture) | _systems(architecture)
     day = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
@@ -78,7 +78,7 @@ def changes(before: Lock, after: Lock) -> dict[str, list[str]]:
 
 def _all_here() -> list[Pin]:
     here = [debian_lock.of(suite) for suite in _wanted()]
-    here += [debian_lock.of(rootfs.SUITE, names) for names in _roots()]
+    here += [debian_lock.of(it.suite, it.rootfs) for it in _roots()]
     return [pin for pins in here for pin in pins]
 
 
@@ -92,9 +92,9 @@ def _wanted() -> dict[str, set[str]]:
     return found
 
 
-def _roots() -> list[tuple[str, ...]]:
+def _roots() -> list[RootFs]:
     sources = [it for image in images().values() for it in image.inputs.values()]
-    return [it.rootfs for it in sources if isinstance(it, RootFs)]
+    return [it for it in sources if isinstance(it, RootFs)]
 
 
 def _single(architecture: str) -> dict[str, tuple[Pin, ...]]:
@@ -106,9 +106,10 @@ def _single(architecture: str) -> dict[str, tuple[Pin, ...]]:
 
 def _systems(architecture: str) -> dict[str, tuple[Pin, ...]]:
     """All packages of each root file system, dependencies too."""
-    suite, found = rootfs.SUITE, {}
-    always = _required(suite, architecture)
-    for names in _roots():
+    found = {}
+    for root in _roots():
+        suite, names = root.suite, root.rootfs
+        always = _required(suite, architecture)
         wanted = sorted({*always, *names, *rootfs.ALWAYS})
         whole = packages.with_dependencies(wanted, suite, architecture)
         found[section(suite, architecture, names)] = _pins(whole, suite, architecture)

@@ -181,28 +181,35 @@ class Model:
 
 @dataclass(frozen=True)
 class RootFs:
-    """A tar of Debian packages: `rootfs = [packages]`."""
+    """A tar of Debian packages: `rootfs = [packages]`, perhaps of another `suite`."""
 
     rootfs: tuple[str, ...]
+    suite: str = SUITE
+
+    def __post_init__(self) -> None:
+        if self.suite not in rootfs.PYTHON:
+            known = ", ".join(rootfs.PYTHON)
+            raise ValueError(f"suite is {self.suite}, not one of {known}")
 
     def identity(self) -> str:
-        return rootfs.key(self.rootfs)
+        return rootfs.key(self.rootfs, self.suite)
 
     def version(self) -> str:
-        return rootfs.key(self.rootfs)
+        return rootfs.key(self.rootfs, self.suite)
 
     def make(self) -> Path:
-        return rootfs.make(self.rootfs)
+        return rootfs.make(self.rootfs, self.suite)
 
     def obstacle(self) -> str:
-        return rootfs.obstacle(self.rootfs)
+        return rootfs.obstacle(self.rootfs, self.suite)
 
     def parts(self) -> list[Part]:
-        sha256 = {it.name: it.sha256 for it in debian_lock.of(SUITE, self.rootfs)}
+        pins = debian_lock.of(self.suite, self.rootfs)
+        sha256 = {it.name: it.sha256 for it in pins}
         with tarfile.open(self.make()) as system:
             member = system.extractfile(f"./{dpkg.STATUS}")
             assert member is not None
-            return dpkg.installed(member.read().decode(), SUITE, sha256)
+            return dpkg.installed(member.read().decode(), self.suite, sha256)
 
 
 @dataclass(frozen=True)
@@ -250,7 +257,7 @@ def parse(where: str, raw: Mapping[str, Any]) -> Input:
     fields = {k: tuple(v) if isinstance(v, list) else v for k, v in raw.items()}
     try:
         made: Input = _KINDS[kinds[0]](**fields)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise ImageError(f"{where}: {error}") from error
     return made
 

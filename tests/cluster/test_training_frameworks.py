@@ -38,7 +38,9 @@ SECONDS = 420
 """Of a run in which a worker is lost; most of it are imports."""
 TOLERANCE = 1e-5
 """Of a loss of about 0.4: sums of FP32 in another order."""
-FRAMEWORKS = ("jax", "tensorflow")
+DIVIDED = "torch-divided"
+"""A network whose parts lie on two workers."""
+FRAMEWORKS = ("jax", "tensorflow", "torch")
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ def jobs(framework: str, data: str) -> dict[str, Any]:
         return {"claim": CLAIM, "many_nodes": True, "path": name}
 
     pair, solo = f"{framework}-pair", f"{framework}-solo"
+    torch, divided = framework == "torch", ["python3", "/app/parallel.py"]
     return {
         pair: job(
             framework,
@@ -96,9 +99,10 @@ def jobs(framework: str, data: str) -> dict[str, Any]:
             nodes=2,
             checkpoint=place(f"{pair}-checkpoint"),
             result=place(pair),
-            restarts={"gang_restarts": 4},
+            restarts={"gang_restarts": 4, **({"worker_restarts": 10} if torch else {})},
         ),
         solo: job(framework, data, nodes=1, result=place(solo)),
+        **({DIVIDED: job(framework, data, nodes=2, command=divided)} if torch else {}),
     }
 
 
@@ -193,3 +197,18 @@ def test_a_lost_worker_changes_nothing_of_the_result(
     assert said.losses == pytest.approx([expected] * len(said.losses), abs=TOLERANCE)
     assert "model.yaml" in files(pair)
     assert files(pair) == files(solo)
+
+
+@pytest.mark.optional
+def test_a_network_is_divided_between_two_workers(
+    trained: tuple[str, OwnStack],
+) -> None:
+    """Tensor and pipeline parallel, each with the weights of one process."""
+    framework, stack = trained
+    if framework != "torch":
+        pytest.skip("a job of torch alone")
+    said = run(stack, DIVIDED)
+    assert re.findall(r"(\w+): largest difference", said.text) == [
+        "tensor_parallel",
+        "pipeline_parallel",
+    ]

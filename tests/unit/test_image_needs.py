@@ -17,7 +17,7 @@ from slipway.images import ImageError, builds, cli, contained_packages, feasible
 from slipway.images import registry as registries
 from slipway.images.builders import BUILDAH, BUILDERS
 from slipway.images.builds import Means
-from slipway.images.inputs import Binary, Debian, RootFs, Wheel
+from slipway.images.inputs import Binary, Debian, RootFs, Wheel, parse
 from slipway.images.table import Image
 from toolchain import downloads, go, mirror, packages, programs
 
@@ -87,6 +87,15 @@ def test_a_root_file_system_that_was_made_needs_nothing(tmp_path: Path) -> None:
     (tmp_path / "slipway/rootfs").mkdir(parents=True)
     (tmp_path / f"slipway/rootfs/image-{source.identity()}.tar").touch()
     assert source.obstacle() == ""
+
+
+def test_a_root_file_system_is_of_a_suite_that_is_known() -> None:
+    with pytest.raises(ImageError, match="suite is sid, not one of bookworm"):
+        parse("images.x", {"rootfs": ["python3"], "suite": "sid"})
+    torch = images()["train-torch"].inputs["rootfs.tar"]
+    assert isinstance(torch, RootFs)
+    assert torch.suite == "trixie"
+    assert RootFs(torch.rootfs).suite == "bookworm"
 
 
 # Debian packages in a container
