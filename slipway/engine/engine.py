@@ -123,14 +123,14 @@ class Engine:
 
         def run(session: Session, follow: EngineProgress) -> dict[str, Any]:
             read = self._recover(stack, session)
-            done = session.stack.up(
+            session.stack.up(
                 refresh=refresh and not read,
                 on_event=follow.on_event,
                 suppress_outputs=True,
                 show_secrets=False,
             )
             self._await_use(stack, follow)
-            return output.public(done.outputs)
+            return session.outputs()
 
         result = self._run("up", stack, run)
         why_not = unchanged.keep(stack, self.check(stack), self.root)

@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from pulumi import automation as auto
 from pulumi.automation.errors import CommandError
 
 from slipway.progress import COUNTED, EngineProgress, clean
 
 SECRET_OUTPUT = "[secret]"  # noqa: S105
-
-
-def public(outputs: Mapping[str, auto.OutputValue]) -> dict[str, Any]:
-    """Outputs of a stack without the values of secret ones."""
-    return {
-        name: SECRET_OUTPUT if output.secret else output.value
-        for name, output in outputs.items()
-    }
 
 
 def counts(follow: EngineProgress) -> dict[str, int]:

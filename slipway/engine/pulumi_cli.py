@@ -14,6 +14,7 @@ import tomllib
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -129,17 +130,24 @@ def _get(group: str, say: Say, report: builds.Report) -> programs.Programs:
         raise PulumiCliError(str(error)) from None
 
 
+@cache
+def _command(binary: Path, _changed: int, *, on_path: bool) -> PulumiCommand:
+    """Run a program for its version, once for as long as it stays the same."""
+    # The class looks for bin/pulumi below a root, or for the one on PATH.
+    command = PulumiCommand(root=None if on_path else str(binary.parent.parent))
+    command.command = str(binary)
+    return command
+
+
 def _cli(found: programs.Programs) -> PulumiCli:
     binary = found.binary(CLI)
     try:
-        # The class looks for bin/pulumi below a root, or for the one on PATH.
         on_path = found.source is Source.PATH
-        command = PulumiCommand(root=None if on_path else str(binary.parent.parent))
+        command = _command(binary, binary.stat().st_mtime_ns, on_path=on_path)
     except Exception as error:
         raise PulumiCliError(
             f"{binary} does not run: {error}. Delete {binary.parent} and run again"
         ) from error
-    command.command = str(binary)
     sdk = sdk_version()
     if command.version is None or command.version.finalize_version() < sdk.replace(
         patch=0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import tempfile
 from collections.abc import Callable, Mapping
@@ -16,6 +17,8 @@ from slipway import stack_files
 from slipway.engine import processes, pulumi_cli, workspace
 from slipway.rendering.recorder import KUBERNETES, KUBERNETES_PROVIDER
 
+UNREAD = auto.UpdateSummary("", dt.datetime.now(dt.UTC), "", {}, {}, "")
+"""Stands for an operation's entry in the history."""
 STRICT = {
     "PULUMI_K8S_DELETE_UNREACHABLE": "false",
     "PULUMI_K8S_SKIP_UPDATE_UNREACHABLE": "false",
@@ -47,6 +50,11 @@ class Session:
         # Not Stack.export_stack(): that one requests the secrets in plain text.
         state: dict[str, Any] = json.loads(self._run("stack", "export"))
         return state
+
+    def outputs(self) -> dict[str, Any]:
+        """Return the stack's outputs; `[secret]` replaces secret ones."""
+        found: dict[str, Any] = json.loads(self._run("stack", "output", "--json"))
+        return found
 
     def replace_state(self, state: dict[str, Any]) -> None:
         """Replace the recorded state."""
@@ -122,7 +130,18 @@ def _open(
         program=program,
         opts=options,
     )
+    _ask_nothing(opened)
     return Session(stack, opened, work, environment)
+
+
+def _ask_nothing(stack: auto.Stack) -> None:
+    """Keep the SDK from running the CLI three times more after each operation.
+
+    Nobody reads the operation's entry in the history; `Session.outputs` has the
+    outputs without their secrets in plain text.
+    """
+    stack.outputs = dict  # type: ignore[method-assign]
+    stack.info = lambda *_, **__: UNREAD  # type: ignore[method-assign]
 
 
 def resources(stack: str) -> list[dict[str, Any]]:

@@ -311,8 +311,9 @@ def test_a_cluster_that_does_not_answer_proves_nothing(
     """The provider's own variables would report its objects as gone, or as the same."""
     opened: list[dict[str, str]] = []
 
-    def select(*_: Any, opts: Any, **__: Any) -> None:
+    def select(*_: Any, opts: Any, **__: Any) -> SimpleNamespace:
         opened.append(opts.env_vars)
+        return SimpleNamespace()
 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     for name in sessions.STRICT:
