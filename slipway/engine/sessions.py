@@ -14,7 +14,7 @@ from typing import Any
 from pulumi import automation as auto
 
 from slipway import stack_files
-from slipway.engine import processes, pulumi_cli, workspace
+from slipway.engine import processes, pulumi_cli, state_file, workspace
 from slipway.rendering.recorder import KUBERNETES, KUBERNETES_PROVIDER
 
 UNREAD = auto.UpdateSummary("", dt.datetime.now(dt.UTC), "", {}, {}, "")
@@ -36,6 +36,8 @@ class Session:
     work: Path
     """The engine's working folder."""
     environment: dict[str, str]
+    file: Path | None = None
+    """Where a file backend keeps the state; None for any other kind."""
 
     def _run(self, *arguments: str) -> str:
         done = self.stack.workspace.pulumi_command.run(
@@ -47,9 +49,24 @@ class Session:
 
     def state(self) -> dict[str, Any]:
         """Return the state as the engine exports it; secrets stay encrypted."""
+        if (kept := self._kept()) is not None:
+            return kept
         # Not Stack.export_stack(): that one requests the secrets in plain text.
         state: dict[str, Any] = json.loads(self._run("stack", "export"))
         return state
+
+    def _kept(self) -> dict[str, Any] | None:
+        """Return what the CLI would export of a file; None if only the CLI knows."""
+        if self.file is None or not self.file.is_file():
+            return None
+        content = json.loads(self.file.read_bytes())
+        if content["version"] != state_file.VERSION:
+            return None
+        # As `ExportDeployment` of Pulumi does (pkg/backend/diy/backend.go).
+        return {
+            "version": content["version"],
+            "deployment": content["checkpoint"]["latest"],
+        }
 
     def outputs(self) -> dict[str, Any]:
         """Return the stack's outputs; `[secret]` replaces secret ones."""
@@ -131,7 +148,8 @@ def _open(
         opts=options,
     )
     _ask_nothing(opened)
-    return Session(stack, opened, work, environment)
+    file = workspace.state_file(stack, root)
+    return Session(stack, opened, work, environment, file)
 
 
 def _ask_nothing(stack: auto.Stack) -> None:

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from components import settings
-from slipway.engine import locks, sessions, workspace
+from slipway.engine import locks, pulumi_cli, sessions, workspace
 from slipway.engine.engine import Engine
 from slipway.engine.results import EngineError
 from stacks import config
@@ -118,7 +119,23 @@ def test_the_cli_runs_only_for_what_is_read(
     assert asked == ["stack select", "up", "stack output"]
     asked.clear()
     engine().destroy(STACK)
-    assert asked == ["stack select", "stack export", "destroy"]
+    assert asked == ["stack select", "destroy"]
+
+
+def test_the_state_is_what_the_cli_exports(
+    engine: Callable[..., Engine], checkout: Path
+) -> None:
+    def states() -> tuple[dict[str, Any], dict[str, Any]]:
+        found = sessions.open_stack(STACK, pulumi_cli.find(), lambda: None, checkout)
+        return found.state(), replace(found, file=None).state()
+
+    empty, exported = states()
+    assert empty == exported
+    engine().up(STACK)
+    full, exported = states()
+    assert full == exported
+    assert len(full["deployment"]["resources"]) == 3
+    assert "hush" not in json.dumps(full)
 
 
 def test_a_stack_from_nothing_to_nothing(
