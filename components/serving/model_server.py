@@ -198,14 +198,14 @@ class ModelServer(pulumi.ComponentResource):
 
     def _route(
         self,
-        way: ModuleType,
+        module: ModuleType,
         spec: route.Object,
         before: Sequence[pulumi.Resource],
     ) -> None:
         CustomResource(
             self._model,
-            api_version=way.API_VERSION,
-            kind=way.KIND,
+            api_version=module.API_VERSION,
+            kind=module.KIND,
             metadata=self._metadata("route"),
             spec=spec,
             opts=self._child([*before, *references.needed(spec, self._made)]),

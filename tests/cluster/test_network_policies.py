@@ -101,7 +101,7 @@ def wired(cluster: Cluster) -> Iterator[Wired]:
     places = pairs.places(lab, ready)
     outside = next(place for place in places if place.kind == OUTSIDE)
     ports = [port for kind, port in ALLOWED if kind == OUTSIDE]
-    with pairs.surroundings(lab, outside, ports):
+    with pairs.outside_programs(lab, outside, ports):
         targets = [
             (place, port)
             for place in places

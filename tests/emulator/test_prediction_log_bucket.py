@@ -38,7 +38,7 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
 
 
 @pytest.fixture(autouse=True)
-def surroundings(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+def environment(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a pod with a role has in its environment."""
     for name, value in {
         "AWS_REGION": REGION,

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.serving.args import gpu_rollout
-from components.serving.args.gpu_rollout import Situation, Way, choose
+from components.serving.args.gpu_rollout import Method, Situation, choose
 from components.serving.args.lending import LEAST_REPLICAS
 from tests.unit.test_gpu_rollout import gpu_pool, server
 
@@ -32,17 +32,17 @@ any_situation = st.builds(
 def test_ways_hold_what_they_promise(it: Situation) -> None:
     plan = choose(it)
     fits = it.canary <= it.free_replicas
-    assert (plan.missing_gpus == 0) == fits == (plan.ways == (Way.SURGE,))
+    assert (plan.missing_gpus == 0) == fits == (plan.methods == (Method.SURGE,))
     short = it.canary - it.free_replicas
     assert plan.missing_gpus == max(0, short) * it.replica_gpus
-    if Way.LEND in plan.ways:
+    if Method.LEND in plan.methods:
         assert it.replicas >= LEAST_REPLICAS
         assert not it.is_lent
         if it.peak is not None and it.by_replica is not None:
             assert it.peak <= (it.replicas - 1) * it.by_replica
-    if Way.RECREATE in plan.ways:
+    if Method.RECREATE in plan.methods:
         assert it.replicas == 1
-    assert [*plan.ways] == [way for way in Way if way in plan.ways]
+    assert [*plan.methods] == [it for it in Method if it in plan.methods]
     # With as many GPUs more as are missing, nothing is.
     richer = it.free_replicas + plan.missing_gpus // it.replica_gpus
     assert choose(replace(it, free_replicas=richer)).missing_gpus == 0

@@ -177,7 +177,7 @@ def matrix(
 
 
 @contextmanager
-def surroundings(lab: Lab, outside: Place, ports: Sequence[int]) -> Iterator[None]:
+def outside_programs(lab: Lab, outside: Place, ports: Sequence[int]) -> Iterator[None]:
     """Outside, for a while: programs that listen, and routes to the pods."""
     routes = []
     for host in lab.hosts():

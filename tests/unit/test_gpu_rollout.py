@@ -8,7 +8,7 @@ import pytest
 
 from components.cluster.nodes.node_pool_base import NodePoolBase
 from components.serving.args import gpu_rollout, pool_room
-from components.serving.args.gpu_rollout import Situation, Way, choose
+from components.serving.args.gpu_rollout import Method, Situation, choose
 from components.serving.args.model_server_args import ModelServerArgs
 from components.serving.args.parts import parts
 from components.settings import Problem, SettingsError, parse
@@ -177,13 +177,13 @@ def test_what_lending_cannot_bear(
 
 
 def test_ways_by_what_there_is() -> None:
-    assert choose(Situation(4, 2, 2, 2)).ways == (Way.SURGE,)
-    assert choose(Situation(4, 4, 2, 1)).ways == (Way.LEND, Way.REPLAY)
+    assert choose(Situation(4, 2, 2, 2)).methods == (Method.SURGE,)
+    assert choose(Situation(4, 4, 2, 1)).methods == (Method.LEND, Method.REPLAY)
     assert choose(Situation(4, 4, 2, 1)).missing_gpus == 6
     busy = Situation(4, 4, 1, 0, peak=91, by_replica=30)
-    assert choose(busy).ways == ()
-    assert choose(Situation(1, 1, 1, 0)).ways == (Way.RECREATE,)
-    assert choose(Situation(2, 1, 1, 0)).ways == ()
+    assert choose(busy).methods == ()
+    assert choose(Situation(1, 1, 1, 0)).methods == (Method.RECREATE,)
+    assert choose(Situation(2, 1, 1, 0)).methods == ()
 
 
 def test_the_stack_refuses_it() -> None:

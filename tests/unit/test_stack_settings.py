@@ -180,7 +180,7 @@ ACCOUNT = "111122223333"
 REGION = "us-east-1"
 ANY = ("cluster.dev", "platform.mine", "models.mine", "jobs.gpu")
 OF_CLUSTER, OF_MODELS, INSIDE = ANY[:1], ANY[2:3], ANY[1:3]
-DOOR = f"models.{MODEL}.access"
+ACCESS = f"models.{MODEL}.access"
 CASES: dict[str, tuple[tuple[str, ...], Change, list[str]]] = {
     # Keys as Pulumi takes them
     "bare keys": (ANY, renamed("{}"), []),
@@ -215,7 +215,7 @@ CASES: dict[str, tuple[tuple[str, ...], Change, list[str]]] = {
     "encrypted where anything may be": (
         OF_MODELS,
         jwks,
-        [f"{DOOR}.jwt.jwks", f"{DOOR}.jwt.jwks.keys"],
+        [f"{ACCESS}.jwt.jwks", f"{ACCESS}.jwt.jwks.keys"],
     ),
     "an encrypted mistake": (ANY, put("slipway:modles", SECURE), ["modles"]),
     "a setting called secure": (

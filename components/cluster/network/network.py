@@ -120,9 +120,9 @@ class Network(pulumi.ComponentResource):
         )
         private = self._tier("private", {z: p.private for z, p in plan.zones.items()})
         intra = self._tier("intra", {z: p.intra for z, p in plan.zones.items()})
-        ways = {zone: list[pulumi.CustomResource]() for zone in settings.zones}
+        internet = {zone: list[pulumi.CustomResource]() for zone in settings.zones}
         if settings.nat != "none":
-            ways = self._internet(plan, private)
+            internet = self._internet(plan, private)
         pods = self._pods(plan, private)
         endpoints = VpcEndpoints(
             f"{self._prefix}-endpoints",
@@ -149,7 +149,10 @@ class Network(pulumi.ComponentResource):
         self.vpc_id = self._vpc.id
         self.private_subnets = _ids(
             private,
-            {z: [*ways[z], *pods.get(z, []), *endpoints.endpoints] for z in ways},
+            {
+                z: [*internet[z], *pods.get(z, []), *endpoints.endpoints]
+                for z in internet
+            },
         )
         self.intra_subnets = _ids(intra)
 

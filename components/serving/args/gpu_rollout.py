@@ -22,7 +22,7 @@ Models = Mapping[str, ModelServerArgs]
 Pools = Mapping[str, NodePoolBase]
 
 
-class Way(StrEnum):
+class Method(StrEnum):
     """How a revision can be compared with scarce GPUs, the best first."""
 
     SURGE = "surge"
@@ -56,27 +56,27 @@ class Situation:
 
 @dataclass(frozen=True)
 class Plan:
-    """Possible alternatives; `ways` is empty if there are none."""
+    """Possible alternatives; `methods` is empty if there are none."""
 
-    ways: tuple[Way, ...]
+    methods: tuple[Method, ...]
     missing_gpus: int
     """GPUs for both revisions side by side."""
 
 
 def choose(it: Situation) -> Plan:
-    """Return the possible ways, the best first."""
+    """Return the possible methods, the best first."""
     missing = max(0, it.canary - it.free_replicas) * it.replica_gpus
     if not missing:
-        return Plan((Way.SURGE,), 0)
+        return Plan((Method.SURGE,), 0)
     possible = {
-        Way.LEND: not it.is_lent and it.replicas >= LEAST_REPLICAS and _bears(it),
-        Way.REPLAY: it.free_replicas >= 1,
-        Way.RECREATE: it.replicas == 1,
+        Method.LEND: not it.is_lent and it.replicas >= LEAST_REPLICAS and _suffices(it),
+        Method.REPLAY: it.free_replicas >= 1,
+        Method.RECREATE: it.replicas == 1,
     }
-    return Plan(tuple(way for way, is_it in possible.items() if is_it), missing)
+    return Plan(tuple(method for method, is_it in possible.items() if is_it), missing)
 
 
-def _bears(it: Situation) -> bool:
+def _suffices(it: Situation) -> bool:
     """Return whether all replicas but one can carry the peak, as far as known."""
     if it.peak is None or it.by_replica is None:
         return True
@@ -171,18 +171,20 @@ def _problem(
         f"at rest it needs {it.canary * it.replica_gpus} GPUs in addition to all "
         f"others, and the pool {pool} has {free} more at its limit: "
         f"{plan.missing_gpus} GPUs are missing, and the rollout would wait for ever",
-        "; or ".join([*(_fix(way, rollout.from_) for way in plan.ways), _RAISE]),
+        "; or ".join(
+            [*(_fix(method, rollout.from_) for method in plan.methods), _RAISE]
+        ),
     )
 
 
 _RAISE = "raise the pool's limit, or lower min_replicas or spare_replicas"
 
 
-def _fix(way: Way, stable: str) -> str:
+def _fix(method: Method, stable: str) -> str:
     return {
-        Way.LEND: f"set rollout.lend: {stable} gives some replicas up meanwhile",
-        Way.REPLAY: "compare offline on one replica's GPUs: `slipway replay`, without "
-        "rollout",
-        Way.RECREATE: "remove rollout and change model_image in a stated window: the "
-        "old replica goes before the new one starts",
-    }[way]
+        Method.LEND: f"set rollout.lend: {stable} gives some replicas up meanwhile",
+        Method.REPLAY: "compare offline on one replica's GPUs: `slipway replay`, "
+        "without rollout",
+        Method.RECREATE: "remove rollout and change model_image in a stated window: "
+        "the old replica goes before the new one starts",
+    }[method]

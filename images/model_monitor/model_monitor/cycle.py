@@ -29,7 +29,7 @@ from model_monitor.counts.reference import (
 from model_monitor.experiments.stored import ExperimentReports
 from model_monitor.figures.model_evaluator import ModelEvaluator
 from model_monitor.figures.results import Results
-from model_monitor.intervals.figures import IntervalFigures
+from model_monitor.intervals.figures import IntervalCounts
 from model_monitor.labels import LabelJoin
 from model_monitor.receiver.counters import Counters
 from model_monitor.requests import Inbox, Passed, Requests
@@ -110,7 +110,7 @@ class Cycle:
         self._reads = FairnessReads(store, config.memory_mib)
         self._requests = Requests(store, self.limits(), config.retention.receipts_days)
         self._attributions = AttributionEvaluator(config, store)
-        self._intervals = IntervalFigures(config, store)
+        self._intervals = IntervalCounts(config, store)
         self._experiments = ExperimentReports(config, store)
         self._retraining = RetrainingRequests(config, store)
         self._evaluators: dict[str, tuple[Reference, ModelEvaluator]] = {}

@@ -18,7 +18,7 @@ from model_monitor.store import Store
 logger = logging.getLogger("model_monitor.intervals")
 
 
-class IntervalFigures:
+class IntervalCounts:
     """Computes what has changed; used by the cycle's thread."""
 
     def __init__(self, config: Config, store: Store) -> None:
