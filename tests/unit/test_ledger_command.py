@@ -229,7 +229,7 @@ def test_keys_are_kept_from_others_and_never_replaced(key: Path) -> None:
     assert key.read_bytes() == content
     other = key.with_name("other.pem")
     keys.public_file(other).write_bytes(b"of another key")
-    assert "other.pub.pem: is there" in refused("key", "--out", other)
+    assert "other.pub.pem: exists already" in refused("key", "--out", other)
     assert not other.exists()
     below_a_file = refused("key", "--out", key / "k.pem")
     assert f"{key}/k.pem: " in below_a_file
