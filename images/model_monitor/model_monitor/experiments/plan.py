@@ -100,7 +100,7 @@ def read(text: str) -> Plan:
         raw = json.loads(text)
         return _plan(raw)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise PlanError(f"no plan of an experiment: {error!r}") from error
+        raise PlanError(f"not a plan of an experiment: {error!r}") from error
 
 
 def _plan(raw: Mapping[str, Any]) -> Plan:
