@@ -15,52 +15,44 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from slipway.commands import ELSEWHERE
 from toolchain.errors import OperatorError
 
 if TYPE_CHECKING:
     from slipway.engine.results import StackResult
-
-ELSEWHERE = {
-    "audit": "slipway.audit.command",
-    "bench": "slipway.bench.command",
-    "catalog": "slipway.catalog.command",
-    "check": "slipway.policy.command",
-    "compare": "slipway.preview.command",
-    "compose": "slipway.compose.command",
-    "cost": "slipway.cost.command",
-    "dashboards": "slipway.dashboards",
-    "doctor": "slipway.doctor.cli",
-    "drift": "slipway.drift.command",
-    "experiment": "slipway.experiments.command",
-    "images": "slipway.images",
-    "jobs": "slipway.jobs.command",
-    "keys": "slipway.keys",
-    "ledger": "slipway.ledger.command",
-    "local": "slipway.local.command",
-    "logs": "slipway.logs.command",
-    "models": "slipway.models",
-    "optimize": "slipway.optimize.command",
-    "replay": "slipway.replay.command",
-    "resize": "slipway.resize.command",
-    "rollout": "slipway.rollouts.command",
-    "run": "slipway.jobs.run_command",
-}
-"""Groups of commands by the module whose `command` they are; loaded when asked for."""
 
 
 class Slipway(click.Group):
     """Loads groups of other modules when they are used, and turns errors into text."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        found = [n for n, m in ELSEWHERE.items() if importlib.util.find_spec(m)]
+        found = [n for n, e in ELSEWHERE.items() if importlib.util.find_spec(e.module)]
         return sorted([*super().list_commands(ctx), *found])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        module = ELSEWHERE.get(cmd_name)
-        if module is None or importlib.util.find_spec(module) is None:
+        known = ELSEWHERE.get(cmd_name)
+        if known is None or importlib.util.find_spec(known.module) is None:
             return super().get_command(ctx, cmd_name)
-        command: click.Command = importlib.import_module(module).command
+        command: click.Command = importlib.import_module(known.module).command
         return command
+
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        """List the commands as click does, without loading those of other modules."""
+        listed = {name: self._listed(ctx, name) for name in self.list_commands(ctx)}
+        limit = formatter.width - 6 - max(map(len, listed))
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(name, one.get_short_help_str(limit)) for name, one in listed.items()]
+            )
+
+    def _listed(self, ctx: click.Context, name: str) -> click.Command:
+        if name in ELSEWHERE:
+            return click.Command(name, help=ELSEWHERE[name].about)
+        found = super().get_command(ctx, name)
+        assert found is not None
+        return found
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

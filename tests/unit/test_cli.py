@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 import slipway.engine.engine
 import slipway.rendering.render
 from components.settings import Problem, SettingsError
-from slipway import cli
+from slipway import cli, commands
 from slipway.engine.results import EngineError, StackResult
 from slipway.progress import Step
 from toolchain import paths
@@ -206,3 +206,37 @@ def test_what_others_made_is_reported_of_all_stacks_before_the_first_is_changed(
     assert result.exit_code == WRONG
     assert engine.calls == ()
     assert result.stderr.count("Namespace/x: 'managed by kubectl'") == len(STACKS)
+
+
+@pytest.mark.parametrize("name", commands.ELSEWHERE)
+def test_a_command_is_listed_as_it_describes_itself(name: str) -> None:
+    known = commands.ELSEWHERE[name]
+    command = cli.cli.get_command(click.Context(cli.cli), name)
+    assert command is not None
+    assert not command.hidden
+    listed = click.Command(name, help=known.about)
+    for width in (40, 60, 1000):
+        assert listed.get_short_help_str(width) == command.get_short_help_str(width)
+
+
+LISTING = """
+import sys
+from slipway import cli, commands
+try:
+    cli.main()
+finally:
+    print({entry.module for entry in commands.ELSEWHERE.values()} & {*sys.modules})
+"""
+
+
+def test_the_list_of_commands_loads_none_of_them() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LISTING, "--help"],
+        cwd=paths.ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for name in cli.cli.list_commands(click.Context(cli.cli)):
+        assert re.search(rf"^  {name} +\S", done.stdout, re.MULTILINE), name
+    assert done.stdout.endswith("\nset()\n")
