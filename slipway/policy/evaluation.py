@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from cel_expr_python import cel
@@ -45,7 +45,7 @@ class Evaluator:
         wrong = []
         for name, text in texts.items():
             try:
-                self._compiled[name] = self._environment.compile(text)
+                self._compiled[name] = _compiled(text)
             except RuntimeError as error:
                 wrong.append(f"{name}: {error}")
         if wrong:
@@ -54,13 +54,6 @@ class Evaluator:
             rule.id: tuple(rules.variables_of(rule.expression))
             for rule in rules.rules.values()
         }
-
-    @cached_property
-    def _environment(self) -> cel.Env:
-        return cel.NewEnv(
-            variables=dict.fromkeys(SEEN, cel.Type.DYN),
-            extensions=[ext_optional.ExtOptional(), ext_strings.ExtStrings()],
-        )
 
     def wrong(
         self,
@@ -110,9 +103,23 @@ class Evaluator:
         if found is None:
             variables = {name: seen.variables[name, is_alone] for name in names}
             data = {**given, "variables": variables}
-            found = self._environment.Activation(data)
+            found = _environment().Activation(data)
             seen.activations[names, is_alone] = found
         return found
+
+
+@functools.cache
+def _environment() -> cel.Env:
+    return cel.NewEnv(
+        variables=dict.fromkeys(SEEN, cel.Type.DYN),
+        extensions=[ext_optional.ExtOptional(), ext_strings.ExtStrings()],
+    )
+
+
+@functools.lru_cache(maxsize=1024)
+def _compiled(text: str) -> cel.Expression:
+    """An expression, compiled once in a process; RuntimeError if it is no CEL."""
+    return _environment().compile(text)
 
 
 def _failed(found: cel.Value) -> str:

@@ -11,6 +11,7 @@ import yaml
 
 from components.security import rules
 from components.settings import SettingsError
+from slipway.policy import evaluation
 from slipway.policy.evaluation import Evaluator, ExpressionError
 
 UNTIL = date(2027, 1, 31)
@@ -82,6 +83,15 @@ def test_all_expressions_that_are_no_cel_are_named(tmp_path: Path) -> None:
     folder = written(tmp_path, rule={"expression": "object.nope("})
     with pytest.raises(ExpressionError, match="Syntax error"):
         Evaluator(rules.load(folder))
+
+
+def test_two_lists_of_rules_share_what_is_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the two sides of `slipway compare` have mostly the same rules."""
+    Evaluator(rules.load(written(tmp_path)))
+    monkeypatch.setattr(evaluation, "_environment", None)  # a call would fail
+    Evaluator(rules.load(written(tmp_path)))
 
 
 def test_a_waiver_holds_until_its_day_in_its_environment(tmp_path: Path) -> None:
