@@ -24,6 +24,7 @@ from slipway.cluster import target
 from slipway.engine.engine import Engine
 from slipway.rendering.render import render
 from stacks import cluster, files, layers
+from tests.support import read_once
 from tests.support.rendered import IMAGES
 from toolchain import paths
 
@@ -81,6 +82,7 @@ def nothing_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(cluster, "provider", reached)
     monkeypatch.setattr(drawing, "text", reached)
     monkeypatch.setattr(Engine, "resources", lambda *_: [])
+    read_once.policies_and_names(monkeypatch)
     lock = tmp_path / "images.lock"
     lock.write_text(json.dumps(IMAGES))
     monkeypatch.setenv("SLIPWAY_IMAGES_LOCK", str(lock))
