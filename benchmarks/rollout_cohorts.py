@@ -8,7 +8,8 @@ of positive ones after 5 days on average (exponential), of negative ones half at
 and half after 30 days. The gate looks once a day for 60 days. "Arrivals" compares the
 labels that have arrived since the start, whatever they are of; "cohorts" is the
 program's own gate (images/rollout), as one of four. The second table is a gap between
-two groups of people, a minority of 10 %, with 1,000 requests an hour for two weeks.
+two groups of people, a minority of 10 %, with 1,000 requests an hour for two weeks. The
+third is of copies: the share of decisions that change, of which 10 % are tolerated.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from toolchain import paths
 
 sys.path.insert(0, str(paths.ROOT / "images" / "rollout"))
 
+from rollout import pairs_gate
 from rollout.cohorts import Cohorts, What
 from rollout.counts import Interval, Series, Tally
 from rollout.gate import Call, judge
@@ -53,6 +55,16 @@ GAP = Gate(
         What.SELECTION, "m", 3600, attribute="a", group="g", least_rows=200
     ),
 )
+CHANGES = Gate(
+    "pairs decisions",
+    0.1,
+    paired=True,
+    min_coverage=0.9,
+    cohorts=Cohorts(What.PAIRED_DECISIONS, "m", 3600),
+)
+PAIRED_HOURS, PAIRED_LEAST = 72, 30
+UNEQUAL = 0.5
+"""How the share that changes varies from hour to hour (coefficient of variation)."""
 
 
 @dataclass(frozen=True)
@@ -184,6 +196,31 @@ def gap_run(
     return 0, hours
 
 
+def pairs_run(
+    chance: np.random.Generator, copies: int, changed: float, *, bursty: bool
+) -> tuple[int, int]:
+    """Hours of a shadow step in which that share of the decisions changes."""
+    shares = np.full(PAIRED_HOURS, changed)
+    if bursty:
+        shape = UNEQUAL**-2
+        shares = np.minimum(1, changed * chance.gamma(shape, 1 / shape, PAIRED_HOURS))
+    every = [
+        Interval(at, Tally(copies, bad), Tally(copies, 0))
+        for at, bad in enumerate(chance.binomial(copies, shares).tolist())
+    ]
+    for hour in range(1, PAIRED_HOURS + 1):
+        found = pairs_gate.judge(
+            CHANGES,
+            Series(tuple(every[:hour]), 1.0, due=hour),
+            ErrorsAllowed(),
+            gates=GATES,
+            min_intervals=PAIRED_LEAST,
+        )
+        if outcome := {Call.PROMOTE: 1, Call.ROLLBACK: -1}.get(found.call, 0):
+            return outcome, hour
+    return 0, PAIRED_HOURS
+
+
 def ends(
     run: Callable[[np.random.Generator], tuple[int, int]], count: int, seed: int
 ) -> Ends:
@@ -224,6 +261,23 @@ def gaps(count: int, seed: int) -> Iterator[tuple[float, float, float, Ends]]:
             yield share, widened, drop, ends(one, count, seed)
 
 
+def pairs(count: int, seed: int) -> Iterator[tuple[int, float, bool, Ends]]:
+    """Copies an hour, share of decisions that change, whether in bursts, and ends."""
+    scenes = ((0.05, False), (0.05, True), (0.1, False), (0.1, True), (0.12, False))
+    for copies in (200, 1000):
+        for changed, bursty in scenes:
+
+            def one(
+                chance: np.random.Generator,
+                copies: int = copies,
+                changed: float = changed,
+                bursty: bool = bursty,
+            ) -> tuple[int, int]:
+                return pairs_run(chance, copies, changed, bursty=bursty)
+
+            yield copies, changed, bursty, ends(one, count, seed)
+
+
 def _row(*cells: object) -> str:
     return f"| {' | '.join(str(it) for it in cells)} |"
 
@@ -262,6 +316,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         figures = _figures(found, -1 if widened else 1)
         shown = [f"{it * 100:g} %" for it in (share, widened, drop)]
         print(_row(*shown, *figures), flush=True)
+    head = ("copies an hour", "decisions change", "back", "on", "median hours")
+    print("", _row(*head), _row(*["---"] * len(head)), sep="\n")
+    for copies, changed, bursty, found in pairs(options.runs, options.seed):
+        shown = f"{changed * 100:g} %{' in bursts' if bursty else ''}"
+        print(_row(copies, shown, *_figures(found, 1)), flush=True)
     spent = time.monotonic() - began
     print(f"\n{options.runs} runs a row, seed {options.seed}, {spent:.0f} s")
     return 0

@@ -9,10 +9,14 @@ from typing import Any
 from components.delivery.cohort_gates import (
     DAY_SECONDS,
     FairnessGate,
+    PairedAccuracyGate,
+    PairsGate,
     QualityGate,
     ScoresGate,
 )
 from components.delivery.settings import RolloutSettings
+
+WITHOUT_LABELS = ("selection", "scores", "paired_decisions", "paired_scores")
 
 
 def gates(rollout: RolloutSettings, model: str) -> Iterator[dict[str, Any]]:
@@ -30,6 +34,8 @@ def gates(rollout: RolloutSettings, model: str) -> Iterator[dict[str, Any]]:
         yield _gate(
             "scores", chosen.scores, rollout, _cohorts(rollout, model, "scores")
         )
+    if chosen.pairs:
+        yield from _of_pairs(chosen.pairs, rollout, model)
 
 
 def _of_groups(
@@ -45,12 +51,27 @@ def _of_groups(
         yield _gate(name, fairness, rollout, cohorts)
 
 
+def _of_pairs(
+    pairs: PairsGate, rollout: RolloutSettings, model: str
+) -> Iterator[dict[str, Any]]:
+    for name in pairs.given:
+        gate = getattr(pairs, name)
+        cohorts = _cohorts(rollout, model, f"paired_{name}")
+        if name == "scores":
+            cohorts["above"] = repr(gate.above)
+        found = _gate(f"pairs {name}", gate, rollout, cohorts) | {"paired": True}
+        if not cohorts["labels_seconds"]:
+            found["min_coverage"] = repr(float(pairs.min_paired))
+        yield found
+
+
 def intervals(rollout: RolloutSettings) -> dict[str, Any] | None:
     """Return the model's section `intervals` of the monitor's file, if it needs one."""
     if not rollout.gates.cohorts:
         return None
     fairness = rollout.gates.fairness
-    return {
+    pairs = {"pairs": True} if rollout.gates.pairs else {}
+    return pairs | {
         "seconds": rollout.cohorts.interval_seconds,
         # The first and the last day are partial.
         "days": ceil(rollout.deadline_hours * 3600 / DAY_SECONDS) + 1,
@@ -60,7 +81,7 @@ def intervals(rollout: RolloutSettings) -> dict[str, Any] | None:
 
 def _cohorts(rollout: RolloutSettings, model: str, what: str) -> dict[str, Any]:
     hours = rollout.cohorts.labels_within_hours
-    needs_labels = what not in ("selection", "scores")
+    needs_labels = what not in WITHOUT_LABELS
     return {
         "what": what,
         "model": model,
@@ -74,7 +95,7 @@ def _cohorts(rollout: RolloutSettings, model: str, what: str) -> dict[str, Any]:
 
 def _gate(
     name: str,
-    gate: QualityGate | FairnessGate | ScoresGate,
+    gate: QualityGate | FairnessGate | ScoresGate | PairedAccuracyGate,
     rollout: RolloutSettings,
     cohorts: dict[str, Any],
 ) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from components.setting_types import Decimal, Whole
-from components.settings import Settings
+from components.settings import ABSENT, Problem, Settings
 
 Points = Annotated[Decimal, Field(gt=0, le=50)]
 """In percentage points."""
@@ -72,3 +73,62 @@ class ScoresGate(Settings):
     tolerate_points: Points
     """Maximum difference in the share of scores above any of 0.1, 0.2 to 0.9. Beyond
     it, a person decides."""
+
+
+class PairedDecisionsGate(Settings):
+    """Bounds the share of decisions that change. It holds and never rolls back."""
+
+    tolerate_points: Points
+    """Maximum share of the pairs with two different decisions, in percent. It bounds
+    how far the accuracies of the two revisions can differ, before any label is there.
+    Beyond it, a person decides."""
+
+
+class PairedScoresGate(Settings):
+    """Bounds how many scores change. It holds and never rolls back."""
+
+    above: Literal[0.01, 0.02, 0.05, 0.1, 0.2, 0.5]
+    """Difference of two scores above which a pair counts."""
+    tolerate_points: Points
+    """Maximum share of the pairs whose scores differ by more, in percent. Beyond it, a
+    person decides."""
+
+
+class PairedAccuracyGate(Settings):
+    """Compares which of the two revisions was right on the same request."""
+
+    tolerate_points: Points
+    """Percentage points by which the canary's accuracy may be worse."""
+    rollback_when: Literal["any_harm", "worse_than_tolerated"] = "worse_than_tolerated"
+    """Same as in the quality gate."""
+
+
+class PairsGate(Settings):
+    """Compares each copy's answer with its original's, in the shadow step."""
+
+    decisions: PairedDecisionsGate | None = None
+    """Decisions that change; not compared unless given."""
+    scores: PairedScoresGate | None = None
+    """Scores that change; not compared unless given."""
+    accuracy: PairedAccuracyGate | None = None
+    """Accuracy by the labels of the pairs; not compared unless given. Its pairs need
+    `cohorts.min_coverage` of labels."""
+    min_paired: Annotated[Decimal, Field(gt=0, le=1)] = 0.9
+    """Minimum share of the copies whose original is in the log too (for scores: and
+    that have two scores). Below it nothing is promoted."""
+
+    @property
+    def given(self) -> list[str]:
+        """Names of the comparisons, each of which is a gate."""
+        return [it for it in ("decisions", "scores", "accuracy") if getattr(self, it)]
+
+    def contradictions(self) -> Iterator[Problem]:
+        """A gate that compares nothing."""
+        if not self.given:
+            yield Problem(
+                "decisions",
+                ABSENT,
+                "none of decisions, scores and accuracy is given, so no pair is "
+                "compared",
+                "give one of them, such as decisions: {tolerate_points: 10}",
+            )

@@ -12,6 +12,7 @@ from components.delivery.borrow_settings import BorrowSettings
 from components.delivery.cohort_gates import (
     CohortSettings,
     FairnessGate,
+    PairsGate,
     QualityGate,
     ScoresGate,
 )
@@ -73,17 +74,25 @@ class Gates(Settings):
     """Groups of people, by the protected attributes that the model monitor has."""
     scores: ScoresGate | None = None
     """Scores of a binary model, as the model monitor has them."""
+    pairs: PairsGate | None = None
+    """Copies beside their originals, in the shadow step, as the model monitor has
+    them."""
 
     @property
     def cohorts(self) -> list[str]:
         """Names of the gates that read the model monitor."""
-        return [it for it in ("quality", "fairness", "scores") if getattr(self, it)]
+        names = ("quality", "fairness", "scores", "pairs")
+        return [it for it in names if getattr(self, it)]
 
     @property
     def by_labels(self) -> list[str]:
         """Names of those that need labels."""
         by_fairness = self.fairness and self.fairness.rate == "true_positive"
-        found = {"quality": self.quality, "fairness": by_fairness}
+        found = {
+            "quality": self.quality,
+            "fairness": by_fairness,
+            "pairs.accuracy": self.pairs and self.pairs.accuracy,
+        }
         return [name for name, needs in found.items() if needs]
 
 
@@ -191,7 +200,8 @@ class RolloutSettings(Settings):
         """Rows of a record that one cohort takes (images/rollout, Gate.rows)."""
         gates = self.gates
         groups = len(gates.fairness.groups) if gates.fairness else 0
-        return bool(gates.quality) + 2 * groups + 4 * bool(gates.scores)
+        pairs = len(gates.pairs.given) if gates.pairs else 0
+        return bool(gates.quality) + 2 * groups + 4 * bool(gates.scores) + pairs
 
 
 class DeliverySettings(Settings):

@@ -78,3 +78,27 @@ def test_a_gap_that_widens_is_seldom_promoted(share: float) -> None:
     twice = gaps(share, 0.1)
     assert twice.share(-1) >= 0.95
     assert twice.share(1) == 0
+
+
+def changes(copies: int, share: float, *, bursty: bool = False) -> simulation.Ends:
+    def run(chance: np.random.Generator) -> tuple[int, int]:
+        return simulation.pairs_run(chance, copies, share, bursty=bursty)
+
+    return simulation.ends(run, RUNS, SEED)
+
+
+@pytest.mark.parametrize("bursty", [False, True])
+@pytest.mark.parametrize("copies", [200, 1000])
+def test_as_many_changes_as_tolerated_are_seldom_promoted(
+    copies: int, *, bursty: bool
+) -> None:
+    """Settings allow .05; a change alone takes nobody back."""
+    found = changes(copies, 0.1, bursty=bursty)
+    assert found.share(1) <= most(0.05)
+    assert found.share(-1) == 0
+
+
+def test_half_as_many_changes_are_promoted_and_more_than_tolerated_never() -> None:
+    for copies in (200, 1000):
+        assert changes(copies, 0.05, bursty=True).share(1) >= 0.9
+    assert changes(200, 0.12).share(1) == 0

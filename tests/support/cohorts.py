@@ -65,7 +65,7 @@ class Labelled:
             for name, drawn in zip(REVISIONS, self._hours[hour], strict=True):
                 if one := self._one(hour, now, *drawn):
                     revisions[name].append(one)
-        return {"model": "m", "seconds": HOUR, "revisions": revisions}
+        return {"model": "m", "seconds": HOUR, "revisions": revisions, "pairs": {}}
 
     def _draw(self, hour: int) -> list[Any]:
         chance = np.random.default_rng([self.seed, hour])

@@ -54,7 +54,7 @@ def one(start: int, **changes: Any) -> dict[str, Any]:
 
 
 def answer(**revisions: Any) -> dict[str, Any]:
-    return {"model": "m", "seconds": HOUR, "revisions": revisions}
+    return {"model": "m", "seconds": HOUR, "revisions": revisions, "pairs": {}}
 
 
 def counted(

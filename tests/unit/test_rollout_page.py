@@ -43,10 +43,14 @@ def test_the_page_names_the_gates_limits() -> None:
 
 
 def test_the_settings_shown_are_settings() -> None:
-    (text,) = re.findall(r"(?s)```yaml\n(.*?)```", PAGE)
+    text, of_pairs = re.findall(r"(?s)```yaml\n(.*?)```", PAGE)
     found = parse(RolloutSettings, yaml.safe_load(text), "the page")
     assert [step.approval for step in found.steps] == [False, False, True]
     assert found.gates.slow
+    pair = {"from": "a", "to": "b"} | yaml.safe_load(of_pairs)
+    pairs = parse(RolloutSettings, pair, "the page").gates.pairs
+    assert pairs
+    assert pairs.given == ["decisions", "scores", "accuracy"]
 
 
 def test_the_stack_of_the_how_to_renders() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from components.delivery import cohort_file
+from components.delivery.cohort_gates import PairsGate
 from components.delivery.settings import RolloutSettings
 from components.monitoring.monitor_file import Watched
 from components.monitoring.settings import MonitorSettings
@@ -38,6 +39,7 @@ def problems(
         if not rollout or not rollout.gates.cohorts:
             continue
         path = f"models.{name}.rollout"
+        yield from _without_copies(path, rollout)
         one = known.get(args.served(name))
         if one is None:
             yield from _unwatched(path, rollout)
@@ -55,6 +57,17 @@ def problems(
                 "other intervals or groups",
                 "give both the same cohorts, groups and deadline_hours",
             )
+
+
+def _without_copies(path: str, rollout: RolloutSettings) -> Iterator[Problem]:
+    if rollout.gates.pairs and not rollout.shadow:
+        yield Problem(
+            f"{path}.gates.pairs",
+            rollout.gates.pairs.given,
+            "it compares copies with their originals, and without shadow nothing is "
+            "copied",
+            "set shadow, or remove pairs",
+        )
 
 
 def _unwatched(path: str, rollout: RolloutSettings) -> Iterator[Problem]:
@@ -87,6 +100,20 @@ def _of_task(path: str, rollout: RolloutSettings, one: Watched) -> Iterator[Prob
                 "(given)",
                 f"it is for models with task: binary, not {task}",
                 f"remove {gate}",
+            )
+    if gates.pairs:
+        yield from _of_pairs(f"{path}.gates.pairs", gates.pairs, task)
+
+
+def _of_pairs(path: str, pairs: PairsGate, task: str) -> Iterator[Problem]:
+    for name in pairs.given:
+        allowed = ("binary",) if name == "scores" else ("binary", "multiclass")
+        if task not in allowed:
+            yield Problem(
+                f"{path}.{name}",
+                "(given)",
+                f"it is for models with task: {' or '.join(allowed)}, not {task}",
+                f"remove {name}",
             )
 
 
@@ -125,16 +152,23 @@ def _of_labels(
 
 def _too_short(path: str, rollout: RolloutSettings) -> Iterator[Problem]:
     """Report a deadline that even an equal revision could not meet."""
-    labels = rollout.cohorts.labels_within_hours if rollout.gates.by_labels else None
     interval = rollout.cohorts.interval_seconds / 3600
-    least = (rollout.min_intervals + 1) * interval + max(labels or 0, SHIPPED_HOURS)
-    needed = len(rollout.steps) * least
+    gates, labels = rollout.gates, rollout.cohorts.labels_within_hours or 0
+    by_labels = [it.partition(".")[0] for it in gates.by_labels]
+    counted = [it for it in gates.cohorts if it != "pairs"]
+    steps = [labels if {*counted} & {*by_labels} else 0] * len(rollout.steps)
+    waits = steps if counted else []
+    if gates.pairs:
+        waits = [labels if "pairs" in by_labels else 0, *waits]
+    needed = sum(
+        (rollout.min_intervals + 1) * interval + max(it, SHIPPED_HOURS) for it in waits
+    )
     if needed > rollout.deadline_hours:
         yield Problem(
             f"{path}.deadline_hours",
             rollout.deadline_hours,
-            f"{len(rollout.steps)} steps of {rollout.min_intervals} cohorts of "
-            f"{interval:g} hours, whose labels take {labels or 0:g} hours, need "
+            f"{len(waits)} steps of {rollout.min_intervals} cohorts of "
+            f"{interval:g} hours, whose labels take {max(waits):g} hours, need "
             f"{needed:.0f}",
             f"give at least {needed + 0.5:.0f}, fewer steps, or a shorter "
             "cohorts.interval_seconds",

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+SCORE_CUTS = ("0.01", "0.02", "0.05", "0.1", "0.2", "0.5")
+"""Differences of two scores of a pair above which the monitor counts pairs."""
 SHIPPED_SECONDS = 300
 """After which a prediction has come to the monitor, and was counted there."""
 
@@ -32,6 +34,13 @@ class What(StrEnum):
     """Bad: a positive label that was not decided; of a group, beside all others."""
     SCORES = "scores"
     """No good and bad: how scores are spread."""
+    PAIRED_DECISIONS = "paired_decisions"
+    """Bad: a copy's decision that is not its original's; of the pairs."""
+    PAIRED_SCORES = "paired_scores"
+    """Bad: a copy's score that is further from its original's than `above`; of the
+    pairs with scores."""
+    PAIRED_ACCURACY = "paired_accuracy"
+    """Bad: a pair of which this revision alone is wrong; of the pairs with a label."""
 
     @property
     def is_gap(self) -> bool:
@@ -40,7 +49,21 @@ class What(StrEnum):
 
     @property
     def needs_labels(self) -> bool:
-        return self not in (What.SELECTION, What.SCORES)
+        return self not in (
+            What.SELECTION,
+            What.SCORES,
+            What.PAIRED_DECISIONS,
+            What.PAIRED_SCORES,
+        )
+
+    @property
+    def is_paired(self) -> bool:
+        """Return whether copies are compared with their originals."""
+        return self in (
+            What.PAIRED_DECISIONS,
+            What.PAIRED_SCORES,
+            What.PAIRED_ACCURACY,
+        )
 
 
 @dataclass(frozen=True)
@@ -57,6 +80,8 @@ class Cohorts:
     group: str = ""
     least_rows: int = 0
     """Rows of the canary before a promotion: of a group, which is smaller."""
+    above: str = ""
+    """Difference of two scores that is tolerated; one of SCORE_CUTS."""
 
     def due(self, now: int) -> int:
         """Start (Unix seconds) of the first interval that a promotion may not use."""
@@ -65,7 +90,10 @@ class Cohorts:
         return max(0, last // length * length + length)
 
     def plain(self) -> dict[str, Any]:
-        return asdict(self)
+        found = asdict(self)
+        if not self.above:
+            del found["above"]  # other gates keep the digest of their settings
+        return found
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Cohorts:
@@ -79,6 +107,11 @@ class Cohorts:
             yield f"{path}: needs labels; say when they are there, and how many"
         if self.what.is_gap and not (self.attribute and self.group):
             yield f"{path}: compares a group; name it"
+        if (self.what is What.PAIRED_SCORES) != (self.above in SCORE_CUTS):
+            cuts = ", ".join(SCORE_CUTS)
+            yield f"{path}.above: {self.above!r}: paired_scores needs one of {cuts}"
+        if self.what.is_paired and not min_coverage:
+            yield f"{path}: compares pairs; say how many of the copies must be paired"
 
 
 @dataclass(frozen=True)

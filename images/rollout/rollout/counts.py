@@ -42,8 +42,9 @@ class Series:
 
     intervals: tuple[Interval, ...]
     coverage: float | None = None
-    """Share of the due predictions with a label, of the revision with fewer; None: no
-    labels are needed, or nothing is due."""
+    """Share of the due predictions with a label, of the revision with fewer; of pairs,
+    share of the due copies that are compared. None: no labels are needed, or nothing is
+    due."""
     due: int | None = None
     """Intervals that start before (Unix seconds) have all labels that are waited for,
     and a promotion rests on them alone; None: all do."""

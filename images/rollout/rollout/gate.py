@@ -146,20 +146,32 @@ class Sums:
         self, min_intervals: int, upper: float, coverage: float | None
     ) -> tuple[Call, str]:
         gate = self._gate
-        requests, intervals = self._total[0], self.difference.intervals
-        few = gate.cohorts.least_rows if gate.cohorts else 0
-        needed = few or needed_requests(gate.tolerate)
-        if coverage is not None and coverage < gate.min_coverage:
-            text = f"{coverage:.0%} of the predictions have labels"
-            return Call.HOLD, f"{text}; {gate.min_coverage:.0%} are needed"
-        if intervals < min_intervals:
-            return Call.HOLD, f"{intervals} intervals of {min_intervals}"
-        if requests < needed:
-            return Call.HOLD, f"{requests} requests of {needed}"
+        if lack := self._lack(min_intervals, coverage):
+            return Call.HOLD, lack
         if upper >= gate.tolerate:
             limit = points(gate.tolerate)
             return Call.HOLD, f"may be worse by {points(upper)}; tolerated is {limit}"
         return Call.PROMOTE, f"worse by at most {points(upper)}"
+
+    def _lack(self, min_intervals: int, coverage: float | None) -> str:
+        """Return what is missing for a promotion; empty if nothing is."""
+        gate = self._gate
+        requests, intervals = self._total[0], self.difference.intervals
+        few = gate.cohorts.least_rows if gate.cohorts else 0
+        needed = few or needed_requests(gate.tolerate)
+        if coverage is not None and coverage < gate.min_coverage:
+            text = f"{coverage:.0%} of the {self._covered()}"
+            return f"{text}; {gate.min_coverage:.0%} are needed"
+        if intervals < min_intervals:
+            return f"{intervals} intervals of {min_intervals}"
+        if requests < needed:
+            return f"{requests} {'pairs' if gate.paired else 'requests'} of {needed}"
+        return ""
+
+    def _covered(self) -> str:
+        if self._gate.paired:
+            return "copies have their original's answer and a label"
+        return "predictions have labels"
 
 
 def needed_requests(margin: float) -> int:
@@ -179,19 +191,19 @@ def judge(
     *,
     gates: int,
     min_intervals: int,
+    kind: type[Sums] = Sums,
 ) -> Judgement:
     """Return a gate's judgement of all its intervals."""
     limits = Limits.of(allowed, gates)
     missing = gate.min_coverage > 0 and series.coverage is None
     coverage = 0.0 if missing else series.coverage
-    due = None if series.due is None else _sums(gate, series, only_due=True)
-    whole = _sums(gate, series, only_due=False)
+    due = None if series.due is None else _sums(kind(gate), series, only_due=True)
+    whole = _sums(kind(gate), series, only_due=False)
     return whole.judge(limits, min_intervals, coverage, due)
 
 
-def _sums(gate: Gate, series: Series, *, only_due: bool) -> Sums:
+def _sums(sums: Sums, series: Series, *, only_due: bool) -> Sums:
     """Harm counts as soon as it is seen, and a promotion waits for the labels."""
-    sums = Sums(gate)
     for place, interval in enumerate(series.intervals):
         if only_due and not series.is_due(interval.start):
             continue

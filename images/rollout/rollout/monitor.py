@@ -11,6 +11,7 @@ from typing import Any
 
 from pod_parts.api_client import Api
 from pod_parts.api_server import ApiError
+from rollout import pairs
 from rollout.cohorts import Cohorts, Scores, What
 from rollout.counts import Interval, Series, Tally
 from rollout.settings import Gate, Settings
@@ -39,7 +40,11 @@ def read_counts(
             path = f"/api/v1/models/{cohorts.model}/intervals?since={since}"
             answers[cohorts.model] = api.get(path)
         try:
-            canary, stable = _arms(answers[cohorts.model], settings, cohorts)
+            answer = answers[cohorts.model]
+            if cohorts.what.is_paired:
+                found[gate.name] = pairs.series(answer, settings, cohorts, now)
+                continue
+            canary, stable = _arms(answer, settings, cohorts)
             found[gate.name] = _series(gate, cohorts, canary, stable, now)
         except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
             raise ApiError(f"the monitor answered something else: {error!r}") from error

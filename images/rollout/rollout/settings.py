@@ -82,6 +82,14 @@ class Gate:
             return 1
         return {What.SCORES: 4}.get(self.cohorts.what, 1 + self.cohorts.what.is_gap)
 
+    def decides(self, *, shadow: bool) -> bool:
+        """Return whether it decides in a shadow step, or else in a step with weight.
+
+        The gateway counts copies and requests. Of predictions there are pairs of a copy
+        and its original in a shadow step alone, and the others count no copies.
+        """
+        return self.cohorts is None or self.cohorts.what.is_paired == shadow
+
     def length(self, settings: Settings) -> int:
         """Return the length of its intervals, in seconds."""
         return (
@@ -239,11 +247,6 @@ def _problems(it: Settings) -> Iterator[str]:
         yield f"steps: {weights}: do not rise between 0 and 100; give such weights"
     if not 0 <= it.shadow_percent <= 100:
         yield f"shadow_percent: {it.shadow_percent}: give 1 to 100, or 0 for no copies"
-    if it.shadow_percent and all(gate.cohorts for gate in it.gates):
-        yield (
-            f"shadow_percent: {it.shadow_percent}: no gate compares copies; give a "
-            "gate of the gateway's counts, or 0 for no copies"
-        )
     if it.stable == it.canary:
         yield f"canary: {it.canary}: is the stable revision; name another one"
     if it.interval_seconds < 5 or it.min_intervals < 2:
@@ -256,6 +259,22 @@ def _problems(it: Settings) -> Iterator[str]:
         if not 0 < share <= 0.5:
             yield f"errors_allowed.{name}: {share}: give a share up to 0.5"
     yield from _problems_of_gates(it.gates)
+    yield from _problems_of_shadow(it)
+
+
+def _problems_of_shadow(it: Settings) -> Iterator[str]:
+    """Report gates that could never decide, and steps without any gate."""
+    if it.shadow_percent and not any(gate.decides(shadow=True) for gate in it.gates):
+        yield (
+            f"shadow_percent: {it.shadow_percent}: no gate compares copies; give a "
+            "gate of pairs or of the gateway's counts, or 0 for no copies"
+        )
+    pairs = [gate.name for gate in it.gates if not gate.decides(shadow=False)]
+    if pairs and not it.shadow_percent:
+        names = ", ".join(pairs)
+        yield f"shadow_percent: 0: there are no pairs for {names}; give 1 to 100"
+    if pairs and len(pairs) == len(it.gates):
+        yield "gates: none compares requests; give one of the gateway's counts"
 
 
 def _problems_of_length(it: Settings) -> Iterator[str]:
@@ -279,3 +298,5 @@ def _problems_of_gates(gates: Sequence[Gate]) -> Iterator[str]:
         if gate.cohorts:
             path = f"gates.{gate.name}.cohorts"
             yield from gate.cohorts.problems(path, min_coverage=gate.min_coverage)
+            if gate.cohorts.what.is_paired != gate.paired:
+                yield f"{path}: {gate.cohorts.what} and paired: {gate.paired}: differ"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from rollout import gate, sample_ratio, scores_gate
+from rollout import gate, pairs_gate, sample_ratio, scores_gate
 from rollout.cohorts import What
 from rollout.facts import Facts
 from rollout.gate import Call, Judgement
@@ -115,17 +115,19 @@ def _judge(settings: Settings, facts: Facts) -> tuple[Judgement, ...]:
 
 
 def _gates(settings: Settings, facts: Facts) -> tuple[Gate, ...]:
-    """The gates that decide in this step.
-
-    Gates of predictions do not count copies, which are all that the canary gets in a
-    shadow step: they decide from the first step on.
-    """
-    return tuple(it for it in settings.gates if not (facts.mirror and it.cohorts))
+    """The gates that decide in this step."""
+    shadow = bool(facts.mirror)
+    return tuple(it for it in settings.gates if it.decides(shadow=shadow))
 
 
 def _judge_of(one: Gate) -> Callable[..., Judgement]:
-    is_scores = one.cohorts is not None and one.cohorts.what is What.SCORES
-    return scores_gate.judge if is_scores else gate.judge
+    what = one.cohorts.what if one.cohorts else None
+    others = {
+        What.SCORES: scores_gate.judge,
+        What.PAIRED_DECISIONS: pairs_gate.judge,
+        What.PAIRED_SCORES: pairs_gate.judge,
+    }
+    return others.get(what, gate.judge) if what else gate.judge
 
 
 def _doubt(settings: Settings, facts: Facts) -> str:

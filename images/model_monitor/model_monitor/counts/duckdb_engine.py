@@ -65,6 +65,13 @@ class DuckDbEngine:
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
         return list(self._connection.execute(sql).fetchall())
 
+    def run(self, sql: str) -> None:
+        self._connection.execute(sql)
+
+    def read_keys(self) -> None:
+        """Let `predictions` have ids and rows, also without labels to join by them."""
+        self._is_joined = True
+
     def keep(self, name: str, sql: str) -> None:
         self._connection.execute(f"create or replace temp table {name} as {sql}")
 

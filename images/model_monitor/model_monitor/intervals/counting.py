@@ -1,19 +1,21 @@
 """The counts of one day by revision and interval of the prediction's time.
 
 A label counts where its prediction was made, however late it comes: the newest label of
-a row holds. Copied requests are not counted. Read by DuckDB from the relations of
-`counts.duckdb_engine`.
+a row holds. Copied requests count beside their originals alone (`intervals.pairs`).
+Read by DuckDB from the relations of `counts.duckdb_engine`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from model_monitor.counts.cohort import SHADOW
 from model_monitor.counts.duckdb_engine import DuckDbEngine
 from model_monitor.counts.listing import CohortFiles
 from model_monitor.counts.plan import Plan, Task
+from model_monitor.intervals import pairs
 from model_monitor.intervals.settings import Intervals
 from model_monitor.store.database import database, name, text
 from model_monitor.store.store import Store
@@ -30,26 +32,41 @@ Counted = dict[str, dict[int, dict[str, Any]]]
 """By revision, and by the start of the interval in Unix seconds."""
 
 
+@dataclass(frozen=True)
+class Counts:
+    """One cohort's counts, of requests and of copies (by the copies' revision)."""
+
+    revisions: Counted = field(default_factory=dict)
+    pairs: Counted = field(default_factory=dict)
+
+
 def count(
     store: Store, files: CohortFiles, plan: Plan, settings: Intervals, memory_mib: int
-) -> Counted:
+) -> Counts:
     """Return one cohort's counts. Raises duckdb.Error."""
-    found: Counted = {}
+    counts = Counts()
+    found = counts.revisions
     with database(store.root, memory_mib, reads_records=False) as connection:
         engine = DuckDbEngine(connection)
         engine.open_labels(list(files.labels))
         has_groups = engine.open_protected(list(files.protected), list(settings.groups))
+        if settings.pairs:
+            pairs.begin(engine)
         for _ in engine.chunks(list(files.predictions), []):
+            if settings.pairs:
+                pairs.keep(engine, start_of(settings))
             _add_decisions(found, engine, plan, settings)
             if plan.task is Task.BINARY:
                 _add_scores(found, engine, settings)
                 if has_groups:
                     for attribute in settings.groups:
                         _add_groups(found, engine, plan, settings, attribute)
+        if settings.pairs:
+            pairs.add(counts.pairs, engine)
     for intervals in found.values():
         for one in intervals.values():
             one["groups"] = _shown(one["groups"])
-    return found
+    return counts
 
 
 def _add_decisions(
@@ -58,7 +75,7 @@ def _add_decisions(
     is_positive = f"p.decision = {text(plan.positive)}"
     was_positive = f"l.label = {text(plan.positive)}"
     sql = f"""
-select p.segment, {_start(settings)} as start, count(*),
+select p.segment, {start_of(settings)} as start, count(*),
        count(case when l.label is not null then 1 end),
        count(case when p.decision = l.label then 1 end),
        count(case when {is_positive} and {was_positive} then 1 end),
@@ -80,7 +97,7 @@ group by 1, 2
 
 def _add_scores(found: Counted, engine: DuckDbEngine, settings: Intervals) -> None:
     sql = f"""
-select p.segment, {_start(settings)} as start,
+select p.segment, {start_of(settings)} as start,
        least(cast(floor(p.score * {SCORE_BINS}) as integer), {SCORE_BINS - 1}) as slot,
        count(*)
 from predictions as p
@@ -103,7 +120,7 @@ def _add_groups(
     is_positive = f"p.decision = {text(plan.positive)}"
     was_positive = f"l.label = {text(plan.positive)}"
     sql = f"""
-select p.segment, {_start(settings)} as start,
+select p.segment, {start_of(settings)} as start,
        case when {column} in ({known}) then {column} else '{REST}' end as member,
        count(*),
        count(case when {is_positive} then 1 end),
@@ -126,7 +143,7 @@ def _rows(engine: DuckDbEngine, sql: str) -> Iterator[tuple[Any, ...]]:
     return (it for it in engine.rows(sql) if engine.segments[it[0]][1] != SHADOW)
 
 
-def _start(settings: Intervals) -> str:
+def start_of(settings: Intervals) -> str:
     """SQL of the start of a prediction's interval, in Unix seconds."""
     length = settings.seconds
     return f'cast(floor(epoch(p."time") / {length}) as bigint) * {length}'

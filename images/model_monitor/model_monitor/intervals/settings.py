@@ -19,11 +19,15 @@ class Intervals:
     """Number of whole days (UTC) before today."""
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Values that are counted apart, by protected attribute."""
+    pairs: bool = False
+    """Whether copied requests are counted beside their originals."""
 
     @property
     def digest(self) -> str:
         """Digest of all that decides the counts of a day, beside its files."""
-        content = [self.seconds, sorted(self.groups.items())]
+        content: list[object] = [self.seconds, sorted(self.groups.items())]
+        if self.pairs:
+            content.append("pairs")
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
@@ -33,6 +37,7 @@ def parse(fields: Fields) -> Intervals:
         seconds=fields.member("seconds", REQUIRED, _seconds, 3600),
         days=fields.whole("days", REQUIRED, 0, 400),
         groups=fields.member("groups", {}, _groups, {}),
+        pairs=fields.member("pairs", False, _flag, False),
     )
     fields.end()
     return found
@@ -44,6 +49,12 @@ def _seconds(value: object) -> int:
         raise WrongError("is not a whole number; give one")
     if not 10 <= value <= 86_400 or 86_400 % value:
         raise WrongError("does not divide a day; give a divisor of 86400, 10 or more")
+    return value
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise WrongError("is not true or false; give one of them")
     return value
 
 

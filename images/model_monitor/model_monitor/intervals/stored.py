@@ -15,7 +15,7 @@ from typing import Any
 from model_monitor.counts.cohort import CohortKey, Inputs
 from model_monitor.counts.listing import CohortFiles, Listing
 from model_monitor.counts.plan import Plan
-from model_monitor.intervals.counting import count
+from model_monitor.intervals.counting import Counted, count
 from model_monitor.intervals.settings import Intervals
 from model_monitor.store import whole_files
 from model_monitor.store.names import quoted
@@ -67,30 +67,24 @@ class StoredIntervals:
         content = {
             "version": VERSION,
             "inputs": self._inputs(files, plan).digest,
-            "revisions": {
-                revision: [
-                    {"start": start, **one} for start, one in sorted(intervals.items())
-                ]
-                for revision, intervals in sorted(counted.items())
-            },
+            "revisions": _listed(counted.revisions),
+            "pairs": _listed(counted.pairs),
         }
         whole_files.write_whole(self._path(key.date), json.dumps(content).encode())
 
     def since(self, moment: int) -> dict[str, Any]:
         """Return what a caller is given: intervals from `moment` (Unix seconds) on."""
         first = dt.datetime.fromtimestamp(moment, dt.UTC).date()
-        revisions: dict[str, list[Any]] = {}
+        found: dict[str, dict[str, list[Any]]] = {"revisions": {}, "pairs": {}}
         for day in self._days():
-            content = self._read(day) if day >= first else None
-            for revision, intervals in (content or {}).get("revisions", {}).items():
-                revisions.setdefault(revision, []).extend(
-                    it for it in intervals if it["start"] >= moment
-                )
-        return {
-            "model": self._model,
-            "seconds": self._settings.seconds,
-            "revisions": revisions,
-        }
+            content = (self._read(day) if day >= first else None) or {}
+            for kind, lists in found.items():
+                # Days that were counted without pairs have none.
+                for revision, intervals in content.get(kind, {}).items():
+                    lists.setdefault(revision, []).extend(
+                        it for it in intervals if it["start"] >= moment
+                    )
+        return {"model": self._model, "seconds": self._settings.seconds, **found}
 
     def _days(self) -> Iterator[dt.date]:
         for path in sorted(self._folder.glob("date=*.json")):
@@ -109,3 +103,10 @@ class StoredIntervals:
 
     def _path(self, day: dt.date) -> Path:
         return self._folder / f"date={day.isoformat()}.json"
+
+
+def _listed(counted: Counted) -> dict[str, list[dict[str, Any]]]:
+    return {
+        revision: [{"start": start, **one} for start, one in sorted(intervals.items())]
+        for revision, intervals in sorted(counted.items())
+    }
