@@ -13,12 +13,12 @@ from slipway.experiments import live as experiments
 from slipway.experiments import show
 from slipway.experiments.live import Found, Report
 from slipway.printable import printable
-from slipway.rollouts.command import (
+from slipway.rollouts.command import order
+from slipway.rollouts.options import (
     despite_replicas_option,
     json_option,
     model_argument,
     opened,
-    order,
     stack_option,
     why_option,
 )

@@ -142,6 +142,8 @@ def _line(entry: Entry) -> str:
     text += f"{entry.action} by {entry.actor}"
     if origin := details.get("subject", {}).get("derived_from"):
         text += f", made from {origin.get('revision')} by {origin.get('recipe')}"
+    if decision := details.get("decision"):
+        text += f", decided {decision.get('time', '')[:19]}Z by {decision.get('by')}"
     if reason := details.get("reason"):
         text += f": {reason}"
     return printable(text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,10 +103,12 @@ class Ledger:
         word: Word,
         *,
         passed: Sequence[str] = (),
+        decision: Mapping[str, str] | None = None,
     ) -> Done:
         """Bring a revision into another state; WrongInputError if it may not go.
 
-        passed: states that are as good, in which it is left.
+        passed: states that are as good, in which it is left. decision: the decision of
+        a rollout that the entry is copied from.
         """
         if not word.reason.strip():
             raise WrongInputError(f"{model}: there is no reason; say it with --why")
@@ -118,10 +120,25 @@ class Ledger:
             refusal = history.refusal(revision, state)
             if refusal or found is None:
                 raise WrongInputError(f"{model} {revision}: {refusal}")
-            details = {"registered": found.registered, "from": found.state}
+            details: dict[str, Any] = {
+                "registered": found.registered,
+                "from": found.state,
+            }
+            if decision:
+                details["decision"] = dict(decision)
             return _Change(history.action(revision, state), details, found.subject)
 
         return self._add(model, revision, state, decide, word)
+
+    def read(self, model: str) -> chain.Chain:
+        """Return a model's whole chain; OperatorError if it is broken."""
+        found = chain.read(self.store, model)
+        if found.broken:
+            raise OperatorError(
+                f"{found.broken}; nothing was added: keep the ledger as evidence, "
+                "and restore it from a copy that `slipway ledger verify` accepts"
+            )
+        return found
 
     def _add(
         self,
@@ -133,12 +150,7 @@ class Ledger:
     ) -> Done:
         named = {"model": model, "revision": revision, "state": state}
         for _ in range(ATTEMPTS):
-            found = chain.read(self.store, model)
-            if found.broken:
-                raise OperatorError(
-                    f"{found.broken}; nothing was added: keep the ledger as evidence, "
-                    "and restore it from a copy that `slipway ledger verify` accepts"
-                )
+            found = self.read(model)
             change = decide(found.history)
             if isinstance(change, Entry):
                 return Done(change, is_new=False)

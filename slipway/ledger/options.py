@@ -63,3 +63,10 @@ ledger_option = click.option(
     metavar="PLACE",
     help="A folder, or s3://BUCKET/PREFIX; default: `ledger` in your state folder.",
 )
+stack_ledger_option = click.option(
+    "--ledger",
+    type=_Store(),
+    metavar="PLACE",
+    help="A folder, or s3://BUCKET/PREFIX; default: the stack's `ledger`, else "
+    "`ledger` in your state folder.",
+)

@@ -19,6 +19,7 @@ from components.serving.settings.ledger_settings import LedgerSettings
 from components.settings import Problem, SettingsError
 from slipway.ledger import chain, keys
 from slipway.ledger.lifecycle import REGISTERED, RETIRED, History, Revision
+from slipway.ledger.options import default_ledger
 from slipway.ledger.store import FolderStore, Store
 from stacks import config, files, layers
 from toolchain.errors import OperatorError, WrongInputError
@@ -55,10 +56,10 @@ def before(stack: str, checkout: Path | None) -> None:
         return
     with images.using(_image_lock(chosen, root)):
         served = list(_served(chosen))
-    store, trusted = _store(chosen.ledger, root), _trusted(chosen.ledger, root)
+    place, trusted = store(chosen.ledger, root), _trusted(chosen.ledger, root)
     histories: dict[str, History] = {}
     for model in sorted({it.model for it in served}):
-        found = chain.read(store, model, trusted=trusted)
+        found = chain.read(place, model, trusted=trusted)
         if found.broken:
             raise OperatorError(
                 f"{found.broken}; nothing was changed: see `slipway ledger verify`"
@@ -174,7 +175,11 @@ def _of_server(name: str, args: ModelServerArgs) -> Iterator[Served]:
         yield Served(f"models.{name}.model_image", model, "", image)
 
 
-def _store(settings: LedgerSettings, root: Path) -> Store:
+def store(settings: LedgerSettings | None, root: Path | None = None) -> Store:
+    """Return a stack's ledger; without one, the user's own."""
+    if settings is None:
+        return FolderStore(default_ledger())
+    root = root or files.ROOT
     if not settings.place.startswith("s3://"):
         return FolderStore(root / settings.place)
     from slipway.ledger import bucket  # boto3 takes its time

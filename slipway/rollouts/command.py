@@ -5,28 +5,31 @@ from __future__ import annotations
 import getpass
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import click
 from rollout import explain, orders, record
 from rollout.facts import Ready
-from rollout.objects import Names
 from rollout.protocol import give
 from rollout.record import Entry
 from rollout.settings import Settings
-from rollout.settings import SettingsError as WrittenError
 from rollout.status import Order, OrderKind, Phase, Status
 
-from components.serving.models_settings import ModelsSettings
-from slipway import stack_settings
-from slipway.cluster.kube_api import KubeApiError
-from slipway.engine import stack_api
 from slipway.printable import lines, printable
 from slipway.rollouts import chain, show
+from slipway.rollouts.ledger_command import record_command
 from slipway.rollouts.live import Live, State
+from slipway.rollouts.options import (
+    despite_replicas_option,
+    heads_option,
+    json_option,
+    model_argument,
+    opened,
+    stack_option,
+    why_option,
+)
 from toolchain.errors import INTERRUPTED
 
 WATCH_SECONDS = 2.0
@@ -34,39 +37,7 @@ OBEY_SECONDS = 60.0
 """Seconds that an order waits for the controller, which looks every 15 s."""
 POLL_SECONDS = 0.5
 
-model_argument = click.argument("model", metavar="MODEL")
-stack_option = click.option(
-    "--stack", default="models.lab", show_default=True, metavar="STACK"
-)
-why_option = click.option(
-    "--why",
-    required=True,
-    metavar="TEXT",
-    help="Reason, recorded with the decision.",
-)
-despite_replicas_option = click.option(
-    "--despite-replicas",
-    is_flag=True,
-    help="Also if the new revision has too few ready replicas for the weight.",
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 sleep: Callable[[float], None] = time.sleep
-
-
-@contextmanager
-def opened(stack: str, model: str) -> Iterator[Live]:
-    """The rollout of a model server; a ClickException says why there is none."""
-    settings = stack_settings.load(stack, ModelsSettings)
-    if model not in settings.models:
-        known = ", ".join(settings.models)
-        raise click.ClickException(f"{stack} has no model {model}; it has: {known}")
-    try:
-        with stack_api.of_stack(stack) as api:
-            yield Live(api, Names(settings.platform.namespace, model))
-    except KubeApiError as error:
-        raise click.ClickException(printable(error)) from None
-    except WrittenError as error:
-        raise click.ClickException(f"{model}: {printable(error)}") from None
 
 
 @click.group(name="rollout")
@@ -75,6 +46,9 @@ def command() -> None:
 
     MODEL is a model server with `rollout` in its settings (docs/how-to/rollouts.md).
     """
+
+
+command.add_command(record_command)
 
 
 @command.command("status")
@@ -359,13 +333,7 @@ def explain_command(
 @model_argument
 @stack_option
 @json_option
-@click.option(
-    "--head",
-    "heads",
-    multiple=True,
-    metavar="DIGEST",
-    help="A head printed earlier and kept elsewhere; may be repeated.",
-)
+@heads_option
 def verify_command(
     model: str, stack: str, *, as_json: bool, heads: tuple[str, ...]
 ) -> None:

@@ -103,7 +103,7 @@ class Live:
         entries = [json.loads(one["data"][ENTRY_KEY]) for one in self._entry_objects()]
         status = self._read_status()
         by_id = {it["id"]: it for it in (*(status.pending if status else ()), *entries)}
-        return sorted(by_id.values(), key=_number)
+        return sorted(by_id.values(), key=number)
 
     def record(self) -> tuple[Status | None, list[Object]]:
         """The status and the ConfigMaps of all entries, as they were at one time.
@@ -204,7 +204,7 @@ def _newest(status: Status | None) -> tuple[str, str]:
     return status.head, status.intent.id if status.intent else ""
 
 
-def _number(entry: Entry) -> tuple[int, int]:
+def number(entry: Entry) -> tuple[int, int]:
     """When its rollout began, and its number."""
     *_, begun, number = str(entry["id"]).split("-")
     return int(begun), int(number)

@@ -36,6 +36,7 @@ from slipway.cluster.pod_exec import Done
 from slipway.engine import stack_api
 from slipway.experiments import live as experiments
 from slipway.rollouts import command as rollouts
+from slipway.rollouts import options
 from slipway.rollouts.live import Live
 from tests.support.rollout_api import NAMES, Served, objects, serve
 
@@ -158,13 +159,13 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         around = SimpleNamespace(namespace="models")
         settings = SimpleNamespace(models={"m": None}, platform=around)
         monkeypatch.setattr(stack_api, "of_stack", reach)
-        monkeypatch.setattr(rollouts.stack_settings, "load", lambda *_: settings)
+        monkeypatch.setattr(options.stack_settings, "load", lambda *_: settings)
         monkeypatch.setattr(pod_exec, "run", found.run_in_pod)
         monkeypatch.setattr(rollouts, "sleep", lambda _: found.tick())
         monkeypatch.setattr(rollouts.getpass, "getuser", lambda: "ann")
         monkeypatch.setattr(controller, "log", lambda *_, **__: None)
         live = functools.partial(Live, clock=lambda: found.now)
-        monkeypatch.setattr(rollouts, "Live", live)
+        monkeypatch.setattr(options, "Live", live)
         yield found
 
 

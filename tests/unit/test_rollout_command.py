@@ -28,7 +28,7 @@ from slipway.cluster import pod_exec
 from slipway.cluster.kube_api import KubeApi
 from slipway.cluster.pod_exec import Done
 from slipway.engine import stack_api
-from slipway.rollouts import command
+from slipway.rollouts import command, options
 from slipway.rollouts.live import Live, State
 from tests.support.rollout_api import NAMES, Served, objects, serve
 from tests.support.rollouts import SETTINGS
@@ -90,7 +90,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
         platform = SimpleNamespace(namespace="models")
         settings = SimpleNamespace(models={"m": None}, platform=platform)
         monkeypatch.setattr(stack_api, "of_stack", reach)
-        monkeypatch.setattr(command.stack_settings, "load", lambda *_: settings)
+        monkeypatch.setattr(options.stack_settings, "load", lambda *_: settings)
         monkeypatch.setattr(pod_exec, "run", found.run_in_pod)
         monkeypatch.setattr(command, "sleep", lambda _: found.tick())
         monkeypatch.setattr(command.getpass, "getuser", lambda: "ann")

@@ -28,8 +28,7 @@ from tests.support import read_once
 from tests.support.rendered import IMAGES
 from toolchain import paths
 
-MODEL, JOB = "employment", "assistant-tuning"
-NOWHERE = "http://127.0.0.1:9"
+MODEL, JOB, NOWHERE = "employment", "assistant-tuning", "http://127.0.0.1:9"
 EVERYWHERE: dict[str, tuple[str, ...]] = {
     "up": ("up", "{}"),
     "preview": ("preview", "{}"),
@@ -50,6 +49,7 @@ COMMANDS: dict[str, dict[str, tuple[str, ...]]] = {
         "experiment": ("experiment", "status", MODEL, "--stack", "{}"),
         "rollout": ("rollout", "status", MODEL, "--stack", "{}"),
         "rollout verify": ("rollout", "verify", MODEL, "--stack", "{}"),
+        "rollout record": ("rollout", "record", MODEL, "--stack", "{}"),
         "audit verify": ("audit", "verify", "--stack", "{}"),
         "bench model": ("bench", "model", "{}/" + MODEL, "--yes", "--gateway", NOWHERE),
         "bench sizing": ("bench", "sizing", "{}", "--prometheus", NOWHERE),
