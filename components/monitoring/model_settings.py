@@ -100,6 +100,10 @@ class ModelMonitoring(Settings):
 
     task: Literal["binary", "multiclass", "regression"] = "binary"
     """What the model predicts."""
+    high_risk: bool = False
+    """Whether the model is used in a high-risk AI system (EU AI Act). Its logs must be
+    kept for at least six months: monitor.retention_days of at least 190, and
+    monitor.storage."""
     positive: Annotated[str, Field(min_length=1)] = "1"
     """Positive class of a binary model, for precision, recall and selection rates."""
     label_horizon_days: Annotated[Whole, Field(ge=0, le=3650)] = 30

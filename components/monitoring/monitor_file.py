@@ -56,7 +56,7 @@ def _model(one: Watched) -> dict[str, Any]:
     found: dict[str, Any] = {
         "name": one.model,
         "reference": f"{folder(one.model)}/reference.json",
-        **settings.model_dump(mode="json", exclude_none=True),
+        **settings.model_dump(mode="json", exclude_none=True, exclude={"high_risk"}),
     }
     if one.intervals:
         found["intervals"] = dict(one.intervals)

@@ -59,8 +59,9 @@ class MonitorSettings(Settings):
     """Interval at which new files are read and results computed."""
     clock: Literal["wall", "event"] = "wall"
     """What "now" is: the wall clock, or the newest prediction, for replays."""
-    retention_days: Annotated[Whole, Field(ge=1, le=3650)] = 180
-    """How long predictions and labels are kept."""
+    retention_days: Annotated[Whole, Field(ge=1, le=3650)] = 190
+    """How long predictions and labels are kept. The default is at least six months,
+    which models with `monitor.high_risk` need."""
     counts_retention_days: Annotated[Whole, Field(ge=1, le=3650)] = 400
     """How long counts and results are kept, which contain no personal data."""
     labels_secret: DnsLabel | None = None

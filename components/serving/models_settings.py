@@ -11,7 +11,7 @@ from pydantic import Field
 from components import reserved_names
 from components.cluster.existing.cluster_access import ClusterAccess
 from components.delivery.settings import DeliverySettings
-from components.monitoring import attributions
+from components.monitoring import attributions, high_risk
 from components.monitoring.monitor_file import Watched
 from components.monitoring.settings import MonitorSettings, image_problem
 from components.observability.settings import DashboardSettings
@@ -230,6 +230,7 @@ class ModelsSettings(Settings):
             return
         yield from image_problem(self.monitor)
         yield from attributions.problems(self.monitor, self.watched)
+        yield from high_risk.problems(self.monitor, self.watched)
         first: dict[str, tuple[str, ModelServerArgs]] = {}
         for name, args in self.models.items():
             if args.monitor is None:
