@@ -316,11 +316,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         figures = _figures(found, -1 if widened else 1)
         shown = [f"{it * 100:g} %" for it in (share, widened, drop)]
         print(_row(*shown, *figures), flush=True)
-    head = ("copies an hour", "decisions change", "back", "on", "median hours")
-    print("", _row(*head), _row(*["---"] * len(head)), sep="\n")
+    of_pairs = ("copies an hour", "decisions change", "back", "on", "median hours")
+    print("", _row(*of_pairs), _row(*["---"] * len(of_pairs)), sep="\n")
     for copies, changed, bursty, found in pairs(options.runs, options.seed):
-        shown = f"{changed * 100:g} %{' in bursts' if bursty else ''}"
-        print(_row(copies, shown, *_figures(found, 1)), flush=True)
+        share = f"{changed * 100:g} %{' in bursts' if bursty else ''}"
+        print(_row(copies, share, *_figures(found, 1)), flush=True)
     spent = time.monotonic() - began
     print(f"\n{options.runs} runs a row, seed {options.seed}, {spent:.0f} s")
     return 0

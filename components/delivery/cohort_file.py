@@ -16,6 +16,8 @@ from components.delivery.cohort_gates import (
 )
 from components.delivery.settings import RolloutSettings
 
+SHIPPED_SECONDS = 300
+"""As long as images/rollout waits unless told otherwise (rollout/cohorts.py)."""
 WITHOUT_LABELS = ("selection", "scores", "paired_decisions", "paired_scores")
 
 
@@ -58,7 +60,7 @@ def _of_pairs(
         gate = getattr(pairs, name)
         cohorts = _cohorts(rollout, model, f"paired_{name}")
         if name == "scores":
-            cohorts["above"] = repr(gate.above)
+            cohorts["above"] = repr(gate.above_points / 100)
         found = _gate(f"pairs {name}", gate, rollout, cohorts) | {"paired": True}
         if not cohorts["labels_seconds"]:
             found["min_coverage"] = repr(float(pairs.min_paired))
@@ -82,7 +84,10 @@ def intervals(rollout: RolloutSettings) -> dict[str, Any] | None:
 def _cohorts(rollout: RolloutSettings, model: str, what: str) -> dict[str, Any]:
     hours = rollout.cohorts.labels_within_hours
     needs_labels = what not in WITHOUT_LABELS
-    return {
+    seconds = rollout.cohorts.counted_within_seconds
+    # Absent as usual: other settings keep their digest.
+    shipped = {} if seconds == SHIPPED_SECONDS else {"shipped_seconds": seconds}
+    return shipped | {
         "what": what,
         "model": model,
         "interval_seconds": rollout.cohorts.interval_seconds,

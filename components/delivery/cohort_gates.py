@@ -12,7 +12,7 @@ from components.settings import ABSENT, Problem, Settings
 
 Points = Annotated[Decimal, Field(gt=0, le=50)]
 """In percentage points."""
-Seconds = Literal[60, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400]
+Seconds = Literal[30, 60, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400]
 DAY_SECONDS = 86_400
 LabelHours = Annotated[Decimal, Field(gt=0, le=700)]
 Value = Annotated[str, Field(min_length=1, max_length=200)]
@@ -26,6 +26,9 @@ class CohortSettings(Settings):
     labels_within_hours: LabelHours | None = None
     """Time until labels arrive, in hours. A promotion uses only cohorts of at least
     this age; harm counts earlier. Required by gates that use labels."""
+    counted_within_seconds: Annotated[Whole, Field(ge=10, le=86_400)] = 300
+    """Time until a prediction is in the monitor's counts, in seconds: at most
+    `prediction_log.file_seconds`, the way to the monitor, and one of its cycles."""
     min_coverage: Annotated[Decimal, Field(gt=0, le=1)] = 0.8
     """Minimum share of each revision's predictions that have a label. Below it nothing
     is promoted, because labels that arrive early are not a fair sample."""
@@ -87,8 +90,8 @@ class PairedDecisionsGate(Settings):
 class PairedScoresGate(Settings):
     """Bounds how many scores change. It holds and never rolls back."""
 
-    above: Literal[0.01, 0.02, 0.05, 0.1, 0.2, 0.5]
-    """Difference of two scores above which a pair counts."""
+    above_points: Literal[1, 2, 5, 10, 20, 50]
+    """Difference of two scores above which a pair counts, in percentage points."""
     tolerate_points: Points
     """Maximum share of the pairs whose scores differ by more, in percent. Beyond it, a
     person decides."""

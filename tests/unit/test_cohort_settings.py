@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from model_monitor import config as monitor_config
 from rollout import objects
-from rollout.cohorts import What
+from rollout.cohorts import SHIPPED_SECONDS, What
 
 from components import naming
-from components.delivery import cohort_gates
+from components.delivery import cohort_file, cohort_gates
+from components.delivery.cohort_gates import CohortSettings
 from components.settings import SettingsError
 from slipway.rendering.render import Rendered
 from tests.support import rendered as r
@@ -139,3 +140,40 @@ def test_two_servers_of_a_model_are_counted_alike() -> None:
         render(employment=MODEL, other=other | {"rollout": longer})
     (problem,) = caught.value.problems
     assert problem.path == "models.other.rollout.cohorts"
+
+
+def test_another_server_of_the_model_may_compare_pairs() -> None:
+    shadow = {
+        "percent": 20,
+        "peak_requests_per_second": 10,
+        "replica_requests_per_second": 40,
+    }
+    pairs = GATES | {"pairs": {"decisions": {"tolerate_points": 10}}}
+    copied = {"shadow": shadow, "gates": pairs, "deadline_hours": 90}
+    other = MODEL | {
+        "routes": [{"prefix": "/other/v1"}],
+        "rollout": MODEL["rollout"] | copied,
+    }
+    first = MODEL | {"rollout": MODEL["rollout"] | {"deadline_hours": 90}}
+    found = named(render(employment=first, other=other))
+    (file,) = [
+        it["data"]["config.json"]
+        for (kind, name), it in found.items()
+        if kind == "ConfigMap" and name.startswith(naming.MODEL_MONITOR)
+    ]
+    (model,) = json.loads(file)["models"]
+    assert model["intervals"]["pairs"] is True
+
+
+def test_the_controller_waits_as_long_as_predictions_take_to_be_counted() -> None:
+    quick = COHORTS | {"counted_within_seconds": 30}
+    found = render(
+        employment=MODEL | {"rollout": MODEL["rollout"] | {"cohorts": quick}}
+    )
+    told = named(found)["ConfigMap", "rollout-employment"]
+    settings, _ = objects.read_settings(told)
+    assert settings.plain() == json.loads(told["data"]["settings.json"])
+    cohorts = [it.cohorts for it in settings.gates if it.cohorts]
+    assert [it.shipped_seconds for it in cohorts] == [30] * len(cohorts)
+    assert cohort_file.SHIPPED_SECONDS == SHIPPED_SECONDS
+    assert CohortSettings().counted_within_seconds == SHIPPED_SECONDS

@@ -16,7 +16,7 @@ from tests.support.routes import ROUTES, Object, named
 
 PAIRS: dict[str, Any] = {
     "decisions": {"tolerate_points": 10},
-    "scores": {"above": 0.05, "tolerate_points": 5},
+    "scores": {"above_points": 5, "tolerate_points": 5},
     "accuracy": {"tolerate_points": 1},
     "min_paired": 0.95,
 }
@@ -74,9 +74,9 @@ def test_the_controller_reads_the_gates() -> None:
 
 
 def test_each_cut_of_the_settings_is_one_that_the_controller_knows() -> None:
-    cuts = PairedScoresGate.model_fields["above"].annotation.__args__  # type: ignore[union-attr]
+    cuts = PairedScoresGate.model_fields["above_points"].annotation.__args__  # type: ignore[union-attr]
     for cut in cuts:
-        told = rendered({"scores": {"above": cut, "tolerate_points": 5}})
+        told = rendered({"scores": {"above_points": cut, "tolerate_points": 5}})
         settings, _ = objects.read_settings(told["ConfigMap", "rollout-employment"])
         assert len(settings.gates) == 2
 

@@ -303,6 +303,10 @@ def test_what_needs_no_labels_waits_for_the_log() -> None:
     assert SELECTION.due(now) == 10 * HOUR
     assert SELECTION.due(now - 1) == 9 * HOUR
     assert SELECTION.due(0) == 0
+    quick = replace(SELECTION, shipped_seconds=30)
+    assert quick.due(10 * HOUR + 30) == 10 * HOUR
+    assert Cohorts.of(quick.plain()) == quick
+    assert "shipped_seconds" not in SELECTION.plain()
 
 
 def test_a_verdict_is_computed_again_from_its_record() -> None:

@@ -13,18 +13,20 @@ from components.monitoring.settings import MonitorSettings
 from components.serving.args.model_server_args import ModelServerArgs
 from components.settings import ABSENT, Problem
 
-SHIPPED_HOURS = 300 / 3600
-"""Time until the log is shipped; images/rollout waits as long (rollout/cohorts.py)."""
-
 
 def intervals(models: Mapping[str, ModelServerArgs], model: str) -> Any:
-    """Return the monitor's interval counts of a model; None if it needs none."""
-    wanted = (
-        cohort_file.intervals(args.rollout)
+    """Return the monitor's interval counts of a model; None if it needs none.
+
+    Pairs are counted if any server's rollout needs them.
+    """
+    wanted = [
+        found
         for name, args in models.items()
         if args.rollout and args.served(name) == model
-    )
-    return next(filter(None, wanted), None)
+        if (found := cohort_file.intervals(args.rollout))
+    ]
+    pairs = [it for it in wanted if "pairs" in it]
+    return wanted[0] | ({"pairs": True} if pairs else {}) if wanted else None
 
 
 def problems(
@@ -49,7 +51,9 @@ def problems(
         yield from _of_labels(path, rollout, monitor)
         yield from _too_short(path, rollout)
         yield from _too_old(path, rollout, monitor)
-        if cohort_file.intervals(rollout) != one.intervals:
+        if _without_pairs(cohort_file.intervals(rollout)) != _without_pairs(
+            one.intervals
+        ):
             yield Problem(
                 f"{path}.cohorts",
                 rollout.cohorts.interval_seconds,
@@ -57,6 +61,11 @@ def problems(
                 "other intervals or groups",
                 "give both the same cohorts, groups and deadline_hours",
             )
+
+
+def _without_pairs(counted: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Other servers' gates do not depend on whether pairs are counted."""
+    return {name: it for name, it in (counted or {}).items() if name != "pairs"}
 
 
 def _without_copies(path: str, rollout: RolloutSettings) -> Iterator[Problem]:
@@ -160,8 +169,9 @@ def _too_short(path: str, rollout: RolloutSettings) -> Iterator[Problem]:
     waits = steps if counted else []
     if gates.pairs:
         waits = [labels if "pairs" in by_labels else 0, *waits]
+    shipped = rollout.cohorts.counted_within_seconds / 3600
     needed = sum(
-        (rollout.min_intervals + 1) * interval + max(it, SHIPPED_HOURS) for it in waits
+        (rollout.min_intervals + 1) * interval + max(it, shipped) for it in waits
     )
     if needed > rollout.deadline_hours:
         yield Problem(

@@ -15,7 +15,8 @@ from typing import Any
 SCORE_CUTS = ("0.01", "0.02", "0.05", "0.1", "0.2", "0.5")
 """Differences of two scores of a pair above which the monitor counts pairs."""
 SHIPPED_SECONDS = 300
-"""After which a prediction has come to the monitor, and was counted there."""
+"""After which a prediction has come to the monitor, and was counted there; unless the
+settings say how long it takes."""
 
 
 class What(StrEnum):
@@ -82,18 +83,19 @@ class Cohorts:
     """Rows of the canary before a promotion: of a group, which is smaller."""
     above: str = ""
     """Difference of two scores that is tolerated; one of SCORE_CUTS."""
+    shipped_seconds: int = SHIPPED_SECONDS
 
     def due(self, now: int) -> int:
         """Start (Unix seconds) of the first interval that a promotion may not use."""
         length = self.interval_seconds
-        last = now - max(self.labels_seconds, SHIPPED_SECONDS) - length
+        last = now - max(self.labels_seconds, self.shipped_seconds) - length
         return max(0, last // length * length + length)
 
     def plain(self) -> dict[str, Any]:
         found = asdict(self)
-        if not self.above:
-            del found["above"]  # other gates keep the digest of their settings
-        return found
+        # Without what is usual, settings of before keep their digest.
+        usual = {"above": "", "shipped_seconds": SHIPPED_SECONDS}
+        return {name: it for name, it in found.items() if it != usual.get(name, ...)}
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Cohorts:
