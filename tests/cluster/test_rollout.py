@@ -2,20 +2,26 @@
 
 Both new revisions are the same model as the first one. The bad one has a pod beside
 its own that answers every 25th request with 500: half of the revision's requests meet
-it, so 2 % of them fail.
+it, so 2 % of them fail. A fourth revision crashes once it has requests. The last tests
+make some of the controller's calls in its place, as one does that dies in between.
 """
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from rollout import cluster as cluster_module
+from rollout.actions import WriteEntry, WriteRoute, WriteStatus
 from rollout.objects import ENTRY_LABEL, Names
-from rollout.protocol import give
+from rollout.protocol import give, tick
 from rollout.record import digest, recompute
 from rollout.status import OrderKind, Phase
 
@@ -23,7 +29,9 @@ from components import naming
 from examples.demo_rollout import failing_pod
 from examples.demo_rollout.callers import Callers
 from examples.demo_rollout.lab_stack import SMALL
+from pod_parts.api_server import ApiError
 from slipway import images
+from slipway.cluster.kube_api import KubeApi
 from slipway.engine import stack_api
 from slipway.rollouts.live import Live, State
 from tests.cluster.conftest import Cluster
@@ -36,6 +44,8 @@ STACK, SERVER, MODEL = "models.rollout", "rolled", "employment"
 PREFIX = "/rolled/v1"
 SCRAPE_SECONDS = 2
 """As the lab's platform has it."""
+TICK_SECONDS = 2
+WRITES = (WriteEntry, WriteRoute, WriteStatus)
 
 
 def settings(stable: str, canary: str, names: list[str], **more: Any) -> dict[str, Any]:
@@ -56,7 +66,7 @@ def settings(stable: str, canary: str, names: list[str], **more: Any) -> dict[st
     }
     return {
         "platform": {"scrape_interval_seconds": SCRAPE_SECONDS},
-        "delivery": {"tick_seconds": 2},
+        "delivery": {"tick_seconds": TICK_SECONDS},
         "models": {SERVER: server},
     }
 
@@ -230,12 +240,129 @@ def test_a_revision_with_two_percent_errors_is_taken_back(rolled: Rolled) -> Non
     assert answer.headers["x-model-revision"] == "second"
 
 
+def test_a_canary_that_crashes_has_no_weight_a_tick_later(rolled: Rolled) -> None:
+    """Its pod goes, and each new one ends at once: nothing counts its requests."""
+    pair = ("second", "fourth", "second", "third", "fourth")
+    rolled.up(*pair, steps=[{"weight": 20}], min_intervals=300)
+    name = f"{SERVER}-fourth"
+    with rolled.callers():
+        rolled.until(is_at("fourth", 20), 60, "the step of the fourth revision")
+        crash(rolled.cluster, name)
+        wait_until(lambda: not ready(rolled.cluster, name), 60, "no replica", pause=0.2)
+        gone = time.monotonic()
+        rolled.until(is_at("fourth", 0), 20, "weight 0")
+        # A tick, and what each look at the whole state takes.
+        assert time.monotonic() - gone < TICK_SECONDS + 3
+        rolled.until(
+            lambda it: it.status and it.status.phase is Phase.BACK, 20, "its end"
+        )
+    entry = rolled.live.entries()[-1]
+    assert entry["reason"] == "the canary has no ready replica"
+    assert entry["judgements"] == []
+    with Callers(rolled.url, rolled.body, most=100) as after:
+        after.wait()
+    assert (after.failures, after.answers) == ({}, {"second": 100})
+
+
+def crash(cluster: Cluster, name: str) -> None:
+    """Let the pods of a Deployment end as soon as they begin, the present one too."""
+    spec = cluster.kube.get("deployment", name)["spec"]["template"]["spec"]
+    ends = ["python3", "-c", "raise SystemExit(1)"]
+    container = {"name": spec["containers"][0]["name"], "command": ends}
+    change = {
+        "strategy": {"type": "Recreate", "rollingUpdate": None},
+        "template": {"spec": {"containers": [container]}},
+    }
+    patch = json.dumps({"spec": change})
+    target = ("deployment", name, "-n", "models")
+    cluster.kube.run("patch", *target, "--type=strategic", "-p", patch)
+
+
+def ready(cluster: Cluster, name: str) -> int:
+    """Ready replicas as the controller reads them."""
+    status = cluster.kube.get("deployment", name).get("status", {})
+    return int(status.get("readyReplicas", 0))
+
+
+class Direct:
+    """The client of the controller's code, by the tests' access to the API server."""
+
+    def __init__(self, api: KubeApi) -> None:
+        self._api = api
+
+    def get(self, path: str) -> Any:
+        found = self._api.get(path)
+        if found is None:  # Prometheus' paths too: no order needs counts
+            raise ApiError(path, HTTPStatus.NOT_FOUND)
+        return found
+
+    def ask(self, method: str, path: str, body: Any) -> None:
+        if method == "POST":
+            self._api.create(path, body)
+        elif not self._api.replace(path, body):
+            raise ApiError(path, HTTPStatus.CONFLICT)
+
+
+def die_after(rolled: Rolled, writes: int) -> list[type]:
+    """Be a controller until so many writes are made; return their kinds."""
+    api: Any = Direct(rolled.live.api)
+    controller = cluster_module.Cluster(api, api, rolled.live.names)
+    actor, made = tick(), []
+    call = next(actor)
+    while True:
+        answer = controller.answer(call)
+        if isinstance(call, WRITES):
+            assert answer is True, call
+            made.append(type(call))
+            if len(made) == writes:
+                return made
+        call = actor.send(answer)
+
+
+@contextmanager
+def without_controller(cluster: Cluster) -> Iterator[None]:
+    name = f"deployment/{naming.ROLLOUT_CONTROLLER}"
+    selector = f"app.kubernetes.io/instance={naming.ROLLOUT_CONTROLLER}"
+    cluster.kube.run("scale", name, "-n", "models", "--replicas=0")
+    try:
+        gone = ("pod", "-n", "models", "-l", selector, "--timeout=60s")
+        cluster.kube.run("wait", "--for=delete", *gone)
+        yield
+    finally:
+        cluster.kube.run("scale", name, "-n", "models", "--replicas=1")
+
+
+@pytest.mark.parametrize("writes", [1, 2, 3, 4])
+def test_a_decision_of_a_controller_that_died_is_finished_once(
+    rolled: Rolled, writes: int
+) -> None:
+    weight, why = 20 + 10 * writes, f"dies after {writes} writes"
+    with without_controller(rolled.cluster):
+        rolled.live.run(give(OrderKind.PROMOTE, who="test", why=why, weight=weight))
+        made = die_after(rolled, writes)
+    assert made == [WriteStatus, WriteRoute, WriteEntry, WriteStatus][:writes]
+
+    def is_finished(state: State) -> bool:
+        status = state.status
+        return (
+            status is not None
+            and status.order_done == status.order_number
+            and status.intent is None
+        )
+
+    found = rolled.until(is_finished, 60, "the decision is finished")
+    assert found.route.weights["fourth"] == weight
+    mine = [it for it in rolled.live.entries() if it["reason"].endswith(why)]
+    assert [it["weights"]["after"] for it in mine] == [weight]
+
+
 def test_each_decision_can_be_computed_again_and_none_is_missing(
     rolled: Rolled,
 ) -> None:
     entries = rolled.live.entries()
     verdicts = [entry["verdict"] for entry in entries]
     wanted = ["promote", "order", "promote", "promote", "rollback"]
+    wanted += ["promote", "rollback", *["order"] * 4]
     assert verdicts == wanted
     previous = ""
     for entry in entries:
