@@ -9,6 +9,7 @@ another clone does not start from nothing.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -29,7 +30,10 @@ def _mypy(name: str, folder: Path, targets: Sequence[str]) -> int:
     words = [sys.executable, "-m", "mypy"]
     words += ["--config-file", str(paths.ROOT / "pyproject.toml")]
     words += ["--cache-dir", str(paths.cache() / "mypy" / name), *targets]
-    return subprocess.run(words, cwd=folder, check=False).returncode
+    # What programs beside this one share.
+    beside = {} if folder == paths.ROOT else {"MYPYPATH": str(folder.parent)}
+    environment = {**os.environ, **beside}
+    return subprocess.run(words, cwd=folder, env=environment, check=False).returncode
 
 
 def main() -> int:
