@@ -87,7 +87,7 @@ def load(stack: str, root: Path | None = None) -> dict[str, Any]:
 def read(file: Path) -> dict[str, Any]:
     """A file whose top level is a mapping; an empty one has nothing in it."""
     try:
-        content = yaml_text.read(file.read_text(), str(file))
+        content = yaml_text.read_file(file, str(file))
     except (OSError, ValueError) as error:  # ValueError: of YAML, or no text at all
         raise StackFileError(f"{error}") from None
     if not isinstance(content, dict | None):

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from components.setting_secrets import Encrypted, has_encrypted
 from components.settings import Problem, SettingsError
-from components.yaml_text import handed
+from components.yaml_text import DEEPEST, handed
 from stacks.others import OURS
 
 SECURE = "secure"
@@ -80,21 +80,24 @@ def encode(value: Any) -> str:
 def decode(value: Any) -> Any:
     """Turns JSON mappings and lists into Python's; leaves all else as it is.
 
+    Text with more than DEEPEST levels is left, too: settings refuse it as a text.
     What is encrypted yet (`{secure: ...}`, where no engine has decrypted it) is marked.
     """
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
         try:
-            return _marked(json.loads(value))
-        except json.JSONDecodeError:
+            return _marked(json.loads(value), DEEPEST)
+        except (ValueError, RecursionError):  # ValueError: numbers of many digits, too
             return value
     return value
 
 
-def _marked(value: Any) -> Any:
-    if isinstance(value, dict):
-        if list(value) == [SECURE] and isinstance(value[SECURE], str):
-            return Encrypted()
-        return {key: _marked(part) for key, part in value.items()}
+def _marked(value: Any, levels: int) -> Any:
+    if not isinstance(value, dict | list):
+        return value
+    if levels == 0:
+        raise RecursionError
     if isinstance(value, list):
-        return [_marked(part) for part in value]
-    return value
+        return [_marked(part, levels - 1) for part in value]
+    if list(value) == [SECURE] and isinstance(value[SECURE], str):
+        return Encrypted()
+    return {key: _marked(part, levels - 1) for key, part in value.items()}

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from components.settings import ABSENT, Problem, SettingsError
-from components.yaml_text import read
+from components.yaml_text import read_file
 
 _SECTIONS: dict[str, Any] = {
     "rules": {},
@@ -33,7 +33,7 @@ def merged(files: Iterable[Path], where: str) -> dict[str, Any]:
     problems: list[Problem] = []
     for file in files:
         try:
-            content = read(file.read_text(), file.name)
+            content = read_file(file, file.name)
         except (OSError, ValueError) as error:  # ValueError: of YAML, or no text
             problems.append(_unread(file, error))
             continue

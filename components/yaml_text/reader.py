@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from components.yaml_text.bounds import (
+    DEEPEST,
+    TOO_DEEP,
+    Bounds,
+    BoundsError,
+    refused,
+    text_of,
+)
 from components.yaml_text.scalars import Dialect, meaning
 
 # libyaml's parser where PyYAML has it: CRDs and charts take seconds without.
@@ -26,6 +35,19 @@ class _Loader(_Base):  # type: ignore[misc, valid-type]
     """Bare words mean what they mean to Go's yaml.v3."""
 
     dialect = Dialect.ENGINE
+    depth = 0
+
+    def descend_resolver(self, current_node: Node | None, _: Any) -> None:
+        """Count levels: PyYAML's composers call this before they go down one.
+
+        They want to know of resolvers by path, of which there are none.
+        """
+        if self.depth > DEEPEST and current_node is not None:
+            raise refused(current_node, TOO_DEEP)
+        self.depth += 1
+
+    def ascend_resolver(self) -> None:
+        self.depth -= 1
 
     def resolve(
         self, kind: type[Node], value: str | None, implicit: tuple[bool, bool] | bool
@@ -77,7 +99,8 @@ def read(text: str, where: str, dialect: Dialect = Dialect.ENGINE) -> Any:
     """The content of the only document; None if there is none.
 
     `where` names the text in errors: its file. YamlError if it is not YAML, has several
-    documents, or a key twice in a mapping.
+    documents or a key twice in a mapping, or exceeds the bounds in
+    components/yaml_text/bounds.py.
     """
     found = read_all(text, where, dialect)
     if len(found) > 1:
@@ -85,19 +108,31 @@ def read(text: str, where: str, dialect: Dialect = Dialect.ENGINE) -> Any:
     return found[0] if found else None
 
 
+def read_file(file: Path, where: str) -> Any:
+    """The content of a file of the engine's dialect, of a bounded size; else as `read`.
+
+    OSError or ValueError, of which YamlError is one.
+    """
+    return read(text_of(file), where)
+
+
 def read_all(text: str, where: str, dialect: Dialect = Dialect.ENGINE) -> list[Any]:
     """The content of every document, else as `read`."""
     kubernetes = dialect is Dialect.KUBERNETES
     loader = (_KubernetesLoader if kubernetes else _Loader)(text)
+    has_aliases = "&" in text and "*" in text
     found: list[Any] = []
     try:
         while loader.check_node():
             node = loader.get_node()
+            if has_aliases:
+                Bounds().check(node)
             if twice := list(_twice(node, (), set())):
                 raise YamlError(f"{where}: {'; '.join(twice)}")
             found.append(loader.construct_document(node))
     except yaml.YAMLError as error:
-        raise YamlError(f"{where} is not YAML: {_reason(error)}") from None
+        said = "is refused" if isinstance(error, BoundsError) else "is not YAML"
+        raise YamlError(f"{where} {said}: {_reason(error)}") from None
     finally:
         loader.dispose()
     return found

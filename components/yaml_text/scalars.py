@@ -36,6 +36,8 @@ _INTEGER = re.compile(r"0[xX][0-9a-fA-F]+|0[oO]?[0-7]+|0[bB][01]+|0|[1-9][0-9]*"
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _LEAST, _LARGEST = -(2**63), 2**64 - 1
 """Range of whole numbers in Go; larger ones are floats there."""
+_MOST_DIGITS = 20
+"""Of a decimal number within that range."""
 _DAY = re.compile(r"(\d{4})-(\d{1,2})-(\d{1,2})")
 _CLOCK = r"(\d{1,2}):(\d{1,2}):(\d{1,2})(?:[.,](\d+))?"
 _MOMENT = re.compile(
@@ -84,6 +86,8 @@ def is_text_to_all(text: str) -> bool:
 def _number(plain: str) -> int | float | None:
     sign = -1 if plain.startswith("-") else 1
     digits = plain[1:] if plain[:1] in ("+", "-") else plain
+    if len(digits) > _MOST_DIGITS and digits.isdecimal() and digits[0] != "0":
+        return _large(plain)  # Python refuses to make integers of very many digits
     if _INTEGER.fullmatch(digits):
         value = sign * _whole(digits)
         return value if _LEAST <= value <= _LARGEST else _large(plain)

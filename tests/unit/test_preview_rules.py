@@ -255,6 +255,7 @@ def test_the_verdict_says_what_was_not_judged(production: bool, level: str) -> N
 def test_a_file_of_head_that_is_no_file_of_rules_is_reported(tmp_path: Path) -> None:
     base, head = side(tmp_path / "base", LONG), side(tmp_path / "head", LONG)
     texts: list[Any] = ["[1]", "rules: [a]", "rules: {a: 1}", b"\xfc"]
+    texts += ["rules: " + "[" * 101 + "1" + "]" * 101, "rules: &a {a: *a}"]
     for text in texts:
         data = text if isinstance(text, bytes) else text.encode()
         (head.folder / POLICY).write_bytes(data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,19 @@ def test_what_is_encoded_is_decoded(value: object) -> None:
 
 def test_a_text_that_only_looks_like_a_mapping_stays_a_text() -> None:
     assert values.decode("{not json") == "{not json"
+
+
+@pytest.mark.parametrize("text", ["[" * 101 + "]" * 101, f"[{'1' * 5000}]"])
+def test_a_text_that_python_cannot_or_should_not_decode_stays_a_text(text: str) -> None:
+    assert values.decode(text) == text
+    assert values.decode("[" * 100 + "]" * 100) == json.loads("[" * 100 + "]" * 100)
+
+
+def test_a_file_that_is_too_deep_is_refused_by_name(tmp_path: Path) -> None:
+    deep = "config:\n  models: " + "[" * 101 + "]" * 101
+    with pytest.raises(stack_files.StackFileError) as caught:
+        stack_files.load("models.lab", checkout(tmp_path, deep))
+    assert "Pulumi.models.lab.yaml is refused: line 2, column " in str(caught.value)
 
 
 def test_every_stack_of_the_checkout_is_known() -> None:
