@@ -20,7 +20,8 @@ FIELD = "images_lock"
 def of(ours: Mapping[str, Any], root: Path) -> Lock:
     """The lock that settings as they were given name; `root` is the checkout."""
     name = ours.get(FIELD)
-    file = root / name if isinstance(name, str) and name else None
+    given = isinstance(name, str) and name and not _is_outside(name, root)
+    file = root / name if given else None
     return Lock(file, must_be_named=values.is_production(ours.get("production", False)))
 
 
@@ -30,14 +31,14 @@ def problems(ours: Mapping[str, Any], root: Path) -> Iterator[Problem]:
     if not isinstance(name, str) or not name:
         return
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts:
+    if _is_outside(name, root):
         yield Problem(
             FIELD,
             name,
             "it is outside the checkout, where no reviewer sees it",
             "give a path in the checkout, such as stacks/config/images.prod.lock",
         )
-    elif not (root / path).is_file():
+    elif not _is_file(root / path):
         yield Problem(
             FIELD,
             name,
@@ -55,11 +56,30 @@ def problems(ours: Mapping[str, Any], root: Path) -> Iterator[Problem]:
         )
 
 
+def _is_outside(name: str, root: Path) -> bool:
+    """Return whether the path, or a link that it follows, leads out of the checkout."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        return True
+    # No file that is there has a name with a null character or a loop of links.
+    try:
+        return not (root / path).resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError, ValueError):
+        return False
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # the name is too long
+        return False
+
+
 def _wrong(file: Path) -> str:
     """Return what is wrong with the content; empty if nothing is."""
     try:
         found = json.loads(file.read_text())
         bad = [name for name, it in found.items() if not REFERENCE.fullmatch(str(it))]
-    except (OSError, ValueError, AttributeError) as error:
+    except (OSError, ValueError, AttributeError, RecursionError) as error:
         return f"it cannot be read: {error}"
     return f"it has no reference by digest for {', '.join(bad)}" if bad else ""

@@ -19,7 +19,7 @@ from slipway.preview import (
 )
 from slipway.preview.markdown import code
 from slipway.preview.report import Report, Restart, StackReport
-from slipway.preview.sides import Side, judge
+from slipway.preview.sides import Side, check, judge
 from slipway.rendering.recorder import Resource
 from stacks import layers
 from toolchain.errors import WrongInputError
@@ -65,6 +65,8 @@ def compare(
     """Renders the stacks of both sides and compares them; RenderError if one fails."""
     sides = [(side, [s for s in stacks if _has(side, s)]) for side in (base, head)]
     before, after = rendering.render(sides, locks, work)
+    for side in (base, head):  # again, as their code has run
+        check(side)
     return of_graphs(base, head, stacks, (before, after), locks)
 
 

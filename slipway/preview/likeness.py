@@ -73,7 +73,7 @@ _Facts = tuple[int, bool]
 def _files(checkout: Path) -> dict[str, _Facts] | None:
     """Facts of all files; None if there is a link or something else."""
     found: dict[str, _Facts] = {}
-    for name, entry in _entries(str(checkout), ""):
+    for name, entry in entries(str(checkout), ""):
         if not entry.is_file(follow_symlinks=False):
             return None
         facts = entry.stat(follow_symlinks=False)
@@ -81,15 +81,18 @@ def _files(checkout: Path) -> dict[str, _Facts] | None:
     return found
 
 
-def _entries(folder: str, above: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """All but folders, which are known by what is in them."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
+def entries(folder: str, above: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    """Names in the checkout and what they are, but for folders and what tools keep.
+
+    Folders are known by what is in them. `above` is empty, or ends with a slash.
+    """
+    with os.scandir(folder) as found:
+        for entry in found:
             if _is_left_out(entry.name, on_top=not above):
                 continue
             name = f"{above}{entry.name}"
             if entry.is_dir(follow_symlinks=False):
-                yield from _entries(entry.path, f"{name}/")
+                yield from entries(entry.path, f"{name}/")
             else:
                 yield name, entry
 

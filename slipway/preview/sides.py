@@ -1,17 +1,20 @@
 """The two checkouts that are compared: a folder as it is, or a revision of git's.
 
 A revision is taken from `git archive` into a temporary folder. The repository is only
-read: no worktree is added to it, and no branch or index changes.
+read: no worktree is added to it, and no branch or index changes. Of neither may a link
+lead out: the code that compares would read what is not of the change.
 """
 
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from slipway.preview.likeness import entries
 from toolchain import paths
 from toolchain.errors import WrongInputError
 
@@ -30,8 +33,8 @@ class Side:
 def side(given: str, out: Path) -> Side:
     """The checkout that `given` names; a revision's files are written into `out`.
 
-    WrongInputError if it is neither a folder with Pulumi.yaml nor a revision, or a
-    revision with a link that leads out of it.
+    WrongInputError if it is neither a folder with Pulumi.yaml nor a revision, or has a
+    link that leads out of it.
     """
     folder = Path(given)
     if folder.is_dir():
@@ -40,18 +43,50 @@ def side(given: str, out: Path) -> Side:
                 f"{given}: there is no Pulumi.yaml in it, so it is not a checkout of "
                 "Slipway; give a checkout's folder or a revision of git's"
             )
-        return Side(given, folder.resolve())
+        found = Side(given, folder.resolve())
+        check(found)
+        return found
     commit = _commit(given)
     out.mkdir()
     try:
         _extract(commit, out)
     except tarfile.FilterError as error:
-        raise WrongInputError(
-            f"{given}: {error.tarinfo.name!r}, a link to {error.tarinfo.linkname!r}\n"
-            "  reason: it leads out of the checkout\n"
-            "  fix: make it a relative link within the checkout, or remove it"
-        ) from None
+        name, target = error.tarinfo.name, error.tarinfo.linkname
+        raise _leads_out(given, name, target) from None
     return Side(given, out, commit)
+
+
+def check(one: Side) -> None:
+    """WrongInputError for a link that leads out of the side's folder, or a pipe.
+
+    Also to be called after the side's own code has run there.
+    """
+    try:
+        _check(one)
+    except OSError as error:
+        raise WrongInputError(f"{one.name}: it cannot be read: {error}") from None
+
+
+def _check(one: Side) -> None:
+    root = os.path.realpath(one.folder)
+    for name, entry in entries(root, ""):
+        if entry.is_symlink():
+            if not os.path.realpath(entry.path).startswith(f"{root}/"):
+                raise _leads_out(one.name, name, os.readlink(entry.path))  # noqa: PTH115
+        elif not entry.is_file():
+            raise WrongInputError(
+                f"{one.name}: {name!r}, a pipe, a socket or a device\n"
+                "  reason: it is no file, and reading it may never end\n"
+                "  fix: remove it"
+            )
+
+
+def _leads_out(given: str, name: str, target: str) -> WrongInputError:
+    return WrongInputError(
+        f"{given}: {name!r}, a link to {target!r}\n"
+        "  reason: it leads out of the checkout\n"
+        "  fix: make it a relative link within the checkout, or remove it"
+    )
 
 
 def _extract(commit: str, out: Path) -> None:
