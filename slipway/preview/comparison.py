@@ -11,6 +11,7 @@ from slipway.preview import (
     changes,
     evictions,
     judgement,
+    node_drift,
     pods,
     rendering,
     secret_values,
@@ -18,7 +19,7 @@ from slipway.preview import (
     verdict,
 )
 from slipway.preview.markdown import code
-from slipway.preview.report import Report, Restart, StackReport
+from slipway.preview.report import Drift, Report, Restart, StackReport
 from slipway.preview.sides import Side, check, judge
 from slipway.rendering.recorder import Resource
 from stacks import layers
@@ -102,6 +103,7 @@ def of_graphs(
             if name in after
             for x in evictions.added(name, before.get(name, ()), after[name])
         ),
+        drifts=tuple(x for one in both for x in _drifts(*one)),
         bills=tuple(bill.bills(names, base.folder, head.folder)),
         secrets=tuple(secret_values.changed(names, base.folder, head.folder)),
         notes=(*_notes(base, head, reports), *judged.notes),
@@ -126,6 +128,14 @@ def _restarts(
         if item.action == "replaced"
     ]
     return pods.restarts(report.stack, before, after, replaced)
+
+
+def _drifts(
+    report: StackReport, before: Sequence[Resource], after: Sequence[Resource]
+) -> Iterator[Drift]:
+    groups = (i for i in report.items if i.type == node_drift.NODE_GROUP)
+    replaced = [item.name for item in groups if item.action == "replaced"]
+    return node_drift.drifts(report.stack, before, after, replaced)
 
 
 def _notes(base: Side, head: Side, reports: Sequence[StackReport]) -> Iterator[str]:

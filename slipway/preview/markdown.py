@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from slipway.preview.report import (
     Bill,
+    Drift,
     Eviction,
     Item,
     Money,
@@ -80,6 +81,7 @@ def _lines(report: Report) -> Iterator[str]:
     yield from _items("Moved", report.of("moved"))
     yield from _items("Deleted", report.of("deleted"))
     yield from _restarts(report.restarts)
+    yield from _drifts(report.drifts)
     yield from _traffic(report.traffic)
     yield from _evictions(report.evictions)
     yield from _bills(report.bills)
@@ -193,7 +195,7 @@ def _restarts(restarts: Sequence[Restart]) -> Iterator[str]:
         workload = f"{code(one.kind)} {code(one.name)}"
         cells = [code(one.stack), workload, _replicas(one)]
         cells += map(code, (one.strategy, one.surge, one.unavailable))
-        cells += [f"{one.drain_seconds} s", _changed_paths(one)]
+        cells += [f"{one.drain_seconds} s", _first_paths(one.changes)]
         yield "| " + " | ".join(cells) + " |"
 
 
@@ -205,10 +207,33 @@ def _replicas(one: Restart) -> str:
     return f"{one.replicas_min} to {one.replicas_max or 'no limit'}"
 
 
-def _changed_paths(one: Restart) -> str:
-    paths = [change.path.removeprefix("spec.template.") for change in one.changes]
+def _first_paths(changes: Sequence[PathChange]) -> str:
+    paths = [change.path.removeprefix("spec.template.") for change in changes]
     more = f" and {len(paths) - 3} more" if len(paths) > 3 else ""
     return ", ".join(code(path) for path in paths[:3]) + more
+
+
+def _drifts(found: Sequence[Drift]) -> Iterator[str]:
+    if not found:
+        return
+    yield from title("Nodes replaced")
+    yield (
+        "Numbers are what the pools' bounds admit before the change: no cluster is "
+        "asked. Drains are the longest ones, without the start of new nodes.\n"
+    )
+    yield "| stack | pool | nodes | at once | drain | all drains | why |"
+    yield "|---|---|---|---|---|---|---|"
+    for one in found:
+        most = "no known limit" if one.nodes_max is None else one.nodes_max
+        cells = [code(one.stack), f"{code(one.kind)} {code(one.pool)}"]
+        cells += [f"{one.nodes_min} to {most}", code(one.at_once)]
+        cells += map(_seconds, (one.drain_seconds, one.longest_seconds))
+        why = _first_paths(one.changes) or "the group is replaced"
+        yield "| " + " | ".join([*cells, why]) + " |"
+
+
+def _seconds(value: int | None) -> str:
+    return "no limit" if value is None else f"{value} s"
 
 
 def _traffic(shares: Sequence[Share]) -> Iterator[str]:

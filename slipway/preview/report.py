@@ -98,6 +98,28 @@ class Eviction:
 
 
 @dataclass(frozen=True)
+class Drift:
+    """A pool whose nodes are replaced, as they differ from it after the change."""
+
+    stack: str
+    pool: str
+    kind: Literal["NodePool", "NodeGroup"]
+    """Karpenter's, or EKS's managed one."""
+    nodes_min: int
+    """Nodes before the change, at least: bounds of the pool, as no cluster is asked."""
+    nodes_max: int | None
+    """At most; none: it has no limit that is known."""
+    at_once: str
+    """Nodes at a time by the disruption budget or the update: a number, a percentage or
+    `all`."""
+    drain_seconds: int | None
+    """Time that one node may take to lose its pods; none: no limit."""
+    longest_seconds: int | None
+    """All drains together, at most, without the start of new nodes."""
+    changes: tuple[PathChange, ...]
+
+
+@dataclass(frozen=True)
 class Money:
     """US dollars a month of 730 hours on demand; None: not known."""
 
@@ -241,6 +263,7 @@ class Report:
     """Stacks that the engine previewed; empty without --preview."""
     evictions: tuple[Eviction, ...] = ()
     """Those that were not possible before, or not in this way."""
+    drifts: tuple[Drift, ...] = ()
     leaves_production: tuple[str, ...] = ()
     """Stacks in production by base's settings, and not by head's."""
     unjudged: tuple[Unjudged, ...] = ()

@@ -68,10 +68,7 @@ def _attention(report: Report) -> Iterator[str]:
         yield f"gives up {code(stack.stack)}, whose {left} stay until it is destroyed"
     if other := [d for d in report.disagreements if d.engine not in WORSE]:
         yield f"by the engine, does something else with {_count(other, 'resource')}"
-    if report.restarts:
-        pods = [r.replicas_max for r in report.restarts if r.replicas_max]
-        bound = f" (up to {_number(sum(pods), 'pod')})" if pods else ""
-        yield f"restarts the pods of {_count(report.restarts, 'workload')}{bound}"
+    yield from _made_anew(report)
     if report.traffic:
         routes = {(share.stack, share.route) for share in report.traffic}
         yield f"moves traffic of {_count(routes, 'route')}"
@@ -84,6 +81,18 @@ def _attention(report: Report) -> Iterator[str]:
         yield f"changes {_count(report.secrets, 'encrypted value')}"
     for bill in report.bills:
         yield from _bill(bill)
+
+
+def _made_anew(report: Report) -> Iterator[str]:
+    """Return pods and nodes, with their numbers where they are known."""
+    if report.restarts:
+        pods = [r.replicas_max for r in report.restarts if r.replicas_max]
+        bound = f" (up to {_number(sum(pods), 'pod')})" if pods else ""
+        yield f"restarts the pods of {_count(report.restarts, 'workload')}{bound}"
+    if report.drifts:
+        known = [one.nodes_max for one in report.drifts if one.nodes_max]
+        bound = f" (up to {_number(sum(known), 'node')})" if known else ""
+        yield f"replaces the nodes of {_count(report.drifts, 'pool')}{bound}"
 
 
 def _unjudged(report: Report, *, production: bool) -> list[str]:

@@ -93,6 +93,18 @@ def weaker_rules(folder: Path) -> None:
     waivers.write_text(yaml.safe_dump({"waivers": [*content["waivers"], more]}))
 
 
+def own_nodes(**pool: Any) -> Any:
+    """The platform of a cluster that others made, with a pool of Karpenter's."""
+    cluster = {"name": "serving", "version": "1.35", "zones": ["eu-central-1a"]}
+    cluster |= {"node_role": "nodes", "interruption_queue": "serving"}
+    gpu = {"kind": "elastic", "instance_types": ["p4d.24xlarge"], "max_gpus": 32}
+    return both(
+        put("cluster", value={"context": "serving"}),
+        put("karpenter", "cluster", value=cluster),
+        put("node_pools", value={"a100": gpu | pool}),
+    )
+
+
 FORGETFUL = put("container_logs", "retention_days", value=30)
 MIG = "1g.10gb"
 DRAIN = ("lifecycle", "grace_seconds")
@@ -140,6 +152,16 @@ CHANGES = {
     "mig-layout": Change(
         PROD, put("pools", "h100", "gpu", value={"mode": "mig", "mig_profile": MIG})
     ),
+    "nodes-mig-layout": Change(
+        "platform.dev",
+        own_nodes(gpu={"mode": "mig", "mig_profile": "3g.20gb"}),
+        own_nodes(),
+    ),
+    "nodes-labels": Change(
+        "platform.dev", own_nodes(labels={"team": "search"}), own_nodes()
+    ),
+    "nodes-more": Change("platform.dev", own_nodes(max_gpus=64), own_nodes()),
+    "nodes-disk": Change(PROD, put("pools", "system", "disk_gib", value=200)),
     "cluster-version": Change("cluster.dev", put("cluster", "version", value="1.34")),
     "addon-version": Change(
         "cluster.dev",
