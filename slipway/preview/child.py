@@ -5,6 +5,9 @@ caller's environment. It takes nothing from the checkout that compares, so that 
 side is rendered by its own code. Arguments: the checkout, the folder to write into, a
 file that describes the other side or nothing, the stacks.
 
+Where the kernel lets it, the process first leaves the machine's network for one of its
+own, in which there is nothing but itself.
+
 Where the other side has the same code, its stacks are rendered here, too. All that this
 looks at in the checkout must then be the same there; else the other side is left to a
 process of its own.
@@ -12,8 +15,12 @@ process of its own.
 
 from __future__ import annotations
 
+import ctypes
+import fcntl
 import json
 import os
+import socket
+import struct
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -26,6 +33,12 @@ OPTIONS = ("has_secrets", "ignore_changes", "protect", "retain", "depends_on")
 """Fields of a recorded resource; an older checkout may not know all of them."""
 GRAPH, OTHER_GRAPH = "graph.json", "other.json"
 """The files written. In the second, a resource of the first stands as its URN."""
+NETWORK = "network.txt"
+"""Written if the process keeps the machine's network: the reason."""
+_NEW_USER, _NEW_NET = 0x10000000, 0x40000000
+"""Flags of unshare(2): linux/sched.h."""
+_SET_FLAGS, _UP = 0x8914, 0x1
+"""The request SIOCSIFFLAGS with the flag IFF_UP: netdevice(7)."""
 _READS = ("open", "os.listdir", "os.scandir")
 _STARTS = ("subprocess.Popen", "os.posix_spawn", "os.exec", "os.system")
 """Events of audit hooks (https://docs.python.org/3/library/audit_events.html)."""
@@ -38,6 +51,8 @@ def main(checkout: str, out: str, other: str, stacks: list[str]) -> None:
     of the checkout that are the same there. Of its stacks, those are written that
     could be rendered here.
     """
+    if why := without_network():
+        Path(out, NETWORK).write_text(why)
     seen = None
     if other:
         seen = Seen(Path(checkout), Path(out), **json.loads(Path(other).read_text()))
@@ -57,6 +72,49 @@ def main(checkout: str, out: str, other: str, stacks: list[str]) -> None:
             beside[stack] = _written(after.resources, known=before.resources)
     for name, content in ((GRAPH, found), (OTHER_GRAPH, beside)):
         Path(out, name).write_text(json.dumps(content))
+
+
+def without_network() -> str:
+    """Leave the machine's network; else the reason why that is not possible.
+
+    With a user namespace, so that no rights are needed, and none are left by which the
+    process could come back. Both end with the last process in them. Whether it works is
+    tried in a fork, as there is no way back from half of it.
+    """
+    if not sys.platform.startswith("linux"):
+        return f"{sys.platform} has no namespaces"
+    read, write = os.pipe()
+    trial = os.fork()
+    if trial == 0:
+        try:
+            _enter()
+        except Exception as error:  # noqa: BLE001 whatever it is, there is no network
+            os.write(write, str(error).encode()[:200])
+            os._exit(1)
+        os._exit(0)
+    os.close(write)
+    _, status = os.waitpid(trial, 0)
+    with open(read, "rb") as told:  # noqa: PTH123 a descriptor
+        why = told.read().decode(errors="replace")
+    if status:
+        return why or "the kernel does not permit it"
+    _enter()
+    return ""
+
+
+def _enter() -> None:
+    """Enter new namespaces with the same user and a loopback of their own."""
+    user, group = os.getuid(), os.getgid()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(_NEW_USER | _NEW_NET):
+        number = ctypes.get_errno()
+        raise OSError(number, f"unshare: {os.strerror(number)}")
+    own = Path("/proc/self")
+    (own / "setgroups").write_text("deny")
+    (own / "gid_map").write_text(f"{group} {group} 1")
+    (own / "uid_map").write_text(f"{user} {user} 1")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_:
+        fcntl.ioctl(any_, _SET_FLAGS, struct.pack("16sH14x", b"lo", _UP))
 
 
 def _both(stack: str, seen: Seen) -> tuple[Any, Any] | None:

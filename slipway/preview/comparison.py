@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from slipway import stack_files
@@ -68,7 +69,14 @@ def compare(
     before, after = rendering.render(sides, locks, work)
     for side in (base, head):  # again, as their code has run
         check(side)
-    return of_graphs(base, head, stacks, (before, after), locks)
+    report = of_graphs(base, head, stacks, (before, after), locks)
+    if why := rendering.networked(work):
+        note = (
+            "The code that was rendered, head's among it, had this machine's network: "
+            f"{code(why)}."
+        )
+        report = replace(report, notes=(*report.notes, note))
+    return report
 
 
 def of_graphs(

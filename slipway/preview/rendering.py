@@ -3,8 +3,9 @@
 Where both have the same code, one process renders the two, and once what did not change
 (docs/decisions/0068-what-did-not-change-is-rendered-once.md). The processes get none of
 the caller's variables, so no token and no kubeconfig, and a home folder that is empty
-and temporary. Only the cache of downloads is the caller's. That is not a sandbox: who
-renders code of strangers does so on a machine without secrets.
+and temporary. Only the cache of downloads is the caller's. Where the kernel lets them,
+they leave the machine's network. That is not a sandbox: who renders code of strangers does
+so on a machine without secrets.
 """
 
 from __future__ import annotations
@@ -61,6 +62,12 @@ def render(
     graphs = _together(sides, given, folders) or _apart(sides, given, folders)
     first, *others = graphs
     return [first, *(_shared(first, other) for other in others)]
+
+
+def networked(work: Path) -> str:
+    """Why a process had the machine's network in `render`; empty if none had."""
+    found = (file.read_text() for file in sorted(work.glob(f"*/{child.NETWORK}")))
+    return shown(next(found, ""))
 
 
 def _locks(
