@@ -1,4 +1,9 @@
-"""The reference page of the rules, from policies/."""
+"""The reference page of the rules: those of policies/, and those of settings.
+
+The latter are code that judges settings before there is an object
+(docs/decisions/0073-rules-of-settings-stay-with-the-settings.md). They are taken from
+the corpus of refused configurations, which has a case for each.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +13,7 @@ from pathlib import Path
 from components.security import rules
 from components.security.rules import Rule
 from components.yaml_text import read
+from docs import refused_cases
 from toolchain import paths
 
 PAGE = Path("docs/reference/rules.md")
@@ -15,10 +21,21 @@ FOLDER = paths.ROOT / rules.FOLDER
 HEAD = """\
 # Rules
 
-Generated from `policies/` by `make docs`; a test compares. How to use them:
-[rules](../how-to/rules.md). **check** is `slipway check` and the policy pack of
-`pulumi up`. **cluster** is the API server where `admission.enabled` is set: there,
-errors are refused in production. Rules of production alone are marked so.
+Generated from `policies/` and the refused configurations by `make docs`; a test
+compares. How to use them: [rules](../how-to/rules.md). **check** is `slipway check` and
+the policy pack of `pulumi up`. **cluster** is the API server where `admission.enabled`
+is set: there, errors are refused in production. Rules of production alone are marked
+so.
+"""
+PRODUCTION = "production: "
+"""How reasons begin that hold in production alone."""
+OF_SETTINGS = """\
+## Settings in production
+
+What the settings of a stack in production are refused for, before anything is rendered:
+at `slipway up`, `preview`, `render`, `check` and `compare`. These rules are code and
+have no waivers ([why](../decisions/0073-rules-of-settings-stay-with-the-settings.md)).
+[All refused configurations](refused.md) are on a page of their own.
 """
 
 
@@ -38,7 +55,33 @@ def page() -> str:
             parts.append("|---|---|---|---|")
             parts += [_row(listed.rules[name]) for name in names]
             parts.append("")
-    return "\n".join(parts)
+    return "\n".join([*parts, *_of_settings()])
+
+
+def _of_settings() -> Iterator[str]:
+    """Return the refusals in production, each once by its reason and fix."""
+    yield OF_SETTINGS
+    yield "| layer | setting, for example | what is refused | what to do |"
+    yield "|---|---|---|---|"
+    told: set[tuple[str, str, str]] = set()
+    for file in refused_cases.files():
+        layer = refused_cases.layer(file)
+        for case in refused_cases.cases(file):
+            for problem in case.found():
+                reason = problem.reason.removeprefix(PRODUCTION)
+                one = layer, reason, problem.fix
+                if reason != problem.reason and one not in told:
+                    told.add(one)
+                    texts = map(_cell, (reason, problem.fix))
+                    yield f"| {layer} | `{problem.path}` | {' | '.join(texts)} |"
+    yield ""
+
+
+def _cell(text: str) -> str:
+    plain = " ".join(text.split())
+    for mark in ("|", "<"):
+        plain = plain.replace(mark, f"\\{mark}")
+    return plain
 
 
 def _comment(text: str) -> str:
@@ -56,7 +99,5 @@ def _row(rule: Rule) -> str:
     places = ["check", "cluster"] if rule.in_cluster else ["check"]
     where = ", ".join(places) + (", production only" if rule.production_only else "")
     kinds = ", ".join(f"`{kind.rpartition(':')[2]}`" for kind in rule.kinds)
-    text = f"{rule.message}. {rule.why} **{rule.fix}**"
-    for mark in ("|", "<"):
-        text = text.replace(mark, f"\\{mark}")
+    text = _cell(f"{rule.message}. {rule.why} **{rule.fix}**")
     return f"| `{rule.id}` ({rule.severity}) | {kinds} | {where} | {text} |"

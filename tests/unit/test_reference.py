@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pydantic import BaseModel
@@ -39,6 +41,24 @@ def test_the_page_of_settings_is_generated() -> None:
 def test_the_page_of_rules_is_generated() -> None:
     written = (paths.ROOT / rule_reference.PAGE).read_text()
     assert written == rule_reference.page(), "run `make docs`"
+
+
+def _beginnings(file: Path) -> Iterator[str]:
+    """The texts of reasons of production in a module, as far as they are constant."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        text = node.value if isinstance(node, ast.Constant) else None
+        if isinstance(text, str) and text.startswith(rule_reference.PRODUCTION):
+            yield text.removeprefix(rule_reference.PRODUCTION)
+
+
+def test_rules_of_settings_are_in_the_list_of_rules() -> None:
+    page = (paths.ROOT / rule_reference.PAGE).read_text()
+    _, _, listed = page.partition("## Settings in production\n")
+    files = sorted((paths.ROOT / "components").rglob("production_rules.py"))
+    reasons = [text for file in files for text in _beginnings(file)]
+    assert len(files) == 3
+    assert len(reasons) > 15
+    assert [text for text in reasons if f"| {text}" not in listed] == []
 
 
 def test_there_are_settings_to_describe() -> None:
