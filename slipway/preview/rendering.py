@@ -4,8 +4,8 @@ Where both have the same code, one process renders the two, and once what did no
 (docs/decisions/0068-what-did-not-change-is-rendered-once.md). The processes get none of
 the caller's variables, so no token and no kubeconfig, and a home folder that is empty
 and temporary. Only the cache of downloads is the caller's. Where the kernel lets them,
-they leave the machine's network. That is not a sandbox: who renders code of strangers does
-so on a machine without secrets.
+they leave the machine's network. That is not a sandbox: who renders code of strangers
+does so on a machine without secrets.
 """
 
 from __future__ import annotations
