@@ -4,9 +4,10 @@ A process of torchrun asks for it even so, for the agent's key-value store.
 """
 
 import functools
+import importlib
 import os
 
 if "TORCHELASTIC_RUN_ID" in os.environ:
-    from torch.distributed import rendezvous
-
+    # `torch.distributed.rendezvous` is a function of the same name.
+    rendezvous = importlib.import_module("torch.distributed.rendezvous")
     rendezvous.TCPStore = functools.partial(rendezvous.TCPStore, use_libuv=False)
