@@ -22,7 +22,10 @@ def of(ours: Mapping[str, Any], root: Path) -> Lock:
     name = ours.get(FIELD)
     given = isinstance(name, str) and name and not _is_outside(name, root)
     file = root / name if given else None
-    return Lock(file, must_be_named=values.is_production(ours.get("production", False)))
+    # A name that is refused is reported once, and not again for each image.
+    named = bool(given or not name)
+    production = values.is_production(ours.get("production", False))
+    return Lock(file, must_be_named=named and production)
 
 
 def problems(ours: Mapping[str, Any], root: Path) -> Iterator[Problem]:

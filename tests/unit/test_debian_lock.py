@@ -44,7 +44,7 @@ def test_every_package_in_our_images_is_pinned(architecture: str) -> None:
                 pins = held[section(source.suite, architecture)]
                 assert source.package in {pin.name for pin in pins}, image.name
             if isinstance(source, RootFs):
-                pins = held[section(SUITE, architecture, source.rootfs)]
+                pins = held[section(source.suite, architecture, source.rootfs)]
                 names = {pin.name for pin in pins}
                 assert names >= {*source.rootfs, *ALWAYS, "libc6", "dpkg"}, image.name
 

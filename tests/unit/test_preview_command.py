@@ -76,7 +76,7 @@ def test_no_change_ends_with_0(other: Path) -> None:
         ((str(paths.ROOT), "--no-such-option"), "No such option"),
         ((str(paths.ROOT), "--images", "/nonexistent/lock"), "does not exist"),
         ((), "Missing argument"),
-        ((str(paths.ROOT / "docs"),), "no checkout"),
+        ((str(paths.ROOT / "docs"),), "not a checkout"),
     ],
 )
 def test_errors_end_with_1(words: tuple[str, ...], text: str) -> None:

@@ -252,7 +252,9 @@ def test_revisions_that_the_ledger_does_not_know_are_named_and_nothing_is_writte
     rollout.ledger.register(MODEL, "b", subject(), WORD)
     told = rollout.run(status=2)
     assert "a: income has no revision a in the ledger" in told
-    assert "b: registered to shadow is no allowed transition; stage it first" in told
+    assert (
+        "b: registered to shadow is not an allowed transition; stage it first" in told
+    )
     assert rollout.states() == {"b": "registered"}
 
 

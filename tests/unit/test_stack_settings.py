@@ -305,7 +305,7 @@ def test_every_command_says_the_same(
             "config: {slipway:cluster: {context: !!binary aGk=}}\n",
             "tag:yaml.org,2002:binary",
         ),
-        ("config:\n  slipway:cluster: &a\n    context: *a\n", "no such value"),
+        ("config:\n  slipway:cluster: &a\n    context: *a\n", "contains itself"),
         ("config: {slipway:cluster: 2026-11-01}\n", "not a mapping"),
         ("config: {slipway:cluster: {context: 2026-11-01}}\n", "models"),
         ("config: [1]\n", "mappings"),
