@@ -319,8 +319,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     of_pairs = ("copies an hour", "decisions change", "back", "on", "median hours")
     print("", _row(*of_pairs), _row(*["---"] * len(of_pairs)), sep="\n")
     for copies, changed, bursty, found in pairs(options.runs, options.seed):
-        share = f"{changed * 100:g} %{' in bursts' if bursty else ''}"
-        print(_row(copies, share, *_figures(found, 1)), flush=True)
+        changes = f"{changed * 100:g} %{' in bursts' if bursty else ''}"
+        print(_row(copies, changes, *_figures(found, 1)), flush=True)
     spent = time.monotonic() - began
     print(f"\n{options.runs} runs a row, seed {options.seed}, {spent:.0f} s")
     return 0

@@ -20,12 +20,11 @@ FIELD = "images_lock"
 def of(ours: Mapping[str, Any], root: Path) -> Lock:
     """The lock that settings as they were given name; `root` is the checkout."""
     name = ours.get(FIELD)
-    given = isinstance(name, str) and name and not _is_outside(name, root)
-    file = root / name if given else None
-    # A name that is refused is reported once, and not again for each image.
-    named = bool(given or not name)
     production = values.is_production(ours.get("production", False))
-    return Lock(file, must_be_named=named and production)
+    if not isinstance(name, str) or not name:
+        return Lock(None, must_be_named=production)
+    # A name that is refused is reported once, and not again for each image.
+    return Lock() if _is_outside(name, root) else Lock(root / name, production)
 
 
 def problems(ours: Mapping[str, Any], root: Path) -> Iterator[Problem]:

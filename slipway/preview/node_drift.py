@@ -128,8 +128,10 @@ def _requirements(spec: Mapping[str, Any]) -> dict[str, _Requirement]:
 def _of_class(before: Resource, after: Resource) -> list[Difference]:
     if is_same(before, after):
         return []
-    pair = (_mapping(hidden_values.hidden(r.inputs), "spec") for r in (before, after))
-    return list(differences(*pair, "spec"))
+    old, new = (
+        _mapping(hidden_values.hidden(one.inputs), "spec") for one in (before, after)
+    )
+    return list(differences(old, new, "spec"))
 
 
 def _most_nodes(spec: Mapping[str, Any]) -> int | None:
