@@ -32,7 +32,7 @@ class SavedModel(OwnServer):
         # The version is a part of the last step of a path (`m:predict`), as in
         # TensorFlow Serving.
         public=(*SERVER.public, "/v1/models"),
-        runs_here=False,
+        runs_here=True,
         cannot=(
             "run models that are not SavedModels",
             "speak TensorFlow Serving's gRPC, classify or regress",
