@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from slipway.preview.items import code, item_text, items, kind_text, title
 from slipway.preview.report import (
     Bill,
     Drift,
@@ -76,10 +77,10 @@ def _lines(report: Report) -> Iterator[str]:
             for one in report.unjudged
         )
     yield from _unprotected(report)
-    yield from _items("Replaced", report.of("replaced"))
-    yield from _items("May be replaced", report.of("unknown"))
-    yield from _items("Moved", report.of("moved"))
-    yield from _items("Deleted", report.of("deleted"))
+    yield from items("Replaced", report.of("replaced"))
+    yield from items("May be replaced", report.of("unknown"))
+    yield from items("Moved", report.of("moved"))
+    yield from items("Deleted", report.of("deleted"))
     yield from _restarts(report.restarts)
     yield from _drifts(report.drifts)
     yield from _traffic(report.traffic)
@@ -129,27 +130,6 @@ def _judge(report: Report) -> str:
     }[report.judge]
 
 
-def code(value: object) -> str:
-    """The value in a code span, whatever is in it; in quotes if it is blank.
-
-    Two backticks around nothing would begin another span.
-    """
-    plain = "".join(c if c.isprintable() else " " for c in str(value))
-    plain = plain if plain.strip() else f'"{plain}"'
-    return "`" + plain.replace("`", "'").replace("|", "¦") + "`"
-
-
-def title(text: str) -> Iterator[str]:
-    """A section's."""
-    yield from ("", f"#### {text}")
-
-
-def _items(heading: str, items: Sequence[Item]) -> Iterator[str]:
-    if items:
-        yield from title(heading)
-        yield from (f"- {item_text(item)}{_reason(item)}" for item in items)
-
-
 def _unprotected(report: Report) -> Iterator[str]:
     """Show unprotected resources with data, and the number of all others."""
     found = [item for item in report.items if item.protection == "removed"]
@@ -159,30 +139,6 @@ def _unprotected(report: Report) -> Iterator[str]:
         yield from (f"- {item_text(item)}: **holds data**" for item in data)
         if len(found) > len(data):
             yield f"- {len(found) - len(data)} that hold no data themselves"
-
-
-def item_text(item: Item) -> str:
-    """Stack, kind and name."""
-    return f"{code(item.stack)} {kind_text(item.type)} {code(item.name)}"
-
-
-def kind_text(type_: str) -> str:
-    """`Deployment`, `eks NodeGroup`: the kind, with the service of other providers."""
-    provider, module, kind = type_.split(":")
-    service = module.partition("/")[0]
-    return code(kind if provider == "kubernetes" else f"{service} {kind}")
-
-
-def _reason(item: Item) -> str:
-    texts = [code(item.reason) if item.reason else ""]
-    if item.holds_data and item.action in ("deleted", "replaced"):
-        texts.append("**holds data**")
-    if item.action == "deleted" and item.protection:
-        texts.append("protected: the engine refuses to delete it")
-    if item.action == "deleted" and item.retained:
-        texts.append("stays in the cloud or cluster, no longer managed")
-    said = "; ".join(filter(None, texts))
-    return f": {said}" if said else ""
 
 
 def _restarts(restarts: Sequence[Restart]) -> Iterator[str]:

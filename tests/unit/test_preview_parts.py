@@ -13,6 +13,7 @@ import pytest
 from slipway.preview import markdown, pods, replacement, report, traffic
 from slipway.preview.changes import stack_report
 from slipway.preview.difference import Difference, differences, texts
+from slipway.preview.items import items
 from slipway.preview.report import Item, PathChange, Report, StackReport
 from slipway.preview.verdict import with_verdict
 from slipway.rendering.recorder import Resource
@@ -371,3 +372,23 @@ def test_the_schema_has_the_fields_of_the_report() -> None:
         own = {field.name for field in dataclasses.fields(getattr(report, name))}
         assert set(found["properties"]) - {"schema_version", "changed"} == own, name
         assert set(found["required"]) == set(found["properties"]), name
+
+
+def test_many_resources_with_one_reason_share_a_line() -> None:
+    def item(kind: str, name: str, reason: str) -> report.Item:
+        type_ = f"kubernetes:core/v1:{kind}"
+        return report.Item("models.lab", type_, name, "moved", reason=reason)
+
+    two = [item("Service", name, "rare") for name in ("a", "b")]
+    many = [item(kind, n, "alias") for kind in ("Pod", "Service") for n in ("a", "b")]
+    assert [*items("Moved", [*two, *many])][2:] == [
+        "- `models.lab` `Service` `a`: `rare`",
+        "- `models.lab` `Service` `b`: `rare`",
+        "- `models.lab`, 4 resources: `alias`",
+        "  - `Pod` `a`, `b`",
+        "  - `Service` `a`, `b`",
+    ]
+    silent = [item("Pod", name, "") for name in ("a", "b", "c")]
+    assert [*items("Created", silent)][2:] == [
+        f"- `models.lab` `Pod` `{name}`" for name in ("a", "b", "c")
+    ]
