@@ -18,7 +18,6 @@ from slipway.ledger.lifecycle import (
     SERVING,
     SHADOW,
     STAGED,
-    History,
 )
 from slipway.ledger.store import ENTRY_BYTES, Store, TakenError
 from toolchain.errors import OperatorError, WrongInputError
@@ -74,8 +73,8 @@ class Ledger:
     ) -> Done:
         """Bind a revision's name to its digests for ever."""
 
-        def decide(history: History) -> Entry | _Change:
-            found = history.revisions.get(revision)
+        def decide(known: chain.Chain) -> Entry | _Change:
+            found = known.history.revisions.get(revision)
             if found is None:
                 return _Change(ACTIONS[REGISTERED], {"subject": subject}, subject)
             if found.subject == subject:
@@ -108,12 +107,16 @@ class Ledger:
         """Bring a revision into another state; WrongInputError if it may not go.
 
         passed: states that are as good, in which it is left. decision: the decision of
-        a rollout that the entry is copied from.
+        a rollout that the entry is copied from; once copied by any writer, it is left.
         """
         if not word.reason.strip():
             raise WrongInputError(f"{model}: there is no reason; say it with --why")
 
-        def decide(history: History) -> Entry | _Change:
+        def decide(known: chain.Chain) -> Entry | _Change:
+            history = known.history
+            copied = _copied(known, revision, state, decision)
+            if copied:
+                return copied
             found = history.revisions.get(revision)
             if found and (found.state == state or found.state in passed):
                 return found.newest
@@ -145,13 +148,13 @@ class Ledger:
         model: str,
         revision: str,
         state: str,
-        decide: Callable[[History], Entry | _Change],
+        decide: Callable[[chain.Chain], Entry | _Change],
         word: Word,
     ) -> Done:
         named = {"model": model, "revision": revision, "state": state}
         for _ in range(ATTEMPTS):
             found = self.read(model)
-            change = decide(found.history)
+            change = decide(found)
             if isinstance(change, Entry):
                 return Done(change, is_new=False)
             entry = Entry.after(
@@ -175,3 +178,21 @@ class Ledger:
         raise OperatorError(
             f"{model}: other writers were quicker {ATTEMPTS} times; run it again"
         )
+
+
+def _copied(
+    known: chain.Chain,
+    revision: str,
+    state: str,
+    decision: Mapping[str, str] | None,
+) -> Entry | None:
+    """The entry that another writer has copied from a decision meanwhile, if any."""
+    if decision is None:
+        return None
+    for entry in reversed(known.entries):
+        said = entry.details
+        whole = said.get("decision")
+        is_same = isinstance(whole, dict) and whole.get("id") == decision["id"]
+        if is_same and (said["revision"], said["state"]) == (revision, state):
+            return entry
+    return None

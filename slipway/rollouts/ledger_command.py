@@ -66,11 +66,13 @@ def record_command(
     )
     found = to_ledger.decisions(entries, status)
     moves = to_ledger.plan(writer.read(name), found)
+    added = 0
     for one in moves:
         word = writing.word(by, one.decision.reason, (), ())
         done = writer.move(
             name, one.revision, one.state, word, decision=one.decision.details
         )
         writing.print_result(done)
-    added = f"{len(moves)} entries added" if moves else "nothing to add"
-    click.echo(f"{name}: {len(found)} decisions, {added}")
+        added += done.is_new
+    told = f"{added} entries added" if added else "nothing to add"
+    click.echo(f"{name}: {len(found)} decisions, {told}")

@@ -211,6 +211,26 @@ def test_a_run_that_was_killed_is_finished_by_the_next(
     assert rollout.places() == [(it.revision, it.state) for it in moves]
 
 
+def test_two_runs_at_once_copy_each_decision_once(rollout: Rollout) -> None:
+    """The second has planned before the first has written."""
+    rollout.step()
+    rollout.step()
+    rollout.step(BAD)
+    ledger = rollout.ledger
+    status, entries = rollout.record()
+    decisions = to_ledger.decisions(entries, status)
+    moves = to_ledger.plan(ledger.read(MODEL), decisions)
+    added = []
+    for _ in range(2):
+        for one in moves:
+            word = Word("carol", one.decision.reason)
+            details = one.decision.details
+            done = ledger.move(MODEL, one.revision, one.state, word, decision=details)
+            added.append(done.is_new)
+    assert added == [True] * len(moves) + [False] * len(moves)
+    assert rollout.places() == [(it.revision, it.state) for it in moves]
+
+
 def test_a_chain_that_is_not_intact_is_refused(rollout: Rollout) -> None:
     through(rollout)
     first = next(iter(rollout.world.ledger))
