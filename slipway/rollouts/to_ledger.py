@@ -107,7 +107,7 @@ def decisions(config_maps: Iterable[Object], status: Status | None) -> list[Deci
     intent = status.intent if status else None
     if intent:
         entries.pop(record.digest(intent.record), None)
-    found = sorted(entries.items(), key=lambda it: number(it[1]))
+    found = [(it, entries[it]) for it in _in_order(entries)]
     return [Decision(decided.of(one), digest, _by(one)) for digest, one in found]
 
 
@@ -139,6 +139,24 @@ def plan(ledger: Chain, found: Sequence[Decision]) -> list[Move]:
         lines = "".join(f"\n  {name}: {it}" for name, it in problems.items())
         raise WrongInputError(f"{ledger.model}: nothing was recorded:{lines}")
     return moves
+
+
+def _in_order(entries: Mapping[str, Entry]) -> list[str]:
+    """Digests by their links: a clock that was set back changes no order.
+
+    Chains without a link between them are in the order in which they began.
+    """
+    places: dict[str, tuple[tuple[int, int], int]] = {}
+    for newest in entries:
+        way, digest = [], newest
+        while digest in entries and digest not in places:
+            way.append(digest)
+            digest = entries[digest]["previous"]
+        for one in reversed(way):
+            begun = (number(entries[one]), -1)
+            first, place = places.get(entries[one]["previous"], begun)
+            places[one] = (first, place + 1)
+    return sorted(entries, key=places.__getitem__)
 
 
 def _written(config_maps: Iterable[Object]) -> Iterator[Entry]:

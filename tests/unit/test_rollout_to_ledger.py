@@ -231,6 +231,25 @@ def test_two_runs_at_once_copy_each_decision_once(rollout: Rollout) -> None:
     assert rollout.places() == [(it.revision, it.state) for it in moves]
 
 
+def test_decisions_are_copied_in_their_order_after_a_clock_was_set_back(
+    rollout: Rollout,
+) -> None:
+    """A rollout that is resumed has the new time in the ids of its decisions."""
+    rollout.step()
+    rollout.step()
+    rollout.run()
+    rollout.world.now -= 5000
+    rollout.order(OrderKind.RESUME)
+    rollout.step()
+    rollout.step()
+    rollout.run()
+    status, entries = rollout.record()
+    found = to_ledger.decisions(entries, status)
+    assert [it.facts.id for it in found] == [*rollout.world.ledger]
+    assert rollout.states() == {"a": "staged", "b": "serving"}
+    assert "nothing to add" in rollout.run()
+
+
 def test_a_chain_that_is_not_intact_is_refused(rollout: Rollout) -> None:
     through(rollout)
     first = next(iter(rollout.world.ledger))
