@@ -17,6 +17,8 @@ from rollout.objects import ENTRY_KEY, Object
 from rollout.status import Status
 
 NAME = "rollout-entry-"
+FORMS = (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError)
+"""What an entry raises that no controller has written."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,15 @@ def check(
     intent, recent = (status.intent, status.recent) if status else (None, ())
     under_way = record.digest(intent.record) if intent else ""
     for waiting in status.pending if status else ():
-        found = _entry(waiting)
+        try:
+            found = _entry(waiting)
+        except FORMS as error:
+            return Checked(0, head, f"an entry in the status is changed: {error!r}")
         known[found.digest] = found
     for config_map in config_maps:
         try:
             entry = _read(config_map)
-        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        except FORMS as error:
             name = config_map["metadata"]["name"]
             return Checked(0, head, f"{name} is changed: {error!r}")
         if entry.digest != under_way:

@@ -133,7 +133,7 @@ class Live:
         match call:
             case ReadStatus():
                 self._status = self._get(self.names.status)
-                return objects.read_status(self._status)
+                return self._parsed(self._status)
             case ReadRoute():
                 self._route = self._get(self.names.route)
                 return objects.read_route(self._route, {}, ())
@@ -148,8 +148,19 @@ class Live:
         raise TypeError(f"an order does not {call}")
 
     def _read_status(self) -> Status | None:
-        status, _ = objects.read_status(self._get(self.names.status))
+        status, _ = self._parsed(self._get(self.names.status))
         return status
+
+    def _parsed(self, config_map: Object) -> tuple[Status | None, str]:
+        """The status and its resourceVersion; KubeApiError for what is none."""
+        try:
+            return objects.read_status(config_map)
+        except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as it:
+            raise KubeApiError(
+                f"{self.names.server}: {self.names.status} is not what the controller "
+                f"writes ({it!r}): keep a copy; if its data are removed, the rollout "
+                "begins anew"
+            ) from it
 
     def _get(self, path: str) -> Object:
         found = self.api.get(path)

@@ -30,6 +30,7 @@ from slipway.ledger.lifecycle import (
     STAGED,
     TRANSITIONS,
 )
+from slipway.printable import printable
 from slipway.rollouts.live import number
 from toolchain.errors import OperatorError, WrongInputError
 
@@ -99,7 +100,8 @@ class Move:
 def decisions(config_maps: Iterable[Object], status: Status | None) -> list[Decision]:
     """The decisions of a checked record, the oldest first.
 
-    Not the one that is being carried out, which may yet be called off.
+    Not the one that is being carried out, which may yet be called off. OperatorError
+    if one is none: links say nothing about what stands in a record.
     """
     entries: dict[str, Entry] = {}
     for one in (*_written(config_maps), *(status.pending if status else ())):
@@ -107,8 +109,7 @@ def decisions(config_maps: Iterable[Object], status: Status | None) -> list[Deci
     intent = status.intent if status else None
     if intent:
         entries.pop(record.digest(intent.record), None)
-    found = [(it, entries[it]) for it in _in_order(entries)]
-    return [Decision(decided.of(one), digest, _by(one)) for digest, one in found]
+    return [_decision(it, entries[it]) for it in _in_order(entries)]
 
 
 def plan(ledger: Chain, found: Sequence[Decision]) -> list[Move]:
@@ -136,9 +137,32 @@ def plan(ledger: Chain, found: Sequence[Decision]) -> list[Move]:
             moves += [Move(decision, revision, it) for it in steps]
             states[revision] = state
     if problems:
-        lines = "".join(f"\n  {name}: {it}" for name, it in problems.items())
+        told = (printable(f"{name}: {it}") for name, it in problems.items())
+        lines = "".join(f"\n  {it}" for it in told)
         raise WrongInputError(f"{ledger.model}: nothing was recorded:{lines}")
     return moves
+
+
+def _decision(digest: str, entry: Entry) -> Decision:
+    try:
+        if entry["format"] != record.FORMAT:
+            raise ValueError(f"format {entry['format']}")  # noqa: TRY301
+        found = Decision(decided.of(entry), digest, _by(entry))
+        # Computed from its fields: an error belongs here, before any entry is written.
+        _ = found.details, [*found.states], found.reason
+    except (
+        AttributeError,
+        KeyError,
+        OSError,
+        TypeError,
+        ValueError,
+        OverflowError,
+    ) as error:
+        raise OperatorError(
+            f"{printable(entry['id'])} is not the record of a decision "
+            f"({printable(repr(error))}); nothing was recorded"
+        ) from None
+    return found
 
 
 def _in_order(entries: Mapping[str, Entry]) -> list[str]:

@@ -187,3 +187,26 @@ def test_status_and_entries_are_of_one_time(world: World) -> None:
     assert entries == objects(world)
     with pytest.raises(KubeApiError, match="run it again"):
         Live(Api(world, 100), names).record()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("waiting", [{}, "m-1-1", {"id": "m", "previous": ""}])
+def test_an_entry_in_the_status_that_is_none_is_a_fault(
+    world: World, waiting: Any
+) -> None:
+    assert world.status
+    status = replace(world.status, pending=(waiting,))
+    found = chain.check(objects(world), status)
+    assert found.fault.startswith("an entry in the status is changed")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"intent": 1, "order": 2}'])
+def test_a_status_that_no_controller_has_written_is_named(text: str) -> None:
+    class Api:
+        def get(self, _: str) -> dict[str, Any]:
+            return {"metadata": {"resourceVersion": "1"}, "data": {"status.json": text}}
+
+    live = Live(Api(), Names("models", "m"))  # type: ignore[arg-type]
+    with pytest.raises(KubeApiError, match="not what the controller writes"):
+        live.status()
+    with pytest.raises(KubeApiError, match="rollout-m-status"):
+        live.run(give(OrderKind.PAUSE, who="ann", why="lunch"))

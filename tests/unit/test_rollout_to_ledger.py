@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from rollout import record
 from rollout.objects import ENTRY_KEY, Names
 from rollout.protocol import give, tick
 from rollout.status import OrderKind
@@ -275,6 +276,41 @@ def test_records_that_were_written_anew_after_they_were_copied_are_refused(
     told = rollout.run(status=1)
     assert "the cluster's records are others now" in told
     assert rollout.entries == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"weights": None},
+        {"facts": {"now": 1e300, "started": 0}},
+        {"facts": []},
+        {"order": {"kind": "pause"}},
+        {"settings": {"stable": "a"}},
+        {"format": 9},
+    ],
+)
+def test_a_linked_record_that_is_no_decision_is_named(
+    rollout: Rollout, change: dict[str, Any]
+) -> None:
+    """Who can write the status can link anything."""
+    rollout.step()
+    ((name, entry),) = rollout.world.ledger.items()
+    rollout.world.ledger[name] = entry | change
+    assert rollout.world.status
+    head = record.digest(rollout.world.ledger[name])
+    rollout.world.status = replace(rollout.world.status, head=head)
+    told = rollout.run(status=1)
+    assert f"{name} is not the record of a decision" in told
+    assert rollout.places() == []
+
+
+def test_names_of_revisions_cannot_move_the_cursor(rollout: Rollout) -> None:
+    rollout.world.settings = replace(rollout.world.settings, canary="b\x1b[2J")
+    rollout.world.route = replace(rollout.world.route, weights={"a": 100})
+    rollout.step()
+    told = rollout.run(status=2)
+    assert "\x1b" not in told
+    assert "b\\u001b[2J: income has no revision" in told
 
 
 def test_a_broken_ledger_is_refused(rollout: Rollout) -> None:
