@@ -355,3 +355,25 @@ def test_the_answers_above_are_those_of_the_contract() -> None:
     contract = yaml.safe_load(path.read_text())
     assert list(one(0)) == list(contract["copies"])
     assert list(PAIR) == list(contract["pair"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"min_coverage": "nan"},
+        {"min_coverage": "-1"},
+        {"min_coverage": "1.5"},
+        {"cohorts": DECISIONS.cohorts.plain() | {"interval_seconds": "3600"}},  # type: ignore[union-attr]
+        {"cohorts": DECISIONS.cohorts.plain() | {"shipped_seconds": None}},  # type: ignore[union-attr]
+    ],
+)
+def test_settings_that_a_promotion_without_pairs_could_follow_from_are_refused(
+    change: dict[str, Any],
+) -> None:
+    """Whatever has written the ConfigMap: no share is below one that is no number."""
+    plain = SHADOWED.plain()
+    plain["gates"] = [
+        it | (change if it["name"] == DECISIONS.name else {}) for it in plain["gates"]
+    ]
+    with pytest.raises(SettingsError):
+        read(plain)

@@ -100,7 +100,12 @@ class Cohorts:
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Cohorts:
         """Parse the result of `plain`; KeyError, TypeError or ValueError otherwise."""
-        return cls(**dict(raw) | {"what": What(raw["what"])})
+        found = cls(**dict(raw) | {"what": What(raw["what"])})
+        times = (found.interval_seconds, found.labels_seconds, found.shipped_seconds)
+        for number in (*times, found.least_rows):
+            if type(number) is not int or number < 0:
+                raise ValueError(f"{number!r} in cohorts is no whole number")
+        return found
 
     def problems(self, path: str, *, min_coverage: float) -> Iterator[str]:
         if self.interval_seconds < 10:

@@ -191,6 +191,7 @@ def read(raw: dict[str, Any]) -> Settings:
     """The settings that `plain` gave; SettingsError says all that is wrong."""
     try:
         found = _read(raw)
+        problems = list(_problems(found))
     except (
         AttributeError,
         KeyError,
@@ -201,7 +202,7 @@ def read(raw: dict[str, Any]) -> Settings:
         raise SettingsError(
             f"the settings are not a rollout's ({error!r}); apply the stack again"
         ) from error
-    if problems := list(_problems(found)):
+    if problems:
         raise SettingsError("\n".join(problems))
     return found
 
@@ -295,6 +296,9 @@ def _problems_of_gates(gates: Sequence[Gate]) -> Iterator[str]:
     for gate in gates:
         if not 0 < gate.tolerate < 1:
             yield f"gates.{gate.name}: {gate.tolerate}: give a share between 0 and 1"
+        if not 0 <= gate.min_coverage <= 1:
+            share = gate.min_coverage
+            yield f"gates.{gate.name}.min_coverage: {share}: give a share up to 1"
         if gate.cohorts:
             path = f"gates.{gate.name}.cohorts"
             yield from gate.cohorts.problems(path, min_coverage=gate.min_coverage)
