@@ -61,6 +61,9 @@ def _of_pairs(
         cohorts = _cohorts(rollout, model, f"paired_{name}")
         if name == "scores":
             cohorts["above"] = repr(gate.above_points / 100)
+        if cohorts["labels_seconds"]:
+            # The gate's coverage is that of labels.
+            cohorts["min_paired"] = repr(float(pairs.min_paired))
         found = _gate(f"pairs {name}", gate, rollout, cohorts) | {"paired": True}
         if not cohorts["labels_seconds"]:
             found["min_coverage"] = repr(float(pairs.min_paired))

@@ -70,6 +70,7 @@ def test_the_controller_reads_the_gates() -> None:
     assert [it.above for it in cohorts] == ["", "0.05", ""]
     assert [it.labels_seconds for it in cohorts] == [0, 0, 24 * 3600]
     assert [it.min_coverage for it in pairs] == [0.95, 0.95, 0.8]
+    assert [it.min_paired for it in cohorts] == ["", "", "0.95"]
     assert [it.tolerate for it in pairs] == [0.1, 0.05, 0.01]
 
 

@@ -49,7 +49,11 @@ ACCURACY = Gate(
     paired=True,
     min_coverage=0.8,
     cohorts=Cohorts(
-        What.PAIRED_ACCURACY, "m", HOUR, labels_seconds=LABELS_HOURS * HOUR
+        What.PAIRED_ACCURACY,
+        "m",
+        HOUR,
+        labels_seconds=LABELS_HOURS * HOUR,
+        min_paired="0.9",
     ),
 )
 ERRORS = Gate("errors", 0.005)
@@ -99,6 +103,7 @@ def test_each_gate_counts_its_own_pairs(
     assert found.intervals == (Interval(0, canary, stable),)
     assert found.coverage == pytest.approx(coverage)
     assert found.due is not None
+    assert found.paired == (0.95 if gate is ACCURACY else None)
 
 
 def test_copies_without_an_original_of_stable_are_not_paired() -> None:
@@ -149,7 +154,7 @@ def hours(
     """Pairs of so many hours: of each, those that changed, or one side was wrong."""
     both = Tally(pairs, bad), Tally(pairs, other)
     rows = tuple(Interval(it * HOUR, *both) for it in range(count))
-    return Series(rows, 0.95, due=due * HOUR)
+    return Series(rows, 0.95, due=due * HOUR, paired=0.95)
 
 
 def judged(gate: Gate, series: Series, min_intervals: int = 10) -> Judgement:
@@ -260,6 +265,13 @@ def test_pairs_decide_in_the_shadow_step_alone() -> None:
             Verdict.HOLD,
             "70% of the copies",
         ),
+        # Few labels may be enough, and a lost part of the log is none of them.
+        (
+            counts(accuracy=replace(hours(40, 40), paired=0.85)),
+            Verdict.HOLD,
+            "85% of the copies have their original's answer; 90% are needed",
+        ),
+        (counts(accuracy=replace(hours(40, 40), paired=None)), Verdict.HOLD, "0% of"),
         # The log has ended: what it had before promotes nobody.
         (counts(decisions=hours(50)), Verdict.HOLD, "newest intervals have no"),
         ({"errors": CLEAN}, Verdict.HOLD, "pairs decisions: there are no counts"),
@@ -277,6 +289,10 @@ def test_what_is_wrong_with_pairs_holds_or_ends_the_step(
 def test_too_few_pairs_are_said_to_be_missing_data() -> None:
     few = counts(accuracy=replace(hours(40, 40), coverage=0.7))
     assert weigh(SHADOWED, facts(counts=few)).lacks_data
+    lost = counts(accuracy=replace(hours(40, 40), paired=0.5))
+    assert weigh(SHADOWED, facts(counts=lost)).lacks_data
+    early = counts(accuracy=Series((), None, due=0))
+    assert not weigh(SHADOWED, facts(now=20 * HOUR, counts=early)).lacks_data
     many = counts(decisions=hours(400, count=64, due=64))
     assert not weigh(SHADOWED, facts(counts=many)).lacks_data
 
@@ -365,6 +381,7 @@ def test_the_answers_above_are_those_of_the_contract() -> None:
         {"min_coverage": "1.5"},
         {"cohorts": DECISIONS.cohorts.plain() | {"interval_seconds": "3600"}},  # type: ignore[union-attr]
         {"cohorts": DECISIONS.cohorts.plain() | {"shipped_seconds": None}},  # type: ignore[union-attr]
+        {"cohorts": DECISIONS.cohorts.plain() | {"min_paired": "1.1"}},  # type: ignore[union-attr]
     ],
 )
 def test_settings_that_a_promotion_without_pairs_could_follow_from_are_refused(

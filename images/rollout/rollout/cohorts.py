@@ -84,6 +84,9 @@ class Cohorts:
     above: str = ""
     """Difference of two scores that is tolerated; one of SCORE_CUTS."""
     shipped_seconds: int = SHIPPED_SECONDS
+    min_paired: str = ""
+    """Share of the due copies that must have their original's answer, where the gate's
+    own coverage is that of labels; empty: not asked for."""
 
     def due(self, now: int) -> int:
         """Start (Unix seconds) of the first interval that a promotion may not use."""
@@ -94,7 +97,7 @@ class Cohorts:
     def plain(self) -> dict[str, Any]:
         found = asdict(self)
         # Without what is usual, settings of before keep their digest.
-        usual = {"above": "", "shipped_seconds": SHIPPED_SECONDS}
+        usual = {"above": "", "shipped_seconds": SHIPPED_SECONDS, "min_paired": ""}
         return {name: it for name, it in found.items() if it != usual.get(name, ...)}
 
     @classmethod
@@ -119,6 +122,8 @@ class Cohorts:
             yield f"{path}.above: {self.above!r}: paired_scores needs one of {cuts}"
         if self.what.is_paired and not min_coverage:
             yield f"{path}: compares pairs; say how many of the copies must be paired"
+        if self.min_paired and not 0 < float(self.min_paired) <= 1:
+            yield f"{path}.min_paired: {self.min_paired}: give a share up to 1"
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,9 @@ class Series:
     due: int | None = None
     """Intervals that start before (Unix seconds) have all labels that are waited for,
     and a promotion rests on them alone; None: all do."""
+    paired: float | None = None
+    """Share of the due copies that have their original's answer, labelled or not; None:
+    not asked for, or nothing is due."""
     others: tuple[Interval, ...] = ()
     """The same intervals of all others, if a group of people is compared."""
     scores: tuple[Scores, ...] = ()
@@ -64,6 +67,8 @@ class Series:
         }
         if self.due is not None:
             found["due"] = self.due
+        if self.paired is not None:
+            found["paired"] = repr(self.paired)
         if self.others:
             found["others"] = _rows(self.others)
         if self.scores:
@@ -78,6 +83,7 @@ class Series:
             tuple(_intervals(raw["intervals"])),
             coverage,
             due=raw.get("due"),
+            paired=float(raw["paired"]) if "paired" in raw else None,
             others=tuple(_intervals(raw.get("others", ()))),
             scores=tuple(Scores.of(it) for it in raw.get("scores", ())),
         )

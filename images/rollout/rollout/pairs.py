@@ -2,7 +2,8 @@
 
 contracts/revision_intervals.yaml, `pairs`. A copy without an answered original, or
 whose original another revision than stable has answered, is not paired: both lower the
-coverage, so that a log of which a part was lost holds the rollout.
+coverage, so that a log of which a part was lost holds the rollout. Where the coverage
+is that of labels, the share of the pairs is asked for beside it (`min_paired`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def series(answer: Any, settings: Settings, cohorts: Cohorts, now: int) -> Serie
         raise ValueError(f"intervals of {answer['seconds']} seconds")
     due, ended = cohorts.due(now), now - cohorts.interval_seconds
     copied = {it["start"]: it for it in answer["pairs"].get(settings.canary, ())}
-    intervals, copies, paired = [], 0, 0
+    intervals, copies, paired, decided = [], 0, 0, 0
     for start in sorted(it for it in copied if it <= ended):
         one = copied[start]
         pair = one["originals"].get(settings.stable)
@@ -34,8 +35,10 @@ def series(answer: Any, settings: Settings, cohorts: Cohorts, now: int) -> Serie
         if start < due:
             copies += one["copies"]
             paired += found.canary.total if found else 0
+            decided += pair["decided"] if pair else 0
     coverage = paired / copies if copies else None
-    return Series(tuple(intervals), coverage, due=due)
+    share = decided / copies if copies and cohorts.min_paired else None
+    return Series(tuple(intervals), coverage, due=due, paired=share)
 
 
 def _interval(start: int, pair: Mapping[str, Any], cohorts: Cohorts) -> Interval:

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 from rollout import gate, pairs_gate, sample_ratio, scores_gate
 from rollout.cohorts import What
+from rollout.counts import Series
 from rollout.facts import Facts
 from rollout.gate import Call, Judgement
 from rollout.settings import Gate, Settings
@@ -140,7 +141,7 @@ def _doubt(settings: Settings, facts: Facts) -> str:
         series = facts.counts[one.name]
         if one.cohorts:
             # As old as their labels, whose coverage is checked.
-            if text := facts.silent(series, one.cohorts):
+            if text := facts.silent(series, one.cohorts) or _unpaired(one, series):
                 return f"{one.name}: {text}"
             continue
         if not one.min_coverage and (text := facts.missing(series, settings)):
@@ -154,6 +155,17 @@ def _doubt(settings: Settings, facts: Facts) -> str:
                 got = canary / (canary + stable)
                 return f"{one.name}: the canary got {got:.1%}, not {share:.0%}"
     return ""
+
+
+def _unpaired(one: Gate, series: Series) -> str:
+    """Whether too few copies have an original, however many of these have labels."""
+    if not (one.cohorts and one.cohorts.min_paired) or series.coverage is None:
+        return ""  # without a due copy, the gate itself holds
+    needed, share = float(one.cohorts.min_paired), series.paired or 0.0
+    if share >= needed:
+        return ""
+    text = f"{share:.0%} of the copies have their original's answer"
+    return f"{text}; {needed:.0%} are needed"
 
 
 def _lacks_labels(settings: Settings, facts: Facts) -> bool:
