@@ -13,6 +13,9 @@ from components.monitoring.settings import MonitorSettings
 from components.serving.args.model_server_args import ModelServerArgs
 from components.settings import ABSENT, Problem
 
+SHADOW = "shadow"
+"""Arm of copies in the prediction log."""
+
 
 def intervals(models: Mapping[str, ModelServerArgs], model: str) -> Any:
     """Return the monitor's interval counts of a model; None if it needs none.
@@ -42,6 +45,7 @@ def problems(
             continue
         path = f"models.{name}.rollout"
         yield from _without_copies(path, rollout)
+        yield from _of_arms(f"models.{name}", args, rollout)
         one = known.get(args.served(name))
         if one is None:
             yield from _unwatched(path, rollout)
@@ -77,6 +81,23 @@ def _without_copies(path: str, rollout: RolloutSettings) -> Iterator[Problem]:
             "copied",
             "set shadow, or remove pairs",
         )
+
+
+def _of_arms(
+    path: str, args: ModelServerArgs, rollout: RolloutSettings
+) -> Iterator[Problem]:
+    """Report revisions all of whose requests are logged as copies."""
+    for revision in (rollout.from_, rollout.to):
+        own = args.revisions.get(revision)
+        if own and (own.arm or args.arm) == SHADOW:
+            yield Problem(
+                f"{path}.revisions.{revision}.arm" if own.arm else f"{path}.arm",
+                SHADOW,
+                "all requests of the revision are logged as copies, which the gates "
+                f"of {', '.join(rollout.gates.cohorts)} do not count as requests; in a "
+                "shadow step the copies are known without it",
+                "remove it, or give stable or canary",
+            )
 
 
 def _unwatched(path: str, rollout: RolloutSettings) -> Iterator[Problem]:
