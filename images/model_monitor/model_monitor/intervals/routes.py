@@ -35,7 +35,7 @@ def routes(config: Config, store: Store) -> list[BaseRoute]:
                 HTTPStatus.NOT_FOUND,
                 "unknown_model",
                 "no intervals are counted of a model of this name",
-                "give its rollout a gate of quality, fairness or scores",
+                "give its rollout a gate of quality, fairness, scores or pairs",
             )
         headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
         return JSONResponse(found.since(_since(request)), headers=headers)
