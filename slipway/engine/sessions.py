@@ -59,14 +59,17 @@ class Session:
         """Return what the CLI would export of a file; None if only the CLI knows."""
         if self.file is None or not self.file.is_file():
             return None
-        content = json.loads(self.file.read_bytes())
-        if content["version"] != state_file.VERSION:
-            return None
-        # As `ExportDeployment` of Pulumi does (pkg/backend/diy/backend.go).
-        return {
-            "version": content["version"],
-            "deployment": content["checkpoint"]["latest"],
-        }
+        try:
+            content = json.loads(self.file.read_bytes())
+            if content["version"] != state_file.VERSION:
+                return None
+            # As `ExportDeployment` of Pulumi does (pkg/backend/diy/backend.go).
+            return {
+                "version": content["version"],
+                "deployment": content["checkpoint"]["latest"],
+            }
+        except (OSError, ValueError, LookupError, TypeError):
+            return None  # the CLI says what is wrong with it
 
     def outputs(self) -> dict[str, Any]:
         """Return the stack's outputs; `[secret]` replaces secret ones."""

@@ -22,11 +22,22 @@ from toolchain import paths, whole_files
 from toolchain.errors import WrongInputError
 
 PASSPHRASE_VARIABLES = ("PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
+_FILE = "file://"
 
 
 def backend_url() -> str:
-    """Return the user's backend, otherwise a folder in the state folder."""
-    return os.environ.get("PULUMI_BACKEND_URL") or f"file://{_own_backend()}"
+    """Return the user's backend, otherwise a folder in the state folder.
+
+    A relative folder is one of the folder that the command runs in: the engine, which
+    runs in its working folder, would look there.
+    """
+    given = os.environ.get("PULUMI_BACKEND_URL")
+    if not given:
+        return f"{_FILE}{_own_backend()}"
+    path = given.removeprefix(_FILE)
+    if path == given or path.startswith(("/", "~")):  # the engine knows a home folder
+        return given
+    return f"{_FILE}{Path.cwd()}/{path}"
 
 
 def _own_backend() -> Path:
@@ -141,6 +152,6 @@ def state_file(stack: str, root: Path | None = None) -> Path | None:
 def may_have_pending(stack: str, root: Path | None = None) -> bool:
     """Return False only if a look at a file backend, the faster way, rules it out."""
     file = state_file(stack, root)
-    if file is None:
+    if file is None or not file.is_file():  # compressed, for example
         return True
-    return file.is_file() and '"pending_operations"' in file.read_text()
+    return '"pending_operations"' in file.read_text()
