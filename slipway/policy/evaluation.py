@@ -67,8 +67,22 @@ class Evaluator:
 
         `more`: `related` and `settings`. `seen`: what other rules have seen of this
         object, with the same parameters, related objects and settings. An expression
-        that fails, as the API server would refuse the object then, is what is wrong.
+        that fails, as the API server would refuse the object then, is what is wrong,
+        and so is a value that CEL cannot hold, such as half a surrogate pair.
         """
+        try:
+            return self._wrong(rule, content, parameters, seen, **more)
+        except (RuntimeError, TypeError, ValueError, OverflowError) as error:
+            return [f"it cannot be judged: {error}"]
+
+    def _wrong(
+        self,
+        rule: Rule,
+        content: Mapping[str, Any],
+        parameters: Mapping[str, str],
+        seen: Seen | None = None,
+        **more: Any,
+    ) -> list[str]:
         seen = seen or Seen()
         is_alone = not more
         given = {"object": content, "params": {"data": dict(parameters)}, **more}

@@ -54,7 +54,7 @@ def of_rendered(
 
     `made`: gives the manifest of a resource.
     """
-    whole = [made(resource) for resource in in_order(rendered.resources)]
+    whole = [_with_metadata(made(one)) for one in in_order(rendered.resources)]
     found = [*_kubernetes(whole), *_aws(rendered.resources)]
     return sorted(found, key=lambda judged: judged.name)
 
@@ -62,8 +62,13 @@ def of_rendered(
 def of_resources(resources: Iterable[Resource]) -> list[Judged]:
     """Return the same for resources that did not come from a rendering."""
     ours = tuple(resources)
-    whole = [{"metadata": {}, **manifest(r)} for r in ours if is_object(r)]
+    whole = [_with_metadata(manifest(r)) for r in ours if is_object(r)]
     return [*_kubernetes(whole), *_aws(ours)]
+
+
+def _with_metadata(content: Object) -> Object:
+    """The object itself if it has metadata: what is judged is known by identity."""
+    return content if "metadata" in content else {"metadata": {}, **content}
 
 
 def of_stack(content: Object) -> Judged:
@@ -88,7 +93,7 @@ def _kubernetes(manifests: list[Object]) -> Iterator[Judged]:
             ),
             content=one,
             related=_by_kind(owners.of(one)),
-            labels=metadata.get("labels", {}),
+            labels=metadata.get("labels") or {},
         )
 
 
@@ -156,7 +161,7 @@ def _statements(text: Any) -> list[Object] | None:
     """
     try:
         found = json.loads(text) if isinstance(text, str) else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     stated = found.get("Statement") if isinstance(found, dict) else None
     if isinstance(stated, dict):
@@ -171,25 +176,31 @@ def _kind(type_: str, key: str) -> str:
     return "identity" if of_identity else "resource"
 
 
-def statement(given: Object, number: int = 1) -> Object:
+def statement(given: Any, number: int = 1) -> Object:
     """A statement of IAM in the one form that rules know.
 
-    Rules list statements by their `sid`: one without is named by its place, from 1.
+    Rules list statements by their `sid`: one without is named by its place, from 1. Of
+    what IAM would refuse, such as a text in place of a mapping, there is nothing in it.
     """
+    given = given if isinstance(given, dict) else {}
     principal = given.get("Principal", [])
     if isinstance(principal, dict):
         principal = [p for one in principal.values() for p in _items(one)]
+    conditions = given.get("Condition")
+    conditions = conditions.values() if isinstance(conditions, dict) else ()
     return {
-        "sid": given.get("Sid") or f"statement {number}",
+        "sid": str(given.get("Sid") or f"statement {number}"),
         "effect": given.get("Effect", ""),
         "inverted": "NotAction" in given or "NotResource" in given,
         "actions": _items(given.get("Action", [])),
         "resources": _items(given.get("Resource", [])),
         "principals": _items(principal),
-        "condition_keys": [k for c in given.get("Condition", {}).values() for k in c],
+        "condition_keys": [k for c in conditions if isinstance(c, dict) for k in c],
     }
 
 
-def _items(value: str | list[str]) -> list[str]:
+def _items(value: Any) -> list[Any]:
     """IAM takes one as itself or as a list."""
-    return [value] if isinstance(value, str) else value
+    if isinstance(value, str):
+        return [value]
+    return value if isinstance(value, list) else []

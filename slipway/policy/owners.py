@@ -70,7 +70,9 @@ def _targets(one: Object) -> Iterable[Object]:
     """Targets whose names are known: a preview lacks what is known later."""
     named = _mapping(one, "spec").get("targetRefs")
     for target in named if isinstance(named, list) else ():
-        if isinstance(target, dict) and "name" in target:
+        if isinstance(target, dict) and all(
+            isinstance(target.get(key), str) for key in ("name", "kind")
+        ):
             yield target
 
 
@@ -78,11 +80,17 @@ def _wanted(one: Object) -> Mapping[str, str]:
     """Labels that the object selects pods by; empty if it selects none."""
     if one["kind"] not in SELECTING:
         return {}
-    return _mapping(one, "spec", *SELECTING[one["kind"]])
+    return _labels(one, "spec", *SELECTING[one["kind"]])
 
 
 def _pod_labels(one: Object) -> Mapping[str, str]:
-    return _mapping(one, "spec", "template", "metadata", "labels")
+    return _labels(one, "spec", "template", "metadata", "labels")
+
+
+def _labels(value: Any, *path: str) -> Mapping[str, str]:
+    """Return labels; none of them if one is no text, as no object can have it."""
+    found = _mapping(value, *path)
+    return found if all(isinstance(text, str) for text in found.values()) else {}
 
 
 def _mapping(value: Any, *path: str) -> Mapping[str, Any]:

@@ -114,7 +114,7 @@ def of_graphs(
         drifts=tuple(x for one in both for x in _drifts(*one)),
         bills=tuple(bill.bills(names, base.folder, head.folder)),
         secrets=tuple(secret_values.changed(names, base.folder, head.folder)),
-        notes=(*_notes(base, head, reports), *judged.notes),
+        notes=(*_notes(base, head, reports), *_unread(names, after), *judged.notes),
         rules=tuple(judged.results),
         rule_changes=tuple(judged.changes),
         leaves_production=tuple(judged.leaving),
@@ -154,7 +154,7 @@ def _notes(base: Side, head: Side, reports: Sequence[StackReport]) -> Iterator[s
                 f"{code(report.stack)} has no file in head any more. `slipway up` "
                 "deletes nothing of it: run `slipway destroy` with base's checkout."
             )
-    if any(_text(base, name) != _text(head, name) for name in _PACKAGES):
+    if any(_content(base, name) != _content(head, name) for name in _PACKAGES):
         yield (
             "The sides name different Python packages. Both were rendered with those "
             "of the environment that compared."
@@ -166,6 +166,15 @@ def _notes(base: Side, head: Side, reports: Sequence[StackReport]) -> Iterator[s
         )
 
 
-def _text(side: Side, name: str) -> str:
+def _unread(stacks: Sequence[str], graph: rendering.Graph) -> Iterator[str]:
+    for stack in stacks:
+        for name in evictions.unread(graph.get(stack, ())):
+            yield (
+                f"Jobs that {code(name)} of {code(stack)} may evict are not known: "
+                "the code that compares cannot read its annotation."
+            )
+
+
+def _content(side: Side, name: str) -> bytes:
     file = side.folder / name
-    return file.read_text() if file.is_file() else ""
+    return file.read_bytes() if file.is_file() else b""

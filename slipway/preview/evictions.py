@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter, ValidationError
 
 from components import naming
 from slipway.preview.report import Eviction
@@ -19,11 +21,39 @@ def added(
     yield from (it for it in _all(stack, head) if it not in before)
 
 
+def unread(resources: Iterable[Resource]) -> Iterator[str]:
+    """Names of objects whose jobs are told in another form than this code knows."""
+    for resource in resources:
+        if _told(resource) is None:
+            yield manifests.shown_name(resource)
+
+
 def _all(stack: str, resources: Iterable[Resource]) -> Iterator[Eviction]:
     for resource in resources:
-        if not resource.type.endswith(":ConfigMap"):
-            continue
-        noted = resource.inputs.get("metadata", {}).get("annotations") or {}
-        text = noted.get(naming.EVICTABLE_ANNOTATION)
-        for job in json.loads(text) if text else ():
-            yield Eviction(stack, manifests.shown_name(resource), **job)
+        for job in _told(resource) or ():
+            yield Eviction(stack, manifests.shown_name(resource), **vars(job))
+
+
+@dataclass(frozen=True)
+class _Job:
+    """The fields that the annotation has of each job."""
+
+    job: str
+    gpus: int
+    lost_seconds: int
+    stop_seconds: int
+
+
+_JOBS = TypeAdapter(list[_Job])
+
+
+def _told(resource: Resource) -> list[_Job] | None:
+    """Jobs that the object names; None if they cannot be read."""
+    if not resource.type.endswith(":ConfigMap"):
+        return []
+    noted = resource.inputs.get("metadata", {}).get("annotations") or {}
+    text = noted.get(naming.EVICTABLE_ANNOTATION)
+    try:
+        return _JOBS.validate_json(text) if text else []
+    except ValidationError:
+        return None

@@ -15,12 +15,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from slipway.preview import child
+from slipway.preview import child, shapes
 from slipway.preview.likeness import Likeness, likeness
 from slipway.preview.sides import Side
 from slipway.rendering import placeholders
@@ -36,6 +36,8 @@ _TOGETHER = "slipway/rendering/pair.py"
 """File of a side that supports rendering another one beside itself."""
 NOWHERE = "/nonexistent"
 """The state folder of both sides, so that no path of this machine differs."""
+LONGEST_REASON = 500
+FIX = "\n  fix: correct it in the program that declares it"
 
 
 class RenderError(OperatorError):
@@ -96,8 +98,10 @@ def _apart(
         for (one, stacks), lock, folder in zip(sides, locks, folders, strict=True):
             started.append(_start(one, stacks, lock, folder))
         return [
-            _result(one, process, folder)
-            for (one, _), process, folder in zip(sides, started, folders, strict=True)
+            _result(one, process, folder, stacks)
+            for (one, stacks), process, folder in zip(
+                sides, started, folders, strict=True
+            )
         ]
     finally:
         for process in started:
@@ -124,10 +128,11 @@ def _together(
     other.write_text(json.dumps(about))
     process = _start(base, stacks, locks[0], folders[0], other)
     try:
-        before = _result(base, process, folders[0], sides=2)
+        before = _result(base, process, folders[0], stacks, sides=2)
     finally:
         _end(process)
-    after = _typed(head, _beside(base, before, folders[0]))
+    with _told_as(base):
+        after = _checked(head, _beside(base, before, folders[0]))
     left = [stack for stack in stacks if stack not in after]
     if left:
         (own,) = _apart([(head, left)], locks[1:], folders[1:])
@@ -226,7 +231,11 @@ def _environment(home: Path, lock: Path) -> dict[str, str]:
 
 
 def _result(
-    one: Side, process: subprocess.Popen[str], folder: Path, sides: int = 1
+    one: Side,
+    process: subprocess.Popen[str],
+    folder: Path,
+    stacks: Sequence[str],
+    sides: int = 1,
 ) -> Graph:
     limit = LIMIT_SECONDS * sides
     try:
@@ -239,18 +248,40 @@ def _result(
             f"{one.name}: the renderer ended with status {process.returncode}:\n"
             + shown(errors[-2000:])
         )
+    with _told_as(one):
+        graph = _graph(one, _read(one, file))
+    if left := [stack for stack in stacks if stack not in graph]:
+        raise RenderError(
+            f"{one.name}: the renderer wrote nothing of {', '.join(left)}"
+        )
+    return graph
+
+
+@contextmanager
+def _told_as(one: Side) -> Iterator[None]:
+    """Whatever is wrong with the form of what a renderer wrote is RenderError."""
     try:
-        return _graph(one, _read(one, file))
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise RenderError(f"{one.name}: the renderer wrote no graph: {error}") from None
+        yield
+    except RecursionError:
+        raise RenderError(
+            f"{one.name}: the renderer wrote no graph: too deep"
+        ) from None
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        why = shown(str(error))[:LONGEST_REASON]
+        raise RenderError(f"{one.name}: the renderer wrote no graph: {why}") from None
 
 
 def _read(one: Side, file: Path) -> dict[str, Any]:
     """Read a renderer's output; both sides use the same name for their folder."""
-    found: dict[str, Any] = json.loads(
-        file.read_text().replace(str(one.folder), "CHECKOUT")
-    )
+    text = file.read_text().replace(str(one.folder), "CHECKOUT")
+    found: dict[str, Any] = json.loads(text, parse_constant=_no_number)
+    if "\\ud" in text:  # half a surrogate pair is no text that could be written
+        json.dumps(found, ensure_ascii=False).encode()
     return found
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def _graph(one: Side, found: dict[str, Any]) -> Graph:
@@ -258,29 +289,25 @@ def _graph(one: Side, found: dict[str, Any]) -> Graph:
     if failed:
         texts = [f"{one.name}: {name}: {text}" for name, text in failed.items()]
         raise RenderError(shown("\n".join(texts)))
-    return _typed(
+    return _checked(
         one,
         {n: tuple(_resource(r) for r in of["resources"]) for n, of in found.items()},
     )
 
 
-def _typed(one: Side, graph: Graph) -> Graph:
-    """The graph; RenderError if a resource has a type that is none of Pulumi's."""
+def _checked(one: Side, graph: Graph) -> Graph:
+    """The graph; RenderError for a resource that has not the form of one."""
     for stack, resources in graph.items():
-        for r in resources:
-            if r.custom and r.type.count(":") != 2:
-                raise RenderError(
-                    f"{one.name}: {stack}: the type {r.type!r} of {r.name!r}\n"
-                    "  reason: a type has three parts with ':' between them, as in "
-                    "aws:s3/bucket:Bucket\n"
-                    "  fix: correct it in the program"
-                )
+        for resource in resources:
+            if wrong := shapes.wrong(resource):
+                text = f"{one.name}: {stack}: {wrong}"
+                raise RenderError(shown(text) + FIX)
     return graph
 
 
 def _resource(found: dict[str, Any]) -> Resource:
     for key in ("ignore_changes", "depends_on"):
-        found[key] = tuple(found[key] or ())
+        found[key] = tuple(found.get(key) or ())
     return Resource(**found)
 
 

@@ -1,22 +1,22 @@
 """The two checkouts that are compared: a folder as it is, or a revision of git's.
 
-A revision is taken from `git archive` into a temporary folder. The repository is only
+A revision's files are written by git into a temporary folder. The repository is only
 read: no worktree is added to it, and no branch or index changes. Of neither may a link
 lead out: the code that compares would read what is not of the change.
 """
 
 from __future__ import annotations
 
-import io
 import os
 import subprocess
-import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from slipway.preview.likeness import entries
 from toolchain import paths
 from toolchain.errors import WrongInputError
+
+LONGEST_REASON = 300
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ def side(given: str, out: Path) -> Side:
     link that leads out of it.
     """
     folder = Path(given)
-    if folder.is_dir():
+    # Without a name it would be the current folder. False for one that is too long.
+    if given and os.path.isdir(folder):  # noqa: PTH112
         if not (folder / "Pulumi.yaml").is_file():
             raise WrongInputError(
                 f"{given}: there is no Pulumi.yaml in it, so it is not a checkout of "
@@ -47,13 +48,27 @@ def side(given: str, out: Path) -> Side:
         check(found)
         return found
     commit = _commit(given)
+    _extract(commit, out)
+    found = Side(given, out, commit)
+    check(found)
+    return found
+
+
+def _extract(commit: str, out: Path) -> None:
+    """Writes the revision's files, all of them, into the new folder.
+
+    By an index of its own. An archive would leave out what the revision's own
+    .gitattributes says, and no reviewer would see that.
+    """
     out.mkdir()
-    try:
-        _extract(commit, out)
-    except tarfile.FilterError as error:
-        name, target = error.tarinfo.name, error.tarinfo.linkname
-        raise _leads_out(given, name, target) from None
-    return Side(given, out, commit)
+    there = {
+        "GIT_DIR": _told("rev-parse", "--absolute-git-dir").decode().strip(),
+        "GIT_WORK_TREE": str(out),
+        "GIT_INDEX_FILE": str(out.with_name(f"{out.name}.index")),
+    }
+    tree = _told("rev-parse", f"{commit}:./").decode().strip()
+    _told("read-tree", "--no-sparse-checkout", tree, folder=out, **there)
+    _told("checkout-index", "--all", "--force", folder=out, **there)
 
 
 def check(one: Side) -> None:
@@ -89,12 +104,6 @@ def _leads_out(given: str, name: str, target: str) -> WrongInputError:
     )
 
 
-def _extract(commit: str, out: Path) -> None:
-    """Writes the revision's files; tarfile.FilterError for what leads out of `out`."""
-    with tarfile.open(fileobj=io.BytesIO(_git("archive", commit).stdout)) as archive:
-        archive.extractall(out, filter="data")
-
-
 def judge(base: Side, head: Side) -> str:
     """Whose code compares: `base`, `head` or `other`.
 
@@ -103,9 +112,12 @@ def judge(base: Side, head: Side) -> str:
     for name, one in (("base", base), ("head", head)):
         if one.folder == paths.ROOT:
             return name
-    if _git("status", "--porcelain", "--untracked-files=no").stdout:
+    try:
+        if _told("status", "--porcelain", "--untracked-files=no"):
+            return "other"
+        commit = _told("rev-parse", "HEAD").decode().strip()
+    except WrongInputError:  # no repository
         return "other"
-    commit = _git("rev-parse", "HEAD").stdout.decode().strip()
     return {head.commit: "head", base.commit: "base"}.get(commit or "none", "other")
 
 
@@ -120,7 +132,34 @@ def _commit(revision: str) -> str:
     return done.stdout.decode().strip()
 
 
-def _git(*words: str) -> subprocess.CompletedProcess[bytes]:
-    return subprocess.run(
-        ["git", *words], cwd=paths.ROOT, capture_output=True, check=False
-    )
+def _told(*words: str, folder: Path | None = None, **environment: str) -> bytes:
+    """What git prints; WrongInputError with its own words if it fails."""
+    done = _git(*words, folder=folder, **environment)
+    if done.returncode != 0:
+        why = " ".join(done.stderr.decode(errors="replace").split())
+        raise WrongInputError(
+            f"git {words[0]} failed in {paths.ROOT}: {why[-LONGEST_REASON:]}\n"
+            "  fix: run `git fsck` there; a shallow or partial clone may lack what the "
+            "revision is made of: fetch it (git fetch --unshallow)"
+        )
+    return done.stdout
+
+
+def _git(
+    *words: str, folder: Path | None = None, **environment: str
+) -> subprocess.CompletedProcess[bytes]:
+    """Runs git without hooks: they are programs of the repository's owner."""
+    options = ("-c", f"core.hooksPath={os.devnull}", "-c", "core.fsmonitor=false")
+    try:
+        return subprocess.run(
+            ["git", *options, *words],
+            cwd=folder or paths.ROOT,
+            env=os.environ | environment,
+            capture_output=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        raise WrongInputError(
+            "there is no program git, which revisions are taken from: install it, or "
+            "give the folders of two checkouts"
+        ) from None

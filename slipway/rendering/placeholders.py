@@ -24,14 +24,22 @@ def images(checkout: Path) -> dict[str, str]:
     """
     names: set[str] = set()
     for file in sorted((checkout / "components").rglob("*.py")):
-        names.update(_quoted(file.read_text()))
+        names.update(_quoted(_text(file, checkout)))
     for file in sorted((checkout / "stacks" / "config").glob("*.yaml")):
-        names.update(_PLAIN.findall(file.read_text()))
-        names.update(_quoted(file.read_text()))
-    table = checkout / "images" / "images.toml"
-    if table.is_file():
-        names.update(_TABLE.findall(table.read_text()))
+        text = _text(file, checkout)
+        names.update(_PLAIN.findall(text))
+        names.update(_quoted(text))
+    names.update(_TABLE.findall(_text(checkout / "images" / "images.toml", checkout)))
     return {name: _reference(name) for name in sorted(names)}
+
+
+def _text(file: Path, checkout: Path) -> str:
+    """The text of a file; none of what tools keep, of links, and of what is no file."""
+    folders = file.relative_to(checkout).parts[:-1]
+    kept = any(name == "__pycache__" or name.startswith(".") for name in folders)
+    if kept or file.is_symlink() or not file.is_file():
+        return ""
+    return file.read_text(errors="replace")
 
 
 @functools.lru_cache(maxsize=1024)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from slipway.preview import comparison, rendering, sides
 from slipway.preview.sides import Side
 from stacks import files, image_lock
+from toolchain import paths
 from toolchain.errors import WrongInputError
 
 STACK = "models.mine"
@@ -119,3 +121,102 @@ def test_a_lock_file_of_too_many_levels_cannot_be_read(checkout: Path) -> None:
     (checkout / "deep.lock").write_text("[" * 5000 + "]" * 5000)
     (problem,) = image_lock.problems({image_lock.FIELD: "deep.lock"}, checkout)
     assert problem.reason.startswith("it cannot be read: ")
+
+
+@pytest.fixture
+def repository(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    git(checkout, "init", "-q")
+    git(checkout, "add", ".")
+    commit(checkout)
+    monkeypatch.setattr(paths, "ROOT", checkout)
+    return checkout
+
+
+def git(folder: Path, *words: str) -> str:
+    who = ("-c", "user.name=a", "-c", "user.email=a@example.com")
+    done = subprocess.run(
+        ["git", *who, *words], cwd=folder, check=True, capture_output=True, text=True
+    )
+    return done.stdout.strip()
+
+
+def commit(folder: Path) -> None:
+    git(folder, "commit", "-qam", "a")
+
+
+def test_a_revision_has_all_files_whatever_its_attributes_say(
+    repository: Path, tmp_path: Path
+) -> None:
+    """A change could leave a stack file out of an archive, and thereby the report."""
+    (repository / ".gitattributes").write_text("stacks export-ignore\n")
+    git(repository, "add", ".")
+    commit(repository)
+    before = git(repository, "status", "--porcelain")
+    found = sides.side("HEAD", tmp_path / "head")
+    assert files.path(STACK, found.folder).read_text() == "config: {}\n"
+    assert git(repository, "status", "--porcelain") == before
+    assert not (found.folder / ".git").exists()
+
+
+def test_a_project_in_a_folder_of_a_repository_is_taken_by_itself(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "ROOT", repository / "stacks")
+    found = sides.side("HEAD", tmp_path / "head")
+    assert [it.name for it in found.folder.iterdir()] == ["config"]
+
+
+def test_a_hook_of_the_repository_is_not_run(repository: Path, tmp_path: Path) -> None:
+    hook = repository / ".git" / "hooks" / "post-index-change"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/ran\n")
+    hook.chmod(0o755)
+    sides.side("HEAD", tmp_path / "head")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_repository_that_lacks_objects_is_reported(
+    repository: Path, tmp_path: Path
+) -> None:
+    """As after an interrupted fetch, or in a partial clone without its server."""
+    name = git(repository, "rev-parse", "HEAD:Pulumi.yaml")
+    (repository / ".git" / "objects" / name[:2] / name[2:]).unlink()
+    with pytest.raises(WrongInputError) as caught:
+        sides.side("HEAD", tmp_path / "head")
+    assert f"git checkout-index failed in {repository}: " in str(caught.value)
+    assert "git fetch --unshallow" in str(caught.value)
+
+
+def test_a_shallow_clone_says_that_it_lacks_the_revision(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = git(repository, "rev-parse", "HEAD")
+    (repository / "Pulumi.yaml").write_text("name: other\n")
+    commit(repository)
+    clone = tmp_path / "clone"
+    git(tmp_path, "clone", "-q", "--depth=1", f"file://{repository}", str(clone))
+    monkeypatch.setattr(paths, "ROOT", clone)
+    for revision in (first, "HEAD~1"):
+        with pytest.raises(WrongInputError, match="a shallow clone lacks older"):
+            sides.side(revision, tmp_path / "head")
+
+
+@pytest.mark.parametrize("given", ["a" * 300, "--all", "", "HEAD:Pulumi.yaml", "a b"])
+def test_a_name_that_cannot_be_a_revision_is_reported(
+    given: str, repository: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(WrongInputError, match="neither a folder nor a revision"):
+        sides.side(given, tmp_path / "head")
+
+
+def test_without_git_or_a_repository_there_is_no_revision(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "ROOT", checkout)
+    with pytest.raises(WrongInputError, match="neither a folder nor a revision"):
+        sides.side("HEAD", tmp_path / "head")
+    one = Side("a", tmp_path)
+    assert sides.judge(one, one) == "other"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(WrongInputError, match="there is no program git"):
+        sides.side("HEAD", tmp_path / "head")
