@@ -16,6 +16,8 @@ DEEPEST = 100
 """Levels of mappings and lists; definitions of Kubernetes' kinds have about 40."""
 MOST_BY_ALIASES = 100_000
 """Values that all aliases of a document together may stand for."""
+CHARACTERS_OF_A_VALUE = 100
+"""A longer text counts as several values: aliases repeat it where JSON is made."""
 LARGEST_BYTES = 8 * 2**20
 """Of a file; a thousand models need less than one MiB."""
 TOO_DEEP = f"mappings and lists are nested more than {DEEPEST} levels deep"
@@ -39,16 +41,18 @@ class Bounds:
 
     def _measure(self, node: Node) -> tuple[int, int]:
         """Return the node's number of values and of levels."""
-        if isinstance(node, ScalarNode):
-            self._written += 1
-            return 1, 0
         if id(node) in self._inside:
             raise refused(node, "it contains itself, by an alias")
         if id(node) not in self._known:
-            self._written += 1
-            self._inside.add(id(node))
-            self._known[id(node)] = self._of_parts(node)
-            self._inside.remove(id(node))
+            if isinstance(node, ScalarNode):
+                values = 1 + len(node.value) // CHARACTERS_OF_A_VALUE
+                self._written += values
+                self._known[id(node)] = values, 0
+            else:
+                self._written += 1
+                self._inside.add(id(node))
+                self._known[id(node)] = self._of_parts(node)
+                self._inside.remove(id(node))
         return self._known[id(node)]
 
     def _of_parts(self, node: Node) -> tuple[int, int]:

@@ -107,6 +107,23 @@ def test_aliases_that_multiply_are_refused() -> None:
         yaml_text.read(text(5), "a.yaml")
 
 
+def test_aliases_of_long_texts_are_refused() -> None:
+    """JSON of the values has each of them again, so a file would become gigabytes."""
+
+    def text(aliases: int) -> str:
+        long = "x" * 100_000
+        return f"a: &a {long}\nb: [{', '.join(['*a'] * aliases)}]\n"
+
+    assert len(yaml_text.read(text(90), "a.yaml")["b"]) == 90
+    with pytest.raises(yaml_text.YamlError, match="stand for more than 100000 values"):
+        yaml_text.read(text(110), "a.yaml")
+
+
+def test_aliases_of_short_texts_are_read() -> None:
+    many = ", ".join(["*a"] * 90_000)
+    assert len(yaml_text.read(f"- &a name\n- [{many}]\n", "a.yaml")[1]) == 90_000
+
+
 def test_what_contains_itself_is_refused() -> None:
     with pytest.raises(yaml_text.YamlError) as caught:
         yaml_text.read("a: 1\nb: &b\n  c: [*b]\n", "a.yaml")
