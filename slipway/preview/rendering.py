@@ -20,7 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from slipway.preview import child, shapes
+from slipway.preview import child, shapes, sources
 from slipway.preview.likeness import Likeness, likeness
 from slipway.preview.sides import Side
 from slipway.rendering import placeholders
@@ -57,6 +57,21 @@ def render(
     `locks`: for each side its images.lock, or none for placeholders. `work` is an
     empty folder. RenderError says which stacks of which side failed, and why.
     """
+    try:
+        return _rendered(sides, locks, work)
+    except RenderError:
+        if not sources.fetched(stack for _, stacks in sides for stack in stacks):
+            raise
+    again = work / "again"
+    again.mkdir()
+    return _rendered(sides, locks, again)
+
+
+def _rendered(
+    sides: Sequence[tuple[Side, Sequence[str]]],
+    locks: Sequence[Path | None],
+    work: Path,
+) -> list[Graph]:
     folders = [work / str(number) for number in range(len(sides))]
     for folder in folders:
         (folder / "home").mkdir(parents=True)

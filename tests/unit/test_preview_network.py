@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from slipway.preview import child, comparison, rendering
+from slipway.preview import child, comparison, rendering, sources
 from slipway.preview.sides import Side
 from stacks import files
+from toolchain.errors import OperatorError
 
 STACK = "models.mine"
 PROGRAM = """
@@ -123,3 +124,56 @@ def test_this_process_keeps_its_network_if_the_trial_fails(
 
     monkeypatch.setattr(child, "_enter", enter)
     assert child.without_network() == "[Errno 1] unshare: not here"
+
+
+FROM_CACHE = """
+import os, pathlib, types
+
+def render(stack):
+    cache = pathlib.Path(os.environ["XDG_CACHE_HOME"], "slipway", "packages")
+    if not (cache / "chart-v1").is_dir():
+        raise ValueError(f"{stack}: no chart")
+    return types.SimpleNamespace(resources=[])
+"""
+
+
+@pytest.mark.parametrize(
+    ("case", "begun"),
+    [(("platform.mine", True), 2), (("platform.mine", False), 1), ((STACK, True), 1)],
+)
+def test_the_caller_fetches_what_a_platform_stack_lacks(
+    case: tuple[str, bool],
+    begun: int,
+    side: Side,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The renderer cannot, without a network and the caller's GOPROXY."""
+    stack, is_had = case
+    packages = tmp_path / "cache" / "slipway" / "packages"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    (side.folder / "slipway" / "rendering" / "render.py").write_text(FROM_CACHE)
+    starts: list[Path] = []
+    start = rendering._start
+
+    def counted(one: Side, stacks: Any, lock: Path, folder: Path) -> Any:
+        starts.append(folder)
+        return start(one, stacks, lock, folder)
+
+    def fetch() -> None:
+        packages.mkdir(parents=True)
+        (packages / "lock").touch()
+        if not is_had:
+            raise OperatorError("no module proxy gave it")
+        (packages / "chart-v1").mkdir()
+
+    monkeypatch.setattr(rendering, "_start", counted)
+    monkeypatch.setattr(sources, "FETCHES", (fetch,))
+    (tmp_path / "work").mkdir()
+    given = [(side, [stack])], [None], tmp_path / "work"
+    if begun == 2:
+        assert rendering.render(*given) == [{stack: ()}]
+    else:
+        with pytest.raises(rendering.RenderError, match="no chart"):
+            rendering.render(*given)
+    assert len(starts) == begun
