@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from slipway.commands import ELSEWHERE
 from toolchain.errors import OperatorError
@@ -46,6 +47,17 @@ class Slipway(click.Group):
             formatter.write_dl(
                 [(name, one.get_short_help_str(limit)) for name, one in listed.items()]
             )
+
+    def shell_complete(
+        self, ctx: click.Context, incomplete: str
+    ) -> list[CompletionItem]:
+        """Complete a command's name as click does, without loading any."""
+        found = [
+            CompletionItem(name, help=self._listed(ctx, name).get_short_help_str())
+            for name in self.list_commands(ctx)
+            if name.startswith(incomplete)
+        ]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def _listed(self, ctx: click.Context, name: str) -> click.Command:
         if name in ELSEWHERE:

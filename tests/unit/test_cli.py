@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import re
 import subprocess
 import sys
@@ -240,3 +241,17 @@ def test_the_list_of_commands_loads_none_of_them() -> None:
     for name in cli.cli.list_commands(click.Context(cli.cli)):
         assert re.search(rf"^  {name} +\S", done.stdout, re.MULTILINE), name
     assert done.stdout.endswith("\nset()\n")
+
+
+def test_completing_a_name_loads_no_command() -> None:
+    asked = {"_SLIPWAY_COMPLETE": "bash_complete", "COMP_WORDS": "slipway re"}
+    done = subprocess.run(
+        [sys.executable, "-c", LISTING],
+        cwd=paths.ROOT,
+        env={**os.environ, **asked, "COMP_CWORD": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    named = ("refresh", "render", "replay", "resize")
+    assert done.stdout.split() == [*(f"plain,{name}" for name in named), "set()"]
