@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import replace
 
 from slipway.preview.markdown import code
@@ -86,13 +86,20 @@ def _attention(report: Report) -> Iterator[str]:
 def _made_anew(report: Report) -> Iterator[str]:
     """Return pods and nodes, with their numbers where they are known."""
     if report.restarts:
-        pods = [r.replicas_max for r in report.restarts if r.replicas_max]
-        bound = f" (up to {_number(sum(pods), 'pod')})" if pods else ""
+        bound = _bound((one.replicas_max for one in report.restarts), "pod")
         yield f"restarts the pods of {_count(report.restarts, 'workload')}{bound}"
     if report.drifts:
-        known = [one.nodes_max for one in report.drifts if one.nodes_max]
-        bound = f" (up to {_number(sum(known), 'node')})" if known else ""
+        bound = _bound((one.nodes_max for one in report.drifts), "node")
         yield f"replaces the nodes of {_count(report.drifts, 'pool')}{bound}"
+
+
+def _bound(most: Iterable[int | None], noun: str) -> str:
+    """Return the sum in words; nothing if one is not known, as it would be no bound."""
+    given = list(most)
+    known = [one for one in given if one is not None]
+    if len(known) < len(given):
+        return ""
+    return f" (up to {_number(sum(known), noun)})"
 
 
 def _unjudged(report: Report, *, production: bool) -> list[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from slipway.preview import node_drift
-from slipway.preview.report import Drift
+from slipway.preview.report import Drift, Report, Restart
+from slipway.preview.verdict import with_verdict
 from slipway.rendering.recorder import Resource
 
 TYPE = "node.kubernetes.io/instance-type"
@@ -38,6 +40,9 @@ GROUP: dict[str, Any] = {
     "labels": {"a": "b"},
 }
 TEMPLATE: dict[str, Any] = {"userData": "a", "tags": {"a": "b"}}
+EMPTY = Report(
+    *("base", "head", "base", "placeholders", "nothing", ""), (), (), (), (), ()
+)
 
 
 def karpenter(pool: Any = POOL, nodes: Any = CLASS) -> list[Resource]:
@@ -199,3 +204,22 @@ def test_a_group_that_is_replaced_takes_all_nodes_at_once() -> None:
 def test_pools_of_an_odd_form_are_read(odd: Any) -> None:
     assert len(drifts(karpenter(), karpenter(odd, odd))) <= 1
     assert len(drifts(karpenter(odd, odd), karpenter())) <= 1
+
+
+@pytest.mark.parametrize(
+    ("limits", "bound"),
+    [((2, 3), " (up to 5 {})"), ((2, None), ""), ((None, None), "")],
+)
+def test_the_verdict_has_a_bound_if_each_pool_or_workload_has_one(
+    limits: tuple[int | None, ...], bound: str
+) -> None:
+    (drift,) = drifts(eks(), eks(changed(GROUP, "releaseVersion", "2")))
+    pools = tuple(replace(drift, nodes_max=most) for most in limits)
+    report = with_verdict(replace(EMPTY, drifts=pools))
+    assert report.verdict == f"Replaces the nodes of 2 pools{bound.format('nodes')}."
+    restart = Restart(
+        *("s", "DaemonSet", "a/b", 0, None, "RollingUpdate", "0", "1", 30, ())
+    )
+    loads = tuple(replace(restart, replicas_max=most) for most in limits)
+    report = with_verdict(replace(EMPTY, restarts=loads))
+    assert report.verdict == f"Restarts the pods of 2 workloads{bound.format('pods')}."
