@@ -37,7 +37,7 @@ class Part:
     version: str = ""
     purl: str = ""
     """Package URL, by which databases of vulnerabilities know it: `deb`, `pypi`,
-    `golang` and `oci` make one."""
+    `golang`, `maven` and `oci` make one."""
     kind: Kind = "library"
     sha256: str = ""
     """Digest of its file, in hexadecimal digits."""
@@ -65,6 +65,11 @@ def golang(module: str, version: str) -> str:
     """The package URL of a Go module."""
     space, _, name = module.rpartition("/")
     return PackageURL("golang", space or None, name, version).to_string()
+
+
+def maven(group: str, artifact: str, version: str) -> str:
+    """The package URL of a jar."""
+    return PackageURL("maven", group, artifact, version).to_string()
 
 
 def oci(repository: str, digest: str) -> str:

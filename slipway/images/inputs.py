@@ -17,6 +17,7 @@ from slipway.images import (
     debian_lock,
     dpkg,
     go_modules,
+    jars,
     models,
     rootfs,
     wheels,
@@ -213,6 +214,33 @@ class RootFs:
 
 
 @dataclass(frozen=True)
+class Jars:
+    """A folder of jars: `jars = { "group:artifact:version" = "sha256" }`."""
+
+    jars: Mapping[str, str]
+
+    def identity(self) -> str:
+        return jars.key(self.jars)
+
+    def version(self) -> str:
+        return self.identity()[:12]
+
+    def make(self) -> Path:
+        return jars.fetch(self.jars)
+
+    def obstacle(self) -> str:
+        return jars.obstacle()
+
+    def parts(self) -> list[Part]:
+        found = []
+        for text, sha256 in self.jars.items():
+            pin = jars.pin(text)
+            purl = sbom.maven(pin.group, pin.artifact, pin.version)
+            found.append(Part(pin.artifact, pin.version, purl, sha256=sha256))
+        return found
+
+
+@dataclass(frozen=True)
 class Folder:
     """A folder of this repository that programs of several images have."""
 
@@ -244,6 +272,7 @@ _KINDS = {
     "wheel": Wheel,
     "debian": Debian,
     "folder": Folder,
+    "jars": Jars,
     "model": Model,
     "rootfs": RootFs,
 }

@@ -87,6 +87,8 @@ def _query(part: dict[str, Any]) -> dict[str, Any]:
     if url.type == "golang":
         name = f"{url.namespace}/{url.name}" if url.namespace else url.name
         return _package("Go", name, (url.version or "").removeprefix("v"))
+    if url.type == "maven":
+        return _package("Maven", f"{url.namespace}:{url.name}", url.version)
     if url.type == "deb":
         said = {it["name"]: it["value"] for it in part.get("properties", [])}
         release = RELEASES.get(said.get(f"{sbom.PREFIX}{dpkg.SUITE}", ""), "")
