@@ -191,8 +191,11 @@ class Workload(pulumi.ComponentResource):
             opts=self.options(),
         )
 
-    def add_disruption_budget(self, replicas: int) -> None:
-        """One pod at a time may be drained away, where there is more than one."""
+    def add_disruption_budget(self, replicas: int, **more: Any) -> None:
+        """One pod at a time may be drained away, where there is more than one.
+
+        `more`: further fields of the budget's spec.
+        """
         if replicas < 2:
             return
         kubernetes.policy.v1.PodDisruptionBudget(
@@ -201,6 +204,7 @@ class Workload(pulumi.ComponentResource):
             spec={
                 "maxUnavailable": 1,
                 "selector": {"matchLabels": self.selector},
+                **more,
             },
             opts=self.options(),
         )

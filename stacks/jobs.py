@@ -12,6 +12,7 @@ from components.settings import SettingsError
 from components.training import pool_problems, spark_pool_problems
 from components.training.claims import Claims
 from components.training.emr_application import EmrServerless
+from components.training.hdfs import Hdfs
 from components.training.settings import JobsSettings
 from components.training.spark_job import SparkJob
 from components.training.training_job import TrainingJob
@@ -28,7 +29,7 @@ def run() -> None:
     if chosen.cluster.stack and asked:
         _check_cluster(chosen, chosen.cluster.stack)
     owned = Ownership(pulumi.get_stack(), chosen.adopt)
-    if chosen.jobs:
+    if chosen.jobs or chosen.hdfs:
         _in_cluster(chosen)
     if chosen.emr and chosen.account:
         arns = Arns(chosen.account.id, chosen.account.region)
@@ -39,15 +40,18 @@ def run() -> None:
 
 
 def _in_cluster(chosen: JobsSettings) -> None:
-    """The jobs of the cluster, and the claims that they share."""
+    """The jobs of the cluster, and the claims and the HDFS that they share."""
     cluster = cluster_access.provider(chosen.cluster)
     options = pulumi.ResourceOptions(providers=[cluster])
     if chosen.made_claims:
         Claims("claims", chosen.made_claims, namespace=chosen.namespace, opts=options)
     for name, args in chosen.training.items():
         TrainingJob(name, args, namespace=chosen.namespace, opts=options)
+    hdfs = chosen.hdfs
+    if hdfs:
+        Hdfs(hdfs.name, hdfs, namespace=chosen.namespace, opts=options)
     for name, spark in chosen.spark.items():
-        SparkJob(name, spark, namespace=chosen.namespace, opts=options)
+        SparkJob(name, spark, namespace=chosen.namespace, hdfs=hdfs, opts=options)
 
 
 def _check_cluster(chosen: JobsSettings, other: str) -> None:

@@ -14,6 +14,7 @@ from components.setting_types import ModelName, Namespace
 from components.settings import ABSENT, Problem, Settings
 from components.training import emr_problems
 from components.training.emr_settings import EmrArgs
+from components.training.hdfs_settings import HdfsArgs
 from components.training.spark_settings import SparkJobArgs
 from components.training.training_settings import TrainingJobArgs
 from components.training.volume_settings import Claim
@@ -33,6 +34,8 @@ class JobsSettings(Settings):
     """Training jobs by name."""
     spark: dict[ModelName, SparkJobArgs] = Field(default={}, validate_default=True)
     """Spark jobs by name."""
+    hdfs: HdfsArgs | None = None
+    """A file system of Hadoop in the cluster, for the lab and on premises."""
     account: AccountSettings | None = None
     """The AWS account and region of `emr`, which needs it."""
     emr: EmrArgs | None = None
@@ -82,13 +85,17 @@ class JobsSettings(Settings):
         yield from self._claims()
         yield from self._folders()
         yield from self._native()
+        yield from self._hdfs()
         yield from self._emr()
 
     def _names(self) -> Iterator[Problem]:
         """Report a stack without jobs, and jobs whose objects share a name."""
-        if not self.job_names:
+        if not self.job_names and not self.hdfs:
             yield Problem(
-                "training", ABSENT, "there is no job", "give training, spark, or emr"
+                "training",
+                ABSENT,
+                "there is no job",
+                "give training, spark, emr, or hdfs",
             )
         for name in sorted({*self.training} & {*self.spark}):
             yield Problem(
@@ -102,6 +109,9 @@ class JobsSettings(Settings):
             for name, job in self.spark.items()
             for other in job.other_names(name)
         }
+        if self.hdfs:
+            servers = (self.hdfs.name_node_name, self.hdfs.data_node_name)
+            made.update(dict.fromkeys(servers, "the HDFS's servers"))
         for path in self._placed:
             name = path.partition(".")[2]
             owner = reserved_names.IN_MODELS_NAMESPACE.get(name) or made.get(name)
@@ -159,6 +169,18 @@ class JobsSettings(Settings):
                     "Kubernetes' gang scheduling is alpha in 1.36, and EKS has no "
                     "alpha features",
                     "set gang: kueue, or remove it",
+                )
+
+    def _hdfs(self) -> Iterator[Problem]:
+        """Report jobs that would use a file system which the stack does not make."""
+        for name, job in self.spark.items():
+            if job.hdfs and not self.hdfs:
+                yield Problem(
+                    f"spark.{name}.hdfs",
+                    job.hdfs,
+                    "the stack makes no HDFS",
+                    "give hdfs in this stack, or the address of another HDFS by "
+                    "properties and egress",
                 )
 
     def _emr(self) -> Iterator[Problem]:

@@ -134,6 +134,9 @@ class SparkJobFields(Settings):
     data: Data | None = None
     """Additional input: an image, mounted read-only at /data, or a bucket. The program
     gets the place as SLIPWAY_DATA."""
+    hdfs: bool = False
+    """Whether driver and executors reach the stack's HDFS. The program gets its address
+    as SLIPWAY_HDFS."""
     event_log: Claim | None = None
     """Storage to which Spark writes the events of each run, for the history server. A
     bucket needs an image with hadoop-aws."""

@@ -12,7 +12,15 @@ from components import naming
 from components.security import network, pod_defaults
 from components.security.network import ROLE_AGENT, Rule
 from components.serving.pods.network_policy import allowance
-from components.training import gang, run_template, spark_pod, spark_properties
+from components.training import (
+    gang,
+    hdfs_files,
+    run_template,
+    spark_pod,
+    spark_properties,
+)
+from components.training import hdfs as hdfs_servers
+from components.training.hdfs_settings import HdfsArgs
 from components.training.spark_fields import DRIVER, EXECUTOR
 from components.training.spark_pod import HISTORY, ROLE
 from components.training.spark_settings import SparkJobArgs
@@ -34,7 +42,8 @@ class SparkJob(Workload):
     - ServiceAccount `<name>` of the driver, with a Role for pods of the namespace
     - ServiceAccount `<name>-executor` without rights, of executors and history server
     - NetworkPolicy `<name>`: the driver reaches executors, DNS, the API server, with
-      a bucket HTTPS, and whom `egress` names; nobody but executors reaches it
+      a bucket HTTPS, with `hdfs` its servers, and whom `egress` names; nobody but
+      executors reaches it
     - NetworkPolicy `<name>-executor`: executors reach the driver, each other, DNS and
       the same others; nobody but these reaches them
     - ConfigMap `<name>`: Spark's properties, and the template of executors' pods
@@ -52,8 +61,10 @@ class SparkJob(Workload):
         args: SparkJobArgs,
         *,
         namespace: str,
+        hdfs: HdfsArgs | None = None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
+        """`hdfs`: the file system that the stack makes, for jobs that use it."""
         super().__init__(
             "slipway:training:SparkJob",
             name,
@@ -63,6 +74,9 @@ class SparkJob(Workload):
             opts=opts,
         )
         self._args = args
+        self._hdfs = hdfs if args.hdfs else None
+        if self._hdfs:
+            self.labels = {**self.labels, naming.HDFS_LABEL: self._hdfs.name}
         annotations = args.service_account.annotations
         self.add_account(annotations)
         self._executor_account(annotations)
@@ -86,6 +100,10 @@ class SparkJob(Workload):
         kubernetes.core.v1.ServiceAccount(
             f"{self.name}-executor-account", **account, opts=self.options()
         )
+
+    @property
+    def _hdfs_address(self) -> str:
+        return hdfs_files.address(self.namespace, self._hdfs) if self._hdfs else ""
 
     def _peer(self, role: str) -> Rule:
         """Return a peer: pods of this job and role."""
@@ -121,6 +139,8 @@ class SparkJob(Workload):
         """Return the peers that driver and executors may both connect to."""
         args = self._args
         rules = [network.allow_dns(), *self._buckets(args.uses_buckets)]
+        if self._hdfs:
+            rules += hdfs_servers.of_clients(self._hdfs)
         return rules + [allowance(one) for one in args.egress]
 
     def _buckets(self, used: bool) -> list[Rule]:
@@ -148,10 +168,12 @@ class SparkJob(Workload):
 
     def _files(self) -> dict[str, str]:
         args = self._args
-        properties = spark_properties.of(self.name, self.namespace, args)
+        properties = spark_properties.of(self.name, self.namespace, args, self._hdfs)
         found = {
             spark_properties.PROPERTIES: spark_properties.text(properties),
-            spark_properties.TEMPLATE: spark_pod.template(self.name, args, self.labels),
+            spark_properties.TEMPLATE: spark_pod.template(
+                self.name, args, self.labels, self._hdfs_address
+            ),
         }
         if args.history_server:
             found[spark_properties.HISTORY_PROPERTIES] = spark_properties.text(
@@ -166,7 +188,7 @@ class SparkJob(Workload):
         args = self._args
         template = {
             "metadata": self._role_metadata(DRIVER),
-            "spec": spark_pod.driver(self.name, args),
+            "spec": spark_pod.driver(self.name, args, self._hdfs_address),
         }
         kubernetes.batch.v1.CronJob(
             f"{self.name}-template",

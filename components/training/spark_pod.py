@@ -45,14 +45,18 @@ OWN_VARIABLES = frozenset(
             "SPARK_PROPERTIES",
         ),
         *("SPARK_DAEMON_MEMORY", "SLIPWAY_RUN", "SLIPWAY_STORAGE", "SLIPWAY_DATA"),
+        "SLIPWAY_HDFS",
     )
 )
 Manifest = dict[str, Any]
 Labels = Mapping[str, str]
 
 
-def driver(name: str, job: SparkJobFields) -> core.PodSpecArgs:
-    """The pod of the Job: the only one with a token of the API server."""
+def driver(name: str, job: SparkJobFields, hdfs: str = "") -> core.PodSpecArgs:
+    """The pod of the Job: the only one with a token of the API server.
+
+    `hdfs`: address of the file system that the program gets, or none.
+    """
     volumes, mounts = _volumes(job, job.driver)
     volumes += [_config(name), api_access.volume()]
     mounts += [_config_mount(), api_access.mount()]
@@ -60,7 +64,7 @@ def driver(name: str, job: SparkJobFields) -> core.PodSpecArgs:
         DRIVER,
         job.image,
         args=["driver", job.main, *map(pod_environment.literal, job.arguments)],
-        env=[*_of_driver(name, job), *_variables(name, job)],
+        env=[*_of_driver(name, job), *_variables(name, job, hdfs)],
         resources=core.ResourceRequirementsArgs(**_resources(job.driver)),
         volume_mounts=mounts,
         termination_message_policy="FallbackToLogsOnError",
@@ -76,7 +80,7 @@ def driver(name: str, job: SparkJobFields) -> core.PodSpecArgs:
     )
 
 
-def template(name: str, job: SparkJobFields, labels: Labels) -> str:
+def template(name: str, job: SparkJobFields, labels: Labels, hdfs: str = "") -> str:
     """Return the template from which Spark creates each executor's pod, as JSON.
 
     Spark itself adds name, owner, CPU, memory, ports and its own variables. The
@@ -86,7 +90,7 @@ def template(name: str, job: SparkJobFields, labels: Labels) -> str:
     disk = pod_defaults.disk(pod_defaults.folders_mib(volumes))
     container: Manifest = {
         "name": EXECUTOR,
-        "env": _variables(name, job),
+        "env": _variables(name, job, hdfs),
         "resources": {
             "requests": pod_defaults.disk(
                 min(pod_defaults.folders_mib(volumes), pod_defaults.ASKED_FOLDERS_MIB)
@@ -212,9 +216,11 @@ def _of_pod(name: str, path: str) -> Manifest:
     return {"name": name, "valueFrom": source}
 
 
-def _variables(name: str, job: SparkJobFields) -> list[Manifest]:
+def _variables(name: str, job: SparkJobFields, hdfs: str) -> list[Manifest]:
     """Return the program's variables, in driver and executors."""
     found = {"HOME": spark_properties.SCRATCH}
+    if hdfs:
+        found["SLIPWAY_HDFS"] = hdfs
     if job.storage:
         found["SLIPWAY_STORAGE"] = spark_properties.storage(name, job)
     if job.data:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from components import images
 from components.security.pod_defaults import cpu_quantity
-from components.training import spark_program
+from components.training import hdfs_files, spark_program
+from components.training.hdfs_settings import HdfsArgs
 from components.training.spark_fields import (
     DATA,
     EVENT_LOG,
@@ -61,10 +62,16 @@ def owned(key: str) -> str | None:
     return spark_program.alternative(key, OWNED)
 
 
-def of(name: str, namespace: str, job: SparkJobFields) -> dict[str, str]:
-    """Return all properties of the job; the entry point adds those of a pod."""
+def of(
+    name: str, namespace: str, job: SparkJobFields, hdfs: HdfsArgs | None = None
+) -> dict[str, str]:
+    """Return all properties of the job; the entry point adds those of a pod.
+
+    `hdfs`: the file system that the job uses.
+    """
     return {
         **USUAL,
+        **(hdfs_files.of_spark(hdfs) if hdfs else {}),
         **_network(),
         **_driver(name, namespace, job),
         **_executors(job),

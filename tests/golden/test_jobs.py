@@ -89,11 +89,23 @@ SPARK: dict[str, dict[str, Any]] = {
         "service_account": {"pod_identity": True},
     },
 }
-ALL = [*JOBS, *SPARK]
+HDFS: dict[str, dict[str, Any]] = {
+    "hdfs": {
+        "hdfs": {
+            "storage_class": "local",
+            "data_node": {"size_gib": 500, "memory_mib": 2048},
+            "node_selector": {"disk": "large"},
+            "tolerations": [{"key": "storage", "effect": "NoSchedule"}],
+        },
+        "spark": {"net": {"image": "spark", "main": "/app/net.py", "hdfs": True}},
+    },
+    "hdfs-temporary": {"hdfs": {"data_nodes": 1, "temporary": True}},
+}
+ALL = [*JOBS, *SPARK, *HDFS]
 
 
 def text(job: str) -> str:
-    kind = {"spark": {"net": SPARK[job]}} if job in SPARK else {}
+    kind = {"spark": {"net": SPARK[job]}} if job in SPARK else HDFS.get(job)
     jobs = kind or {"training": {"net": JOBS[job]}}
     config = {"cluster": {"kubeconfig": "lab"}, **jobs}
     found = render("jobs.test", config=config, images=IMAGES).manifests
