@@ -16,6 +16,7 @@ ENVIRONMENTS = (
     "frameworks",
     "gang",
     "grpc",
+    "hdfs",
     "rollout",
     "savedmodel",
     "scaling",

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from components.settings import parse
-from components.training import emr_fields
+from components.training import emr_fields, hdfs, hdfs_settings
 from components.training.settings import JobsSettings
 from slipway.rendering.render import Rendered, render
 from tests.support.rendered import IMAGES
@@ -23,12 +23,12 @@ def config(block: Any) -> dict[str, Any]:
 
 
 def emr() -> dict[str, Any]:
-    whole, _ = map(yaml.safe_load, BLOCKS)
+    whole, *_ = map(yaml.safe_load, BLOCKS)
     return config(whole["config"])
 
 
 def with_hdfs() -> Rendered:
-    _, part = map(yaml.safe_load, BLOCKS)
+    *_, part = map(yaml.safe_load, BLOCKS)
     chosen = {"cluster": {"kubeconfig": "ambient"}, **config(part)}
     return render("jobs.mine", config=chosen, images=IMAGES)
 
@@ -61,6 +61,29 @@ def test_a_job_reaches_the_hdfs_shown() -> None:
     (driver,) = pod["containers"]
     user = {"name": "HADOOP_USER_NAME", "value": "analytics"}
     assert user in driver["env"]
+
+
+def test_the_hdfs_shown_is_made_with_the_job_that_uses_it() -> None:
+    _, shown, _ = map(yaml.safe_load, BLOCKS)
+    made = render("jobs.files", config=config(shown["config"]), images=IMAGES)
+    sets = {it["metadata"]["name"] for it in made.manifests if "Set" in it["kind"]}
+    assert sets == {"hdfs-namenode", "hdfs-datanode"}
+    text = yaml.safe_dump(made.manifests)
+    address = re.findall(r'Client\("(hdfs://[^"]+)"\)', PAGE)
+    assert address == ["hdfs://hdfs-namenode.models.svc:8020"]
+    assert address[0] in text
+    share = re.search(r"at ([0-9]+) % of `size_gib`", PAGE)
+    assert share
+    assert int(share[1]) == hdfs_settings.CAPACITY_PERCENT
+
+
+def test_the_ports_that_are_told_are_open() -> None:
+    names, pages = hdfs.NameNode.ports, hdfs.NameNode.pages_port
+    told = f"{names[0]} of\n`hdfs-namenode`, " + " and ".join(
+        str(port) for port in hdfs.DataNodes.ports
+    )
+    assert told in PAGE
+    assert f"hdfs-namenode-0 {pages}" in PAGE
 
 
 def test_defaults_that_are_told_are_those_of_the_settings() -> None:
