@@ -92,7 +92,9 @@ def main() -> None:
             plain = {name: np.asarray(it) for name, it in weights.items()}
             checkpoints.save(os.environ.get("SLIPWAY_CHECKPOINT"), number, plain)
         time.sleep(given.step_seconds)
-    print(f"worker {worker} is done: loss {float(value):.6f}", flush=True)
+    # A run that was lost after its last checkpoint has no step left.
+    said = f": loss {float(value):.6f}" if done < given.steps else ""
+    print(f"worker {worker} is done{said}", flush=True)
     if worker == 0 and (result := os.environ.get("SLIPWAY_RESULT")):
         plain = {name: np.asarray(it) for name, it in weights.items()}
         unscaled = model_folder.unscaled(plain["weight"], plain["bias"], everything)

@@ -140,7 +140,9 @@ def main() -> None:
             plain = {name: it.numpy() for name, it in weights.items()}
             checkpoints.save(folder, number, plain)
         time.sleep(given.step_seconds)
-    print(f"worker {index} is done: loss {value:.6f}", flush=True)
+    # A run that was lost after its last checkpoint has no step left.
+    said = f": loss {value:.6f}" if done < given.steps else ""
+    print(f"worker {index} is done{said}", flush=True)
     if index == 0 and (result := os.environ.get("SLIPWAY_RESULT")):
         plain = {name: it.numpy() for name, it in weights.items()}
         export(Path(result) / "model", given.name, Classifier(plain, everything))

@@ -78,7 +78,9 @@ def main() -> None:
         if number % given.checkpoint_steps == 0 and worker == 0:
             checkpoints.save(folder, number, arrays(model))
         time.sleep(given.step_seconds)
-    print(f"worker {worker} is done: loss {float(mean):.6f}", flush=True)
+    # A run that was lost after its last checkpoint has no step left.
+    said = f": loss {float(mean):.6f}" if done < given.steps else ""
+    print(f"worker {worker} is done{said}", flush=True)
     if worker == 0 and (result := os.environ.get("SLIPWAY_RESULT")):
         plain = arrays(model)
         unscaled = model_folder.unscaled(plain["weight"], plain["bias"], everything)

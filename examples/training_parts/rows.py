@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -34,17 +35,24 @@ class Rows:
         return Rows(self.x[part], self.y[part], self.mean, self.deviation)
 
 
+def _refuse(path: Path, reason: str) -> NoReturn:
+    print(f"error: {path} of the job's `data.image` {reason}", flush=True)
+    raise SystemExit(CANNOT_WORK)
+
+
 def read(folder: str | None = None) -> Rows:
     """Read rows.npz, with arrays `x` and `y`, in a folder: default $SLIPWAY_DATA.
 
-    Exits with 78 if there is no such file.
+    Exits with 78 if there is no such file, or it has something else.
     """
     path = Path(folder or os.environ.get("SLIPWAY_DATA", "/data")) / FILE
-    if not path.is_file():
-        print(f"error: no {path}: the job's `data.image` has no {FILE}", flush=True)
-        raise SystemExit(CANNOT_WORK)
-    with np.load(path) as held:
-        x, y = held["x"].astype(np.float32), held["y"].astype(np.int64)
+    try:
+        with np.load(path) as held:
+            x, y = held["x"].astype(np.float32), held["y"].astype(np.int64)
+    except (OSError, ValueError, KeyError, BadZipFile) as error:
+        _refuse(path, f"cannot be read: {error}")
+    if x.ndim != 2 or y.shape != x.shape[:1] or not np.isin(y, (0, 1)).all():
+        _refuse(path, "needs x [rows, features], and y [rows] of 0 and 1")
     mean, deviation = x.mean(axis=0), x.std(axis=0)
     deviation[deviation == 0] = 1
     return Rows((x - mean) / deviation, y, mean, deviation)

@@ -67,11 +67,15 @@ def fetch(sha256: Mapping[str, str]) -> Path:
     if reason := obstacle():
         raise ImageError(reason)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with locked(folder.parent / "lock"), whole_files.made(folder) as part:
-        part.mkdir()
-        _copy([pin(text) for text in sha256], part)
-        for text, digest in sha256.items():
-            _check(part / pin(text).file, text, digest)
+    with locked(folder.parent / "lock"):
+        # Another process may have fetched them meanwhile, and use them.
+        if folder.is_dir():
+            return folder
+        with whole_files.made(folder) as part:
+            part.mkdir()
+            _copy([pin(text) for text in sha256], part)
+            for text, digest in sha256.items():
+                _check(part / pin(text).file, text, digest)
     return folder
 
 
