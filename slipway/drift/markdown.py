@@ -5,15 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from slipway.drift.report import DriftReport
-from slipway.preview.markdown import (
-    LIMIT_CHARACTERS,
-    MARKS,
-    changed_paths,
-    code,
-    cut,
-    item_text,
-    title,
-)
+from slipway.preview.items import code, item_text, title
+from slipway.preview.markdown import LIMIT_CHARACTERS, MARKS, changed_paths, cut
 from slipway.preview.report import Item
 
 

@@ -19,7 +19,7 @@ from slipway.preview import (
     traffic,
     verdict,
 )
-from slipway.preview.markdown import code
+from slipway.preview.items import code
 from slipway.preview.report import Drift, Report, Restart, StackReport
 from slipway.preview.sides import Side, check, judge
 from slipway.rendering.recorder import Resource

@@ -26,7 +26,7 @@ from slipway import stack_settings
 from slipway.policy import check, objects, places
 from slipway.policy.evaluation import Evaluator
 from slipway.policy.known import Known, Manifests
-from slipway.preview.markdown import code
+from slipway.preview.items import code
 from slipway.preview.report import RuleChange, RuleResult, Unjudged, Whose
 from slipway.preview.sides import Side
 from slipway.rendering import placeholders

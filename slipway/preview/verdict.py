@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import replace
 
-from slipway.preview.markdown import code
+from slipway.preview.items import code
 from slipway.preview.report import Bill, Level, Money, Report
 
 WORSE = ("replaced", "deleted")

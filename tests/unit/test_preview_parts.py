@@ -13,7 +13,7 @@ import pytest
 from slipway.preview import markdown, pods, replacement, report, traffic
 from slipway.preview.changes import stack_report
 from slipway.preview.difference import Difference, differences, texts
-from slipway.preview.items import items
+from slipway.preview.items import code, items
 from slipway.preview.report import Item, PathChange, Report, StackReport
 from slipway.preview.verdict import with_verdict
 from slipway.rendering.recorder import Resource
@@ -282,7 +282,7 @@ def test_names_cannot_format_the_report() -> None:
     [("", '`""`'), (" ", '`" "`'), ("\n", '`" "`'), (0, "`0`"), ("a", "`a`")],
 )
 def test_an_empty_text_is_seen(value: Any, shown: str) -> None:
-    assert markdown.code(value) == shown
+    assert code(value) == shown
 
 
 def test_a_long_report_is_cut_and_says_so() -> None:
