@@ -1,8 +1,8 @@
 """The training examples in the lab: two workers, one lost, the result of one process.
 
-The images have 0.6 to 1.4 GB and are built on demand, so each test is skipped where
-neither its image nor the wish for it is there. Checkpoints and results lie on a folder
-of w1, by a volume that the test makes, so all pods run on w1.
+The images have 0.6 to 1.4 GB and are built on demand, so the tests run if `TRAINING` is
+set. Checkpoints and results lie on a folder of w1, by a volume that the test makes, so
+all pods run on w1.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import pytest
 import lab
 from models.employment.training import samples
 from slipway import images
-from slipway.images import lock
 from slipway.images.models import downloads
 from tests.cluster.conftest import Cluster
 from tests.support import host_volume, pushed_folders, stack_command
@@ -30,6 +29,13 @@ from tests.support.own_stack import OwnStack
 
 WANTED = "TRAINING"
 """Variable of the environment that has the images built where they are not."""
+pytestmark = [
+    pytest.mark.optional,
+    pytest.mark.skipif(
+        WANTED not in os.environ,
+        reason=f"{WANTED}=1 builds the images train-* (3 GB) and runs them",
+    ),
+]
 STACK, HOST, CLAIM = "jobs.frameworks", "w1", "frameworks"
 FOLDER = "/var/lib/slipway-test-frameworks"
 ROWS, YEAR = 8000, 2017
@@ -125,10 +131,7 @@ def trained(
 ) -> Iterator[tuple[str, OwnStack]]:
     """The framework, and the stack with its jobs."""
     framework, host = request.param, lab.Lab().host(HOST)
-    image = f"train-{framework}"
-    if WANTED not in os.environ and image not in lock.read():
-        pytest.skip(f"the image {image} is not built: {WANTED}=1 builds it (1 GB)")
-    images.push(names=[image])
+    images.push(names=[f"train-{framework}"])
     stack = OwnStack(STACK, Path(tmp_path_factory.mktemp("frameworks")))
     volume = host_volume.claimed(CLAIM, HOST, FOLDER)
     with ExitStack() as cleanup:
@@ -174,7 +177,6 @@ def lose_worker(cluster: Cluster, name: str) -> None:
     cluster.kube.run("delete", *words)
 
 
-@pytest.mark.optional
 def test_a_lost_worker_changes_nothing_of_the_result(
     cluster: Cluster, trained: tuple[str, OwnStack]
 ) -> None:
@@ -199,7 +201,6 @@ def test_a_lost_worker_changes_nothing_of_the_result(
     assert files(pair) == files(solo)
 
 
-@pytest.mark.optional
 def test_a_network_is_divided_between_two_workers(
     trained: tuple[str, OwnStack],
 ) -> None:
