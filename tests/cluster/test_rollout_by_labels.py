@@ -1,19 +1,15 @@
 """Labels that come late decide: gateway, log, monitor, controller.
 
-One less accurate revision is taken back, and one that is as accurate goes through all
-steps, from copies to all requests. All revisions are the same model, and labels call
-half of what the less accurate one decides wrong. An experiment runs beside them, from
-its settings to its report. They share the lab's monitor and wait for it at the same
-time: some 300 s.
+A less accurate revision is taken back. Both revisions are the same model, and labels
+call half of what the less accurate one decides wrong. An experiment runs beside it,
+from its settings to its report.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import shutil
-import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,10 +20,8 @@ import pytest
 import yaml
 from rollout.objects import ENTRY_LABEL, Names
 from rollout.protocol import give
-from rollout.record import recompute
 from rollout.status import OrderKind, Phase
 
-from examples.demo_rollout.callers import Callers
 from examples.demo_rollout.lab_stack import SMALL
 from slipway import images, stack_files
 from slipway.cluster.kube_api import KubeApi
@@ -43,13 +37,11 @@ from tests.support.kube import wait_until
 from toolchain import paths
 
 STACK, SERVER, MODEL, PREFIX = "models.lab", "graded", "employment", "/graded/v1"
-PROMOTED, COMPARED = "promoted", "compared"
-"""The other servers; the monitor counts by model and revision, so each has its own."""
+COMPARED = "compared"
+"""The other server; the monitor counts by model and revision, so each has its own."""
 ROWS = 25
 """Of each request."""
 SECONDS = 300
-LATE_SECONDS = 15
-"""Between a prediction and its label."""
 USERS = 120
 REVISIONS = ("first", "second")
 COHORTS = {
@@ -67,27 +59,6 @@ ROLLOUT = {
     "gates": {
         "errors": {"tolerate_points": 5},
         "quality": {"metric": "accuracy", "tolerate_points": 3},
-    },
-    "cohorts": COHORTS,
-}
-THROUGH = {
-    "from": "old",
-    "to": "new",
-    "shadow": {
-        "percent": 100,
-        "peak_requests_per_second": 100,
-        "replica_requests_per_second": 200,
-    },
-    "steps": [{"weight": 5}, {"weight": 25}, {"weight": 50}],
-    "interval_seconds": 10,
-    "min_intervals": 2,
-    "deadline_hours": 2,
-    "gates": {
-        "errors": {"tolerate_points": 5},
-        "pairs": {
-            "decisions": {"tolerate_points": 10},
-            "accuracy": {"tolerate_points": 3},
-        },
     },
     "cohorts": COHORTS,
 }
@@ -125,12 +96,11 @@ def server(name: str, *revisions: str, **more: Any) -> dict[str, Any]:
 
 
 def checkout(folder: Path) -> Path:
-    """A checkout whose stack has three models beside the lab's own."""
+    """A checkout whose stack has two models beside the lab's own."""
     content = stack_files.load(STACK)
     models = content["config"]["slipway:models"]
     models |= {
         SERVER: server(SERVER, *REVISIONS, rollout=ROLLOUT),
-        PROMOTED: server(PROMOTED, "old", "new", rollout=THROUGH),
         COMPARED: server(
             COMPARED,
             "control",
@@ -156,8 +126,8 @@ def checkout(folder: Path) -> Path:
 def api(
     cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[KubeApi]:
-    """The API server of a lab that has the three models."""
-    for name in (SERVER, PROMOTED, COMPARED):
+    """The API server of a lab that has the two models."""
+    for name in (SERVER, COMPARED):
         chosen = ("-n", "models", "-l", f"{ENTRY_LABEL}={name}")
         cluster.kube.run("delete", "configmap", *chosen)
     cluster.kube.apply(labelling.SECRET, HASH_SECRET)
@@ -178,52 +148,33 @@ def live_of(api: KubeApi, name: str) -> Live:
     return Live(api, Names("models", name))
 
 
-@pytest.fixture(scope="module")
-def promotion(cluster: Cluster, api: KubeApi) -> Iterator[Promotion]:
-    """Begins with the first test, and is waited for by the last."""
-    found = Promotion(cluster, live_of(api, PROMOTED))
-    found.start()
-    yield found
-    found.stopped.set()
-    found.join(60)
-
-
 class Clients:
     """Ask for predictions, and later send how each of them turned out."""
 
-    def __init__(self, cluster: Cluster, name: str = SERVER, rows: int = ROWS) -> None:
-        self._cluster, self._name = cluster, name
-        self.url = f"{cluster.urls['gateway']}/{name}/v1/infer"
-        self.body = oip.request(images.real_rows(MODEL, rows)[0])
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._url = f"{cluster.urls['gateway']}{PREFIX}/infer"
+        self._body = oip.request(images.real_rows(MODEL, ROWS)[0])
         self._run = f"{dt.datetime.now(dt.UTC):%H%M%S}"
         self._asked = 0
-        self._waiting: list[tuple[float, list[dict[str, Any]]]] = []
-        """Labels with the time from which they are known."""
         self.revisions: set[str] = set()
 
-    def ask(self, requests: int, late_seconds: float = 0.0) -> None:
-        """Send requests, and all labels that are known by now."""
+    def ask(self, requests: int) -> None:
         labels = []
         with httpx.Client(timeout=20) as client:
             for _ in range(requests):
                 self._asked += 1
-                identity = f"{self._name}-{self._run}-{self._asked}"
+                identity = f"graded-{self._run}-{self._asked}"
                 answer = client.post(
-                    self.url, content=self.body, headers={"x-request-id": identity}
+                    self._url, content=self._body, headers={"x-request-id": identity}
                 )
                 assert answer.status_code == 200, answer.text
                 revision = answer.headers["x-model-revision"]
                 self.revisions.add(revision)
                 labels += self._labels(identity, revision, answer)
-        self._waiting.append((time.monotonic() + late_seconds, labels))
-        self._send()
-
-    def _send(self) -> None:
-        while self._waiting and self._waiting[0][0] <= time.monotonic():
-            _, labels = self._waiting.pop(0)
-            answer = labelling.post(self._cluster, labels)
-            assert answer.status_code == 200, answer.text
-            assert answer.json()["refused"] == 0
+        answer = labelling.post(self._cluster, labels)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["refused"] == 0
 
     def _labels(
         self, identity: str, revision: str, answer: httpx.Response
@@ -243,40 +194,6 @@ class Clients:
         ]
 
 
-class Promotion(threading.Thread):
-    """Calls a server, as much as each step of its rollout needs, until it has ended."""
-
-    def __init__(self, cluster: Cluster, live: Live) -> None:
-        super().__init__(daemon=True)
-        self._live = live
-        self._clients = Clients(cluster, PROMOTED, rows=2)
-        self._row = oip.request(images.real_rows(MODEL, 1)[0])
-        self.stopped = threading.Event()
-        self.error: BaseException | None = None
-        self.failures: Counter[str] = Counter()
-
-    def run(self) -> None:
-        try:
-            while not self.stopped.is_set() and self._goes_on():
-                self.stopped.wait(0.2)
-        except BaseException as error:  # noqa: BLE001, the test tells it
-            self.error = error
-
-    def _goes_on(self) -> bool:
-        state = self._live.state()
-        if state.status and state.status.phase is not Phase.RUNNING:
-            return False
-        if state.route.weights.get("new"):
-            # A step needs 1,000 requests of the new revision.
-            with Callers(self._clients.url, self._row, most=1500) as callers:
-                callers.wait()
-            self.failures += callers.failures
-        elif state.route.mirrors:
-            self._clients.ask(20, LATE_SECONDS)
-        return True
-
-
-@pytest.mark.usefixtures("promotion")
 def test_labels_take_a_less_accurate_revision_back(
     cluster: Cluster, api: KubeApi
 ) -> None:
@@ -321,7 +238,6 @@ def answering(cluster: Cluster, headers: list[dict[str, str]]) -> list[str]:
     return found
 
 
-@pytest.mark.usefixtures("promotion")
 def test_an_experiment_reports_what_its_callers_met(
     cluster: Cluster, api: KubeApi
 ) -> None:
@@ -359,32 +275,3 @@ def test_an_experiment_reports_what_its_callers_met(
         "all requests for one revision",
     )
     assert experiments.read(live).window.ended  # type: ignore[union-attr]
-
-
-def test_a_revision_goes_through_all_steps_with_late_labels(
-    promotion: Promotion, api: KubeApi
-) -> None:
-    """Copies, whose labels come late, then 5, 25, 50 and 100 % of the requests."""
-    promotion.join(SECONDS)
-    live = live_of(api, PROMOTED)
-    assert promotion.error is None
-    assert not promotion.is_alive(), live.state()
-    entries = live.entries()
-    assert [
-        (it["verdict"], it["weights"]["after"], it.get("mirrors", {}).get("after", 0))
-        for it in entries
-    ] == [
-        ("shadow", 0, 100),
-        ("promote", 5, 0),
-        ("promote", 25, 0),
-        ("promote", 50, 0),
-        ("promote", 100, 0),
-    ]
-    assert all(recompute(it)[1] == [] for it in entries)
-    calls = {it["gate"]: it for it in entries[1]["judgements"]}
-    assert [*calls] == ["errors", "pairs decisions", "pairs accuracy"]
-    assert calls["pairs decisions"]["bad"] == [0, 0]
-    assert calls["pairs accuracy"]["requests"][0] >= 1000
-    counted = entries[1]["facts"]["counts"]["pairs accuracy"]
-    assert float(counted["coverage"]) >= 0.8
-    assert promotion.failures == {}
