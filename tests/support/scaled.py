@@ -48,12 +48,6 @@ SERVER = {
 }
 """Small, as the lab is: several replicas share two cores with everything else."""
 NAMESPACE = naming.MODELS_NAMESPACE
-SCALED_OBJECT = f"/apis/keda.sh/v1alpha1/namespaces/{NAMESPACE}/scaledobjects/{NAME}"
-AUTOSCALER = (
-    f"/apis/autoscaling/v2/namespaces/{NAMESPACE}/horizontalpodautoscalers/"
-    f"keda-hpa-{NAME}"
-)
-"""As KEDA names the one that it makes."""
 
 
 def keda() -> None:
@@ -130,24 +124,12 @@ class Scaled:
 
     def condition(self, kind: str) -> str:
         """Status of a condition of the ScaledObject."""
-        status = json.loads(self.api.text(SCALED_OBJECT)).get("status", {})
+        path = f"/apis/keda.sh/v1alpha1/namespaces/{NAMESPACE}/scaledobjects/{NAME}"
+        status = json.loads(self.api.text(path)).get("status", {})
         return next(
             (c["status"] for c in status.get("conditions", []) if c["type"] == kind),
             "",
         )
-
-    def settle(self, seconds: int) -> None:
-        """Has the autoscaler wait so long before it removes a replica, from now on."""
-        behavior = {"scaleDown": {"stabilizationWindowSeconds": seconds}}
-        advanced = {"horizontalPodAutoscalerConfig": {"behavior": behavior}}
-        self.api.patch(SCALED_OBJECT, {"spec": {"advanced": advanced}})
-
-        def is_set() -> bool:
-            found = json.loads(self.api.text(AUTOSCALER))["spec"]["behavior"]
-            window: int = found["scaleDown"]["stabilizationWindowSeconds"]
-            return window == seconds
-
-        wait_until(is_set, 30, f"an autoscaler that waits {seconds} s", 0.2)
 
     def at_rest(self, replicas: int, seconds: float) -> None:
         wait_until(
