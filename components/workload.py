@@ -168,6 +168,27 @@ class Workload(pulumi.ComponentResource):
             opts=self.options(),
         )
 
+    def add_headless_service(
+        self, ports: Sequence[int] = (), annotations: Mapping[str, str] = {}
+    ) -> kubernetes.core.v1.Service:
+        """A name for each pod, from its start on: pods look for each other by it."""
+        spec: dict[str, Any] = {
+            "clusterIP": "None",
+            "publishNotReadyAddresses": True,
+            "selector": self.selector,
+        }
+        if ports:
+            spec["ports"] = [
+                {"name": f"tcp-{port}", "port": port, "protocol": "TCP"}
+                for port in ports
+            ]
+        return kubernetes.core.v1.Service(
+            f"{self.name}-service",
+            metadata=self.metadata(annotations=annotations),
+            spec=spec,
+            opts=self.options(),
+        )
+
     def add_stateful_set(
         self,
         template: Mapping[str, Any],

@@ -7,7 +7,6 @@ import json
 from typing import Any
 
 import pulumi
-import pulumi_kubernetes as kubernetes
 
 from components import naming
 from components.security import network, pod_defaults
@@ -86,7 +85,7 @@ class Servers(Workload):
         files = hdfs_files.files(namespace, args)
         self.add_config(files)
         self.add_network_policy(self._ingress(), self._egress())
-        self._service()
+        self.add_headless_service(self.ports, naming.SERVICE_WAIT)
         self.add_disruption_budget(
             self._replicas, unhealthyPodEvictionPolicy="AlwaysAllow"
         )
@@ -116,23 +115,6 @@ class Servers(Workload):
 
     def _egress(self) -> list[Rule]:
         return [network.allow_dns()]
-
-    def _service(self) -> None:
-        kubernetes.core.v1.Service(
-            f"{self.name}-service",
-            metadata=self.metadata(annotations=naming.SERVICE_WAIT),
-            spec={
-                "clusterIP": "None",
-                # Servers look for each other while they start.
-                "publishNotReadyAddresses": True,
-                "selector": self.selector,
-                "ports": [
-                    {"name": f"tcp-{port}", "port": port, "protocol": "TCP"}
-                    for port in self.ports
-                ],
-            },
-            opts=self.options(),
-        )
 
     def _set(self, digest: str) -> None:
         claims = [] if self._args.temporary else [self._claim()]

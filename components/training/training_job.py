@@ -52,7 +52,8 @@ class TrainingJob(Workload):
         self.add_network_policy(
             ingress=[{"from": [self._gang]}], egress=list(self._egress())
         )
-        self._service()
+        # There are no pods before a run, so the engine would wait for them.
+        self.add_headless_service(annotations=naming.SKIP_AWAIT)
         self.add_config(gang.config())
         self._template()
         self.register_outputs({})
@@ -73,20 +74,6 @@ class TrainingJob(Workload):
             agent = {"ipBlock": {"cidr": cidr}}
             rules.append(network.allow_to(agent, on=tuple(ports)))
         return rules + [allowance(one) for one in args.egress]
-
-    def _service(self) -> None:
-        kubernetes.core.v1.Service(
-            f"{self.name}-service",
-            # There are no pods before a run, so the engine would wait for them.
-            metadata=self.metadata(annotations=naming.SKIP_AWAIT),
-            spec={
-                "clusterIP": "None",
-                # Workers resolve each other's names before they are ready.
-                "publishNotReadyAddresses": True,
-                "selector": self.selector,
-            },
-            opts=self.options(),
-        )
 
     def _template(self) -> None:
         args = self._args

@@ -24,11 +24,10 @@ import pytest
 import lab
 from slipway import images
 from tests.cluster.conftest import Cluster
-from tests.support import hdfs_client, host_volume
+from tests.support import hdfs_client, host_volume, stack_command
 from tests.support.hdfs_run import WANTED
 from tests.support.kube import wait_until
 from tests.support.own_stack import OwnStack
-from toolchain import paths
 
 IMAGES = ("spark", "hdfs")
 pytestmark = [
@@ -104,23 +103,6 @@ def stack(
         yield own
 
 
-def run(stack: OwnStack, *words: str) -> subprocess.CompletedProcess[str]:
-    """The command, with the stack file of the test's own folder."""
-    code = (
-        "import sys; from pathlib import Path; from stacks import files; "
-        "files.ROOT = Path(sys.argv.pop(1)); from slipway.cli import main; main()"
-    )
-    return subprocess.run(
-        [sys.executable, "-c", code, str(stack.root), *words, "--stack", STACK],
-        cwd=paths.ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
-
-
 def of_host() -> list[str]:
     """What runs a program of this machine in the host's network."""
     init = lab.Lab().host(HOST).init
@@ -191,9 +173,10 @@ def test_what_spark_writes_is_read_without_java_and_outlives_a_namenodes_process
     cluster: Cluster, stack: OwnStack, tmp_path: Path
 ) -> None:
     wait_until(lambda: live_data_nodes(cluster) == 2, 240, "two DataNodes")
-    done = run(stack, "run", JOB, "--wait")
-    assert done.returncode == 0, done.stdout
-    assert f"sum {SUM}" in done.stdout
+    command = stack_command.start(stack.root, "run", JOB, "--wait", "--stack", STACK)
+    status, said = stack_command.ended(command, SECONDS)
+    assert status == 0, said
+    assert f"sum {SUM}" in said
     assert total(read(cluster, tmp_path)) == (ROWS, SUM)
 
     end = "import os, signal; os.kill(1, signal.SIGTERM)"

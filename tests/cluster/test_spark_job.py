@@ -12,7 +12,6 @@ import io
 import json
 import os
 import subprocess
-import sys
 import tarfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -24,11 +23,10 @@ import pytest
 import lab
 from slipway import images
 from tests.cluster.conftest import Cluster
-from tests.support import host_volume, spark_logs
+from tests.support import host_volume, spark_logs, stack_command
 from tests.support.kube import wait_until
 from tests.support.own_stack import OwnStack
 from tests.support.spark_engine import WANTED
-from toolchain import paths
 
 pytestmark = [
     pytest.mark.optional,
@@ -116,18 +114,8 @@ def stack(
 
 
 def slipway(stack: OwnStack, *words: str) -> subprocess.Popen[str]:
-    """The command, with the stack files of the test's own folder."""
-    code = (
-        "import sys; from pathlib import Path; from stacks import files; "
-        "files.ROOT = Path(sys.argv.pop(1)); from slipway.cli import main; main()"
-    )
-    return subprocess.Popen(
-        [sys.executable, "-c", code, str(stack.root), *words, "--stack", STACK],
-        cwd=paths.ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    """The command, about this stack."""
+    return stack_command.start(stack.root, *words, "--stack", STACK)
 
 
 def executors(cluster: Cluster) -> list[Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,13 +145,19 @@ def trained(
         yield framework, stack
 
 
-def run(stack: OwnStack, name: str) -> Said:
-    with stack_command.start(stack.root, "run", name, "--wait", "--stack", STACK) as it:
+def run(
+    stack: OwnStack, name: str, meanwhile: Callable[[], None] = lambda: None
+) -> Said:
+    """Run a job to its end, and something else at the same time."""
+    words = ("run", name, "--wait", "--stack", STACK)
+    with stack_command.start(stack.root, *words) as process:
         try:
-            text, _ = it.communicate(timeout=SECONDS)
-        finally:
-            it.kill()
-    assert it.returncode == 0, text
+            meanwhile()
+        except BaseException:
+            process.kill()
+            raise
+        status, text = stack_command.ended(process, SECONDS)
+    assert status == 0, text
     return Said(text)
 
 
@@ -182,17 +188,9 @@ def test_a_lost_worker_changes_nothing_of_the_result(
 ) -> None:
     framework, stack = trained
     pair, solo = f"{framework}-pair", f"{framework}-solo"
-    words = ("run", pair, "--wait", "--stack", STACK)
-    with stack_command.start(stack.root, *words) as process:
-        try:
-            lose_worker(cluster, pair)
-            text, _ = process.communicate(timeout=SECONDS)
-        finally:
-            process.kill()
-    assert process.returncode == 0, text
-    said = Said(text)
+    said = run(stack, pair, lambda: lose_worker(cluster, pair))
     assert said.begun[0] == 0
-    assert CHECKPOINT_STEPS <= said.begun[-1] < STEPS, text
+    assert CHECKPOINT_STEPS <= said.begun[-1] < STEPS, said.text
     alone = run(stack, solo)
     (expected,) = alone.losses
     assert len(said.losses) >= 2

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,10 +21,9 @@ import pytest
 
 import lab
 from tests.cluster.conftest import Cluster
-from tests.support import host_volume
+from tests.support import host_volume, stack_command
 from tests.support.kube import wait_until
 from tests.support.own_stack import OwnStack
-from toolchain import paths
 
 STACK, HOST = "jobs.gang", "w1"
 FOLDER = "/var/lib/slipway-test-checkpoints"
@@ -124,18 +122,8 @@ def stack(
 
 
 def slipway(stack: OwnStack, *words: str) -> subprocess.Popen[str]:
-    """The command, with the stack files of the test's own folder."""
-    code = (
-        "import sys; from pathlib import Path; from stacks import files; "
-        "files.ROOT = Path(sys.argv.pop(1)); from slipway.cli import main; main()"
-    )
-    return subprocess.Popen(
-        [sys.executable, "-c", code, str(stack.root), *words, "--stack", STACK],
-        cwd=paths.ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    """The command, about this stack."""
+    return stack_command.start(stack.root, *words, "--stack", STACK)
 
 
 def step(rank: int) -> int:

@@ -26,3 +26,15 @@ def start(root: Path, *words: str) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def ended(process: subprocess.Popen[str], seconds: float) -> tuple[int, str]:
+    """Wait for the end of a command, and kill it after that time.
+
+    Returns its exit status and its output.
+    """
+    try:
+        said, _ = process.communicate(timeout=seconds)
+    finally:
+        process.kill()
+    return process.returncode, said
