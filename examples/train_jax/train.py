@@ -7,7 +7,6 @@ with one gives the same weights but for rounding.
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 from collections.abc import Mapping
@@ -19,10 +18,9 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from training_parts import checkpoints, model_folder, rows
+from training_parts import checkpoints, model_folder, rows, task
 
 Weights = Mapping[str, jax.Array]
-CLASSES, RATE = 2, 0.5
 
 
 def join() -> None:
@@ -48,30 +46,20 @@ def loss(weights: Weights, x: jax.Array, y: jax.Array) -> jax.Array:
 def step(weights: Weights, x: jax.Array, y: jax.Array) -> tuple[Weights, jax.Array]:
     """One step of gradient descent, and the loss before it."""
     value, slopes = jax.value_and_grad(loss)(weights, x, y)
-    return jax.tree.map(lambda w, g: w - RATE * g, dict(weights), dict(slopes)), value
+    return jax.tree.map(
+        lambda w, g: w - task.RATE * g, dict(weights), dict(slopes)
+    ), value
 
 
 def begin(features: int) -> tuple[int, dict[str, np.ndarray]]:
     """The step to go on from and its weights: what worker 0 has read, for all."""
-    start = (
-        0,
-        {
-            "weight": np.zeros((features, CLASSES), np.float32),
-            "bias": np.zeros(CLASSES, np.float32),
-        },
-    )
-    found = checkpoints.load(os.environ.get("SLIPWAY_CHECKPOINT")) or start
+    found = task.begin(os.environ.get("SLIPWAY_CHECKPOINT"), features)
     done, weights = multihost_utils.broadcast_one_to_all(found)
     return int(done), {name: np.asarray(it) for name, it in weights.items()}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--name", default="census", help="name in model.yaml")
-    parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--checkpoint-steps", type=int, default=20)
-    parser.add_argument("--step-seconds", type=float, default=0, help="wait after each")
-    given = parser.parse_args()
+    given = task.options(__doc__)
     join()
     worker, workers = jax.process_index(), jax.process_count()
     everything = rows.read()
@@ -97,8 +85,7 @@ def main() -> None:
     print(f"worker {worker} is done{said}", flush=True)
     if worker == 0 and (result := os.environ.get("SLIPWAY_RESULT")):
         plain = {name: np.asarray(it) for name, it in weights.items()}
-        unscaled = model_folder.unscaled(plain["weight"], plain["bias"], everything)
-        model_folder.write(Path(result) / "model", given.name, *unscaled)
+        model_folder.write(Path(result) / "model", given.name, plain, everything)
 
 
 if __name__ == "__main__":

@@ -8,10 +8,8 @@ https://github.com/keras-team/keras/issues/20585.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -21,9 +19,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from training_parts import checkpoints, rows
-
-CLASSES, RATE = 2, 0.5
+from training_parts import checkpoints, rows, task, whole_folder
 
 
 class Classifier(tf.Module):
@@ -47,20 +43,18 @@ class Classifier(tf.Module):
 
 def export(target: Path, name: str, model: Classifier) -> None:
     """Write a SavedModel and its model.yaml, in place of what is there."""
-    part = target.with_name(f".{target.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
     features = model.weight.shape[0]
     signature = tf.function(
         model.classify,
         input_signature=[tf.TensorSpec([None, features], tf.float32, "input")],
     )
-    tf.saved_model.save(model, str(part), signatures={"serving_default": signature})
-    describe = [sys.executable, "-m", "model_server.describe", str(part)]
-    describe += ["--name", name]
-    text = subprocess.run(describe, check=True, capture_output=True, text=True).stdout
-    (part / "model.yaml").write_text(text)
-    shutil.rmtree(target, ignore_errors=True)
-    part.replace(target)
+    with whole_folder.written(target) as part:
+        signatures = {"serving_default": signature}
+        tf.saved_model.save(model, str(part), signatures=signatures)
+        describe = [sys.executable, "-m", "model_server.describe", str(part)]
+        describe += ["--name", name]
+        done = subprocess.run(describe, check=True, capture_output=True, text=True)
+        (part / "model.yaml").write_text(done.stdout)
 
 
 def worker() -> tuple[int, int]:
@@ -72,12 +66,7 @@ def worker() -> tuple[int, int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--name", default="census", help="name in model.yaml")
-    parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--checkpoint-steps", type=int, default=20)
-    parser.add_argument("--step-seconds", type=float, default=0, help="wait after each")
-    given = parser.parse_args()
+    given = task.options(__doc__)
     index, workers = worker()
     everything = rows.read()
     mine = everything.share(index, workers)
@@ -88,14 +77,7 @@ def main() -> None:
         else tf.distribute.get_strategy()
     )
     folder = os.environ.get("SLIPWAY_CHECKPOINT")
-    features = everything.x.shape[1]
-    done, held = checkpoints.load(folder) or (
-        0,
-        {
-            "weight": np.zeros((features, CLASSES), np.float32),
-            "bias": np.zeros(CLASSES, np.float32),
-        },
-    )
+    done, held = task.begin(folder, everything.x.shape[1])
     with strategy.scope():
         weights = {name: tf.Variable(value) for name, value in held.items()}
     x, y = tf.constant(mine.x), tf.constant(mine.y)
@@ -115,7 +97,7 @@ def main() -> None:
             mean = tf.distribute.ReduceOp.MEAN
             *slopes, loss = context.all_reduce(mean, [*slopes, loss])
             for variable, slope in zip(named, slopes, strict=True):
-                variable.assign_sub(RATE * slope)
+                variable.assign_sub(task.RATE * slope)
             return loss
 
         return strategy.reduce("MEAN", strategy.run(of_one), axis=None)

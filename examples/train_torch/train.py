@@ -7,20 +7,16 @@ checkpoint if a worker was lost.
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from training_parts import checkpoints, model_folder, rows
-
-CLASSES, RATE = 2, 0.5
+from training_parts import checkpoints, model_folder, rows, task
 
 
 def arrays(model: Any) -> checkpoints.Arrays:
@@ -33,14 +29,8 @@ def arrays(model: Any) -> checkpoints.Arrays:
 
 def begin(features: int, folder: str | None) -> tuple[int, Any]:
     """The step to go on from, the same for all workers, and the classifier."""
-    model = torch.nn.Linear(features, CLASSES)
-    done, held = checkpoints.load(folder) or (
-        0,
-        {
-            "weight": np.zeros((features, CLASSES), np.float32),
-            "bias": np.zeros(CLASSES, np.float32),
-        },
-    )
+    model = torch.nn.Linear(features, task.CLASSES)
+    done, held = task.begin(folder, features)
     with torch.no_grad():
         model.weight.copy_(torch.from_numpy(held["weight"].T.copy()))
         model.bias.copy_(torch.from_numpy(held["bias"]))
@@ -50,12 +40,7 @@ def begin(features: int, folder: str | None) -> tuple[int, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--name", default="census", help="name in model.yaml")
-    parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--checkpoint-steps", type=int, default=20)
-    parser.add_argument("--step-seconds", type=float, default=0, help="wait after each")
-    given = parser.parse_args()
+    given = task.options(__doc__)
     dist.init_process_group("gloo")
     worker, workers = dist.get_rank(), dist.get_world_size()
     everything = rows.read()
@@ -65,7 +50,7 @@ def main() -> None:
     done, model = begin(x.shape[1], folder)
     # Gives all workers the weights of worker 0.
     parallel = DistributedDataParallel(model)
-    optimizer = torch.optim.SGD(parallel.parameters(), lr=RATE)
+    optimizer = torch.optim.SGD(parallel.parameters(), lr=task.RATE)
     print(f"worker {worker} of {workers} begins at step {done}", flush=True)
     mean = torch.tensor(float("nan"))
     for number in range(done + 1, given.steps + 1):
@@ -82,9 +67,8 @@ def main() -> None:
     said = f": loss {float(mean):.6f}" if done < given.steps else ""
     print(f"worker {worker} is done{said}", flush=True)
     if worker == 0 and (result := os.environ.get("SLIPWAY_RESULT")):
-        plain = arrays(model)
-        unscaled = model_folder.unscaled(plain["weight"], plain["bias"], everything)
-        model_folder.write(Path(result) / "model", given.name, *unscaled)
+        target = Path(result) / "model"
+        model_folder.write(target, given.name, arrays(model), everything)
     dist.barrier()
     dist.destroy_process_group()
 

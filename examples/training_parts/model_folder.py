@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from training_parts import whole_folder
+from training_parts.checkpoints import Arrays
 from training_parts.rows import Rows
 
 OPSET, IR_VERSION = 20, 10
@@ -24,17 +25,15 @@ def unscaled(weight: Array, bias: Array, rows: Rows) -> tuple[Array, Array]:
     return plain, bias - rows.mean @ plain
 
 
-def write(target: Path, name: str, weight: Array, bias: Array) -> None:
+def write(target: Path, name: str, weights: Arrays, rows: Rows) -> None:
     """Write the folder in place of the one that is there.
 
-    weight: FP32 [features, classes]; bias: FP32 [classes].
+    weights: `weight`, FP32 [features, classes], and `bias`, FP32 [classes], for scaled
+    rows.
     """
-    part = target.with_name(f".{target.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
+    weight, bias = unscaled(weights["weight"], weights["bias"], rows)
     content = _graph(weight, bias).SerializeToString()
     digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
-    (part / "model.onnx").write_bytes(content)
     features, classes = weight.shape
     manifest = {
         "name": name,
@@ -47,10 +46,10 @@ def write(target: Path, name: str, weight: Array, bias: Array) -> None:
         ],
         "digests": {"model.onnx": digest},
     }
-    # JSON is YAML.
-    (part / "model.yaml").write_text(json.dumps(manifest, indent=2) + "\n")
-    shutil.rmtree(target, ignore_errors=True)
-    part.replace(target)
+    with whole_folder.written(target) as part:
+        (part / "model.onnx").write_bytes(content)
+        # JSON is YAML.
+        (part / "model.yaml").write_text(json.dumps(manifest, indent=2) + "\n")
 
 
 def _graph(weight: Array, bias: Array) -> onnx.ModelProto:

@@ -224,9 +224,8 @@ def renames(file: Path) -> bool:
 
 ALLOWED = {
     "devtools/environment.py": "a symbolic link",
-    "examples/train_tensorflow/train.py": "alone in its container",
     "examples/training_parts/checkpoints.py": "alone in its container",
-    "examples/training_parts/model_folder.py": "alone in its container",
+    "examples/training_parts/whole_folder.py": "alone in its container",
     "lab/ssh.py": "ssh-keygen makes the two halves of a key",
     "slipway/images/models.py": "the training makes a second file",
     "toolchain/builds.py": "a program's name; caches that are to be deleted",
