@@ -185,7 +185,7 @@ class KubeApi:
             raise KubeApiError("the connections to the API server are closed") from None
 
     def delete(self, path: str, *, owned_first: bool = False) -> None:
-        """Delete an object; it is no error if it does not exist.
+        """Delete an object, if it exists.
 
         `owned_first`: the object stays until what it owns is gone.
         """

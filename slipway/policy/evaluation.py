@@ -132,7 +132,7 @@ def _environment() -> cel.Env:
 
 @functools.lru_cache(maxsize=1024)
 def _compiled(text: str) -> cel.Expression:
-    """An expression, compiled once in a process; RuntimeError if it is no CEL."""
+    """An expression, compiled once in a process; RuntimeError if it is not CEL."""
     return _environment().compile(text)
 
 

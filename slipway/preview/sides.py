@@ -91,7 +91,7 @@ def _check(one: Side) -> None:
         elif not entry.is_file():
             raise WrongInputError(
                 f"{one.name}: {name!r}, a pipe, a socket or a device\n"
-                "  reason: it is no file, and reading it may never end\n"
+                "  reason: it is not a regular file, and reading it may never end\n"
                 "  fix: remove it"
             )
 
