@@ -19,6 +19,7 @@ from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 
+from components.images import LOCK_VARIABLE
 from components.platform.package import NoGoError
 from tests.support.turns import turn
 from toolchain import paths
@@ -49,6 +50,10 @@ TIERS = tuple(BUDGETS)
 """From free to real; run in this order, so that cheap failures show first."""
 LONG = ("cluster", "policy", "property")
 """Tiers of long tests, which several processes begin with: or one is left with them."""
+QUICK = ("unit", "rejects", "property", "golden", "policy")
+"""Tiers that run before this machine has built or pushed an image."""
+NO_IMAGES = TESTS / "no-images.lock"
+"""A file that there is not: the lock file of the quick tiers, unless a test has one."""
 TOGETHER = {
     "cluster": "cluster",
     "hosts/test_playbooks.py": "playbooks",
@@ -89,9 +94,26 @@ def pytest_collection() -> Generator[None, object, object]:
         gc.enable()
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Modules of the quick tiers are imported without the images of this machine.
+
+    Else a module passes where there is a lab, and fails on a new machine.
+    """
+    if not (isinstance(collector, pytest.Module) and tier_of(collector.path) in QUICK):
+        return (yield)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(LOCK_VARIABLE, str(NO_IMAGES))
+        return (yield)
+
+
 def pytest_collection_modifyitems(
     config: pytest.Config, items: list[pytest.Item]
 ) -> None:
+    if all(tier_of(item.path) in QUICK for item in items):
+        os.environ[LOCK_VARIABLE] = str(NO_IMAGES)
     items.sort(key=lambda item: TIERS.index(tier_of(item.path)))
     if _is_one_of_several(config):
         items.sort(key=lambda item: tier_of(item.path) not in LONG)

@@ -14,7 +14,7 @@ from tests.support.rollouts import SETTINGS
 from toolchain import paths
 
 HOUR = 3600
-RETENTION = PrometheusSettings().retention_hours
+RETENTION = PrometheusSettings.model_fields["retention_hours"].default
 PAGE = paths.ROOT / "docs/how-to/rollouts.md"
 TOLD = round(RETENTION / (1 - MOST_MISSING))
 """Hours after which the page says that no step is promoted."""
