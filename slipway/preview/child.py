@@ -2,11 +2,12 @@
 
 A program of its own: `slipway.preview.rendering` starts it in a process without the
 caller's environment. It takes nothing from the checkout that compares, so that each
-side is rendered by its own code. Arguments: the checkout, the folder to write into, a
-file that describes the other side or nothing, the stacks.
+side is rendered by its own code. Arguments: a descriptor, the checkout, the folder to
+write into, a file that describes the other side or nothing, the stacks.
 
 Where the kernel lets it, the process first leaves the machine's network for one of its
-own, in which there is nothing but itself.
+own, in which there is nothing but itself. Else the descriptor gets the reason. It is
+closed before the checkout's code runs.
 
 Where the other side has the same code, its stacks are rendered here, too. All that this
 looks at in the checkout must then be the same there; else the other side is left to a
@@ -33,8 +34,6 @@ OPTIONS = ("has_secrets", "ignore_changes", "protect", "retain", "depends_on")
 """Fields of a recorded resource; an older checkout may not know all of them."""
 GRAPH, OTHER_GRAPH = "graph.json", "other.json"
 """The files written. In the second, a resource of the first stands as its URN."""
-NETWORK = "network.txt"
-"""Written if the process keeps the machine's network: the reason."""
 _NEW_USER, _NEW_NET = 0x10000000, 0x40000000
 """Flags of unshare(2): linux/sched.h."""
 _SET_FLAGS, _UP = 0x8914, 0x1
@@ -44,15 +43,16 @@ _STARTS = ("subprocess.Popen", "os.posix_spawn", "os.exec", "os.system")
 """Events of audit hooks (https://docs.python.org/3/library/audit_events.html)."""
 
 
-def main(checkout: str, out: str, other: str, stacks: list[str]) -> None:
+def main(reasons: int, checkout: str, out: str, other: str, stacks: list[str]) -> None:
     """Writes `{stack: {"resources": [...]} or {"error": text}}`.
 
+    `reasons`: a descriptor for why the process keeps the machine's network.
     `other`: a file with JSON: the other side's `folder`, and the `files` and `folders`
     of the checkout that are the same there. Of its stacks, those are written that
     could be rendered here.
     """
-    if why := without_network():
-        Path(out, NETWORK).write_text(why)
+    with open(reasons, "w") as pipe:
+        pipe.write(without_network())
     seen = None
     if other:
         seen = Seen(Path(checkout), Path(out), **json.loads(Path(other).read_text()))
@@ -226,4 +226,4 @@ def _source(name: str) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], sys.argv[4:])
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4], sys.argv[5:])

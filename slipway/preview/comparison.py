@@ -66,11 +66,12 @@ def compare(
 ) -> Report:
     """Renders the stacks of both sides and compares them; RenderError if one fails."""
     sides = [(side, [s for s in stacks if _has(side, s)]) for side in (base, head)]
-    before, after = rendering.render(sides, locks, work)
+    rendered = rendering.render(sides, locks, work)
+    before, after = rendered.graphs
     for side in (base, head):  # again, as their code has run
         check(side)
     report = of_graphs(base, head, stacks, (before, after), locks)
-    if why := rendering.networked(work):
+    if why := rendered.networked:
         note = (
             "The code that was rendered, head's among it, had this machine's network: "
             f"{code(why)}."

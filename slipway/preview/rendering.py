@@ -17,8 +17,9 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from slipway.preview import child, shapes, sources
 from slipway.preview.likeness import Likeness, likeness
@@ -34,6 +35,8 @@ LIMIT_SECONDS = 300
 """For one side with all its stacks; ten stacks take about 10 s."""
 _TOGETHER = "slipway/rendering/pair.py"
 """File of a side that supports rendering another one beside itself."""
+_OTHER_SIDE = "other-side.json"
+"""In the folder of a process: what child.main takes as `other`."""
 NOWHERE = "/nonexistent"
 """The state folder of both sides, so that no path of this machine differs."""
 LONGEST_REASON = 500
@@ -44,11 +47,20 @@ class RenderError(OperatorError):
     """A side cannot be rendered."""
 
 
+@dataclass(frozen=True)
+class Rendered:
+    """The graphs of all sides, and what their processes could reach."""
+
+    graphs: list[Graph]
+    networked: str
+    """Why a process kept the machine's network; empty if none did."""
+
+
 def render(
     sides: Sequence[tuple[Side, Sequence[str]]],
     locks: Sequence[Path | None],
     work: Path,
-) -> list[Graph]:
+) -> Rendered:
     """The stacks of each side.
 
     Two sides with the same code are rendered by one process, as far as it can be shown
@@ -71,20 +83,23 @@ def _rendered(
     sides: Sequence[tuple[Side, Sequence[str]]],
     locks: Sequence[Path | None],
     work: Path,
-) -> list[Graph]:
+) -> Rendered:
     folders = [work / str(number) for number in range(len(sides))]
     for folder in folders:
         (folder / "home").mkdir(parents=True)
     given = _locks(sides, locks, work)
-    graphs = _together(sides, given, folders) or _apart(sides, given, folders)
+    pipes: list[BinaryIO] = []
+    try:
+        graphs = _together(sides, given, folders, pipes)
+        if graphs is None:
+            graphs = _apart(sides, given, folders, pipes)
+        reasons = [(pipe.read() or b"").decode(errors="replace") for pipe in pipes]
+    finally:
+        for pipe in pipes:
+            pipe.close()
     first, *others = graphs
-    return [first, *(_shared(first, other) for other in others)]
-
-
-def networked(work: Path) -> str:
-    """Why a process had the machine's network in `render`; empty if none had."""
-    found = (file.read_text() for file in sorted(work.glob(f"*/{child.NETWORK}")))
-    return shown(next(found, ""))
+    shared = [first, *(_shared(first, other) for other in others)]
+    return Rendered(shared, shown(next(filter(None, reasons), "")))
 
 
 def _locks(
@@ -106,12 +121,13 @@ def _apart(
     sides: Sequence[tuple[Side, Sequence[str]]],
     locks: Sequence[Path],
     folders: Sequence[Path],
+    pipes: list[BinaryIO],
 ) -> list[Graph]:
-    """Each side by a process of its own."""
+    """Each side by a process of its own. `pipes`: see _start."""
     started: list[subprocess.Popen[str]] = []
     try:
         for (one, stacks), lock, folder in zip(sides, locks, folders, strict=True):
-            started.append(_start(one, stacks, lock, folder))
+            started.append(_start(one, stacks, lock, folder, pipes))
         return [
             _result(one, process, folder, stacks)
             for (one, stacks), process, folder in zip(
@@ -127,21 +143,22 @@ def _together(
     sides: Sequence[tuple[Side, Sequence[str]]],
     locks: Sequence[Path],
     folders: Sequence[Path],
+    pipes: list[BinaryIO],
 ) -> list[Graph] | None:
     """Both sides by one process with the code of the first.
 
     What of the second cannot be rendered there is rendered by itself. None if that is
-    so of the whole from the beginning.
+    so of the whole from the beginning. `pipes`: see _start.
     """
     like = _likeness(sides, locks)
     if like is None:
         return None
     (base, stacks), (head, _) = sides
-    other = folders[0] / "other-side.json"
+    other = folders[0] / _OTHER_SIDE
     about = {"folder": str(head.folder), "files": sorted(like.same)}
     about["folders"] = sorted({str(p) for n in like.same for p in Path(n).parents})
     other.write_text(json.dumps(about))
-    process = _start(base, stacks, locks[0], folders[0], other)
+    process = _start(base, stacks, locks[0], folders[0], pipes)
     try:
         before = _result(base, process, folders[0], stacks, sides=2)
     finally:
@@ -150,7 +167,7 @@ def _together(
         after = _checked(head, _beside(base, before, folders[0]))
     left = [stack for stack in stacks if stack not in after]
     if left:
-        (own,) = _apart([(head, left)], locks[1:], folders[1:])
+        (own,) = _apart([(head, left)], locks[1:], folders[1:], pipes)
         after = {**after, **own}
     return [before, {stack: after[stack] for stack in stacks}]
 
@@ -206,22 +223,37 @@ def _start(
     stacks: Sequence[str],
     lock: Path,
     folder: Path,
-    other: Path | None = None,
+    pipes: list[BinaryIO],
 ) -> subprocess.Popen[str]:
-    """`other`: describes a side to be rendered by the same process."""
-    return subprocess.Popen(
-        # -I: nothing of the caller's PYTHONPATH or of its folder is importable.
-        [sys.executable, "-I", "-B", child.__file__]
-        + [str(one.folder), str(folder), str(other or ""), *stacks],
-        cwd=one.folder,
-        env=_environment(folder / "home", lock),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,  # a group to end with all forks, see _end
-    )
+    """Starts the renderer of a side.
+
+    `pipes` gets a pipe with the reason why the process keeps the machine's network, or
+    nothing. The process closes it before code of the side runs, so that this code
+    cannot take the reason back. The folder may describe a side that the same process is
+    to render.
+    """
+    beside = folder / _OTHER_SIDE
+    other = str(beside) if beside.is_file() else ""
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    pipes.append(open(read, "rb", buffering=0))  # noqa: PTH123, SIM115 the caller closes
+    try:
+        return subprocess.Popen(
+            # -I: nothing of the caller's PYTHONPATH or of its folder is importable.
+            [sys.executable, "-I", "-B", child.__file__, str(write)]
+            + [str(one.folder), str(folder), other, *stacks],
+            cwd=one.folder,
+            env=_environment(folder / "home", lock),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # a group to end with all forks, see _end
+            pass_fds=(write,),
+        )
+    finally:
+        os.close(write)
 
 
 def _end(process: subprocess.Popen[str]) -> None:

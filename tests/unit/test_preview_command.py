@@ -134,7 +134,7 @@ def test_a_graph_that_is_none_is_reported(other: Path, tmp_path: Path) -> None:
     code = (
         "import os, pathlib, sys\n"
         'graph = \'{"models.mine": {"resources": [{}]}}\'\n'
-        "pathlib.Path(sys.argv[2], 'graph.json').write_text(graph)\n"
+        "pathlib.Path(sys.argv[3], 'graph.json').write_text(graph)\n"
         "os._exit(0)"
     )
     root = hostile(other, tmp_path, code)

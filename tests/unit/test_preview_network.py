@@ -28,6 +28,10 @@ def attempt(act):
     return "done"
 
 def render(stack):
+    for file in pathlib.Path.home().parent.glob("*.*"):
+        file.unlink()
+    for descriptor in range(3, 32):
+        attempt(lambda: os.write(descriptor, b"forged"))
     own = socket.create_server(("127.0.0.1", 0))
     pathlib.Path({seen!r}).write_text(json.dumps({{
         "port": attempt(lambda: socket.create_connection(("127.0.0.1", {port}), 5)),
@@ -67,11 +71,10 @@ def rendered(side: Side, tmp_path: Path) -> dict[str, Any]:
         (side.folder / "slipway" / "rendering" / "render.py").write_text(program)
         lock = tmp_path / "images.lock"
         lock.write_text("{}")
-        work = tmp_path / "work"
-        graphs = rendering.render([(side, [STACK])], [lock], work)
-    assert graphs == [{STACK: ()}]
+        done = rendering.render([(side, [STACK])], [lock], tmp_path / "work")
+    assert done.graphs == [{STACK: ()}]
     found: dict[str, Any] = json.loads(seen.read_text())
-    return found | {"told": rendering.networked(work)}
+    return found | {"told": done.networked}
 
 
 def test_code_of_a_side_reaches_nothing_on_this_machine(
@@ -92,6 +95,7 @@ def test_code_of_a_side_reaches_nothing_on_this_machine(
 def test_without_namespaces_the_report_says_so(
     side: Side, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Although the side's code deletes what the process wrote before."""
     program = tmp_path / "renderer.py"
     text = Path(child.__file__).read_text()
     flags = "_NEW_USER | _NEW_NET"
@@ -156,9 +160,9 @@ def test_the_caller_fetches_what_a_platform_stack_lacks(
     starts: list[Path] = []
     start = rendering._start
 
-    def counted(one: Side, stacks: Any, lock: Path, folder: Path) -> Any:
+    def counted(one: Side, stacks: Any, lock: Path, folder: Path, pipes: Any) -> Any:
         starts.append(folder)
-        return start(one, stacks, lock, folder)
+        return start(one, stacks, lock, folder, pipes)
 
     def fetch() -> None:
         packages.mkdir(parents=True)
@@ -172,7 +176,7 @@ def test_the_caller_fetches_what_a_platform_stack_lacks(
     (tmp_path / "work").mkdir()
     given = [(side, [stack])], [None], tmp_path / "work"
     if begun == 2:
-        assert rendering.render(*given) == [{stack: ()}]
+        assert rendering.render(*given).graphs == [{stack: ()}]
     else:
         with pytest.raises(rendering.RenderError, match="no chart"):
             rendering.render(*given)

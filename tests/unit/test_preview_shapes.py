@@ -221,7 +221,7 @@ def test_a_renderer_that_leaves_a_stack_out_is_reported(
 ) -> None:
     program = tmp_path / "renderer.py"
     program.write_text(
-        "import pathlib, sys\npathlib.Path(sys.argv[2], 'graph.json').write_text('{}')"
+        "import pathlib, sys\npathlib.Path(sys.argv[3], 'graph.json').write_text('{}')"
     )
     monkeypatch.setattr(child, "__file__", str(program))
     (tmp_path / "images.lock").write_text("{}")

@@ -89,7 +89,7 @@ def rendered(folders: Sequence[Path], work: Path) -> list[Graph]:
     """Graphs of both; what each is by itself must be the same."""
     pairs = [(Side(one.name, one), [STACK]) for one in folders]
     work.mkdir()
-    return rendering.render(pairs, [None, None], work)
+    return rendering.render(pairs, [None, None], work).graphs
 
 
 @pytest.mark.parametrize(
