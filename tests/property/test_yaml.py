@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.yaml_text import Dialect, YamlError, read, written
+from components.yaml_text.writer import of_any_type
 from tests.support.yaml_readers import Readers
 
 EXAMPLES = 400
@@ -144,6 +145,27 @@ def compare(word: str, readers: Readers) -> None:
 
 BARE = [w for w in WORDS if w.strip() and w.isprintable() and w != "!a"]
 """A tag that nobody knows is refused here; Go's readers drop it."""
+
+
+values = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), texts),
+    lambda some: st.one_of(st.lists(some), st.dictionaries(texts, some)),
+)
+
+
+@given(content=values, sort_keys=st.booleans())
+def test_the_short_way_writes_what_representers_write(
+    content: Any, sort_keys: bool
+) -> None:
+    expected = of_any_type(content, sort_keys=sort_keys)
+    assert written(content, sort_keys=sort_keys) == expected
+
+
+@pytest.mark.parametrize(
+    "content", [1.5, {1: "a"}, {"a": date(2027, 1, 2)}, ("a",), {"a": {True: 1}}]
+)
+def test_other_types_than_those_of_json_are_written(content: Any) -> None:
+    assert written(content) == of_any_type(content)
 
 
 @pytest.mark.programs
