@@ -55,7 +55,8 @@ def own_objects(cluster: Cluster, kinds: tuple[str, ...]) -> list[Any]:
     wanted = {f"app.kubernetes.io/{key}": value for key, value in made.items()}
     return [
         found
-        for found in cluster.kube.get(",".join(kinds))
+        for kind in kinds
+        for found in cluster.kube.get(kind)
         if wanted.items() <= found["metadata"].get("labels", {}).items()
     ]
 
@@ -66,7 +67,7 @@ KINDS = (
     "serviceaccount",
     "poddisruptionbudget",
     "networkpolicy",
-    "hpa",
+    "horizontalpodautoscaler",
     "httproute",
 )
 

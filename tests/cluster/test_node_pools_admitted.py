@@ -60,7 +60,7 @@ class Definitions:
 
     def _has(self, crd: dict[str, Any]) -> bool:
         name = crd["metadata"]["name"]
-        return self.kube.run("get", "crd", name, check=False).returncode == 0
+        return self.kube.has("customresourcedefinition", name)
 
     def add(self) -> None:
         if self.missing:

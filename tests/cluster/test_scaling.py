@@ -15,7 +15,7 @@ from tests.support.kube import wait_until
 
 
 def autoscaler(cluster: Cluster) -> dict[str, Any]:
-    found: dict[str, Any] = cluster.kube.get("hpa", "employment")
+    found: dict[str, Any] = cluster.kube.get("horizontalpodautoscaler", "employment")
     return found
 
 

@@ -99,7 +99,7 @@ def bare(
     images.push()
     kube = Kube(lab.kubeconfig)
     assert not names(kube, "namespace") & set(OURS)
-    assert not names(kube, "crd") & set(CRDS)
+    assert not names(kube, "customresourcedefinition") & set(CRDS)
     system = system_objects()
     kube.apply(*system)
     for name in SYSTEM:
@@ -130,7 +130,7 @@ def test_up_by_kubeconfig_alone_predicts_and_goes_again(
         engine.destroy(stack)
     assert not names(bare.kube, "namespace") & set(OURS)
     # CRDs stay, for others' objects would go with them: the next `up` takes them over.
-    assert names(bare.kube, "crd") >= set(CRDS)
+    assert names(bare.kube, "customresourcedefinition") >= set(CRDS)
     bare_again = Engine(root=checkout(tmp_path / "again", NOTHING_BUT_CRDS))
     assert bare_again.up("platform.mine").changes["create"]
     bare_again.destroy("platform.mine")

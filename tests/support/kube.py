@@ -1,4 +1,8 @@
-"""kubectl as a function: what the cluster tests ask of the API server."""
+"""What the cluster tests ask of the API server: reads over HTTP, the rest by kubectl.
+
+Tests read every second until something is so. Each start of kubectl takes 0.2 s of CPU
+time, and several seconds on a busy machine.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,21 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
+from slipway.cluster.kube_api import KubeApi, KubeApiError
+from tests.support.api_kinds import Kinds
 from toolchain import programs
+
+
+@cache
+def _connected(kubeconfig: str) -> tuple[KubeApi, Kinds]:
+    """A client and what it knows of the cluster, by the kubeconfig's content."""
+    api = KubeApi.of_kubeconfig(kubeconfig)
+    return api, Kinds(api)
 
 
 @dataclass(frozen=True)
@@ -37,34 +52,48 @@ class Kube:
         assert not (check and done.returncode), f"kubectl {arguments}: {done.stderr}"
         return done
 
-    def get(self, kind: str, name: str = "", namespace: str = "models") -> Any:
-        """The object, or the list of items without a name."""
-        names = [name] if name else []
-        answer = self.run("get", kind, *names, "-n", namespace, "-o", "json")
-        found = json.loads(answer.stdout)
-        return found if name else found["items"]
+    def get(
+        self, kind: str, name: str = "", namespace: str = "models", selector: str = ""
+    ) -> Any:
+        """The object, or without a name the list of items that a selector chooses.
+
+        `kind`: plural or singular, with its group behind a dot or without one.
+        AssertionError if there is no such object, or no answer.
+        """
+        found = self._read(kind, name, namespace, selector)
+        assert found is not None, f"get {kind} {name}: it is not in {namespace}"
+        return found
+
+    def has(self, kind: str, name: str, namespace: str = "models") -> bool:
+        """Whether there is an object of that name; AssertionError without an answer."""
+        return self._read(kind, name, namespace) is not None
+
+    def _read(self, kind: str, name: str, namespace: str, selector: str = "") -> Any:
+        try:
+            api, kinds = _connected(self.kubeconfig.read_text())
+            path = kinds.path(kind, namespace)
+            if name:
+                found = api.get(f"{path}/{name}")
+                return found and _shown(found)
+            listed = api.get(f"{path}?{urlencode({'labelSelector': selector})}")
+            assert listed is not None, f"get {kind}: {path} is not served"
+            kind_of_all = {
+                "apiVersion": listed["apiVersion"],
+                "kind": listed["kind"].removesuffix("List"),
+            }
+            return [kind_of_all | _shown(item) for item in listed["items"]]
+        except KubeApiError as error:
+            raise AssertionError(f"get {kind} {name}: {error}") from None
 
     def live(self, objects: Sequence[dict[str, Any]]) -> list[Any]:
-        """The objects as the API server has them, in the same order, by one command."""
-        named = [
-            {
-                "apiVersion": one["apiVersion"],
-                "kind": one["kind"],
-                "metadata": {
-                    key: one["metadata"][key]
-                    for key in ("name", "namespace")
-                    if key in one["metadata"]
-                },
-            }
+        """The objects as the API server has them, in the same order."""
+        return [
+            self.get(
+                _full_kind(one), metadata["name"], metadata.get("namespace", "default")
+            )
             for one in objects
+            if (metadata := one["metadata"])
         ]
-        documents = {"apiVersion": "v1", "kind": "List", "items": named}
-        answer = self.run("get", "-f", "-", "-o", "json", text=json.dumps(documents))
-        got = json.loads(answer.stdout)
-        # Of one object kubectl makes no list.
-        found = got["items"] if got["kind"] == "List" else [got]
-        by_identity = {_identity(one): one for one in found}
-        return [by_identity[_identity(one)] for one in objects]
 
     def apply(self, *objects: dict[str, Any]) -> None:
         documents = {"apiVersion": "v1", "kind": "List", "items": list(objects)}
@@ -84,10 +113,9 @@ class Kube:
 
     def ready_pods(self, selector: str, namespace: str = "models") -> list[Any]:
         """Pods of a label selector that are Ready and not being deleted."""
-        answer = self.run("get", "pods", "-n", namespace, "-l", selector, "-o", "json")
         return [
             pod
-            for pod in json.loads(answer.stdout)["items"]
+            for pod in self.get("pods", namespace=namespace, selector=selector)
             if "deletionTimestamp" not in pod["metadata"]
             and any(
                 c["type"] == "Ready" and c["status"] == "True"
@@ -96,10 +124,16 @@ class Kube:
         ]
 
 
-def _identity(content: dict[str, Any]) -> tuple[str, ...]:
-    metadata = content["metadata"]
-    where = metadata.get("namespace", "")
-    return (content["apiVersion"], content["kind"], where, metadata["name"])
+def _shown(content: dict[str, Any]) -> dict[str, Any]:
+    """The object as kubectl shows it: not which client owns which field."""
+    content["metadata"].pop("managedFields", None)
+    return content
+
+
+def _full_kind(content: dict[str, Any]) -> str:
+    """The kind of an object with its group, such as Deployment.apps."""
+    group = content["apiVersion"].rpartition("/")[0]
+    return f"{content['kind']}.{group}" if group else content["kind"]
 
 
 def wait_until(

@@ -97,10 +97,7 @@ class NodeAutoscaler:
 
     def nodes(self) -> list[dict[str, Any]]:
         """The simulated nodes that there are."""
-        shown = self.kube.run(
-            "get", "nodes", f"--selector={SIMULATED}", "--output=json"
-        )
-        found: list[dict[str, Any]] = json.loads(shown.stdout)["items"]
+        found: list[dict[str, Any]] = self.kube.get("nodes", selector=SIMULATED)
         return found
 
     def stop(self) -> None:
@@ -128,8 +125,7 @@ class NodeAutoscaler:
             wait_until(lambda: not self.nodes(), 300, "no simulated node is left")
 
     def _has_pools(self) -> bool:
-        found = self.kube.run("get", "crd", "nodepools.karpenter.sh", check=False)
-        return not found.returncode
+        return self.kube.has("customresourcedefinition", "nodepools.karpenter.sh")
 
     def _release(self, kind: str) -> None:
         """Removes what is left of a kind without waiting for its controller."""

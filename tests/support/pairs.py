@@ -99,7 +99,7 @@ class Place:
     ) -> dict[tuple[str, int], str]:
         """`open`, `silent` or the error's name, by target."""
         text = json.dumps([targets, seconds])
-        found = json.loads(self._run([sys.executable, "-c", CALL], text))
+        found = json.loads(self._run([sys.executable, "-I", "-S", "-c", CALL], text))
         return {
             (address, port): found[f"{address}:{port}"] for address, port in targets
         }
