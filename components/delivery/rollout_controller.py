@@ -224,9 +224,9 @@ class RolloutController(Workload):
                 memory_request_mib=48,
                 memory_limit_mib=192,
             ),
-            readiness_probe=http_probe("/readyz", "http", seconds=5),
-            liveness_probe=http_probe("/livez", "http", seconds=30, failures=6),
-            volume_mounts=[api_access.mount()],
+            readinessProbe=http_probe("/readyz", "http", seconds=5),
+            livenessProbe=http_probe("/livez", "http", seconds=30, failures=6),
+            volumeMounts=[api_access.mount()],
         )
 
 

@@ -132,7 +132,7 @@ class ModelAttributions(Workload):
         pod = pod_defaults.pod(
             [self._container(mounts)],
             service_account=self.name,
-            restart_policy="Never",
+            restartPolicy="Never",
             volumes=volumes,
         )
         template = {"metadata": self.pod_metadata(), "spec": pod}
@@ -200,6 +200,6 @@ class ModelAttributions(Workload):
                 memory_request_mib=128,
                 memory_limit_mib=job.memory_limit_mib,
             ),
-            volume_mounts=mounts,
-            termination_message_policy="FallbackToLogsOnError",
+            volumeMounts=mounts,
+            terminationMessagePolicy="FallbackToLogsOnError",
         )

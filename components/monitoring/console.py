@@ -115,9 +115,9 @@ class ModelConsole(Workload):
                 memory_request_mib=64,
                 memory_limit_mib=256,
             ),
-            readiness_probe=http_probe("/readyz", "metrics", seconds=2),
-            liveness_probe=http_probe("/healthz", "metrics", seconds=10, failures=6),
-            termination_message_policy="FallbackToLogsOnError",
+            readinessProbe=http_probe("/readyz", "metrics", seconds=2),
+            livenessProbe=http_probe("/healthz", "metrics", seconds=10, failures=6),
+            terminationMessagePolicy="FallbackToLogsOnError",
         )
 
     def _deployment(self) -> None:

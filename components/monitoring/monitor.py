@@ -174,11 +174,11 @@ class ModelMonitor(Workload):
                 memory_limit_mib=settings.memory_limit_mib,
             ),
             # Reading a long store anew takes minutes.
-            startup_probe=http_probe("/healthz", "http", seconds=1, failures=120),
-            readiness_probe=http_probe("/readyz", "http", seconds=5),
-            liveness_probe=http_probe("/healthz", "http", seconds=10, failures=6),
-            volume_mounts=[{"name": "data", "mountPath": STORE}, *mounts],
-            termination_message_policy="FallbackToLogsOnError",
+            startupProbe=http_probe("/healthz", "http", seconds=1, failures=120),
+            readinessProbe=http_probe("/readyz", "http", seconds=5),
+            livenessProbe=http_probe("/healthz", "http", seconds=10, failures=6),
+            volumeMounts=[{"name": "data", "mountPath": STORE}, *mounts],
+            terminationMessagePolicy="FallbackToLogsOnError",
         )
 
     def _stateful_set(self, config: str) -> pulumi.Resource:
@@ -189,7 +189,7 @@ class ModelMonitor(Workload):
             "spec": pod_defaults.pod(
                 [self._container(mounts)],
                 service_account=self.name,
-                termination_grace_period_seconds=60,
+                terminationGracePeriodSeconds=60,
                 volumes=[*claimed, *volumes],
             ),
         }

@@ -60,9 +60,9 @@ class AlertRecorder(Workload):
                 memory_request_mib=32,
                 memory_limit_mib=96,
             ),
-            readiness_probe=http_probe("/healthz", "http", seconds=2),
-            liveness_probe=http_probe("/healthz", "http", seconds=10, failures=6),
-            volume_mounts=[{"name": "data", "mountPath": FOLDER}],
+            readinessProbe=http_probe("/healthz", "http", seconds=2),
+            livenessProbe=http_probe("/healthz", "http", seconds=10, failures=6),
+            volumeMounts=[{"name": "data", "mountPath": FOLDER}],
         )
         volume = {"name": "data", "emptyDir": {"sizeLimit": "64Mi"}}
         kubernetes.apps.v1.Deployment(

@@ -163,9 +163,9 @@ class Alertmanager(Workload):
                 memory_request_mib=32,
                 memory_limit_mib=256,
             ),
-            readiness_probe=http_probe("/-/ready", "http", seconds=2),
-            liveness_probe=http_probe("/-/healthy", "http", seconds=10, failures=6),
-            volume_mounts=[
+            readinessProbe=http_probe("/-/ready", "http", seconds=2),
+            livenessProbe=http_probe("/-/healthy", "http", seconds=10, failures=6),
+            volumeMounts=[
                 {"name": "config", "mountPath": CONFIG, "readOnly": True},
                 {"name": "data", "mountPath": DATA},
                 *mounts,

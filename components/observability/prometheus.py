@@ -134,7 +134,7 @@ class Prometheus(Workload):
                 service_account=self.name,
                 user=USER,
                 # It writes out what it holds in memory.
-                termination_grace_period_seconds=60,
+                terminationGracePeriodSeconds=60,
                 volumes=volumes,
             ),
         }
@@ -168,10 +168,10 @@ class Prometheus(Workload):
                 memory_limit_mib=1024,
             ),
             # Reading a long write-ahead log takes minutes.
-            startup_probe=http_probe("/-/ready", "http", seconds=1, failures=300),
-            readiness_probe=http_probe("/-/ready", "http", seconds=5),
-            liveness_probe=http_probe("/-/healthy", "http", seconds=10, failures=6),
-            volume_mounts=[
+            startupProbe=http_probe("/-/ready", "http", seconds=1, failures=300),
+            readinessProbe=http_probe("/-/ready", "http", seconds=5),
+            livenessProbe=http_probe("/-/healthy", "http", seconds=10, failures=6),
+            volumeMounts=[
                 {"name": "config", "mountPath": CONFIG, "readOnly": True},
                 {"name": "rules", "mountPath": scrape.RULES_FOLDER, "readOnly": True},
                 {"name": "data", "mountPath": DATA},
@@ -204,10 +204,10 @@ class Prometheus(Workload):
                 memory_request_mib=32,
                 memory_limit_mib=192,
             ),
-            startup_probe={**probe, "periodSeconds": 2, "failureThreshold": 60},
-            readiness_probe=probe,
-            liveness_probe=probe,
-            volume_mounts=[
+            startupProbe={**probe, "periodSeconds": 2, "failureThreshold": 60},
+            readinessProbe=probe,
+            livenessProbe=probe,
+            volumeMounts=[
                 {"name": "rules", "mountPath": scrape.RULES_FOLDER},
                 api_access.mount(),
             ],

@@ -152,9 +152,9 @@ class CoreDns(Workload):
                 memory_request_mib=48,
                 memory_limit_mib=170,
             ),
-            readiness_probe=http_probe("/ready", READY_PORT, seconds=2),
-            liveness_probe=http_probe("/health", HEALTH_PORT, seconds=10, failures=5),
-            volume_mounts=[
+            readinessProbe=http_probe("/ready", READY_PORT, seconds=2),
+            livenessProbe=http_probe("/health", HEALTH_PORT, seconds=10, failures=5),
+            volumeMounts=[
                 {"name": "config", "mountPath": "/etc/coredns", "readOnly": True},
                 api_access.mount(),
             ],
@@ -177,9 +177,9 @@ class CoreDns(Workload):
                         [container],
                         service_account=self.name,
                         user=USER,
-                        dns_policy="Default",
-                        priority_class_name="system-cluster-critical",
-                        topology_spread_constraints=self.spread(),
+                        dnsPolicy="Default",
+                        priorityClassName="system-cluster-critical",
+                        topologySpreadConstraints=self.spread(),
                         volumes=[
                             {
                                 "name": "config",

@@ -142,11 +142,11 @@ class MetricsServer(Workload):
                 memory_request_mib=64,
                 memory_limit_mib=256,
             ),
-            readiness_probe=http_probe("/readyz", "https", seconds=2, scheme="HTTPS"),
-            liveness_probe=http_probe(
+            readinessProbe=http_probe("/readyz", "https", seconds=2, scheme="HTTPS"),
+            livenessProbe=http_probe(
                 "/livez", "https", seconds=10, failures=6, scheme="HTTPS"
             ),
-            volume_mounts=[
+            volumeMounts=[
                 {"name": "certificates", "mountPath": CERTIFICATES},
                 api_access.mount(),
             ],
@@ -163,7 +163,7 @@ class MetricsServer(Workload):
                         [container],
                         service_account=self.name,
                         user=USER,
-                        priority_class_name="system-cluster-critical",
+                        priorityClassName="system-cluster-critical",
                         volumes=[
                             {"name": "certificates", "emptyDir": {"sizeLimit": "1Mi"}},
                             api_access.volume(),

@@ -111,11 +111,16 @@ def allow_dns() -> Rule:
 
 def allow_object_stores() -> list[Rule]:
     """Allow egress to any HTTPS server, for object stores without fixed addresses."""
-    agent, agent_ports = ROLE_AGENT
     return [
         allow_to({"ipBlock": {"cidr": "0.0.0.0/0"}}, on=(443,)),
-        allow_to({"ipBlock": {"cidr": agent}}, on=agent_ports),
+        allow_role_agent(),
     ]
+
+
+def allow_role_agent() -> Rule:
+    """Allow egress to the node's agent that gives pods their roles in AWS."""
+    address, numbers = ROLE_AGENT
+    return allow_to({"ipBlock": {"cidr": address}}, on=numbers)
 
 
 def allow_api_server() -> Rule:

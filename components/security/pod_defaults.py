@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pulumi_kubernetes.core import v1 as core
-
 from components import images
 
 DISK = "ephemeral-storage"
@@ -23,74 +21,75 @@ ASKED_FOLDERS_MIB = 1024
 USER = 10001
 """User and group of our images; over 10000, so that it is nobody on the host."""
 
+Manifest = dict[str, Any]
+"""A part of a manifest: the API's own field names, in camelCase."""
 
-def pod_security_context(user: int = USER) -> core.PodSecurityContextArgs:
+
+def pod_security_context(user: int = USER) -> Manifest:
     """Non-root, the runtime's seccomp profile; volumes belong to the user's group."""
-    return core.PodSecurityContextArgs(
-        run_as_non_root=True,
-        run_as_user=user,
-        run_as_group=user,
-        fs_group=user,
-        seccomp_profile=core.SeccompProfileArgs(type="RuntimeDefault"),
-    )
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": user,
+        "runAsGroup": user,
+        "fsGroup": user,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
 
 
-def container_security_context(user: int = USER) -> core.SecurityContextArgs:
+def container_security_context(user: int = USER) -> Manifest:
     """Non-root, read-only root, no capabilities, no way to gain privileges."""
-    return core.SecurityContextArgs(
-        run_as_non_root=True,
-        run_as_user=user,
-        run_as_group=user,
-        read_only_root_filesystem=True,
-        allow_privilege_escalation=False,
-        privileged=False,
-        capabilities=core.CapabilitiesArgs(drop=["ALL"]),
-        seccomp_profile=core.SeccompProfileArgs(type="RuntimeDefault"),
-    )
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": user,
+        "runAsGroup": user,
+        "readOnlyRootFilesystem": True,
+        "allowPrivilegeEscalation": False,
+        "privileged": False,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
 
 
-def container(
-    name: str, image: str, *, user: int = USER, **more: Any
-) -> core.ContainerArgs:
+def container(name: str, image: str, *, user: int = USER, **more: Any) -> Manifest:
     """A container with the secure defaults; `image` is a reference by digest.
 
-    Resources and probes are the caller's to give.
+    `more`: further fields, such as resources and probes.
     """
-    return core.ContainerArgs(
-        name=name,
-        image=image,
-        image_pull_policy=images.pull_policy(image),
-        security_context=container_security_context(user),
+    return {
+        "name": name,
+        "image": image,
+        "imagePullPolicy": images.pull_policy(image),
+        "securityContext": container_security_context(user),
         **more,
-    )
+    }
 
 
 def pod(
-    containers: Sequence[core.ContainerArgs],
+    containers: Sequence[Manifest],
     *,
     service_account: str,
     user: int = USER,
     token: bool = False,
     **more: Any,
-) -> core.PodSpecArgs:
+) -> Manifest:
     """A pod with the secure defaults; no API token unless `token` asks for one.
 
     Every container asks for and bounds its disk (`disk`): its logs, and the first one
-    also the pod's folders in `volumes`.
+    also the pod's folders in `volumes`. `more`: further fields; None leaves one out.
     """
-    others = [*containers[1:], *more.get("init_containers", ())]
-    _bound(containers[0], folders_mib(more.get("volumes", ())))
-    for other in others:
-        _bound(other, 0)
-    return core.PodSpecArgs(
-        service_account_name=service_account,
-        automount_service_account_token=token,
+    folders = folders_mib(more.get("volumes", ()))
+    first, *others = containers
+    if init := more.get("initContainers"):
+        more["initContainers"] = [_bound(other, 0) for other in init]
+    return {
+        "serviceAccountName": service_account,
+        "automountServiceAccountToken": token,
         # A Service named like a program would set variables that the program reads.
-        enable_service_links=False,
-        security_context=pod_security_context(user),
-        containers=list(containers),
-        **more,
-    )
+        "enableServiceLinks": False,
+        "securityContext": pod_security_context(user),
+        "containers": [_bound(first, folders), *(_bound(other, 0) for other in others)],
+        **{key: value for key, value in more.items() if value is not None},
+    }
 
 
 def service_account(
@@ -115,18 +114,18 @@ def resources(
     cpu_limit_millicores: int,
     memory_request_mib: int,
     memory_limit_mib: int,
-) -> core.ResourceRequirementsArgs:
+) -> dict[str, dict[str, str]]:
     """Requests and limits as the API server itself would write them."""
-    return core.ResourceRequirementsArgs(
-        requests={
+    return {
+        "requests": {
             "cpu": cpu_quantity(cpu_request_millicores),
             "memory": memory_quantity(memory_request_mib),
         },
-        limits={
+        "limits": {
             "cpu": cpu_quantity(cpu_limit_millicores),
             "memory": memory_quantity(memory_limit_mib),
         },
-    )
+    }
 
 
 def disk(folders_mib: int = 0) -> dict[str, str]:
@@ -139,32 +138,29 @@ def disk(folders_mib: int = 0) -> dict[str, str]:
     return {DISK: memory_quantity(LOGS_MIB + folders_mib)}
 
 
-def folders_mib(volumes: Sequence[Any]) -> int:
+def folders_mib(volumes: Sequence[Manifest]) -> int:
     """Return the size of a pod's folders on its disk: all but those in memory."""
     return sum(_folder_mib(volume) for volume in volumes)
 
 
-def _folder_mib(volume: Any) -> int:
-    folder = _of(volume, "emptyDir", "empty_dir")
-    if folder is None or _of(folder, "medium", "medium") == "Memory":
+def _folder_mib(volume: Manifest) -> int:
+    folder = volume.get("emptyDir")
+    if folder is None or folder.get("medium") == "Memory":
         return 0
-    size = _of(folder, "sizeLimit", "size_limit")
+    size = folder.get("sizeLimit")
     units = {"Mi": 1, "Gi": 1024}
     return int(size[:-2]) * units[size[-2:]] if size else UNSIZED_MIB
 
 
-def _of(value: Any, key: str, attribute: str) -> Any:
-    """A field of what may be a mapping as in manifests, or Pulumi's arguments."""
-    return value.get(key) if isinstance(value, Mapping) else getattr(value, attribute)
-
-
-def _bound(container: core.ContainerArgs, folders_mib: int) -> None:
-    found: Any = container.resources
+def _bound(container: Manifest, folders_mib: int) -> Manifest:
+    """The container with its share of the node's disk."""
+    found = container["resources"]
     asked = disk(min(folders_mib, ASKED_FOLDERS_MIB))
-    container.resources = core.ResourceRequirementsArgs(
-        requests={**found.requests, **asked},
-        limits={**found.limits, **disk(folders_mib)},
-    )
+    resources = {
+        "requests": {**found["requests"], **asked},
+        "limits": {**found["limits"], **disk(folders_mib)},
+    }
+    return {**container, "resources": resources}
 
 
 def cpu_quantity(millicores: int) -> str:

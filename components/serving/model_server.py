@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from types import ModuleType
+from typing import Any
 
 import pulumi
 from pulumi_kubernetes import core, networking
 from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.meta import v1 as meta
 from pydantic import TypeAdapter
 
 from components import naming
@@ -121,12 +121,12 @@ class ModelServer(pulumi.ComponentResource):
             PROGRAM, instance=self._model, component=component, version=only
         )
 
-    def _metadata(self, component: str, name: str = "") -> meta.ObjectMetaArgs:
-        return meta.ObjectMetaArgs(
-            name=name or self._model,
-            namespace=self._platform.namespace,
-            labels=self._labels(component),
-        )
+    def _metadata(self, component: str, name: str = "") -> dict[str, Any]:
+        return {
+            "name": name or self._model,
+            "namespace": self._platform.namespace,
+            "labels": self._labels(component),
+        }
 
     def _child(
         self, depends_on: list[pulumi.Resource] | None = None
@@ -294,11 +294,11 @@ class ModelServer(pulumi.ComponentResource):
         name = f"rules-{namespace}-{self._model}"
         core.v1.ConfigMap(
             name,
-            metadata=meta.ObjectMetaArgs(
-                name=name,
-                namespace=self._platform.monitoring_namespace,
-                labels={**self._labels("rules"), naming.RULES_LABEL: "true"},
-            ),
+            metadata={
+                "name": name,
+                "namespace": self._platform.monitoring_namespace,
+                "labels": {**self._labels("rules"), naming.RULES_LABEL: "true"},
+            },
             data={
                 f"{namespace}.{self._model}.yaml": rules.rule_file(
                     self._model, namespace, self._args, self._parts

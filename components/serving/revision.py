@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import pulumi
 from pulumi_kubernetes import apps, autoscaling, core, policy
 from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.meta import v1 as meta
 
 from components import naming
 from components.serving.alerts import rules
@@ -58,17 +58,14 @@ class Revision(pulumi.ComponentResource):
         self.register_outputs({"service": part.name})
 
     def _metadata(
-        self,
-        component: str = "server",
-        name: str = "",
-        annotations: Mapping[str, str] | None = None,
-    ) -> meta.ObjectMetaArgs:
-        return meta.ObjectMetaArgs(
-            name=name or self._part.name,
-            namespace=self._platform.namespace,
-            labels=self._part.labels(component),
-            annotations=annotations,
-        )
+        self, component: str = "server", name: str = "", **more: Any
+    ) -> dict[str, Any]:
+        return {
+            "name": name or self._part.name,
+            "namespace": self._platform.namespace,
+            "labels": self._part.labels(component),
+            **more,
+        }
 
     def _child(
         self, depends_on: list[pulumi.Resource] | None = None

@@ -10,8 +10,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pulumi_kubernetes.core import v1 as core
-
 from components.security import pod_defaults
 from components.training import frameworks
 from components.training.gang_start import TIMED_OUT
@@ -47,27 +45,27 @@ def volume(name: str) -> dict[str, Any]:
     return {"name": VOLUME, "configMap": {"name": name}}
 
 
-def containers(job: JobFields, service: str) -> list[core.ContainerArgs]:
+def containers(job: JobFields, service: str) -> list[dict[str, Any]]:
     """Init containers of a gang: the sidecar, and the one that waits."""
     seconds, workers = str(job.start_timeout_seconds), str(job.nodes)
     waiting = ["wait", str(PORT), seconds, f"$({frameworks.RUN})", service, workers]
     return [
-        _container(job, SIDECAR, ["serve", str(PORT)], restart_policy="Always"),
+        _container(job, SIDECAR, ["serve", str(PORT)], restartPolicy="Always"),
         _container(job, WAIT, waiting, env=[frameworks.of_run()]),
     ]
 
 
 def _container(
     job: JobFields, name: str, words: list[str], **more: Any
-) -> core.ContainerArgs:
+) -> dict[str, Any]:
     return pod_defaults.container(
         name,
         job.image,
         # Isolated: files in the image's working folder are not imported.
         command=[job.interpreter, "-I", "-u", f"{FOLDER}/{SCRIPT.name}", *words],
         resources=pod_defaults.resources(**SMALL),
-        termination_message_policy="FallbackToLogsOnError",
-        volume_mounts=[{"name": VOLUME, "mountPath": FOLDER, "readOnly": True}],
+        terminationMessagePolicy="FallbackToLogsOnError",
+        volumeMounts=[{"name": VOLUME, "mountPath": FOLDER, "readOnly": True}],
         **more,
     )
 

@@ -152,10 +152,10 @@ class Servers(Workload):
         return pod_defaults.pod(
             [self._container()],
             service_account=self.name,
-            termination_grace_period_seconds=STOP_SECONDS,
-            topology_spread_constraints=self.spread() if self._replicas > 1 else None,
+            terminationGracePeriodSeconds=STOP_SECONDS,
+            topologySpreadConstraints=self.spread() if self._replicas > 1 else None,
             volumes=volumes,
-            node_selector=dict(args.node_selector) or None,
+            nodeSelector=dict(args.node_selector) or None,
             tolerations=[taint.toleration for taint in args.tolerations] or None,
         )
 
@@ -177,17 +177,17 @@ class Servers(Workload):
                 memory_request_mib=server.memory_mib,
                 memory_limit_mib=server.memory_mib,
             ),
-            startup_probe=_open(
+            startupProbe=_open(
                 port, seconds=START_PERIOD, failures=START_SECONDS // START_PERIOD
             ),
-            readiness_probe=_open(port, seconds=10, failures=3),
-            liveness_probe=http_probe(pages, self.pages_port, seconds=20, failures=6),
-            volume_mounts=[
+            readinessProbe=_open(port, seconds=10, failures=3),
+            livenessProbe=http_probe(pages, self.pages_port, seconds=20, failures=6),
+            volumeMounts=[
                 {"name": CONFIG, "mountPath": hdfs_files.FOLDER, "readOnly": True},
                 {"name": DATA, "mountPath": DATA_PATH},
                 {"name": TMP, "mountPath": "/tmp"},  # noqa: S108, the pod's own
             ],
-            termination_message_policy="FallbackToLogsOnError",
+            terminationMessagePolicy="FallbackToLogsOnError",
         )
 
     def _variables(self) -> list[dict[str, Any]]:

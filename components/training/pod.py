@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pulumi_kubernetes.core import v1 as core
-from pulumi_kubernetes.meta import v1 as meta
-
 from components import naming
 from components.security import pod_defaults
-from components.serving.pods import pod_environment
+from components.serving.pods import pod_environment, workload
 from components.serving.settings import secret_files
 from components.training import frameworks, gang
 from components.training.job_fields import HOME, WORKER, JobFields
@@ -20,12 +17,11 @@ SCRATCH, SHARED_MEMORY = "/tmp", "/dev/shm"  # noqa: S108 the pod's own
 DATA = "/data"
 PLACES = {"checkpoint": "/checkpoint", "result": "/result"}
 """Mount paths of the claims."""
-INSTANCE_TYPE_LABEL = "node.kubernetes.io/instance-type"
 HOST = "kubernetes.io/hostname"
 Pairs = list[tuple[dict[str, Any], dict[str, Any]]]
 
 
-def of(name: str, job: JobFields, selector: Mapping[str, str]) -> core.PodSpecArgs:
+def of(name: str, job: JobFields, selector: Mapping[str, str]) -> dict[str, Any]:
     """Return the pod of a job of this name; `selector`: labels of the gang's pods."""
     pairs = _volumes(job)
     secrets = secret_files.of(job.secrets, {one: one for one in job.secrets})
@@ -33,47 +29,38 @@ def of(name: str, job: JobFields, selector: Mapping[str, str]) -> core.PodSpecAr
     volumes = [volume for volume, _ in pairs] + [volume for volume, _ in secrets]
     more = _placement(job, selector)
     if job.preemptible:
-        more["priority_class_name"] = naming.PREEMPTIBLE
+        more["priorityClassName"] = naming.PREEMPTIBLE
     if job.nodes > 1:
         volumes.append(gang.volume(name))
-        more["init_containers"] = gang.containers(job, name)
+        more["initContainers"] = gang.containers(job, name)
     return pod_defaults.pod(
         [_container(name, job, mounts)],
         service_account=name,
         subdomain=name,
-        restart_policy="Never",
-        termination_grace_period_seconds=job.stop_seconds,
+        restartPolicy="Never",
+        terminationGracePeriodSeconds=job.stop_seconds,
         volumes=volumes,
         **more,
     )
 
 
-def _container(name: str, job: JobFields, mounts: list[Any]) -> core.ContainerArgs:
+def _container(name: str, job: JobFields, mounts: list[Any]) -> dict[str, Any]:
     return pod_defaults.container(
         WORKER,
         job.image,
         command=frameworks.command(job.framework, job.command),
         env=variables(name, job),
         resources=_resources(job),
-        volume_mounts=mounts,
-        termination_message_policy="FallbackToLogsOnError",
+        volumeMounts=mounts,
+        terminationMessagePolicy="FallbackToLogsOnError",
     )
 
 
-def _resources(job: JobFields) -> core.ResourceRequirementsArgs:
+def _resources(job: JobFields) -> dict[str, Any]:
     found = pod_defaults.resources(**job.resources.model_dump())
-    if not job.accelerator:
-        return found
     # Requests and limits of resources that cannot be shared are equal.
-    devices = job.accelerator.devices
-    return core.ResourceRequirementsArgs(
-        requests={**_mapping(found.requests), **devices},
-        limits={**_mapping(found.limits), **devices},
-    )
-
-
-def _mapping(values: Any) -> dict[str, str]:
-    return dict(values)
+    devices = job.accelerator.devices if job.accelerator else {}
+    return {kind: {**amounts, **devices} for kind, amounts in found.items()}
 
 
 def variables(name: str, job: JobFields) -> list[dict[str, Any]]:
@@ -146,43 +133,30 @@ def _placement(job: JobFields, selector: Mapping[str, str]) -> dict[str, Any]:
     own = [taint.toleration for taint in job.tolerations]
     chosen = {**job.node_selector, **(gpus.node_selector if gpus else {})}
     found: dict[str, Any] = {
-        "node_selector": chosen or None,
+        "nodeSelector": chosen or None,
         "tolerations": [*(gpus.tolerations if gpus else ()), *own] or None,
     }
-    match = meta.LabelSelectorArgs(match_labels=dict(selector))
+    match = {"matchLabels": dict(selector)}
     if gpus:
-        found["affinity"] = core.AffinityArgs(
-            node_affinity=_of_types(gpus.required_types),
-            pod_anti_affinity=_alone(match),
-        )
+        found["affinity"] = {
+            **(
+                {"nodeAffinity": workload.of_types(gpus.required_types)}
+                if gpus.required_types
+                else {}
+            ),
+            "podAntiAffinity": {
+                "requiredDuringSchedulingIgnoredDuringExecution": [
+                    {"topologyKey": HOST, "labelSelector": match}
+                ]
+            },
+        }
     elif job.nodes > 1:
-        found["topology_spread_constraints"] = [
-            core.TopologySpreadConstraintArgs(
-                max_skew=1,
-                topology_key=HOST,
-                when_unsatisfiable="ScheduleAnyway",
-                label_selector=match,
-            )
+        found["topologySpreadConstraints"] = [
+            {
+                "maxSkew": 1,
+                "topologyKey": HOST,
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": match,
+            }
         ]
     return found
-
-
-def _alone(match: meta.LabelSelectorArgs) -> core.PodAntiAffinityArgs:
-    term = core.PodAffinityTermArgs(topology_key=HOST, label_selector=match)
-    return core.PodAntiAffinityArgs(
-        required_during_scheduling_ignored_during_execution=[term]
-    )
-
-
-def _of_types(names: tuple[str, ...]) -> core.NodeAffinityArgs | None:
-    if not names:
-        return None
-    expression = core.NodeSelectorRequirementArgs(
-        key=INSTANCE_TYPE_LABEL, operator="In", values=list(names)
-    )
-    term = core.NodeSelectorTermArgs(match_expressions=[expression])
-    return core.NodeAffinityArgs(
-        required_during_scheduling_ignored_during_execution=core.NodeSelectorArgs(
-            node_selector_terms=[term]
-        )
-    )

@@ -10,7 +10,7 @@ import pulumi_kubernetes as kubernetes
 
 from components import naming
 from components.security import network, pod_defaults
-from components.security.network import ROLE_AGENT, Rule
+from components.security.network import Rule
 from components.serving.pods.network_policy import allowance
 from components.training import (
     gang,
@@ -147,9 +147,7 @@ class SparkJob(Workload):
         # An object store has no fixed address.
         rules = [network.allow_to(on=(443,))] if used else []
         if self._args.service_account.pod_identity:
-            cidr, ports = ROLE_AGENT
-            agent = {"ipBlock": {"cidr": cidr}}
-            rules.append(network.allow_to(agent, on=tuple(ports)))
+            rules.append(network.allow_role_agent())
         return rules
 
     def _policy(

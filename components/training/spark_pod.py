@@ -6,8 +6,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pulumi_kubernetes.core import v1 as core
-
 from components.cluster.nodes.pool_nodes import POOL_LABEL
 from components.security import api_access, pod_defaults
 from components.serving.pods import pod_environment
@@ -52,7 +50,7 @@ Manifest = dict[str, Any]
 Labels = Mapping[str, str]
 
 
-def driver(name: str, job: SparkJobFields, hdfs: str = "") -> core.PodSpecArgs:
+def driver(name: str, job: SparkJobFields, hdfs: str = "") -> Manifest:
     """The pod of the Job: the only one with a token of the API server.
 
     `hdfs`: address of the file system that the program gets, or none.
@@ -65,17 +63,17 @@ def driver(name: str, job: SparkJobFields, hdfs: str = "") -> core.PodSpecArgs:
         job.image,
         args=["driver", job.main, *map(pod_environment.literal, job.arguments)],
         env=[*_of_driver(name, job), *_variables(name, job, hdfs)],
-        resources=core.ResourceRequirementsArgs(**_resources(job.driver)),
-        volume_mounts=mounts,
-        termination_message_policy="FallbackToLogsOnError",
+        resources=_resources(job.driver),
+        volumeMounts=mounts,
+        terminationMessagePolicy="FallbackToLogsOnError",
     )
     return pod_defaults.pod(
         [container],
         service_account=name,
-        restart_policy="Never",
-        termination_grace_period_seconds=STOP_SECONDS,
+        restartPolicy="Never",
+        terminationGracePeriodSeconds=STOP_SECONDS,
         volumes=volumes,
-        node_selector=_node_selector(job, job.driver) or None,
+        nodeSelector=_node_selector(job, job.driver) or None,
         tolerations=_tolerations(job) or None,
     )
 
@@ -83,8 +81,7 @@ def driver(name: str, job: SparkJobFields, hdfs: str = "") -> core.PodSpecArgs:
 def template(name: str, job: SparkJobFields, labels: Labels, hdfs: str = "") -> str:
     """Return the template from which Spark creates each executor's pod, as JSON.
 
-    Spark itself adds name, owner, CPU, memory, ports and its own variables. The
-    template is text in a ConfigMap, so it is a manifest and not Pulumi's arguments.
+    Spark itself adds name, owner, CPU, memory, ports and its own variables.
     """
     volumes, mounts = _volumes(job, job.executors)
     disk = pod_defaults.disk(pod_defaults.folders_mib(volumes))
@@ -125,7 +122,7 @@ def template(name: str, job: SparkJobFields, labels: Labels, hdfs: str = "") -> 
     )
 
 
-def history(name: str, job: SparkJobFields) -> core.PodSpecArgs:
+def history(name: str, job: SparkJobFields) -> Manifest:
     """Return the pod of the history server, which only reads the event log."""
     event_log = {"event_log": job.event_log} if job.event_log else {}
     volumes, mounts = _claims(event_log)
@@ -153,16 +150,16 @@ def history(name: str, job: SparkJobFields) -> core.PodSpecArgs:
             memory_request_mib=HISTORY_MEMORY_MIB,
             memory_limit_mib=HISTORY_MEMORY_MIB,
         ),
-        readiness_probe=http_probe("/", "http", seconds=5),
-        liveness_probe=http_probe("/", "http", seconds=20, failures=6),
-        volume_mounts=mounts,
-        termination_message_policy="FallbackToLogsOnError",
+        readinessProbe=http_probe("/", "http", seconds=5),
+        livenessProbe=http_probe("/", "http", seconds=20, failures=6),
+        volumeMounts=mounts,
+        terminationMessagePolicy="FallbackToLogsOnError",
     )
     return pod_defaults.pod(
         [container],
         service_account=executor_account(name),
         volumes=volumes,
-        node_selector=dict(job.node_selector) or None,
+        nodeSelector=dict(job.node_selector) or None,
         tolerations=_tolerations(job) or None,
     )
 

@@ -7,7 +7,7 @@ import pulumi_kubernetes as kubernetes
 
 from components import naming
 from components.security import network
-from components.security.network import ROLE_AGENT, Rule
+from components.security.network import Rule
 from components.serving.pods.network_policy import allowance
 from components.training import gang, pod, run_template
 from components.training.training_settings import TrainingJobArgs
@@ -70,9 +70,7 @@ class TrainingJob(Workload):
             # An object store has no fixed address.
             rules.append(network.allow_to(on=(443,)))
         if args.service_account.pod_identity:
-            cidr, ports = ROLE_AGENT
-            agent = {"ipBlock": {"cidr": cidr}}
-            rules.append(network.allow_to(agent, on=tuple(ports)))
+            rules.append(network.allow_role_agent())
         return rules + [allowance(one) for one in args.egress]
 
     def _template(self) -> None:

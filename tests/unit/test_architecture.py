@@ -38,6 +38,7 @@ ALLOWED: dict[str, set[str]] = {
 }
 """Whom each part may import; nothing but tests imports tests."""
 PARTS = {*ALLOWED, "tests"}
+PROVIDERS = ("pulumi_kubernetes", "pulumi_aws")
 PULUMI_UP = ("stacks/__main__.py", "slipway.engine.pulumi_up")
 """The entry of `pulumi up`, which nothing imports, has slipway ask the cluster first,
 as the entry of `slipway up` does."""
@@ -232,6 +233,45 @@ def test_components_read_no_configuration_of_pulumis() -> None:
             text = file.read_text()
             assert "pulumi.Config" not in text, file
             assert "runtime.config" not in text, file
+
+
+def provider_args(source: str) -> set[str]:
+    """Return the arguments classes of a provider's package that a program names."""
+    tree = ast.parse(source)
+    bound = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [(it.name, it.asname or it.name) for it in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [(f"{node.module}.", it.asname or it.name) for it in node.names]
+        else:
+            continue
+        bound |= {name.split(".")[0] for it, name in names if it.startswith(PROVIDERS)}
+    chains = {
+        ast.unparse(node)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute | ast.Name)
+    }
+    return {
+        it for it in chains if it.endswith("Args") and it.partition(".")[0] in bound
+    }
+
+
+def test_manifests_are_plain_dicts() -> None:
+    """One form for all: what a test reads and what the API server gets is the same."""
+    for source in (
+        "import pulumi_kubernetes as k\nk.core.v1.PodSpecArgs(containers=[])",
+        "from pulumi_kubernetes.core import v1 as core\nf = core.ProbeArgs",
+        "from pulumi_aws.s3 import BucketGrantArgs as GrantArgs\nGrantArgs(a=1)",
+    ):
+        assert provider_args(source), source
+    found = {
+        str(file.relative_to(paths.ROOT)): names
+        for part in ("components", "stacks", "slipway")
+        for file in files(part)
+        if (names := provider_args(file.read_text()))
+    }
+    assert found == {}
 
 
 def test_stacks_are_wiring() -> None:

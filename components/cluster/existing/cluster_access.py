@@ -133,15 +133,13 @@ def provider(access: ClusterAccess, name: str = "cluster") -> kubernetes.Provide
     options = pulumi.ResourceOptions(transformations=[] if given else [_own_kubeconfig])
     return kubernetes.Provider(
         name,
-        kubernetes.ProviderArgs(
-            kubeconfig=given,
-            context=access.context,
-            enable_server_side_apply=True,
-            # Else a change deletes the ConfigMap first: alert rules would be gone for
-            # a moment. What must restart with its configuration carries its digest.
-            enable_config_map_mutable=True,
-            # Likewise a certificate that is renewed, and the keys of callers.
-            enable_secret_mutable=True,
-        ),
         options,
+        kubeconfig=given,
+        context=access.context,
+        enable_server_side_apply=True,
+        # Else a change deletes the ConfigMap first: alert rules would be gone for
+        # a moment. What must restart with its configuration carries its digest.
+        enable_config_map_mutable=True,
+        # Likewise a certificate that is renewed, and the keys of callers.
+        enable_secret_mutable=True,
     )

@@ -88,52 +88,36 @@ def policy(args: BucketArgs) -> PolicyDocument:
     return PolicyDocument((*statements, *args.statements))
 
 
-def rules(args: BucketArgs) -> list[aws.s3.BucketLifecycleConfigurationRuleArgs]:
+def rules(args: BucketArgs) -> list[dict[str, Any]]:
     """Return S3's lifecycle rules."""
-    rule = aws.s3.BucketLifecycleConfigurationRuleArgs
-    everything = aws.s3.BucketLifecycleConfigurationRuleFilterArgs(prefix="")
     # With days S3 removes the markers of deleted objects too, and takes no flag.
-    expiration = aws.s3.BucketLifecycleConfigurationRuleExpirationArgs(
-        days=args.expire_days,
-        expired_object_delete_marker=None if args.expire_days else True,
+    expiration = (
+        {"days": args.expire_days}
+        if args.expire_days
+        else {"expired_object_delete_marker": True}
     )
     found = [
-        rule(
-            id="retention",
-            status="Enabled",
-            filter=everything,
+        _rule(
+            "retention",
             expiration=expiration,
-            noncurrent_version_expiration=(
-                aws.s3.BucketLifecycleConfigurationRuleNoncurrentVersionExpirationArgs(
-                    noncurrent_days=args.noncurrent_days
-                )
-            ),
+            noncurrent_version_expiration={"noncurrent_days": args.noncurrent_days},
         ),
-        rule(
-            id="incomplete-uploads",
-            status="Enabled",
-            filter=everything,
-            abort_incomplete_multipart_upload=(
-                aws.s3.BucketLifecycleConfigurationRuleAbortIncompleteMultipartUploadArgs(
-                    days_after_initiation=INCOMPLETE_UPLOAD_DAYS
-                )
-            ),
+        _rule(
+            "incomplete-uploads",
+            abort_incomplete_multipart_upload={
+                "days_after_initiation": INCOMPLETE_UPLOAD_DAYS
+            },
         ),
     ]
-    if args.infrequent_after_days:
-        found.append(
-            rule(
-                id="infrequent-access",
-                status="Enabled",
-                filter=everything,
-                transitions=[
-                    aws.s3.BucketLifecycleConfigurationRuleTransitionArgs(
-                        days=args.infrequent_after_days, storage_class="STANDARD_IA"
-                    )
-                ],
-            )
-        )
+    if days := args.infrequent_after_days:
+        moved = {"days": days, "storage_class": "STANDARD_IA"}
+        found.append(_rule("infrequent-access", transitions=[moved]))
     return found
+
+
+def _rule(name: str, **more: Any) -> dict[str, Any]:
+    """An enabled rule for all objects."""
+    return {"id": name, "status": "Enabled", "filter": {"prefix": ""}, **more}
 
 
 class SecureBucket(pulumi.ComponentResource):

@@ -7,7 +7,6 @@ from typing import Any
 
 import pulumi
 from pulumi_kubernetes.apiextensions import CustomResource
-from pulumi_kubernetes.meta import v1 as meta
 
 from components.serving.args.server_args import ServerArgs
 from components.serving.settings.secret_settings import SecretUse
@@ -45,12 +44,12 @@ def resources(
             f"{found}-external",
             api_version=API_VERSION,
             kind=KIND,
-            metadata=meta.ObjectMetaArgs(
-                name=found,
-                namespace=namespace,
-                labels=dict(labels),
-                annotations=WAIT,
-            ),
+            metadata={
+                "name": found,
+                "namespace": namespace,
+                "labels": dict(labels),
+                "annotations": WAIT,
+            },
             spec=spec,
             opts=opts,
         )

@@ -10,10 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pulumi_kubernetes.autoscaling import v2 as autoscaling
-from pulumi_kubernetes.meta import v1 as meta
-from pulumi_kubernetes.policy import v1 as policy
-
 from components.serving.pods.workload import CONTAINER
 from components.serving.settings.scaling_settings import Scaling
 from components.serving.settings.serving_platform import KedaAccess
@@ -41,52 +37,42 @@ SCALED_OBJECT = ("keda.sh/v1alpha1", "ScaledObject")
 """API version and kind."""
 
 
-def autoscaler_spec(
-    deployment: str, scaling: Scaling
-) -> autoscaling.HorizontalPodAutoscalerSpecArgs:
+def autoscaler_spec(deployment: str, scaling: Scaling) -> dict[str, Any]:
     """Return the spec of an autoscaler by CPU."""
-    return autoscaling.HorizontalPodAutoscalerSpecArgs(
-        scale_target_ref=autoscaling.CrossVersionObjectReferenceArgs(
-            api_version="apps/v1", kind="Deployment", name=deployment
-        ),
-        min_replicas=scaling.min_replicas,
-        max_replicas=scaling.max_replicas,
-        metrics=[
-            autoscaling.MetricSpecArgs(
+    return {
+        "scaleTargetRef": _target(deployment),
+        "minReplicas": scaling.min_replicas,
+        "maxReplicas": scaling.max_replicas,
+        "metrics": [
+            {
                 # The server's container only: a sidecar's CPU does not reflect the
                 # load.
-                type="ContainerResource",
-                container_resource=autoscaling.ContainerResourceMetricSourceArgs(
-                    container=CONTAINER,
-                    name="cpu",
-                    target=autoscaling.MetricTargetArgs(
-                        type="Utilization", average_utilization=scaling.cpu_percent
-                    ),
-                ),
-            )
+                "type": "ContainerResource",
+                "containerResource": {
+                    "container": CONTAINER,
+                    "name": "cpu",
+                    "target": {
+                        "type": "Utilization",
+                        "averageUtilization": scaling.cpu_percent,
+                    },
+                },
+            }
         ],
-        behavior=autoscaling.HorizontalPodAutoscalerBehaviorArgs(
-            scale_up=_rules(0, *UP, period=SCALE_UP_PERIOD_SECONDS),
-            scale_down=_rules(
-                scaling.scale_down_seconds, *DOWN, period=SCALE_DOWN_PERIOD_SECONDS
-            ),
+        "behavior": _behavior(scaling),
+    }
+
+
+def _target(deployment: str) -> dict[str, str]:
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "name": deployment}
+
+
+def _behavior(scaling: Scaling) -> dict[str, Any]:
+    return {
+        "scaleUp": _rules(0, *UP, period=SCALE_UP_PERIOD_SECONDS),
+        "scaleDown": _rules(
+            scaling.scale_down_seconds, *DOWN, period=SCALE_DOWN_PERIOD_SECONDS
         ),
-    )
-
-
-def _rules(
-    stabilization_seconds: int, *steps: tuple[str, int], period: int
-) -> autoscaling.HPAScalingRulesArgs:
-    return autoscaling.HPAScalingRulesArgs(
-        stabilization_window_seconds=stabilization_seconds,
-        select_policy="Max",
-        policies=[
-            autoscaling.HPAScalingPolicyArgs(
-                type=kind, value=value, period_seconds=period
-            )
-            for kind, value in steps
-        ],
-    )
+    }
 
 
 def inflight_query(selector: str) -> str:
@@ -137,11 +123,7 @@ def scaled_object_spec(
     if scaling.rate_per_replica:
         held.append((rate_query(selector), scaling.rate_per_replica))
     return {
-        "scaleTargetRef": {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "name": deployment,
-        },
+        "scaleTargetRef": _target(deployment),
         "pollingInterval": POLLING_SECONDS,
         "minReplicaCount": scaling.min_replicas,
         "maxReplicaCount": scaling.max_replicas,
@@ -151,18 +133,7 @@ def scaled_object_spec(
             # Without a signal, it never removes a replica.
             "behavior": "currentReplicasIfHigher",
         },
-        "advanced": {
-            "horizontalPodAutoscalerConfig": {
-                "behavior": {
-                    "scaleUp": _plain_rules(0, *UP, period=SCALE_UP_PERIOD_SECONDS),
-                    "scaleDown": _plain_rules(
-                        scaling.scale_down_seconds,
-                        *DOWN,
-                        period=SCALE_DOWN_PERIOD_SECONDS,
-                    ),
-                }
-            }
-        },
+        "advanced": {"horizontalPodAutoscalerConfig": {"behavior": _behavior(scaling)}},
         "triggers": [
             _trigger(keda.prometheus, query, per_replica)
             for query, per_replica in (*held, *more)
@@ -184,7 +155,7 @@ def _trigger(prometheus: str, query: str, per_replica: float) -> dict[str, Any]:
     }
 
 
-def _plain_rules(
+def _rules(
     stabilization_seconds: int, *steps: tuple[str, int], period: int
 ) -> dict[str, Any]:
     return {
@@ -197,12 +168,10 @@ def _plain_rules(
     }
 
 
-def disruption_spec(
-    selector: Mapping[str, str], scaling: Scaling
-) -> policy.PodDisruptionBudgetSpecArgs:
+def disruption_spec(selector: Mapping[str, str], scaling: Scaling) -> dict[str, Any]:
     """Limit concurrent evictions; pods that are not ready do not block a drain."""
-    return policy.PodDisruptionBudgetSpecArgs(
-        selector=meta.LabelSelectorArgs(match_labels=dict(selector)),
-        max_unavailable=scaling.max_unavailable,
-        unhealthy_pod_eviction_policy="AlwaysAllow",
-    )
+    return {
+        "selector": {"matchLabels": dict(selector)},
+        "maxUnavailable": scaling.max_unavailable,
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+    }

@@ -7,7 +7,7 @@ https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/
 
 from __future__ import annotations
 
-from pulumi_kubernetes.core import v1 as core
+from typing import Any
 
 from components import images, naming
 from components.security import pod_defaults
@@ -18,6 +18,7 @@ from components.serving.settings.request_settings import (
     SHIPPER_MEMORY_MIB,
     PredictionLog,
 )
+from components.workload import http_probe
 
 CONTAINER = "log-shipper"
 PORT = 9102
@@ -33,7 +34,7 @@ MONITOR_ADDRESS = f"http://{naming.MODEL_MONITOR}:{naming.MODEL_MONITOR_PORT}"
 """URL at which the monitor of the same namespace receives files."""
 
 
-def container(log: PredictionLog) -> core.ContainerArgs:
+def container(log: PredictionLog) -> dict[str, Any]:
     """Return the sidecar's container; `log.sink` must be set."""
     assert log.sink
     sink = MONITOR_ADDRESS if log.sink == MONITOR else log.sink
@@ -47,24 +48,15 @@ def container(log: PredictionLog) -> core.ContainerArgs:
     return pod_defaults.container(
         CONTAINER,
         images.resolve(log.shipper),
-        restart_policy="Always",
-        env=[
-            core.EnvVarArgs(name=name, value=text) for name, text in variables.items()
-        ],
+        restartPolicy="Always",
+        env=[{"name": name, "value": text} for name, text in variables.items()],
         resources=pod_defaults.resources(
             cpu_request_millicores=SHIPPER_CPU_MILLICORES,
             cpu_limit_millicores=200,
             memory_request_mib=SHIPPER_MEMORY_MIB,
             memory_limit_mib=96,
         ),
-        volume_mounts=[
-            core.VolumeMountArgs(name=VOLUME, mount_path=PREDICTION_LOG_FOLDER)
-        ],
-        liveness_probe=core.ProbeArgs(
-            http_get=core.HTTPGetActionArgs(path="/healthz", port=PORT, scheme="HTTP"),
-            period_seconds=10,
-            timeout_seconds=5,
-            failure_threshold=6,
-        ),
-        termination_message_policy="FallbackToLogsOnError",
+        volumeMounts=[{"name": VOLUME, "mountPath": PREDICTION_LOG_FOLDER}],
+        livenessProbe=http_probe("/healthz", PORT, seconds=10, failures=6),
+        terminationMessagePolicy="FallbackToLogsOnError",
     )

@@ -4,33 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pulumi_kubernetes.meta import v1 as meta
-from pulumi_kubernetes.networking import v1 as networking
-
 from components import naming
-from components.security.network import NAMESPACE_LABEL, ROLE_AGENT
+from components.security import network
+from components.security.network import Rule
 from components.serving.pods import log_shipper
 from components.serving.settings.egress_settings import Egress
 from components.serving.settings.request_settings import MONITOR
 from components.serving.settings.serving_platform import ServingPlatform
 
-"""The API server sets it on each namespace, so no other namespace can use the name."""
 DNS_LABELS = {"k8s-app": "kube-dns"}
 """Labels of the pods of the cluster's DNS."""
 _DNS_PORT = 53
-
-_WAKER = networking.NetworkPolicyPeerArgs(
-    pod_selector=meta.LabelSelectorArgs(match_labels=naming.selector(naming.WAKER))
-)
-
-
-def _namespace(
-    name: str, pods: Mapping[str, str] | None = None
-) -> networking.NetworkPolicyPeerArgs:
-    return networking.NetworkPolicyPeerArgs(
-        namespace_selector=meta.LabelSelectorArgs(match_labels={NAMESPACE_LABEL: name}),
-        pod_selector=meta.LabelSelectorArgs(match_labels=dict(pods)) if pods else None,
-    )
 
 
 def policy_spec(
@@ -43,7 +27,7 @@ def policy_spec(
     egress: Sequence[Egress] = (),
     pod_identity: bool = False,
     log_sink: str | None = None,
-) -> networking.NetworkPolicySpecArgs:
+) -> Rule:
     """Return the policy: ingress from gateway and Prometheus, egress to the DNS.
 
     `sleeps` adds ingress from the waker. `streams` adds egress to any HTTPS server,
@@ -52,93 +36,51 @@ def policy_spec(
     own targets. `log_sink`: destination of the prediction log. Its sidecar is scraped,
     and sends to the monitor or, as with `streams`, to an object store.
 
-    `policy_types` has both directions, so all other traffic is denied. Every network
-    plugin admits a node's kubelet, which runs the probes.
+    All other traffic is denied, in both directions. Every network plugin admits a
+    node's kubelet, which runs the probes.
     """
     streams = streams or bool(log_sink and log_sink != MONITOR)
-    return networking.NetworkPolicySpecArgs(
-        pod_selector=meta.LabelSelectorArgs(match_labels=dict(selector)),
-        policy_types=["Ingress", "Egress"],
-        ingress=[
-            networking.NetworkPolicyIngressRuleArgs(
-                from_=[
-                    _namespace(platform.gateway_namespace),
-                    _namespace(platform.monitoring_namespace),
-                    *([_WAKER] if sleeps else ()),
-                ],
-                ports=[_tcp(port) for port in ports],
-            ),
-            *(
-                [
-                    networking.NetworkPolicyIngressRuleArgs(
-                        from_=[_namespace(platform.monitoring_namespace)],
-                        ports=[_tcp(log_shipper.PORT)],
-                    )
-                ]
-                if log_sink
-                else ()
-            ),
-        ],
-        egress=[
-            networking.NetworkPolicyEgressRuleArgs(
-                to=[_namespace(platform.dns_namespace, DNS_LABELS)],
-                ports=[
-                    networking.NetworkPolicyPortArgs(protocol=protocol, port=_DNS_PORT)
-                    for protocol in ("UDP", "TCP")
-                ],
-            ),
-            *([_TO_MONITOR] if log_sink == MONITOR else ()),
-            *([_to_block("0.0.0.0/0", [443])] if streams else ()),
-            *([_to_block(*ROLE_AGENT)] if streams or pod_identity else ()),
-            *(allowance(one) for one in egress),
-        ],
+    prometheus = network.in_namespace(platform.monitoring_namespace)
+    callers = [network.in_namespace(platform.gateway_namespace), prometheus]
+    if sleeps:
+        callers.append(_program(naming.WAKER))
+    ingress = [network.allow_from(*callers, to=tuple(ports))]
+    dns = network.in_namespace(platform.dns_namespace, DNS_LABELS)
+    allowed = [_allow(dns, (_DNS_PORT,), "UDP", "TCP")]
+    if log_sink:
+        ingress.append(network.allow_from(prometheus, to=(log_shipper.PORT,)))
+    if log_sink == MONITOR:
+        monitor = _program(naming.MODEL_MONITOR)
+        allowed.append(network.allow_to(monitor, on=(naming.MODEL_MONITOR_PORT,)))
+    if streams:
+        allowed += network.allow_object_stores()
+    elif pod_identity:
+        allowed.append(network.allow_role_agent())
+    return network.policy_spec_both(
+        {"matchLabels": dict(selector)},
+        ingress=ingress,
+        egress=[*allowed, *(allowance(one) for one in egress)],
     )
 
 
-def _tcp(port: int) -> networking.NetworkPolicyPortArgs:
-    return networking.NetworkPolicyPortArgs(protocol="TCP", port=port)
-
-
-_TO_MONITOR = networking.NetworkPolicyEgressRuleArgs(
-    to=[
-        networking.NetworkPolicyPeerArgs(
-            pod_selector=meta.LabelSelectorArgs(
-                match_labels=naming.selector(naming.MODEL_MONITOR)
-            )
-        )
-    ],
-    ports=[_tcp(naming.MODEL_MONITOR_PORT)],
-)
-
-
-def _to_block(
-    cidr: str, ports: Sequence[int]
-) -> networking.NetworkPolicyEgressRuleArgs:
-    return networking.NetworkPolicyEgressRuleArgs(
-        to=[
-            networking.NetworkPolicyPeerArgs(ip_block=networking.IPBlockArgs(cidr=cidr))
-        ],
-        ports=[_tcp(port) for port in ports],
-    )
-
-
-def allowance(egress: Egress) -> networking.NetworkPolicyEgressRuleArgs:
+def allowance(egress: Egress) -> Rule:
     """Return one entry of the settings as a rule."""
     if egress.cidr:
-        block = networking.IPBlockArgs(
-            cidr=egress.cidr, except_=egress.exceptions or None
-        )
-        peer = networking.NetworkPolicyPeerArgs(ip_block=block)
+        block: Rule = {"cidr": egress.cidr}
+        if egress.exceptions:
+            block["except"] = list(egress.exceptions)
+        peer: Rule = {"ipBlock": block}
     elif egress.namespace:
-        peer = _namespace(egress.namespace, egress.pods)
+        peer = network.in_namespace(egress.namespace, egress.pods)
     else:
-        peer = networking.NetworkPolicyPeerArgs(
-            pod_selector=meta.LabelSelectorArgs(match_labels=dict(egress.pods))
-        )
-    return networking.NetworkPolicyEgressRuleArgs(
-        to=[peer],
-        ports=[
-            networking.NetworkPolicyPortArgs(protocol=egress.protocol, port=port)
-            for port in egress.ports
-        ],
-    )
+        peer = {"podSelector": {"matchLabels": dict(egress.pods)}}
+    return _allow(peer, egress.ports, egress.protocol)
+
+
+def _program(name: str) -> Rule:
+    """A peer: pods of the models' namespace."""
+    return {"podSelector": {"matchLabels": naming.selector(name)}}
+
+
+def _allow(peer: Rule, ports: Sequence[int], *protocols: str) -> Rule:
+    return {"to": [peer], "ports": network.ports(*ports, protocols=protocols)}

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-from pulumi_kubernetes.core import v1 as core
+from typing import Any
 
 from components.serving.runtimes.base import Program
 from components.serving.settings.secret_settings import SecretUse
@@ -25,28 +24,25 @@ def variables(
     environment: Mapping[str, str],
     secrets: Mapping[str, SecretUse],
     names: Mapping[str, str],
-) -> list[core.EnvVarArgs]:
+) -> list[dict[str, Any]]:
     """Return all variables, each once; `names`: Secrets in the cluster by setting."""
     values = dict(program.environment)
     if revision and program.revision_variable:
         values[program.revision_variable] = revision
-    found = [core.EnvVarArgs(name=key, value=value) for key, value in values.items()]
+    found: list[dict[str, Any]] = [
+        {"name": key, "value": value} for key, value in values.items()
+    ]
     if program.namespace_variable:
-        place = core.ObjectFieldSelectorArgs(
-            api_version="v1", field_path="metadata.namespace"
-        )
-        source = core.EnvVarSourceArgs(field_ref=place)
-        found.append(
-            core.EnvVarArgs(name=program.namespace_variable, value_from=source)
-        )
+        place = {"apiVersion": "v1", "fieldPath": "metadata.namespace"}
+        source = {"fieldRef": place}
+        found.append({"name": program.namespace_variable, "valueFrom": source})
     # Sorted: the engine passes mappings sorted, `slipway render` in their given order.
     found += [
-        core.EnvVarArgs(name=key, value=literal(value))
+        {"name": key, "value": literal(value)}
         for key, value in sorted(environment.items())
     ]
     for secret, use in sorted(secrets.items()):
         for key, entry in sorted(use.variables.items()):
-            selector = core.SecretKeySelectorArgs(name=names[secret], key=entry)
-            source = core.EnvVarSourceArgs(secret_key_ref=selector)
-            found.append(core.EnvVarArgs(name=key, value_from=source))
+            source = {"secretKeyRef": {"name": names[secret], "key": entry}}
+            found.append({"name": key, "valueFrom": source})
     return found

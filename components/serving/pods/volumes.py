@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-
-from pulumi_kubernetes.core import v1 as core
+from typing import Any
 
 from components.security import pod_defaults
 from components.serving.args.model_server_args import ModelServerArgs
@@ -15,12 +14,13 @@ from components.serving.runtimes.base import SCRATCH_FOLDER, SHARED_MEMORY_FOLDE
 from components.serving.runtimes.ours import PREDICTION_LOG_FOLDER
 from components.serving.settings import secret_files
 
-Pairs = list[tuple[core.VolumeArgs, core.VolumeMountArgs]]
+Manifest = dict[str, Any]
+Pairs = list[tuple[Manifest, Manifest]]
 
 
 def of(
     model: str, args: ModelServerArgs, files: str, secrets: Mapping[str, str]
-) -> tuple[list[core.VolumeArgs], list[core.VolumeMountArgs]]:
+) -> tuple[list[Manifest], list[Manifest]]:
     """Volumes and mounts; `files` is the ConfigMap's name, if the runtime has files.
 
     `secrets`: the Secrets in the cluster by their names in the settings.
@@ -28,32 +28,32 @@ def of(
     runtime = args.runtime
     pairs: Pairs = []
     if args.model_image:
-        source = core.ImageVolumeSourceArgs(
-            reference=args.model_image, pull_policy="IfNotPresent"
-        )
+        source = {"reference": args.model_image, "pullPolicy": "IfNotPresent"}
         folder = runtime.model_folder(model)
-        mount = core.VolumeMountArgs(name="model", mount_path=folder, read_only=True)
-        pairs.append((core.VolumeArgs(name="model", image=source), mount))
+        mount = {"name": "model", "mountPath": folder, "readOnly": True}
+        pairs.append(({"name": "model", "image": source}, mount))
     scratch = {"tmp": (SCRATCH_FOLDER, runtime.FACTS.scratch_mib)}
     log = args.prediction_log
     if runtime.FACTS.logs_predictions and log.enabled:
         scratch[log_shipper.VOLUME] = (PREDICTION_LOG_FOLDER, log.folder_mib)
     pairs += [
-        (_scratch(name, mib), core.VolumeMountArgs(name=name, mount_path=path))
+        (_scratch(name, mib), {"name": name, "mountPath": path})
         for name, (path, mib) in scratch.items()
     ]
     if mib := runtime.shared_memory_mib:
-        mount = core.VolumeMountArgs(name="shm", mount_path=SHARED_MEMORY_FOLDER)
+        mount = {"name": "shm", "mountPath": SHARED_MEMORY_FOLDER}
         pairs.append((_scratch("shm", mib, medium="Memory"), mount))
     pairs += secret_files.of(args.secrets, secrets)
     volumes, mounts = [volume for volume, _ in pairs], [mount for _, mount in pairs]
     if paths := runtime.files(model):
-        config = core.ConfigMapVolumeSourceArgs(name=files)
-        volumes.append(core.VolumeArgs(name="files", config_map=config))
+        volumes.append({"name": "files", "configMap": {"name": files}})
         mounts += [
-            core.VolumeMountArgs(
-                name="files", mount_path=path, sub_path=key(path), read_only=True
-            )
+            {
+                "name": "files",
+                "mountPath": path,
+                "subPath": key(path),
+                "readOnly": True,
+            }
             for path in paths
         ]
     return volumes, mounts
@@ -73,9 +73,6 @@ def key(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def _scratch(name: str, mib: int, medium: str | None = None) -> core.VolumeArgs:
+def _scratch(name: str, mib: int, **more: str) -> Manifest:
     size = pod_defaults.memory_quantity(mib)
-    return core.VolumeArgs(
-        name=name,
-        empty_dir=core.EmptyDirVolumeSourceArgs(size_limit=size, medium=medium),
-    )
+    return {"name": name, "emptyDir": {"sizeLimit": size, **more}}

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pulumi_kubernetes.apps import v1 as apps
-from pulumi_kubernetes.core import v1 as core
-from pulumi_kubernetes.meta import v1 as meta
-
 from components import naming
 from components.cluster.nodes.gpu_nodes import RESOURCE
 from components.security import pod_defaults
 from components.serving.args.model_server_args import ModelServerArgs
 from components.serving.pods import log_shipper, pod_environment, volumes
 from components.serving.runtimes.base import Runtime
+from components.workload import http_probe
 
 PORT_NAME, GRPC_NAME, METRICS_NAME = "http", "grpc", "metrics"
 CONTAINER = "server"
@@ -22,6 +19,7 @@ INSTANCE_TYPE_LABEL = "node.kubernetes.io/instance-type"
 MIN_READY_SECONDS = 3
 """A new pod must stay ready this long before the next old one is stopped."""
 REVISIONS_KEPT = 5
+Manifest = dict[str, Any]
 
 
 def ports(runtime: Runtime) -> dict[str, int]:
@@ -34,25 +32,21 @@ def ports(runtime: Runtime) -> dict[str, int]:
     return found
 
 
-def _probe(path: str, *, period: int, failures: int) -> core.ProbeArgs:
+def _probe(path: str, *, period: int, failures: int) -> Manifest:
     # Five seconds: a replica at its CPU limit responds late and must not be restarted.
-    return core.ProbeArgs(
-        http_get=core.HTTPGetActionArgs(path=path, port=PORT_NAME, scheme="HTTP"),
-        period_seconds=period,
-        timeout_seconds=5,
-        failure_threshold=failures,
-    )
+    probe = http_probe(path, PORT_NAME, seconds=period, failures=failures)
+    return {**probe, "timeoutSeconds": 5}
 
 
-def _probes(model: str, args: ModelServerArgs) -> dict[str, core.ProbeArgs]:
+def _probes(model: str, args: ModelServerArgs) -> Manifest:
     """Return the probes: liveness starts once the model is loaded, however slow."""
     facts = args.runtime.FACTS
     ready, live = facts.ready.format(model=model), facts.live.format(model=model)
     startup_seconds = args.lifecycle.startup_seconds
     return {
-        "startup_probe": _probe(ready, period=1, failures=startup_seconds),
-        "readiness_probe": _probe(ready, period=5, failures=3),
-        "liveness_probe": _probe(live, period=10, failures=6),
+        "startupProbe": _probe(ready, period=1, failures=startup_seconds),
+        "readinessProbe": _probe(ready, period=5, failures=3),
+        "livenessProbe": _probe(live, period=10, failures=6),
     }
 
 
@@ -71,120 +65,101 @@ def pre_stop_seconds(args: ModelServerArgs) -> int:
     return found
 
 
-def _resources(args: ModelServerArgs) -> core.ResourceRequirementsArgs:
+def _resources(args: ModelServerArgs) -> Manifest:
     found = pod_defaults.resources(**args.resources.model_dump())
-    if gpus := args.runtime.accelerators:
-        # Requests and limits of resources that cannot be shared are equal.
-        count = {RESOURCE: str(gpus.replica_gpus)}
-        return core.ResourceRequirementsArgs(
-            requests={**_mapping(found.requests), **count},
-            limits={**_mapping(found.limits), **count},
-        )
-    return found
+    gpus = args.runtime.accelerators
+    # Requests and limits of resources that cannot be shared are equal.
+    count = {RESOURCE: str(gpus.replica_gpus)} if gpus else {}
+    return {kind: {**amounts, **count} for kind, amounts in found.items()}
 
 
-def _mapping(values: Any) -> dict[str, str]:
-    return dict(values)
-
-
-def _placement(
-    selector: Mapping[str, str], instance_types: Sequence[str]
-) -> dict[str, Any]:
+def _placement(selector: Mapping[str, str], instance_types: Sequence[str]) -> Manifest:
     """Spread replicas over nodes and zones where possible.
 
     `instance_types`: the only node types allowed; empty for all. `pod-template-hash`:
     each revision is spread separately. Otherwise a rolling update balances old and new
     pods together and leaves the new ones on one node.
     """
-    match = meta.LabelSelectorArgs(match_labels=dict(selector))
+    match = {"matchLabels": dict(selector)}
     keys = ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+    apart = {"topologyKey": keys[0], "labelSelector": match}
+    preferred = [{"weight": 100, "podAffinityTerm": apart}]
+    nodes = {"nodeAffinity": of_types(instance_types)} if instance_types else {}
     return {
-        "topology_spread_constraints": [
-            core.TopologySpreadConstraintArgs(
-                max_skew=1,
-                topology_key=key,
-                when_unsatisfiable="ScheduleAnyway",
-                label_selector=match,
-                match_label_keys=["pod-template-hash"],
-            )
+        "topologySpreadConstraints": [
+            {
+                "maxSkew": 1,
+                "topologyKey": key,
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": match,
+                "matchLabelKeys": ["pod-template-hash"],
+            }
             for key in keys
         ],
-        "affinity": core.AffinityArgs(
-            node_affinity=_of_types(instance_types) if instance_types else None,
-            pod_anti_affinity=core.PodAntiAffinityArgs(
-                preferred_during_scheduling_ignored_during_execution=[
-                    core.WeightedPodAffinityTermArgs(
-                        weight=100,
-                        pod_affinity_term=core.PodAffinityTermArgs(
-                            topology_key=keys[0], label_selector=match
-                        ),
-                    )
-                ]
-            ),
-        ),
+        "affinity": {
+            **nodes,
+            "podAntiAffinity": {
+                "preferredDuringSchedulingIgnoredDuringExecution": preferred
+            },
+        },
     }
 
 
-def _of_types(instance_types: Sequence[str]) -> core.NodeAffinityArgs:
-    expression = core.NodeSelectorRequirementArgs(
-        key=INSTANCE_TYPE_LABEL, operator="In", values=list(instance_types)
-    )
-    term = core.NodeSelectorTermArgs(match_expressions=[expression])
-    return core.NodeAffinityArgs(
-        required_during_scheduling_ignored_during_execution=core.NodeSelectorArgs(
-            node_selector_terms=[term]
-        )
-    )
+def of_types(instance_types: Sequence[str]) -> Manifest:
+    """Return a node affinity: these instance types only."""
+    expression = {
+        "key": INSTANCE_TYPE_LABEL,
+        "operator": "In",
+        "values": list(instance_types),
+    }
+    terms = [{"matchExpressions": [expression]}]
+    return {
+        "requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}
+    }
 
 
 def _container(
     model: str,
     args: ModelServerArgs,
-    mounts: list[core.VolumeMountArgs],
+    mounts: list[Manifest],
     revision: str,
     secrets: Mapping[str, str],
-) -> core.ContainerArgs:
+) -> Manifest:
     program = args.runtime.program(model, args)
-    more: dict[str, Any] = {}
+    more: Manifest = {}
     if program.command:
         more["command"] = list(program.command)
     if program.arguments:
         more["args"] = list(program.arguments)
     if seconds := pre_stop_seconds(args):
         # The kubelet's own sleep: the image needs no shell for it.
-        more["lifecycle"] = core.LifecycleArgs(
-            pre_stop=core.LifecycleHandlerArgs(
-                sleep=core.SleepActionArgs(seconds=seconds)
-            )
-        )
+        more["lifecycle"] = {"preStop": {"sleep": {"seconds": seconds}}}
     return pod_defaults.container(
         CONTAINER,
         args.image,
         ports=[
-            core.ContainerPortArgs(name=name, container_port=port, protocol="TCP")
+            {"name": name, "containerPort": port, "protocol": "TCP"}
             for name, port in ports(args.runtime).items()
         ],
         env=pod_environment.variables(
             program, revision, args.environment, args.secrets, secrets
         ),
         resources=_resources(args),
-        volume_mounts=mounts,
-        termination_message_policy="FallbackToLogsOnError",
+        volumeMounts=mounts,
+        terminationMessagePolicy="FallbackToLogsOnError",
         **_probes(model, args),
         **more,
     )
 
 
-def _strategy(args: ModelServerArgs) -> apps.DeploymentStrategyArgs:
+def _strategy(args: ModelServerArgs) -> Manifest:
     """Old pods wait for ready new ones, except where that would take forever."""
     gpus = args.runtime.accelerators
     surge, unavailable = gpus.surge if gpus else (1, 0)
-    return apps.DeploymentStrategyArgs(
-        type="RollingUpdate",
-        rolling_update=apps.RollingUpdateDeploymentArgs(
-            max_unavailable=unavailable, max_surge=surge
-        ),
-    )
+    return {
+        "type": "RollingUpdate",
+        "rollingUpdate": {"maxUnavailable": unavailable, "maxSurge": surge},
+    }
 
 
 def deployment_spec(
@@ -195,7 +170,7 @@ def deployment_spec(
     *,
     revision: str = "",
     files: str = "",
-) -> apps.DeploymentSpecArgs:
+) -> Manifest:
     """Return the Deployment's spec, without `replicas`, which the autoscaler owns.
 
     `revision`: the name that the server reports, if the settings name one. `files`: the
@@ -207,34 +182,31 @@ def deployment_spec(
     gpus = args.runtime.accelerators
     more = _placement(selector, gpus.required_types if gpus else ())
     chosen = {**args.node_selector, **(gpus.node_selector if gpus else {})}
-    more["node_selector"] = chosen or None
+    more["nodeSelector"] = chosen or None
     own = [taint.toleration for taint in args.tolerations]
     if tolerations := [*(gpus.tolerations if gpus else ()), *own]:
         more["tolerations"] = tolerations
     grace_seconds = args.lifecycle.grace_seconds
     annotations = naming.scrape_annotations(facts.metrics_port, facts.metrics_path)
     if args.ships_log:
-        more["init_containers"] = [log_shipper.container(args.prediction_log)]
+        more["initContainers"] = [log_shipper.container(args.prediction_log)]
         grace_seconds += log_shipper.DRAIN_SECONDS
         annotations[log_shipper.ANNOTATION] = str(log_shipper.PORT)
     pod = pod_defaults.pod(
         [_container(model, args, mounts, revision, secrets)],
         service_account=name,
-        termination_grace_period_seconds=grace_seconds,
+        terminationGracePeriodSeconds=grace_seconds,
         volumes=pod_volumes,
         **more,
     )
-    return apps.DeploymentSpecArgs(
-        selector=meta.LabelSelectorArgs(match_labels=dict(selector)),
-        strategy=_strategy(args),
-        min_ready_seconds=MIN_READY_SECONDS,
-        revision_history_limit=REVISIONS_KEPT,
-        progress_deadline_seconds=args.ready_seconds + 300,
-        template=core.PodTemplateSpecArgs(
-            metadata=meta.ObjectMetaArgs(
-                labels=dict(labels),
-                annotations=annotations,
-            ),
-            spec=pod,
-        ),
-    )
+    return {
+        "selector": {"matchLabels": dict(selector)},
+        "strategy": _strategy(args),
+        "minReadySeconds": MIN_READY_SECONDS,
+        "revisionHistoryLimit": REVISIONS_KEPT,
+        "progressDeadlineSeconds": args.ready_seconds + 300,
+        "template": {
+            "metadata": {"labels": dict(labels), "annotations": annotations},
+            "spec": pod,
+        },
+    }

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-from pulumi_kubernetes.core import v1 as core
+from typing import Any
 
 from components.serving.settings.secret_folders import root
 from components.serving.settings.secret_settings import SecretUse
@@ -12,7 +11,7 @@ from components.serving.settings.secret_settings import SecretUse
 MODE = 0o440
 """Owner root, group the pod's own (fsGroup): its programs read, nobody else does."""
 
-Pair = tuple[core.VolumeArgs, core.VolumeMountArgs]
+Pair = tuple[dict[str, Any], dict[str, Any]]
 
 
 def of(secrets: Mapping[str, SecretUse], names: Mapping[str, str]) -> list[Pair]:
@@ -26,19 +25,18 @@ def of(secrets: Mapping[str, SecretUse], names: Mapping[str, str]) -> list[Pair]
         sources = []
         for secret in sorted(secrets):
             items = [
-                core.KeyToPathArgs(key=key, path=file.removeprefix(f"{mount}/"))
+                {"key": key, "path": file.removeprefix(f"{mount}/")}
                 for file, key in sorted(secrets[secret].files.items())
                 if root(file, files) == mount
             ]
             if items:
-                source = core.SecretProjectionArgs(name=names[secret], items=items)
-                sources.append(core.VolumeProjectionArgs(secret=source))
+                sources.append({"secret": {"name": names[secret], "items": items}})
         name = f"secrets-{number}"
-        projected = core.ProjectedVolumeSourceArgs(sources=sources, default_mode=MODE)
+        projected = {"sources": sources, "defaultMode": MODE}
         pairs.append(
             (
-                core.VolumeArgs(name=name, projected=projected),
-                core.VolumeMountArgs(name=name, mount_path=mount, read_only=True),
+                {"name": name, "projected": projected},
+                {"name": name, "mountPath": mount, "readOnly": True},
             )
         )
     return pairs
