@@ -232,22 +232,12 @@ def _adapt_deployment(
     pod = template["spec"]
     charted.name_the_token(pod)
     pod["enableServiceLinks"] = False
-    pod["securityContext"] = {
-        "runAsNonRoot": True,
-        "runAsUser": USER,
-        "runAsGroup": USER,
-        "fsGroup": USER,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
+    pod["securityContext"] = pod_defaults.pod_security_context(USER)
     (container,) = pod["containers"]
     container["image"] = settings.image_reference
     container["imagePullPolicy"] = images.pull_policy(settings.image_reference)
     container["resources"] = _RESOURCES[name]
-    container["securityContext"] |= {
-        "runAsUser": USER,
-        "runAsGroup": USER,
-        "privileged": False,
-    }
+    container["securityContext"] = pod_defaults.container_security_context(USER)
     for port in container["ports"]:
         port["protocol"] = "TCP"
     container["env"] = [v for v in container["env"] if "valueFrom" in v] + [

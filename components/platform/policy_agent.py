@@ -99,9 +99,7 @@ class PolicyAgent(Workload):
                         "affinity": _without(SIMULATED_NODE),
                         # A node that it does not run on enforces nothing.
                         "tolerations": [{"operator": "Exists"}],
-                        "securityContext": {
-                            "seccompProfile": {"type": "RuntimeDefault"}
-                        },
+                        "securityContext": pod_defaults.node_pod_security_context(),
                         "containers": [self._container(settings)],
                         "volumes": [api_access.volume()],
                     },
@@ -124,15 +122,7 @@ class PolicyAgent(Workload):
                 {"name": "POLICY_AGENT_PORT", "value": str(PORT)},
             ],
             "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
-            "securityContext": {
-                "runAsUser": 0,
-                "runAsNonRoot": False,
-                "readOnlyRootFilesystem": True,
-                "privileged": False,
-                "allowPrivilegeEscalation": False,
-                "capabilities": {"drop": ["ALL"], "add": ["NET_ADMIN"]},
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": pod_defaults.node_security_context("NET_ADMIN"),
             "resources": {
                 "requests": {"cpu": "20m", "memory": "48Mi", **pod_defaults.disk()},
                 "limits": {"cpu": "500m", "memory": "256Mi", **pod_defaults.disk()},

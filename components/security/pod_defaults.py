@@ -50,6 +50,30 @@ def container_security_context(user: int = USER) -> Manifest:
     }
 
 
+def node_pod_security_context() -> Manifest:
+    """Of a program that configures its node: its containers run as root."""
+    return {"seccompProfile": {"type": "RuntimeDefault"}}
+
+
+def node_security_context(*capabilities: str) -> Manifest:
+    """Root on a read-only root, with these capabilities alone.
+
+    For programs that use what of a node only root may use. They cannot meet the level
+    `restricted`; everything else of it holds.
+    """
+    added = {"add": list(capabilities)} if capabilities else {}
+    return {
+        "runAsNonRoot": False,
+        "runAsUser": 0,
+        "readOnlyRootFilesystem": True,
+        # With SYS_ADMIN the kernel takes it for allowed, whatever stands here.
+        "allowPrivilegeEscalation": "SYS_ADMIN" in capabilities,
+        "privileged": False,
+        "capabilities": {"drop": ["ALL"], **added},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
 def container(name: str, image: str, *, user: int = USER, **more: Any) -> Manifest:
     """A container with the secure defaults; `image` is a reference by digest.
 

@@ -94,7 +94,7 @@ def template(name: str, job: SparkJobFields, labels: Labels, hdfs: str = "") -> 
             ),
             "limits": disk,
         },
-        "securityContext": _CONTAINER_SECURITY,
+        "securityContext": pod_defaults.container_security_context(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": mounts,
     }
@@ -102,7 +102,7 @@ def template(name: str, job: SparkJobFields, labels: Labels, hdfs: str = "") -> 
         "automountServiceAccountToken": False,
         "containers": [container],
         "enableServiceLinks": False,
-        "securityContext": _POD_SECURITY,
+        "securityContext": pod_defaults.pod_security_context(),
         "serviceAccountName": executor_account(name),
         "volumes": volumes,
     }
@@ -167,26 +167,6 @@ def history(name: str, job: SparkJobFields) -> Manifest:
 def executor_account(name: str) -> str:
     """Return the service account without permissions, of executors and history."""
     return f"{name}-executor"
-
-
-_CONTAINER_SECURITY: Manifest = {
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-    "privileged": False,
-    "readOnlyRootFilesystem": True,
-    "runAsGroup": pod_defaults.USER,
-    "runAsNonRoot": True,
-    "runAsUser": pod_defaults.USER,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
-_POD_SECURITY: Manifest = {
-    "fsGroup": pod_defaults.USER,
-    "runAsGroup": pod_defaults.USER,
-    "runAsNonRoot": True,
-    "runAsUser": pod_defaults.USER,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
-"""Those of pod_defaults, as a manifest; a test compares them."""
 
 
 def _of_driver(name: str, job: SparkJobFields) -> list[Manifest]:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from components import images, naming
+from components.security import pod_defaults
 from examples.demo_rollout.stack import SERVER
 from slipway.cluster.kube_api import KubeApi
 
@@ -33,11 +34,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def log_message(self, *_): pass
 http.server.ThreadingHTTPServer(("", 8080), Handler).serve_forever()
 """
-_RESTRICTED = {
-    "allowPrivilegeEscalation": False,
-    "readOnlyRootFilesystem": True,
-    "capabilities": {"drop": ["ALL"]},
-}
 
 
 def manifest(labels: Mapping[str, str], name: str) -> dict[str, Any]:
@@ -52,7 +48,7 @@ def manifest(labels: Mapping[str, str], name: str) -> dict[str, Any]:
             "requests": {"cpu": "20m", "memory": "32Mi"},
             "limits": {"cpu": "500m", "memory": "64Mi"},
         },
-        "securityContext": _RESTRICTED,
+        "securityContext": pod_defaults.container_security_context(),
     }
     return {
         "apiVersion": "v1",
@@ -65,11 +61,7 @@ def manifest(labels: Mapping[str, str], name: str) -> dict[str, Any]:
         "spec": {
             "automountServiceAccountToken": False,
             "terminationGracePeriodSeconds": 1,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": 10001,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": pod_defaults.pod_security_context(),
             "containers": [container],
         },
     }

@@ -18,6 +18,7 @@ from tests.support.rendered import IMAGES
 from toolchain import paths
 
 COMPONENTS = paths.ROOT / "components"
+POD_DEFAULTS = COMPONENTS / "security" / "pod_defaults.py"
 ALLOWED: dict[str, set[str]] = {
     "toolchain": {"toolchain"},
     "components": {"components", "toolchain"},
@@ -270,6 +271,33 @@ def test_manifests_are_plain_dicts() -> None:
         for part in ("components", "stacks", "slipway")
         for file in files(part)
         if (names := provider_args(file.read_text()))
+    }
+    assert found == {}
+
+
+def dict_keys(source: str) -> set[str]:
+    """Return the literal keys of all dicts that a program writes."""
+    return {
+        key.value
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Dict)
+        for key in node.keys
+        if isinstance(key, ast.Constant) and isinstance(key.value, str)
+    }
+
+
+def test_one_file_writes_security_contexts() -> None:
+    """Whoever reviews the privileges of our pods reads that file alone."""
+    fields = dict_keys(POD_DEFAULTS.read_text()) & {
+        *("runAsNonRoot", "runAsUser", "allowPrivilegeEscalation", "privileged"),
+        *("seccompProfile", "readOnlyRootFilesystem", "fsGroup"),
+    }
+    assert len(fields) == 7
+    found = {
+        str(file.relative_to(paths.ROOT)): written
+        for part in ("components", "stacks", "slipway", "examples")
+        for file in files(part)
+        if file != POD_DEFAULTS and (written := dict_keys(file.read_text()) & fields)
     }
     assert found == {}
 

@@ -95,6 +95,13 @@ def test_its_pods_are_restricted_and_its_rights_are_those_it_uses(
     assert scale["resourceNames"] == ["a", "b", "c"], "one may have slept before"
 
 
+def test_its_pods_ask_for_and_bound_their_disk(found: Rendered) -> None:
+    pod = of_waker(found, "Deployment")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    for kind in ("requests", "limits"):
+        assert container["resources"][kind]["ephemeral-storage"] == "64Mi"
+
+
 def test_it_goes_last(found: Rendered) -> None:
     """What it holds may wait for as long as the settings say."""
     pod = of_waker(found, "Deployment")["spec"]["template"]["spec"]

@@ -16,6 +16,7 @@ import pulumi_kubernetes as kubernetes
 from components import naming
 from components.cluster.nodes.node_pool_base import NodePoolBase
 from components.platform.gpu.layouts import GPU
+from components.security import pod_defaults
 from components.workload import Workload
 
 NAMESPACE = naming.GPU_NAMESPACE
@@ -23,23 +24,6 @@ PRIORITY = "system-node-critical"
 """Without it, a node's GPUs cannot be used or monitored."""
 
 Object = dict[str, Any]
-
-
-def security_context(*, sys_admin: bool = False) -> Object:
-    """Root on a read-only root without capabilities, or with SYS_ADMIN alone."""
-    capabilities: Object = {"drop": ["ALL"]}
-    if sys_admin:
-        capabilities["add"] = ["SYS_ADMIN"]
-    return {
-        "runAsUser": 0,
-        "runAsNonRoot": False,
-        "readOnlyRootFilesystem": True,
-        "privileged": False,
-        # With SYS_ADMIN the kernel takes it for allowed, whatever stands here.
-        "allowPrivilegeEscalation": sys_admin,
-        "capabilities": capabilities,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
 
 
 def tolerations(pools: Mapping[str, NodePoolBase]) -> list[Object]:
@@ -98,9 +82,7 @@ class GpuDaemon(Workload):
                         "automountServiceAccountToken": False,
                         "enableServiceLinks": False,
                         "priorityClassName": PRIORITY,
-                        "securityContext": {
-                            "seccompProfile": {"type": "RuntimeDefault"}
-                        },
+                        "securityContext": pod_defaults.node_pod_security_context(),
                         "affinity": affinity(list(pools)),
                         "tolerations": tolerations(pools),
                         "containers": [container],

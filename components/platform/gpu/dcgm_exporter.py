@@ -101,7 +101,9 @@ class DcgmExporter(daemon.GpuDaemon):
             "imagePullPolicy": "Always",
             "env": [{"name": n, "value": v} for n, v in sorted(environment.items())],
             "ports": [{"name": "metrics", "containerPort": PORT, "protocol": "TCP"}],
-            "securityContext": daemon.security_context(sys_admin=settings.profiling),
+            "securityContext": pod_defaults.node_security_context(
+                *(["SYS_ADMIN"] if settings.profiling else ())
+            ),
             "resources": {
                 "requests": {"cpu": "50m", "memory": "256Mi", **DISK},
                 "limits": {"cpu": "500m", "memory": "1Gi", **DISK},

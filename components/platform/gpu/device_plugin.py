@@ -62,7 +62,9 @@ class DevicePlugin(daemon.GpuDaemon):
             "imagePullPolicy": "Always",
             "command": [NAME],
             "env": [{"name": n, "value": v} for n, v in sorted(environment.items())],
-            "securityContext": daemon.security_context(sys_admin=group.mig),
+            "securityContext": pod_defaults.node_security_context(
+                *(["SYS_ADMIN"] if group.mig else ())
+            ),
             "resources": {
                 "requests": {"cpu": "20m", "memory": "64Mi", **pod_defaults.disk()},
                 "limits": {"cpu": "500m", "memory": "256Mi", **pod_defaults.disk()},

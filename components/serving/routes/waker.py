@@ -162,37 +162,26 @@ class Waker(Workload):
                 },
                 "template": {
                     "metadata": self.pod_metadata(**naming.scrape_annotations(PORT)),
-                    "spec": {
-                        "serviceAccountName": self.name,
-                        "automountServiceAccountToken": False,
-                        "enableServiceLinks": False,
-                        "terminationGracePeriodSeconds": SETTLE_SECONDS + longest + 10,
-                        "topologySpreadConstraints": self.spread(),
-                        "securityContext": {
-                            "runAsNonRoot": True,
-                            "runAsUser": pod_defaults.USER,
-                            "runAsGroup": pod_defaults.USER,
-                            "seccompProfile": {"type": "RuntimeDefault"},
-                        },
-                        "containers": [
-                            self._container(settings, OWN_MIB + math.ceil(held))
-                        ],
-                        "volumes": [
+                    "spec": pod_defaults.pod(
+                        [self._container(settings, OWN_MIB + math.ceil(held))],
+                        service_account=self.name,
+                        terminationGracePeriodSeconds=SETTLE_SECONDS + longest + 10,
+                        topologySpreadConstraints=self.spread(),
+                        volumes=[
                             api_access.volume(),
                             {"name": "models", "configMap": {"name": config}},
                         ],
-                    },
+                    ),
                 },
             },
             opts=self.options(),
         )
 
     def _container(self, settings: WakerSettings, memory_mib: int) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "image": images.resolve(settings.image),
-            "imagePullPolicy": images.pull_policy(images.resolve(settings.image)),
-            "env": [
+        return pod_defaults.container(
+            self.name,
+            images.resolve(settings.image),
+            env=[
                 *(
                     {"name": f"POD_{key}", "valueFrom": {"fieldRef": {"fieldPath": p}}}
                     for key, p in _POD.items()
@@ -200,29 +189,21 @@ class Waker(Workload):
                 {"name": "WAKER_MODELS", "value": f"{CONFIG}/{FILE}"},
                 {"name": "WAKER_OWNER", "value": self.name},
             ],
-            "ports": [{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": pod_defaults.USER,
-                "runAsGroup": pod_defaults.USER,
-                "readOnlyRootFilesystem": True,
-                "privileged": False,
-                "allowPrivilegeEscalation": False,
-                "seccompProfile": {"type": "RuntimeDefault"},
-                "capabilities": {"drop": ["ALL"]},
-            },
-            "resources": {
-                "requests": {"cpu": "20m", "memory": "64Mi"},
+            ports=[{"name": "http", "containerPort": PORT, "protocol": "TCP"}],
+            resources=pod_defaults.resources(
+                cpu_request_millicores=20,
+                cpu_limit_millicores=1000,
+                memory_request_mib=64,
                 # The same amount again for heads and bodies in transit.
-                "limits": {"cpu": "1", "memory": f"{memory_mib}Mi"},
-            },
-            "readinessProbe": http_probe("/readyz", "http", seconds=2),
-            "livenessProbe": http_probe("/livez", "http", seconds=10, failures=6),
-            "volumeMounts": [
+                memory_limit_mib=memory_mib,
+            ),
+            readinessProbe=http_probe("/readyz", "http", seconds=2),
+            livenessProbe=http_probe("/livez", "http", seconds=10, failures=6),
+            volumeMounts=[
                 api_access.mount(),
                 {"name": "models", "mountPath": CONFIG, "readOnly": True},
             ],
-        }
+        )
 
 
 _POD = {
