@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from components.contracts import HEADERS
 from components.delivery import cohort_file
 from components.delivery.settings import GateSettings, RolloutSettings
 
@@ -15,7 +16,7 @@ EXPERIMENT_KEY = "experiment.json"
 ANSWERS = "envoy_cluster_upstream_rq_xx"
 """By class of the status code. All requests and the failed ones come from this metric:
 if it is missing, both are missing, and no request counts as good."""
-SHADOW_HEADER = "x-model-shadow"
+SHADOW_HEADER = HEADERS["shadow"]
 """Request header that names the revision that gets copies. The controller sets it
 (images/rollout/rollout/mirror.py). Model servers never get a caller's value."""
 PARTS = 10_000

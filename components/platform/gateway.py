@@ -9,6 +9,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components import images, naming
+from components.contracts import HEADERS
 from components.delivery.experiment_settings import SALTS, salt_header
 from components.platform import gateway_tls, manifest
 from components.platform.envoy_gateway import CONTROLLER, XDS_PORTS
@@ -36,6 +37,7 @@ PROXY_CPU_LIMIT_FACTOR = 8
 MINIMUM_DRAIN_SECONDS = 5
 """Until load balancers and nodes have forgotten a proxy that stops."""
 
+_OURS = {key: name.upper() for key, name in HEADERS.items()}
 # The path is the one that the model saw: the route's prefix is cut off by then, and so
 # is the query, which may hold values of a request. No other header is logged. The
 # client is whom a key or a token named; of a request without access control, or refused
@@ -52,9 +54,9 @@ ACCESS_LOG = {
     "first_byte_ms": "%RESPONSE_DURATION%",
     "upstream": "%UPSTREAM_HOST%",
     "route": "%ROUTE_NAME%",
-    "request_id": "%REQ(X-REQUEST-ID)%",
-    "revision": "%RESP(X-MODEL-REVISION)%",
-    "client": "%REQ(X-CLIENT-ID?X-CLIENT-SUBJECT)%",
+    "request_id": f"%REQ({_OURS['request_id']})%",
+    "revision": f"%RESP({_OURS['revision']})%",
+    "client": f"%REQ({_OURS['client']}?{_OURS['subject']})%",
     "bytes_in": "%BYTES_RECEIVED%",
     "bytes_out": "%BYTES_SENT%",
 }
@@ -64,7 +66,7 @@ Object = dict[str, Any]
 REQUEST_ID: Object = {
     "requestID": "Preserve",
     "earlyRequestHeaders": {
-        "addIfAbsent": [{"name": "x-request-id", "value": "%UNIQUE_ID%"}]
+        "addIfAbsent": [{"name": HEADERS["request_id"], "value": "%UNIQUE_ID%"}]
     },
 }
 """A caller's own id finds its prediction in the log again. `PreserveOrGenerate` would

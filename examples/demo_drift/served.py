@@ -15,6 +15,7 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
+from components.contracts import HEADERS
 from examples.demo_drift.timeline import Batch
 from toolchain.errors import OperatorError
 
@@ -97,7 +98,7 @@ class ServedModel:
 
 
 def _headers(batch: Batch) -> dict[str, str]:
-    return {"content-type": "application/json", "x-request-id": batch.request_id}
+    return {"content-type": "application/json", HEADERS["request_id"]: batch.request_id}
 
 
 def _request(features: NDArray[np.float32]) -> bytes:
@@ -116,7 +117,7 @@ def _answer(batch: Batch, response: httpx.Response, seconds: float) -> Answer:
     count = len(batch.rows)
     decisions = np.asarray(_output(content, "label"), np.int64)
     scores = np.asarray(_output(content, "probability"), np.float64).reshape(-1, 2)
-    given = response.headers.get("x-request-id", "")
+    given = response.headers.get(HEADERS["request_id"], "")
     if decisions.shape != (count,) or len(scores) != count:
         raise OperatorError(
             f"{response.url}: {len(decisions)} answers to the {count} rows of request "
@@ -132,7 +133,7 @@ def _answer(batch: Batch, response: httpx.Response, seconds: float) -> Answer:
         decisions,
         scores[:, 1],
         content["model_version"],
-        response.headers["x-model-revision"],
+        response.headers[HEADERS["revision"]],
         seconds,
     )
 

@@ -10,7 +10,9 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-REVISION = "x-model-revision"
+from components.contracts import HEADERS
+
+REVISION = HEADERS["revision"]
 TIMEOUT_SECONDS = 20.0
 CALLERS = 4
 UNNAMED = "without a name"

@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.table import Table
 
 import lab
+from components.contracts import HEADERS
 from components.platform import own_ca
 from lab import requirements
 from lab.settings import LabSettings
@@ -173,8 +174,8 @@ def print_prediction(console: Console, settings: LabSettings) -> None:
         f"\n[bold]One prediction[/bold]: POST {url}\n"
         f"  employed with probability {probability['data'][-1]:.3f}, "
         f"model {answer['model_name']} version {answer['model_version']}, "
-        f"revision {response.headers['x-model-revision']}, "
-        f"request {response.headers['x-request-id']}"
+        f"revision {response.headers[HEADERS['revision']]}, "
+        f"request {response.headers[HEADERS['request_id']]}"
     )
 
 

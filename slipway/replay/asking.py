@@ -15,6 +15,7 @@ from itertools import islice
 
 import httpx
 
+from components.contracts import HEADERS
 from slipway.replay.pairs import Pair
 from slipway.replay.prediction_log import Record, pair
 from slipway.replay.request import Model, ModelError
@@ -58,8 +59,8 @@ class Server:
     def headers(self) -> dict[str, str]:
         return {
             "content-type": "application/json",
-            "x-model-revision": self.revision,
-            "x-model-shadow": self.revision,
+            HEADERS["revision"]: self.revision,
+            HEADERS["shadow"]: self.revision,
         }
 
     def client(self, bounds: Bounds) -> httpx.AsyncClient:
@@ -159,7 +160,7 @@ async def _ask(
         answered = await client.post(
             f"/v2/models/{server.model}/infer",
             content=model.body(rows),
-            headers={"x-request-id": str(rows[0]["id"])},
+            headers={HEADERS["request_id"]: str(rows[0]["id"])},
         )
     except httpx.HTTPError as error:
         found.failed[type(error).__name__] += 1

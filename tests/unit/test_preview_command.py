@@ -20,7 +20,10 @@ from toolchain import paths
 from toolchain.errors import WrongInputError
 
 STACK = "models.mine"
-SOURCES = ("components", "slipway", "stacks", "toolchain", "images", "Pulumi.yaml")
+SOURCES = (
+    *("components", "contracts", "slipway", "stacks", "toolchain", "images"),
+    "Pulumi.yaml",
+)
 TOKEN = "AWS_SECRET_ACCESS_KEY"
 
 

@@ -19,7 +19,10 @@ from tests.support.rendered import IMAGES
 from toolchain import paths
 
 STACK, OTHER = "models.mine", "platform.mine"
-SOURCES = ("components", "slipway", "stacks", "toolchain", "images", "Pulumi.yaml")
+SOURCES = (
+    *("components", "contracts", "slipway", "stacks", "toolchain", "images"),
+    "Pulumi.yaml",
+)
 LOCK = "docs/mine.lock"
 MODEL = """config:
   slipway:images_lock: docs/mine.lock

@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from components.contracts import HEADERS
 from components.serving.settings.access_settings import SECONDS, Access, Jwt, Rate
 
 API_VERSION = "gateway.envoyproxy.io/v1alpha1"
-CLIENT_HEADER = "x-client-id"
+CLIENT_HEADER = HEADERS["client"]
 """Header that names the client to the model server and to the gateway's access log.
 Where a key is required, the gateway overwrites the client's own value."""
-SUBJECT_HEADER = "x-client-subject"
+SUBJECT_HEADER = HEADERS["subject"]
 """The same for a token. It is a separate header, because Envoy removes headers that
 come from tokens from all requests of a listener, even where keys are required:
 https://github.com/envoyproxy/envoy/pull/46586"""

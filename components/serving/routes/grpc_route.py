@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from components.contracts import HEADERS
 from components.serving.args.model_server_args import ModelServerArgs
 from components.serving.args.parts import Part
 from components.serving.routes.access import Policy, request_filters
@@ -23,7 +24,7 @@ from components.serving.settings.serving_platform import ServingPlatform
 
 API_VERSION = "gateway.networking.k8s.io/v1"
 KIND = "GRPCRoute"
-MODEL_HEADER = "x-model"
+MODEL_HEADER = HEADERS["model"]
 TRAFFIC = "BackendTrafficPolicy"
 
 Object = dict[str, Any]

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from components.contracts import HEADERS
 from components.delivery import rollout_file
 from components.serving.args.model_server_args import ModelServerArgs
 from components.serving.args.parts import Part
@@ -24,7 +25,7 @@ KIND = "HTTPRoute"
 FILTER_API_VERSION = "gateway.envoyproxy.io/v1alpha1"
 FILTER_KIND = "HTTPRouteFilter"
 """Envoy Gateway's filter with a direct response, for requests that reach no model."""
-REVISION_HEADER = "x-model-revision"
+REVISION_HEADER = HEADERS["revision"]
 SERVICE_PORT = 80
 
 PREFIX = "prefix"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from components.contracts import HEADERS
+
 TAKEN = {
     **dict.fromkeys(
         (
@@ -83,7 +85,7 @@ TAKEN = {
             "uber-trace-id",
             "x-cloud-trace-context",
             "x-correlation-id",
-            "x-request-id",
+            HEADERS["request_id"],
         ),
         "it identifies the request in logs and traces",
     ),
@@ -98,10 +100,11 @@ TAKEN = {
         "web frameworks take the method or the path from it",
     ),
     **dict.fromkeys(
-        ("x-client-id", "x-client-subject"), "the gateway writes the client into it"
+        (HEADERS["client"], HEADERS["subject"]), "the gateway writes the client into it"
     ),
     **dict.fromkeys(
-        ("x-model", "x-model-revision"), "callers choose a model or a revision with it"
+        (HEADERS["model"], HEADERS["revision"]),
+        "callers choose a model or a revision with it",
     ),
     "authorization": "tokens are in it",
 }
