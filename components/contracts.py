@@ -19,3 +19,9 @@ HEADERS: dict[str, str] = {
     key: header["name"] for key, header in contract("headers")["headers"].items()
 }
 """Names of our own headers, in lower case, by their keys in the contract."""
+
+PORTS: dict[str, dict[str, int]] = {
+    program: {name: it["port"] for name, it in ports.items()}
+    for program, ports in contract("ports")["ports"].items()
+}
+"""Ports of our own programs by their names, by the programs' folders in images/."""

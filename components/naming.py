@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from components.contracts import PORTS
+
 GATEWAY_NAMESPACE = "slipway-gateway"
 """Envoy Gateway, its proxies and the Gateway object."""
 MONITORING_NAMESPACE = "slipway-monitoring"
@@ -21,16 +23,16 @@ MODEL_SERVER = "model-server"
 """app.kubernetes.io/name of every model server, whatever runs in it."""
 MODEL_MONITOR = "model-monitor"
 """Monitors quality, drift and fairness of the models, in their namespace."""
-MODEL_MONITOR_PORT = 9300
-MODEL_MONITOR_LABELS_PORT = 9301
+MODEL_MONITOR_PORT = PORTS["model_monitor"]["http"]
+MODEL_MONITOR_LABELS_PORT = PORTS["model_monitor"]["labels"]
 """Service that accepts labels only, so that many clients may reach it."""
 MODEL_ATTRIBUTIONS = "model-attributions"
 """The daily job that calculates what predictions depend on."""
 MODEL_CONSOLE = "model-console"
 """Web pages of the monitor's and Alertmanager's data, next to the monitor."""
-MODEL_CONSOLE_PORT = 9310
+MODEL_CONSOLE_PORT = PORTS["model_console"]["http"]
 ALERTMANAGER = "alertmanager"
-POLICY_AGENT_PORT = 9477
+POLICY_AGENT_PORT = PORTS["policy_agent"]["http"]
 """Metrics of our enforcement of network policies, on the hosts' network."""
 TRAINING_JOB = "training-job"
 """app.kubernetes.io/name of all that belongs to a training job."""
@@ -42,7 +44,7 @@ HDFS = "hdfs"
 """app.kubernetes.io/name of HDFS's servers, followed by their role."""
 ROLLOUT_CONTROLLER = "rollout-controller"
 """Changes the weights of revisions, in the models' namespace."""
-ROLLOUT_CONTROLLER_PORT = 9479
+ROLLOUT_CONTROLLER_PORT = PORTS["rollout"]["http"]
 TRAFFIC = "traffic"
 """app.kubernetes.io/component of the HTTPRoutes that it writes."""
 WAKER = "waker"

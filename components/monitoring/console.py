@@ -8,13 +8,14 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components import images, naming
+from components.contracts import PORTS
 from components.monitoring.settings import ConsoleSettings
 from components.observability import alertmanager
 from components.security import network, pod_defaults
 from components.workload import Workload, http_probe
 
 PORT = naming.MODEL_CONSOLE_PORT
-METRICS_PORT = 9311
+METRICS_PORT = PORTS["model_console"]["metrics"]
 """Probes and metrics: readers who hold the pages' connections do not hold these."""
 
 

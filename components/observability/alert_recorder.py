@@ -6,11 +6,12 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components import naming
+from components.contracts import PORTS
 from components.observability.settings import AlertRecorderSettings
 from components.security import network, pod_defaults
 from components.workload import Workload, http_probe
 
-PORT = 9095
+PORT = PORTS["alert_recorder"]["http"]
 FOLDER = "/var/lib/alert-recorder"
 
 

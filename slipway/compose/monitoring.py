@@ -9,7 +9,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from components import naming
-from components.observability import alertmanager, prometheus, scrape
+from components.observability import (
+    alert_recorder,
+    alertmanager,
+    prometheus,
+    scrape,
+)
 from components.yaml_text import read, written
 from slipway.compose import gateway, reach
 from slipway.compose.composition import Composition
@@ -32,7 +37,7 @@ REFRESH = "5s"
 PORTS = {
     "prometheus": ("SLIPWAY_PROMETHEUS_PORT", 9090),
     "alertmanager": ("SLIPWAY_ALERTMANAGER_PORT", 9093),
-    "alert-recorder": ("SLIPWAY_ALERTS_PORT", 9095),
+    "alert-recorder": ("SLIPWAY_ALERTS_PORT", alert_recorder.PORT),
 }
 """Ports of the services that `--monitoring` publishes, as in the lab."""
 _META = "__meta_kubernetes_"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from components import images, naming
+from components.contracts import PORTS
 from components.security import pod_defaults
 from components.serving.runtimes.ours import PREDICTION_LOG_FOLDER
 from components.serving.settings.request_settings import (
@@ -21,7 +22,7 @@ from components.serving.settings.request_settings import (
 from components.workload import http_probe
 
 CONTAINER = "log-shipper"
-PORT = 9102
+PORT = PORTS["log_shipper"]["http"]
 """Port of metrics and probes."""
 DRAIN_SECONDS = 10
 """Time to send the remaining files after the server has ended."""

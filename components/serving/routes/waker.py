@@ -12,6 +12,7 @@ import pulumi
 import pulumi_kubernetes as kubernetes
 
 from components import images, naming
+from components.contracts import PORTS
 from components.security import api_access, network, pod_defaults
 from components.serving.args.model_server_args import ModelServerArgs
 from components.serving.args.parts import PROGRAM
@@ -20,7 +21,7 @@ from components.serving.settings.idle_settings import WakerSettings
 from components.serving.settings.serving_platform import ServingPlatform
 from components.workload import Workload, http_probe
 
-PORT = 9478
+PORT = PORTS["waker"]["http"]
 """Port of probes and metrics."""
 FIRST_MODEL_PORT = 20000
 """Each model has a port of the waker, because a request no longer identifies its model

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from components.contracts import PORTS
 from components.serving.runtimes.base import MODELS_FOLDER, Program, Runtime
 from components.serving.runtimes.facts import Facts
 from components.serving.runtimes.runtime_metrics import COMMON
 from components.serving.settings.replica_args import ReplicaArgs
 from components.serving.settings.request_settings import PredictionLog
 
-PORT = 8080
-GRPC_PORT = 9000
+PORT, GRPC_PORT = PORTS["model_server"]["http"], PORTS["model_server"]["grpc"]
 PREDICTION_LOG_FOLDER = "/var/log/predictions"
 PREFIX = "MODEL_SERVER_"
 _MIB = 2**20
