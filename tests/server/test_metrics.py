@@ -8,9 +8,11 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.server.conftest import COLUMNS
+from tests.support.contracts import contract
 from tests.support.model_server import SERVER, ModelServer, request
 
-LABELS = {"model", "revision", "runtime", "namespace", "arm"}
+CONTRACT = contract("server_metrics")
+LABELS = set(CONTRACT["model_labels"])
 
 
 @pytest.fixture
@@ -119,6 +121,24 @@ def test_saturation_follows_the_cpu_share(monkeypatch: pytest.MonkeyPatch) -> No
     # The limit is used up by the model's threads though the loop is idle.
     assert run(usage, 2.2, 0.1) == pytest.approx(1.0, abs=0.01)
     assert run(usage, 0.0, 0.0) == pytest.approx(0.0, abs=0.01)
+
+
+def test_a_scrape_shows_what_the_contract_says(server: ModelServer) -> None:
+    server.client.get("/nowhere")
+    server.client.post("/infer", json=request([1] * 8, COLUMNS))
+    found: dict[str, tuple[str, set[str]]] = {}
+    text = server.client.get("/metrics").text
+    for family in text_string_to_metric_families(text):
+        ending = "_total" if family.type == "counter" else ""
+        labels = set().union(*(sample.labels for sample in family.samples)) - {"le"}
+        found[f"{family.name}{ending}"] = family.type, labels
+    assert found == {
+        name: (
+            metric["kind"],
+            {*metric.get("labels", ()), *(LABELS if "of" in metric else ())},
+        )
+        for name, metric in CONTRACT["metrics"].items()
+    }
 
 
 def test_the_readme_names_every_metric(server: ModelServer) -> None:

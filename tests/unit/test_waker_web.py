@@ -9,7 +9,9 @@ from typing import Any, cast
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.contracts import contract
 from tests.support.prometheus_text import kinds, samples
 from tests.unit.test_waker_cluster import MODEL
 from toolchain import paths
@@ -89,6 +91,15 @@ def test_metrics_are_those_that_alerts_and_docs_name(keeper: Keeper) -> None:
         ("waker_forwarded_total", "200", "m"): 4,
         ("waker_forwarded_total", "418", "m"): 5,
     }
-    found = kinds(answer.text)
-    assert found["waker_asleep"] == found["waker_held"] == "gauge"
-    assert found["waker_refused"] == "counter"
+    assert kinds(answer.text) == {
+        name.removesuffix("_total"): metric["kind"]
+        for name, metric in contract("waker_metrics")["metrics"].items()
+    }
+    assert {
+        sample.name: set(sample.labels)
+        for family in text_string_to_metric_families(answer.text)
+        for sample in family.samples
+    } == {
+        name: set(metric["labels"])
+        for name, metric in contract("waker_metrics")["metrics"].items()
+    }
