@@ -212,21 +212,14 @@ class Workload(pulumi.ComponentResource):
             opts=self.options(),
         )
 
-    def add_disruption_budget(self, replicas: int, **more: Any) -> None:
-        """One pod at a time may be drained away, where there is more than one.
-
-        `more`: further fields of the budget's spec.
-        """
+    def add_disruption_budget(self, replicas: int) -> None:
+        """One pod at a time may be drained away, where there is more than one."""
         if replicas < 2:
             return
         kubernetes.policy.v1.PodDisruptionBudget(
             f"{self.name}-disruption",
             metadata=self.metadata(),
-            spec={
-                "maxUnavailable": 1,
-                "selector": {"matchLabels": self.selector},
-                **more,
-            },
+            spec=disruption_spec(self.selector),
             opts=self.options(),
         )
 
@@ -244,6 +237,22 @@ class Workload(pulumi.ComponentResource):
 
 def _role_ref(kind: str, name: str) -> dict[str, str]:
     return {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": name}
+
+
+def disruption_spec(
+    selector: Mapping[str, str], max_unavailable: int = 1
+) -> dict[str, Any]:
+    """Limit concurrent evictions; pods that are not ready do not block a drain.
+
+    With the default policy, a pod that never becomes ready could not be evicted while
+    the budget is not met:
+    https://kubernetes.io/docs/tasks/run-application/configure-pdb/#unhealthy-pod-eviction-policy
+    """
+    return {
+        "maxUnavailable": max_unavailable,
+        "selector": {"matchLabels": dict(selector)},
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+    }
 
 
 def http_probe(

@@ -12,6 +12,7 @@ from components.platform import keda_manifests as manifests
 from components.platform import manifest
 from components.platform.keda_settings import KedaSettings
 from components.security import network
+from components.workload import disruption_spec
 
 NAMESPACE = naming.KEDA_NAMESPACE
 
@@ -130,10 +131,7 @@ class Keda(pulumi.ComponentResource):
         kubernetes.policy.v1.PodDisruptionBudget(
             f"{program}-disruption",
             metadata=self._metadata(program),
-            spec={
-                "maxUnavailable": 1,
-                "selector": {"matchLabels": {"app": program}},
-            },
+            spec=disruption_spec({"app": program}),
             opts=pulumi.ResourceOptions(parent=self),
         )
 

@@ -16,6 +16,7 @@ from components.serving.pods import autoscaling as scaling
 from components.serving.pods import volumes, workload
 from components.serving.routes import service
 from components.serving.settings.serving_platform import ServingPlatform
+from components.workload import disruption_spec
 
 DEPLOY_SECONDS = 300
 """Seconds beyond the load time of one replica, for a rolling update of several."""
@@ -132,7 +133,9 @@ class Revision(pulumi.ComponentResource):
         policy.v1.PodDisruptionBudget(
             self._part.name,
             metadata=self._metadata("disruption-budget"),
-            spec=scaling.disruption_spec(self._part.selector, self._part.args.scaling),
+            spec=disruption_spec(
+                self._part.selector, self._part.args.scaling.max_unavailable
+            ),
             opts=self._child(),
         )
 

@@ -86,9 +86,7 @@ class Servers(Workload):
         self.add_config(files)
         self.add_network_policy(self._ingress(), self._egress())
         self.add_headless_service(self.ports, naming.SERVICE_WAIT)
-        self.add_disruption_budget(
-            self._replicas, unhealthyPodEvictionPolicy="AlwaysAllow"
-        )
+        self.add_disruption_budget(self._replicas)
         self._set(hashlib.sha256(json.dumps(files).encode()).hexdigest()[:16])
         self.register_outputs({})
 

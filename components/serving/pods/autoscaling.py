@@ -1,4 +1,4 @@
-"""Number of replicas: the scaling signal, and the limit on evictions.
+"""Number of replicas: the scaling signal.
 
 With CPU, our own HorizontalPodAutoscaler; with in-flight requests, a ScaledObject, from
 which KEDA creates one. Both add replicas immediately and remove them one at a time
@@ -7,7 +7,7 @@ after the load has stayed low.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from components.serving.pods.workload import CONTAINER
@@ -165,13 +165,4 @@ def _rules(
             {"type": kind, "value": value, "periodSeconds": period}
             for kind, value in steps
         ],
-    }
-
-
-def disruption_spec(selector: Mapping[str, str], scaling: Scaling) -> dict[str, Any]:
-    """Limit concurrent evictions; pods that are not ready do not block a drain."""
-    return {
-        "selector": {"matchLabels": dict(selector)},
-        "maxUnavailable": scaling.max_unavailable,
-        "unhealthyPodEvictionPolicy": "AlwaysAllow",
     }
