@@ -12,7 +12,11 @@ from components.settings import refuse
 _DNS_LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,576}")
+_DNS_SUBDOMAIN = re.compile(
+    r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+)
 _LONGEST_LABEL = 63
+_LONGEST_SUBDOMAIN = 253
 _LONGEST_MODEL_NAME = 40
 _PATH_PREFIX = re.compile(r"(/[A-Za-z0-9][A-Za-z0-9._~-]*)+")
 _LONGEST_PREFIX = 200
@@ -51,6 +55,15 @@ def _dns_label(text: str, longest: int = _LONGEST_LABEL) -> str:
     return short(text, longest)
 
 
+def _dns_subdomain(text: str) -> str:
+    if not _DNS_SUBDOMAIN.fullmatch(text):
+        refuse(
+            "not a valid Kubernetes name",
+            "use a-z and 0-9, with - and single dots between them",
+        )
+    return short(text, _LONGEST_SUBDOMAIN)
+
+
 def _namespace(text: str) -> str:
     if not _NAMESPACE.fullmatch(text):
         refuse(
@@ -84,6 +97,9 @@ Decimal = Annotated[float, BeforeValidator(_not_boolean)]
 """A number; bounds are the field's own."""
 DnsLabel = Annotated[str, AfterValidator(_dns_label)]
 """A name of an object (RFC 1035 label)."""
+DnsSubdomain = Annotated[str, AfterValidator(_dns_subdomain)]
+"""A name of an object whose kind allows dots, such as a StorageClass (RFC 1123).
+https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-subdomain-names"""
 Namespace = Annotated[str, AfterValidator(_namespace)]
 """A name of a namespace (RFC 1123 label): a digit may come first."""
 ModelName = Annotated[str, AfterValidator(_model_name)]

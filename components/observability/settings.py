@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from components.cluster.nodes.taint import LabelKey, NodeValue
 from components.part_settings import NodePort, PartSettings, Port
 from components.setting_secrets import NOT_SHOWN, Encrypted, Secret, hidden
-from components.setting_types import Decimal, Namespace, Whole
+from components.setting_types import Decimal, DnsSubdomain, Namespace, Whole
 from components.settings import Problem, Settings, refuse
 
 SCRAPE_SECONDS = 15
@@ -65,7 +65,7 @@ class Storage(Settings):
 
     size: Annotated[str, AfterValidator(_quantity)]
     """Size of the volume, for example 20Gi."""
-    storage_class: str | None = None
+    storage_class: DnsSubdomain | None = None
     """StorageClass of the volume; default: the cluster's default one."""
 
 

@@ -10,7 +10,7 @@ import pulumi_kubernetes as kubernetes
 from pydantic import Field
 
 from components import naming
-from components.setting_types import DnsLabel, Whole
+from components.setting_types import DnsSubdomain, Whole
 from components.settings import Settings
 
 PROVISIONER = "ebs.csi.aws.com"
@@ -23,7 +23,7 @@ class StorageClassSettings(Settings):
 
     enabled: bool = False
     """True on EKS, which has no default class with encryption."""
-    name: DnsLabel = "gp3"
+    name: DnsSubdomain = "gp3"
     """Name of the StorageClass."""
     throughput_mib: Annotated[Whole, Field(ge=125, le=1000)] = 125
     """Throughput of a volume in MiB/s; above 125 it costs more."""

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from components.cluster.nodes.taint import LabelKey, NodeValue, Taint
 from components.images import ImageReference
-from components.setting_types import DnsLabel, ModelName, Whole
+from components.setting_types import DnsSubdomain, ModelName, Whole
 from components.settings import Problem, Settings
 
 USUAL_REPLICATION = 3
@@ -80,7 +80,7 @@ class HdfsArgs(Settings):
     """The NameNode, which has the names of all files."""
     data_node: DataNode = DataNode()
     """Each DataNode."""
-    storage_class: DnsLabel | None = None
+    storage_class: DnsSubdomain | None = None
     """StorageClass of the volumes; default: the cluster's default class."""
     temporary: bool = False
     """Data end with the pods: folders of their nodes in place of volumes."""

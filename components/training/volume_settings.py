@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from components.images import ImageReference
-from components.setting_types import DnsLabel, Whole
+from components.setting_types import DnsLabel, DnsSubdomain, Whole
 from components.settings import ABSENT, Problem, Settings, refuse
 
 _BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._=-]+)*")
@@ -47,7 +47,7 @@ class Claim(Settings):
     it, and `slipway destroy` keeps it."""
     size_gib: Annotated[Whole | None, Field(ge=1, le=65_536)] = None
     """Size of the claim that the stack creates; without it, the claim must exist."""
-    storage_class: DnsLabel | None = None
+    storage_class: DnsSubdomain | None = None
     """StorageClass of the claim that the stack creates; default: the cluster's default
     class."""
     many_nodes: bool = False
