@@ -96,12 +96,12 @@ def _model(folder: Path, name: str, rounds: int) -> bool:
             [rows[start : start + size].tobytes()]
             for start in range(0, min(ROWS, 2000 * size), size)
         ]
-        figures = _figures(own, onnxruntime, batches, rounds)
-        ratios = figures.ratios
+        measured = _measured(own, onnxruntime, batches, rounds)
+        ratios = measured.ratios
         medians.append(statistics.median(ratios))
         print(
-            f"{name:16}{size:>6}{statistics.median(figures.onnxruntime) * 1e6:>16.2f}"
-            f"{statistics.median(figures.own) * 1e6:>10.2f}"
+            f"{name:16}{size:>6}{statistics.median(measured.onnxruntime) * 1e6:>16.2f}"
+            f"{statistics.median(measured.own) * 1e6:>10.2f}"
             f"{medians[-1]:>8.1f} ({min(ratios):.1f} to {max(ratios):.1f})"
         )
     is_aimed = name == AIMED_AT
@@ -133,7 +133,7 @@ def _evaluators(folder: Path, name: str) -> tuple[Any, Any]:
     return model.run, onnxruntime.run
 
 
-def _figures(
+def _measured(
     own: Any, onnxruntime: Any, batches: Sequence[list[bytes]], rounds: int
 ) -> Measurements:
     found = Measurements()

@@ -63,15 +63,15 @@ def _of_settings() -> Iterator[str]:
     yield OF_SETTINGS
     yield "| layer | setting, for example | what is refused | what to do |"
     yield "|---|---|---|---|"
-    told: set[tuple[str, str, str]] = set()
+    seen: set[tuple[str, str, str]] = set()
     for file in refused_cases.files():
         layer = refused_cases.layer(file)
         for case in refused_cases.cases(file):
             for problem in case.found():
                 reason = problem.reason.removeprefix(PRODUCTION)
                 one = layer, reason, problem.fix
-                if reason != problem.reason and one not in told:
-                    told.add(one)
+                if reason != problem.reason and one not in seen:
+                    seen.add(one)
                     texts = map(_cell, (reason, problem.fix))
                     yield f"| {layer} | `{problem.path}` | {' | '.join(texts)} |"
     yield ""

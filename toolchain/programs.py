@@ -51,7 +51,7 @@ class Source(StrEnum):
     BUILD = "build"
 
 
-WAYS = {
+SOURCES = {
     "auto": (Source.PATH, Source.DOWNLOAD, Source.BUILD),
     "download": (Source.DOWNLOAD,),
     "build": (Source.BUILD,),
@@ -77,19 +77,19 @@ class Programs:
         return self.files[name]
 
 
-def ways() -> tuple[Source, ...]:
+def allowed_sources() -> tuple[Source, ...]:
     """The sources to try, as the user chose; BuildError if the choice is unknown."""
     chosen = os.environ.get(VARIABLE, "") or "auto"
-    if chosen not in WAYS:
+    if chosen not in SOURCES:
         raise BuildError(
-            f"{VARIABLE} is {chosen!r}; it takes {', '.join(WAYS)} (default: auto)"
+            f"{VARIABLE} is {chosen!r}; it takes {', '.join(SOURCES)} (default: auto)"
         )
-    return WAYS[chosen]
+    return SOURCES[chosen]
 
 
 def _sources(group: Group) -> tuple[Source, ...]:
     """Those of a group: what its publisher does not offer is built in any case."""
-    return ways() if group.download else (Source.BUILD,)
+    return allowed_sources() if group.download else (Source.BUILD,)
 
 
 def _ignore_progress(*_: Any) -> None:
@@ -333,7 +333,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m toolchain.programs",
         description="Get the lab's Go programs and show where they come from.",
-        epilog=f"{VARIABLE}={'|'.join(WAYS)} chooses the way (default: auto).",
+        epilog=f"{VARIABLE}={'|'.join(SOURCES)} chooses the way (default: auto).",
     )
     parser.add_argument(
         "groups",

@@ -150,12 +150,12 @@ def _summary(verdict: str, report: Report | None) -> str:
     if not report or not looks:
         return f"experiment: {verdict}"
     last: dict[str, Any] = looks[-1]
-    figures = ", ".join(
+    estimate = ", ".join(
         f"{name} {'not known' if last[name] is None else format(last[name], '.6g')}"
         for name in ("difference", "low", "high")
     )
     return (
-        f"experiment: {verdict}, {report['metrics'][0]['name']}, {figures}, "
+        f"experiment: {verdict}, {report['metrics'][0]['name']}, {estimate}, "
         f"{last['units']} units"
     )
 

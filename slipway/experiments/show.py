@@ -57,10 +57,10 @@ def _row(metric: dict[str, Any]) -> Iterator[tuple[str, ...]]:
         yield (name, *["-"] * (len(HEAD) - 1))
         return
     last = metric["looks"][-1]
-    figures = [_number(last[it]) for it in ("control", "treatment")]
+    means = [_number(last[it]) for it in ("control", "treatment")]
     signed = [_number(last[it], "+") for it in ("difference", "low", "high")]
     saved = last["variance_saved"] or 0.0
-    yield (name, *figures, *signed, f"{saved:.0%}")
+    yield (name, *means, *signed, f"{saved:.0%}")
 
 
 def _number(value: float | None, sign: str = "") -> str:

@@ -94,8 +94,8 @@ def without_network() -> str:
         os._exit(0)
     os.close(write)
     _, status = os.waitpid(trial, 0)
-    with open(read, "rb") as told:  # noqa: PTH123 a descriptor
-        why = told.read().decode(errors="replace")
+    with open(read, "rb") as stream:  # noqa: PTH123 a descriptor
+        why = stream.read().decode(errors="replace")
     if status:
         return why or "the kernel does not permit it"
     _enter()

@@ -24,13 +24,13 @@ def added(
 def unread(resources: Iterable[Resource]) -> Iterator[str]:
     """Names of objects whose jobs are told in another form than this code knows."""
     for resource in resources:
-        if _told(resource) is None:
+        if _annotated_jobs(resource) is None:
             yield manifests.shown_name(resource)
 
 
 def _all(stack: str, resources: Iterable[Resource]) -> Iterator[Eviction]:
     for resource in resources:
-        for job in _told(resource) or ():
+        for job in _annotated_jobs(resource) or ():
             yield Eviction(stack, manifests.shown_name(resource), **vars(job))
 
 
@@ -47,7 +47,7 @@ class _Job:
 _JOBS = TypeAdapter(list[_Job])
 
 
-def _told(resource: Resource) -> list[_Job] | None:
+def _annotated_jobs(resource: Resource) -> list[_Job] | None:
     """Jobs that the object names; None if they cannot be read."""
     if not resource.type.endswith(":ConfigMap"):
         return []

@@ -163,7 +163,7 @@ def _together(
         before = _result(base, process, folders[0], stacks, sides=2)
     finally:
         _end(process)
-    with _told_as(base):
+    with _as_render_errors(base):
         after = _checked(head, _beside(base, before, folders[0]))
     left = [stack for stack in stacks if stack not in after]
     if left:
@@ -295,7 +295,7 @@ def _result(
             f"{one.name}: the renderer ended with status {process.returncode}:\n"
             + shown(errors[-2000:])
         )
-    with _told_as(one):
+    with _as_render_errors(one):
         graph = _graph(one, _read(one, file))
     if left := [stack for stack in stacks if stack not in graph]:
         raise RenderError(
@@ -305,7 +305,7 @@ def _result(
 
 
 @contextmanager
-def _told_as(one: Side) -> Iterator[None]:
+def _as_render_errors(one: Side) -> Iterator[None]:
     """Whatever is wrong with the form of what a renderer wrote is RenderError."""
     try:
         yield

@@ -62,13 +62,13 @@ def _extract(commit: str, out: Path) -> None:
     """
     out.mkdir()
     there = {
-        "GIT_DIR": _told("rev-parse", "--absolute-git-dir").decode().strip(),
+        "GIT_DIR": _git_output("rev-parse", "--absolute-git-dir").decode().strip(),
         "GIT_WORK_TREE": str(out),
         "GIT_INDEX_FILE": str(out.with_name(f"{out.name}.index")),
     }
-    tree = _told("rev-parse", f"{commit}:./").decode().strip()
-    _told("read-tree", "--no-sparse-checkout", tree, folder=out, **there)
-    _told("checkout-index", "--all", "--force", folder=out, **there)
+    tree = _git_output("rev-parse", f"{commit}:./").decode().strip()
+    _git_output("read-tree", "--no-sparse-checkout", tree, folder=out, **there)
+    _git_output("checkout-index", "--all", "--force", folder=out, **there)
 
 
 def check(one: Side) -> None:
@@ -113,9 +113,9 @@ def judge(base: Side, head: Side) -> str:
         if one.folder == paths.ROOT:
             return name
     try:
-        if _told("status", "--porcelain", "--untracked-files=no"):
+        if _git_output("status", "--porcelain", "--untracked-files=no"):
             return "other"
-        commit = _told("rev-parse", "HEAD").decode().strip()
+        commit = _git_output("rev-parse", "HEAD").decode().strip()
     except WrongInputError:  # no repository
         return "other"
     return {head.commit: "head", base.commit: "base"}.get(commit or "none", "other")
@@ -132,7 +132,7 @@ def _commit(revision: str) -> str:
     return done.stdout.decode().strip()
 
 
-def _told(*words: str, folder: Path | None = None, **environment: str) -> bytes:
+def _git_output(*words: str, folder: Path | None = None, **environment: str) -> bytes:
     """What git prints; WrongInputError with its own words if it fails."""
     done = _git(*words, folder=folder, **environment)
     if done.returncode != 0:

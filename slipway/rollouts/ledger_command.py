@@ -74,5 +74,5 @@ def record_command(
         )
         writing.print_result(done)
         added += done.is_new
-    told = f"{added} entries added" if added else "nothing to add"
-    click.echo(f"{name}: {len(found)} decisions, {told}")
+    outcome = f"{added} entries added" if added else "nothing to add"
+    click.echo(f"{name}: {len(found)} decisions, {outcome}")

@@ -137,8 +137,8 @@ def plan(ledger: Chain, found: Sequence[Decision]) -> list[Move]:
             moves += [Move(decision, revision, it) for it in steps]
             states[revision] = state
     if problems:
-        told = (printable(f"{name}: {it}") for name, it in problems.items())
-        lines = "".join(f"\n  {it}" for it in told)
+        reasons = (printable(f"{name}: {it}") for name, it in problems.items())
+        lines = "".join(f"\n  {it}" for it in reasons)
         raise WrongInputError(f"{ledger.model}: nothing was recorded:{lines}")
     return moves
 

@@ -20,8 +20,8 @@ def turn(folder: Path, *, alone: bool) -> Iterator[None]:
     The files in `folder` are made where they are missing; a process that ends has left.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "door").open("w") as door, (folder / "room").open("w") as room:
-        fcntl.flock(door, fcntl.LOCK_EX)
-        fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
-        fcntl.flock(door, fcntl.LOCK_UN)
+    with (folder / "door").open("w") as queue, (folder / "room").open("w") as lock:
+        fcntl.flock(queue, fcntl.LOCK_EX)
+        fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(queue, fcntl.LOCK_UN)
         yield

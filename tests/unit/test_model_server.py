@@ -267,7 +267,7 @@ def test_the_route_gives_the_api_and_hides_the_rest(one: Rendered) -> None:
     spec = r.manifest(one, "HTTPRoute")["spec"]
     (gateway,) = spec["parentRefs"]
     assert (gateway["namespace"], gateway["name"]) == ("slipway-gateway", "slipway")
-    ways = {}
+    rewrites = {}
     for rule in spec["rules"]:
         if "backendRefs" not in rule:  # the gateway's own answer: test_versions.py
             continue
@@ -275,12 +275,12 @@ def test_the_route_gives_the_api_and_hides_the_rest(one: Rendered) -> None:
         assert match["path"]["type"] == "PathPrefix"
         path = rewrite["urlRewrite"]["path"]
         assert path["type"] == "ReplacePrefixMatch"
-        ways[match["path"]["value"]] = path["replacePrefixMatch"]
+        rewrites[match["path"]["value"]] = path["replacePrefixMatch"]
         assert rule["timeouts"] == {"request": "10s", "backendRequest": "10s"}
         (backend,) = rule["backendRefs"]
         assert (backend["name"], backend["port"]) == ("employment", 80)
     paths = ("/infer", "/v2", "/openapi.json")
-    assert ways == {f"/employment/v1{path}": path for path in paths}
+    assert rewrites == {f"/employment/v1{path}": path for path in paths}
 
 
 def test_the_service_reaches_the_named_port_and_prometheus_the_metrics(

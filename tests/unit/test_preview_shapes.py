@@ -40,7 +40,7 @@ def read(text: str, folder: Path) -> rendering.Graph:
     side = Side("head", folder / "head")
     file = folder / child.GRAPH
     file.write_text(text)
-    with rendering._told_as(side):
+    with rendering._as_render_errors(side):
         return rendering._graph(side, rendering._read(side, file))
 
 

@@ -103,7 +103,7 @@ def _use() -> Iterator[Panel]:
 
 
 def _heat() -> Iterator[Panel]:
-    figures: tuple[tuple[str, str, Unit, str, str], ...] = (
+    metrics: tuple[tuple[str, str, Unit, str, str], ...] = (
         ("Temperature", "Of the GPU.", "celsius", "DCGM_FI_DEV_GPU_TEMP", ""),
         (
             "Temperature of the memory",
@@ -114,7 +114,7 @@ def _heat() -> Iterator[Panel]:
         ),
         ("Power", "Power that the GPU draws.", "watt", "DCGM_FI_DEV_POWER_USAGE", ""),
     )
-    for title, description, unit, series, empty in figures:
+    for title, description, unit, series, empty in metrics:
         expr = f"{series}{{{WHERE}}}"
         yield Panel(title, description, unit, one(expr, GPU), empty=empty)
     yield Panel(
@@ -172,13 +172,13 @@ def _failures() -> Iterator[Panel]:
 
 
 def _profiling() -> Iterator[Panel]:
-    figures = (
+    metrics = (
         ("Engine", "Share of time with work.", "GR_ENGINE_ACTIVE"),
         ("Occupancy", "Share of the warps that are resident.", "SM_OCCUPANCY"),
         ("Tensor cores", "Share of time of the tensor cores.", "PIPE_TENSOR_ACTIVE"),
         ("Memory", "Share of time of the memory's interface.", "DRAM_ACTIVE"),
     )
-    for title, description, field in figures:
+    for title, description, field in metrics:
         expr = f"DCGM_FI_PROF_{field}{{{WHERE}}}"
         yield Panel(
             title,

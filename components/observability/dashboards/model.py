@@ -186,7 +186,7 @@ def _pods(of: Served) -> Iterator[Panel]:
     pods = f'up{{job="pods",app="model-server",{of.of_servers}}}'
     joined = f"* on (namespace, pod) group_left (server) {_group(pods)}"
     of_pods = f'{{namespace="{of.namespace}",container!=""}}'
-    figures = (
+    metrics = (
         (
             "Processor",
             "Processor cores that each pod uses.",
@@ -200,7 +200,7 @@ def _pods(of: Served) -> Iterator[Panel]:
             f"container_memory_working_set_bytes{of_pods}",
         ),
     )
-    for title, description, unit, measured in figures:
+    for title, description, unit, measured in metrics:
         expr = f"sum by (namespace, pod) ({measured}) {joined}"
         yield Panel(
             title,

@@ -50,7 +50,7 @@ class Application:
         self._lists = 0
         self.closed = 0
         """Connections that were one too many."""
-        self._figures = MetricsCollector(store, lambda: self.closed)
+        self._metrics = MetricsCollector(store, lambda: self.closed)
 
     def refused(self) -> None:
         self.closed += 1
@@ -78,7 +78,7 @@ class Application:
         if (method, path) == ("GET", "/healthz"):
             return JSON, '{"status": "ok"}'
         if (method, path) == ("GET", "/metrics"):
-            return "text/plain; version=0.0.4", generate_latest(self._figures).decode()
+            return "text/plain; version=0.0.4", generate_latest(self._metrics).decode()
         raise Refusal(HTTPStatus.NOT_FOUND, f"nothing at {path}")
 
     async def _list(self, scope: Message, send: Send) -> None:

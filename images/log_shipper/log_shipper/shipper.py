@@ -42,7 +42,7 @@ class Shipper:
         self._later: dict[str, float] = {}
         """The same of single files that failed by themselves."""
         self._failing: Retry | None = None
-        self._told_at = 0.0
+        self._logged_at = 0.0
         self._ignored: list[str] = []
 
     def run(self) -> None:
@@ -189,10 +189,10 @@ class Shipper:
         wait = self._backoff.after_failure(retry_after)
         now = time.monotonic()
         self._not_before = now + wait
-        if retry is not self._failing or now - self._told_at > REMINDER_SECONDS:
+        if retry is not self._failing or now - self._logged_at > REMINDER_SECONDS:
             fields = {"reason": reason, "waiting": self.metrics.waiting_files}
             log("not sent yet", level="error", retry=retry.value, **fields)
-            self._told_at = now
+            self._logged_at = now
         self._failing = retry
 
     def _trouble(self, name: str, error: Exception) -> None:

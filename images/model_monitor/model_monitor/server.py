@@ -162,13 +162,13 @@ async def _serve(config: Config, store: Store) -> int:
         logger.info("serving", extra=extra)
         stopped = asyncio.create_task(stop.wait())
         await asyncio.wait({serving, stopped}, return_when="FIRST_COMPLETED")
-        is_told = worker.is_alive and not serving.done()
+        is_stopped_cleanly = worker.is_alive and not serving.done()
         server.should_exit = True
         await serving
         stopped.cancel()
     await asyncio.to_thread(worker.stop)
     logger.info("ended")
-    return 0 if is_told else 1
+    return 0 if is_stopped_cleanly else 1
 
 
 @contextmanager

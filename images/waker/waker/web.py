@@ -18,7 +18,7 @@ class Application:
 
     def __init__(self, keeper: Keeper, proxy: Proxy, bound: Bound) -> None:
         self._keeper, self._proxy = keeper, proxy
-        self._figures = MetricsCollector(keeper, bound)
+        self._metrics = MetricsCollector(keeper, bound)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         port = scope["server"][1]
@@ -32,7 +32,7 @@ class Application:
 
     def _own(self, path: str) -> tuple[int, str]:
         if path == "/metrics":
-            return 200, generate_latest(self._figures).decode()
+            return 200, generate_latest(self._metrics).decode()
         if path == "/readyz":
             ready = self._keeper.is_ready
             return (200, "ready") if ready else (503, "no fresh look at the models")
