@@ -12,7 +12,9 @@ from components.settings import ABSENT, Problem, Settings
 
 Points = Annotated[Decimal, Field(gt=0, le=50)]
 """In percentage points."""
-Seconds = Literal[30, 60, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400]
+Seconds = Literal[
+    10, 30, 60, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400
+]
 DAY_SECONDS = 86_400
 LabelHours = Annotated[Decimal, Field(gt=0, le=700)]
 Value = Annotated[str, Field(min_length=1, max_length=200)]

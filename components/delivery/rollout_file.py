@@ -23,6 +23,8 @@ PARTS = 10_000
 """Weight of one percent in the rules that the controller writes
 (images/rollout/rollout/objects.py)."""
 TIME = "envoy_cluster_upstream_rq_time_bucket"
+COMPLETED = "envoy_cluster_upstream_rq_completed"
+"""All answers. It is there at 0 before the first one, when ANSWERS is not."""
 
 
 def traffic_route(server: str) -> str:
@@ -106,6 +108,7 @@ def settings(
         },
         "sample_ratio": rollout.sample_ratio,
         "total": counters(ANSWERS),
+        "completed": counters(COMPLETED),
     }
 
 

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from rollout import mirror
 from rollout.objects import PARTS, PLACES_KEY, RULES_KEY, SETTINGS_KEY, Names
 from rollout.settings import Settings
 
@@ -55,7 +56,7 @@ class Served:
 
     def query(self, words: dict[str, list[str]]) -> tuple[int, Any]:
         selector, _, _ = (
-            words["query"][0].removeprefix("last_over_time(").partition("[")
+            words["query"][0].removeprefix("last_over_time(").rpartition("[")
         )
         if selector not in self.counters:
             return 503, {}
@@ -113,6 +114,11 @@ class Served:
         found = self.raw_weights()
         return [it // PARTS for it in found] if sum(found) >= 100 * PARTS else found
 
+    def mirrors(self) -> int:
+        """Percent of the requests that are copied."""
+        found = mirror.read(self.objects[NAMES.route]["spec"]["rules"][0], {})
+        return sum(found.values())
+
     def entries(self) -> list[dict[str, Any]]:
         found = [it for path, it in self.objects.items() if "rollout-entry-" in path]
         return [json.loads(it["data"]["entry.json"]) for it in found]
@@ -124,7 +130,11 @@ def objects(settings: Settings) -> dict[str, Any]:
     def config_map(**data: str) -> dict[str, Any]:
         return {"kind": "ConfigMap", "metadata": {"resourceVersion": "1"}, "data": data}
 
-    backends = [{"name": "m-a", "weight": 100}, {"name": "m-b", "weight": 0}]
+    service = {"group": "", "kind": "Service", "port": 8080}
+    backends = [
+        service | {"name": name, "weight": weight}
+        for name, weight in (("m-a", 100), ("m-b", 0))
+    ]
     rules = [{"backendRefs": backends}]
     content = {
         SETTINGS_KEY: json.dumps(settings.plain()),

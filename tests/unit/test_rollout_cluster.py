@@ -24,7 +24,14 @@ from rollout.objects import (
     STATUS_KEY,
 )
 from rollout.protocol import ReadRoute, ReadSettings, ReadStatus, give, tick
-from rollout.settings import MOST_INTERVALS, Counters, Gate, SettingsError
+from rollout.settings import (
+    MOST_INTERVALS,
+    Counters,
+    Gate,
+    Settings,
+    SettingsError,
+    read,
+)
 from rollout.status import OrderKind, Status
 from rollout.verdict import Verdict
 from rollout.watched import Watched
@@ -109,6 +116,42 @@ def test_a_gap_where_the_step_begins_is_no_new_counter(
 def test_an_interval_without_a_scrape_is_missing(served: Served, api: Api) -> None:
     served.counters["all_b"] = [{0: 0, 30: 1000, 90: 3000, 120: 4000}]
     assert [start for start, *_ in counts(api, now=130)] == [0, 90]
+
+
+def test_before_the_first_request_an_interval_is_empty_if_it_was_scraped(
+    served: Served, api: Api
+) -> None:
+    """Gateways make a counter of answers at the first one: that is no missing scrape.
+
+    Where there were requests and no counter of their answers, it stays missing.
+    """
+    served.counters |= {
+        "all_b": [{90: 7, 120: 9}],
+        "all_a": [{60: 50, 90: 70, 120: 90}],
+        "done_b": [{0: 0, 30: 0, 60: 0, 90: 7, 120: 9}],
+        "done_a": [{0: 0, 30: 30, 60: 50, 90: 70, 120: 90}],
+    }
+    late = replace(WIRED, completed=Counters("done_b", "done_a"))
+
+    def starts(settings: Settings) -> list[tuple[int, int, int]]:
+        found = prometheus.read_counts(api, settings, 0, 130)["errors"].intervals
+        return [(it.start, it.canary.total, it.stable.total) for it in found]
+
+    assert starts(WIRED) == [(60, 7, 20), (90, 2, 20)]
+    # Stable had 30 requests in the first interval, and no counter of their answers.
+    assert starts(late) == [(30, 0, 50), (60, 7, 20), (90, 2, 20)]
+    served.counters["done_a"] = [{0: 0, 30: 0, 60: 50, 90: 70, 120: 90}]
+    assert starts(late)[0] == (0, 0, 0)
+    # A gateway that nobody scraped until then.
+    served.counters |= {"done_b": [{60: 0, 90: 7}], "done_a": [{60: 50, 90: 70}]}
+    assert starts(late)[0][0] == 60
+
+
+def test_rollouts_that_run_go_on_when_they_get_that_counter() -> None:
+    late = replace(WIRED, completed=Counters("done_b", "done_a"))
+    assert late.generation == WIRED.generation
+    assert read(late.plain()) == late
+    assert "completed" not in WIRED.plain()
 
 
 def test_a_bucket_of_a_histogram_counts_the_good_ones(served: Served, api: Api) -> None:

@@ -3,7 +3,9 @@
 PromQL's increase() extrapolates and gives no whole numbers, so the program takes the
 differences itself: by series, at the ends of intervals, with counters that began anew.
 An interval in which a revision's counters were not scraped is missing, not empty. So is
-one with requests but without the counter of the good ones.
+one with requests but without the counter of the good ones. Gateways make the counter of
+a kind of answer at the first one: before it, an interval is empty if a counter that is
+there from the start (`completed`) was scraped and did not grow.
 """
 
 from __future__ import annotations
@@ -49,8 +51,12 @@ def read_counts(
         return canary, stable
 
     total = read(settings.total)
-    scraped = frozenset(at for arm in total for values in arm for at in values)
+    completed = read(settings.completed) if settings.completed.canary else ([], [])
+    both = (*total, *completed)
+    scraped = frozenset(at for arm in both for values in arm for at in values)
     totals = increases(total)
+    for found, known in zip(totals, increases(completed), strict=True):
+        found |= {at: 0 for at, it in known.items() if not it and at not in found}
     return {
         gate.name: Series(
             tuple(_intervals(gate, totals, increases(read(gate.counters))))

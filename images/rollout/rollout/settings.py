@@ -16,6 +16,7 @@ MOST_ROWS = 20_000
 """Intervals times gates of a step: the record of a decision keeps all counts, and an
 object of Kubernetes has room for 1 MiB."""
 
+COMPLETED = "completed"
 MOST_INTERVALS = 10_900
 """Maximum intervals of a step: Prometheus returns 11,000 points of a series, some of
 them before the step."""
@@ -128,11 +129,19 @@ class Settings:
     shadow_percent: int = 0
     """Share of the requests that is copied to the canary before the first step; 0: it
     gets no copies."""
+    completed: Counters = Counters()
+    """Counters of all requests that are there, at 0, before the first one; empty: there
+    are none."""
 
     @property
     def generation(self) -> str:
-        """Return the identity of these settings: the digest of their JSON."""
-        text = json.dumps(self.plain(), sort_keys=True, separators=(",", ":"))
+        """Return the identity of these settings: the digest of their JSON.
+
+        Without `completed`, which no person has chosen: rollouts that run go on when
+        they get it.
+        """
+        plain = {name: it for name, it in self.plain().items() if name != COMPLETED}
+        text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def weight_after(self, step: int) -> int:
@@ -155,22 +164,29 @@ class Settings:
         """As JSON without fractions, which have no canonical form: they are texts."""
         # Settings of rollouts without it keep their digest.
         shadow = {"shadow_percent": self.shadow_percent} if self.shadow_percent else {}
-        return shadow | {
-            "server": self.server,
-            "stable": self.stable,
-            "canary": self.canary,
-            "steps": [{"weight": s.weight, "approval": s.approval} for s in self.steps],
-            "gates": [_plain_gate(gate) for gate in self.gates],
-            "interval_seconds": self.interval_seconds,
-            "min_intervals": self.min_intervals,
-            "deadline_hours": repr(self.deadline_hours),
-            "errors_allowed": {
-                "false_rollback": repr(self.errors_allowed.false_rollback),
-                "false_promotion": repr(self.errors_allowed.false_promotion),
-            },
-            "sample_ratio": self.sample_ratio,
-            "total": self.total.plain(),
-        }
+        known = {COMPLETED: self.completed.plain()} if self.completed.canary else {}
+        return (
+            shadow
+            | known
+            | {
+                "server": self.server,
+                "stable": self.stable,
+                "canary": self.canary,
+                "steps": [
+                    {"weight": s.weight, "approval": s.approval} for s in self.steps
+                ],
+                "gates": [_plain_gate(gate) for gate in self.gates],
+                "interval_seconds": self.interval_seconds,
+                "min_intervals": self.min_intervals,
+                "deadline_hours": repr(self.deadline_hours),
+                "errors_allowed": {
+                    "false_rollback": repr(self.errors_allowed.false_rollback),
+                    "false_promotion": repr(self.errors_allowed.false_promotion),
+                },
+                "sample_ratio": self.sample_ratio,
+                "total": self.total.plain(),
+            }
+        )
 
 
 def _plain_gate(gate: Gate) -> dict[str, Any]:
@@ -226,6 +242,7 @@ def _read(raw: dict[str, Any]) -> Settings:
         sample_ratio=bool(raw["sample_ratio"]),
         total=Counters.of(raw["total"]),
         shadow_percent=int(raw.get("shadow_percent", 0)),
+        completed=Counters.of(raw.get(COMPLETED, Counters().plain())),
     )
 
 
