@@ -23,6 +23,7 @@ from click.testing import CliRunner
 from rollout import objects
 from rollout.actions import WriteRoute
 
+from components.delivery.rollout_file import ANSWERS, COMPLETED
 from slipway.cli import cli
 from tests.server.conftest import COLUMNS, Tiny
 from tests.server.test_prediction_log import records
@@ -33,7 +34,12 @@ from tests.unit.test_shadow_stack import rendered
 
 STABLE, CANARY = "champion", "challenger"
 ROUTE = "httproute/models/employment-traffic/rule/0"
-CLUSTERS = {STABLE: f"{ROUTE}/backend/0", CANARY: f"{ROUTE}-mirror-2"}
+IDLE = "a revision that gets nothing"
+CLUSTERS = {
+    STABLE: f"{ROUTE}/backend/0",
+    CANARY: f"{ROUTE}-mirror-2",
+    IDLE: f"{ROUTE}/backend/1",
+}
 TYPE = "type.googleapis.com/envoy.extensions.filters."
 REQUESTS = 20
 
@@ -115,7 +121,9 @@ def configuration(percent: int, ports: dict[str, int], port: int, admin: int) ->
             "connect_timeout": "1s",
             "load_assignment": {
                 "cluster_name": name,
-                "endpoints": [{"lb_endpoints": [{"endpoint": address(ports[arm])}]}],
+                "endpoints": [
+                    {"lb_endpoints": [{"endpoint": address(ports.get(arm, 1))}]}
+                ],
             },
         }
         for arm, name in CLUSTERS.items()
@@ -145,13 +153,16 @@ class Gateway:
         return found
 
     def counted(self, metric: str, arm: str) -> int:
-        """Of the cluster of stable or of the copies, all series together."""
+        """Of the cluster of a revision, all series together."""
+        return sum(self.series(metric, arm))
+
+    def series(self, metric: str, arm: str) -> list[int]:
         text = httpx.get(f"{self.admin}/stats/prometheus").text
         label = re.escape(f'envoy_cluster_name="{CLUSTERS[arm]}"')
         found = re.findall(
             rf"^{metric}{{[^}}]*{label}[^}}]*}} (\d+)$", text, re.MULTILINE
         )
-        return sum(map(int, found))
+        return [*map(int, found)]
 
 
 @pytest.fixture
@@ -199,12 +210,15 @@ def is_up(found: Gateway, process: Any, folder: Path) -> bool:
 def test_both_answers_are_in_the_log(
     gateway: Gateway, both: dict[str, ModelServer], tiny: Tiny, tmp_path: Path
 ) -> None:
-    before = gateway.counted("envoy_cluster_upstream_rq_xx", CANARY)
+    before = gateway.counted(ANSWERS, CANARY)
     for number in range(REQUESTS):
         gateway.ask(f"request-{number}", tiny.rows[number])
-    metric = "envoy_cluster_upstream_rq_xx"
     wanted = before + REQUESTS
-    wait_until(lambda: gateway.counted(metric, CANARY) == wanted, 20, "all copies")
+    wait_until(lambda: gateway.counted(ANSWERS, CANARY) == wanted, 20, "all copies")
+    for arm in both:
+        assert gateway.counted(COMPLETED, arm) == gateway.counted(ANSWERS, arm)
+    # So an interval without requests is not taken for one that was not scraped.
+    assert (gateway.series(COMPLETED, IDLE), gateway.series(ANSWERS, IDLE)) == ([0], [])
     # What the gates count is there for copies, too.
     times = "envoy_cluster_upstream_rq_time_count"
     for arm in both:  # histograms come at the next flush
