@@ -1,15 +1,19 @@
 """Labels that come late decide: gateway, log, monitor, controller.
 
-A less accurate revision is taken back. Both revisions are the same model, and labels
-call half of what the less accurate one decides wrong. An experiment runs beside it,
-from its settings to its report.
+A less accurate revision is taken back, and one that is as accurate goes through all
+steps, from copies to all requests. All revisions are the same model, and labels call
+half of what the less accurate one decides wrong. An experiment runs beside them, from
+its settings to its report. The rollout through all steps takes some 150 s from its
+first caller on, most of them beside the other tests.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import shutil
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,8 +24,10 @@ import pytest
 import yaml
 from rollout.objects import ENTRY_LABEL, Names
 from rollout.protocol import give
+from rollout.record import recompute
 from rollout.status import OrderKind, Phase
 
+from examples.demo_rollout.callers import Callers
 from examples.demo_rollout.lab_stack import SMALL
 from slipway import images, stack_files
 from slipway.cluster.kube_api import KubeApi
@@ -32,23 +38,18 @@ from slipway.rollouts.live import Live
 from tests.cluster import test_model_monitor as labelling
 from tests.cluster.conftest import Cluster
 from tests.cluster.test_rollout import SCRAPE_SECONDS
-from tests.support import oip
+from tests.support import late_labels, oip
 from tests.support.kube import wait_until
 from toolchain import paths
 
 STACK, SERVER, MODEL, PREFIX = "models.lab", "graded", "employment", "/graded/v1"
-COMPARED = "compared"
-"""The other server; the monitor counts by model and revision, so each has its own."""
+PROMOTED, COMPARED = "promoted", "compared"
+"""The other servers; the monitor counts by model and revision, so each has its own."""
 ROWS = 25
 """Of each request."""
 SECONDS = 300
 USERS = 120
 REVISIONS = ("first", "second")
-COHORTS = {
-    "interval_seconds": 30,
-    "labels_within_hours": 0.01,
-    "counted_within_seconds": 30,
-}
 ROLLOUT = {
     "from": "first",
     "to": "second",
@@ -60,7 +61,7 @@ ROLLOUT = {
         "errors": {"tolerate_points": 5},
         "quality": {"metric": "accuracy", "tolerate_points": 3},
     },
-    "cohorts": COHORTS,
+    "cohorts": late_labels.COHORTS,
 }
 USER, KEY = "x-user-id", "/etc/prediction-log/key"
 HASH_SECRET = {
@@ -96,11 +97,12 @@ def server(name: str, *revisions: str, **more: Any) -> dict[str, Any]:
 
 
 def checkout(folder: Path) -> Path:
-    """A checkout whose stack has two models beside the lab's own."""
+    """A checkout whose stack has three models beside the lab's own."""
     content = stack_files.load(STACK)
     models = content["config"]["slipway:models"]
     models |= {
         SERVER: server(SERVER, *REVISIONS, rollout=ROLLOUT),
+        PROMOTED: server(PROMOTED, "old", "new", rollout=late_labels.THROUGH),
         COMPARED: server(
             COMPARED,
             "control",
@@ -126,8 +128,8 @@ def checkout(folder: Path) -> Path:
 def api(
     cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[KubeApi]:
-    """The API server of a lab that has the two models."""
-    for name in (SERVER, COMPARED):
+    """The API server of a lab that has the three models."""
+    for name in (SERVER, PROMOTED, COMPARED):
         chosen = ("-n", "models", "-l", f"{ENTRY_LABEL}={name}")
         cluster.kube.run("delete", "configmap", *chosen)
     cluster.kube.apply(labelling.SECRET, HASH_SECRET)
@@ -148,33 +150,52 @@ def live_of(api: KubeApi, name: str) -> Live:
     return Live(api, Names("models", name))
 
 
+@pytest.fixture(scope="module")
+def promotion(cluster: Cluster, api: KubeApi) -> Iterator[Promotion]:
+    """Begins with the first test, and is waited for by the last."""
+    found = Promotion(cluster, live_of(api, PROMOTED))
+    found.start()
+    yield found
+    found.stopped.set()
+    found.join(60)
+
+
 class Clients:
     """Ask for predictions, and later send how each of them turned out."""
 
-    def __init__(self, cluster: Cluster) -> None:
-        self._cluster = cluster
-        self._url = f"{cluster.urls['gateway']}{PREFIX}/infer"
-        self._body = oip.request(images.real_rows(MODEL, ROWS)[0])
+    def __init__(
+        self, cluster: Cluster, name: str = SERVER, rows: int = ROWS, late: float = 0.0
+    ) -> None:
+        """late: seconds between the answers of `ask` and their labels."""
+        self._cluster, self._name, self._late = cluster, name, late
+        self.url = f"{cluster.urls['gateway']}/{name}/v1/infer"
+        self._body = oip.request(images.real_rows(MODEL, rows)[0])
         self._run = f"{dt.datetime.now(dt.UTC):%H%M%S}"
         self._asked = 0
+        self._waiting: list[tuple[float, list[dict[str, Any]]]] = []
+        """Labels, with the time at which they are known."""
         self.revisions: set[str] = set()
 
     def ask(self, requests: int) -> None:
+        """Send requests, and the labels that are known by now."""
         labels = []
         with httpx.Client(timeout=20) as client:
             for _ in range(requests):
                 self._asked += 1
-                identity = f"graded-{self._run}-{self._asked}"
+                identity = f"{self._name}-{self._run}-{self._asked}"
                 answer = client.post(
-                    self._url, content=self._body, headers={"x-request-id": identity}
+                    self.url, content=self._body, headers={"x-request-id": identity}
                 )
                 assert answer.status_code == 200, answer.text
                 revision = answer.headers["x-model-revision"]
                 self.revisions.add(revision)
                 labels += self._labels(identity, revision, answer)
-        answer = labelling.post(self._cluster, labels)
-        assert answer.status_code == 200, answer.text
-        assert answer.json()["refused"] == 0
+        self._waiting.append((time.monotonic() + self._late, labels))
+        while self._waiting and self._waiting[0][0] <= time.monotonic():
+            _, known = self._waiting.pop(0)
+            answer = labelling.post(self._cluster, known)
+            assert answer.status_code == 200, answer.text
+            assert answer.json()["refused"] == 0
 
     def _labels(
         self, identity: str, revision: str, answer: httpx.Response
@@ -194,6 +215,41 @@ class Clients:
         ]
 
 
+class Promotion(threading.Thread):
+    """Calls a server, as much as each step of its rollout needs, until it has ended."""
+
+    def __init__(self, cluster: Cluster, live: Live) -> None:
+        super().__init__(daemon=True)
+        self._live = live
+        rows, late = late_labels.ROWS, late_labels.LATE_SECONDS
+        self._clients = Clients(cluster, PROMOTED, rows, late)
+        self._row = oip.request(images.real_rows(MODEL, 1)[0])
+        self.stopped = threading.Event()
+        self.error: BaseException | None = None
+        self.failures: Counter[str] = Counter()
+
+    def run(self) -> None:
+        try:
+            while not self.stopped.is_set() and self._goes_on():
+                self.stopped.wait(0.2)
+        except BaseException as error:  # noqa: BLE001, the test tells it
+            self.error = error
+
+    def _goes_on(self) -> bool:
+        state = self._live.state()
+        if state.status and state.status.phase is not Phase.RUNNING:
+            return False
+        if state.route.weights.get("new"):
+            # A step needs 1,000 requests of the new revision: 20,000 at 5 %.
+            with Callers(self._clients.url, self._row, most=1500) as callers:
+                callers.wait()
+            self.failures += callers.failures
+        elif state.route.mirrors:
+            self._clients.ask(50)
+        return True
+
+
+@pytest.mark.usefixtures("promotion")
 def test_labels_take_a_less_accurate_revision_back(
     cluster: Cluster, api: KubeApi
 ) -> None:
@@ -238,6 +294,7 @@ def answering(cluster: Cluster, headers: list[dict[str, str]]) -> list[str]:
     return found
 
 
+@pytest.mark.usefixtures("promotion")
 def test_an_experiment_reports_what_its_callers_met(
     cluster: Cluster, api: KubeApi
 ) -> None:
@@ -275,3 +332,23 @@ def test_an_experiment_reports_what_its_callers_met(
         "all requests for one revision",
     )
     assert experiments.read(live).window.ended  # type: ignore[union-attr]
+
+
+def test_a_revision_goes_through_all_steps_with_late_labels(
+    promotion: Promotion, api: KubeApi
+) -> None:
+    """Copies, whose labels come late, then 5, 25, 50 and 100 % of the requests."""
+    promotion.join(SECONDS)
+    live = live_of(api, PROMOTED)
+    assert promotion.error is None
+    assert not promotion.is_alive(), live.state()
+    entries = live.entries()
+    assert [late_labels.place(it) for it in entries] == late_labels.PLACES
+    assert all(recompute(it)[1] == [] for it in entries)
+    calls = {it["gate"]: it for it in entries[1]["judgements"]}
+    assert [*calls] == ["errors", "pairs decisions", "pairs accuracy"]
+    assert calls["pairs decisions"]["bad"] == [0, 0]
+    assert calls["pairs accuracy"]["requests"][0] >= 1000
+    counted = entries[1]["facts"]["counts"]["pairs accuracy"]
+    assert float(counted["coverage"]) >= 0.8
+    assert promotion.failures == {}

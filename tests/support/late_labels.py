@@ -51,6 +51,20 @@ THROUGH = {
 }
 ROWS = 2
 """Of each request that is copied."""
+PLACES = [
+    ("shadow", 0, 100),
+    ("promote", 5, 0),
+    ("promote", 25, 0),
+    ("promote", 50, 0),
+    ("promote", 100, 0),
+]
+"""Verdict, the canary's percent and its copies, of all decisions in order."""
+
+
+def place(entry: dict[str, Any]) -> tuple[str, int, int]:
+    """Of a decision's record, as PLACES has them."""
+    copies = entry.get("mirrors", {}).get("after", 0)
+    return entry["verdict"], entry["weights"]["after"], copies
 
 
 def settings(**changes: Any) -> Settings:

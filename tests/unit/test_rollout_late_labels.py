@@ -13,7 +13,14 @@ from rollout.cluster import Cluster
 from rollout.protocol import tick
 from rollout.record import recompute
 
-from tests.support.late_labels import TICK_SECONDS, Gateway, Within, settings
+from tests.support.late_labels import (
+    PLACES,
+    TICK_SECONDS,
+    Gateway,
+    Within,
+    place,
+    settings,
+)
 from tests.support.rollout_api import NAMES, Served, objects
 
 BEGUN = 1_800_000_003
@@ -36,23 +43,14 @@ def run(callers_begin: int, seconds: int, **more: Any) -> Gateway:
 
 
 def places(gateway: Gateway) -> list[tuple[str, int, int]]:
-    return [
-        (it["verdict"], it["weights"]["after"], it.get("mirrors", {}).get("after", 0))
-        for it in gateway.served.entries()
-    ]
+    return [place(it) for it in gateway.served.entries()]
 
 
 @pytest.mark.parametrize("callers_begin", [0, 45])
 def test_it_goes_through_all_steps_in_time(callers_begin: int) -> None:
     """Callers that begin later delay it by as much, and no more."""
     gateway = run(callers_begin, callers_begin + SECONDS)
-    assert places(gateway) == [
-        ("shadow", 0, 100),
-        ("promote", 5, 0),
-        ("promote", 25, 0),
-        ("promote", 50, 0),
-        ("promote", 100, 0),
-    ]
+    assert places(gateway) == PLACES
     entries = gateway.served.entries()
     assert all(recompute(it)[1] == [] for it in entries)
     counted = entries[1]["facts"]["counts"]["pairs accuracy"]
