@@ -16,6 +16,7 @@ from slipway.ledger import chain, keys, writing
 from slipway.ledger.canonical import canonical
 from slipway.ledger.card_command import card
 from slipway.ledger.entry import Entry, Head
+from slipway.ledger.lifecycle import RETIRED
 from slipway.ledger.mlflow_command import mlflow
 from slipway.ledger.options import (
     ledger_option,
@@ -142,6 +143,8 @@ def _line(entry: Entry) -> str:
     text += f"{entry.action} by {entry.actor}"
     if origin := details.get("subject", {}).get("derived_from"):
         text += f", made from {origin.get('revision')} by {origin.get('recipe')}"
+    if details.get("from") == RETIRED:
+        text += ", which was retired"
     if decision := details.get("decision"):
         text += f", decided {decision.get('time', '')[:19]}Z by {decision.get('by')}"
     if reason := details.get("reason"):

@@ -18,6 +18,7 @@ from slipway.ledger.lifecycle import (
     SERVING,
     SHADOW,
     STAGED,
+    decision_of,
 )
 from slipway.ledger.store import ENTRY_BYTES, Store, TakenError
 from toolchain.errors import OperatorError, WrongInputError
@@ -120,7 +121,7 @@ class Ledger:
             found = history.revisions.get(revision)
             if found and (found.state == state or found.state in passed):
                 return found.newest
-            refusal = history.refusal(revision, state)
+            refusal = history.refusal(revision, state, decided=decision is not None)
             if refusal or found is None:
                 raise WrongInputError(f"{model} {revision}: {refusal}")
             details: dict[str, Any] = {
@@ -190,9 +191,8 @@ def _copied(
     if decision is None:
         return None
     for entry in reversed(known.entries):
-        said = entry.details
-        whole = said.get("decision")
-        is_same = isinstance(whole, dict) and whole.get("id") == decision["id"]
+        said, copied = entry.details, decision_of(entry.details)
+        is_same = copied is not None and copied["id"] == decision["id"]
         if is_same and (said["revision"], said["state"]) == (revision, state):
             return entry
     return None

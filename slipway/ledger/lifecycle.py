@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,6 +20,9 @@ TRANSITIONS: dict[str, tuple[str, ...]] = {
 }
 """Allowed transitions from each state. The way back is always to `staged`: the revision
 stays deployable, which a stack that still names it needs."""
+USED_AGAIN = (SHADOW, CANARY, SERVING)
+"""States into which a rollout's decision may bring a retired revision: nobody may plan
+it, but it can have happened, and the ledger says what was used."""
 STATES = tuple(TRANSITIONS)
 ACTIONS = {
     REGISTERED: "revision_registered",
@@ -59,8 +63,11 @@ class History:
     model: str
     revisions: dict[str, Revision] = field(default_factory=dict)
 
-    def refusal(self, revision: str, state: str) -> str:
-        """Why the revision may not come into a state, and the fix; empty if it may."""
+    def refusal(self, revision: str, state: str, *, decided: bool = False) -> str:
+        """Why the revision may not come into a state, and the fix; empty if it may.
+
+        decided: a rollout's decision has brought it there already.
+        """
         found = self.revisions.get(revision)
         if found is None:
             known = ", ".join(self.revisions) or "none"
@@ -69,7 +76,8 @@ class History:
                 f"{known}); register it first: `slipway ledger register`"
             )
         allowed = TRANSITIONS[found.state]
-        if state in allowed:
+        again = decided and found.state == RETIRED and state in USED_AGAIN
+        if state in allowed or again:
             return ""
         fix = _FIXES.get(found.state, f"allowed are {', '.join(allowed)}")
         return f"{found.state} to {state} is not an allowed transition; {fix}"
@@ -81,7 +89,8 @@ class History:
             raise ValueError(f"`{entry.action}` does not bring {revision} into {state}")
         if state == REGISTERED:
             return self._registered(entry, revision)
-        if reason := self.refusal(revision, state):
+        decided = decision_of(entry.details) is not None
+        if reason := self.refusal(revision, state, decided=decided):
             raise ValueError(f"{revision}: {reason}")
         found = self.revisions[revision]
         if entry.details.get("registered") != found.registered:
@@ -107,6 +116,13 @@ class History:
 
     def _with(self, revision: Revision) -> History:
         return replace(self, revisions=self.revisions | {revision.name: revision})
+
+
+def decision_of(details: Mapping[str, Any]) -> Mapping[str, str] | None:
+    """The rollout's decision that an entry was copied from; None of a person's own."""
+    found = details.get("decision")
+    is_whole = isinstance(found, dict) and {"id", "sha256"} <= found.keys()
+    return found if is_whole else None
 
 
 def _places(entry: Entry, model: str) -> tuple[str, str]:

@@ -80,6 +80,8 @@ def test_the_contract_is_what_is_written(folder: Path) -> None:
     assert CONTRACT["back"] == lifecycle.TAKEN_BACK
     transitions = {key: tuple(it) for key, it in CONTRACT["transitions"].items()}
     assert transitions == lifecycle.TRANSITIONS
+    decided = {lifecycle.RETIRED: [*lifecycle.USED_AGAIN]}
+    assert CONTRACT["transitions_of_decisions"] == decided
     raw = json.loads(file(folder, 1).read_text())
     assert raw["payloadType"] == CONTRACT["payload_type"]
     assert CONTRACT["statement_type"] == envelope.STATEMENT_TYPE
