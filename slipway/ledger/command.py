@@ -147,6 +147,10 @@ def _line(entry: Entry) -> str:
         text += ", which was retired"
     if decision := details.get("decision"):
         text += f", decided {decision.get('time', '')[:19]}Z by {decision.get('by')}"
+        if server := decision.get("server"):
+            text += f" of {server}"
+        if decision.get("differs"):
+            text += ", which does not follow from its record"
     if reason := details.get("reason"):
         text += f": {reason}"
     return printable(text)

@@ -192,7 +192,11 @@ def _copied(
         return None
     for entry in reversed(known.entries):
         said, copied = entry.details, decision_of(entry.details)
-        is_same = copied is not None and copied["id"] == decision["id"]
+        is_same = (
+            copied is not None
+            and copied["id"] == decision["id"]
+            and copied.get("server") in (None, decision.get("server"))
+        )
         if is_same and (said["revision"], said["state"]) == (revision, state):
             return entry
     return None

@@ -32,6 +32,20 @@ from slipway.rollouts.options import (
     help="Signing key; default: the one that `slipway ledger key` created.",
 )
 @click.option("--by", metavar="WHO", help="Who copies; default: USER@HOST.")
+@click.option(
+    "--since",
+    default="",
+    metavar="DECISION",
+    help="First decision to copy; what was entered by hand stands for those before it.",
+)
+@click.option(
+    "--accept",
+    "accepted",
+    multiple=True,
+    metavar="DECISION",
+    help="Copy a decision that does not follow from its record, with a note; may be "
+    "repeated.",
+)
 def record_command(
     model: str,
     stack: str,
@@ -40,19 +54,23 @@ def record_command(
     ledger: Store | None,
     key: Path | None,
     by: str | None,
+    since: str,
+    accepted: tuple[str, ...],
 ) -> None:
     """Copy verified decisions into the model ledger, signed by your key.
 
     An entry is added for each revision that a decision has brought into another state;
-    may be repeated. Exit status 1: the records are not intact, and nothing was copied.
+    may be repeated. Exit status 1: the records are not intact, or a decision does not
+    follow from its record; 2: something is missing or not clear. Nothing was copied.
     """
     # Signatures take their time to import.
     from slipway.ledger import keys, staged, writing
     from slipway.ledger.ledger import Ledger
-    from slipway.rollouts import to_ledger
+    from slipway.rollouts import ledger_plan, to_ledger
 
     with opened(stack, model) as live:
         status, entries = live.record()
+        server = f"{stack}/{live.names.namespace}/{live.names.server}"
     checked = chain.check(entries, status, heads)
     if checked.fault:
         fault = f"{printable(checked.fault)}; nothing was recorded"
@@ -65,13 +83,12 @@ def record_command(
         keys.load_private(key or keys.default_key()),
     )
     found = to_ledger.decisions(entries, status)
-    moves = to_ledger.plan(writer.read(name), found)
+    chosen = {"since": since, "accepted": accepted}
+    moves = ledger_plan.plan(writer.read(name), found, server, **chosen)
     added = 0
     for one in moves:
         word = writing.word(by, one.decision.reason, (), ())
-        done = writer.move(
-            name, one.revision, one.state, word, decision=one.decision.details
-        )
+        done = writer.move(name, one.revision, one.state, word, decision=one.details)
         writing.print_result(done)
         added += done.is_new
     outcome = f"{added} entries added" if added else "nothing to add"

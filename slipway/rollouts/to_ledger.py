@@ -1,17 +1,15 @@
-"""A rollout's decisions as entries of the ledger of model versions.
+"""A rollout's decisions, and the states into which they bring revisions.
 
-A decision brings revisions into states: shadow, canary, serving, and back to staged. An
-entry is written for each new state and names the decision that it comes from, so a
-second run writes nothing. What a person has entered after a decision stands.
+The states are those of the ledger of model versions: shadow, canary, serving, and back
+to staged. `ledger_plan` says which entries follow.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from rollout import decided, record
 from rollout.decided import Decided
@@ -20,22 +18,12 @@ from rollout.record import Entry
 from rollout.status import Status
 from rollout.verdict import Verdict
 
-from slipway.ledger.chain import Chain
-from slipway.ledger.lifecycle import (
-    ACTIONS,
-    CANARY,
-    REGISTERED,
-    SERVING,
-    SHADOW,
-    STAGED,
-    TRANSITIONS,
-)
+from slipway.ledger.lifecycle import CANARY, SERVING, SHADOW, STAGED
 from slipway.printable import printable
+from slipway.rollouts import chain
 from slipway.rollouts.live import number
-from toolchain.errors import OperatorError, WrongInputError
+from toolchain.errors import OperatorError
 
-SETUP = (ACTIONS[REGISTERED], ACTIONS[STAGED])
-"""Actions before a revision is used, which say nothing about a rollout."""
 BY_GATES, BY_DEADLINE = "the rollout's gates", "the rollout's deadline"
 
 
@@ -47,6 +35,12 @@ class Decision:
     digest: str
     by: str
     """The person, or what of the rollout has decided."""
+    entry: Entry
+    """Its record."""
+
+    @property
+    def id(self) -> str:
+        return self.facts.id
 
     @property
     def moment(self) -> str:
@@ -63,6 +57,15 @@ class Decision:
             "time": self.moment,
             "by": self.by,
         }
+
+    @property
+    def differences(self) -> list[str]:
+        """What of the record does not follow from its own facts."""
+        try:
+            _, found = record.recompute(self.entry)
+        except (*chain.FORMS, ArithmeticError) as error:
+            return [f"its facts are none: {error!r}"]
+        return found
 
     @property
     def reason(self) -> str:
@@ -88,15 +91,6 @@ class Decision:
             yield it.stable, SERVING
 
 
-@dataclass(frozen=True)
-class Move:
-    """An entry to write."""
-
-    decision: Decision
-    revision: str
-    state: str
-
-
 def decisions(config_maps: Iterable[Object], status: Status | None) -> list[Decision]:
     """The decisions of a checked record, the oldest first.
 
@@ -112,42 +106,11 @@ def decisions(config_maps: Iterable[Object], status: Status | None) -> list[Deci
     return [_decision(it, entries[it]) for it in _in_order(entries)]
 
 
-def plan(ledger: Chain, found: Sequence[Decision]) -> list[Move]:
-    """The entries that the ledger lacks, in order.
-
-    OperatorError if the ledger has another record of a decision; WrongInputError lists
-    all states into which a revision may not come, such as one that is not registered.
-    """
-    copied = _copied(ledger, found)
-    states = {name: it.state for name, it in ledger.history.revisions.items()}
-    by_hand = _by_hand(ledger)
-    moves: list[Move] = []
-    problems: dict[str, str] = {}
-    first = max((n for n, it in enumerate(found) if it.facts.id in copied), default=0)
-    for decision in found[first:]:
-        done = copied.get(decision.facts.id, set())
-        for revision, state in _rest([*decision.states], done):
-            if by_hand.get(revision, "") > decision.moment:
-                continue
-            steps = _steps(states.get(revision), state)
-            if steps is None:
-                refusal = ledger.history.refusal(revision, state)
-                problems.setdefault(revision, refusal or f"it is {states[revision]}")
-                continue
-            moves += [Move(decision, revision, it) for it in steps]
-            states[revision] = state
-    if problems:
-        reasons = (printable(f"{name}: {it}") for name, it in problems.items())
-        lines = "".join(f"\n  {it}" for it in reasons)
-        raise WrongInputError(f"{ledger.model}: nothing was recorded:{lines}")
-    return moves
-
-
 def _decision(digest: str, entry: Entry) -> Decision:
     try:
         if entry["format"] != record.FORMAT:
             raise ValueError(f"format {entry['format']}")  # noqa: TRY301
-        found = Decision(decided.of(entry), digest, _by(entry))
+        found = Decision(decided.of(entry), digest, _by(entry), entry)
         # Computed from its fields: an error belongs here, before any entry is written.
         _ = found.details, [*found.states], found.reason
     except (
@@ -192,60 +155,3 @@ def _by(entry: Entry) -> str:
     if entry["order"]:
         return str(entry["order"]["who"])
     return BY_DEADLINE if entry["verdict"] == Verdict.EXPIRED else BY_GATES
-
-
-def _copied(
-    ledger: Chain, found: Sequence[Decision]
-) -> dict[str, set[tuple[str, str]]]:
-    """Revisions and states by the decision that they were copied from."""
-    digests = {it.facts.id: it.digest for it in found}
-    copied: dict[str, set[tuple[str, str]]] = {}
-    for entry in ledger.entries:
-        said = _said(entry.details)
-        if said is None or said["id"] not in digests:
-            continue
-        if said["sha256"] != digests[said["id"]]:
-            raise OperatorError(
-                f"{ledger.model}: entry {entry.sequence} of the ledger was copied from "
-                f"the decision {said['id']} with the digest {said['sha256']}, and the "
-                f"cluster has it with {digests[said['id']]}: the cluster's records are "
-                "others now; nothing was recorded, keep both as evidence"
-            )
-        place = (entry.details["revision"], entry.details["state"])
-        copied.setdefault(said["id"], set()).add(place)
-    return copied
-
-
-def _said(details: Mapping[str, Any]) -> Mapping[str, str] | None:
-    found = details.get("decision")
-    is_whole = isinstance(found, dict) and {"id", "sha256"} <= found.keys()
-    return found if is_whole else None
-
-
-def _by_hand(ledger: Chain) -> dict[str, str]:
-    """When a person has last entered how a revision is used, by revision."""
-    return {
-        entry.details["revision"]: entry.time
-        for entry in ledger.entries
-        if entry.action not in SETUP and _said(entry.details) is None
-    }
-
-
-def _rest(
-    states: Sequence[tuple[str, str]], done: set[tuple[str, str]]
-) -> Sequence[tuple[str, str]]:
-    """Those after the last one that was copied: the run before may have been killed."""
-    last = max((n for n, it in enumerate(states) if it in done), default=-1)
-    return states[last + 1 :]
-
-
-def _steps(state: str | None, wanted: str) -> list[str] | None:
-    """States on the way, which may lead over `staged`; None if there is none."""
-    if state is None:
-        return None
-    if state == wanted:
-        return []
-    if wanted in TRANSITIONS[state]:
-        return [wanted]
-    is_used = state != REGISTERED and STAGED in TRANSITIONS[state]
-    return [STAGED, wanted] if is_used else None

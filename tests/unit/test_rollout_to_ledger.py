@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,108 +10,20 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from rollout import record
-from rollout.objects import ENTRY_KEY, Names
-from rollout.protocol import give, tick
 from rollout.status import OrderKind
 
 from slipway.cli import cli
-from slipway.ledger import chain, keys
-from slipway.ledger.entry import Entry
-from slipway.ledger.ledger import Ledger, Word
-from slipway.ledger.store import FolderStore
-from slipway.rollouts import ledger_command, to_ledger
+from slipway.ledger.ledger import Word
+from slipway.rollouts import ledger_command, ledger_plan, to_ledger
 from slipway.rollouts.to_ledger import BY_GATES
 from tests.support.ledgers import subject
-from tests.support.rollouts import BAD, GOOD, LITTLE, SETTINGS, World
-
-MODEL = "income"
-NOON = 1_800_000_000
-"""In 2027: decisions are younger than what a test enters by hand."""
-WORD = Word("alice", "tests are green")
-
-
-class Rollout:
-    """A rollout in memory, a ledger in a folder, and the command between them."""
-
-    def __init__(self, root: Path, now: int = NOON) -> None:
-        self.world = World(settings=replace(SETTINGS, shadow_percent=20), now=now)
-        self.root = root
-        self.changed: dict[str, Any] = {}
-
-    @property
-    def ledger(self) -> Ledger:
-        return Ledger(FolderStore(self.root), keys.load_private(keys.default_key()))
-
-    def step(self, counts: Any = GOOD) -> None:
-        """One tick; the step that follows a decision has few counts."""
-        looks = iter([counts])
-        self.world.counts = lambda: {"errors": next(looks, LITTLE)}
-        self.world.run(tick())
-
-    def order(self, kind: OrderKind, **more: Any) -> None:
-        self.world.run(give(kind, who="ann", why="lunch", **more))
-        self.step(LITTLE)
-
-    def record(self) -> Any:
-        status = self.world.status
-        names = Names("models", "m")
-        found = [names.entry(copy.deepcopy(it)) for it in self.world.ledger.values()]
-        for one in found:
-            entry = json.loads(one["data"][ENTRY_KEY])
-            if entry["id"] in self.changed:
-                entry |= self.changed[entry["id"]]
-                one["data"][ENTRY_KEY] = json.dumps(entry)
-        return status, found
-
-    def run(self, *words: str, status: int = 0) -> str:
-        command = ["rollout", "record", "m", "--ledger", str(self.root), *words]
-        done = CliRunner().invoke(cli, command)
-        assert done.exit_code == status, done.output
-        return done.output
-
-    @property
-    def entries(self) -> tuple[Entry, ...]:
-        key = keys.load_trusted([keys.public_file(keys.default_key())])
-        found = chain.read(FolderStore(self.root), MODEL, trusted=key)
-        assert found.broken is None
-        return found.entries
-
-    def places(self) -> list[tuple[str, str]]:
-        """Revision and state of each entry after those of the set-up."""
-        found = [(it.details["revision"], it.details["state"]) for it in self.entries]
-        return found[4:]
-
-    def states(self) -> dict[str, str]:
-        found = chain.read(FolderStore(self.root), MODEL).history.revisions
-        return {name: it.state for name, it in found.items()}
+from tests.support.rollout_ledger import MODEL, SERVER, WORD, Rollout, begun, through
+from tests.support.rollouts import BAD
 
 
 @pytest.fixture
 def rollout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rollout:
-    """Both revisions are staged, and nothing has been decided."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    keys.make(keys.default_key())
-    found = Rollout(tmp_path / "ledger")
-    for number, name in enumerate("ab"):
-        found.ledger.register(MODEL, name, subject(number), WORD)
-        found.ledger.stage(MODEL, name, WORD)
-
-    @contextmanager
-    def opened(*_: Any) -> Iterator[Any]:
-        yield SimpleNamespace(record=found.record)
-
-    args = SimpleNamespace(served=lambda _: MODEL)
-    settings = SimpleNamespace(models={"m": args}, ledger=None)
-    monkeypatch.setattr(ledger_command, "opened", opened)
-    monkeypatch.setattr(ledger_command.stack_settings, "load", lambda *_: settings)
-    return found
-
-
-def through(found: Rollout) -> None:
-    """Copies, 5 %, 25 %, all."""
-    for _ in range(3):
-        found.step()
-    found.step()
+    return begun(tmp_path, monkeypatch)
 
 
 def test_a_promotion_says_which_revision_served_when_and_by_whose_word(
@@ -199,14 +107,14 @@ def test_a_run_that_was_killed_is_finished_by_the_next(
     ledger = rollout.ledger
     status, entries = rollout.record()
     decisions = to_ledger.decisions(entries, status)
-    moves = to_ledger.plan(ledger.read(MODEL), decisions)
+    moves = ledger_plan.plan(ledger.read(MODEL), decisions, SERVER)
     for one in moves[:written]:
         ledger.move(
             MODEL,
             one.revision,
             one.state,
             Word("carol", one.decision.reason),
-            decision=one.decision.details,
+            decision=one.details,
         )
     rollout.run()
     assert rollout.places() == [(it.revision, it.state) for it in moves]
@@ -220,12 +128,12 @@ def test_two_runs_at_once_copy_each_decision_once(rollout: Rollout) -> None:
     ledger = rollout.ledger
     status, entries = rollout.record()
     decisions = to_ledger.decisions(entries, status)
-    moves = to_ledger.plan(ledger.read(MODEL), decisions)
+    moves = ledger_plan.plan(ledger.read(MODEL), decisions, SERVER)
     added = []
     for _ in range(2):
         for one in moves:
             word = Word("carol", one.decision.reason)
-            details = one.decision.details
+            details = one.details
             done = ledger.move(MODEL, one.revision, one.state, word, decision=details)
             added.append(done.is_new)
     assert added == [True] * len(moves) + [False] * len(moves)
@@ -331,19 +239,6 @@ def test_revisions_that_the_ledger_does_not_know_are_named_and_nothing_is_writte
         "b: registered to shadow is not an allowed transition; stage it first" in told
     )
     assert rollout.states() == {"b": "registered"}
-
-
-def test_what_a_person_has_entered_since_stands(
-    rollout: Rollout, tmp_path: Path
-) -> None:
-    """Decisions of 1970, and the ledger's entries are of today."""
-    rollout.world.now = 1000
-    through(rollout)
-    rollout.ledger.move(MODEL, "b", "serving", WORD)
-    rollout.ledger.move(MODEL, "b", "staged", WORD)
-    rollout.run()
-    assert rollout.states() == {"a": "staged", "b": "staged"}
-    assert ("b", "canary") not in rollout.places()
 
 
 def test_a_decision_that_is_being_carried_out_is_not_copied(rollout: Rollout) -> None:
