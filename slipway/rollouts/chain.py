@@ -51,6 +51,26 @@ class _Known:
     previous: str
 
 
+def in_order(entries: Iterable[record.Entry]) -> dict[str, record.Entry]:
+    """Entries by their digests, in the order of their links, the oldest first.
+
+    A clock that was set back changes no order. Chains without a link between them are
+    in the order in which they began. KeyError or ValueError for what is no entry.
+    """
+    known = {record.digest(one): one for one in entries}
+    places: dict[str, tuple[tuple[int, int], int]] = {}
+    for newest in known:
+        way, digest = [], newest
+        while digest in known and digest not in places:
+            way.append(digest)
+            digest = known[digest].get("previous", "")
+        for one in reversed(way):
+            begun = (_order(str(known[one]["id"])), -1)
+            first, place = places.get(known[one].get("previous", ""), begun)
+            places[one] = (first, place + 1)
+    return {it: known[it] for it in sorted(known, key=places.__getitem__)}
+
+
 def check(
     config_maps: Iterable[Object], status: Status | None, kept: Sequence[str] = ()
 ) -> Checked:

@@ -22,6 +22,7 @@ from components import naming
 from components.delivery.rollout_controller import PORT
 from slipway.cluster import pod_exec
 from slipway.cluster.kube_api import KubeApi, KubeApiError, Object
+from slipway.rollouts import chain
 
 ASK = (
     "import sys, urllib.request as u; "
@@ -102,8 +103,8 @@ class Live:
         """The decisions, the oldest first, and those that wait for the ledger too."""
         entries = [json.loads(one["data"][ENTRY_KEY]) for one in self._entry_objects()]
         status = self._read_status()
-        by_id = {it["id"]: it for it in (*(status.pending if status else ()), *entries)}
-        return sorted(by_id.values(), key=number)
+        waiting = status.pending if status else ()
+        return [*chain.in_order((*waiting, *entries)).values()]
 
     def record(self) -> tuple[Status | None, list[Object]]:
         """The status and the ConfigMaps of all entries, as they were at one time.
@@ -213,9 +214,3 @@ def _newest(status: Status | None) -> tuple[str, str]:
     if status is None:
         return "", ""
     return status.head, status.intent.id if status.intent else ""
-
-
-def number(entry: Entry) -> tuple[int, int]:
-    """When its rollout began, and its number."""
-    *_, begun, number = str(entry["id"]).split("-")
-    return int(begun), int(number)

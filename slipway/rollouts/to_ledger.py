@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from rollout import decided, record
@@ -21,7 +21,6 @@ from rollout.verdict import Verdict
 from slipway.ledger.lifecycle import CANARY, SERVING, SHADOW, STAGED
 from slipway.printable import printable
 from slipway.rollouts import chain
-from slipway.rollouts.live import number
 from toolchain.errors import OperatorError
 
 BY_GATES, BY_DEADLINE = "the rollout's gates", "the rollout's deadline"
@@ -97,13 +96,12 @@ def decisions(config_maps: Iterable[Object], status: Status | None) -> list[Deci
     Not the one that is being carried out, which may yet be called off. OperatorError
     if one is none: links say nothing about what stands in a record.
     """
-    entries: dict[str, Entry] = {}
-    for one in (*_written(config_maps), *(status.pending if status else ())):
-        entries[record.digest(one)] = one
+    waiting = status.pending if status else ()
+    entries = chain.in_order((*_written(config_maps), *waiting))
     intent = status.intent if status else None
     if intent:
         entries.pop(record.digest(intent.record), None)
-    return [_decision(it, entries[it]) for it in _in_order(entries)]
+    return [_decision(digest, it) for digest, it in entries.items()]
 
 
 def _decision(digest: str, entry: Entry) -> Decision:
@@ -126,24 +124,6 @@ def _decision(digest: str, entry: Entry) -> Decision:
             f"({printable(repr(error))}); nothing was recorded"
         ) from None
     return found
-
-
-def _in_order(entries: Mapping[str, Entry]) -> list[str]:
-    """Digests by their links: a clock that was set back changes no order.
-
-    Chains without a link between them are in the order in which they began.
-    """
-    places: dict[str, tuple[tuple[int, int], int]] = {}
-    for newest in entries:
-        way, digest = [], newest
-        while digest in entries and digest not in places:
-            way.append(digest)
-            digest = entries[digest]["previous"]
-        for one in reversed(way):
-            begun = (number(entries[one]), -1)
-            first, place = places.get(entries[one]["previous"], begun)
-            places[one] = (first, place + 1)
-    return sorted(entries, key=places.__getitem__)
 
 
 def _written(config_maps: Iterable[Object]) -> Iterator[Entry]:

@@ -210,3 +210,17 @@ def test_a_status_that_no_controller_has_written_is_named(text: str) -> None:
         live.status()
     with pytest.raises(KubeApiError, match="rollout-m-status"):
         live.run(give(OrderKind.PAUSE, who="ann", why="lunch"))
+
+
+def test_the_newest_decision_is_the_last_one_linked_and_no_clocks() -> None:
+    """A rollout that is resumed has the time in the ids of its decisions."""
+    found = World(counts=lambda: {"errors": GOOD}, now=9000)
+    found.run(tick())
+    found.now = 100
+    for kind in (OrderKind.RESUME, OrderKind.PAUSE):
+        found.run(give(kind, who="ann", why="lunch"))
+        found.run(tick())
+    entries = Live(Api(found, 0), Names("models", "m")).entries()  # type: ignore[arg-type]
+    assert [it["id"] for it in entries] == [*found.ledger]
+    assert found.status
+    assert record.digest(entries[-1]) == found.status.head
