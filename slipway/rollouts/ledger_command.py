@@ -83,8 +83,9 @@ def record_command(
         keys.load_private(key or keys.default_key()),
     )
     found = to_ledger.decisions(entries, status)
-    chosen = {"since": since, "accepted": accepted}
-    moves = ledger_plan.plan(writer.read(name), found, server, **chosen)
+    moves = ledger_plan.plan(
+        writer.read(name), found, server, since=since, accepted=accepted
+    )
     added = 0
     for one in moves:
         word = writing.word(by, one.decision.reason, (), ())

@@ -89,6 +89,8 @@ class Gateway:
     """Requests a second while the canary has a weight."""
     lag_seconds: int = 15
     """From a prediction or a label to the monitor's counts."""
+    bad_percent: int = 0
+    """Of the canary's requests: the gateway answers 5xx."""
     labelled: bool = True
     wrong_percent: int = 0
     """Of the copied requests: the canary alone is wrong about them."""
@@ -118,6 +120,8 @@ class Gateway:
         for gate in self.settings.gates:
             for selector in (gate.counters.stable, gate.counters.canary):
                 self.served.counters.setdefault(selector, [])
+        bad = self._requests["canary"] * self.bad_percent // 100
+        self._add(self.settings.gates[0].counters.canary, now, bad, bad > 0)
         for arm in ("stable", "canary"):
             total = self._requests[arm]
             self._add(getattr(self.settings.total, arm), now, total, total > 0)

@@ -6,12 +6,16 @@ through them second by second, with the counts of a gateway and a monitor.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from rollout.cluster import Cluster
+from rollout.facts import Facts
 from rollout.protocol import tick
 from rollout.record import recompute
+from rollout.settings import read
+from rollout.verdict import Verdict, weigh
 
 from tests.support.late_labels import (
     PLACES,
@@ -28,15 +32,22 @@ SECONDS = 170
 """Copies for 66 s, until two cohorts of 10 s have labels, and three steps of 34 s."""
 
 
-def run(callers_begin: int, seconds: int, **more: Any) -> Gateway:
-    """A rollout to its end or for so long; callers begin some seconds after it."""
-    chosen = settings()
+def run(
+    callers_begin: int,
+    seconds: int,
+    *,
+    begun: int = BEGUN,
+    changes: dict[str, Any] | None = None,
+    **more: Any,
+) -> Gateway:
+    """A rollout for so long; callers begin some seconds after it."""
+    chosen = settings(**changes or {})
     served = Served(objects(chosen))
-    gateway = Gateway(served, chosen, begins=BEGUN + callers_begin, **more)
+    gateway = Gateway(served, chosen, begins=begun + callers_begin, **more)
     api: Any = Within(served)
-    for now in range(BEGUN, BEGUN + seconds):
+    for now in range(begun, begun + seconds):
         gateway.second(now)
-        if (now - BEGUN) % TICK_SECONDS == 0:
+        if (now - begun) % TICK_SECONDS == 0:
             cluster = Cluster(api, api, NAMES, clock=lambda at=now: at, monitor=api)
             cluster.run(tick())
     return gateway
@@ -55,6 +66,34 @@ def test_it_goes_through_all_steps_in_time(callers_begin: int) -> None:
     assert all(recompute(it)[1] == [] for it in entries)
     counted = entries[1]["facts"]["counts"]["pairs accuracy"]
     assert float(counted["coverage"]) == 1
+
+
+def evidence_again(entry: dict[str, Any], intervals: int) -> Verdict:
+    """The verdict on a record's facts, had it fewer intervals of the gateway."""
+    facts = Facts.of(entry["facts"])
+    assert facts.counts
+    errors = facts.counts["errors"]
+    fewer = replace(errors, intervals=errors.intervals[:intervals])
+    counts = {**facts.counts, "errors": fewer}
+    return weigh(read(entry["settings"]), replace(facts, counts=counts)).verdict
+
+
+@pytest.mark.parametrize("phase", range(10))
+def test_one_with_2_percent_errors_is_at_0_an_interval_and_2_s_after_the_evidence(
+    phase: int,
+) -> None:
+    """Whenever in an interval its step begins."""
+    changes = {"gates": {"errors": {"tolerate_points": 0.5}}, "shadow": None}
+    gateway = run(0, 120, bad_percent=2, begun=BEGUN + phase, changes=changes)
+    assert places(gateway) == [("promote", 5, 0), ("rollback", 0, 0)]
+    entry = gateway.served.entries()[-1]
+    *_, newest = entry["facts"]["counts"]["errors"]["intervals"]
+    proven = newest[0] + gateway.settings.interval_seconds
+    assert entry["facts"]["now"] - proven <= 2
+    assert gateway.served.weights() == [100, 0]
+    rows = len(entry["facts"]["counts"]["errors"]["intervals"])
+    assert evidence_again(entry, rows) is Verdict.ROLLBACK
+    assert evidence_again(entry, rows - 1) is Verdict.HOLD
 
 
 def test_copies_without_labels_are_no_reason_to_go_on() -> None:
