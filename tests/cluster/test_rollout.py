@@ -45,6 +45,7 @@ PREFIX = "/rolled/v1"
 SCRAPE_SECONDS = 2
 """As the lab's platform has it."""
 TICK_SECONDS = 2
+INTERVAL_SECONDS = 10
 WRITES = (WriteEntry, WriteRoute, WriteStatus)
 
 
@@ -53,7 +54,7 @@ def settings(stable: str, canary: str, names: list[str], **more: Any) -> dict[st
         "from": stable,
         "to": canary,
         "steps": [{"weight": 50}],
-        "interval_seconds": 10,
+        "interval_seconds": INTERVAL_SECONDS,
         "min_intervals": 2,
         "deadline_hours": 1,
     }
@@ -229,6 +230,10 @@ def test_a_revision_with_two_percent_errors_is_taken_back(rolled: Rolled) -> Non
             )
     finally:
         rolled.cluster.kube.delete(pod)
+    entry = rolled.live.entries()[-1]
+    *_, newest = entry["facts"]["counts"]["errors"]["intervals"]
+    # After the interval that proves it, the next one is not waited for.
+    assert entry["facts"]["now"] - (newest[0] + INTERVAL_SECONDS) < INTERVAL_SECONDS + 2
     # What failed are the bad pod's own answers.
     assert set(callers.failures) <= {"500"}, callers.failures
     answer = httpx.post(
