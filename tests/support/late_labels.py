@@ -20,7 +20,7 @@ from components.delivery.settings import RolloutSettings
 from pod_parts.api_server import refusal
 from tests.support.rollout_api import Served
 
-COHORTS = {
+COHORTS: dict[str, Any] = {
     "interval_seconds": 10,
     "labels_within_hours": 0.01,
     "counted_within_seconds": 30,
@@ -28,7 +28,7 @@ COHORTS = {
 LATE_SECONDS = 15
 """Between a prediction and its label."""
 TICK_SECONDS = 2
-THROUGH = {
+THROUGH: dict[str, Any] = {
     "from": "old",
     "to": "new",
     "shadow": {

@@ -7,6 +7,7 @@ through them second by second, with the counts of a gateway and a monitor.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -48,7 +49,8 @@ def run(
     for now in range(begun, begun + seconds):
         gateway.second(now)
         if (now - begun) % TICK_SECONDS == 0:
-            cluster = Cluster(api, api, NAMES, clock=lambda at=now: at, monitor=api)
+            clock = partial(float, now)
+            cluster = Cluster(api, api, NAMES, clock=clock, monitor=api)
             cluster.run(tick())
     return gateway
 
