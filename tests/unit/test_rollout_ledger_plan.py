@@ -13,6 +13,7 @@ from rollout.objects import Names
 from rollout.status import OrderKind
 
 from slipway.cli import cli
+from slipway.rollouts import ledger_plan, to_ledger
 from tests.support.ledgers import subject
 from tests.support.rollout_ledger import (
     MODEL,
@@ -219,6 +220,22 @@ def test_an_entry_says_whose_rollout_has_decided(rollout: Rollout) -> None:
     rollout.run()
     servers = {it.details["decision"]["server"] for it in rollout.entries[4:]}
     assert servers == {SERVER}
+
+
+def test_what_was_copied_before_entries_named_the_server_counts(
+    rollout: Rollout,
+) -> None:
+    through(rollout)
+    status, entries = rollout.record()
+    found = to_ledger.decisions(entries, status)
+    for one in ledger_plan.plan(rollout.ledger.read(MODEL), found, SERVER):
+        rollout.ledger.move(
+            MODEL, one.revision, one.state, WORD, decision=one.decision.details
+        )
+    assert "nothing to add" in rollout.run()
+    # It was this server's, by the name in its ids, and not one of another name.
+    rollout.order(OrderKind.BACK)
+    assert "2 entries added" in rollout.run()
 
 
 def elsewhere(rollout: Rollout, namespace: str = "others") -> None:
