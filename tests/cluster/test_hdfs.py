@@ -65,7 +65,7 @@ HDFS: dict[str, Any] = {
 }
 SPARK: dict[str, Any] = {
     "image": "spark",
-    "main": f"/storage/{JOB}/numbers.py",
+    "main": f"/storage/{JOB}/write_numbers.py",
     "driver": {"cpu_request_millicores": 100, "memory_mib": 1088},
     "executors": {
         "instances": 1,
@@ -94,7 +94,7 @@ def stack(
         host.run(["rm", "-rf", FOLDER])
         cleanup.callback(host.run, ["rm", "-rf", FOLDER])
         host.run(["mkdir", "-p", f"{FOLDER}/{JOB}"])
-        host.run(["tee", f"{FOLDER}/{JOB}/numbers.py"], text=PROGRAM)
+        host.run(["tee", f"{FOLDER}/{JOB}/write_numbers.py"], text=PROGRAM)
         host.run(["chmod", "-R", "a+rwX", FOLDER])
         cleanup.callback(cluster.kube.delete, *reversed(made))
         cluster.kube.apply(*made)
