@@ -98,7 +98,6 @@ def _escaped(value: str) -> str:
 
 def _network() -> dict[str, str]:
     return {
-        "spark.driver.bindAddress": "0.0.0.0",  # noqa: S104, of the pod
         "spark.driver.port": str(DRIVER_PORT),
         "spark.driver.blockManager.port": str(BLOCK_PORT),
         "spark.blockManager.port": str(BLOCK_PORT),

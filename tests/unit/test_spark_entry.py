@@ -35,6 +35,7 @@ def test_a_driver_is_submitted_with_its_pods_name_and_address() -> None:
     conf = [words[at + 1] for at, word in enumerate(words) if word == "--conf"]
     assert "spark.kubernetes.driver.pod.name=counts-x7k2p-abcde" in conf
     assert "spark.driver.host=10.0.0.7" in conf
+    assert "spark.driver.bindAddress=10.0.0.7" in conf
     file = words[words.index("--properties-file") + 1]
     assert file == f"{spark_properties.FOLDER}/{spark_properties.PROPERTIES}"
 

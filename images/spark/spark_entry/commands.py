@@ -41,6 +41,8 @@ def _driver(arguments: Sequence[str], environment: Environment) -> list[str]:
     words += ["--properties-file", environment.get("SPARK_PROPERTIES", PROPERTIES)]
     words += ["--conf", f"spark.kubernetes.driver.pod.name={name}"]
     words += ["--conf", f"spark.driver.host={address}"]
+    # In Spark 4.3 executors call the address that the driver binds, not its host.
+    words += ["--conf", f"spark.driver.bindAddress={address}"]
     if main_class := environment.get("SPARK_MAIN_CLASS"):
         words += ["--class", main_class]
     return words + list(arguments)
