@@ -114,7 +114,7 @@ class _Counting:
         arm = f"case when revision = {text(plan.control)} then 0 else 1 end as arm"
         self._keep("records", self._records(plan.started, plan.until, pair), arm)
         self._connection.execute(
-            "create table crossed as select unit from records "
+            "create temp table crossed as select unit from records "
             "where unit is not null group by unit having min(arm) < max(arm)"
         )
         self._covariates()
@@ -155,7 +155,7 @@ class _Counting:
             first, last = first - plan.covariate_days * DAY, first
         kinds = "id varchar, row integer, time timestamp, unit varchar, arm integer"
         values = "decision varchar, decision_number double, score double"
-        self._connection.execute(f"create table {table} ({kinds}, {values})")
+        self._connection.execute(f"create temp table {table} ({kinds}, {values})")
         if not files:
             return
         source = read_files(files)
@@ -183,7 +183,7 @@ qualify row_number() over (
         """Make the table of the newest label of each row within the metric's time."""
         plan, within = self._plan, metric.labels_within_seconds
         kinds = "id varchar, row integer, label varchar, label_number double"
-        self._connection.execute(f"create or replace table labels ({kinds})")
+        self._connection.execute(f"create or replace temp table labels ({kinds})")
         files = [
             path
             for day in _days(plan.started, plan.until)
@@ -204,7 +204,9 @@ qualify row_number() over (partition by l.id, l.row order by {LATEST_FIRST}) = 1
     def _covariates(self) -> None:
         """Make the table of each unit's mean score by the control before the start."""
         plan = self._plan
-        self._connection.execute("create table covariates (unit varchar, x double)")
+        self._connection.execute(
+            "create temp table covariates (unit varchar, x double)"
+        )
         if not plan.covariate_days:
             return
         first = plan.started - plan.covariate_days * DAY
@@ -222,7 +224,7 @@ qualify row_number() over (partition by l.id, l.row order by {LATEST_FIRST}) = 1
         value, has = _value(metric)
         self._connection.execute(
             f"""
-create or replace table days as
+create or replace temp table days as
 select unit, arm, cast(floor(epoch(time - {_moment(self._plan.started)}) / {DAY})
         as integer) as day,
     max(time) as newest, sum(cast({value} as double)) as y, count(*) as m

@@ -115,11 +115,11 @@ class _Round:
         self.waiting = dict(pending)
         """Files that wait, with the content that was looked for."""
         connection.execute(
-            "create table pending as select *, row_number() over () as number "  # noqa: S608
+            "create temp table pending as select *, row_number() over () as number "  # noqa: S608
             f"from {_read(list(pending), 'filename = true')}"
         )
         connection.execute(
-            "create table found (number bigint, model varchar, date varchar, "
+            "create temp table found (number bigint, model varchar, date varchar, "
             "time timestamp, label_time timestamp)"
         )
 
@@ -195,10 +195,10 @@ group by all
         tolerance = f"to_seconds({self._limits.clock_tolerance_seconds})"
         self._connection.execute(
             f"""
-create table early as
+create temp table early as
 select distinct number from found where time > label_time + {tolerance};
 delete from found where time > label_time + {tolerance};
-create table judged as
+create temp table judged as
 select p.number, p.filename, case
     when count(f.number) > 0 then 'joined'
     when p.number in (select number from early) then 'early'

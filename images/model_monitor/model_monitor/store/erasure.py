@@ -188,7 +188,7 @@ class _Erasure:
     def run(self, source: str, field: str, value: str) -> None:
         """Erase what a table's rows with the value name, and these rows last."""
         self._connection.execute(
-            'create or replace table subject (id varchar, "row" integer)'
+            'create or replace temp table subject (id varchar, "row" integer)'
         )
         tables = ["labels", "protected", "predictions"]
         tables.remove(source)
@@ -219,7 +219,7 @@ class _Erasure:
             {"ids": [it for it, _ in keys], "rows": [row for _, row in keys]},
         )
         self._connection.execute(
-            "create or replace table subject as select distinct * from subject"
+            "create or replace temp table subject as select distinct * from subject"
         )
 
     def _erase_lines(self, lines: ErasedLines, *, but_named: bool = False) -> None:
