@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from devtools.release import materials
 from slipway.ledger import cyclonedx, figures
 from slipway.ledger.card import collect
 from slipway.ledger.store import FolderStore
@@ -16,14 +17,13 @@ from tests.support.model_cards import ABOUT, FULL, LITTLE
 from toolchain import own_venv, paths
 
 REQUIREMENTS = paths.ROOT / "tests" / "policy" / "requirements-cyclonedx.txt"
-SCRIPT = paths.ROOT / "tests" / "support" / "cyclonedx_run.py"
 RUN_SECONDS = 300
 
 
 def errors(documents: dict[str, str]) -> dict[str, str | None]:
     """What the strict validator of CycloneDX 1.7 says of each."""
     done = subprocess.run(
-        [own_venv.python(REQUIREMENTS), "-I", "-W", "ignore", SCRIPT],
+        [own_venv.python(REQUIREMENTS), "-I", "-W", "ignore", materials.CHECK],
         input=json.dumps(documents),
         capture_output=True,
         text=True,

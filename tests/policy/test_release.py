@@ -20,7 +20,7 @@ from tests.policy.test_model_card import errors
 from tests.support import component_provider, installed, policy_packs
 from tests.support.installed import Installed
 from toolchain import paths
-from toolchain.errors import WrongInputError
+from toolchain.errors import OperatorError, WrongInputError
 
 VERSION = "0.1.0"
 EPOCH = 1_750_000_000
@@ -170,6 +170,14 @@ def test_the_bill_has_what_is_shipped_and_is_valid(checkout: Path, made: Path) -
     assert len(edges[root["bom-ref"]]) == len(
         materials.asked_for(checkout / "pyproject.toml")
     )
+
+
+def test_a_bill_that_is_not_valid_is_refused(made: Path, tmp_path: Path) -> None:
+    bill = json.loads((made / f"slipway-{VERSION}.cdx.json").read_text())
+    wrong = tmp_path / "wrong.cdx.json"
+    wrong.write_text(json.dumps(bill | {"components": [{"name": "a"}]}))
+    with pytest.raises(OperatorError, match="'type' is a required property"):
+        materials.check(wrong)
 
 
 def test_the_wheel_has_its_data_and_no_tests(theirs: Installed) -> None:

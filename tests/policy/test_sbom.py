@@ -25,17 +25,29 @@ PARTS = [
 ]
 
 
+ADDRESSES = {
+    "https://a.example/b?c=%20#d": True,
+    "../b": True,
+    "https://a.example/ü": True,
+    "https://a.example/b c": False,
+    "https://a.example/ü c": False,
+    "https://a.example/b\n": False,
+    "https://[a.example/": False,
+}
+"""And whether each is a reference, which the format of CycloneDX asks for."""
+
+
 def test_every_document_is_valid_cyclonedx() -> None:
     subject = Part("waker", "1", kind="container", properties={"key": "k"})
-    whole = sbom.document(subject, PARTS)
-    wrong = json.loads(whole)
+    whole, empty = sbom.document(subject, PARTS), sbom.document(subject, [])
+    wrong, pointing = json.loads(whole), json.loads(empty)
     wrong["components"][0]["kind"] = "library"
-    said = errors(
-        {
-            "whole": whole,
-            "empty": sbom.document(subject, []),
-            "wrong": json.dumps(wrong),
-        }
-    )
+    documents = {"whole": whole, "empty": empty, "wrong": json.dumps(wrong)}
+    for address in ADDRESSES:
+        of = {"url": address, "type": "website"}
+        pointing["metadata"]["component"]["externalReferences"] = [of]
+        documents[address] = json.dumps(pointing)
+    said = errors(documents)
     assert "'kind' was unexpected" in str(said.pop("wrong"))
-    assert said == {"whole": None, "empty": None}
+    assert [said.pop("whole"), said.pop("empty")] == [None, None]
+    assert {name: it is None for name, it in said.items()} == ADDRESSES
