@@ -73,26 +73,29 @@ class Labelled:
         found = []
         for place, rows in enumerate((self.rows - canary, canary)):
             right = chance.random(rows) < self.accuracy[place]
-            late = chance.exponential(self.late_hours, rows)
+            comes = hour + chance.exponential(self.late_hours, rows)
+            order = np.argsort(comes)
+            so_far = np.concatenate([[0], np.cumsum(right[order])])
             selected = {
                 name: int(chance.binomial(rows // len(self.groups), rates[place]))
                 for name, rates in self.groups.items()
             }
-            found.append((right, late, selected))
+            found.append((comes[order], so_far, selected))
         return found
 
     def _one(
-        self, hour: int, now: int, right: Any, late: Any, selected: dict[str, int]
+        self, hour: int, now: int, comes: Any, so_far: Any, selected: dict[str, int]
     ) -> dict[str, Any] | None:
-        if not len(right):
+        """comes: when labels come, in order; so_far: how many of these are right."""
+        if not len(comes):
             return None
-        there = hour + late < now / HOUR
-        rows = len(right) // len(self.groups) if self.groups else 0
+        there = int(np.searchsorted(comes, now / HOUR))
+        rows = len(comes) // len(self.groups) if self.groups else 0
         return {
             "start": hour * HOUR,
-            "answered": len(right),
-            "labelled": int(there.sum()),
-            "right": int((right & there).sum()),
+            "answered": len(comes),
+            "labelled": there,
+            "right": int(so_far[there]),
             "cells": [0] * 4,
             "scores": [0] * 10,
             "groups": {"sex": {name: [rows, n, 0, 0] for name, n in selected.items()}}
