@@ -36,11 +36,10 @@ def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkout whose one model may have more replicas."""
     root = tmp_path_factory.mktemp("other") / "checkout"
     root.mkdir()
-    without = shutil.ignore_patterns("__pycache__")
     for name in SOURCES:
         source = paths.ROOT / name
-        if source.is_dir():
-            shutil.copytree(source, root / name, ignore=without)
+        if source.is_dir():  # with what is compiled: each process would do it anew
+            shutil.copytree(source, root / name)
         else:
             shutil.copy(source, root)
     file = files.path(STACK, root)
