@@ -6,11 +6,15 @@ Three models: `loans` (binary, with drift, a failing revision and small groups),
 
 from __future__ import annotations
 
+import atexit
 import datetime as dt
+import functools
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -65,9 +69,31 @@ def configuration(folder: Path) -> dict[str, Any]:
 
 
 def fill(folder: Path) -> Path:
-    """Import the models' logs and labels; the configuration file of the store."""
+    """Import the models' logs and labels; the configuration file of the store.
+
+    The import is done once for all tests of a process.
+    """
+    shutil.copytree(_imported(), folder, dirs_exist_ok=True)
+    return _configure(folder)
+
+
+@functools.cache
+def _imported() -> Path:
+    kept = tempfile.TemporaryDirectory(prefix="watched-models-")
+    atexit.register(kept.cleanup)
+    folder = Path(kept.name)
+    _import_all(folder)
+    return folder
+
+
+def _configure(folder: Path) -> Path:
     config = folder / "monitor.json"
     config.write_text(json.dumps(configuration(folder)))
+    return config
+
+
+def _import_all(folder: Path) -> None:
+    config = _configure(folder)
     _reference(folder / "loans")
     random = np.random.default_rng(20261001)
     with pytest.MonkeyPatch.context() as patch:
@@ -75,7 +101,6 @@ def fill(folder: Path) -> Path:
         _loans(folder, random, "r1", range(8), older=False)
         _loans(folder, random, "r2", range(6, 12), older=True)
         _prices(folder, random)
-    return config
 
 
 def _reference(folder: Path) -> None:
