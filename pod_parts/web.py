@@ -53,6 +53,9 @@ class Server(ThreadingTCPServer):
 
     allow_reuse_address = True
     daemon_threads = True
+    request_queue_size = 128
+    """Connections that wait to be accepted. Of more, the kernel lets the caller ask
+    again after a second: with the 5 of socketserver, a probe's among a few others."""
 
     def __init__(self, host: str, port: int, pages: Pages) -> None:
         """Listen at an address, or at all of IPv4 where it is empty; raise OSError."""

@@ -76,9 +76,9 @@ def test_silent_callers_hold_few_threads_and_a_probe_is_answered(
 def test_a_probe_does_not_wait_for_silent_callers() -> None:
     """Each would be given `CONNECTION_SECONDS`, and callers before it as much."""
     with served() as port, ExitStack() as stack:
+        began = time.monotonic()
         for _ in range(2 * web.MAXIMUM_CONNECTIONS):
             stack.enter_context(connect(port))
-        began = time.monotonic()
         assert get(port, "/readyz") == (200, b"ready")
         assert time.monotonic() - began < web.CONNECTION_SECONDS / 2
 
