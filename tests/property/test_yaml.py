@@ -150,6 +150,7 @@ BARE = [w for w in WORDS if w.strip() and w.isprintable() and w != "!a"]
 values = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), texts),
     lambda some: st.one_of(st.lists(some), st.dictionaries(texts, some)),
+    max_leaves=8,
 )
 
 

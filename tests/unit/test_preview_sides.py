@@ -86,9 +86,9 @@ def test_a_pipe_is_refused(checkout: Path) -> None:
 def test_a_link_that_heads_code_makes_while_it_renders_is_refused(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def render(*_: object) -> list[rendering.Graph]:
+    def render(*_: object) -> rendering.Rendered:
         (checkout / "policies" / "own.yaml").symlink_to("/etc/hostname")
-        return [{STACK: ()}, {STACK: ()}]
+        return rendering.Rendered([{STACK: ()}, {STACK: ()}], "")
 
     monkeypatch.setattr(rendering, "render", render)
     side = given(checkout)
