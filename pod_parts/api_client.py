@@ -8,11 +8,11 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pod_parts import api_server
 from pod_parts.api_server import ACCOUNT, ApiError, Object, refusal
@@ -74,26 +74,31 @@ class Api:
             connection.close()
         return found
 
-    def list(self, path: str) -> tuple[list[Object], str]:
-        """All objects, page by page, and the version to watch from."""
+    def list(self, path: str, selector: str = "") -> tuple[list[Object], str]:
+        """All objects that the labels select, page by page, and the version to watch.
+
+        `selector` as of kubectl; empty: all.
+        """
         items: list[Object] = []
         more = ""
         while True:
-            page = self.get(f"{path}?limit={PAGE}{more}")
+            page = self.get(f"{path}?limit={PAGE}{_selected(selector)}{more}")
             items += page["items"]
             metadata = page["metadata"]
             if not metadata.get("continue"):
                 return items, metadata["resourceVersion"]
             more = f"&continue={metadata['continue']}"
 
-    def watch(self, path: str, version: str) -> Iterator[tuple[str, Object]]:
+    def watch(
+        self, path: str, version: str, selector: str = ""
+    ) -> Generator[tuple[str, Object], None, None]:
         """(ADDED, MODIFIED, DELETED or BOOKMARK, object) until the server ends it.
 
         ExpiredError if the server no longer knows the version.
         """
         query = (
             f"watch=true&allowWatchBookmarks=true&timeoutSeconds={WATCH_SECONDS}"
-            f"&resourceVersion={version}"
+            f"&resourceVersion={version}{_selected(selector)}"
         )
         seconds = WATCH_SECONDS + SILENT_SECONDS
         connection, response = self._send("GET", f"{path}?{query}", None, seconds)
@@ -140,3 +145,7 @@ class Api:
                 self.host, self.port, timeout=seconds, context=self.context
             )
         return http.client.HTTPConnection(self.host, self.port, timeout=seconds)
+
+
+def _selected(selector: str) -> str:
+    return f"&labelSelector={quote(selector, safe='')}" if selector else ""

@@ -6,45 +6,45 @@ asks Prometheus on loopback to reload. A file that promtool refuses would keep
 Prometheus from loading all the others, so its last good version stays, or it is left
 out, and an alert reports it.
 
-Standard library only. `--healthy` exits 0 while the loop turns (for exec probes).
+`--healthy` exits 0 while the loop turns (for exec probes).
 
     NAMESPACE          namespace of the ConfigMaps (the pod's own)
     SELECTOR           label selector (slipway.dev/prometheus-rules=true)
     RULES_DIR          where the files go (/etc/prometheus/rules.d)
     RELOAD_URL         (http://127.0.0.1:9090/-/reload)
-    WATCH_SECONDS      a watch is renewed after so long (60)
 """
 
 from __future__ import annotations
 
-import datetime as dt
 import http.client
 import json
-import logging
 import os
 import re
 import signal
-import ssl
 import subprocess
 import sys
 import threading
 import time
 import urllib.parse
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+from pod_parts.api_client import REQUEST_SECONDS, WATCH_SECONDS, Api
+from pod_parts.api_server import ACCOUNT, ApiError
+from pod_parts.log import Log
+
+NAME = "rules-reloader"
 HEARTBEAT = ".heartbeat"
 REFUSED_FILE = "rules-reloader.yaml"
 RELOAD_ATTEMPTS = 30
 RETRY_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 SETTLE_SECONDS = 0.2
 """Several ConfigMaps of one deployment arrive together: one reload for all."""
-TIMEOUT_SECONDS = 10.0
 
-log = logging.getLogger("rules-reloader")
+log = Log(NAME)
 stopped = threading.Event()
 
 
@@ -56,7 +56,6 @@ class Config:
     selector: str = "slipway.dev/prometheus-rules=true"
     folder: Path = Path("/etc/prometheus/rules.d")
     reload_url: str = "http://127.0.0.1:9090/-/reload"
-    watch_seconds: int = 60
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Config:
@@ -66,52 +65,7 @@ class Config:
             selector=environment.get("SELECTOR", cls.selector),
             folder=Path(environment.get("RULES_DIR", str(cls.folder))),
             reload_url=environment.get("RELOAD_URL", cls.reload_url),
-            watch_seconds=int(environment.get("WATCH_SECONDS", cls.watch_seconds)),
         )
-
-
-class Api:
-    """The API server, as the pod's service account may use it."""
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self.tls = ssl.create_default_context(cafile=str(ACCOUNT / "ca.crt"))
-
-    def get(self, seconds: float, **query: str) -> http.client.HTTPResponse:
-        connection = http.client.HTTPSConnection(
-            os.environ["KUBERNETES_SERVICE_HOST"],
-            int(os.environ.get("KUBERNETES_SERVICE_PORT", "443")),
-            timeout=seconds,
-            context=self.tls,
-        )
-        # Read each time: the kubelet renews the token.
-        token = (ACCOUNT / "token").read_text().strip()
-        selected = {"labelSelector": self.config.selector, **query}
-        connection.request(
-            "GET",
-            f"/api/v1/namespaces/{self.config.namespace}/configmaps?"
-            + urllib.parse.urlencode(selected),
-            headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
-        )
-        response = connection.getresponse()
-        if response.status != http.client.OK:
-            text = response.read(500).decode(errors="replace")
-            raise OSError(f"the API server answered {response.status}: {text}")
-        return response
-
-    def list(self) -> tuple[list[dict[str, Any]], str]:
-        """The ConfigMaps and the version of the list."""
-        with self.get(TIMEOUT_SECONDS) as response:
-            answer = json.load(response)
-        return answer["items"], answer["metadata"]["resourceVersion"]
-
-    def wait_for_change(self, version: str) -> None:
-        """Returns at the first change after `version`, or when the watch ends."""
-        seconds = self.config.watch_seconds
-        query = {"watch": "true", "resourceVersion": version}
-        query["timeoutSeconds"] = str(seconds)
-        with self.get(seconds + TIMEOUT_SECONDS, **query) as response:
-            response.readline()
 
 
 def wanted(config_maps: list[dict[str, Any]]) -> dict[str, str]:
@@ -144,7 +98,7 @@ def problem(folder: Path, text: str) -> str:
             capture_output=True,
             text=True,
             check=False,
-            timeout=TIMEOUT_SECONDS,
+            timeout=REQUEST_SECONDS,
         )
     finally:
         candidate.unlink()
@@ -166,7 +120,7 @@ def refused_alerts(refused: Mapping[str, str]) -> str:
         }
         for name, said in sorted(refused.items())
     ]
-    return json.dumps({"groups": [{"name": "rules-reloader", "rules": rules}]})
+    return json.dumps({"groups": [{"name": NAME, "rules": rules}]})
 
 
 def synchronize(folder: Path, files: Mapping[str, str]) -> bool:
@@ -185,7 +139,7 @@ def synchronize(folder: Path, files: Mapping[str, str]) -> bool:
     if refused:
         target[REFUSED_FILE] = refused_alerts(refused)
     for name, said in refused.items():
-        log.error("refused %s: %s", name, said)
+        log(f"refused {name}: {said}", level="error")
     for name in current.keys() - target.keys():
         (folder / name).unlink()
     changed = {name for name, text in target.items() if current.get(name) != text}
@@ -199,7 +153,7 @@ def reload(url: str) -> bool:
     parts = urllib.parse.urlsplit(url)
     said = ""
     for _ in range(RELOAD_ATTEMPTS):
-        connection = http.client.HTTPConnection(parts.netloc, timeout=TIMEOUT_SECONDS)
+        connection = http.client.HTTPConnection(parts.netloc, timeout=REQUEST_SECONDS)
         try:
             connection.request("POST", parts.path)
             response = connection.getresponse()
@@ -212,52 +166,47 @@ def reload(url: str) -> bool:
             connection.close()
         if stopped.wait(1.0):
             return False
-    log.error("Prometheus did not reload: %s", said)
+    log(f"Prometheus did not reload: {said}", level="error")
     return False
+
+
+def wait_for_change(api: Api, path: str, version: str, selector: str) -> None:
+    """Return at the first change after `version`, or when the watch ends."""
+    with closing(api.watch(path, version, selector)) as events:
+        for kind, _ in events:
+            if kind != "BOOKMARK":
+                return
 
 
 def run(config: Config) -> None:
     """Keeps the folder as the ConfigMaps say until SIGTERM."""
     config.folder.mkdir(parents=True, exist_ok=True)
-    api = Api(config)
+    api = Api.of_cluster(os.environ, NAME)
+    path = f"/api/v1/namespaces/{config.namespace}/configmaps"
     failures = 0
     pending = False
     while not stopped.is_set():
         (config.folder / HEARTBEAT).touch()
         try:
-            items, version = api.list()
+            items, version = api.list(path, config.selector)
             pending = synchronize(config.folder, wanted(items)) or pending
             if pending and reload(config.reload_url):
-                log.info("%d rule files loaded", len(wanted(items)))
+                log(f"{len(wanted(items))} rule files loaded")
                 pending = False
             failures = 0
-            api.wait_for_change(version)
+            wait_for_change(api, path, version, config.selector)
             stopped.wait(SETTLE_SECONDS)
-        except (OSError, ValueError, http.client.HTTPException) as error:
+        except (ApiError, OSError, ValueError, subprocess.TimeoutExpired) as error:
             pause = RETRY_SECONDS[min(failures, len(RETRY_SECONDS) - 1)]
             failures += 1
-            log.warning("%s; again in %.0f s", error, pause)
+            log(f"{error}; again in {pause:.0f} s", level="warning")
             stopped.wait(pause)
-
-
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        moment = dt.datetime.fromtimestamp(record.created, dt.UTC)
-        entry = {
-            "time": moment.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
-            "message": record.getMessage(),
-        }
-        return json.dumps(entry)
 
 
 def healthy(config: Config) -> bool:
     """Return whether the loop has run recently."""
     heartbeat = config.folder / HEARTBEAT
-    limit = 2 * config.watch_seconds + 2 * TIMEOUT_SECONDS + RELOAD_ATTEMPTS
+    limit = 2 * WATCH_SECONDS + 2 * REQUEST_SECONDS + RELOAD_ATTEMPTS
     return heartbeat.is_file() and time.time() - heartbeat.stat().st_mtime < limit
 
 
@@ -265,9 +214,6 @@ def main(arguments: list[str]) -> int:
     config = Config.from_environment(os.environ)
     if "--healthy" in arguments:
         return 0 if healthy(config) else 1
-    handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
     # As process 1 there is no default action for SIGTERM. A watch may be waiting in a
     # system call: leaving at once loses nothing.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))

@@ -17,7 +17,7 @@ import pytest
 from toolchain import paths
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
-LOG = "from {module}.log import log; log('it\\nhappened', level='warning', file='a')"
+LOG = "from {module} import log; log('it\\nhappened', level='warning', file='a')"
 LOGGING = """
 import logging, sys
 from {module} import JsonFormatter
@@ -27,18 +27,22 @@ logging.basicConfig(handlers=[handler])
 logging.getLogger({logger!r}).warning("it\\nhappened", extra={{"file": "a"}})
 """
 PROGRAMS = {
-    "waker": ("waker", LOG.format(module="waker"), "waker"),
-    "policy_agent": ("policy_agent", LOG.format(module="policy_agent"), "policy-agent"),
-    "rollout": ("rollout", LOG.format(module="rollout"), "rollout"),
-    "log_shipper": ("log_shipper", LOG.format(module="log_shipper"), "log-shipper"),
+    "waker": ("waker", LOG.format(module="waker.log"), "waker"),
+    "policy_agent": (
+        "policy_agent",
+        LOG.format(module="policy_agent.log"),
+        "policy-agent",
+    ),
+    "rollout": ("rollout", LOG.format(module="rollout.log"), "rollout"),
+    "log_shipper": ("log_shipper", LOG.format(module="log_shipper.log"), "log-shipper"),
     "alert_recorder": (
         "alert_recorder",
-        LOG.format(module="alert_recorder"),
+        LOG.format(module="alert_recorder.log"),
         "alert-recorder",
     ),
     "rules_reloader": (
         "prometheus",
-        LOGGING.format(module="rules_reloader", logger="rules-reloader"),
+        LOG.format(module="rules_reloader"),
         "rules-reloader",
     ),
     "model_monitor": (

@@ -172,6 +172,15 @@ def test_a_watch_goes_on_from_a_version(server: Server, api: Api) -> None:
     assert "resourceVersion=9" in server.asked[0][1]
 
 
+def test_labels_select_what_is_listed_and_watched(server: Server, api: Api) -> None:
+    added = {"type": "ADDED", "object": {"a": 1}}
+    server.answers = [listed({"a": 1}), (200, [added])]
+    api.list("/x", "slipway.dev/rules=true")
+    list(api.watch("/x", "9", "slipway.dev/rules=true"))
+    for _, path, *_ in server.asked:
+        assert "labelSelector=slipway.dev%2Frules%3Dtrue" in path
+
+
 def test_a_watch_that_is_too_old_is_distinguished_from_a_failure(
     server: Server, api: Api
 ) -> None:

@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
@@ -159,6 +159,33 @@ def test_a_prometheus_that_never_answers_does_not_hold_it(
 ) -> None:
     monkeypatch.setattr(reloader, "RELOAD_ATTEMPTS", 1)
     assert not reloader.reload("http://127.0.0.1:1/-/reload")
+
+
+class Watched:
+    """Stands for the API server: a watch with these events, which must be closed."""
+
+    def __init__(self, *kinds: str) -> None:
+        self.kinds, self.seen, self.closed = kinds, 0, False
+
+    def watch(self, *_: str) -> Generator[tuple[str, dict[str, Any]], None, None]:
+        try:
+            for kind in self.kinds:
+                self.seen += 1
+                yield kind, {}
+        finally:
+            self.closed = True
+
+
+def test_a_bookmark_is_no_change(reloader: ModuleType) -> None:
+    api = Watched("BOOKMARK", "MODIFIED", "DELETED")
+    reloader.wait_for_change(api, "/x", "1", "a=b")
+    assert (api.seen, api.closed) == (2, True)
+
+
+def test_a_watch_without_changes_ends(reloader: ModuleType) -> None:
+    api = Watched("BOOKMARK")
+    reloader.wait_for_change(api, "/x", "1", "a=b")
+    assert api.closed
 
 
 def test_it_is_healthy_while_the_loop_turns(
