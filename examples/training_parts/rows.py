@@ -48,11 +48,15 @@ def read(folder: str | None = None) -> Rows:
     path = Path(folder or os.environ.get("SLIPWAY_DATA", "/data")) / FILE
     try:
         with np.load(path) as held:
-            x, y = held["x"].astype(np.float32), held["y"].astype(np.int64)
-    except (OSError, ValueError, KeyError, BadZipFile) as error:
+            x, y = held["x"].astype(np.float32), held["y"]
+    except (OSError, ValueError, TypeError, LookupError, EOFError, BadZipFile) as error:
         _refuse(path, f"cannot be read: {error}")
-    if x.ndim != 2 or y.shape != x.shape[:1] or not np.isin(y, (0, 1)).all():
-        _refuse(path, "needs x [rows, features], and y [rows] of 0 and 1")
+    if x.ndim != 2 or not x.size or y.shape != x.shape[:1]:
+        _refuse(path, "needs x [rows, features] and y [rows], with at least one row")
+    if not np.isin(y, (0, 1)).all():
+        _refuse(path, "needs labels y of 0 and 1")
+    if not np.isfinite(x).all():
+        _refuse(path, "has numbers in x that are not finite: one makes all weights so")
     mean, deviation = x.mean(axis=0), x.std(axis=0)
     deviation[deviation == 0] = 1
-    return Rows((x - mean) / deviation, y, mean, deviation)
+    return Rows((x - mean) / deviation, y.astype(np.int64), mean, deviation)
