@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway.engine.output import SECRET_OUTPUT
-from slipway.rendering.recorder import MARK, STACK_TYPE
+from slipway.rendering.recorder import MARK, SECRET_MARK, STACK_TYPE
 
 VERSION = 3
 
@@ -32,12 +32,27 @@ class StateFile:
 
     @property
     def outputs(self) -> dict[str, Any]:
-        """The stack's outputs; secret ones are replaced by `[secret]`."""
-        stack = next(r for r in self.resources if r["type"] == STACK_TYPE)
-        return {
-            name: SECRET_OUTPUT if f'"{MARK}"' in json.dumps(value) else value
-            for name, value in (stack.get("outputs") or {}).items()
-        }
+        """The stack's outputs; secret values in them are replaced by `[secret]`.
+
+        Empty without the resource of the stack, as in a state of which all is deleted.
+        ValueError for what is neither JSON nor secret, such as a file.
+        """
+        stack = (r for r in self.resources if r["type"] == STACK_TYPE)
+        found: dict[str, Any] = _shown(next(stack, {}).get("outputs") or {})
+        return found
+
+
+def _shown(value: Any) -> Any:
+    """The value as the CLI shows it."""
+    if isinstance(value, dict):
+        if value.get(MARK) == SECRET_MARK:
+            return SECRET_OUTPUT
+        if MARK in value:
+            raise ValueError("an output is a file or a resource")
+        return {name: _shown(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_shown(part) for part in value]
+    return value
 
 
 def read(path: Path) -> StateFile:
@@ -47,7 +62,7 @@ def read(path: Path) -> StateFile:
     if state["version"] != VERSION:
         raise ValueError(f"{path}: version {state['version']}, not {VERSION}")
     latest = state["checkpoint"]["latest"]
-    resources = tuple(latest["resources"])
+    resources = tuple(latest.get("resources") or ())
     unfinished = any(r.get("initErrors") or r.get("delete") for r in resources)
     return StateFile(
         digest=hashlib.sha256(content).hexdigest(),

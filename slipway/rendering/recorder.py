@@ -30,6 +30,8 @@ EKS_CLUSTER = "aws:eks/cluster:Cluster"
 DEFINITION = ":CustomResourceDefinition"
 MARK = rpc._special_sig_key
 """The key of a mapping that stands for something else, such as a secret value."""
+SECRET_MARK = rpc._special_secret_sig
+"""What that key has if it is a secret value."""
 
 
 _LONG = 200

@@ -116,7 +116,7 @@ def test_the_cli_runs_only_for_what_is_read(
     monkeypatch.setattr(PulumiCommand, "run", counting)
     monkeypatch.setattr(PulumiCommand, "__init__", None)  # runs it for its version
     assert engine().up(STACK).outputs["password"] == "[secret]"
-    assert asked == ["stack select", "up", "stack output"]
+    assert asked == ["stack select", "up"]
     asked.clear()
     engine().destroy(STACK)
     assert asked == ["stack select", "destroy"]
@@ -136,6 +136,36 @@ def test_the_state_is_what_the_cli_exports(
     assert full == exported
     assert len(full["deployment"]["resources"]) == 3
     assert "hush" not in json.dumps(full)
+
+
+def test_outputs_are_what_the_cli_shows(
+    engine: Callable[..., Engine], checkout: Path
+) -> None:
+    def run() -> None:
+        program()
+        hidden = pulumi.Output.secret("hush")
+        pulumi.export("mixed", {"name": "a", "key": hidden, "list": [1, hidden]})
+        pulumi.export("many", pulumi.Output.secret({"key": ["hush"]}))
+        pulumi.export("nothing", None)
+
+    found = sessions.open_stack(STACK, pulumi_cli.find(), lambda: None, checkout)
+    assert found.outputs() == replace(found, file=None).outputs() == {}
+    engine(run).up(STACK)
+    shown = replace(found, file=None).outputs()
+    assert found.outputs() == shown
+    assert shown["mixed"]["name"] == "a"
+    assert "hush" not in json.dumps(shown)
+
+
+def test_outputs_that_are_files_are_left_to_the_cli(
+    engine: Callable[..., Engine], checkout: Path
+) -> None:
+    def run() -> None:
+        pulumi.export("file", pulumi.StringAsset("text"))
+
+    shown = engine(run).up(STACK).outputs
+    found = sessions.open_stack(STACK, pulumi_cli.find(), lambda: None, checkout)
+    assert found.outputs() == shown == replace(found, file=None).outputs()
 
 
 def test_a_stack_from_nothing_to_nothing(
