@@ -14,15 +14,14 @@ third is of copies: the share of decisions that change, of which 10 % are tolera
 
 from __future__ import annotations
 
-import argparse
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks import rollout_tables as tables
 from benchmarks.rollout_contenders import ACCURACY, GATES
 from toolchain import paths
 
@@ -278,31 +277,21 @@ def pairs(count: int, seed: int) -> Iterator[tuple[int, float, bool, Ends]]:
             yield copies, changed, bursty, ends(one, count, seed)
 
 
-def _row(*cells: object) -> str:
-    return f"| {' | '.join(str(it) for it in cells)} |"
-
-
 def _figures(found: Ends, outcome: int) -> list[str]:
     median = found.median(outcome)
-    shares = [f"{found.share(it):.3f}".removeprefix("0") for it in (-1, 1)]
+    shares = [tables.share(found.share(it)) for it in (-1, 1)]
     return [*shares, "never" if np.isnan(median) else f"{median:.0f}"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.rollout_cohorts",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    options = tables.asked(
+        "benchmarks.rollout_cohorts", __doc__, (RUNS, SEED), arguments
     )
-    parser.add_argument("--runs", type=int, default=RUNS, help="of each row")
-    parser.add_argument("--seed", type=int, default=SEED)
-    options = parser.parse_args(arguments)
-    began = time.monotonic()
     head = ("by", "requests an hour", "points worse", "back", "on", "median days")
-    print(_row(*head), _row(*["---"] * len(head)), sep="\n")
+    print(tables.row(*head), tables.row(*["---"] * len(head)), sep="\n")
     for name, rows, worse, found in labels(options.runs, options.seed):
         figures = _figures(found, -1 if worse else 1)
-        print(_row(name, rows, f"{worse * 100:g}", *figures), flush=True)
+        print(tables.row(name, rows, f"{worse * 100:g}", *figures), flush=True)
     head = (
         "canary's share",
         "gap wider by",
@@ -311,18 +300,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "on",
         "median hours",
     )
-    print("", _row(*head), _row(*["---"] * len(head)), sep="\n")
+    print("", tables.row(*head), tables.row(*["---"] * len(head)), sep="\n")
     for share, widened, drop, found in gaps(options.runs, options.seed):
         figures = _figures(found, -1 if widened else 1)
         shown = [f"{it * 100:g} %" for it in (share, widened, drop)]
-        print(_row(*shown, *figures), flush=True)
+        print(tables.row(*shown, *figures), flush=True)
     of_pairs = ("copies an hour", "decisions change", "back", "on", "median hours")
-    print("", _row(*of_pairs), _row(*["---"] * len(of_pairs)), sep="\n")
+    print("", tables.row(*of_pairs), tables.row(*["---"] * len(of_pairs)), sep="\n")
     for copies, changed, bursty, found in pairs(options.runs, options.seed):
         changes = f"{changed * 100:g} %{' in bursts' if bursty else ''}"
-        print(_row(copies, changes, *_figures(found, 1)), flush=True)
-    spent = time.monotonic() - began
-    print(f"\n{options.runs} runs a row, seed {options.seed}, {spent:.0f} s")
+        print(tables.row(copies, changes, *_figures(found, 1)), flush=True)
+    print(f"\n{options}")
     return 0
 
 

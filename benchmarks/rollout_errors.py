@@ -12,15 +12,14 @@ points. Our gate is the program's own code (images/rollout), as one of four gate
 
 from __future__ import annotations
 
-import argparse
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from benchmarks import rollout_scenarios as scenarios
+from benchmarks import rollout_tables as tables
 from benchmarks.rollout_contenders import OF_ERRORS, OF_LABELS, Contender
 from benchmarks.rollout_rivals import Ends
 from benchmarks.rollout_scenarios import Scenario
@@ -95,33 +94,21 @@ TABLES: dict[str, tuple[Sequence[Contender], Sequence[Column]]] = {
 def rows(name: str, count: int, seed: int) -> Iterator[str]:
     """A table in Markdown, line by line as the figures come."""
     contenders, columns = TABLES[name]
-    yield _row(["gate", "looks", *(it.name for it in columns)])
+    yield tables.row("gate", "looks", *(it.name for it in columns))
     yield "|---" * (len(columns) + 2) + "|"
     for one in contenders:
         figures = [column.text(one, count, seed) for column in columns]
-        yield _row([one.name, str(one.least), *figures])
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+        yield tables.row(one.name, one.least, *figures)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.rollout_errors",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--runs", type=int, default=RUNS, help="of each cell")
-    parser.add_argument("--seed", type=int, default=SEED)
-    options = parser.parse_args(arguments)
-    began = time.monotonic()
+    module = "benchmarks.rollout_errors"
+    options = tables.asked(module, __doc__, (RUNS, SEED), arguments, unit="cell")
     for name in TABLES:
         for line in rows(name, options.runs, options.seed):
             print(line, flush=True)
         print(flush=True)
-    print(f"{options.runs} runs a cell, seed {options.seed}", end="")
-    print(f", {time.monotonic() - began:.0f} s")
+    print(options)
     return 0
 
 

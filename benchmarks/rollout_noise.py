@@ -12,14 +12,13 @@ program's own (images/rollout), as one of four, looks every hour, and needs 30 c
 
 from __future__ import annotations
 
-import argparse
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from benchmarks import rollout_tables as tables
 from benchmarks.rollout_cohorts import Ends, ends
 from benchmarks.rollout_contenders import ACCURACY, GATES
 from toolchain import paths
@@ -77,23 +76,14 @@ def rows(count: int, seed: int) -> Iterator[tuple[str, float, float, Ends]]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.rollout_noise",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--runs", type=int, default=RUNS, help="of each row")
-    parser.add_argument("--seed", type=int, default=SEED)
-    options = parser.parse_args(arguments)
-    began = time.monotonic()
-    print("| tolerated | wrong labels | points worse | back | on |")
+    options = tables.asked("benchmarks.rollout_noise", __doc__, (RUNS, SEED), arguments)
+    print(tables.row("tolerated", "wrong labels", "points worse", "back", "on"))
     print("|---|---|---|---|---|")
     for name, wrong, worse, found in rows(options.runs, options.seed):
-        shares = (f"{found.share(it):.3f}".removeprefix("0") for it in (-1, 1))
+        shares = (tables.share(found.share(it)) for it in (-1, 1))
         cells = (name, f"{wrong * 100:g} %", f"{worse * 100:g}", *shares)
-        print(f"| {' | '.join(cells)} |", flush=True)
-    spent = time.monotonic() - began
-    print(f"\n{options.runs} runs a row, seed {options.seed}, {spent:.0f} s")
+        print(tables.row(*cells), flush=True)
+    print(f"\n{options}")
     return 0
 
 

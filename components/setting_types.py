@@ -55,11 +55,11 @@ def _dns_label(text: str, longest: int = _LONGEST_LABEL) -> str:
     return short(text, longest)
 
 
-def _dns_subdomain(text: str) -> str:
+def dns_subdomain(text: str, *, example: str = "fast.example.com") -> str:
     if not _DNS_SUBDOMAIN.fullmatch(text):
         refuse(
             "not a valid Kubernetes name",
-            "use a-z and 0-9, with - and single dots between them",
+            f"use a-z and 0-9, with - and single dots between them, such as {example}",
         )
     return short(text, _LONGEST_SUBDOMAIN)
 
@@ -97,7 +97,7 @@ Decimal = Annotated[float, BeforeValidator(_not_boolean)]
 """A number; bounds are the field's own."""
 DnsLabel = Annotated[str, AfterValidator(_dns_label)]
 """A name of an object (RFC 1035 label)."""
-DnsSubdomain = Annotated[str, AfterValidator(_dns_subdomain)]
+DnsSubdomain = Annotated[str, AfterValidator(dns_subdomain)]
 """A name of an object whose kind allows dots, such as a StorageClass (RFC 1123).
 https://kubernetes.io/docs/concepts/overview/working-with-objects/names/#dns-subdomain-names"""
 Namespace = Annotated[str, AfterValidator(_namespace)]

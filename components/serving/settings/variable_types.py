@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Annotated
 
 from pydantic import AfterValidator
 
-from components.setting_types import short
+from components.setting_types import dns_subdomain, short
 from components.settings import refuse
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _KEY = re.compile(r"(?!\.\.)[A-Za-z0-9._-]+")
-_SUBDOMAIN = re.compile(
-    r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
-)
 _FILE = re.compile(r"(/\.?[A-Za-z0-9_-][A-Za-z0-9._-]*){2,}")
 _LONGEST_NAME = 253
 _LONGEST_PATH = 1024
@@ -53,15 +51,6 @@ def _key(text: str) -> str:
     return short(text, _LONGEST_NAME)
 
 
-def _secret(text: str) -> str:
-    if not _SUBDOMAIN.fullmatch(text):
-        refuse(
-            "not a valid Kubernetes name",
-            "use a-z, 0-9, - and . between them, such as database",
-        )
-    return short(text, _LONGEST_NAME)
-
-
 def _file(text: str) -> str:
     if not _FILE.fullmatch(text):
         refuse(
@@ -78,7 +67,7 @@ VariableValue = Annotated[str, AfterValidator(_value)]
 """Text that is passed to the program unchanged."""
 SecretKey = Annotated[str, AfterValidator(_key)]
 """A key of a Secret."""
-SecretName = Annotated[str, AfterValidator(_secret)]
+SecretName = Annotated[str, AfterValidator(partial(dns_subdomain, example="database"))]
 """Name of a Secret (RFC 1123 subdomain)."""
 FilePath = Annotated[str, AfterValidator(_file)]
 """Absolute path of a file; its folder is mounted as a whole."""
