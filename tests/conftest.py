@@ -46,6 +46,8 @@ BUDGETS = {
 together. Two run at a time, so that the sum is twice the 36 minutes of the clock."""
 LONGEST = 8
 """Files that the summary names for a tier over its budget."""
+MOST_OF_AN_ERROR = 500
+"""Characters of an error that are printed at once."""
 TIERS = tuple(BUDGETS)
 """From free to real; run in this order, so that cheap failures show first."""
 LONG = ("cluster", "policy", "property")
@@ -78,6 +80,32 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=TIERS,
         help="fail unless this tier ran and skipped nothing",
     )
+
+
+class AtOnce:
+    """Prints why a test failed when it fails; a run that is ended prints no summary."""
+
+    def __init__(self, reporter: pytest.TerminalReporter) -> None:
+        self._reporter = reporter
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self._reporter.ensure_newline()
+            self._reporter.write_line(failure(report))
+
+
+def failure(report: pytest.TestReport) -> str:
+    """One line: the test, its phase, and the beginning of the error."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = " ".join((crash.message if crash else report.longreprtext).split())
+    return f"{report.nodeid} {report.when}: {text[:MOST_OF_AN_ERROR]}"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter and not _is_one_of_several(config):
+        config.pluginmanager.register(AtOnce(reporter))
 
 
 @pytest.hookimpl(wrapper=True)

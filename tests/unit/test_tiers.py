@@ -13,7 +13,16 @@ from typing import Literal
 
 import pytest
 
-from tests.conftest import BUDGETS, TIERS, line_of, longest, process_of, summary, unmet
+from tests.conftest import (
+    BUDGETS,
+    TIERS,
+    failure,
+    line_of,
+    longest,
+    process_of,
+    summary,
+    unmet,
+)
 from tests.support.turns import turn
 from toolchain import paths
 
@@ -55,7 +64,7 @@ def test_each_tier_has_a_budget_beside_what_it_took() -> None:
 
 
 def report_of(
-    outcome: Literal["passed", "skipped"],
+    outcome: Literal["passed", "skipped", "failed"],
     *marks: str,
     file: str = "tests/cluster/test_it.py",
     seconds: float = 0,
@@ -68,6 +77,15 @@ def report_of(
         longrepr=None,
         when="call",
         duration=seconds,
+    )
+
+
+def test_a_failure_is_one_line() -> None:
+    """Of a fixture, too, and of what ended without a traceback."""
+    found = report_of("failed")
+    found.longrepr = "worker crashed\nwhile running it"
+    assert failure(found) == (
+        "tests/cluster/test_it.py::test_it call: worker crashed while running it"
     )
 
 
